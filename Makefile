@@ -1,0 +1,62 @@
+# make course, make test: set everything up and run. Needs Python 3.11 to 3.13 and make; no root, no conda.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PY      ?= python3
+PROFILE ?= smoke
+DATASET ?= synth10
+JOBS    ?= 2
+ARGS    ?=
+
+# uv from the machine if it is there, else a copy of our own below .tools
+UV  := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --locked --no-sync
+
+.PHONY: help course test lab notebooks expect doctor bench lint lock clean
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.tools/bin/uv:
+	@echo "== uv is not on this machine: installing it into .tools"
+	@$(PY) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
+
+.venv/.ready: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
+	@echo "== installing the locked packages into .venv (about 3 GB to fetch the first time on Linux)"
+	@$(UV) sync --locked
+	@touch $@
+
+course: .venv/.ready ## every notebook through papermill (PROFILE=smoke|lesson|study DATASET=synth10|esc10|manifest.csv)
+	@echo "== running the notebooks: profile $(PROFILE), data set $(DATASET)"
+	@$(RUN) course run --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)
+
+test: .venv/.ready ## all tests: units, properties, structure, notebooks and their solutions
+	@echo "== lint"
+	@$(RUN) ruff check .
+	@echo "== tests"
+	@$(RUN) pytest $(ARGS)
+
+lab: .venv/.ready ## open JupyterLab at the first notebook
+	@$(RUN) jupyter lab notebooks/00_start_here.ipynb
+
+notebooks: .venv/.ready ## write notebooks/*.ipynb from notebooks/source
+	@$(RUN) course notebooks
+
+expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DATASET)
+	@$(RUN) course expect --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)
+
+doctor: .venv/.ready ## what this machine has and lacks
+	@$(RUN) course doctor
+
+bench: .venv/.ready ## speed against other libraries, as ratios in one run
+	@$(UV) run --locked --group bench python bench/features.py
+
+lint: .venv/.ready ## style of the code
+	@$(RUN) ruff check . && $(RUN) ruff format --diff course_lib tests bench
+
+lock: | $(filter .tools/bin/uv,$(UV)) ## resolve the packages again after pyproject.toml changed
+	@$(UV) lock
+
+clean: ## remove what runs left; downloads and packages stay
+	@rm -rf runs .pytest_cache .ruff_cache .hypothesis
