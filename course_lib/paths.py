@@ -1,0 +1,58 @@
+"""Where things live. Every folder the course reads or writes is named here, and can be moved by the environment.
+
+| variable          | meaning                                                              | default             |
+|-------------------|----------------------------------------------------------------------|---------------------|
+| `COURSE_DATA_DIR` | downloaded data sets and the caches made from them                   | user's cache folder |
+| `COURSE_MIRROR`   | folder searched before the network, by the last part of an address   | none                |
+| `COURSE_OFFLINE`  | `1` forbids the network                                              | unset               |
+"""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from course_lib.errors import UsageError
+
+
+def repo_root() -> Path:
+    """Folder that holds `course_lib/`, `notebooks/` and `data/`."""
+    return Path(__file__).resolve().parents[1]
+
+
+def data_dir() -> Path:
+    """Folder of fetched data, `COURSE_DATA_DIR` or the user's cache. Not created here."""
+    chosen = os.environ.get("COURSE_DATA_DIR")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("temporal-resolution-course")
+
+
+def cache_dir() -> Path:
+    """Folder of decoded audio and features. Deleting it costs time, never results."""
+    return data_dir() / "cache"
+
+
+def mirror_dir() -> Path | None:
+    """Folder looked into before the network, or None.
+
+    Raises
+    ------
+    UsageError
+        `COURSE_MIRROR` names something that is not a folder: better said at once than after a failed download.
+    """
+    chosen = os.environ.get("COURSE_MIRROR")
+    if not chosen:
+        return None
+    folder = Path(chosen).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"COURSE_MIRROR={chosen}: no such folder; unset it or name a folder of downloaded files")
+    return folder
+
+
+def offline() -> bool:
+    """True when `COURSE_OFFLINE` forbids the network."""
+    return os.environ.get("COURSE_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def runs_dir() -> Path:
+    """Folder of executed notebooks, one sub-folder a profile and data set. Git ignores it."""
+    return repo_root() / "runs"

@@ -1,0 +1,54 @@
+"""How much to run: three frozen profiles and the choice of device."""
+
+from dataclasses import dataclass
+
+from course_lib.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A size of the course: how many clips, hops, epochs and seeds a notebook may use.
+
+    `clips_per_class` limits the embedded sets and, fold by fold, the real ones; None takes all of them.
+    """
+
+    name: str
+    clips_per_class: int | None
+    hops_ms: tuple[float, ...]
+    epochs: int
+    folds: int
+    seeds: tuple[int, ...]
+    cell_timeout_s: int
+    what_for: str
+
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile("smoke", 10, (5.0, 10.0, 40.0), 2, 1, (0,), 120, "every line runs; numbers mean little"),
+        Profile("lesson", 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 15, 1, (0,), 600, "a class or an evening; one fold"),
+        Profile("study", None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 40, 5, (0, 1, 2), 7200, "every fold, three seeds"),
+    )
+}
+
+
+def get(name: str) -> Profile:
+    """The profile called `name`.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name.
+    """
+    if name not in PROFILES:
+        raise UsageError(f"profile {name!r} is unknown; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def device() -> str:
+    """`cuda`, `mps` or `cpu`: the fastest device that torch finds here."""
+    import torch  # seconds to import, and half of the course never needs it
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,112 @@
+"""Milliseconds, samples and frames. No other module turns one into another.
+
+Convention: a frame is *centred* when its window is centred on sample `k * hop_samples` (the signal is padded by half a
+window on both sides), and *uncentred* when its window begins there. Notebook: 01.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def ms_to_samples(duration_ms: float, rate_hz: float) -> int:
+    """Whole number of samples nearest to `duration_ms`, ties upwards.
+
+    A duration above zero that is shorter than half a sample would become nothing at all.
+
+    Raises
+    ------
+    ValueError
+        `rate_hz` is not above zero, a duration is not finite, or a positive one rounds to no sample.
+    """
+    if not rate_hz > 0:
+        raise ValueError(f"rate_hz must be above 0, got {rate_hz}")
+    if not np.isfinite(duration_ms):
+        raise ValueError(f"a duration must be finite, got {duration_ms} ms")
+    # To a millionth of a sample first: a tie that floating point left a hair below the half must still go up
+    samples = int(np.floor(np.round(duration_ms * rate_hz / 1000, 6) + 0.5))
+    if duration_ms > 0 and samples < 1:
+        raise ValueError(
+            f"{duration_ms} ms is less than one sample at {rate_hz} Hz; use at least {1000 / rate_hz:.3g} ms"
+        )
+    return samples
+
+
+def samples_to_ms(n_samples: float, rate_hz: float) -> float:
+    """Duration of `n_samples` in milliseconds."""
+    return 1000 * n_samples / rate_hz
+
+
+def seconds_to_samples(duration_s: float, rate_hz: float) -> int:
+    """Whole number of samples nearest to `duration_s`, ties upwards."""
+    return ms_to_samples(1000 * duration_s, rate_hz)
+
+
+def centre_padding(n_fft: int) -> int:
+    """Samples added on each side of a signal before centred framing: half a window, rounded down."""
+    return n_fft // 2
+
+
+def frame_count(n_samples: int, n_fft: int, hop_samples: int, *, centred: bool = True) -> int:
+    """Number of whole frames of `n_fft` samples, `hop_samples` apart; 0 when the signal is shorter than a window.
+
+    Centred with an even window this is `1 + n_samples // hop_samples`; with an odd window it can be one fewer, since
+    both paddings round down.
+
+    Raises
+    ------
+    ValueError
+        A negative signal length, or a window or hop below one sample.
+    """
+    if n_samples < 0 or n_fft < 1 or hop_samples < 1:
+        raise ValueError(f"need n_samples >= 0, n_fft >= 1, hop_samples >= 1; got {n_samples}, {n_fft}, {hop_samples}")
+    padded = n_samples + 2 * centre_padding(n_fft) if centred else n_samples
+    return 0 if padded < n_fft else 1 + (padded - n_fft) // hop_samples
+
+
+def frame_centres_s(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float, *, centred: bool = True) -> np.ndarray:
+    """Time of the middle of each frame in seconds, shape `(n_frames,)`, float64.
+
+    Centred frames of an even window have their middle on a hop, uncentred ones half a window after their start.
+    """
+    first = 0 if centred else n_fft // 2
+    return (first + hop_samples * np.arange(n_frames)) / rate_hz
+
+
+def nearest_frame(
+    time_s: float | np.ndarray, n_fft: int, hop_samples: int, rate_hz: float, *, centred: bool = True
+) -> np.ndarray:
+    """Index of the frame whose middle is nearest to `time_s`, not below 0; the inverse of `frame_centres_s`."""
+    first = 0 if centred else n_fft // 2
+    exact = (np.asarray(time_s, dtype=np.float64) * rate_hz - first) / hop_samples
+    return np.maximum(np.floor(exact + 0.5), 0).astype(np.int64)
+
+
+def frame_rate_hz(hop_samples: int, rate_hz: float) -> float:
+    """Frames per second."""
+    return rate_hz / hop_samples
+
+
+def receptive_field(
+    kernels: Sequence[int], strides: Sequence[int], dilations: Sequence[int] | None = None
+) -> tuple[int, int]:
+    """`(field, jump)` of a stack of convolutions or poolings along one axis, in steps of its input.
+
+    `field` is how many input steps one output sees, `jump` how many input steps lie between two outputs.
+    Source: Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", Distill 2019, eq. 2.
+    """
+    dilations = [1] * len(kernels) if dilations is None else dilations
+    if not len(kernels) == len(strides) == len(dilations):
+        raise ValueError(
+            f"one entry a layer: {len(kernels)} kernels, {len(strides)} strides, {len(dilations)} dilations"
+        )
+    field, jump = 1, 1
+    for kernel, stride, dilation in zip(kernels, strides, dilations, strict=True):
+        field += (kernel - 1) * dilation * jump
+        jump *= stride
+    return field, jump
+
+
+def span_ms(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float) -> float:
+    """Milliseconds of signal that `n_frames` neighbouring frames see together, windows included."""
+    return samples_to_ms(n_fft + (n_frames - 1) * hop_samples, rate_hz) if n_frames else 0.0
