@@ -1,0 +1,150 @@
+"""The command line: `course run`, `course data`, `course doctor`, and what the authors need.
+
+Exit codes: 0 good; 1 a notebook, a check or the machine failed; 2 wrong use; 130 interrupted.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from course_lib import authoring, expected, paths
+from course_lib.errors import CourseError, UsageError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="The course on temporal resolution in audio classification.",
+)
+data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Data sets: list, get, verify, describe.")
+app.add_typer(data, name="data")
+console = Console(highlight=False)
+
+ProfileOption = Annotated[str, typer.Option(help="How much to run: smoke, lesson or study.")]
+DatasetOption = Annotated[
+    str, typer.Option(help="A name from `course data list`, or the path of your own manifest.csv.")
+]
+JobsOption = Annotated[int, typer.Option(min=1, help="Notebooks at a time; the cores are shared among them.")]
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one line and an exit code, never in a traceback."""
+    try:
+        app()
+    except CourseError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]course:[/] {escape(str(error))}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+@app.command(epilog="`course run --dataset esc10 --only 01,02` · `course run --profile lesson --jobs 2 --resume`")
+def run(
+    profile: ProfileOption = "smoke",
+    dataset: DatasetOption = "synth10",
+    only: Annotated[str, typer.Option(help="Numbers of notebooks, comma between, as in 01,05.")] = "",
+    jobs: JobsOption = min(2, os.cpu_count() or 1),
+    seed: Annotated[int, typer.Option(help="Seed of everything drawn at random.")] = 0,
+    param: Annotated[list[str], typer.Option("--param", "-p", help="A notebook's own parameter, name=value.")] = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option(help="Keep green results of an earlier, interrupted run.")] = False,
+    solutions: Annotated[bool, typer.Option(help="Run the complete copies, every exercise strict.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder for what comes out [default: runs/...].")] = None,
+) -> None:
+    """Execute the notebooks and judge them.
+
+    Leaves executed copies, `index.html`, `results.json` and `junit.xml`.
+    """
+    from course_lib import running  # this and the like below: seconds to import, which --help need not wait for
+
+    if solutions:
+        os.environ["COURSE_STRICT"] = "1"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
+    code = running.run_course(
+        profile,
+        dataset,
+        seed,
+        running.parsed_parameters(param),
+        only=only,
+        jobs=jobs,
+        resume=resume,
+        solutions=solutions,
+        output=output,
+        console=console,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def expect(
+    profile: ProfileOption = "smoke",
+    dataset: DatasetOption = "synth10",
+    only: Annotated[str, typer.Option(help="Numbers of notebooks, comma between.")] = "",
+    seeds: Annotated[
+        int, typer.Option(min=expected.MIN_SEEDS, help="Seeds to measure the bands from.")
+    ] = expected.MIN_SEEDS,
+    jobs: JobsOption = min(2, os.cpu_count() or 1),
+) -> None:
+    """Measure what the notebooks record, over seeds, and write it to `tests/expected/`."""
+    from course_lib import running
+
+    running.measure_expectations(profile, dataset, only=only, seeds=seeds, jobs=jobs, console=console)
+
+
+@app.command()
+def notebooks() -> None:
+    """Write the learner's and the complete notebooks from `notebooks/source/`."""
+    changed = [f"wrote {path.relative_to(paths.repo_root())}" for path in authoring.write_notebooks()]
+    console.print("\n".join(changed) or "all notebooks are up to date")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has: versions, cores, memory, device, data, free disk. Exits 1 if the course cannot run."""
+    from course_lib import doctor as examine
+
+    problems = examine.report(console)
+    raise typer.Exit(1 if problems else 0)
+
+
+@data.command("list")
+def data_list() -> None:
+    """All data sets, with size and whether they are here."""
+    from course_lib.datasets import overview
+
+    console.print(overview.table())
+
+
+@data.command("get", epilog="`course data get esc10` · `COURSE_MIRROR=/media/usb course data get fsdd`")
+def data_get(
+    name: Annotated[str, typer.Argument(help="A name from `course data list`.")],
+    force: Annotated[bool, typer.Option(help="Fetch again even if it is here.")] = False,
+) -> None:
+    """Fetch a data set (mirror first, then the network) and verify it."""
+    from course_lib.datasets import fetch
+
+    console.print(f"{name} is in {fetch.get(name, force=force)}", soft_wrap=True)
+
+
+@data.command("verify")
+def data_verify(name: Annotated[str, typer.Argument(help="A name from `course data list`.")]) -> None:
+    """Compare every file with its published sum; names what is missing, changed or foreign."""
+    from course_lib.datasets import fetch
+
+    console.print(fetch.verify(name), soft_wrap=True)
+
+
+@data.command("card")
+def data_card(name: Annotated[str, typer.Argument(help="A name from `course data list`.")]) -> None:
+    """Where a data set comes from: licence, citation, protocol, known flaws."""
+    from course_lib.datasets import registry
+
+    console.print(registry.card(name), markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Expected values: what a notebook should record, and whether it did.
+
+`tests/expected/<profile>.json` holds `{data set: {notebook: {"provenance": {...}, "metrics": {name: expectation}}}}`.
+An expectation has a `kind` (see `notebook.record`): `exact` and `rel` compare with one `value`; `band` holds `low` and
+`high`, measured over seeds. A notebook without an entry for a data set is not judged by its numbers there.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from course_lib.errors import CourseError
+from course_lib.paths import repo_root
+
+MIN_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One metric beside what was expected of it. `ok` is None where nothing was expected."""
+
+    name: str
+    shown: str
+    expected: str
+    ok: bool | None
+
+
+def expected_path(profile: str) -> Path:
+    """File of the expected values of `profile`."""
+    return repo_root() / "tests" / "expected" / f"{profile}.json"
+
+
+def expectations(profile: str, dataset: str, notebook: str) -> dict[str, dict] | None:
+    """Expectations for one notebook on one data set, by metric; None where there are none."""
+    path = expected_path(profile)
+    if not path.exists():
+        return None
+    entry = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}).get(notebook)
+    return None if entry is None else entry["metrics"]
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def judge_metric(name: str, found: Mapping | None, wanted: Mapping | None) -> Verdict:
+    """Verdict on one metric: `found` as recorded (None: missing), `wanted` as expected (None: unknown)."""
+    if found is None:
+        return Verdict(name, "missing", _expectation_text(wanted), False)
+    shown = f"{_text(found['value'])} {found['unit']}".rstrip()
+    if found["kind"] == "info":
+        return Verdict(name, shown, "not judged", None)
+    if wanted is None:
+        return Verdict(name, shown, "none on file", False)
+    return Verdict(name, shown, _expectation_text(wanted), _meets(found["value"], wanted))
+
+
+def _meets(value: object, wanted: Mapping) -> bool:
+    if wanted["kind"] == "exact" or isinstance(value, str):
+        return value == wanted["value"]
+    if wanted["kind"] == "rel":
+        return math.isclose(value, wanted["value"], rel_tol=wanted["rel"], abs_tol=1e-300)
+    return wanted["low"] <= value <= wanted["high"]
+
+
+def _expectation_text(wanted: Mapping) -> str:
+    if wanted["kind"] == "band":
+        return f"{_text(wanted['low'])} to {_text(wanted['high'])}"
+    return _text(wanted["value"]) + (f" ± {wanted['rel']:.0e} of it" if wanted["kind"] == "rel" else "")
+
+
+def judge_all(found: Mapping[str, Mapping], wanted: Mapping[str, Mapping] | None) -> list[Verdict]:
+    """Verdicts on everything recorded and everything expected. Without expectations nothing is judged."""
+    if wanted is None:
+        return [
+            Verdict(n, f"{_text(f['value'])} {f['unit']}".rstrip(), "no values on file", None) for n, f in found.items()
+        ]
+    names = list(found) + [name for name in wanted if name not in found]
+    return [judge_metric(name, found.get(name), wanted.get(name)) for name in names]
+
+
+def band(values: Sequence[float]) -> tuple[float, float]:
+    """Interval that one more seed falls into 99 times in 100, if the seeds so far tell the spread.
+
+    Source: prediction interval for one normal observation, mean ± t(0.995, n-1) s sqrt(1 + 1/n).
+
+    Raises
+    ------
+    CourseError
+        Fewer than five values: the spread would be a guess.
+    """
+    if len(values) < MIN_SEEDS:
+        raise CourseError(f"a band needs at least {MIN_SEEDS} seeds, got {len(values)}")
+    from scipy import stats  # seconds to import, and only the authors' command needs it
+
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(stats.t.ppf(0.995, len(values) - 1)) * spread * math.sqrt(1 + 1 / len(values))
+    half = max(half, 1e-6 * abs(mean))  # equal on this machine does not mean equal to the last bit on another
+    return mean - half, mean + half
+
+
+def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
+    """Expectations from what one notebook recorded in several runs, one a seed.
+
+    Raises
+    ------
+    CourseError
+        A metric that should not depend on the seed does, or one is missing in a run.
+    """
+    expectations = {}
+    for name, first in per_seed[0].items():
+        if first["kind"] == "info":
+            continue
+        if any(name not in run for run in per_seed):
+            raise CourseError(f"{name!r} is recorded under some seeds and not under others")
+        values = [run[name]["value"] for run in per_seed]
+        entry = {"kind": first["kind"], "unit": first["unit"]}
+        if first["kind"] == "band":
+            low, high = band(values)
+            entries = {"low": low, "high": high, "values": values}
+        else:
+            if any(not _meets(v, {**first, "value": values[0]}) for v in values):
+                raise CourseError(f"{name!r} is recorded as {first['kind']} but changes with the seed: {values}")
+            entries = {"value": values[0]} | ({"rel": first["rel"]} if first["kind"] == "rel" else {})
+        expectations[name] = entry | entries
+    return expectations
+
+
+def store(profile: str, dataset: str, notebook: str, metrics: Mapping, provenance: Mapping) -> Path:
+    """Put one notebook's expectations into the file of `profile`; the rest of the file stays."""
+    path = expected_path(profile)
+    everything = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    everything.setdefault(dataset, {})[notebook] = {"provenance": dict(provenance), "metrics": dict(metrics)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = {d: dict(sorted(everything[d].items())) for d in sorted(everything)}
+    path.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,105 @@
+"""Figures: functions that take arrays and an `ax`, draw, label with units and return the `ax`. None knows torch."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+
+# Okabe & Ito's colours, told apart by every common kind of colour vision; each comes with a line style of its own
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+STYLE = {
+    "figure.figsize": (9, 3.4),
+    "figure.constrained_layout.use": True,
+    "font.size": 12,
+    "axes.titlesize": 12,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=LINES),
+    "lines.linewidth": 1.8,
+    "image.cmap": "magma",
+}
+
+
+def use_style() -> None:
+    """Make the course's style the default of this session."""
+    mpl.rcParams.update(STYLE)
+
+
+def waveform(x: np.ndarray, rate_hz: float, ax: Axes, *, start_s: float = 0.0, label: str | None = None) -> Axes:
+    """`x` `(samples,)` against time in milliseconds or, from one second up, seconds."""
+    long = len(x) >= rate_hz
+    times = (start_s + np.arange(len(x)) / rate_hz) * (1 if long else 1000)
+    ax.plot(times, x, linewidth=0.8, linestyle="-", label=label)
+    ax.set(xlabel="time (s)" if long else "time (ms)", ylabel="amplitude", xlim=(times[0], times[-1]))
+    return ax
+
+
+def spectrogram(
+    levels_db: np.ndarray, times_s: np.ndarray, frequencies_hz: np.ndarray, ax: Axes, *, range_db: float = 70.0
+) -> Axes:
+    """Levels `(frames, bins)` in dB as a picture: time in seconds to the right, frequency in kHz upwards.
+
+    Only the loudest `range_db` are told apart, so that noise far below does not take up the colours.
+    """
+    top = float(np.max(levels_db))
+    times_ms_or_s, unit = (times_s * 1000, "ms") if times_s[-1] < 1 else (times_s, "s")
+    image = ax.pcolormesh(
+        times_ms_or_s,
+        frequencies_hz / 1000,
+        levels_db.T,
+        vmin=top - range_db,
+        vmax=top,
+        shading="nearest",
+        rasterized=True,
+    )
+    ax.set(xlabel=f"time ({unit})", ylabel="frequency (kHz)")
+    ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
+    return ax
+
+
+def mel_spectrogram(levels_db: np.ndarray, times_s: np.ndarray, ax: Axes, *, range_db: float = 70.0) -> Axes:
+    """Log-mel levels `(frames, mels)` in dB as a picture: time in seconds to the right, mel band upwards."""
+    top = float(np.max(levels_db))
+    image = ax.pcolormesh(
+        times_s,
+        np.arange(levels_db.shape[1]),
+        levels_db.T,
+        vmin=top - range_db,
+        vmax=top,
+        shading="nearest",
+        rasterized=True,
+    )
+    ax.set(xlabel="time (s)", ylabel="mel band")
+    ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
+    return ax
+
+
+def lines(
+    x: np.ndarray, curves: Mapping[str, np.ndarray], ax: Axes, *, xlabel: str, ylabel: str, markers: bool = False
+) -> Axes:
+    """Several curves over one axis, each with a colour, a line style and, with `markers`, a marker of its own."""
+    for place, (label, y) in enumerate(curves.items()):
+        marker = MARKERS[place % len(MARKERS)] if markers else None
+        ax.plot(x, y, label=label, marker=marker, linestyle=LINES[place % len(LINES)])
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(curves) > 1:
+        ax.legend()
+    return ax
+
+
+def bars(labels: Sequence[str], values: Sequence[float], ax: Axes, *, ylabel: str, decimals: int = 1) -> Axes:
+    """One bar a label with its value written above it."""
+    drawn = ax.bar(labels, values, color=COLOURS[0], width=0.6)
+    ax.bar_label(drawn, fmt=f"%.{decimals}f", padding=2, fontsize=11)
+    ax.set(ylabel=ylabel)
+    return ax

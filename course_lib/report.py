@@ -1,0 +1,135 @@
+"""What a run of the notebooks leaves to read: a table on the screen, `results.json`, `junit.xml`, `index.html`."""
+
+import base64
+import json
+import logging
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment
+from rich.table import Table
+
+from course_lib.notebook import environment
+from course_lib.paths import repo_root
+from course_lib.runner import FAILED, NOT_RUN, PASSED, Result, write_whole
+
+SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
+COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
+PAGE = Path(__file__).with_name("run_page.html.j2")
+
+
+def provenance() -> dict[str, str]:
+    """When, from which commit and on what this run was made."""
+    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), **environment()}
+
+
+def commit() -> str:
+    """The checked-out commit, with `+changes` when files differ from it; `unknown` outside a repository."""
+    try:
+        git = ["git", "-C", str(repo_root())]
+        sha = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return sha.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+
+
+def numbers_text(result: Result) -> str:
+    """How many of a notebook's numbers are as expected, in words."""
+    judged = [v for v in result.verdicts if v["ok"] is not None]
+    if judged:
+        return f"{sum(v['ok'] for v in judged)} of {len(judged)} as expected"
+    return f"{len(result.recorded)} recorded, none judged" if result.recorded else "none"
+
+
+def screen_table(results: Sequence[Result], title: str) -> Table:
+    """The final table for the terminal."""
+    table = Table(title=title, title_justify="left", show_lines=False)
+    for name, justify in (("notebook", "left"), ("state", "left"), ("minutes", "right"), ("numbers", "left")):
+        table.add_column(name, justify=justify, no_wrap=True)
+    for r in results:
+        table.add_row(r.notebook, f"[{COLOURS[r.state]}]{SIGNS[r.state]}[/]", f"{r.minutes:.2f}", numbers_text(r))
+    table.add_section()
+    passed = sum(r.state == PASSED for r in results)
+    table.add_row("all", f"{passed} of {len(results)} passed", f"{sum(r.minutes for r in results):.2f}", "")
+    return table
+
+
+def write_json(results: Sequence[Result], about: Mapping, path: Path) -> None:
+    """All results and where they came from, for programs."""
+    content = {"run": dict(about), "provenance": provenance(), "notebooks": [asdict(r) for r in results]}
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_junit(results: Sequence[Result], path: Path) -> None:
+    """One test case a notebook, in the form that CI servers read."""
+    failed, skipped = (sum(r.state == s for r in results) for s in (FAILED, NOT_RUN))
+    suite = ET.Element(
+        "testsuite", name="notebooks", tests=str(len(results)), failures=str(failed), skipped=str(skipped)
+    )
+    for r in results:
+        case = ET.SubElement(suite, "testcase", classname="notebooks", name=r.notebook, time=f"{r.minutes * 60:.2f}")
+        if r.state == FAILED:
+            ET.SubElement(case, "failure", message=r.message).text = f"{r.message}\nexecuted copy: {r.output}"
+        elif r.state == NOT_RUN:
+            ET.SubElement(case, "skipped", message=r.message)
+    write_whole(path, ET.tostring(suite, encoding="unicode") + "\n")
+
+
+def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path:
+    """Every executed notebook as a page and one index that links them; returns the index."""
+    rows = []
+    for r in results:
+        output = Path(r.output)
+        page = write_page(output) if output.exists() else None
+        rows.append(
+            asdict(r)
+            | {
+                "css": r.state.replace(" ", "-"),
+                "sign": SIGNS[r.state],
+                "numbers": numbers_text(r),
+                "file": output.name,
+            }
+            | {"page": page and page.name, "figure": first_figure(output)}
+        )
+    passed = sum(r.state == PASSED for r in results)
+    template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE.read_text(encoding="utf-8"))
+    summary = f"{passed} of {len(results)} notebooks passed. " + ", ".join(f"{k}: {v}" for k, v in about.items())
+    title = "Temporal resolution in audio classification: run of the notebooks"
+    index = folder / "index.html"
+    write_whole(index, template.render(title=title, summary=summary, rows=rows, provenance=provenance()))
+    return index
+
+
+def write_page(executed: Path) -> Path | None:
+    """`executed` as an HTML page beside it; None when the notebook is too broken to be shown."""
+    import nbformat
+    from nbconvert import HTMLExporter  # seconds to import
+
+    logging.getLogger("traitlets").setLevel(logging.ERROR)  # its warning on missing alt texts repeats our own test
+    try:
+        body, _ = HTMLExporter(template_name="lab").from_notebook_node(nbformat.read(executed, as_version=4))
+    except (ValueError, nbformat.ValidationError):
+        return None
+    page = executed.with_suffix(".html")
+    write_whole(page, body)
+    return page
+
+
+def first_figure(executed: Path) -> tuple[str, str] | None:
+    """First picture of an executed notebook and its text; None where there is none."""
+    try:
+        cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError):
+        return None
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            picture = output.get("data", {}).get("image/png")
+            if picture:
+                alt = output["metadata"].get("image/png", {}).get("alt", "")
+                return base64.b64encode(base64.b64decode("".join(picture))).decode(), alt
+    return None

@@ -1,0 +1,292 @@
+"""Execute notebooks with papermill, several kernels at a time, and judge what came out.
+
+A notebook is green when papermill finished it, every code cell ran, it recorded its numbers, and they are as expected.
+Papermill alone would call a notebook that left half-way by `sys.exit()`, or that ignored a misspelt parameter, a
+success.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from course_lib import authoring, expected
+from course_lib.errors import CourseError
+from course_lib.notebook import records
+from course_lib.paths import repo_root
+
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+POLL_S = 0.3
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute."""
+
+    notebook: Path
+    parameters: Mapping[str, object]
+    output: Path
+    cell_timeout_s: int
+
+    @property
+    def name(self) -> str:
+        return self.notebook.stem
+
+    @property
+    def result_path(self) -> Path:
+        return self.output.with_suffix(".result.json")
+
+    def key(self) -> str:
+        """Hash of everything that the outcome depends on: notebook, parameters, library."""
+        digest = hashlib.sha256(self.notebook.read_bytes())
+        digest.update(json.dumps(dict(self.parameters), sort_keys=True).encode())
+        for path in sorted((repo_root() / "course_lib").rglob("*.py")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one notebook."""
+
+    notebook: str
+    state: str
+    minutes: float
+    message: str
+    output: str
+    key: str
+    verdicts: list[dict] = field(default_factory=list)
+    recorded: dict = field(default_factory=dict)
+
+
+def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path, cell_timeout_s: int) -> list[Job]:
+    """Jobs for `notebooks`, after their parameters were checked: a misspelt one stops the run before it starts.
+
+    Raises
+    ------
+    UsageError
+        A notebook does not take a parameter that was given.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in notebooks:
+        authoring.check_parameters(dict(given), json.loads(path.read_text(encoding="utf-8")), path.stem)
+    return [Job(path, given, folder / path.name, cell_timeout_s) for path in notebooks]
+
+
+def run(
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    resume: bool = False,
+    on_change: Callable[[dict[str, tuple[int, int]], Result | None], None] = lambda progress, done: None,
+) -> list[Result]:
+    """Results of `jobs` in their order, `workers` kernels at a time.
+
+    `on_change(progress, finished)` is called often with the cells done and in all of every notebook, and once with each
+    result. With `resume`, a green result of the same notebook, parameters and library stands.
+    A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
+    """
+    _share_cores(workers)
+    totals = {job.name: _n_cells(job.notebook) for job in jobs}
+    results: dict[str, Result] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        running: set[Future[Result]] = {pool.submit(_run_one, job, resume) for job in jobs}
+        try:
+            while running:
+                done, running = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                progress = {job.name: (_cells_done(job.output, totals[job.name]), totals[job.name]) for job in jobs}
+                on_change(progress, None)
+                for future in done:
+                    results[future.result().notebook] = future.result()
+                    on_change(progress, future.result())
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _stop_kernels()
+    return [results.get(job.name, Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "")) for job in jobs]
+
+
+def _share_cores(workers: int) -> None:
+    """Give every kernel its share of the cores: two that take all of them are slower than one after the other."""
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads) | {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"})
+
+
+def _run_one(job: Job, resume: bool) -> Result:
+    """Execute and judge one notebook, or take its green result of an earlier run."""
+    kept = _finished_before(job) if resume else None
+    if kept is not None:
+        return kept
+    for old in (job.output, job.result_path):
+        old.unlink(missing_ok=True)
+    start = time.monotonic()
+    trouble = _execute(job)
+    return _conclude(job, trouble, (time.monotonic() - start) / 60)
+
+
+def _execute(job: Job) -> str:
+    """Run papermill on one notebook; returns what stopped it, where that is not an error inside a cell."""
+    import papermill  # seconds to import, and only needed here
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            job.notebook,
+            job.output,
+            dict(job.parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=job.cell_timeout_s,
+            # papermill's `cwd` moves the whole process, which several notebooks share; this one moves the kernel alone
+            resources={"metadata": {"path": str(job.notebook.parent)}},
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )
+    except papermill.PapermillExecutionError:
+        return ""  # the executed copy shows it
+    except Exception as error:  # a dead kernel, a timeout, a disk that is full: whatever it is, it ends as one red line
+        lines = str(error).strip().splitlines() or ["no message"]
+        return f"{type(error).__name__}: {lines[0]}"
+    return ""
+
+
+def _stop_kernels() -> None:
+    """End the kernels that this process started; their notebooks then end by themselves."""
+    family = [p for p in psutil.Process().children(recursive=True) if "ipykernel_launcher" in " ".join(_command(p))]
+    for member in family:
+        member.terminate()
+    for member in psutil.wait_procs(family, timeout=3)[1]:
+        member.kill()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _n_cells(path: Path) -> int:
+    return sum(cell["cell_type"] == "code" for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
+
+
+def _cells_done(output: Path, total: int) -> int:
+    """Code cells finished so far, read from the copy that papermill saves after each cell."""
+    try:
+        cells = json.loads(output.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        return 0  # not there yet, or just being written
+    done = sum(c["cell_type"] == "code" and c.get("execution_count") is not None for c in cells)
+    return min(max(done - 1, 0), total)  # papermill adds a cell with the parameters
+
+
+def _finished_before(job: Job) -> Result | None:
+    try:
+        result = Result(**json.loads(job.result_path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return result if result.state == PASSED and result.key == job.key() and job.output.exists() else None
+
+
+def _conclude(job: Job, trouble: str, minutes: float) -> Result:
+    """Judge one executed notebook and keep the result beside it, written whole or not at all."""
+    found: dict[str, dict] = {}
+    verdicts: list[expected.Verdict] = []
+    try:
+        notebook = json.loads(job.output.read_text(encoding="utf-8"))
+        inside = raised(notebook) or never_ran(notebook)
+        message = "; ".join(filter(None, [inside, trouble]))
+        found = records(notebook)
+    except (OSError, ValueError) as error:
+        message = trouble or f"the executed copy cannot be read: {error}"
+    if not message:
+        wanted = expected.expectations(job.parameters["profile"], _dataset_name(job), job.name)
+        verdicts = expected.judge_all(found, wanted)
+        message = "; ".join(f"{v.name} is {v.shown}, expected {v.expected}" for v in verdicts if v.ok is False)
+        message = message or ("" if found else "it records nothing; the last cell calls record(...)")
+    state = FAILED if message else PASSED
+    result = Result(
+        job.name, state, round(minutes, 3), message, str(job.output), job.key(), [asdict(v) for v in verdicts], found
+    )
+    write_whole(job.result_path, json.dumps(asdict(result), indent=1))
+    return result
+
+
+def _dataset_name(job: Job) -> str:
+    return str(job.parameters.get("dataset", ""))
+
+
+def _code_cells(notebook: Mapping) -> list[Mapping]:
+    return [
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        and "".join(cell["source"]).strip()
+        and "injected-parameters" not in cell["metadata"].get("tags", [])  # papermill's own, not in the reader's count
+    ]
+
+
+def raised(notebook: Mapping) -> str:
+    """The error inside an executed notebook, in one line with its cell; empty where there is none."""
+    code = _code_cells(notebook)
+    for place, cell in enumerate(code, start=1):
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                return (
+                    f"cell {place} of {len(code)} ({_first_line(cell)}): {output['ename']}: {output['evalue']}".strip()
+                )
+    return ""
+
+
+def never_ran(notebook: Mapping) -> str:
+    """The first code cell that was not executed to its end, in one line; empty when all were."""
+    code = _code_cells(notebook)
+    for place, cell in enumerate(code, start=1):
+        if cell.get("execution_count") is None:
+            return f"cell {place} of {len(code)} ({_first_line(cell)}) never ran to its end"
+    return ""
+
+
+def _first_line(cell: Mapping) -> str:
+    lines = [line for line in "".join(cell["source"]).splitlines() if line.strip() and not line.startswith("#")]
+    return (lines or ["only comments"])[0][:60]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` under a temporary name and rename it, so that `path` is never half-written."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+class FolderInUse(CourseError):
+    """Another run writes to the same folder."""
+
+
+def lock(folder: Path) -> Path:
+    """Claim `folder` for this process; returns the file to remove at the end. A dead owner's claim is taken over.
+
+    Raises
+    ------
+    FolderInUse
+        Another living run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    try:
+        owner = int(path.read_text())
+        alive = owner != os.getpid() and psutil.pid_exists(owner)
+    except (OSError, ValueError):
+        alive = False
+    if alive:
+        raise FolderInUse(
+            f"{folder}: process {owner} is running notebooks into it; wait for it or choose another --output"
+        )
+    write_whole(path, str(os.getpid()))
+    return path

@@ -1,0 +1,144 @@
+"""What `course run` and `course expect` do, below the command line: choose, prepare, execute, report."""
+
+import ast
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from course_lib import authoring, expected, paths, profiles, report, runner
+from course_lib.errors import CourseError, UsageError
+
+
+def chosen_notebooks(only: str, folder: Path) -> list[Path]:
+    """Notebooks of `folder`, those whose two digits are in the comma-separated `only`, or all."""
+    every = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not only:
+        return every
+    wanted = [w.strip().zfill(2) for w in only.split(",") if w.strip()]
+    known = {authoring.number(p): p for p in every}
+    unknown = [w for w in wanted if w not in known]
+    if unknown:
+        raise UsageError(f"--only {only}: no notebook {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[w] for w in sorted(set(wanted))]
+
+
+def parsed_parameters(pairs: list[str]) -> dict[str, object]:
+    """`name=value` pairs as a dictionary; a value is a Python literal, or else a text."""
+    parsed = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--param {pair}: expected name=value")
+        try:
+            parsed[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            parsed[name] = text
+    return parsed
+
+
+def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts. Returns its name.
+
+    A manifest's path is made absolute: the notebooks run in another folder.
+    """
+    from course_lib.datasets.load import load
+    from course_lib.datasets.registry import names
+
+    if dataset not in names():
+        dataset = str(Path(dataset).expanduser().resolve()) if dataset.endswith(".csv") else dataset
+    clips = load(dataset, profile, seed)
+    clips.waves()
+    console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
+    return dataset
+
+
+def execute(todo: list[runner.Job], workers: int, resume: bool, console: Console) -> list[runner.Result]:
+    """Results of `todo`, with a bar that tells the time left and a line for every notebook that ends."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("cells", total=None)
+
+        def on_change(progress: dict[str, tuple[int, int]], done: runner.Result | None) -> None:
+            finished, total = (sum(values) for values in zip(*progress.values(), strict=True))
+            bar.update(task, completed=finished, total=total)
+            if done is not None:
+                console.print(
+                    f"  {report.SIGNS[done.state]}  {done.notebook}  {done.minutes:.2f} min  {escape(done.message)}"
+                )
+
+        return runner.run(todo, workers=workers, resume=resume, on_change=on_change)
+
+
+def conclude(results: list[runner.Result], about: dict, target: Path, console: Console) -> int:
+    """Write every report, print the table; returns the exit code."""
+    report.write_json(results, about, target / "results.json")
+    report.write_junit(results, target / "junit.xml")
+    index = report.write_pages(results, about, target)
+    console.print(report.screen_table(results, "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())))
+    for r in results:
+        if r.state == runner.FAILED:
+            console.print(f"[red]{r.notebook}[/]: {escape(r.message)}\n  executed copy: {r.output}", soft_wrap=True)
+    console.print(f"open {index}", soft_wrap=True)
+    if any(r.state == runner.NOT_RUN for r in results):
+        console.print("interrupted; go on with --resume")
+        return 130
+    return int(any(r.state == runner.FAILED for r in results))
+
+
+def run_course(
+    profile: str,
+    dataset: str,
+    seed: int,
+    given: dict[str, object],
+    *,
+    only: str,
+    jobs: int,
+    resume: bool,
+    solutions: bool,
+    output: Path | None,
+    console: Console,
+) -> int:
+    """Everything behind `course run`; returns the exit code."""
+    size = profiles.get(profile)
+    folder = authoring.notebooks_dir() / "solutions" if solutions else authoring.notebooks_dir()
+    notebooks = chosen_notebooks(only, folder)
+    dataset = prepare_data(dataset, size, seed, console)
+    label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
+    target = (output or paths.runs_dir() / label).resolve()
+    parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
+    claim = runner.lock(target)
+    try:
+        todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)
+        results = execute(todo, jobs, resume, console)
+    finally:
+        claim.unlink(missing_ok=True)
+    about = {"profile": profile, "data set": dataset, "seed": seed, "jobs": jobs}
+    return conclude(results, about, target, console)
+
+
+def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, jobs: int, console: Console) -> None:
+    """Run the notebooks under several seeds and store what they record as the expected values."""
+    size = profiles.get(profile)
+    notebooks = chosen_notebooks(only, authoring.notebooks_dir())
+    runs: list[list[runner.Result]] = []
+    for seed in range(seeds):
+        name = prepare_data(dataset, size, seed, console)
+        parameters = {"profile": profile, "dataset": name, "seed": seed}
+        folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
+        todo = runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
+        runs.append(execute(todo, jobs, True, console))
+    for place, notebook in enumerate(notebooks):
+        broken = next((r[place] for r in runs if not r[place].recorded), None)
+        if broken is not None:
+            raise CourseError(f"{notebook.stem} did not run: {broken.message}; nothing of it was written")
+        metrics = expected.measure([r[place].recorded for r in runs])
+        where = expected.store(profile, dataset, notebook.stem, metrics, report.provenance() | {"seeds": seeds})
+        console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")

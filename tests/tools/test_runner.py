@@ -1,0 +1,185 @@
+"""The runner is tested with notebooks that must fail, each for a reason of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import nbformat
+import psutil
+import pytest
+
+from course_lib import authoring, expected, report, runner
+from course_lib.errors import UsageError
+
+HEAD = '''# %% [markdown]
+# # A notebook for the tests of the runner
+
+# %% tags=["parameters"]
+profile: str = "smoke"  # how much
+dataset: str = "synth10"  # on what
+seed: int = 0  # of everything random
+
+# %%
+from course_lib.notebook import record
+'''
+RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
+
+FAULTY = {
+    "01_good": HEAD + RECORD,
+    "02_error": HEAD + "\n# %%\nvalue = 1 / 0\n" + RECORD,
+    "03_exit": HEAD + "\n# %%\nimport sys\nsys.exit()\n" + RECORD,
+    "04_kernel_killed": HEAD + "\n# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n" + RECORD,
+    "05_endless": HEAD + "\n# %%\nimport time\ntime.sleep(600)\n" + RECORD,
+    "06_no_record": HEAD + "\n# %%\nanswer = 42\n",
+    "07_metric_missing": HEAD + '\n# %%\nrecord("other", 1.0)\n',
+    "08_out_of_band": HEAD + '\n# %%\nrecord("accuracy", 0.2)\n',
+    "09_exit_code": HEAD + "\n# %%\nimport os\nos._exit(0)\n" + RECORD,
+    "10_twice": HEAD + RECORD + RECORD,
+    "11_any_number": HEAD + '\n# %%\nrecord("answer", 43, kind="exact")\n',
+}
+WANTED = {
+    "01_good": {"answer": {"kind": "exact", "value": 42}},
+    "07_metric_missing": {"answer": {"kind": "exact", "value": 42}, "other": {"kind": "rel", "value": 1.0, "rel": 1e-6}},
+    "08_out_of_band": {"accuracy": {"kind": "band", "low": 0.5, "high": 0.7}},
+    "11_any_number": {"answer": {"kind": "exact", "value": 42}},
+}
+MESSAGES = {
+    "02_error": "cell 3 of 4 (value = 1 / 0): ZeroDivisionError",
+    "03_exit": "SystemExit",
+    "04_kernel_killed": "Kernel died",
+    "05_endless": "timed out",
+    "06_no_record": "records nothing",
+    "07_metric_missing": "answer is missing, expected 42",
+    "08_out_of_band": "accuracy is 0.2, expected 0.5 to 0.7",
+    "09_exit_code": "Kernel died",
+    "10_twice": "'answer' is recorded twice",
+    "11_any_number": "answer is 43, expected 42",
+}
+GIVEN = {"profile": "smoke", "dataset": "synth10", "seed": 0}
+
+
+def write(folder, sources):
+    """Notebooks from percent-format texts."""
+    paths = []
+    for name, text in sources.items():
+        path = folder / f"{name}.ipynb"
+        nbformat.write(authoring.convert(text, name, solutions=True), path)
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """All faulty notebooks, executed once."""
+    folder = tmp_path_factory.mktemp("faulty")
+    file = folder / "smoke.json"
+    file.write_text(json.dumps({"synth10": {name: {"provenance": {}, "metrics": m} for name, m in WANTED.items()}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expected, "expected_path", lambda profile: file)
+        jobs = runner.prepare(write(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
+        results = runner.run(jobs, workers=2)
+    return folder / "out", {r.notebook: r for r in results}
+
+
+def test_the_good_notebook_passes(outcome):
+    good = outcome[1]["01_good"]
+    assert (good.state, good.message) == (runner.PASSED, "")
+    assert good.recorded["answer"]["value"] == 42
+    assert good.verdicts == [{"name": "answer", "shown": "42", "expected": "42", "ok": True}]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_faulty_notebook_fails_and_says_why(outcome, name):
+    result = outcome[1][name]
+    assert result.state == runner.FAILED
+    assert MESSAGES[name] in result.message
+
+
+def test_a_broken_notebook_leaves_its_executed_copy(outcome):
+    copy = json.loads((outcome[0] / "02_error.ipynb").read_text())
+    assert any(o["output_type"] == "error" for c in copy["cells"] for o in c.get("outputs", []))
+
+
+def test_reports_tell_the_same_story(outcome):
+    folder, results = outcome
+    report.write_json(list(results.values()), {"profile": "smoke"}, folder / "results.json")
+    report.write_junit(list(results.values()), folder / "junit.xml")
+    index = report.write_pages(list(results.values()), {"profile": "smoke"}, folder)
+    stored = json.loads((folder / "results.json").read_text())
+    assert {n["notebook"]: n["state"] for n in stored["notebooks"]} == {r.notebook: r.state for r in results.values()}
+    assert {"commit", "date", "python"} <= set(stored["provenance"])
+    suite = ET.parse(folder / "junit.xml").getroot()
+    assert suite.get("failures") == str(len(MESSAGES)) == str(len(suite.findall("testcase/failure")))
+    page = index.read_text()
+    for name in results:
+        assert f'href="{name}.html"' in page
+        assert (folder / f"{name}.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sead": 1}, "01_good: no parameter 'sead'; it takes profile, dataset, seed"),
+        ({"seed": "one"}, "01_good: seed='one' is str, expected int"),
+        ({"seed": True}, "01_good: seed=True is bool, expected int"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_run_before_it_starts(tmp_path, given, message):
+    notebook = write(tmp_path, {"01_good": FAULTY["01_good"]})
+    with pytest.raises(UsageError, match="^" + message.replace("(", r"\(")):
+        runner.prepare(notebook, GIVEN | given, tmp_path / "out", 10)
+
+
+def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    notebooks = write(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
+    jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 30)
+    first = runner.run(jobs, workers=2)
+    stamps = [job.result_path.stat().st_mtime_ns for job in jobs]
+    second = runner.run(jobs, workers=2, resume=True)
+    assert [r.state for r in first] == [r.state for r in second] == [runner.PASSED, runner.FAILED]
+    again = [job.result_path.stat().st_mtime_ns for job in jobs]
+    assert again[0] == stamps[0], "a green notebook was run again"
+    assert again[1] > stamps[1], "a red notebook was not run again"
+    other = runner.prepare(notebooks[:1], GIVEN | {"seed": 1}, tmp_path / "out", 30)
+    runner.run(other, workers=1, resume=True)
+    assert jobs[0].result_path.stat().st_mtime_ns > again[0], "another seed was answered from the old result"
+
+
+INTERRUPT_ME = """
+import sys
+from pathlib import Path
+from course_lib import runner
+folder = Path(sys.argv[1])
+jobs = runner.prepare(sorted(folder.glob("*.ipynb")), {given}, folder / "out", 600)
+print([r.state for r in runner.run(jobs, workers=2)], flush=True)
+"""
+
+
+def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
+    write(tmp_path, {"01_good": FAULTY["01_good"], "05_endless": FAULTY["05_endless"]})
+    script = tmp_path / "go.py"
+    script.write_text(INTERRUPT_ME.replace("{given}", repr(GIVEN)))
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    done = tmp_path / "out" / "01_good.result.json"
+    deadline = time.monotonic() + 60
+    while not done.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert family, "the endless notebook should still be running"
+    os.kill(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=30)
+    assert printed.strip() == "['passed', 'not run']"
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), "a kernel was left behind"
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    (tmp_path / ".lock").write_text(str(os.getppid()))
+    with pytest.raises(runner.FolderInUse, match=f"process {os.getppid()} is running"):
+        runner.lock(tmp_path)
+    (tmp_path / ".lock").write_text("999999999")  # a number no process has: the owner died
+    assert runner.lock(tmp_path).read_text() == str(os.getpid())
