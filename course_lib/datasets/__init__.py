@@ -1,0 +1,1 @@
+"""Data sets: labelled clips with fold, source recording and, where they exist, strong labels."""

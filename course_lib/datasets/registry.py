@@ -1,0 +1,152 @@
+"""What `data/registry.toml` says of every data set, and the card that is printed from it."""
+
+import fnmatch
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from course_lib import paths
+from course_lib.errors import CourseError, UsageError
+
+PREFACE = """# Data
+
+Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the sums that
+its files are checked against, and the cards below are generated from the registry
+(`python -m course_lib.datasets.registry > data/README.md`).
+
+`course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
+card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
+"""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file to download. `checksum` is `algorithm:hex`; `keep` are patterns of members, empty for all of them."""
+
+    url: str
+    kind: str
+    strip: int = 0
+    bytes: int | None = None
+    checksum: str | None = None
+    keep: tuple[str, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        """Last part of the address: the name looked for in the mirror."""
+        return PurePosixPath(urlsplit(self.url).path).name
+
+    def wanted(self, member: str) -> bool:
+        """True for a member of the archive that is unpacked; `member` is its name without the stripped folders."""
+        return not self.keep or any(fnmatch.fnmatchcase(member, pattern) for pattern in self.keep)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set. The fields are explained at the top of `data/registry.toml`."""
+
+    name: str
+    title: str
+    clips: int
+    classes: int
+    rate_hz: int
+    length_s: float
+    folds: str
+    protocol: str
+    layout: str
+    flaws: str
+    licence: str
+    citation: str
+    length_note: str = ""
+    rate_note: str = ""
+    embedded: bool = False
+    download_mb: int = 0
+    unpacked_mb: int = 0
+    manifest: str = ""
+    by_hand: str = ""
+    needs: tuple[str, ...] = ()
+    files: tuple[RemoteFile, ...] = ()
+
+
+@cache
+def _entries() -> dict[str, Entry]:
+    """All entries by name, in the order of the registry."""
+    path = paths.repo_root() / "data" / "registry.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))["datasets"]
+    except OSError as error:
+        raise CourseError(f"{path}: {error.strerror}; run the course from a copy of its repository") from error
+    found = {}
+    for name, table in tables.items():
+        files = tuple(RemoteFile(**{**f, "keep": tuple(f.get("keep", ()))}) for f in table.pop("files", ()))
+        found[name] = Entry(name=name, files=files, needs=tuple(table.pop("needs", ())), **table)
+    return found
+
+
+def names() -> list[str]:
+    """Names of all data sets, the embedded ones first."""
+    return list(_entries())
+
+
+def entry(name: str) -> Entry:
+    """What the registry says of `name`.
+
+    Raises
+    ------
+    UsageError
+        There is no such data set.
+    """
+    if name not in _entries():
+        raise UsageError(
+            f"data set {name!r} is unknown; choose one of {', '.join(names())}, or the path of a manifest.csv"
+        )
+    return _entries()[name]
+
+
+def card(name: str) -> str:
+    """The card of one data set, in Markdown, ending in a newline."""
+    e = entry(name)
+    rows = {
+        "clips": f"{e.clips:,} in {e.classes} classes",
+        "length": e.length_note or f"{e.length_s:g} s",
+        "rate": e.rate_note or f"{e.rate_hz:,} Hz",
+        "folds": e.folds,
+        "protocol": e.protocol,
+        "layout": e.layout,
+        "known flaws": e.flaws,
+        "licence": e.licence,
+        "cite": e.citation,
+        "get it": _how(e),
+    }
+    lines = [f"## `{name}`: {e.title}", "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {text} |" for key, text in rows.items()]
+    if e.files:
+        lines += ["", "| file | checked by |", "|---|---|"]
+        lines += [f"| <{f.url}> | {_check(e, f)} |" for f in e.files]
+    return "\n".join(lines) + "\n"
+
+
+def _how(e: Entry) -> str:
+    """How one comes by the data set, for its card."""
+    if e.embedded:
+        return "made on your machine when it is used; nothing to download"
+    size = f"{e.download_mb:,} MB to download, " if e.download_mb else ""
+    size = f"{size}at most {e.unpacked_mb:,} MB unpacked"
+    return f"by hand: {e.by_hand} ({size})" if e.by_hand else f"`course data get {e.name}` ({size})"
+
+
+def _check(e: Entry, file: RemoteFile) -> str:
+    """What a downloaded file is checked by, for its card."""
+    if file.kind == "content":
+        return f"its sounds, one by one: `manifests/{e.manifest}` (the host makes the archive anew)"
+    return f"`{file.checksum}`"
+
+
+def all_cards() -> str:
+    """`data/README.md`: a preface and the cards of all data sets."""
+    return "\n".join([PREFACE, *(card(name) for name in names())])
+
+
+if __name__ == "__main__":
+    print(all_cards(), end="")
