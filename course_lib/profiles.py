@@ -25,7 +25,7 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", 10, (5.0, 10.0, 40.0), 2, 1, (0,), 120, "every line runs; numbers mean little"),
+        Profile("smoke", 10, (5.0, 10.0, 80.0), 2, 1, (0,), 120, "every line runs; numbers mean little"),
         Profile("lesson", 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 15, 1, (0,), 600, "a class or an evening; one fold"),
         Profile("study", None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 40, 5, (0, 1, 2), 7200, "every fold, three seeds"),
     )

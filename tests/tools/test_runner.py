@@ -43,7 +43,10 @@ FAULTY = {
 }
 WANTED = {
     "01_good": {"answer": {"kind": "exact", "value": 42}},
-    "07_metric_missing": {"answer": {"kind": "exact", "value": 42}, "other": {"kind": "rel", "value": 1.0, "rel": 1e-6}},
+    "07_metric_missing": {
+        "answer": {"kind": "exact", "value": 42},
+        "other": {"kind": "rel", "value": 1.0, "rel": 1e-6},
+    },
     "08_out_of_band": {"accuracy": {"kind": "band", "low": 0.5, "high": 0.7}},
     "11_any_number": {"answer": {"kind": "exact", "value": 42}},
 }

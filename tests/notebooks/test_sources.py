@@ -1,0 +1,96 @@
+"""Every notebook follows the skeleton, stays small, and equals its source."""
+
+import json
+import re
+
+import pytest
+
+from course_lib import authoring, profiles
+from course_lib.checks import NOT_ATTEMPTED, judge
+
+SOURCES = authoring.sources()
+SECTIONS = ["## You will be able to", "## Before you start", "## What we saw", "## What next", "## References"]
+source = pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+
+
+def cells(path, kind=None):
+    notebook = authoring.convert(path.read_text(encoding="utf-8"), path.stem, solutions=True)
+    return [c for c in notebook.cells if kind is None or c.cell_type == kind]
+
+
+def exercises(path):
+    return re.findall(r'^check\("(\d\d\.\d)"', "\n".join(c.source for c in cells(path, "code")), re.M)
+
+
+def test_numbers_follow_each_other():
+    assert [authoring.number(p) for p in SOURCES] == [f"{i:02d}" for i in range(len(SOURCES))]
+
+
+@source
+def test_committed_notebooks_equal_their_source(path):
+    for notebook, text in authoring.rendered(path).items():
+        assert notebook.exists(), f"{notebook.name} is missing; run `make notebooks`"
+        assert json.loads(notebook.read_text(encoding="utf-8")) == json.loads(text), (
+            f"{notebook} differs from its source; edit the source and run `make notebooks`"
+        )
+
+
+def test_no_notebook_without_a_source():
+    stems = {p.stem for p in SOURCES}
+    for folder in (authoring.notebooks_dir(), authoring.notebooks_dir() / "solutions"):
+        assert {p.stem for p in folder.glob("*.ipynb")} == stems
+
+
+@source
+def test_skeleton(path):
+    texts = [c.source for c in cells(path, "markdown")]
+    assert texts[0].startswith(f"# {authoring.number(path)} · ")
+    headings = [line for text in texts for line in text.splitlines() if line.startswith("## ")]
+    assert [h for h in headings if h in SECTIONS] == SECTIONS
+    assert "minute" in next(t for t in texts if t.startswith("## Before you start"))
+    assert "record" in cells(path, "code")[-1].metadata.get("tags", [])
+    assert re.search(r"doi:10\.\d{4,}/\S+", texts[-1])
+
+
+@source
+def test_parameters(path):
+    notebook = authoring.convert(path.read_text(encoding="utf-8"), path.stem, solutions=False)
+    found = {p.name: p for p in authoring.parameters(notebook, path.stem)}
+    assert list(found)[:3] == list(authoring.STANDARD_PARAMETERS)
+    assert found["profile"].default in profiles.PROFILES
+
+
+@source
+def test_budgets(path):
+    code, words = cells(path, "code"), sum(len(c.source.split()) for c in cells(path, "markdown"))
+    assert 10 <= len(code) <= 30, f"{len(code)} code cells"
+    longest = max(code, key=lambda c: len(c.source.splitlines()))
+    assert len(longest.source.splitlines()) <= 27, f"too long a cell: {longest.source[:60]}"
+    lines = sum(bool(line.strip()) for c in code for line in c.source.splitlines())
+    assert words / lines >= 3, f"{words} words of prose for {lines} lines of code"
+
+
+@source
+def test_figures_and_sounds_go_through_the_library(path):
+    code = "\n".join(c.source for c in cells(path, "code"))
+    assert "plt.show(" not in code and "Audio(" not in code
+    assert len(re.findall(r"\bplt\.(?:subplots|figure)\(", code)) == len(re.findall(r"\bshow\(fig, alt=", code))
+    assert 1 <= len(re.findall(r"\bplay\(", code)) <= 6
+
+
+@source
+def test_exercises_exist_and_the_learner_has_not_attempted_them(path):
+    found = exercises(path)
+    assert len(found) >= (1 if path.name.startswith("00") else 3)
+    assert found == sorted(found) and len(set(found)) == len(found)
+    headings = re.findall(r"^### Exercise (\d\d\.\d)", "\n".join(c.source for c in cells(path, "markdown")), re.M)
+    assert headings == found
+    learner = authoring.convert(path.read_text(encoding="utf-8"), path.stem, solutions=False)
+    for cell in learner.cells:
+        match = re.search(r'^check\("(\d\d\.\d)", (\w+)\)', cell.source, re.M)
+        if match:
+            assert authoring.TO_FILL_IN in cell.source
+            scope: dict = {}
+            exec(cell.source.split("check(")[0], scope)
+            assert judge(match[1], scope[match[2]]).state == NOT_ATTEMPTED
+        assert authoring.BEGIN not in cell.source
