@@ -114,9 +114,28 @@ def doctor() -> None:
 @data.command("list")
 def data_list() -> None:
     """All data sets, with size and whether they are here."""
-    from course_lib.datasets import overview
+    from rich.table import Table
 
-    console.print(overview.table())
+    from course_lib.datasets import fetch, registry
+
+    table = Table()
+    for column, justify in (
+        ("name", "left"),
+        ("clips", "right"),
+        ("classes", "right"),
+        ("MB", "right"),
+        ("here", "left"),
+    ):
+        table.add_column(column, justify=justify)
+    table.add_column("what it is")
+    for name in registry.names():
+        e = registry.entry(name)
+        here = "embedded" if e.embedded else "yes" if fetch.present(name) else "no"
+        table.add_row(
+            name, f"{e.clips:,}", str(e.classes), f"{e.download_mb:,}" if e.download_mb else "", here, e.title
+        )
+    console.print(table)
+    console.print("get one: course data get NAME    more on it: course data card NAME")
 
 
 @data.command("get", epilog="`course data get esc10` · `COURSE_MIRROR=/media/usb course data get fsdd`")

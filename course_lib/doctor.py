@@ -2,26 +2,19 @@
 
 import os
 import platform
-import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from course_lib import paths, profiles
+from course_lib.datasets import fetch, registry
 from course_lib.errors import CourseError
 
 PACKAGES = ("torch", "torchaudio", "torchvision", "librosa", "numpy", "scikit-learn", "papermill", "jupyterlab")
 NEEDED_DISK_GB, NEEDED_MEMORY_GB = 2.0, 4.0
-
-
-def free_disk_gb(folder: Path) -> float:
-    """Free space where `folder` is or will be, in GB."""
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
-    return shutil.disk_usage(existing).free / 1e9
 
 
 def findings() -> list[tuple[str, str, str]]:
@@ -44,13 +37,15 @@ def findings() -> list[tuple[str, str, str]]:
 
 def _folders() -> list[tuple[str, str, str]]:
     folder = paths.data_dir()
-    free = free_disk_gb(folder)
+    free = paths.free_bytes(folder) / 1e9
     low = "" if free >= NEEDED_DISK_GB else "free some space, or point COURSE_DATA_DIR at a larger disk"
     try:
         mirror, problem = str(paths.mirror_dir() or "none"), ""
     except CourseError as error:
         mirror, problem = os.environ["COURSE_MIRROR"], str(error)
+    here = [name for name in registry.names() if fetch.present(name)]
     return [
+        ("data sets here", ", ".join(here), ""),
         ("data folder", str(folder), ""),
         ("free disk there", f"{free:.1f} GB", low),
         ("mirror", mirror, problem),

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib.errors import CourseError
-from course_lib.paths import repo_root
+from course_lib.paths import repo_root, write_whole
 
 MIN_SEEDS = 5
 
@@ -137,5 +137,5 @@ def store(profile: str, dataset: str, notebook: str, metrics: Mapping, provenanc
     everything.setdefault(dataset, {})[notebook] = {"provenance": dict(provenance), "metrics": dict(metrics)}
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {d: dict(sorted(everything[d].items())) for d in sorted(everything)}
-    path.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
     return path

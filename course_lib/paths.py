@@ -8,6 +8,7 @@
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import platformdirs
@@ -56,3 +57,21 @@ def offline() -> bool:
 def runs_dir() -> Path:
     """Folder of executed notebooks, one sub-folder a profile and data set. Git ignores it."""
     return repo_root() / "runs"
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space on the disk where `folder` is, or will be."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` under a temporary name and rename it, so that `path` is never half-written."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two processes may write the same file
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

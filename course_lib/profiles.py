@@ -9,11 +9,13 @@ from course_lib.errors import UsageError
 class Profile:
     """A size of the course: how many clips, hops, epochs and seeds a notebook may use.
 
-    `clips_per_class` limits the embedded sets and, fold by fold, the real ones; None takes all of them.
+    `clips_per_class` limits the embedded sets, `real_clips_per_class` the recorded ones, spread over their folds; None
+    takes all. The embedded sets are for trying things out, and small when that is all they are for.
     """
 
     name: str
     clips_per_class: int | None
+    real_clips_per_class: int | None
     hops_ms: tuple[float, ...]
     epochs: int
     folds: int
@@ -25,9 +27,13 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", 10, (5.0, 10.0, 80.0), 2, 1, (0,), 120, "every line runs; numbers mean little"),
-        Profile("lesson", 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 15, 1, (0,), 600, "a class or an evening; one fold"),
-        Profile("study", None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 40, 5, (0, 1, 2), 7200, "every fold, three seeds"),
+        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 2, 1, (0,), 120, "every line runs; numbers mean little"),
+        Profile(
+            "lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 15, 1, (0,), 600, "a class or an evening; one fold"
+        ),
+        Profile(
+            "study", None, None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 40, 5, (0, 1, 2), 7200, "every fold, three seeds"
+        ),
     )
 }
 

@@ -14,8 +14,8 @@ from jinja2 import Environment
 from rich.table import Table
 
 from course_lib.notebook import environment
-from course_lib.paths import repo_root
-from course_lib.runner import FAILED, NOT_RUN, PASSED, Result, write_whole
+from course_lib.paths import repo_root, write_whole
+from course_lib.runner import FAILED, NOT_RUN, PASSED, Result
 
 SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
 COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}

@@ -20,7 +20,7 @@ import psutil
 from course_lib import authoring, expected
 from course_lib.errors import CourseError
 from course_lib.notebook import records
-from course_lib.paths import repo_root
+from course_lib.paths import repo_root, write_whole
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 POLL_S = 0.3
@@ -146,7 +146,7 @@ def _execute(job: Job) -> str:
             execution_timeout=job.cell_timeout_s,
             # papermill's `cwd` moves the whole process, which several notebooks share; this one moves the kernel alone
             resources={"metadata": {"path": str(job.notebook.parent)}},
-            extra_arguments=["--IPKernelApp.log_level=40"],
+            extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except papermill.PapermillExecutionError:
         return ""  # the executed copy shows it
@@ -256,13 +256,6 @@ def never_ran(notebook: Mapping) -> str:
 def _first_line(cell: Mapping) -> str:
     lines = [line for line in "".join(cell["source"]).splitlines() if line.strip() and not line.startswith("#")]
     return (lines or ["only comments"])[0][:60]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` under a temporary name and rename it, so that `path` is never half-written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 class FolderInUse(CourseError):

@@ -8,6 +8,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from course_lib import authoring, expected, paths, profiles, report, runner
+from course_lib.datasets import fetch, registry
+from course_lib.datasets.load import load
 from course_lib.errors import CourseError, UsageError
 
 
@@ -43,11 +45,10 @@ def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Co
 
     A manifest's path is made absolute: the notebooks run in another folder.
     """
-    from course_lib.datasets.load import load
-    from course_lib.datasets.registry import names
-
-    if dataset not in names():
-        dataset = str(Path(dataset).expanduser().resolve()) if dataset.endswith(".csv") else dataset
+    if Path(dataset).is_file():
+        dataset = str(Path(dataset).expanduser().resolve())
+    elif dataset in registry.names() and not registry.entry(dataset).embedded:
+        fetch.get(dataset)
     clips = load(dataset, profile, seed)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")

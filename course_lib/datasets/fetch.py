@@ -200,7 +200,7 @@ def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
         raise CourseError(f"{where}: {count}: {', '.join(wrong[:NAMED])}{more}; {remedy}")
     found = {"content": sums.of_sums(expected), "signature": sums.signature(place, sums.listing(place))}
     with suppress(OSError):  # a read-only share of a classroom works without a stamp, verified at every start
-        sums.write_whole(place / STAMP, json.dumps(found))
+        paths.write_whole(place / STAMP, json.dumps(found))
     return found["content"]
 
 
@@ -238,10 +238,8 @@ def _replace(target: Path, new: Path, old: Path) -> None:
 
 def _require_disk(needed_mb: int) -> None:
     """Raises CourseError if the disk that will hold the data has less than `needed_mb` megabytes free."""
-    place = paths.data_dir().absolute()
-    while not place.exists():
-        place = place.parent
-    free_mb = shutil.disk_usage(place).free // 1_000_000
+    place = paths.data_dir()
+    free_mb = paths.free_bytes(place) // 1_000_000
     if free_mb < needed_mb:
         raise CourseError(
             f"{place}: {needed_mb:,} MB are needed and {free_mb:,} MB are free; free some, or name another disk in "

@@ -21,7 +21,7 @@ TABLES = {table.__name__: table for table in (esc10, esc50, fsdd, urbansound8k, 
 def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
     """The clips of `dataset`: a name from the registry, or the path of a manifest (see `manifest.py`).
 
-    At most `profile.clips_per_class` clips a class, drawn by `seed`, spread over the folds. Nothing is downloaded here;
+    At most as many clips a class as `profile` says, drawn by `seed`, spread over the folds. Nothing is downloaded here;
     a set that lies in the mirror is unpacked.
 
     Raises
@@ -33,7 +33,7 @@ def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
     """
     name = str(dataset)
     if name.lower().endswith(".csv") or Path(name).is_file():
-        return load_manifest(name, profile.clips_per_class, seed)
+        return load_manifest(name, profile.real_clips_per_class, seed)
     e = registry.entry(name)
     if e.embedded:
         return _embedded(name, profile, seed)
@@ -41,7 +41,7 @@ def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
     table = TABLES[name](folder)
     if len(table) != e.clips:
         raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
-    table = folds.thin_out(table, profile.clips_per_class, seed)
+    table = folds.thin_out(table, profile.real_clips_per_class, seed)
     return clips_from_files(name, table, folder, e.length_s, e.rate_hz, fetch.content(name))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from course_lib import audio
 from course_lib.errors import CourseError
+from course_lib.paths import write_whole
 
 
 def read(path: Path) -> dict[str, str]:
@@ -29,16 +30,6 @@ def read(path: Path) -> dict[str, str]:
 def write(sums: dict[str, str], path: Path) -> None:
     """Writes `sums` as `read` reads them, sorted by name."""
     write_whole(path, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes `text` under another name and renames it: no reader ever sees a part of it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def of_files(folder: Path, names: list[str]) -> dict[str, str]:

@@ -178,7 +178,7 @@ def test_changed_sounds_are_not_stale(small_fsdd):
 
 
 def test_load_takes_a_few_of_each_class(small_fsdd):
-    clips = load.load("fsdd", replace(SMOKE, clips_per_class=6), seed=1)
+    clips = load.load("fsdd", replace(SMOKE, real_clips_per_class=6), seed=1)
     assert clips.table.groupby(["label", "fold"]).size().tolist() == [2] * 6
     assert clips.content != load.load("fsdd", STUDY).content
     assert clips.waves(8_000, 0.1).shape == (12, 800)

@@ -15,7 +15,7 @@ import pytest
 from course_lib import authoring, expected, report, runner
 from course_lib.errors import UsageError
 
-HEAD = '''# %% [markdown]
+HEAD = """# %% [markdown]
 # # A notebook for the tests of the runner
 
 # %% tags=["parameters"]
@@ -25,7 +25,7 @@ seed: int = 0  # of everything random
 
 # %%
 from course_lib.notebook import record
-'''
+"""
 RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 
 FAULTY = {
