@@ -13,7 +13,7 @@ ARGS    ?=
 UV  := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
-.PHONY: help course test lab notebooks expect doctor bench lint lock clean
+.PHONY: help course test lab generate expect doctor bench lint lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -40,8 +40,8 @@ test: .venv/.ready ## all tests: units, properties, structure, notebooks and the
 lab: .venv/.ready ## open JupyterLab at the first notebook
 	@$(RUN) jupyter lab notebooks/00_start_here.ipynb
 
-notebooks: .venv/.ready ## write notebooks/*.ipynb from notebooks/source
-	@$(RUN) course notebooks
+generate: .venv/.ready ## write what is derived: notebooks, README tables, data cards
+	@$(RUN) course generate
 
 expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DATASET)
 	@$(RUN) course expect --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)
@@ -50,7 +50,7 @@ doctor: .venv/.ready ## what this machine has and lacks
 	@$(RUN) course doctor
 
 bench: .venv/.ready ## speed against other libraries, as ratios in one run
-	@$(UV) run --locked --group bench python bench/features.py
+	@$(UV) run --locked --group bench python bench/features.py --json bench/results/features.json
 
 lint: .venv/.ready ## style of the code
 	@$(RUN) ruff check . && $(RUN) ruff format --diff course_lib tests bench

@@ -11,7 +11,6 @@ first call, in a fresh process a contender, so it includes the result (8 MB for 
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -203,8 +202,11 @@ def main() -> None:
     ]  # fmt: skip
     print(table(rows, chosen.threads))
     if chosen.json:
-        about = {"threads": chosen.threads, "repeats": chosen.repeats, "machine": platform.machine()}
-        chosen.json.write_text(json.dumps({**about, "clips": CLIPS, "growth": GROWTH, "rows": rows}, indent=2) + "\n")
+        from course_lib.report import provenance
+
+        about = {"provenance": provenance(), "threads": chosen.threads, "repeats": chosen.repeats}
+        about |= {"clips": CLIPS, "length_s": LENGTH_S, "growth": GROWTH, "rows": rows}
+        chosen.json.write_text(json.dumps(about, indent=1) + "\n")
     return None
 
 

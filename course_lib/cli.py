@@ -96,10 +96,15 @@ def expect(
 
 
 @app.command()
-def notebooks() -> None:
-    """Write the learner's and the complete notebooks from `notebooks/source/`."""
-    changed = [f"wrote {path.relative_to(paths.repo_root())}" for path in authoring.write_notebooks()]
-    console.print("\n".join(changed) or "all notebooks are up to date")
+def generate() -> None:
+    """Write what is derived: the notebooks from `notebooks/source/`, the README's tables, the data cards."""
+    from course_lib import readme
+    from course_lib.datasets import registry
+
+    changed = [path.relative_to(paths.repo_root()) for path in authoring.write_notebooks()]
+    changed += ["README.md"] if readme.write_readme() else []
+    changed += ["data/README.md"] if registry.write_cards() else []
+    console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
 
 
 @app.command()

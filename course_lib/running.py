@@ -1,6 +1,7 @@
 """What `course run` and `course expect` do, below the command line: choose, prepare, execute, report."""
 
 import ast
+import statistics
 from pathlib import Path
 
 from rich.console import Console
@@ -141,5 +142,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         if broken is not None:
             raise CourseError(f"{notebook.stem} did not run: {broken.message}; nothing of it was written")
         metrics = expected.measure([r[place].recorded for r in runs])
-        where = expected.store(profile, dataset, notebook.stem, metrics, report.provenance() | {"seeds": seeds})
+        minutes = round(statistics.median(r[place].minutes for r in runs), 2)
+        origin = report.provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
+        where = expected.store(profile, dataset, notebook.stem, metrics, origin)
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")

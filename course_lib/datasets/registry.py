@@ -13,8 +13,7 @@ from course_lib.errors import CourseError, UsageError
 PREFACE = """# Data
 
 Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the sums that
-its files are checked against, and the cards below are generated from the registry
-(`python -m course_lib.datasets.registry > data/README.md`).
+its files are checked against, and the cards below are generated from the registry (`make generate`).
 
 `course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
 card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
@@ -148,5 +147,10 @@ def all_cards() -> str:
     return "\n".join([PREFACE, *(card(name) for name in names())])
 
 
-if __name__ == "__main__":
-    print(all_cards(), end="")
+def write_cards() -> bool:
+    """Write `data/README.md`; returns whether it changed."""
+    path = paths.repo_root() / "data" / "README.md"
+    if path.exists() and path.read_text(encoding="utf-8") == all_cards():
+        return False
+    paths.write_whole(path, all_cards())
+    return True

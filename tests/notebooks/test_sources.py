@@ -29,9 +29,9 @@ def test_numbers_follow_each_other():
 @source
 def test_committed_notebooks_equal_their_source(path):
     for notebook, text in authoring.rendered(path).items():
-        assert notebook.exists(), f"{notebook.name} is missing; run `make notebooks`"
+        assert notebook.exists(), f"{notebook.name} is missing; run `make generate`"
         assert json.loads(notebook.read_text(encoding="utf-8")) == json.loads(text), (
-            f"{notebook} differs from its source; edit the source and run `make notebooks`"
+            f"{notebook} differs from its source; edit the source and run `make generate`"
         )
 
 

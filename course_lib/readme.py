@@ -1,0 +1,93 @@
+"""The parts of README.md that hold numbers, made from the files where the numbers were measured."""
+
+import json
+import re
+from pathlib import Path
+
+from course_lib import authoring
+from course_lib.errors import CourseError
+from course_lib.expected import expected_path
+from course_lib.paths import repo_root, write_whole
+
+SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
+BENCH = "bench/results/features.json"
+
+
+def notebook_map() -> str:
+    """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
+    minutes = {run: _minutes(*run) for run in SHOWN}
+    head = "| | notebook | afterwards you can | " + " | ".join(f"{p}, `{d}`" for p, d in SHOWN) + " |"
+    lines = [head, "|---|---|---|" + "---:|" * len(SHOWN)]
+    for source in authoring.sources():
+        title, verbs = title_and_verbs(source)
+        cells = [f"{minutes[run][source.stem]:.1f}" if source.stem in minutes[run] else "" for run in SHOWN]
+        link = f"[{title}](notebooks/{source.stem}.ipynb)"
+        lines.append(f"| {authoring.number(source)} | {link} | {verbs} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _minutes(profile: str, dataset: str) -> dict[str, float]:
+    """Minutes by notebook, where they were measured together with the expected values."""
+    path = expected_path(profile)
+    stored = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}) if path.exists() else {}
+    return {name: entry["provenance"]["minutes"] for name, entry in stored.items()}
+
+
+def title_and_verbs(source: Path) -> tuple[str, str]:
+    """Title of a notebook and its objectives, the parts in bold and what follows, in one line."""
+    text = source.read_text(encoding="utf-8")
+    title = re.search(r"^# # \d\d · (.+)$", text, re.M).group(1)
+    objectives = text.split("You will be able to", 1)[1].split("# %%", 1)[0]
+    verbs = re.findall(r"^# - \*\*(.+?)\*\* (.+?)[;.]$", objectives, re.M)
+    return title, "; ".join(f"{verb} {re.sub(r' \(exercise[^)]*\)', '', rest)}" for verb, rest in verbs)
+
+
+def bench_table() -> str:
+    """Our log-mel beside the libraries that compute it too, as measured by `make bench`."""
+    measured = json.loads((repo_root() / BENCH).read_text(encoding="utf-8"))
+    few, many = measured["growth"][0], measured["growth"][-1]
+    lines = [
+        f"| {measured['clips']} clips of {measured['length_s']} s | ms | times ours | MB, {few} clips | MB, {many} clips |"
+    ]
+    lines.append("|---|---:|---:|---:|---:|")
+    for row in measured["rows"]:
+        memory = row["memory_mb"] or ["", *[""] * (len(measured["growth"]) - 1)]
+        cells = [
+            f"{row['ms']:.0f}",
+            f"{row['ratio']:.1f}",
+            *(f"{mb:.0f}" if mb else "" for mb in (memory[0], memory[-1])),
+        ]
+        lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
+    where = measured["provenance"]
+    lines += ["", f"{measured['threads']} threads, {where['machine']}, torch {where['torch']}, {where['date'][:10]}."]
+    return "\n".join(lines)
+
+
+PARTS = {"notebooks": notebook_map, "bench": bench_table}
+
+
+def filled(text: str) -> str:
+    """`text` with every part between `<!-- NAME -->` and `<!-- /NAME -->` made anew.
+
+    Raises
+    ------
+    CourseError
+        A pair of marks is missing.
+    """
+    for name, make in PARTS.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise CourseError(f"README.md: expected one {begin} and one {end}; put them back around the generated part")
+        before, rest = text.split(begin)
+        text = before + begin + "\n" + make() + "\n" + end + rest.split(end)[1]
+    return text
+
+
+def write_readme() -> bool:
+    """Fill README.md; returns whether it changed."""
+    path = repo_root() / "README.md"
+    text = path.read_text(encoding="utf-8")
+    if filled(text) == text:
+        return False
+    write_whole(path, filled(text))
+    return True
