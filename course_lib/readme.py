@@ -38,18 +38,16 @@ def title_and_verbs(source: Path) -> tuple[str, str]:
     text = source.read_text(encoding="utf-8")
     title = re.search(r"^# # \d\d · (.+)$", text, re.M).group(1)
     objectives = text.split("You will be able to", 1)[1].split("# %%", 1)[0]
-    verbs = re.findall(r"^# - \*\*(.+?)\*\* (.+?)[;.]$", objectives, re.M)
-    return title, "; ".join(f"{verb} {re.sub(r' \(exercise[^)]*\)', '', rest)}" for verb, rest in verbs)
+    verbs = re.findall(r"^# - \*\*(.+?)\*\* (.+?)(?: \(exercise[^)]*\).*?)?[;.]$", objectives, re.M)
+    return title, "; ".join(f"{verb} {rest}" for verb, rest in verbs)
 
 
 def bench_table() -> str:
     """Our log-mel beside the libraries that compute it too, as measured by `make bench`."""
     measured = json.loads((repo_root() / BENCH).read_text(encoding="utf-8"))
     few, many = measured["growth"][0], measured["growth"][-1]
-    lines = [
-        f"| {measured['clips']} clips of {measured['length_s']} s | ms | times ours | MB, {few} clips | MB, {many} clips |"
-    ]
-    lines.append("|---|---:|---:|---:|---:|")
+    what = f"{measured['clips']} clips of {measured['length_s']} s"
+    lines = [f"| {what} | ms | times ours | MB, {few} clips | MB, {many} clips |", "|---|---:|---:|---:|---:|"]
     for row in measured["rows"]:
         memory = row["memory_mb"] or ["", *[""] * (len(measured["growth"]) - 1)]
         cells = [

@@ -13,7 +13,7 @@ FETCHED = [name for name in registry.names() if not registry.entry(name).embedde
 
 def test_the_readme_is_generated():
     committed = (paths.repo_root() / "data" / "README.md").read_text(encoding="utf-8")
-    assert committed == registry.all_cards(), "run: python -m course_lib.datasets.registry > data/README.md"
+    assert committed == registry.all_cards(), "run `make generate`"
 
 
 def test_unknown_name_lists_the_names_and_the_manifest():
