@@ -1,6 +1,6 @@
 """Figures: functions that take arrays and an `ax`, draw, label with units and return the `ax`. None knows torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -94,12 +94,4 @@ def lines(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(curves) > 1:
         ax.legend()
-    return ax
-
-
-def bars(labels: Sequence[str], values: Sequence[float], ax: Axes, *, ylabel: str, decimals: int = 1) -> Axes:
-    """One bar a label with its value written above it."""
-    drawn = ax.bar(labels, values, color=COLOURS[0], width=0.6)
-    ax.bar_label(drawn, fmt=f"%.{decimals}f", padding=2, fontsize=11)
-    ax.set(ylabel=ylabel)
     return ax

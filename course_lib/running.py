@@ -41,19 +41,19 @@ def parsed_parameters(pairs: list[str]) -> dict[str, object]:
     return parsed
 
 
-def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts. Returns its name.
+def located(dataset: str) -> str:
+    """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of a manifest."""
+    path = Path(dataset).expanduser()
+    return str(path.resolve()) if path.is_file() or dataset.endswith(".csv") else registry.entry(dataset).name
 
-    A manifest's path is made absolute: the notebooks run in another folder.
-    """
-    if Path(dataset).is_file():
-        dataset = str(Path(dataset).expanduser().resolve())
-    elif dataset in registry.names() and not registry.entry(dataset).embedded:
+
+def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> None:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts."""
+    if dataset in registry.names() and not registry.entry(dataset).embedded:
         fetch.get(dataset)
     clips = load(dataset, profile, seed)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
-    return dataset
 
 
 def execute(todo: list[runner.Job], workers: int, resume: bool, console: Console) -> list[runner.Result]:
@@ -112,13 +112,14 @@ def run_course(
     size = profiles.get(profile)
     folder = authoring.notebooks_dir() / "solutions" if solutions else authoring.notebooks_dir()
     notebooks = chosen_notebooks(only, folder)
-    dataset = prepare_data(dataset, size, seed, console)
+    dataset = located(dataset)
     label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
     target = (output or paths.runs_dir() / label).resolve()
     parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
     claim = runner.lock(target)
     try:
         todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)
+        prepare_data(dataset, size, seed, console)
         results = execute(todo, jobs, resume, console)
     finally:
         claim.unlink(missing_ok=True)
@@ -131,11 +132,12 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
     size = profiles.get(profile)
     notebooks = chosen_notebooks(only, authoring.notebooks_dir())
     runs: list[list[runner.Result]] = []
+    name = located(dataset)
     for seed in range(seeds):
-        name = prepare_data(dataset, size, seed, console)
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
         todo = runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
+        prepare_data(name, size, seed, console)
         runs.append(execute(todo, jobs, True, console))
     for place, notebook in enumerate(notebooks):
         broken = next((r[place] for r in runs if not r[place].recorded), None)

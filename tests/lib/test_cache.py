@@ -1,0 +1,99 @@
+"""The cache: never stale, never half-written, never the reason that a result is lost."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from course_lib import cache, paths
+from course_lib.errors import CourseError, UsageError
+
+made = []
+
+
+def ramp(length: int, step: float, note: str) -> np.ndarray:
+    made.append((length, step, note))
+    return np.arange(length) * step
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
+    made.clear()
+
+
+def test_made_once_and_read_only():
+    first = cache.cached(ramp, 5, 2.0, given=("a",))
+    again = cache.cached(ramp, 5, 2.0, given=("what is given does not count",))
+    assert made == [(5, 2.0, "a")]
+    assert first.tolist() == again.tolist() == [0, 2, 4, 6, 8]
+    with pytest.raises(ValueError, match="read-only"):
+        again[0] = 1
+
+
+def test_every_part_of_the_key_counts():
+    for key in ((5, 2.0), (6, 2.0), (5, 3.0), (5, 2)):
+        cache.cached(ramp, *key, given=("a",))
+    assert len(made) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"not an array"])
+def test_a_damaged_entry_is_made_anew(damage):
+    cache.cached(ramp, 5, 2.0, given=("a",))
+    for file in paths.cache_dir().rglob("output.pkl"):
+        file.write_bytes(damage)
+    with warnings.catch_warnings(action="ignore"):
+        assert cache.cached(ramp, 5, 2.0, given=("b",)).tolist() == [0, 2, 4, 6, 8]
+    assert len(made) == 2
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_result(monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("joblib._store_backends.FileSystemStoreBackend.dump_item", full)
+    with pytest.warns(UserWarning, match="No space left on device.*going on without the cache"):
+        assert cache.cached(ramp, 5, 2.0, given=("a",)).tolist() == [0, 2, 4, 6, 8]
+
+
+def test_an_error_of_the_maker_is_its_own():
+    def broken(n: int) -> np.ndarray:
+        raise CourseError("clip.wav: truncated")
+
+    with pytest.raises(CourseError, match=r"^clip.wav: truncated$"):
+        cache.cached(broken, 1)
+
+
+def test_source_digest_follows_the_source(monkeypatch):
+    before = cache.source_digest(paths)
+    assert before == cache.source_digest(paths) != cache.source_digest(paths, cache)
+    monkeypatch.setattr("inspect.getsource", lambda module: "another text")
+    assert cache.source_digest(paths) != before
+
+
+def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
+    target = tmp_path / "results.json"
+    paths.write_whole(target, "old")
+
+    def half(self, text, encoding):
+        with self.open("w") as file:
+            file.write(text[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", half)
+    with pytest.raises(OSError, match="No space"):
+        paths.write_whole(target, "new text")
+    monkeypatch.undo()
+    assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_folders_follow_the_environment(monkeypatch, tmp_path):
+    assert paths.data_dir() == tmp_path / "data" and paths.cache_dir().parent == paths.data_dir()
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "gone"))
+    with pytest.raises(UsageError, match=r"COURSE_MIRROR=.*no such folder"):
+        paths.mirror_dir()
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    assert paths.mirror_dir() == tmp_path
+    for value, forbidden in (("1", True), ("yes", True), ("0", False), ("", False), ("false", False)):
+        monkeypatch.setenv("COURSE_OFFLINE", value)
+        assert paths.offline() is forbidden

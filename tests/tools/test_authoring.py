@@ -1,0 +1,110 @@
+"""From source to notebooks: answers are taken out whole, marks must pair, parameters must be readable."""
+
+import nbformat
+import pytest
+
+from course_lib import authoring, readme
+from course_lib.errors import CourseError, UsageError
+
+SOURCE = """# %% [markdown]
+# # 01 · Title
+
+# %% tags=["parameters"]
+profile: str = "smoke"  # how much
+hop_ms: float = 10.0  # the hop; = is allowed here
+
+# %% tags=["exercise"]
+def f(x):
+    ### BEGIN SOLUTION
+    y = x + 1
+    return y
+    ### END SOLUTION
+
+# %% [markdown] tags=["solution"]
+# Why it is so.
+"""
+
+
+def test_learner_sees_a_line_to_fill_in_and_no_solution_cell():
+    learner = authoring.convert(SOURCE, "01_x", solutions=False)
+    assert [c.cell_type for c in learner.cells] == ["markdown", "code", "code"]
+    assert learner.cells[2].source == "def f(x):\n    ...  # your answer"
+    assert learner.metadata.kernelspec.language == "python"
+    nbformat.validate(learner)
+
+
+def test_complete_copy_has_everything_but_the_marks():
+    full = authoring.convert(SOURCE, "01_x", solutions=True)
+    assert full.cells[2].source == "def f(x):\n    y = x + 1\n    return y"
+    assert full.cells[3].source == "Why it is so."
+    assert [c.id for c in full.cells] == [f"nb01-{i:03d}" for i in range(4)]
+
+
+def test_both_copies_are_the_same_every_time():
+    for solutions in (True, False):
+        texts = {nbformat.writes(authoring.convert(SOURCE, "01_x", solutions=solutions)) for _ in range(3)}
+        assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "### BEGIN SOLUTION\n1",
+        "1\n### END SOLUTION",
+        "### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION",
+        "### BEGIN SOLUTION\n1\n### END SOLUTION\n### END SOLUTION",
+    ],
+)
+def test_a_mark_without_its_partner_is_an_error(code):
+    with pytest.raises(CourseError, match="without its partner"):
+        authoring.without_answers(code)
+
+
+def test_parameters_are_read_with_help():
+    found = authoring.parameters(authoring.convert(SOURCE, "01_x", solutions=False))
+    assert [(p.name, p.default) for p in found] == [("profile", "smoke"), ("hop_ms", 10.0)]
+    assert found[1].help == "the hop; = is allowed here"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hop_ms = 10.0  # no type",
+        "hop_ms: float = 10.0",
+        "hop_ms: float = 2 * 5.0  # derived",
+        "hops: tuple = (1,\n2)  # two lines",
+        "hop_ms: float = x  # a name",
+        "import os  # not a parameter",
+    ],
+)
+def test_a_parameter_line_of_another_form_is_refused(line):
+    notebook = {"cells": [{"cell_type": "code", "source": line, "metadata": {"tags": ["parameters"]}}]}
+    with pytest.raises(UsageError, match="is not `name: type = literal"):
+        authoring.parameters(notebook, "x")
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_there_is_exactly_one_parameters_cell(count):
+    cell = {"cell_type": "code", "source": "a: int = 1  # one", "metadata": {"tags": ["parameters"]}}
+    with pytest.raises(UsageError, match=f"{count} cells are tagged 'parameters'"):
+        authoring.parameters({"cells": [cell] * count}, "x")
+
+
+def test_whole_numbers_are_floats_but_not_the_other_way_round():
+    notebook = authoring.convert(SOURCE, "01_x", solutions=False)
+    authoring.check_parameters({"hop_ms": 5}, notebook, "01_x")
+    with pytest.raises(UsageError, match="hop_ms='5' is str, expected float"):
+        authoring.check_parameters({"hop_ms": "5"}, notebook, "01_x")
+
+
+def test_readme_equals_what_its_tables_are_made_from():
+    text = (authoring.repo_root() / "README.md").read_text(encoding="utf-8")
+    assert readme.filled(text) == text, "run `make generate`"
+    for source in authoring.sources():
+        assert f"notebooks/{source.stem}.ipynb" in text
+        assert len(readme.title_and_verbs(source)[1]) > 40
+
+
+def test_readme_without_its_marks_is_an_error():
+    with pytest.raises(CourseError, match="expected one <!-- notebooks -->"):
+        readme.filled("# A README\n")

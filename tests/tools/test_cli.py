@@ -1,0 +1,123 @@
+"""The command line: exit codes, and one clear line for every mistake of a user."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from course_lib import cli, runner, running
+from course_lib.errors import UsageError
+
+
+@pytest.fixture
+def course(monkeypatch, capsys):
+    """Call `course` with some words; returns exit code, output and errors."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["course", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capsys.readouterr()
+        return stop.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_OFFLINE", "1")
+    monkeypatch.delenv("COURSE_MIRROR", raising=False)
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "--profile", "huge"], 2, "profile 'huge' is unknown; choose one of smoke, lesson, study"),
+        (["run", "--dataset", "esc11"], 2, "data set 'esc11' is unknown; choose one of synth10, timing, esc10"),
+        (["run", "--dataset", "nowhere.csv"], 1, "nowhere.csv: No such file"),
+        (["run", "--only", "01,77"], 2, "no notebook 77; there are 00, 01, 02"),
+        (["run", "-p", "nonsense"], 2, "--param nonsense: expected name=value"),
+        (["run", "-p", "sead=1", "--only", "1"], 2, "01_stft_and_hop_size: no parameter 'sead'; it takes profile"),
+        (["run", "-p", "rate_hz=fast", "--only", "01"], 2, "rate_hz='fast' is str, expected int"),
+        (["run", "--dataset", "esc10"], 1, "COURSE_OFFLINE forbids the network; download https://"),
+        (["data", "get", "esc10"], 1, "COURSE_OFFLINE forbids the network"),
+        (["data", "get", "synth10"], 2, "nothing to fetch"),
+        (["data", "get", "nope"], 2, "data set 'nope' is unknown"),
+        (["data", "verify", "esc10"], 1, "run: course data get esc10"),
+        (["data", "card", "nope"], 2, "data set 'nope' is unknown"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_code(course, offline, words, code, message):
+    got, _, errors = course(*words)
+    assert got == code
+    assert errors.startswith("course: ") and message in errors
+    assert "Traceback" not in errors and len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["--nope"], ["run", "--jobs", "0"], ["fly"], ["data"], ["expect", "--seeds", "2"]])
+def test_wrong_use_is_code_2(course, words):
+    assert course(*words)[0] == 2
+
+
+def test_list_card_verify_doctor(course, offline):
+    code, out, _ = course("data", "list")
+    assert code == 0 and "synth10" in out and "embedded" in out
+    code, out, _ = course("data", "card", "esc10")
+    assert code == 0 and "CC BY" in out and "doi:10.1145/2733373.2806390" in out
+    assert course("data", "verify", "synth10")[0] == 0
+    code, out, _ = course("doctor")
+    assert code == 0 and "all is well" in out and "forbidden by COURSE_OFFLINE" in out
+
+
+def test_doctor_finds_a_mirror_that_is_not_there(course, monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "gone"))
+    code, out, _ = course("doctor")
+    assert code == 1 and "no such folder" in " ".join(out.split())
+
+
+def test_help_shows_examples(course):
+    assert "course run --dataset esc10" in course("run", "--help")[1]
+
+
+def test_parameters_are_literals_or_texts():
+    assert running.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
+        "a": 1, "b": 2.5, "c": "x", "d": "1", "e": "a=b"
+    }  # fmt: skip
+    with pytest.raises(UsageError):
+        running.parsed_parameters(["=1"])
+
+
+def test_an_interrupted_run_ends_with_130_and_keeps_its_reports(course, monkeypatch, tmp_path):
+    def interrupted(jobs, **_):
+        return [runner.Result(job.name, runner.NOT_RUN, 0.0, "interrupted", str(job.output), "") for job in jobs]
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    code, out, _ = course("run", "--only", "00", "--output", tmp_path / "run")
+    assert code == 130 and "--resume" in out
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["notebooks"][0]["state"] == "not run"
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_the_notebooks_run_on_a_teachers_own_sounds(course, tmp_path):
+    """Beeps and hisses of several rates and lengths, without folds or sources, through the real command."""
+    rng = np.random.default_rng(0)
+    lines = ["filename,label"]
+    for i in range(12):
+        rate, seconds = (8_000, 0.7) if i % 2 else (22_050, 1.4)
+        time = np.arange(int(rate * seconds)) / rate
+        beep, hiss = np.sin(2 * np.pi * (300 + 40 * i) * time), rng.standard_normal(len(time)) / 4
+        for label, x in (("beep", beep), ("hiss", hiss)):
+            soundfile.write(tmp_path / f"{label}{i}.wav", 0.3 * x, rate)
+            lines.append(f"{label}{i}.wav,{label}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    code, out, errors = course(
+        "run", "--dataset", tmp_path / "manifest.csv", "--only", "00,02", "--output", tmp_path / "run"
+    )
+    assert code == 0, out + errors
+    result = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [n["state"] for n in result["notebooks"]] == ["passed", "passed"]
+    assert result["notebooks"][0]["recorded"]["classes"]["value"] == 2
+    assert (tmp_path / "run" / "index.html").exists()

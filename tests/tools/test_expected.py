@@ -1,0 +1,97 @@
+"""Expected values: each kind accepts what it should and nothing else; bands come from seeds."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from course_lib import expected
+from course_lib.errors import CourseError
+
+
+def found(value, kind="band", **more):
+    return {"name": "m", "value": value, "unit": "", "kind": kind, **more}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "ok"),
+    [
+        ({"kind": "exact", "value": 101}, 101, True),
+        ({"kind": "exact", "value": 101}, 100, False),
+        ({"kind": "exact", "value": "yes"}, "no", False),
+        ({"kind": "rel", "value": -3.0, "rel": 0.01}, -3.02, True),
+        ({"kind": "rel", "value": -3.0, "rel": 0.01}, -3.1, False),
+        ({"kind": "rel", "value": 0.0, "rel": 0.01}, 1e-9, False),
+        ({"kind": "band", "low": 0.4, "high": 0.6}, 0.6, True),
+        ({"kind": "band", "low": 0.4, "high": 0.6}, 0.61, False),
+    ],
+)
+def test_a_kind_accepts_what_it_should(wanted, value, ok):
+    assert expected.judge_metric("m", found(value, wanted["kind"]), wanted).ok is ok
+
+
+def test_missing_unknown_and_unjudged():
+    assert expected.judge_metric("m", None, {"kind": "exact", "value": 1}).ok is False
+    assert expected.judge_metric("m", found(1.0), None).ok is False
+    assert expected.judge_metric("m", found(1.0, "info"), None).ok is None
+    everything = expected.judge_all({"a": found(1.0), "t": found(9.0, "info")}, {"b": {"kind": "exact", "value": 1}})
+    assert {v.name: v.ok for v in everything} == {"a": False, "t": None, "b": False}
+    assert [v.ok for v in expected.judge_all({"a": found(1.0)}, None)] == [None]
+
+
+def test_a_band_holds_one_more_seed_99_times_in_100():
+    draws = np.random.default_rng(0).normal(0.8, 0.05, (4000, 6))
+    inside = [low <= row[5] <= high for row in draws for low, high in [expected.band(row[:5])]]
+    count = sum(inside)
+    assert stats.binom.cdf(count, 4000, 0.99) > 1e-4 and stats.binom.sf(count - 1, 4000, 0.99) > 1e-4
+
+
+def test_a_band_needs_five_seeds():
+    with pytest.raises(CourseError, match="at least 5 seeds, got 4"):
+        expected.band([0.1, 0.2, 0.3, 0.4])
+
+
+def test_measure_keeps_kinds_and_finds_what_moves():
+    runs = [
+        {"n": found(10, "exact"), "e": found(2.0, "rel", rel=1e-3), "a": found(0.5 + s / 100), "t": found(s, "info")}
+        for s in range(5)
+    ]
+    measured = expected.measure(runs)
+    assert set(measured) == {"n", "e", "a"}
+    assert measured["n"]["value"] == 10 and measured["e"]["rel"] == 1e-3
+    assert measured["a"]["values"] == [0.5, 0.51, 0.52, 0.53, 0.54]
+    assert measured["a"]["low"] < 0.5 < 0.54 < measured["a"]["high"]
+    runs[3]["n"] = found(11, "exact")
+    with pytest.raises(CourseError, match="'n' is recorded as exact but changes with the seed"):
+        expected.measure(runs)
+    del runs[3]["n"]
+    with pytest.raises(CourseError, match="'n' is recorded under some seeds and not under others"):
+        expected.measure(runs)
+
+
+def test_store_adds_and_keeps(tmp_path, monkeypatch):
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / f"{profile}.json")
+    assert expected.expectations("smoke", "synth10", "01_x") is None
+    expected.store("smoke", "synth10", "01_x", {"m": {"kind": "exact", "value": 1}}, {"seeds": 5})
+    expected.store("smoke", "esc10", "01_x", {"m": {"kind": "exact", "value": 2}}, {"seeds": 5})
+    assert expected.expectations("smoke", "synth10", "01_x") == {"m": {"kind": "exact", "value": 1}}
+    assert list(json.loads((tmp_path / "smoke.json").read_text())) == ["esc10", "synth10"]
+
+
+def test_committed_expectations_belong_to_notebooks_and_say_where_they_come_from():
+    from course_lib import authoring, profiles
+    from course_lib.paths import repo_root
+
+    stems = {p.stem for p in authoring.sources()}
+    files = sorted((repo_root() / "tests" / "expected").glob("*.json"))
+    assert {f.stem for f in files} <= set(profiles.PROFILES) and "smoke" in {f.stem for f in files}
+    assert set(json.loads(expected.expected_path("smoke").read_text())["synth10"]) == stems
+    for file in files:
+        for notebooks in json.loads(file.read_text()).values():
+            assert set(notebooks) <= stems
+            for entry in notebooks.values():
+                assert {"commit", "date", "seeds", "minutes", "machine", "threads"} <= set(entry["provenance"])
+                assert entry["provenance"]["seeds"] >= expected.MIN_SEEDS
+                bands = [m for m in entry["metrics"].values() if m["kind"] == "band"]
+                assert all(len(m["values"]) >= expected.MIN_SEEDS for m in bands)
