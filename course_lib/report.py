@@ -19,6 +19,7 @@ from course_lib.runner import FAILED, NOT_RUN, PASSED, Result
 
 SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
 COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
+MEASURED = (":!tests/expected", ":!bench/results", ":!README.md")  # written by the very runs that ask for the commit
 PAGE = Path(__file__).with_name("run_page.html.j2")
 
 
@@ -28,11 +29,13 @@ def provenance() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The checked-out commit, with `+changes` when files differ from it; `unknown` outside a repository."""
+    """The checked-out commit, with `+changes` when anything but measured results differs; `unknown` outside of git."""
     try:
         git = ["git", "-C", str(repo_root())]
         sha = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "-uno", "--", ".", *MEASURED], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return sha.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

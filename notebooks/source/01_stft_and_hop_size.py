@@ -42,8 +42,10 @@ rate_hz: int = 16000  # sample rate of every signal here
 # %% [markdown]
 # ## 1. Frames: looking at a signal piece by piece
 #
+# Sound is a long row of numbers. Nothing in it says "dog" at any one number; what matters is how the numbers move over some milliseconds. So we cut the row into pieces and describe each of them.
+#
 # A *frame* is `window` samples of the signal. The next frame begins `hop` samples later. When the hop is shorter than the window, frames overlap,
-# and a sample is seen more than once. `sliding_window_view` gives all frames at hop 1 without copying anything; every `hop`-th of them is our framing.
+# and a sample is seen more than once. When it is longer, some samples are never seen. `sliding_window_view` gives all frames at hop 1 without copying anything; every `hop`-th of them is our framing.
 
 # %%
 def frames_of(x, window, hop):
@@ -97,6 +99,8 @@ for column, centred in (("uncentred", False), ("centred", True)):
 display(table)
 
 # %% [markdown]
+# Why centre at all? Because then the time of frame $k$ is easy to tell, $k$ times the hop, whatever the window. Without centring, a longer window moves every frame to the right, and a comparison of windows compares delays as well.
+#
 # One second gives 98 frames uncentred and 101 centred. Look at the second row: an **odd** window of 401 gives 100 centred frames, not 101. Half of 401 is 200 and a half,
 # and the half is dropped on both sides, so one sample is missing at the end. Two programs that differ in this disagree by a frame, and every label after it is shifted.
 
@@ -159,8 +163,6 @@ plots.lines(bins, curves, ax, xlabel="distance from the tone (bins)", ylabel="le
 ax.set_ylim(-110, 3)
 show(fig, alt="Level against distance from a tone in bins: the rectangular window has the narrowest main lobe but side lobes "
      f"at {figures.loc['rectangular', 'side lobe (dB)']:.0f} dB, Hann {figures.loc['Hann', 'side lobe (dB)']:.0f} dB, Blackman lower still and wider.")
-
-# %%
 say(f"A rectangular window tells tones {figures.loc['rectangular', 'width (bins)']:.2f} bins apart, and leaks only "
     f"{-figures.loc['rectangular', 'side lobe (dB)']:.1f} dB below the top. Hann pays with {figures.loc['Hann', 'width (bins)']:.2f} bins and leaks "
     f"{-figures.loc['Hann', 'side lobe (dB)']:.1f} dB below. No window wins everywhere; the course uses Hann from here on.")
@@ -276,6 +278,8 @@ check("01.3", longest_window_ms)
 # %% [markdown]
 # ## 6. The hop is a sampling interval
 #
+# If the hop does not set the resolution, what does it do? It decides whether anything falls *between* the frames.
+#
 # One frequency bin, followed over time at hop 1, is a signal: slow, because the window has smoothed it. Taking every $H$-th value samples it. If the samples suffice, the values between can be
 # interpolated back. Let us try: white noise, one bin, hops from $N/2$ to $N/16$, interpolate, compare with the truth at hop 1. We do this for the complex value, for its power,
 # and for the power in dB, which is what classifiers get.
@@ -306,8 +310,6 @@ fig, ax = plt.subplots()
 plots.lines(np.arange(4), dict(errors.items()), ax, xlabel="hop", ylabel="error of interpolation (dB)", markers=True)
 ax.set_xticks(np.arange(4), errors.index)
 show(fig, alt=f"Interpolation error in dB falls as the hop goes from N/2 to N/16: complex to {errors.iloc[-1, 0]:.0f} dB, power to {errors.iloc[-1, 1]:.0f} dB, log power only to {errors.iloc[-1, 2]:.0f} dB.")
-
-# %%
 say(f"The complex bin is nearly complete at N/4 ({errors.loc['N/4', 'complex']:.0f} dB), its power at N/8 ({errors.loc['N/8', 'power']:.0f} dB). "
     f"The logarithm makes sharp notches that no hop samples fully: still {errors.loc['N/8', 'log power']:.0f} dB at N/8.")
 
@@ -353,8 +355,6 @@ axes[0].set_ylabel("energy over its mean")
 axes[1].legend(loc="upper right")
 show(fig, alt="Energy of frames over 150 ms. With a 4 ms window, hop 1 ms follows nine swings at 60 Hz and hop 10 ms joins points into six false swings "
      "at 40 Hz. With a 64 ms window both are flat.")
-
-# %%
 say(f"Hop 1 ms reports {swings.loc[0, 'swing (Hz)']:.0f} Hz, the truth. Hop 10 ms reports **{swings.loc[1, 'swing (Hz)']:.0f} Hz**, at the same depth: a sound that was never there, folded down because 100 - 60 = 40. "
     f"The 25 ms window weakens it to {swings.loc[2, 'depth']:.2f}, the 64 ms window removes it ({swings.loc[3, 'depth']:.3f}). **The window is the anti-alias filter of the hop.**")
 
