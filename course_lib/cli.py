@@ -54,6 +54,7 @@ def run(
     resume: Annotated[bool, typer.Option(help="Keep green results of an earlier, interrupted run.")] = False,
     solutions: Annotated[bool, typer.Option(help="Run the complete copies, every exercise strict.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for what comes out [default: runs/...].")] = None,
+    publish: Annotated[bool, typer.Option(help="Keep the numbers of green notebooks in study/results.")] = False,
 ) -> None:
     """Execute the notebooks and judge them.
 
@@ -74,6 +75,7 @@ def run(
         resume=resume,
         solutions=solutions,
         output=output,
+        publish=publish,
         console=console,
     )
     raise typer.Exit(code)

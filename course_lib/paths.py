@@ -59,6 +59,11 @@ def runs_dir() -> Path:
     return repo_root() / "runs"
 
 
+def published_dir() -> Path:
+    """Folder of the results that the course quotes; they are committed, with where they came from."""
+    return repo_root() / "study" / "results"
+
+
 def free_bytes(folder: Path) -> int:
     """Free space on the disk where `folder` is, or will be."""
     place = folder.absolute()

@@ -1,6 +1,5 @@
 """What a run of the notebooks leaves to read: a table on the screen, `results.json`, `junit.xml`, `index.html`."""
 
-import base64
 import json
 import logging
 import subprocess
@@ -19,7 +18,8 @@ from course_lib.runner import FAILED, NOT_RUN, PASSED, Result
 
 SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
 COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
-MEASURED = (":!tests/expected", ":!bench/results", ":!README.md")  # written by the very runs that ask for the commit
+# Written by the very runs that ask for the commit, so a change in them does not count as one
+MEASURED = (":!tests/expected", ":!bench/results", ":!study/results", ":!README.md")
 PAGE = Path(__file__).with_name("run_page.html.j2")
 
 
@@ -83,6 +83,19 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
     write_whole(path, ET.tostring(suite, encoding="unicode") + "\n")
 
 
+def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Path]:
+    """Keep what the green notebooks recorded, one file each, as published results with their origin."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for r in results:
+        if r.state == PASSED:
+            path = folder / f"{r.notebook}-{about['profile']}-{Path(about['data set']).stem}.json"
+            content = {"run": dict(about), "provenance": provenance(), "minutes": r.minutes, "recorded": r.recorded}
+            write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            written.append(path)
+    return written
+
+
 def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path:
     """Every executed notebook as a page and one index that links them; returns the index."""
     rows = []
@@ -97,7 +110,7 @@ def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path
                 "numbers": numbers_text(r),
                 "file": output.name,
             }
-            | {"page": page and page.name, "figure": first_figure(output)}
+            | {"page": page and page.name, "figure": cover_figure(output)}
         )
     passed = sum(r.state == PASSED for r in results)
     template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE.read_text(encoding="utf-8"))
@@ -123,16 +136,15 @@ def write_page(executed: Path) -> Path | None:
     return page
 
 
-def first_figure(executed: Path) -> tuple[str, str] | None:
-    """First picture of an executed notebook and its text; None where there is none."""
+def cover_figure(executed: Path) -> tuple[str, str] | None:
+    """Picture of the cell tagged `cover`, or else the first one, with its text; None where there is none."""
     try:
         cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError):
         return None
-    for cell in cells:
+    for cell in sorted(cells, key=lambda cell: "cover" not in cell["metadata"].get("tags", [])):
         for output in cell.get("outputs", []):
             picture = output.get("data", {}).get("image/png")
             if picture:
-                alt = output["metadata"].get("image/png", {}).get("alt", "")
-                return base64.b64encode(base64.b64decode("".join(picture))).decode(), alt
+                return "".join(picture).replace("\n", ""), output["metadata"].get("image/png", {}).get("alt", "")
     return None

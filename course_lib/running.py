@@ -43,8 +43,12 @@ def parsed_parameters(pairs: list[str]) -> dict[str, object]:
 
 def located(dataset: str) -> str:
     """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of a manifest."""
-    path = Path(dataset).expanduser()
-    return str(path.resolve()) if path.is_file() or dataset.endswith(".csv") else registry.entry(dataset).name
+    if not dataset.endswith(".csv"):
+        return registry.entry(dataset).name
+    path = Path(dataset).expanduser().resolve()
+    if not path.is_file():
+        raise CourseError(f"{path}: No such file; give the path of a CSV file with the columns filename,label")
+    return str(path)
 
 
 def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> None:
@@ -106,6 +110,7 @@ def run_course(
     resume: bool,
     solutions: bool,
     output: Path | None,
+    publish: bool,
     console: Console,
 ) -> int:
     """Everything behind `course run`; returns the exit code."""
@@ -124,6 +129,8 @@ def run_course(
     finally:
         claim.unlink(missing_ok=True)
     about = {"profile": profile, "data set": dataset, "seed": seed, "jobs": jobs}
+    for path in report.publish(results, about, paths.published_dir()) if publish else ():
+        console.print(f"published {path.relative_to(paths.repo_root())}")
     return conclude(results, about, target, console)
 
 

@@ -136,7 +136,7 @@ for name, x in excerpts.items():
 # A clock is silent nearly all the time: whoever looks only at its ticks has lost nothing. Steady rain has no such moments. Let us put a number on that for every class: cut each clip into frames of 10 ms and ask how much of its energy
 # lies in the busiest tenth of them. If all frames were alike it would be 10 %.
 
-# %%
+# %% tags=["cover"]
 FRAME = timebase.ms_to_samples(10, RATE_HZ)
 frames = waves[:, : waves.shape[1] // FRAME * FRAME].reshape(len(waves), -1, FRAME)
 energy = np.sort(np.square(frames).sum(axis=2), axis=1)[:, ::-1]

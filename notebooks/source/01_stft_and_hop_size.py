@@ -343,7 +343,7 @@ swings = pd.DataFrame([(*s, *swing(warble, *s)) for s in settings], columns=["wi
 display(swings.round(3))
 play(warble[: 2 * rate_hz], rate_hz, describe="2 s of a 2 kHz tone that buzzes: its loudness swings 60 times a second.")
 
-# %%
+# %% tags=["cover"]
 fig, axes = plt.subplots(1, 2, figsize=(12, 3.4), sharey=True)
 for ax, (window_ms, hop_ms) in zip(axes, [(4, 10), (64, 10)], strict=True):
     for name, h in (("hop 1 ms", 1), (f"hop {hop_ms} ms", hop_ms)):

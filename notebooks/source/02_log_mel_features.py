@@ -310,7 +310,7 @@ found = pd.DataFrame({task: [accuracy(task, hop_ms) for hop_ms in size.hops_ms] 
 found.index.name = "hop (ms)"
 display(found.round(2))
 
-# %%
+# %% tags=["cover"]
 fig, ax = plt.subplots()
 plots.lines(found.index.to_numpy(), {f"{task}, needs {timing.needed_resolution_ms(task):g} ms": found[task].to_numpy() for task in found}, ax,
             xlabel="hop (ms)", ylabel="accuracy", markers=True)
@@ -377,7 +377,7 @@ say(f"""- {bank.shape[0]} bins become {bank.shape[1]} mel bands; the logarithm s
 #
 # - S. S. Stevens, J. Volkmann, E. B. Newman, "A scale for the measurement of the psychological magnitude pitch", J. Acoust. Soc. Am. 8, 1937. doi:10.1121/1.1915893
 # - Y. Wang, P. Getreuer, T. Hughes, R. F. Lyon, R. A. Saurous, "Trainable frontend for robust and far-field keyword spotting", ICASSP 2017. doi:10.1109/ICASSP.2017.7953242
-# - R. D. Patterson, "The sound of a sinusoid: spectral models", J. Acoust. Soc. Am. 96, 1994. doi:10.1121/1.410285
+# - R. D. Patterson, "The sound of a sinusoid: spectral models", J. Acoust. Soc. Am. 96, 1994, p. 1409
 
 # %% tags=["record"]
 for hop_ms in size.hops_ms:

@@ -1,0 +1,59 @@
+"""Intervals cover the truth as often as they say, and are wider where clips share a source."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from course_lib.metrics import accuracy_by_source, paired_difference
+
+
+def clustered(rng, n_sources=60, takes=4):
+    """Sources that are right or wrong as a whole, with probability 0.7."""
+    right = np.repeat(rng.random(n_sources) < 0.7, takes)
+    return right, np.repeat(np.arange(n_sources), takes)
+
+
+def test_interval_by_source_covers_where_one_by_clip_does_not():
+    rng = np.random.default_rng(0)
+    covered, naive = 0, 0
+    for _ in range(300):
+        right, sources = clustered(rng)
+        found = accuracy_by_source(right, sources, draws=400)
+        covered += found.low <= 0.7 <= found.high
+        by_clip = accuracy_by_source(right, np.arange(len(right)), draws=400)
+        naive += by_clip.low <= 0.7 <= by_clip.high
+    assert binom.cdf(covered, 300, 0.95) > 1e-3
+    assert naive < 0.8 * 300
+
+
+def test_accuracy_is_the_mean_over_clips_and_seeds_repeat():
+    right, sources = clustered(np.random.default_rng(1))
+    first, again = (accuracy_by_source(right, sources, seed=3) for _ in range(2))
+    assert first == again and first.mean == right.mean()
+    assert first.low < first.mean < first.high
+    assert first.scaled(100).low == pytest.approx(100 * first.low)
+    assert "to" in str(first)
+
+
+def test_a_perfect_score_has_no_width():
+    found = accuracy_by_source(np.ones(10), np.arange(10))
+    assert (found.mean, found.low, found.high) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("correct", "sources"), [([], []), ([1, 0], [1]), ([[1], [0]], [[1], [2]]), ([1, 0, 1], ["a", "a", "a"])]
+)
+def test_what_has_no_interval_is_refused(correct, sources):
+    with pytest.raises(ValueError, match=r"one source a clip|of one source"):
+        accuracy_by_source(np.array(correct), np.array(sources))
+
+
+def test_pairs_see_what_folds_hide():
+    """Folds that scatter by 8 points, a true gain of 2: the paired interval excludes zero."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(0.7, 0.08, 15)
+    found = paired_difference(base + 0.02 + rng.normal(0, 0.01, 15), base)
+    assert found.low > 0 and found.low < 0.02 < found.high
+    assert (paired_difference(base, base).low, paired_difference(base, base).high) == (0, 0)
+    with pytest.raises(ValueError, match="at least two pairs"):
+        paired_difference(base[:1], base[:1])
