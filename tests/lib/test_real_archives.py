@@ -63,7 +63,7 @@ def test_esc10_decodes(data):
     require("esc10")
     clips = load("esc10", profiles.get("smoke"))
     waves = clips.waves(16_000)
-    assert waves.shape == (100, 80_000) and waves.dtype == np.float32
+    assert waves.shape == (400, 80_000) and waves.dtype == np.float32
     assert np.abs(waves).max() <= 1 and (np.abs(waves).max(axis=1) > 0.001).all()
     assert clips.table.groupby(["label", "fold"]).size().tolist() == [2] * 50
 
