@@ -38,6 +38,23 @@ def folds_by_source(table: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> np.
     return fold.loc[table.index].to_numpy()
 
 
+def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Fold of each row, `(rows,)`, from 1, that parts what belongs together. To show what leaks, never for a result.
+
+    Rows that agree in column `by` stay together, all else is spread at random: `clip` parts the clips of a source and
+    the copies of a clip, `original` (of `Copies`) keeps a clip and its copies in one fold and parts the source. Classes
+    are spread evenly. The folds come as numbers, not in the table: `Copies` refuses them there. Notebook: 04.
+
+    Raises
+    ------
+    UsageError
+        The table has no such column, or a class has fewer rows of its own than there are folds.
+    """
+    if by not in table.columns:
+        raise UsageError(f"by={by!r}: the table has the columns {', '.join(table.columns)}")
+    return folds_by_source(table.assign(source=table[by]), n_folds, seed)
+
+
 def crossing_sources(table: pd.DataFrame) -> list[str]:
     """Sources with clips in more than one fold, sorted."""
     folds = table.groupby("source")["fold"].nunique()

@@ -65,7 +65,7 @@ def test_esc10_decodes(data):
     waves = clips.waves(16_000)
     assert waves.shape == (400, 80_000) and waves.dtype == np.float32
     assert np.abs(waves).max() <= 1 and (np.abs(waves).max(axis=1) > 0.001).all()
-    assert clips.table.groupby(["label", "fold"]).size().tolist() == [2] * 50
+    assert clips.table.groupby(["label", "fold"]).size().tolist() == [8] * 50
 
 
 def test_a_flipped_byte_is_caught_and_repaired(data):

@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import signal
 
@@ -19,6 +20,13 @@ RIGHT = {
     "02.1": lambda power, bank: power @ bank,
     "02.2": lambda power, floor: 10 * np.log10(np.maximum(power, floor)),
     "02.3": lambda n, s, h, m: n * (1 + int(s * 16_000) // int(h * 16)) * m * 4 / 1e6,
+    "03.1": lambda n, rate: round(n / rate),
+    "03.2": lambda a, b: 1200 * np.log2(b / a),
+    "03.3": lambda x, n: np.where((np.arange(6) >= n) & (np.arange(6) < 6 + n), np.roll(x, n), 0),
+    "03.4": lambda x, noise, snr: np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr / 20),
+    "04.1": lambda t: sorted(t.groupby("source").filter(lambda rows: rows["fold"].nunique() > 1)["source"].unique()),
+    "04.2": lambda t, k: pd.factorize(t["source"])[0] % k + 1,
+    "04.3": lambda v, k: 1 - k ** (1.0 - v),
 }
 
 SLIPS = [
@@ -59,6 +67,30 @@ SLIPS = [
     ("02.3", lambda n, s, h, m: RIGHT["02.3"](n, s, h, m) / 4, "four bytes"),
     ("02.3", lambda n, s, h, m: 2 * RIGHT["02.3"](n, s, h, m), "float64"),
     ("02.3", lambda n, s, h, m: 1e6 * RIGHT["02.3"](n, s, h, m), "divide the bytes"),
+    ("03.1", lambda n, rate: round(n * rate), "the wrong way round"),
+    ("03.1", lambda n, rate: n / rate, "round to the nearest sample"),
+    ("03.2", lambda a, b: 12 * np.log2(b / a), "in semitones"),
+    ("03.2", lambda a, b: np.log2(b / a), "in octaves"),
+    ("03.2", lambda a, b: 1200 * np.log2(a / b), "upwards is positive"),
+    ("03.2", lambda a, b: 1200 * np.log(b / a), "another base"),
+    ("03.2", lambda a, b: b - a, "not a difference"),
+    ("03.3", np.roll, "zeros should enter"),
+    ("03.3", lambda x, n: RIGHT["03.3"](x, -n), "positive is later"),
+    ("03.3", lambda x, n: x[n:], "expected shape (6,), got (4,)"),
+    ("03.4", lambda x, noise, snr: RIGHT["03.4"](x, noise, snr) ** 2, "square root"),
+    ("03.4", lambda x, noise, snr: RIGHT["03.4"](x, noise, -snr), "turned round"),
+    ("03.4", lambda x, noise, snr: np.std(x) * 10 ** (-snr / 20), "it gives"),
+    ("03.4", lambda x, noise, snr: noise, "return the factor alone"),
+    ("04.1", lambda t: sorted(t["source"].unique()), "several *folds*"),
+    ("04.1", lambda t: RIGHT["04.1"](t)[::-1], "not sorted"),
+    ("04.1", lambda t: ["s2"], "missing: s5"),
+    ("04.1", lambda t: 2, "expected a list of names"),
+    ("04.2", lambda t, k: np.arange(len(t)) % k + 1, "lies in two folds"),
+    ("04.2", lambda t, k: pd.factorize(t["source"])[0] % k, "expected 1 to"),
+    ("04.2", lambda t, k: np.ones(3), "expected one fold a row"),
+    ("04.3", lambda v, k: k ** (1.0 - v), "the opposite is asked"),
+    ("04.3", lambda v, k: 1 - k ** -float(v), "not its own twin"),
+    ("04.3", lambda v, k: 1 - 1 / k, "several"),
 ]
 
 

@@ -17,6 +17,7 @@ FLOORS = [
     {"synth", "timing"},
     {"datasets"},
     {"features", "augment"},
+    {"pictures"},
     {"models"},
     {"metrics", "cost"},
     {"train"},
