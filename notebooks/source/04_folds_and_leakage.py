@@ -351,8 +351,11 @@ say(f"""- {100 * has_sibling.mean():.0f} % of the clips have a sibling; a random
 # %% tags=["record"]
 for (protocol, model), interval in found.items():
     record(f"accuracy_{protocol}_{model}", interval.mean, unit="%")
+    record(f"interval_{protocol}_{model}", f"{interval.low:.1f} to {interval.high:.1f}", unit="%", kind="info")
 record("leak_forest", leaked.mean - honest.mean, unit="points")
 record("siblings_met_random", 100 * float(np.mean(random_splits)), unit="%")
 record("siblings_met_official", 100 * official, unit="%", kind="exact")
 record("gain_all_six_forest", gains["all six", "forest"].mean, unit="points")
+record("seeds", len(seeds), kind="info")
+record("trees", trees, kind="info")
 record("parting_is_refused", "yes" if "fold" in refused else "no", kind="exact")
