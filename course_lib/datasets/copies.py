@@ -22,7 +22,7 @@ Transform = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]  # (x, 
 
 ORIGINAL = "original"  # the `transform` of a clip that is no copy
 PROBE_RATE_HZ = 16_000
-WORTH_PROCESSES_S = 3.0  # starting them takes a second or two
+WORTH_PROCESSES_S = 2.0  # starting them takes about one
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,16 @@ class Copies(Clips):
 
     Raises
     ------
+    UsageError
+        The table lacks one of the two columns.
     CourseError
         A source, or a clip and its copies, lie in two folds.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not {"original", "transform"} <= set(self.table.columns):
+            raise UsageError(f"{self.name}: the table lacks `original` and `transform`; make copies with with_copies")
         folds.check_sources_whole(self.table)
         inherited = self.table.groupby("original")[["label", "fold", "source"]].nunique().max(axis=1)
         if (inherited > 1).any():
