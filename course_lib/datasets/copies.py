@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import psutil
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from course_lib import timebase
@@ -171,7 +172,11 @@ def _results(jobs: list[tuple]) -> Iterator[np.ndarray]:
         yield function(*arguments, **named)
     expected_s = (time.perf_counter() - start) * len(jobs)
     cores = joblib.cpu_count() if expected_s > WORTH_PROCESSES_S else 1
-    yield from joblib.Parallel(n_jobs=cores, return_as="generator")(jobs[2:])
+    try:
+        yield from joblib.Parallel(n_jobs=cores, return_as="generator")(jobs[2:])
+    finally:
+        if cores > 1:  # joblib keeps its workers for later; those of a notebook's kernel would outlive the kernel
+            get_reusable_executor().shutdown(kill_workers=True)
 
 
 def _copy(x: np.ndarray, rate_hz: int, transform: Transform, name: str, clip: str, seed: int) -> np.ndarray:

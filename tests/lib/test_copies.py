@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from course_lib import augment
@@ -214,6 +215,8 @@ def test_waves_are_the_originals_and_then_what_each_transform_makes_of_them():
     added = waves[2 * n :] - waves[:n]
     likeness = np.corrcoef(added) - np.eye(n)
     assert np.abs(likeness).max() < 0.1  # each clip draws its own
+    twice = with_copies(clips, {"first": drawn, "second": drawn}).waves()
+    assert (twice[n : 2 * n] != twice[2 * n :]).any(axis=1).all()  # and each transform
 
 
 def test_a_part_in_any_order_sounds_as_in_the_whole():
@@ -310,7 +313,8 @@ def test_a_changed_transform_of_the_same_name_is_another():
 
 def test_processes_make_the_same_copies_as_this_one(monkeypatch, tmp_path):
     clips = small().where(small().table["fold"] <= 2)
-    here = with_copies(clips, augment.NAA).waves()
+    two = {name: augment.NAA[name] for name in ("slow", "shift")}
+    here = with_copies(clips, two).waves()
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setattr(module, "WORTH_PROCESSES_S", 0.0)
     monkeypatch.setattr(module.joblib, "cpu_count", lambda: 2)
@@ -318,9 +322,11 @@ def test_processes_make_the_same_copies_as_this_one(monkeypatch, tmp_path):
     def where_am_i(x, rate_hz, rng):
         return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
 
-    np.testing.assert_array_equal(with_copies(clips, augment.NAA).waves(), here)
+    np.testing.assert_array_equal(with_copies(clips, two).waves(), here)
     seen = set(with_copies(clips, {"where": where_am_i}).waves()[len(clips) :, 0].tolist())
     assert len(seen) > 1
+    children = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert not [command for command in children if "popen_loky" in command]  # none is left behind
 
 
 def test_a_clip_that_a_transform_refuses_is_named():
