@@ -4,7 +4,7 @@ Every transform is a pure function: samples in, new float32 samples out, all tha
 What is wrong with an argument is one `ValueError` with its name, its value and the range that is allowed.
 
 Two engines stretch time. `signalsmith` keeps an onset within 0.5 ms of its place. `librosa`, a phase vocoder with
-windows of 2048 samples, moves it by 10 to 30 ms, as much as whole hops: good to know, and bad in a study of hops.
+windows of 2048 samples, moves it by 10 to 40 ms at 16 kHz, by whole hops: good to know, and bad in a study of hops.
 Their figures are measured in notebook 03. Notebook: 03.
 """
 
