@@ -55,7 +55,7 @@ n_splits: int = 0  # random splits and forests to average over; 0 takes 1 in smo
 # %%
 RATE_HZ = 16_000
 size = profiles.get(profile)
-trees = {"smoke": 50, "lesson": 200, "study": 500}[profile]
+trees = {"smoke": 50, "lesson": 100, "study": 500}[profile]
 seeds = [seed + k for k in range(n_splits or (1 if profile == "smoke" else 3))]
 # With fewer clips a class no source of synth10 would have a second take
 clips = load(dataset, replace(size, clips_per_class=max(size.clips_per_class or 40, 15)), seed)
