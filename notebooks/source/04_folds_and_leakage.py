@@ -196,7 +196,7 @@ def rows_of(protocol, split_seed):
 
 # %%
 MODELS = {
-    "forest": lambda s: RandomForestClassifier(trees, random_state=s, n_jobs=-1 if profile == "study" else 1),
+    "forest": lambda s: RandomForestClassifier(trees, random_state=s),
     "SVM": lambda s: make_pipeline(StandardScaler(), SVC(C=10)),
     "1-NN": lambda s: make_pipeline(StandardScaler(), KNeighborsClassifier(1)),
 }
