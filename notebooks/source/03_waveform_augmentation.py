@@ -374,4 +374,5 @@ record("circular_round_trip", "exact" if lost["circular shift there and back"] <
 record("flip_is_reversal_within_1_dB", "yes" if flip_error < 1 else "no", kind="exact")
 record("height_shift_bends_intervals", by_height - before, unit="octaves", kind="rel", rel=0.01)
 record("chirp", float(chirp_hz_per_s), unit="Hz/s", kind="rel", rel=0.02)
-record("hidden_at_10_ms", hidden_ms[10], unit="ms")
+spread_ms = max(hidden_ms.values()) - min(hidden_ms.values())
+record("same_sound_hidden_at_every_hop", "yes" if spread_ms < 25 else "no", kind="exact")

@@ -49,7 +49,7 @@ plots.use_style()
 # %% tags=["parameters"]
 profile: str = "smoke"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
-seed: int = 0  # seed of the copies, the random splits and the forest
+seed: int = 0  # seed of the copies, the random splits and the forest; the clips are the same for every seed
 n_splits: int = 0  # random splits and forests to average over; 0 takes 1 in smoke, 3 otherwise
 
 # %%
@@ -58,7 +58,7 @@ size = profiles.get(profile)
 trees = {"smoke": 50, "lesson": 100, "study": 500}[profile]
 seeds = [seed + k for k in range(n_splits or (1 if profile == "smoke" else 3))]
 # With fewer clips a class no source of synth10 would have a second take
-clips = load(dataset, replace(size, clips_per_class=max(size.clips_per_class or 40, 15)), seed)
+clips = load(dataset, replace(size, clips_per_class=max(size.clips_per_class or 40, 15)))
 seed_everything(seed)
 say(f"{len(clips)} clips of *{clips.name}*, {clips.table['source'].nunique()} sources, {clips.table['fold'].nunique()} folds.")
 
