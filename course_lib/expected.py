@@ -99,7 +99,7 @@ def band(values: Sequence[float]) -> tuple[float, float]:
 
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     half = float(stats.t.ppf(0.995, len(values) - 1)) * spread * math.sqrt(1 + 1 / len(values))
-    half = max(half, 0.02 * abs(mean))  # what no seed moves may still differ by a clip on a machine that rounds otherwise
+    half = max(half, 0.02 * abs(mean))  # what no seed moves may still differ by a clip on another machine
     return mean - half, mean + half
 
 
