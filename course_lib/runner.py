@@ -109,7 +109,9 @@ def run(
                     on_change(progress, future.result())
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            _stop_kernels()
+            while not all(future.done() for future in running):  # a kernel just starting escapes at first
+                _stop_kernels()
+                time.sleep(POLL_S)
     return [results.get(job.name, Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "")) for job in jobs]
 
 

@@ -180,6 +180,32 @@ def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), "a kernel was left behind"
 
 
+ESCAPE = """
+from course_lib import runner
+missed, stop = iter([True]), runner._stop_kernels
+runner._stop_kernels = lambda: next(missed, False) or stop()
+"""
+
+
+def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path):
+    write(tmp_path, {"05_endless": FAULTY["05_endless"]})
+    script = tmp_path / "go.py"
+    script.write_text(ESCAPE + INTERRUPT_ME.replace("{given}", repr(GIVEN)))
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not psutil.Process(process.pid).children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    try:
+        printed, _ = process.communicate(timeout=20)
+    finally:
+        for member in (
+            [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []
+        ):
+            member.kill()
+    assert printed.strip() == "['not run']"
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path):
     (tmp_path / ".lock").write_text(str(os.getppid()))
     with pytest.raises(runner.FolderInUse, match=f"process {os.getppid()} is running"):
