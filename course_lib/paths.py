@@ -59,6 +59,11 @@ def runs_dir() -> Path:
     return repo_root() / "runs"
 
 
+def grids_dir() -> Path:
+    """Folder of the study's grids, one TOML file each."""
+    return repo_root() / "study" / "grids"
+
+
 def published_dir() -> Path:
     """Folder of the results that the course quotes; they are committed, with where they came from."""
     return repo_root() / "study" / "results"
@@ -72,11 +77,11 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` under a temporary name and rename it, so that `path` is never half-written."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write `content` under a temporary name and rename it, so that `path` is never half-written."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two processes may write the same file
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

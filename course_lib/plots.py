@@ -1,6 +1,6 @@
 """Figures: functions that take arrays and an `ax`, draw, label with units and return the `ax`. None knows torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -94,4 +94,45 @@ def lines(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(curves) > 1:
         ax.legend()
+    return ax
+
+
+def intervals(
+    x: np.ndarray,
+    found: Mapping[str, Sequence[tuple[float, float, float]]],
+    ax: Axes,
+    *,
+    xlabel: str,
+    ylabel: str,
+    spread: float = 0.0,
+) -> Axes:
+    """Series of means with intervals over `x`: for each label a sequence of `(mean, low, high)`, one a place of `x`.
+
+    `spread` moves the series apart by so much of `x` (as a factor on a logarithmic axis of `ax`).
+    """
+    x = np.asarray(x, dtype=np.float64)
+    for place, (label, values) in enumerate(found.items()):
+        mean, low, high = np.asarray(values, dtype=np.float64).T
+        offset = spread * (place - (len(found) - 1) / 2)
+        where = x * (1 + offset) if ax.get_xscale() == "log" else x + offset
+        style = {"marker": MARKERS[place % len(MARKERS)], "linestyle": LINES[place % len(LINES)]}
+        ax.errorbar(where, mean, [mean - low, high - mean], label=label, capsize=3, **style)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(found) > 1:
+        ax.legend()
+    return ax
+
+
+def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, *, xlabel: str, ylabel: str) -> Axes:
+    """Points of cost and gain by name, with a line along those that no other beats in both; cost is logarithmic."""
+    cost, gain = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
+    order = np.lexsort((-gain, cost))
+    front = order[gain[order] > np.maximum.accumulate(np.concatenate([[-np.inf], gain[order][:-1]]))]
+    ax.set_xscale("log")
+    ax.plot(cost[front], gain[front], color="grey", linestyle=":", zorder=0, label="none is cheaper and better")
+    ax.scatter(cost, gain, color=COLOURS[0], zorder=2)
+    for x, y, label in zip(cost, gain, labels, strict=True):
+        ax.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=11)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="lower right")
     return ax

@@ -7,7 +7,7 @@ from course_lib.errors import UsageError
 
 @dataclass(frozen=True)
 class Profile:
-    """A size of the course: how many clips, hops, epochs and seeds a notebook may use.
+    """A size of the course: how many clips, hops, training steps and seeds a notebook may use.
 
     `clips_per_class` limits the embedded sets, `real_clips_per_class` the recorded ones, spread over their folds; None
     takes all. The embedded sets are for trying things out, and small when that is all they are for.
@@ -17,7 +17,7 @@ class Profile:
     clips_per_class: int | None
     real_clips_per_class: int | None
     hops_ms: tuple[float, ...]
-    epochs: int
+    steps: int
     folds: int
     seeds: tuple[int, ...]
     cell_timeout_s: int
@@ -27,12 +27,12 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 2, 1, (0,), 120, "every line runs; numbers mean little"),
+        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 12, 1, (0,), 120, "every line runs; numbers mean little"),
         Profile(
-            "lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 15, 1, (0,), 600, "a class or an evening; one fold"
+            "lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 120, 1, (0,), 600, "a class or an evening; one fold"
         ),
         Profile(
-            "study", None, None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 40, 5, (0, 1, 2), 7200, "every fold, three seeds"
+            "study", None, None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 640, 5, (0, 1, 2), 7200, "every fold, three seeds"
         ),
     )
 }

@@ -52,3 +52,20 @@ def test_type_can_be_read():
 def test_plots_do_not_wake_torch():
     code = "import sys, course_lib.plots, course_lib.timebase; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_intervals_show_mean_low_and_high(ax):
+    found = {"a": [(50, 40, 70), (60, 50, 65)], "b": [(1, 0, 2), (3, 2, 4)]}
+    plots.intervals([10, 20], found, ax, xlabel="hop (ms)", ylabel="accuracy (%)", spread=0.5)
+    line, _, (bars,) = ax.containers[0]
+    assert line.get_ydata().tolist() == [50, 60]
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[40, 70], [50, 65]]
+    assert ax.containers[0][0].get_xdata().tolist() == [9.75, 19.75]
+    assert ax.get_xlabel() == "hop (ms)" and ax.get_legend() is not None
+
+
+def test_the_front_of_pareto_holds_what_nothing_beats(ax):
+    plots.pareto([8, 1, 4, 2, 2], [80, 50, 60, 70, 65], list("abcde"), ax, xlabel="MACs", ylabel="accuracy (%)")
+    front = ax.lines[0]
+    assert front.get_xdata().tolist() == [1, 2, 8] and front.get_ydata().tolist() == [50, 70, 80]
+    assert [t.get_text() for t in ax.texts] == list("abcde")

@@ -12,7 +12,7 @@ LIBRARY = repo_root() / "course_lib"
 FLOORS = [
     {"errors"},
     {"paths", "timebase", "profiles"},
-    {"cache"},
+    {"cache", "locks", "provenance"},
     {"audio", "sounds"},
     {"synth", "timing"},
     {"datasets"},
@@ -28,7 +28,7 @@ FLOORS = [
     {"expected"},
     {"runner"},
     {"report", "readme"},
-    {"running"},
+    {"running", "study_cli"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,77 @@
+"""What a classifier costs: parameters, multiply-accumulates, time and memory. Notebook: 05."""
+
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_lib.features import FeatureSpec
+
+
+def parameters(model: nn.Module) -> int:
+    """Numbers that training sets; running statistics are not among them."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def macs(model: nn.Module, *shape: int) -> int:
+    """Multiply-accumulates of one clip `(frames, mels)` through `model`, in convolutions, products and attention.
+
+    Counted by torch on the CPU, without fused kernels that its counter would take for nothing: those of attention and
+    of the encoder layer. Normalisation, activations and pooling are not counted, as in the papers. Half of what torch
+    calls FLOPs. Leaves the model as it was.
+
+    Raises
+    ------
+    ValueError
+        What the model says of such a shape.
+    """
+    device, was_training = next(model.parameters()).device, model.training
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        model.to("cpu").eval()
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, *shape))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        model.to(device).train(was_training)
+    return counter.get_total_flops() // 2
+
+
+def feature_macs(spec: FeatureSpec, n_samples: int) -> int:
+    """Multiply-accumulates of the log-mel of one clip: transform and mel bank, by formula.
+
+    A real FFT of N samples counts N/2 log2 N, the bank two for each bin of each band that it touches.
+    """
+    from course_lib.features import mel_bank
+
+    transform = spec.fft_samples * (spec.fft_samples.bit_length() - 1) // 2
+    return spec.frame_count(n_samples) * (transform + int((mel_bank(spec) > 0).sum()))
+
+
+def latency_ms(model: nn.Module, *shape: int, repeats: int = 7) -> float:
+    """Median milliseconds of one clip `(frames, mels)` through `model` on its device, alone and in evaluation mode."""
+    device = next(model.parameters()).device
+    x, taken = torch.zeros(1, *shape, device=device), []
+    model.eval()
+    with torch.inference_mode():
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            model(x)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken.append(1000 * (time.perf_counter() - start))
+    return statistics.median(taken[2:])  # the first two also choose and load what the others use
+
+
+def peak_memory_mb(device: str) -> float:
+    """Most memory held so far: by tensors on a GPU since its last reset, by the whole process on a CPU."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 1e6
+    import psutil
+
+    used = psutil.Process().memory_info()
+    return getattr(used, "peak_wset", used.rss) / 1e6

@@ -1,0 +1,1 @@
+"""Classifiers of log-mels `(clips, frames, mels)`, and what may stand before them."""

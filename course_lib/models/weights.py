@@ -1,0 +1,46 @@
+"""Files of published weights on this machine: mirror first, then what was downloaded before, then the network."""
+
+import hashlib
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+
+from course_lib import paths
+from course_lib.errors import CourseError
+
+
+def weights_file(url: str, sha256: str) -> Path:
+    """Path of the file at `url`, whose sum begins with `sha256` (hosts often publish the first eight digits only).
+
+    Raises
+    ------
+    CourseError
+        It is not here and cannot be fetched, or what is here or came has another sum.
+    """
+    name = url.rsplit("/", 1)[-1]
+    mirror, kept = paths.mirror_dir(), paths.data_dir() / "weights" / name
+    if mirror and (mirror / name).is_file():
+        return _verified(mirror / name, sha256)
+    if not kept.is_file():
+        by_hand = f"download {url} and put it into {kept.parent}"
+        if paths.offline():
+            raise CourseError(f"{name} is not on this machine and COURSE_OFFLINE forbids the network; {by_hand}")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(kept), hash_prefix=sha256)
+        except URLError as error:
+            raise CourseError(f"{url}: cannot be reached ({error.reason}); check the network, or {by_hand}") from None
+        except RuntimeError:
+            raise CourseError(f"{url}: what came has not the published sum {sha256}...; try again") from None
+    return _verified(kept, sha256)
+
+
+def _verified(path: Path, sha256: str) -> Path:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(sha256):
+        raise CourseError(
+            f"{path}: its sha256 begins with {found[:12]}, expected {sha256[:12]}; delete it, get it again"
+        )
+    return path

@@ -1,0 +1,324 @@
+"""Training of a classifier of clips: one loop, short enough to read in class.
+
+What decides the numbers of a training is a `Recipe`, the clips, the model and a seed. A budget counts steps and
+clips, never epochs of frames, so that it is the same for every hop. The best state is chosen on a validation fold;
+no test clip can come in here. Notebook: 05, which derives the loop.
+"""
+
+import io
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from course_lib import pictures
+from course_lib.errors import CourseError
+from course_lib.features import FeatureSpec
+from course_lib.paths import write_whole
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. Hashable, so that it can be part of a key.
+
+    Attributes
+    ----------
+    steps, batch : the budget: updates of the weights, and clips that each of them sees.
+    rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls to zero as a cosine.
+    decay : weight decay.
+    head_steps : for so many steps only the last stage learns and the others stay as they were (transfer).
+    stage_factor : each stage before the last learns at this factor of the rate of the one after it (discriminative
+        rates; 1 is one rate for all).
+    roll : turn each clip round by a random part of its length, so that it begins elsewhere.
+    masks : `spec_augment`, in ms and Hz.
+    picture : `random_picture`, the image augmentation of the paper (TAA).
+    mixup : Beta parameter of mixup; 0 is none.
+    smoothing : part of each target spread over all classes.
+    looks : how often validation is looked at, evenly over the steps; the best look is kept.
+    precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
+    """
+
+    steps: int = 200
+    batch: int = 32
+    rate: float = 2e-3
+    decay: float = 0.05
+    head_steps: int = 0
+    stage_factor: float = 1.0
+    roll: bool = True
+    masks: bool = True
+    picture: bool = False
+    mixup: float = 0.2
+    smoothing: float = 0.1
+    looks: int = 8
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "looks"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least 1")
+        if not 0 <= self.head_steps <= self.steps:
+            raise ValueError(f"head_steps={self.head_steps}: must lie within 0 and steps={self.steps}")
+        for name, low, high in (
+            ("rate", 0, math.inf), ("decay", 0, math.inf), ("mixup", 0, math.inf), ("smoothing", 0, 1),
+            ("stage_factor", 0, 1),
+        ):  # fmt: skip
+            if not low <= getattr(self, name) <= high or math.isinf(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)}: must be finite and within {low} to {high}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision!r}: choose one of {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features `x` `(clips, frames, mels)`, float32, and targets `y` `(clips,)`, whole numbers below `n_classes`."""
+
+    x: np.ndarray
+    y: np.ndarray
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        if self.x.ndim != 3 or self.y.shape != self.x.shape[:1] or not len(self.y):
+            raise ValueError(
+                f"x {self.x.shape}, y {self.y.shape}: expected (clips, frames, mels) and (clips,), at least one clip"
+            )
+        if not 0 <= self.y.min() <= self.y.max() < self.n_classes:
+            raise ValueError(f"y: {self.y.min()} to {self.y.max()}, expected 0 to {self.n_classes - 1}")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model in evaluation mode, on its device, and how it got there.
+
+    `history` has one entry a look: `step`, `loss` (training, mean since the last look), `validation_loss`,
+    `validation_accuracy` (share), `seconds`. `chosen_step` is the look whose weights the model has.
+    """
+
+    model: nn.Module
+    history: list[dict[str, float]]
+    chosen_step: int
+    precision: str
+    seconds: float = field(compare=False)
+
+
+class Normalised(nn.Module):
+    """`model` behind a normalisation to mean 0 and deviation 1 in every mel band, found on training clips at their hop.
+
+    The statistics travel with the weights: those of one hop cannot be used at another by accident.
+    """
+
+    def __init__(self, model: nn.Module, train: np.ndarray) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor(train.mean((0, 1), dtype=np.float64), dtype=torch.float32))
+        deviation = torch.tensor(train.std((0, 1), dtype=np.float64), dtype=torch.float32)
+        self.register_buffer("deviation", deviation.clamp(min=1e-3))  # a silent band stays silent
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Those of the model."""
+        return self.model.stages
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model((x - self.mean) / self.deviation)
+
+
+def precision_on(device: str, wanted: str = "auto") -> str:
+    """`fp32` or `bf16`: what `auto` means on `device`. A CPU without bf16 units is slower in bf16 than in fp32."""
+    if wanted != "auto":
+        return wanted
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device == "cpu" and torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def fit(
+    model: nn.Module,
+    train: Examples,
+    validation: Examples,
+    recipe: Recipe,
+    spec: FeatureSpec,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    on_look: Callable[[dict[str, float]], None] | None = None,
+) -> Fitted:
+    """`model` trained on `train`, in the state that did best on `validation` (accuracy; loss among equals).
+
+    The same arguments give the same weights on the same machine with the same number of threads. The order of clips
+    and what augmentation draws depend on `seed` and the step alone, not on the hop. With `checkpoint` the state is
+    kept in that file after every look, and a training that was cut off goes on from there to the same result.
+    `on_look` gets each entry of the history as it comes.
+
+    Raises
+    ------
+    CourseError
+        The loss is no longer finite, or the checkpoint belongs to another training.
+    """
+    model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
+    precision = precision_on(device, recipe.precision)
+    optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.decay, fused=device != "mps")
+    x = torch.tensor(train.x, device=device)
+    y = functional.one_hot(torch.tensor(train.y, device=device), train.n_classes).float()
+    identity = repr((recipe, spec, seed, precision, tuple(x.shape), train.n_classes))
+    kept = _resumed(checkpoint, identity, model, optimiser)
+    history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
+    for step, chosen in _batches(len(y), recipe, seed, first=kept["step"]):
+        _set_stages(model, optimiser, recipe, step)
+        clips, targets = augmented(x[chosen], y[chosen], recipe, spec, np.random.default_rng([seed, 1, step]))
+        torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(clips)
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.smoothing)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.detach())
+        if step + 1 in _looks(recipe):
+            seconds = time.perf_counter() - started
+            history.append(_look(model, validation, precision, step + 1, losses, seconds))
+            losses = []
+            kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
+            kept["weights"] = {name: value.clone() for name, value in model.state_dict().items()}
+            if history[-1] is best_look(history):
+                kept["best"] = kept["weights"]
+            if checkpoint is not None:
+                _write(checkpoint, kept)
+            if on_look is not None:
+                on_look(history[-1])
+    model.load_state_dict(kept["best"])
+    return Fitted(model.eval(), history, int(best_look(history)["step"]), precision, kept["seconds"])
+
+
+def augmented(
+    x: torch.Tensor, y: torch.Tensor, recipe: Recipe, spec: FeatureSpec, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch `(clips, frames, mels)` and its targets `(clips, classes)`, as the network gets them.
+
+    How much `rng` gives out depends on neither the frames nor the mels: at another hop the same happens to the sound.
+    """
+    if recipe.roll:
+        x = _rolled(x, rng.random(len(x)))
+    if recipe.picture:
+        x = pictures.random_picture(x, rng)
+    if recipe.masks:
+        x = pictures.spec_augment(x, rng, spec)
+    if recipe.mixup:
+        x, y = pictures.mixup(x, y, recipe.mixup, rng)
+    return x, y
+
+
+def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: int = 64) -> np.ndarray:
+    """Probabilities of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
+
+    `model` is used as for a test, whatever mode it was in, and left in evaluation mode.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    parts = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for start in range(0, len(x), batch):
+            logits = model(torch.tensor(x[start : start + batch], device=device))
+            parts.append(logits.float().softmax(1).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def best_look(history: list[dict[str, float]]) -> dict[str, float]:
+    """The entry with the highest accuracy on validation, of equals the lowest loss, of these the first."""
+    return max(history, key=lambda look: (look["validation_accuracy"], -look["validation_loss"]))
+
+
+def _look(
+    model: nn.Module, validation: Examples, precision: str, step: int, losses: list[torch.Tensor], seconds: float
+) -> dict[str, float]:
+    """One entry of the history; leaves the model in evaluation mode."""
+    loss = float(torch.stack(losses).mean())
+    if not math.isfinite(loss):
+        raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate, or precision='fp32'")
+    probabilities = predict(model, validation.x, precision=precision)
+    of_truth = probabilities[np.arange(len(validation.y)), validation.y].astype(np.float64)
+    return {
+        "step": step,
+        "loss": loss,
+        "validation_loss": float(-np.log(np.maximum(of_truth, 1e-12)).mean()),
+        "validation_accuracy": float(np.mean(probabilities.argmax(1) == validation.y)),
+        "seconds": seconds,
+    }
+
+
+def _looks(recipe: Recipe) -> set[int]:
+    """Numbers of steps after which validation is looked at."""
+    return {math.ceil(recipe.steps * k / recipe.looks) for k in range(1, recipe.looks + 1)}
+
+
+def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """Number of each step from `first` on, and the clips of its batch, shuffled anew once all had their turn."""
+    turns = math.ceil(recipe.steps * recipe.batch / n_clips)
+    order = torch.tensor(
+        np.concatenate([np.random.default_rng([seed, 0, k]).permutation(n_clips) for k in range(turns)])
+    )
+    for step in range(first, recipe.steps):
+        yield step, order[step * recipe.batch : (step + 1) * recipe.batch]
+
+
+def _rolled(x: torch.Tensor, part: np.ndarray) -> torch.Tensor:
+    """Each clip turned round by `part` `(clips,)` of its frames, from 0 to 1."""
+    n_frames = x.shape[1]
+    start = torch.tensor(np.floor(part * n_frames).astype(np.int64), device=x.device)
+    frames = (torch.arange(n_frames, device=x.device) + start[:, None]) % n_frames  # (clips, frames)
+    return x[torch.arange(len(x), device=x.device)[:, None], frames]
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict]:
+    """Parameters for the optimiser, one group a stage, with the `factor` of its learning rate."""
+    stages = model.stages
+    return [
+        {"params": list(stage.parameters()), "lr": recipe.rate, "factor": recipe.stage_factor ** (len(stages) - 1 - k)}
+        for k, stage in enumerate(stages)
+    ]
+
+
+def _set_stages(model: nn.Module, optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
+    """Set which stages learn at `step`, and how fast: a short rise, then a cosine to zero, once a phase."""
+    only_head = step < recipe.head_steps
+    first, last = (0, recipe.head_steps) if only_head else (recipe.head_steps, recipe.steps)
+    done = (step - first + 1) / (last - first)
+    height = min(1.0, done / 0.1) * 0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.1) / 0.9))
+    model.train()
+    for k, (stage, group) in enumerate(zip(model.stages, optimiser.param_groups, strict=True)):
+        learns = not only_head or k == len(model.stages) - 1
+        stage.train(learns)  # a frozen stage keeps the statistics of its normalisation too
+        stage.requires_grad_(learns)
+        group["lr"] = recipe.rate * height * group["factor"]
+
+
+def _resumed(checkpoint: Path | None, identity: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict:
+    """What is kept of a training: of one just begun, or read from `checkpoint` into `model` and `optimiser`."""
+    if checkpoint is None or not checkpoint.exists():
+        return {"step": 0, "seconds": 0.0, "history": []}
+    try:
+        kept = torch.load(checkpoint, map_location=next(model.parameters()).device, weights_only=True)
+        same = kept["identity"] == identity
+    except Exception as error:  # torch raises many kinds for a file that is no checkpoint
+        raise CourseError(
+            f"{checkpoint}: cannot be read as a checkpoint ({type(error).__name__}); remove it"
+        ) from error
+    if not same:
+        raise CourseError(f"{checkpoint}: belongs to another training; remove it or name another file")
+    model.load_state_dict(kept["weights"])
+    optimiser.load_state_dict(kept["optimiser"])
+    return kept
+
+
+def _write(checkpoint: Path, kept: dict) -> None:
+    buffer = io.BytesIO()
+    torch.save(kept, buffer)
+    write_whole(checkpoint, buffer.getvalue())
