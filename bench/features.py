@@ -202,7 +202,7 @@ def main() -> None:
     ]  # fmt: skip
     print(table(rows, chosen.threads))
     if chosen.json:
-        from course_lib.report import provenance
+        from course_lib.provenance import provenance
 
         about = {"provenance": provenance(), "threads": chosen.threads, "repeats": chosen.repeats}
         about |= {"clips": CLIPS, "length_s": LENGTH_S, "growth": GROWTH, "rows": rows}

@@ -1,4 +1,4 @@
-"""The command line: `course run`, `course data`, `course doctor`, and what the authors need.
+"""The command line: `course run`, `course study`, `course data`, `course doctor`, and what the authors need.
 
 Exit codes: 0 good; 1 a notebook, a check or the machine failed; 2 wrong use; 130 interrupted.
 """
@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from course_lib import authoring, expected, paths
 from course_lib.errors import CourseError, UsageError
+from course_lib.study_cli import study
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Data sets: list, get, verify, describe.")
 app.add_typer(data, name="data")
+app.add_typer(study, name="study")
 console = Console(highlight=False)
 
 ProfileOption = Annotated[str, typer.Option(help="How much to run: smoke, lesson or study.")]

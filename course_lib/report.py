@@ -2,43 +2,21 @@
 
 import json
 import logging
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment
 from rich.table import Table
 
-from course_lib.notebook import environment
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import write_whole
+from course_lib.provenance import provenance
 from course_lib.runner import FAILED, NOT_RUN, PASSED, Result
 
 SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
 COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
-# Written by the very runs that ask for the commit, so a change in them does not count as one
-MEASURED = (":!tests/expected", ":!bench/results", ":!study/results", ":!README.md")
 PAGE = Path(__file__).with_name("run_page.html.j2")
-
-
-def provenance() -> dict[str, str]:
-    """When, from which commit and on what this run was made."""
-    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), **environment()}
-
-
-def commit() -> str:
-    """The checked-out commit, with `+changes` when anything but measured results differs; `unknown` outside of git."""
-    try:
-        git = ["git", "-C", str(repo_root())]
-        sha = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run(
-            [*git, "status", "--porcelain", "-uno", "--", ".", *MEASURED], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return sha.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
 
 
 def numbers_text(result: Result) -> str:

@@ -18,7 +18,6 @@ from pathlib import Path
 import psutil
 
 from course_lib import authoring, expected
-from course_lib.errors import CourseError
 from course_lib.notebook import records
 from course_lib.paths import repo_root, write_whole
 
@@ -258,30 +257,3 @@ def never_ran(notebook: Mapping) -> str:
 def _first_line(cell: Mapping) -> str:
     lines = [line for line in "".join(cell["source"]).splitlines() if line.strip() and not line.startswith("#")]
     return (lines or ["only comments"])[0][:60]
-
-
-class FolderInUse(CourseError):
-    """Another run writes to the same folder."""
-
-
-def lock(folder: Path) -> Path:
-    """Claim `folder` for this process; returns the file to remove at the end. A dead owner's claim is taken over.
-
-    Raises
-    ------
-    FolderInUse
-        Another living run holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
-    try:
-        owner = int(path.read_text())
-        alive = owner != os.getpid() and psutil.pid_exists(owner)
-    except (OSError, ValueError):
-        alive = False
-    if alive:
-        raise FolderInUse(
-            f"{folder}: process {owner} is running notebooks into it; wait for it or choose another --output"
-        )
-    write_whole(path, str(os.getpid()))
-    return path

@@ -12,6 +12,7 @@ from course_lib import authoring, expected, paths, profiles, report, runner
 from course_lib.datasets import fetch, registry
 from course_lib.datasets.load import load
 from course_lib.errors import CourseError, UsageError
+from course_lib.locks import lock
 
 
 def chosen_notebooks(only: str, folder: Path) -> list[Path]:
@@ -121,7 +122,7 @@ def run_course(
     label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
     target = (output or paths.runs_dir() / label).resolve()
     parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
-    claim = runner.lock(target)
+    claim = lock(target, "notebooks")
     try:
         todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)
         prepare_data(dataset, size, seed, console)

@@ -12,7 +12,7 @@ import nbformat
 import psutil
 import pytest
 
-from course_lib import authoring, expected, report, runner
+from course_lib import authoring, expected, locks, report, runner
 from course_lib.errors import UsageError
 
 HEAD = """# %% [markdown]
@@ -208,7 +208,7 @@ def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path)
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
     (tmp_path / ".lock").write_text(str(os.getppid()))
-    with pytest.raises(runner.FolderInUse, match=f"process {os.getppid()} is running"):
-        runner.lock(tmp_path)
+    with pytest.raises(locks.FolderInUse, match=f"process {os.getppid()} is running"):
+        locks.lock(tmp_path, "notebooks")
     (tmp_path / ".lock").write_text("999999999")  # a number no process has: the owner died
-    assert runner.lock(tmp_path).read_text() == str(os.getpid())
+    assert locks.lock(tmp_path, "notebooks").read_text() == str(os.getpid())

@@ -1,0 +1,240 @@
+"""The engine: every run of a grid once, here or over processes and machines, and again from where it was cut off.
+
+A record on disk is the truth: `records/KEY.json`, written whole by whoever ran the row, done or failed. A row that is
+done is never run again. Dask hands rows out and notices workers that die; it is not even imported for one job.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from course_lib.errors import CourseError
+from course_lib.locks import lock
+from course_lib.paths import write_whole
+from course_lib.provenance import now
+from course_lib.study import run
+from course_lib.study.spec import RunSpec, from_dict, to_dict
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+DONE, FAILED = "done", "failed"
+READINGS = "test_readings.jsonl"
+DEATHS = 2  # workers that a row may outlive before it counts as what kills them
+# One thread a row: its numbers are then the same for any number of jobs, and jobs do not fight for cores. The last two
+# keep freed memory for the next step instead of handing it back, which costs a fifth of the time of a training.
+WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")} | {
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+}
+
+
+def record_path(folder: Path, key: str) -> Path:
+    """Where the record of the run `key` is, or will be."""
+    return folder / "records" / f"{key}.json"
+
+
+def read_record(folder: Path, key: str) -> dict | None:
+    """The record of the run `key`, or None where there is none yet.
+
+    Raises
+    ------
+    CourseError
+        The file is damaged: no run leaves it so.
+    """
+    path = record_path(folder, key)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{path}: cannot be read as a record ({error}); remove it to run the row again") from error
+
+
+def pending(specs: Iterable[RunSpec], folder: Path, *, retry_failed: bool = False) -> list[RunSpec]:
+    """Those of `specs` without a record in `folder`, and with `retry_failed` those whose record tells of a failure."""
+    todo = []
+    for spec in specs:
+        record = read_record(folder, spec.key)
+        if record is None or (retry_failed and record["status"] == FAILED):
+            todo.append(spec)
+    return todo
+
+
+def run_grid(
+    specs: Sequence[RunSpec],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    retry_failed: bool = False,
+    device: str | None = None,
+    on_warm: Callable[[int, int], None] = lambda done, total: None,
+    on_done: Callable[[dict], None] = lambda record: None,
+) -> list[dict]:
+    """Records of `specs` in their order, after those without one were run.
+
+    One job runs here; more are processes of this machine; `scheduler` is the address of a Dask scheduler, or the file
+    it wrote, whose workers see `folder` and the data under the same paths. A row that fails is recorded with its error
+    and the rest goes on. `on_warm` is told how many sets of features are made, `on_done` each record as it comes.
+    An interrupted call leaves whole records and no processes, and the next goes on from there.
+
+    Raises
+    ------
+    CourseError
+        Another run writes to `folder`, a record is damaged, the scheduler does not answer.
+    """
+    folder = folder.resolve()
+    claim = lock(folder, "a study")
+    try:
+        (folder / "records").mkdir(exist_ok=True)
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        todo = pending(specs, folder, retry_failed=retry_failed)
+        for spec in todo:
+            record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, tried again
+        warm(todo, on_warm)
+        finished = _inline(todo, folder, device) if jobs == 1 and not scheduler else None
+        for record in finished or _over_dask(todo, folder, device, jobs, scheduler):
+            on_done(record)
+    finally:
+        claim.unlink(missing_ok=True)
+    return [read_record(folder, spec.key) for spec in specs]
+
+
+def warm(specs: Iterable[RunSpec], on_warm: Callable[[int, int], None] = lambda done, total: None) -> None:
+    """Make the features of `specs`, each set once, so that no two workers make the same at the same time.
+
+    What fails here fails again in its row, where it is recorded.
+    """
+    sets = {(s.dataset, s.clips_per_class, s.copies, s.features): s for s in specs}
+    for place, spec in enumerate(sets.values(), 1):
+        with suppress(Exception):
+            run.features_of(spec)
+        on_warm(place, len(sets))
+
+
+def finish(fields: dict, folder: str, device: str | None) -> str:
+    """Run one row on one thread and write its record; returns its key. What a worker does.
+
+    A row that is on record already is left alone: its first worker may have died between writing and reporting.
+    """
+    spec, place = from_dict(fields), Path(folder)
+    if read_record(place, spec.key) is None:
+        with one_thread():
+            record = _attempt(spec, place, device)
+        _write(place, record)
+    return spec.key
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on a single thread inside, on as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _attempt(spec: RunSpec, folder: Path, device: str | None) -> dict:
+    """The record of `spec`, done or failed; memory that ran out is a failure like others."""
+    try:
+        checkpoint = _checkpoint(folder, spec.key)
+        return run.run_one(spec, device=device, checkpoint=checkpoint, readings=folder / READINGS) | {"status": DONE}
+    except Exception as error:  # whatever it is, it ends as one record, and the other rows go on
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+        return failure(spec, error)
+
+
+def failure(spec: RunSpec, error: BaseException) -> dict:
+    """The record of a row that failed: its fields, and the error in one line."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    origin = {"key": spec.key, "date": now(), "status": FAILED}
+    return to_dict(spec) | origin | {"error": f"{type(error).__name__}: {lines[0]}"}
+
+
+def _checkpoint(folder: Path, key: str) -> Path:
+    return folder / "checkpoints" / f"{key}.pt"
+
+
+def _write(folder: Path, record: dict) -> None:
+    write_whole(record_path(folder, record["key"]), json.dumps(record, separators=(",", ":")) + "\n")
+    _checkpoint(folder, record["key"]).unlink(missing_ok=True)
+
+
+def _inline(todo: Sequence[RunSpec], folder: Path, device: str | None) -> Iterator[dict]:
+    for spec in todo:
+        yield read_record(folder, finish(to_dict(spec), str(folder), device))
+
+
+def _over_dask(
+    todo: Sequence[RunSpec], folder: Path, device: str | None, jobs: int, scheduler: str | None
+) -> Iterator[dict]:
+    """Records of `todo` as workers finish them; a row that outlived too few workers is recorded as failed here."""
+    if not todo:
+        return
+    from distributed import as_completed
+
+    with _client(min(jobs, len(todo)), scheduler) as client:
+        has_gpus = any("GPU" in w["resources"] for w in client.scheduler_info(n_workers=-1)["workers"].values())
+        wanted = {"GPU": 1} if has_gpus and device != "cpu" else None
+        futures = {
+            client.submit(
+                finish, to_dict(spec), str(folder), device,
+                key=("study", os.urandom(8).hex(), spec.key), retries=2, pure=False, resources=wanted,
+            ): spec
+            for spec in todo
+        }  # fmt: skip
+        for future in as_completed(futures):
+            spec = futures[future]
+            error = future.exception() if future.status != "finished" else None
+            if error is not None and read_record(folder, spec.key) is None:
+                _write(folder, failure(spec, error))
+            record = read_record(folder, spec.key)
+            if record is None:
+                raise CourseError(f"{record_path(folder, spec.key)}: a worker wrote it elsewhere; share {folder}")
+            future.release()
+            yield record
+
+
+@contextmanager
+def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
+    """A client of a cluster of this machine's own, gone with all its processes afterwards, or of `scheduler`."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
+        try:
+            client = Client(**where, timeout=30)
+        except (OSError, ValueError) as error:
+            raise CourseError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from error
+        with client:
+            yield client
+        return
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a worker that dies is told by its record
+    settings = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.scheduler.worker-saturation": 1.0,  # no row waits at a busy worker, or is blamed for its death
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,162 @@
+"""`run_one`: from a `RunSpec` to one flat row. The test fold is read once, at the end, by `read_test` alone.
+
+Training and the choice of the step get what `learning_data` gives out, which holds no test clip. `read_test` writes a
+line into a log of readings each time, so that how often a test fold was looked at is on record.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from course_lib import cost, profiles, timebase, train
+from course_lib.augment import NAA
+from course_lib.datasets import folds
+from course_lib.datasets.clips import Clips
+from course_lib.datasets.copies import Copies, with_copies
+from course_lib.datasets.load import load
+from course_lib.errors import CourseError
+from course_lib.features import features
+from course_lib.models.build import build
+from course_lib.provenance import now, provenance
+from course_lib.study.spec import RunSpec, to_dict
+
+
+@lru_cache(maxsize=8)
+def clips_of(dataset: str, clips_per_class: int | None, copies: str = "none") -> Clips:
+    """The clips of a run, with their copies where it has any. Kept: rows that follow each other share them.
+
+    Errors as `load` and `with_copies`.
+    """
+    profile = replace(profiles.get("study"), clips_per_class=clips_per_class, real_clips_per_class=clips_per_class)
+    clips = load(dataset, profile)
+    return with_copies(clips, NAA) if copies == "naa" else clips
+
+
+def features_of(spec: RunSpec) -> np.ndarray:
+    """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, made once a content."""
+    return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)
+
+
+def run_one(
+    spec: RunSpec, *, device: str | None = None, checkpoint: Path | None = None, readings: Path | None = None
+) -> dict:
+    """The row of `spec`: its fields by dotted name, what was chosen on validation, the test clips one by one, costs.
+
+    `device` None takes the fastest one. With `checkpoint` a run that was cut off goes on from that file, to the same
+    row but for times. `readings` is the log that `read_test` appends to.
+
+    Raises
+    ------
+    CourseError
+        As `load`, `with_copies`, `folds.split` and `train.fit`.
+    """
+    begun = time.perf_counter()
+    device = device or profiles.device()
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+    clips = clips_of(spec.dataset, spec.clips_per_class, spec.copies)
+    x = features_of(spec)
+    learning, validation = learning_data(spec, clips, x)
+    torch.manual_seed(spec.seed)
+    model = build(spec.model, len(clips.classes))
+    fitted = train.fit(
+        model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
+    )
+    chosen = train.best_look(fitted.history)
+    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": clips.classes}
+    row |= {"n_train": len(learning.y), "n_validation": len(validation.y)}
+    row |= {name: chosen[name] for name in ("validation_accuracy", "validation_loss")}
+    row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}
+    row |= read_test(fitted.model, spec, clips, x, precision=fitted.precision, log=readings)
+    row |= {f"history.{name}": [look[name] for look in fitted.history] for name in chosen if name != "seconds"}
+    row |= costs(spec, fitted.model, clips, x.shape[1:], device)
+    row |= {"precision": fitted.precision, "train_seconds": fitted.seconds}
+    return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
+
+
+def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[train.Examples, train.Examples]:
+    """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold."""
+    training, validation, _ = folds.split(clips, spec.fold)
+    return _examples(clips, x, training), _examples(clips, x, _originals(clips, validation))
+
+
+def read_test(
+    model: nn.Module, spec: RunSpec, clips: Clips, x: np.ndarray, *, precision: str, log: Path | None
+) -> dict:
+    """What `model` makes of the clips of the test fold, originals alone; the only function that looks at them.
+
+    Lists have one entry a clip: its name, its source, its class and the predicted one (places in `clips.classes`), 1
+    where they agree. Appends time, key, data set, fold and number of clips to `log`, one JSON object a line.
+    """
+    _, _, test = folds.split(clips, spec.fold)
+    test = _originals(clips, test)
+    if log is not None:
+        line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold, "clips": int(test.sum())}
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    targets = clips.targets[test]
+    predicted = train.predict(model, np.asarray(x[test]), precision=precision).argmax(1)
+    correct = predicted == targets
+    return {
+        "n_test": len(targets),
+        "test_accuracy": float(correct.mean()),
+        "test_clips": clips.table["clip"][test].astype(str).tolist(),
+        "test_sources": clips.table["source"][test].astype(str).tolist(),
+        "test_targets": targets.tolist(),
+        "test_predicted": predicted.tolist(),
+        "test_correct": correct.astype(int).tolist(),
+    }
+
+
+def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...], device: str) -> dict:
+    """Parameters, multiply-accumulates of network and features, latency and memory, for clips `(frames, mels)`."""
+    n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
+    return {
+        "frames": int(shape[0]),
+        "parameters": cost.parameters(model),
+        "macs": cost.macs(model, *shape),
+        "feature_macs": cost.feature_macs(spec.features, n_samples),
+        "latency_ms": cost.latency_ms(model, *shape),
+        "peak_memory_mb": cost.peak_memory_mb(device),
+    }
+
+
+def weights_hash(model: nn.Module) -> str:
+    """16 hexadecimal digits over every weight and statistic: equal only for networks that are equal to the last bit."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def origin(device: str) -> dict:
+    """Device, threads, commit and versions, of this process as it was when it ran its first row; the time is now."""
+    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    found = {f"env.{name}": value for name, value in _provenance().items() if name not in ("date", "commit", "threads")}
+    found |= {"date": now(), "commit": _provenance()["commit"]}
+    return {"device": device, "device_name": named, "threads": torch.get_num_threads()} | found
+
+
+def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:
+    """`mask` without copies: what is judged is judged on sounds as they were recorded."""
+    return clips.originals_only(mask) if isinstance(clips, Copies) else mask
+
+
+def _examples(clips: Clips, x: np.ndarray, mask: np.ndarray) -> train.Examples:
+    if not mask.any():
+        raise CourseError(f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class")
+    return train.Examples(np.asarray(x[mask]), clips.targets[mask], len(clips.classes))
+
+
+@lru_cache(maxsize=1)
+def _provenance() -> dict[str, str]:
+    """Asked once: git takes time, and a checkout that moves on later is not what this process has loaded."""
+    return provenance()
