@@ -3,10 +3,10 @@
     python bench/augment.py [--json FILE] [--workers 1 2] [--repeats 3] [--clips 64]
 
 Everybody gets the same clips of 5 s at 16 kHz and the same six transforms. librosa and audiomentations go from clip to
-clip, as their users write it; the course's path spreads the clips over the workers. Nothing is cached. The contenders
-take turns in one process, and the fastest of their repeats counts: a busy machine then slows all of them. Workers are
-started before the clock. Each library does its best-known default: librosa its phase vocoder, audiomentations
-Signalsmith's preset.
+clip, as their users write it; the course's path spreads the clips over workers, which start with each job and end with
+it, within its time. Nothing is cached. The contenders take turns in one process, and the fastest of their repeats
+counts: a busy machine then slows all of them. Each library does its best-known default: librosa its phase vocoder,
+audiomentations Signalsmith's preset.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ JOBS = {
     "NAA": ("pitch_up", "pitch_down", "slow", "fast", "shift", "trim"),
 }
 CLICKS, WITHIN_S = 40, 3.0  # a click after that would be cut off by the slow one
+Make = Callable  # (names of transforms, waves) -> list of batches, one a transform
 
 
 def noise(n_clips: int):
@@ -35,27 +36,33 @@ def noise(n_clips: int):
     return np.random.default_rng(0).uniform(-0.5, 0.5, (n_clips, int(LENGTH_S * RATE_HZ))).astype(np.float32)
 
 
-def ours(workers: int) -> dict[str, Callable]:
-    """Each transform as a function of a batch of clips."""
-    from course_lib.augment import naa
-
-    chosen = naa(semitones=SEMITONES, largest_fraction=SHIFT, threshold_db=TRIM_DB)
-    return {name: partial(ours_batch, workers, name, transform) for name, transform in chosen.items()}
-
-
-def ours_batch(workers: int, name: str, transform: Callable, x):
+def ours(count: int) -> Make:
+    """The course's path with `count` workers at most."""
     import pandas as pd
 
+    from course_lib.augment import naa
     from course_lib.datasets.clips import Clips
     from course_lib.datasets.copies import make_copies
+    from course_lib.datasets.workers import workers
 
-    os.environ["LOKY_MAX_CPU_COUNT"] = str(workers)
-    table = pd.DataFrame({"clip": range(len(x)), "label": "noise", "fold": 1, "source": range(len(x))})
-    clips = Clips("noise", table, LENGTH_S, RATE_HZ, "noise", lambda *_: x)
-    return make_copies("", "", RATE_HZ, LENGTH_S, clips, name, transform, 0)
+    chosen = naa(semitones=SEMITONES, largest_fraction=SHIFT, threshold_db=TRIM_DB)
+
+    def make(names: Sequence[str], x) -> list:
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(count)
+        table = pd.DataFrame({"clip": range(len(x)), "label": "noise", "fold": 1, "source": range(len(x))})
+        clips = Clips("noise", table, LENGTH_S, RATE_HZ, "noise", lambda *_: x)
+        with workers() as start:
+            return [make_copies("", "", RATE_HZ, LENGTH_S, clips, name, chosen[name], 0, start) for name in names]
+
+    return make
 
 
-def librosa_loop(workers: int) -> dict[str, Callable]:
+def one_by_one(transforms: dict[str, Callable]) -> Make:
+    """Each of `transforms` of each clip."""
+    return lambda names, x: [[transforms[name](y) for y in x] for name in names]
+
+
+def librosa_loop(count: int) -> Make:
     import librosa
     import numpy as np
 
@@ -73,10 +80,10 @@ def librosa_loop(workers: int) -> dict[str, Callable]:
         "shift": shifted,
         "trim": lambda y: librosa.effects.trim(y, top_db=TRIM_DB)[0],
     }
-    return {name: lambda x, call=call: [call(y) for y in x] for name, call in one.items()}
+    return one_by_one(one)
 
 
-def audiomentations_loop(workers: int) -> dict[str, Callable]:
+def audiomentations_loop(count: int) -> Make:
     import audiomentations as am
 
     one = {
@@ -87,13 +94,13 @@ def audiomentations_loop(workers: int) -> dict[str, Callable]:
         "shift": am.Shift(-SHIFT, SHIFT, rollover=False, p=1.0),
         "trim": am.Trim(TRIM_DB, p=1.0),
     }
-    return {name: lambda x, call=call: [call(y, RATE_HZ) for y in x] for name, call in one.items()}
+    return one_by_one({name: partial(transform, sample_rate=RATE_HZ) for name, transform in one.items()})
 
 
 CONTENDERS = {"course_lib": ours, "librosa": librosa_loop, "audiomentations": audiomentations_loop}
 
 
-def build(names: list[str], workers: list[int]) -> dict[str, dict[str, Callable]]:
+def build(names: list[str], workers: list[int]) -> dict[str, Make]:
     """Contenders, the course's once for each number of workers; a line on stderr for each that is not installed."""
     built = {}
     for name in names:
@@ -107,22 +114,21 @@ def build(names: list[str], workers: list[int]) -> dict[str, dict[str, Callable]
     return built
 
 
-def times_ms(calls: dict[str, dict[str, Callable]], n_clips: int, repeats: int) -> dict[str, dict[str, float]]:
+def times_ms(calls: dict[str, Make], n_clips: int, repeats: int) -> dict[str, dict[str, float]]:
     """Milliseconds a clip for each contender and job, the fastest of `repeats` taken in turns."""
     x = noise(n_clips)
     best = {name: dict.fromkeys(JOBS, float("inf")) for name in calls}
-    for turn in range(repeats + 1):  # the first turn starts workers and fills caches, and does not count
+    for turn in range(repeats + 1):  # the first turn imports and fills caches, and does not count
         for job, transforms in JOBS.items():
-            for name, of_name in calls.items():
+            for name, make in calls.items():
                 start = time.perf_counter()
-                for transform in transforms:
-                    of_name[transform](x)
+                make(transforms, x)
                 taken = 1000 * (time.perf_counter() - start) / n_clips
                 best[name][job] = min(best[name][job], taken) if turn else float("inf")
     return best
 
 
-def moved_ms(of_name: dict[str, Callable]) -> dict[str, float]:
+def moved_ms(make: Make) -> dict[str, float]:
     """Largest distance of a click from where it belongs, over random places."""
     import numpy as np
 
@@ -131,7 +137,7 @@ def moved_ms(of_name: dict[str, Callable]) -> dict[str, float]:
     clicks[np.arange(CLICKS), places] = 0.9
     largest = {}
     for job, rate in (("pitch", 1.0), ("stretch", SLOW)):
-        found = [int(np.abs(y).argmax()) for y in of_name[JOBS[job][0]](clicks)]
+        found = [int(np.abs(y).argmax()) for y in make(JOBS[job], clicks)[0]]
         largest[job] = float(1000 / RATE_HZ * np.abs(np.array(found) - places / rate).max())
     return largest
 
@@ -161,12 +167,12 @@ def main() -> None:
     first = ms[next(iter(calls))]
     rows = [
         {"name": name, "ms": ms[name], "ratio": {job: ms[name][job] / first[job] for job in JOBS},
-         "moved_ms": moved_ms(of_name)}
-        for name, of_name in calls.items()
+         "moved_ms": moved_ms(make)}
+        for name, make in calls.items()
     ]  # fmt: skip
     print(table(rows, chosen.clips))
     if chosen.json:
-        from course_lib.report import provenance
+        from course_lib.provenance import provenance
 
         about = {"provenance": provenance(), "clips": chosen.clips, "length_s": LENGTH_S, "rate_hz": RATE_HZ}
         about |= {"repeats": chosen.repeats, "rows": rows}

@@ -1,29 +1,24 @@
 """`Copies`: clips together with augmented copies of them, which no split can part from their clip. Notebook: 04."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import joblib
 import numpy as np
 import pandas as pd
 import psutil
-from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from course_lib import timebase
 from course_lib.cache import cached
 from course_lib.datasets import folds
 from course_lib.datasets.clips import Clips
+from course_lib.datasets.workers import Start, Transform, digest, spread, workers
 from course_lib.errors import CourseError, UsageError
-
-Transform = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]  # (x, rate_hz, rng) -> x
 
 ORIGINAL = "original"  # the `transform` of a clip that is no copy
 PROBE_RATE_HZ = 16_000
-WORTH_PROCESSES_S = 2.0  # starting them takes about one
 
 
 @dataclass(frozen=True)
@@ -117,33 +112,44 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
     blocks = [clips.table.assign(original=names, transform=ORIGINAL)]
     for name in transforms:
         blocks.append(clips.table.assign(clip=names + "+" + name, original=names, transform=name))
-    keys = {name: _digest(name, _identity(transform), seed) for name, transform in transforms.items()}
-    base = _digest(clips.content, *names)
+    keys = {name: digest(name, _identity(transform), seed) for name, transform in transforms.items()}
+    base = digest(clips.content, *names)
     place = pd.Series(range(len(clips)), index=names)
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
         out = _zeros(len(asked), timebase.seconds_to_samples(length_s, rate_hz))
-        for name, rows in asked.groupby("transform", sort=False).indices.items():
-            wanted = place.loc[asked["original"].iloc[rows]].to_numpy()
-            if name == ORIGINAL:
-                out[rows] = clips.reader(clips.table.iloc[wanted], rate_hz, length_s)
-            else:
-                given = (clips, name, transforms[name], seed)
-                every = cached(make_copies, base, keys[name], rate_hz, clips.length_s, given=given)
-                kept = min(every.shape[1], out.shape[1])
-                out[rows, :kept] = every[wanted, :kept]
+        with workers() as start:
+            for name, rows in asked.groupby("transform", sort=False).indices.items():
+                wanted = place.loc[asked["original"].iloc[rows]].to_numpy()
+                if name == ORIGINAL:
+                    out[rows] = clips.reader(clips.table.iloc[wanted], rate_hz, length_s)
+                else:
+                    given = (clips, name, transforms[name], seed, start)
+                    every = cached(make_copies, base, keys[name], rate_hz, clips.length_s, given=given)
+                    kept = min(every.shape[1], out.shape[1])
+                    out[rows, :kept] = every[wanted, :kept]
         out.setflags(write=False)
         return out
 
     table = pd.concat(blocks, ignore_index=True)
-    content = _digest(base, *keys.values())
+    content = digest(base, *keys.values())
     return Copies(clips.name, table, clips.length_s, clips.native_rate_hz, content, reader, clips.events)
 
 
 def make_copies(
-    base: str, key: str, rate_hz: int, length_s: float, clips: Clips, name: str, transform: Transform, seed: int
+    base: str,
+    key: str,
+    rate_hz: int,
+    length_s: float,
+    clips: Clips,
+    name: str,
+    transform: Transform,
+    seed: int,
+    start: Start,
 ) -> np.ndarray:
     """One copy of each of `clips`, `(clips, samples)`, float32 within ±1; `base` and `key` are the key of the cache.
+
+    `start` is what `workers` gives: one set of processes for several transforms.
 
     Raises
     ------
@@ -151,44 +157,13 @@ def make_copies(
         What the transform says of the first clip that it refuses, with the clip's name.
     """
     waves = clips.waves(rate_hz, length_s)
-    jobs = [
-        joblib.delayed(_copy)(x, rate_hz, transform, name, clip, seed)
-        for x, clip in zip(waves, clips.table["clip"].astype(str), strict=True)
-    ]
     out = np.empty(waves.shape, np.float32)
-    for row, copy in enumerate(tqdm(_results(jobs), name, len(jobs), delay=1, disable=None, unit="copy")):
-        out[row] = copy
-    return out
-
-
-def _results(jobs: list[tuple]) -> Iterator[np.ndarray]:
-    """Results of `jobs` in order: of the first here, of the others in a process a core where that saves time.
-
-    Processes, since Signalsmith holds Python's lock while it works: two threads are no faster than one.
-    """
-    start = time.perf_counter()
-    for function, arguments, named in jobs[:2]:  # the first call also imports what it needs, so the second is timed
-        start = time.perf_counter()
-        yield function(*arguments, **named)
-    expected_s = (time.perf_counter() - start) * len(jobs)
-    cores = joblib.cpu_count() if expected_s > WORTH_PROCESSES_S else 1
-    try:
-        yield from joblib.Parallel(n_jobs=cores, return_as="generator")(jobs[2:])
-    finally:
-        if cores > 1:  # joblib keeps its workers for later; those of a notebook's kernel would outlive the kernel
-            get_reusable_executor().shutdown(kill_workers=True)
-
-
-def _copy(x: np.ndarray, rate_hz: int, transform: Transform, name: str, clip: str, seed: int) -> np.ndarray:
-    """The copy of one clip, of the same length."""
-    rng = np.random.default_rng([seed, int(_digest(clip, name), 16)])
-    try:
-        changed = transform(x, rate_hz, rng)
-    except ValueError as error:
-        raise ValueError(f"transform {name!r} of clip {clip!r}: {error}") from None
-    out = np.zeros(len(x), np.float32)
-    kept = min(len(x), len(changed))
-    np.clip(changed[:kept], -1, 1, out=out[:kept])
+    row = 0
+    with tqdm(total=len(out), desc=name, delay=1, disable=None, unit="copy") as bar:
+        for some in spread(start, waves, list(clips.table["clip"].astype(str)), rate_hz, name, transform, seed):
+            out[row : row + len(some)] = some
+            row += len(some)
+            bar.update(len(some))
     return out
 
 
@@ -205,11 +180,7 @@ def _identity(transform: Transform) -> str:
         settings = [transform.args, sorted(transform.keywords.items())]
     else:
         settings = [cell.cell_contents for cell in getattr(transform, "__closure__", None) or ()]
-    return _digest(done.dtype, done.shape, hashlib.sha256(done.tobytes()).hexdigest(), settings)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    return digest(done.dtype, done.shape, hashlib.sha256(done.tobytes()).hexdigest(), settings)
 
 
 def _zeros(n_clips: int, n_samples: int) -> np.ndarray:

@@ -1,6 +1,11 @@
 """Copies keep label, fold and source of their clip; nothing but `leaky_split` parts them; sounds are made once."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
 
@@ -11,7 +16,7 @@ import pytest
 
 from course_lib import augment
 from course_lib.datasets import copies as module
-from course_lib.datasets import folds
+from course_lib.datasets import folds, workers
 from course_lib.datasets.clips import Clips
 from course_lib.datasets.copies import Copies, with_copies
 from course_lib.errors import CourseError, UsageError
@@ -257,13 +262,13 @@ def test_another_length_is_cut_or_filled_at_the_end():
 
 def test_each_transform_is_made_once_and_kept(monkeypatch):
     made = []
-    real = module._copy
+    real = workers.copies_of
 
-    def counted(x, rate_hz, transform, name, clip, seed):
-        made.append(name)
-        return real(x, rate_hz, transform, name, clip, seed)
+    def counted(waves, clips, *, name, **more):
+        made.extend([name] * len(clips))
+        return real(waves, clips, name=name, **more)
 
-    monkeypatch.setattr(module, "_copy", counted)
+    monkeypatch.setattr(workers, "copies_of", counted)
     clips, n = small(), len(small())
     with_copies(clips, TWO).waves()
     assert made == ["quieter"] * n + ["drawn"] * n
@@ -311,22 +316,91 @@ def test_a_changed_transform_of_the_same_name_is_another():
     assert content(augment.NAA["slow"]) != content(augment.naa(engine="librosa")["slow"])
 
 
-def test_processes_make_the_same_copies_as_this_one(monkeypatch, tmp_path):
+def commands_of_workers():
+    commands = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # or it is dead and not yet buried
+            commands.append(" ".join(child.cmdline()))
+    return [command for command in commands if "popen_loky" in command]
+
+
+@pytest.fixture
+def two_workers(monkeypatch):
+    """Two workers for everything, however small. Returns a list that grows by one whenever a set of them is started."""
+    started = []
+
+    class Counted(workers.ProcessPoolExecutor):
+        def __init__(self, *arguments, **named):
+            started.append(arguments)
+            super().__init__(*arguments, **named)
+
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 0.0)
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Counted)
+    return started
+
+
+def where_am_i(x, rate_hz, rng):
+    return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
+
+
+def test_one_set_of_processes_makes_the_same_copies_as_this_one(request, monkeypatch, tmp_path):
     clips = small().where(small().table["fold"] <= 2)
-    two = {name: augment.NAA[name] for name in ("slow", "shift")}
-    here = with_copies(clips, two).waves()
+    few = {name: augment.NAA[name] for name in ("slow", "fast", "shift")}
+    here = with_copies(clips, few).waves()
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "elsewhere"))
-    monkeypatch.setattr(module, "WORTH_PROCESSES_S", 0.0)
-    monkeypatch.setattr(module.joblib, "cpu_count", lambda: 2)
-
-    def where_am_i(x, rate_hz, rng):
-        return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
-
-    np.testing.assert_array_equal(with_copies(clips, two).waves(), here)
+    started = request.getfixturevalue("two_workers")
+    np.testing.assert_array_equal(with_copies(clips, few).waves(), here)
+    assert started == [(2,)]  # for all three
     seen = set(with_copies(clips, {"where": where_am_i}).waves()[len(clips) :, 0].tolist())
     assert len(seen) > 1
-    children = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert not [command for command in children if "popen_loky" in command]  # none is left behind
+    assert len(started) == 2
+    assert not commands_of_workers()  # none is left behind
+    with_copies(clips, {**few, "where": where_am_i}).waves()
+    assert len(started) == 2  # what is kept needs none
+
+
+def test_small_work_starts_no_process(request, monkeypatch):
+    worth_s = workers.WORTH_PROCESSES_S
+    started = request.getfixturevalue("two_workers")
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", worth_s)
+    seen = set(with_copies(small(), {"where": where_am_i}).waves()[len(small()) :, 0])
+    assert seen == {np.float32(os.getpid() % 1000 / 1000)}
+    assert not started
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there os.kill ends a process whatever the signal")
+def test_an_interrupt_leaves_neither_workers_nor_half_an_array(two_workers, tmp_path):
+    parent = os.getpid()
+
+    def interrupts(x, rate_hz, rng):
+        if os.getpid() != parent:
+            os.kill(parent, signal.SIGINT)
+            time.sleep(60)
+        return x
+
+    with pytest.raises(KeyboardInterrupt):
+        with_copies(small(), {"quieter": quieter, "interrupts": interrupts}).waves()
+    assert not commands_of_workers()
+    kept = [path for path in tmp_path.rglob("output.pkl") if "make_copies" in str(path)]
+    assert len(kept) == 1  # the whole array of `quieter`
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a process does not learn that its parent is gone")
+def test_workers_end_when_their_parent_was_killed():
+    code = "import os; from course_lib.datasets.workers import workers\nwith workers() as start: "
+    code += "print(start().submit(os.getpid).result(), flush=True); os.kill(os.getpid(), 9)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    worker, until = int(run.stdout), time.monotonic() + 10
+    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until, "the worker outlives its parent"
+        time.sleep(0.1)
+
+
+def test_workers_import_little():
+    code = "import sys; import course_lib.datasets.workers, course_lib.augment; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pandas", "scipy", "librosa", "torch", "sklearn"} & set(run.stdout.split())
 
 
 def test_a_clip_that_a_transform_refuses_is_named():
@@ -339,6 +413,20 @@ def test_a_clip_that_a_transform_refuses_is_named():
     copies.waves()
     with pytest.raises(ValueError, match=r"^transform 'picky' of clip 'dog-0-0': x: too short$"):
         copies.waves(4000)
+
+
+def test_a_clip_that_is_refused_in_a_worker_is_named_too(two_workers):
+    parent = os.getpid()
+
+    def picky(x, rate_hz, rng):
+        if os.getpid() != parent:
+            raise ValueError("x: too short")
+        return x
+
+    with pytest.raises(ValueError, match=r"^transform 'picky' of clip 'dog-0-1': x: too short$"):
+        with_copies(small(), {"picky": picky}).waves()
+    assert len(two_workers) == 1
+    assert not commands_of_workers()
 
 
 def test_more_than_fits_into_memory_is_said_before_it_is_made(monkeypatch):
