@@ -2,7 +2,8 @@
 
 `tests/expected/<profile>.json` holds `{data set: {notebook: {"provenance": {...}, "metrics": {name: expectation}}}}`.
 An expectation has a `kind` (see `notebook.record`): `exact` and `rel` compare with one `value`; `band` holds `low` and
-`high`, measured over seeds. A notebook without an entry for a data set is not judged by its numbers there.
+`high`, measured over seeds, and the `step` of a share of clips. A notebook without an entry for a data set is not
+judged by its numbers there.
 """
 
 import json
@@ -83,8 +84,11 @@ def judge_all(found: Mapping[str, Mapping], wanted: Mapping[str, Mapping] | None
     return [judge_metric(name, found.get(name), wanted.get(name)) for name in names]
 
 
-def band(values: Sequence[float]) -> tuple[float, float]:
+def band(values: Sequence[float], step: float = 0.0) -> tuple[float, float]:
     """Interval that one more seed falls into 99 times in 100, if the seeds so far tell the spread.
+
+    It reaches at least a thousandth of the mean and one `step` to either side, the smallest step that the value can
+    take: what no seed moves may still differ by a clip on another machine.
 
     Source: prediction interval for one normal observation, mean ± t(0.995, n-1) s sqrt(1 + 1/n).
 
@@ -99,7 +103,7 @@ def band(values: Sequence[float]) -> tuple[float, float]:
 
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     half = float(stats.t.ppf(0.995, len(values) - 1)) * spread * math.sqrt(1 + 1 / len(values))
-    half = max(half, 0.02 * abs(mean))  # what no seed moves may still differ by a clip on another machine
+    half = max(half, 1e-3 * abs(mean), step * (1 + 1e-9))  # a hair more, or rounding would fail what is one away
     return mean - half, mean + half
 
 
@@ -120,8 +124,9 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
         values = [run[name]["value"] for run in per_seed]
         entry = {"kind": first["kind"], "unit": first["unit"]}
         if first["kind"] == "band":
-            low, high = band(values)
-            entries = {"low": low, "high": high, "values": values}
+            step = max(run[name].get("step", 0.0) for run in per_seed)
+            low, high = band(values, step)
+            entries = {"low": low, "high": high, "values": values} | ({"step": step} if step else {})
         else:
             if any(not _meets(v, {**first, "value": values[0]}) for v in values):
                 raise CourseError(f"{name!r} is recorded as {first['kind']} but changes with the seed: {values}")

@@ -84,28 +84,40 @@ def say(text: str) -> None:
 
 
 def record(
-    name: str, value: float | int | str, *, unit: str = "", kind: str = "band", rel: float | None = None
+    name: str,
+    value: float | int | str,
+    *,
+    unit: str = "",
+    kind: str = "band",
+    rel: float | None = None,
+    step: float | None = None,
 ) -> None:
     """Display a result and store it in the cell's output, where the runner reads it.
 
     `kind` says how a later run is judged: `exact` (shapes, counts), `rel` (deterministic signal processing, within the
     fraction `rel`), `band` (anything trained or drawn; the band is measured over seeds), `info` (times; never judged).
+    A band of a share of clips also has `step`, what one clip is worth in the unit of the value: 100 / n for an accuracy
+    in % of n clips. Another machine may hear one clip otherwise, and no band is narrower than that.
 
     Raises
     ------
     ValueError
-        An unknown kind, a `rel` without tolerance, or a value that is not a finite number or a text.
+        An unknown kind, a `rel` without tolerance, a `step` of anything but a band or not above 0 and finite, or a
+        value that is not a finite number or a text.
     """
     if kind not in KINDS or (kind == "rel") != (rel is not None):
         raise ValueError(
             f"record({name!r}): kind is one of {', '.join(KINDS)}, with rel= for 'rel' alone; got {kind}, {rel}"
         )
+    if step is not None and (kind != "band" or not 0 < step < math.inf):
+        raise ValueError(f"record({name!r}): step= is above 0, finite and for 'band' alone; got {step} for {kind}")
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"record({name!r}): {value!r} is not a number or a text")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"record({name!r}): the value is {value}; a result must be finite")
     entry = {"name": name, "value": value, "unit": unit, "kind": kind} | ({"rel": rel} if rel is not None else {})
+    entry |= {"step": float(step)} if step is not None else {}
     shown = f"{value:.6g}" if isinstance(value, float) else str(value)
     display({"text/plain": f"{name} = {shown} {unit}".rstrip(), RECORD_MIME: entry}, raw=True)
 

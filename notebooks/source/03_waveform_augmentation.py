@@ -143,6 +143,10 @@ def click_error_ms(transform, place, rate):
     return timebase.samples_to_ms(float(np.abs(transform(x)).argmax() - place / rate), RATE_HZ)
 
 
+# %% [markdown]
+# Two engines, one of them with two windows, get the same four jobs: slower, faster, higher, lower. Each is measured on the tone (is the pitch right?) and on thirty clicks at random places (is the onset where it belongs?).
+
+# %%
 ENGINES = {
     "librosa, window 2048": dict(engine="librosa"),
     "librosa, window 512": dict(engine="librosa", n_fft=512),

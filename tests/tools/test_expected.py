@@ -47,6 +47,17 @@ def test_a_band_holds_one_more_seed_99_times_in_100():
     assert stats.binom.cdf(count, 4000, 0.99) > 1e-4 and stats.binom.sf(count - 1, 4000, 0.99) > 1e-4
 
 
+def test_a_band_reaches_a_thousandth_or_one_step_even_where_no_seed_moves_the_value():
+    assert expected.band([2.0] * 5) == pytest.approx((1.998, 2.002), abs=1e-12)
+    assert expected.band([-2.0] * 5, 0.5) == pytest.approx((-2.5, -1.5), abs=1e-6)
+    for hits in range(148):  # of 150 clips; a step away is within, whatever the rounding, and two are not
+        low, high = expected.band([100 * (hits + 1) / 150] * 5, 100 / 150)
+        assert low <= 100 * hits / 150 and 100 * (hits + 2) / 150 <= high
+        assert 100 * (hits + 3) / 150 > high
+    drawn = [50.0, 52.0, 47.0, 53.0, 49.0]
+    assert expected.band(drawn, 1.0) == expected.band(drawn)  # seeds that scatter tell more
+
+
 def test_a_band_needs_five_seeds():
     with pytest.raises(CourseError, match="at least 5 seeds, got 4"):
         expected.band([0.1, 0.2, 0.3, 0.4])
@@ -61,13 +72,21 @@ def test_measure_keeps_kinds_and_finds_what_moves():
     assert set(measured) == {"n", "e", "a"}
     assert measured["n"]["value"] == 10 and measured["e"]["rel"] == 1e-3
     assert measured["a"]["values"] == [0.5, 0.51, 0.52, 0.53, 0.54]
-    assert measured["a"]["low"] < 0.5 < 0.54 < measured["a"]["high"]
+    assert measured["a"]["low"] < 0.5 < 0.54 < measured["a"]["high"] and "step" not in measured["a"]
     runs[3]["n"] = found(11, "exact")
     with pytest.raises(CourseError, match="'n' is recorded as exact but changes with the seed"):
         expected.measure(runs)
     del runs[3]["n"]
     with pytest.raises(CourseError, match="'n' is recorded under some seeds and not under others"):
         expected.measure(runs)
+
+
+def test_measure_carries_the_largest_step_into_the_band():
+    runs = [{"a": found(50.0, step=step)} for step in (0.5, 0.5, 2.0, 0.5, 0.5)]
+    measured = expected.measure(runs)["a"]
+    assert measured["step"] == 2.0
+    assert (measured["low"], measured["high"]) == pytest.approx((48, 52))
+    assert expected.judge_metric("m", found(51.9, step=0.5), measured).ok is True
 
 
 def test_store_adds_and_keeps(tmp_path, monkeypatch):

@@ -75,10 +75,14 @@ def test_record_and_records_are_inverse(displayed):
     notebook.record("frames", np.int64(101), unit="frames", kind="exact")
     notebook.record("error", np.float32(0.5), kind="rel", rel=1e-3)
     notebook.record("device", "cpu", kind="info")
+    notebook.record("accuracy", 93.5, unit="%", step=np.float32(0.25))
+    notebook.record("spread", 0.5)
     cells = [{"outputs": [{"data": json.loads(json.dumps(bundle))}]} for bundle, _ in displayed]
     found = notebook.records({"cells": [*cells, {"outputs": [{"output_type": "stream"}]}, {}]})
     assert found["frames"] == {"name": "frames", "value": 101, "unit": "frames", "kind": "exact"}
     assert found["error"]["rel"] == 1e-3 and found["device"]["value"] == "cpu"
+    assert found["accuracy"]["step"] == 0.25 and type(displayed[3][0][notebook.RECORD_MIME]["step"]) is float
+    assert "step" not in found["error"] and "step" not in found["spread"]
     assert displayed[0][0]["text/plain"] == "frames = 101 frames"
     with pytest.raises(ValueError, match="'frames' is recorded twice"):
         notebook.records({"cells": cells + cells[:1]})
@@ -95,6 +99,12 @@ def test_record_and_records_are_inverse(displayed):
         {"value": 1.0, "kind": "about"},
         {"value": 1.0, "kind": "rel"},
         {"value": 1.0, "kind": "band", "rel": 0.1},
+        {"value": 1.0, "step": 0.0},
+        {"value": 1.0, "step": -0.5},
+        {"value": 1.0, "step": np.inf},
+        {"value": 1.0, "step": np.nan},
+        {"value": 1, "kind": "exact", "step": 1},
+        {"value": 1.0, "kind": "rel", "rel": 0.1, "step": 0.5},
     ],
 )
 def test_record_refuses_what_cannot_be_judged(displayed, wrong):
