@@ -1,15 +1,21 @@
 """`course study`: run a grid, see how far it is, report it, compare two sets of its rows."""
 
+import ast
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from course_lib import paths
+from course_lib.errors import CourseError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The study: grids of runs and their rows.")
 console = Console(highlight=False)
@@ -73,8 +79,6 @@ def run(
 @study.command()
 def status(grid: GridArgument, output: OutputOption = None) -> None:
     """How many rows of a grid are done, failed, under way and left, and why rows failed."""
-    from rich.table import Table
-
     from course_lib.locks import holder
     from course_lib.study import engine
     from course_lib.study import grid as grids
@@ -98,6 +102,120 @@ def status(grid: GridArgument, output: OutputOption = None) -> None:
     console.print(f"{started} rows begun and not finished; commits: {', '.join(commits) or 'none'}")
     owner = holder(folder)
     console.print(f"process {owner} is running it" if owner else "nobody is running it")
+
+
+@study.command(epilog="`course study report lesson --against features.hop_ms=10 --publish`")
+def report(
+    grid: GridArgument,
+    against: Annotated[
+        list[str],
+        typer.Option(help="field=value: compare with the same condition at this value [default: the part's first]."),
+    ] = [],  # noqa: B006
+    publish: Annotated[bool, typer.Option(help="Keep rows and summary in study/results/GRID.")] = False,
+    output: OutputOption = None,
+) -> None:
+    """Accuracy and differences of the conditions of each part; writes `rows.parquet` and `summary.csv`."""
+    import pandas as pd
+
+    from course_lib.study import grid as grids
+    from course_lib.study import rows, stats
+
+    chosen = grids.read(grids.find(grid))
+    folder, other = folder_of(chosen.name, output), _against(against)
+    every = rows.gather(folder)
+    every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
+    missing = len(chosen.specs) - len(every)
+    parts = []
+    for name, runs in chosen.parts:
+        of_part = rows.done(every.loc[[spec.key for spec in runs if spec.key in every.index]])
+        if len(of_part):
+            found = stats.summarise(of_part, against=other)
+            console.print(_summary_table(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
+            parts.append(found.assign(part=name))
+        else:
+            console.print(f"{chosen.name}: {name}: no rows are done")
+    summary = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    summary = summary[["part", *(c for c in summary.columns if c != "part")]] if parts else summary
+    console.print(f"{len(every)} of {len(chosen.specs)} rows, {sum(every['status'] == 'failed')} of them failed")
+    if publish and missing:
+        raise CourseError(f"{folder}: {missing} rows of {chosen.name} are missing; run: course study run {grid}")
+    rows.write(every, summary, folder)
+    if publish:
+        target = paths.published_dir() / chosen.name
+        about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
+        for path in [*rows.publish(every, summary, about, target), *_hop_figure(summary, target)]:
+            console.print(f"published {path}", soft_wrap=True)
+
+
+def _hop_figure(summary: "pd.DataFrame", folder: Path) -> list[Path]:
+    """The figure of the part called `hop`, drawn into `folder`; nothing where there is no such part."""
+    from course_lib import figures
+
+    of_hops = summary[summary["part"] == "hop"]
+    if of_hops.empty or "features.hop_ms" not in of_hops:
+        return []
+    figures.hop_figure(of_hops).savefig(folder / "hop.png", dpi=110)
+    return [folder / "hop.png"]
+
+
+@study.command(epilog="`course study diff smoke /media/usb/smoke`")
+def diff(
+    first: Annotated[str, typer.Argument(help="A folder of records or published rows, or the name of a grid.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+) -> None:
+    """Compare two sets of rows by key; exits 1 when a row that both have differs in what was measured."""
+    from course_lib.study import rows
+
+    found = rows.compare(rows.gather(rows.find(first)), rows.gather(rows.find(second)))
+    for row in found[found["state"] == "differs"].itertuples():
+        console.print(f"  {row.key}  {escape(row.what)}", soft_wrap=True)
+    counts = found["state"].value_counts()
+    states = ("same", "differs", "only first", "only second")
+    console.print(", ".join(f"{state}: {counts.get(state, 0)}" for state in states))
+    raise typer.Exit(int(counts.get("differs", 0) > 0))
+
+
+def _against(pairs: list[str]) -> dict[str, object]:
+    """`field=value` pairs with values of the fields' types."""
+    from course_lib.study.spec import FIELDS, typed
+
+    found = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or name not in FIELDS:
+            raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
+        try:
+            value: object = text if FIELDS[name][0] is str else ast.literal_eval(text)
+            found[name] = typed(name, value)
+        except (ValueError, SyntaxError):
+            raise UsageError(f"--against {pair}: expected a value of type {FIELDS[name][0].__name__}") from None
+    return found
+
+
+def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
+    """One part for the screen: accuracies in per cent (interval by source), differences in points (by pairs)."""
+    table = Table(title=title, title_justify="left")
+    for column in (*(name.rpartition(".")[2] for name in by), "accuracy", "difference", "could see", "folds x seeds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in summary.to_dict("records"):
+        points = [100 * row[name] for name in ("difference", "difference_low", "difference_high", "smallest_effect")]
+        seen = row["pairs"] > 0
+        table.add_row(
+            *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in by),
+            f"{100 * row['accuracy']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})",
+            "{:+.1f} ({:+.1f} to {:+.1f})".format(*points[:3]) if seen else "",
+            f"{points[3]:.1f} by {row['pairs']} {row['paired_by']}s" if seen else "",
+            f"{row['folds']} x {row['seeds']}",
+        )
+    return table
+
+
+def _readings(folder: Path) -> int:
+    """How often a test fold was read in `folder`."""
+    try:
+        return len((folder / "test_readings.jsonl").read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return 0
 
 
 def folder_of(name: str, output: Path | None) -> Path:

@@ -231,7 +231,8 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # with the next line: no dashboard, and no quarrel over its usual port
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         ) as cluster,

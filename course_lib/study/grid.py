@@ -7,7 +7,7 @@
 import difflib
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,13 +82,13 @@ def read(path: Path) -> Grid:
     return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")))
 
 
-def _known(where: str, given: Mapping, known: tuple[str, ...] | list[str]) -> None:
+def _known(where: str, given: Iterable[str], known: Sequence[str], what: str = "key") -> None:
     """Raise for the first key of `given` that is none of `known`, with the nearest."""
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise UsageError(f"{where}: {key}: unknown key; {hint}")
+            raise UsageError(f"{where}: {key}: unknown {what}; {hint}")
 
 
 def _settings(where: str, table: object) -> dict[str, list]:
@@ -167,7 +167,7 @@ def _check_present(where: str, dataset: str) -> None:
         if not Path(dataset).expanduser().is_file():
             raise CourseError(f"{where}: dataset: {dataset}: no such file")
         return
-    _known(f"{where}: dataset", {dataset: 1}, registry.names())
+    _known(f"{where}: dataset", [dataset], registry.names(), "data set")
     if not fetch.present(dataset):
         raise CourseError(f"{where}: dataset: {dataset} is not on this machine; run: course data get {dataset}")
 

@@ -93,7 +93,8 @@ def test_the_chosen_look_is_the_best_on_validation_and_its_weights_are_returned(
     assert found.chosen_step == best["step"]
     probabilities = train.predict(found.model, validation.x)
     assert np.mean(probabilities.argmax(1) == validation.y) == best["validation_accuracy"]
-    assert -np.log(probabilities[np.arange(16), validation.y]).mean() == pytest.approx(best["validation_loss"], rel=1e-5)
+    loss = -np.log(probabilities[np.arange(16), validation.y]).mean()
+    assert loss == pytest.approx(best["validation_loss"], rel=1e-5)
 
 
 def test_best_look_takes_accuracy_then_loss_then_the_first():
@@ -155,7 +156,7 @@ def test_stages_learn_at_their_own_rates_once_they_may():
     rates = []
     for step in range(40):
         train._set_stages(model, optimiser, recipe, step)
-        assert [p.requires_grad for p in model.model.blocks.parameters()][0] == (step >= 20)
+        assert next(model.model.blocks.parameters()).requires_grad == (step >= 20)
         rates.append([group["lr"] for group in optimiser.param_groups])
     rates = np.array(rates)
     assert np.allclose(rates[:, 0], 0.25 * rates[:, 1])

@@ -1,0 +1,116 @@
+"""Speed of the study's engine: rows a minute with one and two workers, and what it adds to a row run by itself.
+
+    python bench/study.py [--json FILE] [--workers 1 2] [--rows 12] [--steps 60] [--repeats 3]
+
+Everybody runs the same rows, which differ in their seed alone, on the CPU and on one thread each, from features made
+before the clock. What the engine adds is measured in one process: a loop over `run_one` and `run_grid` take turns, and
+the fastest of their repeats counts. Rows a minute are told with and without the start of the workers, which a grid of
+hours does not notice: from the moment that each worker has delivered its first row.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HOP_MS, CLIPS_PER_CLASS = 40.0, 20
+
+
+def made_rows(n_rows: int, steps: int) -> list:
+    """Runs of one size that differ in their seed."""
+    from course_lib.features import FeatureSpec
+    from course_lib.study.spec import RunSpec
+    from course_lib.train import Recipe
+
+    chosen = {"features": FeatureSpec(hop_ms=HOP_MS), "recipe": Recipe(steps=steps), "clips_per_class": CLIPS_PER_CLASS}
+    return [RunSpec("synth10", 1, seed, **chosen) for seed in range(n_rows)]
+
+
+def by_itself_s(specs: list) -> float:
+    """Seconds a row of a loop over `run_one`."""
+    from course_lib.study import engine, run
+
+    start = time.perf_counter()
+    with engine.one_thread():
+        for spec in specs:
+            run.run_one(spec, device="cpu")
+    return (time.perf_counter() - start) / len(specs)
+
+
+def in_engine_s(specs: list) -> float:
+    """Seconds a row of `run_grid` in this process."""
+    return ends_s(specs, 1)[-1] / len(specs)
+
+
+def ends_s(specs: list, workers: int) -> list[float]:
+    """Seconds after the start of `run_grid` at which each row was delivered, in order."""
+    from course_lib.study import engine
+
+    ends: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        records = engine.run_grid(
+            specs, Path(folder), jobs=workers, device="cpu", on_done=lambda _: ends.append(time.perf_counter() - start)
+        )
+    if any(record["status"] != "done" for record in records):
+        sys.exit(f"a row failed: {next(r['error'] for r in records if r['status'] != 'done')}")
+    return ends
+
+
+def rates(specs: list, workers: int) -> dict:
+    """Rows a minute with so many workers, with their start and once each has delivered a row."""
+    ends = ends_s(specs, workers)
+    steady = 60 * (len(ends) - workers) / (ends[-1] - ends[workers - 1])
+    return {"workers": workers, "rows_a_minute": steady, "with_start": 60 * len(ends) / ends[-1]}
+
+
+def overhead(specs: list, repeats: int) -> dict:
+    """Seconds a row by itself and in the engine, the fastest of `repeats` taken in turns."""
+    itself = engine = float("inf")
+    for _ in range(repeats):
+        itself, engine = min(itself, by_itself_s(specs)), min(engine, in_engine_s(specs))
+    return {"by_itself_s": itself, "in_engine_s": engine, "overhead": engine / itself - 1}
+
+
+def table(added: dict, rows: list[dict]) -> str:
+    """The numbers as aligned text."""
+    lines = [
+        f"a row by itself {added['by_itself_s']:.2f} s, in the engine {added['in_engine_s']:.2f} s: "
+        f"{100 * added['overhead']:+.1f} %",
+        f"{'workers':>8}{'rows a minute':>15}{'ratio':>7}{'with their start':>18}",
+    ]
+    lines += [
+        f"{row['workers']:8}{row['rows_a_minute']:15.1f}{row['ratio']:7.2f}{row['with_start']:18.1f}" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rows", type=int, default=12, help="of each measurement of speed; more than workers")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=3)
+    chosen = parser.parse_args()
+    for library in ("OMP", "MKL", "OPENBLAS"):  # read once, when the libraries are imported below
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    specs = made_rows(chosen.rows, chosen.steps)
+    by_itself_s(specs[:1])  # makes the features and imports what the first row imports
+    added = overhead(specs[: max(1, chosen.rows // 4)], chosen.repeats)
+    rows = [rates(specs, workers) for workers in chosen.workers]
+    rows = [row | {"ratio": row["rows_a_minute"] / rows[0]["rows_a_minute"]} for row in rows]
+    print(table(added, rows))
+    if chosen.json:
+        from course_lib.provenance import provenance
+
+        about = {"provenance": provenance(), "hop_ms": HOP_MS, "clips_per_class": CLIPS_PER_CLASS}
+        about |= {"steps": chosen.steps, "rows_each": chosen.rows, "repeats": chosen.repeats}
+        chosen.json.write_text(json.dumps(about | {"engine": added, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The rows of a study as one table: gathered from records, kept as Parquet, published, compared with others."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_lib import paths
+from course_lib.errors import CourseError, UsageError
+from course_lib.provenance import provenance
+
+ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
+# What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
+COMPARED = (
+    "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted"
+)  # fmt: skip
+
+
+def gather(folder: Path) -> pd.DataFrame:
+    """One row a record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
+
+    Columns are those of `run.run_one`; lists stay lists.
+
+    Raises
+    ------
+    CourseError
+        There are no rows, or a file is damaged.
+    """
+    if (folder / ROWS).is_file() and not (folder / "records").is_dir():
+        try:
+            return pd.read_parquet(folder / ROWS)
+        except (OSError, ValueError) as error:
+            raise CourseError(f"{folder / ROWS}: cannot be read as Parquet: {error}") from error
+    records = []
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            records.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise CourseError(f"{path}: cannot be read as a record ({error}); remove it and run again") from error
+    if not records:
+        raise CourseError(f"{folder}: no rows, neither {ROWS} nor records/*.json; run: course study run GRID")
+    return pd.DataFrame(records)
+
+
+def done(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those rows that did not fail, index from 0."""
+    return rows[rows["status"] == "done"].reset_index(drop=True)
+
+
+def find(name: str) -> Path:
+    """A folder of rows: a path, or the name of a grid that was run here or, failing that, published.
+
+    Raises
+    ------
+    UsageError
+        There is none of these.
+    """
+    for folder in (Path(name).expanduser(), paths.runs_dir() / "study" / name, paths.published_dir() / name):
+        if (folder / "records").is_dir() or (folder / ROWS).is_file():
+            return folder.resolve()
+    raise UsageError(f"{name}: no folder of records, no run and no published rows of that name")
+
+
+def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]:
+    """Keep all rows as Parquet and the summary as CSV in `folder`; returns the two files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths.write_whole(folder / ROWS, rows.to_parquet(None, compression="zstd", index=False))
+    paths.write_whole(folder / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
+    return [folder / ROWS, folder / SUMMARY]
+
+
+def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: Path) -> list[Path]:
+    """`write`, and where the rows came from: their commits, data, devices and what they took."""
+    good = done(rows)
+    origin = dict(about) | {
+        "provenance": provenance(),
+        "rows": len(rows),
+        "failed": len(rows) - len(good),
+        "commits": sorted(good["commit"].unique()),
+        "content": dict(sorted(zip(good["dataset"], good["content"], strict=True))),
+        "devices": sorted(good["device_name"].unique()),
+        "minutes": round(float(good["minutes"].sum()), 1),
+    }
+    written = write(rows, summary, folder)
+    paths.write_whole(folder / ORIGIN, json.dumps(origin, indent=1, ensure_ascii=False) + "\n")
+    return [*written, folder / ORIGIN]
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """One row a key of either: `state` (`same`, `differs`, `only first`, `only second`), and `what` differs."""
+    ours, theirs = ({row["key"]: row for row in table.to_dict("records")} for table in (first, second))
+    found = []
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        if key in ours and key in theirs:
+            what = _differing(ours[key], theirs[key])
+            found.append((key, "differs" if what else "same", what))
+        else:
+            found.append((key, "only first" if key in ours else "only second", ""))
+    return pd.DataFrame(found, columns=["key", "state", "what"])
+
+
+def _differing(one: Mapping, other: Mapping) -> str:
+    """Names of the compared fields in which two rows differ, numbers with both values."""
+    if one["status"] != other["status"]:
+        return f"status {one['status']} and {other['status']}"
+    if one["status"] != "done":
+        return ""
+    parts = []
+    for name in COMPARED:
+        a, b = one[name], other[name]
+        if np.ndim(a):
+            n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
+            parts += [f"{name} of {n} clips"] if n else []
+        elif a != b:
+            parts.append(f"{name} {a:.6g} and {b:.6g}" if isinstance(a, float) else f"{name} {a} and {b}")
+    return ", ".join(parts)

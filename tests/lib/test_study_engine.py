@@ -1,0 +1,186 @@
+"""The engine in one process: records, resuming, failures, and that no test clip can reach what is chosen."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib import locks, train
+from course_lib.errors import CourseError
+from course_lib.features import FeatureSpec
+from course_lib.paths import repo_root
+from course_lib.study import engine, run
+from course_lib.study.spec import RunSpec, to_dict
+from course_lib.train import Recipe
+
+TINY = RunSpec(
+    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=4, batch=8, looks=2), clips_per_class=10
+)  # fmt: skip
+# What differs between two runs of a row: times, memory, and when it was
+VOLATILE = {"latency_ms", "peak_memory_mb", "train_seconds", "minutes", "date"}
+
+
+def run_grid(specs, folder, **options):
+    return engine.run_grid(specs, folder, device="cpu", **options)
+
+
+def lasting(record):
+    return {name: value for name, value in record.items() if name not in VOLATILE}
+
+
+@pytest.fixture(scope="module")
+def row():
+    with engine.one_thread():
+        return run.run_one(TINY, device="cpu")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many trainings there were."""
+    trained = []
+    fit = train.fit
+    monkeypatch.setattr(train, "fit", lambda *a, **k: trained.append(1) or fit(*a, **k))
+    return trained
+
+
+def test_a_row_tells_everything(row):
+    assert {name: row[name] for name in to_dict(TINY)} == to_dict(TINY)
+    assert row["key"] == TINY.key and len(row["weights"]) == 16
+    n = row["n_test"]
+    lists = ("test_clips", "test_sources", "test_targets", "test_predicted", "test_correct")
+    assert [len(row[name]) for name in lists] == [n] * 5 and n == 20
+    assert (
+        row["test_accuracy"]
+        == np.mean(row["test_correct"])
+        == np.mean(np.equal(row["test_targets"], row["test_predicted"]))
+    )
+    assert {clip.rsplit("-", 2)[0] for clip in row["test_clips"]} == set(row["classes"])
+    assert row["history.step"] == [2, 4] and row["chosen_step"] in (2, 4)
+    assert row["frames"] == 63 and row["macs"] > row["feature_macs"] > 0
+    assert (row["device"], row["threads"]) == ("cpu", 1) and torch.__version__.startswith(row["env.torch"])
+    json.dumps(row)
+
+
+def test_finished_rows_are_never_run_again(tmp_path, counted, row):
+    specs = [TINY, replace(TINY, seed=1)]
+    told, warmed = [], []
+    first = run_grid(specs, tmp_path, on_done=told.append, on_warm=lambda *n: warmed.append(n))
+    assert [r["status"] for r in first] == ["done", "done"] and told == first and warmed == [(1, 1)]
+    assert lasting(first[0]) == lasting(row) | {"status": "done"}, "the engine gives the row of run_one"
+    assert len(counted) == 2
+    assert run_grid(specs, tmp_path) == first
+    assert len(counted) == 2, "a second run trains nothing"
+    assert not list((tmp_path / "checkpoints").iterdir()) and not (tmp_path / ".lock").exists()
+    readings = [json.loads(line) for line in (tmp_path / engine.READINGS).read_text().splitlines()]
+    assert [(r["key"], r["dataset"], r["fold"], r["clips"]) for r in readings] == [
+        (spec.key, "synth10", 1, 20) for spec in specs
+    ]
+
+
+def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
+    look, looked = train._look, []
+
+    def cut_off(*args):
+        looked.append(args[3])
+        if len(looked) == 2:
+            raise KeyboardInterrupt
+        return look(*args)
+
+    monkeypatch.setattr(train, "_look", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run_grid([TINY], tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [f"{TINY.key}.pt"]
+    assert not list((tmp_path / "records").iterdir()) and not (tmp_path / ".lock").exists()
+    record = run_grid([TINY], tmp_path)[0]
+    assert looked == [2, 4, 4], "the first half is not trained again"
+    assert lasting(record) == lasting(row) | {"status": "done"}
+
+
+@pytest.mark.parametrize(
+    "error", [CourseError("the loss is nan\nmore"), torch.OutOfMemoryError("CUDA: no room"), MemoryError()]
+)
+def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, error):
+    build = run.build
+
+    def broken(name, n_classes):
+        if torch.initial_seed() == 1:
+            raise error
+        return build(name, n_classes)
+
+    monkeypatch.setattr(run, "build", broken)
+    specs = [replace(TINY, seed=seed) for seed in (1, 0)]
+    records = run_grid(specs, tmp_path)
+    assert [r["status"] for r in records] == ["failed", "done"]
+    line = str(error).partition("\n")[0] or "no message"
+    assert records[0]["error"] == f"{type(error).__name__}: {line}" and records[0]["seed"] == 1
+    assert engine.pending(specs, tmp_path) == []
+    assert engine.pending(specs, tmp_path, retry_failed=True) == specs[:1]
+    monkeypatch.setattr(run, "build", build)
+    assert [r["status"] for r in run_grid(specs, tmp_path)] == ["failed", "done"]
+    assert [r["status"] for r in run_grid(specs, tmp_path, retry_failed=True)] == ["done", "done"]
+
+
+def test_one_run_a_folder_and_no_damaged_records(tmp_path):
+    (tmp_path / ".lock").write_text(str(os.getppid()))
+    with pytest.raises(locks.FolderInUse, match=f"process {os.getppid()} is running a study into it"):
+        run_grid([TINY], tmp_path)
+    (tmp_path / ".lock").unlink()
+    engine.record_path(tmp_path, TINY.key).parent.mkdir(exist_ok=True)
+    engine.record_path(tmp_path, TINY.key).write_text("{")
+    with pytest.raises(CourseError, match=r"cannot be read as a record .*; remove it to run the row again"):
+        run_grid([TINY], tmp_path)
+
+
+def test_copies_are_learnt_from_and_never_judged_on():
+    spec = replace(TINY, copies="naa")
+    clips = run.clips_of(spec.dataset, spec.clips_per_class, spec.copies)
+    x = np.arange(len(clips), dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
+    learning, validation = run.learning_data(spec, clips, x)
+    assert (len(learning.y), len(validation.y)) == (7 * 60, 20)
+    assert clips.is_original[validation.x[:, 0, 0].astype(int)].all()
+    of_test = clips.table["fold"].to_numpy()[learning.x[:, 0, 0].astype(int)]
+    assert 1 not in of_test
+
+
+def test_nothing_of_the_test_fold_reaches_what_is_chosen(monkeypatch, row):
+    """Labels of the test fold turned round and its features made useless: only the reading itself changes."""
+    clips = run.clips_of(TINY.dataset, TINY.clips_per_class)
+    is_test = (clips.table["fold"] == TINY.fold).to_numpy()
+    table, x = clips.table.copy(), np.array(run.features_of(TINY))
+    table.loc[is_test, "label"] = table.loc[is_test, "label"].to_numpy()[::-1]
+    x[is_test] = np.nan
+    monkeypatch.setattr(run, "clips_of", lambda *_: replace(clips, table=table))
+    monkeypatch.setattr(run, "features_of", lambda _: x)
+    with engine.one_thread():
+        poisoned = run.run_one(TINY, device="cpu")
+    changed = {name for name in lasting(row) if row[name] != poisoned[name]}
+    assert "test_targets" in changed and all(name.startswith("test_") for name in changed)
+    assert poisoned["weights"] == row["weights"] and poisoned["chosen_step"] == row["chosen_step"]
+
+
+def test_only_read_test_takes_the_mask_of_the_test_fold():
+    """By the text of the package: who calls `folds.split`, and what becomes of its third mask."""
+    takers = {}
+    for path in sorted((repo_root() / "course_lib" / "study").glob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and "folds.split(" in ast.unparse(function):
+                masks = [n.targets[0] for n in ast.walk(function) if isinstance(n, ast.Assign)]
+                masks = [[name.id for name in m.elts] for m in masks if isinstance(m, ast.Tuple)]
+                takers[f"{path.stem}.{function.name}"] = masks
+    assert takers == {
+        "grid._check_fold": [],
+        "run.learning_data": [["training", "validation", "_"]],
+        "run.read_test": [["_", "_", "test"]],
+    }
+
+
+def test_one_job_does_without_dask():
+    code = "import sys; from course_lib.study import engine, grid, rows, stats; print('distributed' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
