@@ -5,8 +5,6 @@ import html
 import io
 import json
 import math
-import os
-import platform
 import sys
 from typing import TYPE_CHECKING
 
@@ -149,18 +147,3 @@ def seed_everything(seed: int) -> np.random.Generator:
     if torch is not None:
         torch.manual_seed(seed)
     return np.random.default_rng(seed)
-
-
-def environment() -> dict[str, str]:
-    """What a number may depend on besides the code: versions, machine, threads."""
-    from importlib.metadata import version
-
-    packages = ("numpy", "scipy", "librosa", "torch", "torchaudio", "scikit-learn")
-    threads = os.environ.get("OMP_NUM_THREADS", "default")
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "machine": f"{platform.system()} {platform.machine()}",
-        "cores": str(os.cpu_count()),
-        "threads": threads,
-    }

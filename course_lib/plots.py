@@ -6,6 +6,8 @@ import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 # Okabe & Ito's colours, told apart by every common kind of colour vision; each comes with a line style of its own
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -129,6 +131,9 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     order = np.lexsort((-gain, cost))
     front = order[gain[order] > np.maximum.accumulate(np.concatenate([[-np.inf], gain[order][:-1]]))]
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.plot(cost[front], gain[front], color="grey", linestyle=":", zorder=0, label="none is cheaper and better")
     ax.scatter(cost, gain, color=COLOURS[0], zorder=2)
     for x, y, label in zip(cost, gain, labels, strict=True):
@@ -136,3 +141,11 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(loc="lower right")
     return ax
+
+
+def log_ticks(axis: Axis, values: Sequence[float]) -> Axis:
+    """`axis` with a tick at each of `values` and no other, as plain numbers of two digits instead of powers of ten."""
+    axis.set_major_locator(FixedLocator(values))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}" if value < 100 else f"{value:.0f}"))
+    axis.set_minor_locator(NullLocator())
+    return axis

@@ -4,13 +4,17 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from course_lib import authoring
 from course_lib.errors import CourseError
 from course_lib.expected import expected_path
+from course_lib.figures import hop_text
 from course_lib.paths import published_dir, repo_root, write_whole
 
 SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
 BENCH = "bench/results/features.json"
+GRID = "lesson"
 LEAK = "04_folds_and_leakage-study-esc10.json"
 PROTOCOLS = {
     "A": "official folds",
@@ -83,7 +87,38 @@ def leak_table() -> str:
     return "\n".join(lines)
 
 
-PARTS = {"notebooks": notebook_map, "leak": leak_table, "bench": bench_table}
+def study_part(name: str) -> pd.DataFrame:
+    """The published summary of one part of the grid `lesson`, one row a condition."""
+    summary = pd.read_csv(published_dir() / GRID / "summary.csv")
+    return summary[summary["part"] == name]
+
+
+def hop_table() -> str:
+    """Accuracy of the course's CNN on ESC-10 against the hop, from the published grid, with its figure."""
+    rows = study_part("hop").sort_values("features.hop_ms")
+    lines = [f"![{hop_text(rows)}](study/results/{GRID}/hop.png)", ""]
+    lines += [
+        "| hop | test accuracy | against 10 ms, paired by fold | million MACs | folds x seeds |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows.to_dict("records"):
+        spans = [f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high")]
+        changes = [f"{100 * row[name]:+.1f}" for name in ("difference", "difference_low", "difference_high")]
+        change = f"{changes[0]} ({changes[1]} to {changes[2]})" if row["pairs"] > 0 else ""
+        cells = [f"{row['features.hop_ms']:g} ms", f"{spans[0]} ({spans[1]} to {spans[2]})", change]
+        lines.append(f"| {' | '.join(cells)} | {row['macs'] / 1e6:.0f} | {row['folds']} x {row['seeds']} |")
+    origin = json.loads((published_dir() / GRID / "provenance.json").read_text(encoding="utf-8"))
+    widest = 100 * rows["smallest_effect"].max()
+    lines += [
+        "",
+        "Accuracy in % with 95 % intervals by source, differences in points with 95 % t intervals. With so many folds "
+        f"a true difference of less than {widest:.0f} points could go unseen. {origin['rows']} rows are in the grid, "
+        f"run at commit {', '.join(origin['commits'])}.",
+    ]
+    return "\n".join(lines)
+
+
+PARTS = {"notebooks": notebook_map, "leak": leak_table, "hop": hop_table, "bench": bench_table}
 
 
 def filled(text: str) -> str:

@@ -69,3 +69,12 @@ def test_the_front_of_pareto_holds_what_nothing_beats(ax):
     front = ax.lines[0]
     assert front.get_xdata().tolist() == [1, 2, 8] and front.get_ydata().tolist() == [50, 70, 80]
     assert [t.get_text() for t in ax.texts] == list("abcde")
+
+
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers(ax):
+    ax.set_xscale("log")
+    plots.log_ticks(ax.xaxis, [2.5, 10, 320])
+    ax.set_xlim(2, 400)
+    ax.figure.canvas.draw()
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["2.5", "10", "320"]
+    assert len(ax.xaxis.get_minorticklocs()) == 0

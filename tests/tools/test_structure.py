@@ -24,7 +24,7 @@ FLOORS = [
     {"study"},
     {"plots", "notebook", "checks"},
     {"exercises"},
-    {"authoring", "doctor"},
+    {"authoring", "doctor", "figures"},
     {"expected"},
     {"runner"},
     {"report", "readme"},
