@@ -31,7 +31,8 @@ def accuracy_by_source(
 ) -> Interval:
     """Accuracy and its percentile bootstrap interval over sources.
 
-    `correct` is `(clips,)` of 0 and 1 (or of shares, where several runs judged a clip), `sources` `(clips,)`.
+    `correct` is `(clips,)` of 0 and 1 (or of shares, where several runs judged a clip), `sources` `(clips,)`. The
+    difference of two such arrays, from -1 to 1, gives the difference of two models on the same clips.
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; drawn by cluster.
 
     Raises

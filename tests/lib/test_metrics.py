@@ -57,3 +57,13 @@ def test_pairs_see_what_folds_hide():
     assert (paired_difference(base, base).low, paired_difference(base, base).high) == (0, 0)
     with pytest.raises(ValueError, match="at least two pairs"):
         paired_difference(base[:1], base[:1])
+
+
+def test_a_difference_on_the_same_clips_is_surer_than_its_two_ends():
+    rng = np.random.default_rng(0)
+    sources, easy = np.repeat(np.arange(60), 2), rng.random(120)
+    first, second = (easy > 0.2).astype(float), (easy > 0.25).astype(float)
+    ends = [accuracy_by_source(r, sources) for r in (first, second)]
+    between = accuracy_by_source(first - second, sources)
+    assert between.mean == pytest.approx(ends[0].mean - ends[1].mean)
+    assert between.high - between.low < min(end.high - end.low for end in ends)
