@@ -483,11 +483,13 @@ say(f"""- {deaf['photographs']} of {len(shares['fresh'])} first filters are deaf
 # - M. Tan, Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, arXiv:1905.11946
 
 # %% tags=["record"]
-step = 100 / int(test.sum())
+band = {"step": 100 / int(test.sum())}
+judged = {"kind": "info"} if profile == "smoke" else band  # a handful of steps, or a body of chance: no band means much
 for name in order:
-    record("test_" + name.replace(", ", "_").replace(" ", "_").replace("-", "_"), found[name].mean, unit="%", step=step)
-record("transfer_minus_scratch", gain_transfer.mean, unit="points", step=step)
-record("naa_minus_taa", gain_naa.mean, unit="points", step=step)
+    drawn = name not in [f"linear, {three}" for three in THREE]
+    record("test_" + name.replace(", ", "_").replace(" ", "_").replace("-", "_"), found[name].mean, unit="%", **(judged if drawn else band))
+record("transfer_minus_scratch", gain_transfer.mean, unit="points", **judged)
+record("naa_minus_taa", gain_naa.mean, unit="points", **judged)
 record("filters_deaf_to_grey", deaf["photographs"], unit="filters", kind="exact")
 for name in dict.fromkeys((backbone, "resnet152")):
     record(f"parameters_{name}", costs[name][0], kind="exact")
