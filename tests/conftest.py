@@ -1,6 +1,7 @@
 """Shared by all tests: no network, caches of one's own, repeatable property tests."""
 
 import os
+import signal
 import socket
 
 import pytest
@@ -23,6 +24,14 @@ def no_network(monkeypatch):
         return real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """What a shell starts in the background ignores Ctrl-C, and so does all that it starts; tests of Ctrl-C need it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

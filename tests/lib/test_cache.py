@@ -75,12 +75,12 @@ def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
     target = tmp_path / "results.json"
     paths.write_whole(target, "old")
 
-    def half(self, text, encoding):
-        with self.open("w") as file:
-            file.write(text[:2])
+    def half(self, content):
+        with self.open("wb") as file:
+            file.write(content[:2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", half)
+    monkeypatch.setattr("pathlib.Path.write_bytes", half)
     with pytest.raises(OSError, match="No space"):
         paths.write_whole(target, "new text")
     monkeypatch.undo()
