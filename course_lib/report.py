@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jinja2 import Environment
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from course_lib.paths import write_whole
@@ -16,7 +18,20 @@ from course_lib.runner import FAILED, NOT_RUN, PASSED, Result
 
 SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
 COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
+LOOK_BACK_S = 7 * 86_400
 PAGE = Path(__file__).with_name("run_page.html.j2")
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that tells how many are done and the time left, from all of them so far: one may take minutes."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, speed_estimate_period=LOOK_BACK_S)
 
 
 def numbers_text(result: Result) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from course_lib import authoring, expected, paths, profiles, report, runner
 from course_lib.datasets import fetch, registry
@@ -63,14 +62,7 @@ def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Co
 
 def execute(todo: list[runner.Job], workers: int, resume: bool, console: Console) -> list[runner.Result]:
     """Results of `todo`, with a bar that tells the time left and a line for every notebook that ends."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with report.progress_bar(console) as bar:
         task = bar.add_task("cells", total=None)
 
         def on_change(progress: dict[str, tuple[int, int]], done: runner.Result | None) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from course_lib import paths
@@ -39,6 +38,7 @@ def run(
 
     Exits 1 when a row failed, 130 when interrupted.
     """
+    from course_lib.report import progress_bar
     from course_lib.study import engine  # seconds to import, which --help need not wait for
     from course_lib.study import grid as grids
 
@@ -46,10 +46,11 @@ def run(
     chosen = grids.read(grids.find(grid))
     grids.check(chosen)
     specs, folder = chosen.specs, folder_of(chosen.name, output)
+    how = {"jobs": jobs, "scheduler": scheduler, "retry_failed": retry_failed, "device": device}
     left = len(engine.pending(specs, folder, retry_failed=retry_failed))
     console.print(f"{chosen.name}: {len(specs)} rows, {left} to run, records in {folder}", soft_wrap=True)
     try:
-        with _bar() as bar:
+        with progress_bar(console) as bar:
             warm, rows = bar.add_task("features", total=None, visible=False), bar.add_task("rows", total=left)
 
             def on_done(record: dict) -> None:
@@ -59,10 +60,7 @@ def run(
             records = engine.run_grid(
                 specs,
                 folder,
-                jobs=jobs,
-                scheduler=scheduler,
-                retry_failed=retry_failed,
-                device=device,
+                **how,
                 on_warm=lambda done, total: bar.update(warm, completed=done, total=total, visible=done < total),
                 on_done=on_done,
             )
@@ -237,15 +235,3 @@ def row_line(record: dict) -> str:
 def _counts(records: list[dict | None]) -> list[str]:
     states = [record and record["status"] for record in records]
     return [str(n) for n in (len(states), states.count("done"), states.count("failed"), states.count(None))]
-
-
-def _bar() -> Progress:
-    """A bar whose time left is told from all rows so far: they take minutes each."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, speed_estimate_period=7 * 86_400)
