@@ -206,6 +206,11 @@ def _log_unit(spec: FeatureSpec) -> float:
     return 10 / math.log(10) if spec.log == "db" else 1.0
 
 
+def floor_level(spec: FeatureSpec) -> float:
+    """The level of silence in a log-mel of `spec`, in its unit: -100 dB with the defaults."""
+    return spec.floor if spec.log == "none" else math.log(spec.floor) * _log_unit(spec)
+
+
 def _check(shape: tuple[int, ...], *, floating: bool) -> None:
     """Raise a ValueError unless these are waveforms."""
     if len(shape) not in (1, 2) or 0 in shape:

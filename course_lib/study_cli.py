@@ -224,7 +224,8 @@ def folder_of(name: str, output: Path | None) -> Path:
 def row_line(record: dict) -> str:
     """One row for the screen: what it was, what came of it."""
     what = (
-        f"{record['key']}  {record['dataset']} fold {record['fold']} seed {record['seed']}  {record['model']}  "
+        f"{record['key']}  {record['dataset']} fold {record['fold']} seed {record['seed']}  "
+        f"{record['model']}{'' if record['front'] == 'none' else ' behind ' + record['front']}  "
         f"hop {record['features.hop_ms']:g} ms  window {record['features.window_ms']:g} ms"
     )
     if record["status"] == "failed":

@@ -82,6 +82,22 @@ def nearest_frame(
     return np.maximum(np.floor(exact + 0.5), 0).astype(np.int64)
 
 
+def out_frames(n_frames: int, reduction: float) -> int:
+    """Frames that a reduction by the share `reduction` leaves of `n_frames`: rounded, halves up. Notebook: 07.
+
+    Raises
+    ------
+    ValueError
+        `reduction` is not in [0, 1), or nothing would be left.
+    """
+    if not 0 <= reduction < 1:
+        raise ValueError(f"reduction={reduction}: must be at least 0 and below 1, the share of frames to save")
+    left = int(np.floor(np.round(n_frames * (1 - reduction), 6) + 0.5))
+    if left < 1:
+        raise ValueError(f"reduction={reduction}: leaves none of {n_frames} frames; use at most {1 - 0.5 / n_frames:g}")
+    return left
+
+
 def frame_rate_hz(hop_samples: int, rate_hz: float) -> float:
     """Frames per second."""
     return rate_hz / hop_samples

@@ -20,6 +20,7 @@ from torch.nn import functional
 from course_lib import pictures
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
+from course_lib.models.fronts import Normalised
 from course_lib.paths import write_whole
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -43,6 +44,8 @@ class Recipe:
     mixup : Beta parameter of mixup; 0 is none.
     smoothing : part of each target spread over all classes.
     looks : how often validation is looked at, evenly over the steps; the best look is kept.
+    guide : weight of the guide loss of a front that scores frames (DiffRes); 0 leaves it out.
+    mask_fill : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
     precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
     """
 
@@ -58,6 +61,8 @@ class Recipe:
     mixup: float = 0.2
     smoothing: float = 0.1
     looks: int = 8
+    guide: float = 0.0
+    mask_fill: str = "mean"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -68,12 +73,13 @@ class Recipe:
             raise ValueError(f"head_steps={self.head_steps}: must lie within 0 and steps={self.steps}")
         for name, low, high in (
             ("rate", 0, math.inf), ("decay", 0, math.inf), ("mixup", 0, math.inf), ("smoothing", 0, 1),
-            ("stage_factor", 0, 1),
+            ("stage_factor", 0, 1), ("guide", 0, math.inf),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high or math.isinf(getattr(self, name)):
                 raise ValueError(f"{name}={getattr(self, name)}: must be finite and within {low} to {high}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision={self.precision!r}: choose one of {', '.join(PRECISIONS)}")
+        for name, known in (("precision", PRECISIONS), ("mask_fill", pictures.FILLS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -106,28 +112,6 @@ class Fitted:
     chosen_step: int
     precision: str
     seconds: float = field(compare=False)
-
-
-class Normalised(nn.Module):
-    """`model` behind a normalisation to mean 0 and deviation 1 in every mel band, found on training clips at their hop.
-
-    The statistics travel with the weights: those of one hop cannot be used at another by accident.
-    """
-
-    def __init__(self, model: nn.Module, train: np.ndarray) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("mean", torch.tensor(train.mean((0, 1), dtype=np.float64), dtype=torch.float32))
-        deviation = torch.tensor(train.std((0, 1), dtype=np.float64), dtype=torch.float32)
-        self.register_buffer("deviation", deviation.clamp(min=1e-3))  # a silent band stays silent
-
-    @property
-    def stages(self) -> list[nn.Module]:
-        """Those of the model."""
-        return self.model.stages
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model((x - self.mean) / self.deviation)
 
 
 def precision_on(device: str, wanted: str = "auto") -> str:
@@ -177,7 +161,7 @@ def fit(
         torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(clips)
-        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.smoothing)
+        loss = _loss(model, logits, targets, recipe)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -210,7 +194,7 @@ def augmented(
     if recipe.picture:
         x = pictures.random_picture(x, rng)
     if recipe.masks:
-        x = pictures.spec_augment(x, rng, spec)
+        x = pictures.spec_augment(x, rng, spec, fill=recipe.mask_fill)
     if recipe.mixup:
         x, y = pictures.mixup(x, y, recipe.mixup, rng)
     return x, y
@@ -229,6 +213,12 @@ def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: 
             logits = model(torch.tensor(x[start : start + batch], device=device))
             parts.append(logits.float().softmax(1).cpu().numpy())
     return np.concatenate(parts)
+
+
+def _loss(model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """That of the task, and the guide loss of a front as far as the recipe wants it."""
+    loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.smoothing)
+    return loss + recipe.guide * model.guide_loss
 
 
 def best_look(history: list[dict[str, float]]) -> dict[str, float]:

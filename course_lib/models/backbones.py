@@ -29,7 +29,8 @@ SMOOTHED_FRAMES = (1, 3, 9)
 class Backbone(nn.Module):
     """A network for photographs behind three channels made from one log-mel, with a new last layer.
 
-    Input `(clips, frames, mels)`, output `(clips, classes)`, logits. Time runs to the right, frequency upwards, as on
+    Input `(clips, frames, mels)`, or three channels `(clips, 3, frames, mels)` ready made; output `(clips, classes)`,
+    logits. Time runs to the right, frequency upwards, as on
     the figures of the course. `three` says how one channel becomes three: `copy`; `deltas` (the log-mel, its change
     from frame to frame, the change of that); `smoothed` (means over 1, 3 and 9 frames: three temporal resolutions).
 
@@ -62,12 +63,14 @@ class Backbone(nn.Module):
         return [nn.ModuleList(blocks[a:b]) for a, b in pairwise(cuts)] + [head]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.ndim != 3 or min(x.shape[1:]) < SMALLEST:
+        x = x[:, 0] if x.ndim == 4 and x.shape[1] == 1 else x
+        if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[1] != 3) or min(x.shape[-2:]) < SMALLEST:
             raise ValueError(
                 f"x: shape {tuple(x.shape)}, expected (clips, frames, mels) of at least {SMALLEST} x {SMALLEST}; "
                 "take a shorter hop, more mels or a CNN"
             )
-        picture = three_channels(x, self.three).transpose(2, 3).flip(2)  # (clips, 3, mels, frames)
+        three = three_channels(x, self.three) if x.ndim == 3 else x
+        picture = three.transpose(2, 3).flip(2)  # (clips, 3, mels, frames)
         return self.net(picture.contiguous(memory_format=torch.channels_last))
 
 

@@ -17,9 +17,10 @@ CNN9 = ((16, True), (32, True), (32, False), (64, True), (64, False), (128, True
 class CNN(nn.Module):
     """Convolutions, a mean over frequency, mean plus maximum over time, two dense layers.
 
-    Input `(clips, frames, mels)`, any number of frames; output `(clips, classes)`, logits. Pooling stands before the
-    normalisation and the ReLU, which then touch a quarter of the numbers. Mean plus maximum over time is from Kong et
-    al., "PANNs", IEEE/ACM TASLP 28, 2020: the mean hears what lasts, the maximum what happens once. Notebook: 05.
+    Input `(clips, frames, mels)`, any number of frames, or `(clips, channels, frames, mels)`; output logits
+    `(clips, classes)`. Pooling stands before the normalisation and the ReLU, which then touch a quarter of the numbers.
+    Mean plus maximum over time is from Kong et al., "PANNs", IEEE/ACM TASLP 28, 2020: the mean hears what lasts, the
+    maximum what happens once. Notebook: 05.
 
     Raises
     ------
@@ -27,9 +28,11 @@ class CNN(nn.Module):
         `forward`: a picture with fewer frames or mels than the poolings halve it to one.
     """
 
-    def __init__(self, n_classes: int, layers: Sequence[tuple[int, bool]] = CNN7, dropout: float = 0.3) -> None:
+    def __init__(
+        self, n_classes: int, layers: Sequence[tuple[int, bool]] = CNN7, dropout: float = 0.3, channels: int = 1
+    ) -> None:
         super().__init__()
-        blocks, n_in = [], 1
+        blocks, n_in, self.channels = [], channels, channels
         for n_out, halved in layers:
             blocks.append(_block(n_in, n_out, halved))
             n_in = n_out
@@ -45,12 +48,14 @@ class CNN(nn.Module):
         return [self.blocks, self.head]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.ndim != 3 or min(x.shape[1:]) < self.smallest:
+        picture = x[:, None] if x.ndim == 3 else x  # (clips, channels, frames, mels)
+        if picture.ndim != 4 or picture.shape[1] != self.channels or min(picture.shape[2:]) < self.smallest:
+            shape = "(clips, frames, mels)" if self.channels == 1 else f"(clips, {self.channels}, frames, mels)"
             raise ValueError(
-                f"x: shape {tuple(x.shape)}, expected (clips, frames, mels) with at least {self.smallest} frames and "
+                f"x: shape {tuple(x.shape)}, expected {shape} with at least {self.smallest} frames and "
                 f"{self.smallest} mels; take a shorter hop or a network with fewer poolings"
             )
-        picture = x[:, None].contiguous(memory_format=torch.channels_last)  # (clips, 1, frames, mels)
+        picture = picture.contiguous(memory_format=torch.channels_last)
         over_time = self.blocks(picture).mean(3)  # (clips, channels, frames / smallest)
         return self.head(over_time.mean(2) + over_time.amax(2))
 

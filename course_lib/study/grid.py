@@ -157,9 +157,9 @@ def check(grid: Grid) -> None:
             _check_features(where, spec, clips)
             n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
             shape = (spec.features.frame_count(n_samples), spec.features.n_mels)
-            if (spec.model, shape, len(clips.classes)) not in taken:
+            if (spec.model, spec.front, shape, len(clips.classes)) not in taken:
                 _check_shape(where, spec, shape, len(clips.classes))
-                taken.add((spec.model, shape, len(clips.classes)))
+                taken.add((spec.model, spec.front, shape, len(clips.classes)))
 
 
 def _check_present(where: str, dataset: str) -> None:
@@ -197,11 +197,15 @@ def _check_shape(where: str, spec: RunSpec, shape: tuple[int, int], n_classes: i
     """One forward on zeros: the networks themselves say which shapes they take."""
     import torch
 
-    from course_lib.models.build import build
+    from course_lib.study.run import network
 
     try:
         with torch.no_grad():
-            build(spec.model, n_classes).eval()(torch.zeros(1, *shape))
+            network(spec, n_classes).eval()(torch.zeros(1, *shape))
     except (ValueError, RuntimeError) as error:
         hop = f"features.hop_ms={spec.features.hop_ms:g} gives {shape[0]} frames of {shape[1]} mels"
-        raise UsageError(f"{where}: {hop}, which {spec.model} cannot take: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"{where}: {hop}, which {_named(spec)} cannot take: {str(error).splitlines()[0]}") from None
+
+
+def _named(spec: RunSpec) -> str:
+    return spec.model if spec.front == "none" else f"{spec.model} behind {spec.front}"

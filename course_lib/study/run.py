@@ -24,7 +24,7 @@ from course_lib.datasets.copies import Copies, with_copies
 from course_lib.datasets.load import load
 from course_lib.errors import CourseError
 from course_lib.features import features
-from course_lib.models.build import build
+from course_lib.models.fronts import classifier
 from course_lib.provenance import now, provenance
 from course_lib.study.spec import RunSpec, to_dict
 
@@ -66,7 +66,7 @@ def run_one(
     x = features_of(spec)
     learning, validation = learning_data(spec, clips, x)
     torch.manual_seed(spec.seed)
-    model = build(spec.model, len(clips.classes))
+    model = network(spec, len(clips.classes))
     fitted = train.fit(
         model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
     )
@@ -80,6 +80,12 @@ def run_one(
     row |= costs(spec, fitted.model, clips, x.shape[1:], device)
     row |= {"precision": fitted.precision, "train_seconds": fitted.seconds}
     return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
+
+
+def network(spec: RunSpec, n_classes: int) -> nn.Module:
+    """The classifier of a run with fresh weights, behind its front."""
+    shape = {"n_mels": spec.features.n_mels, "log": spec.features.log}
+    return classifier(spec.model, n_classes, front=spec.front, **shape)
 
 
 def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[train.Examples, train.Examples]:

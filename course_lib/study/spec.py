@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from course_lib.features import FeatureSpec
+from course_lib.models import fronts
 from course_lib.models.build import MODELS
 from course_lib.train import Recipe
 
 COPIES = ("none", "naa")
-FRONTS = ("none",)
+# Fields that came after rows had been published: at these values they stay out of the key, which so stays what it was
+LATER = {"recipe.guide": 0.0, "recipe.mask_fill": "mean"}
 NONE = "none"  # how a grid says None, which TOML has no word for
 
 
@@ -26,7 +28,8 @@ class RunSpec:
     fold, seed : the fold tested on; seed of weights, order and augmentation. The clips stay the same whatever the seed.
     features : the log-mel that the network gets.
     copies : copies of the training clips: `none`, or `naa`, the six waveform transforms of the paper.
-    front : what stands between the features and the classifier.
+    front : what stands between the features and the classifier: `none`, or as `diffres:0.5`, a name of `models.fronts`
+        and the share of frames that it saves.
     model : a name of `models.build`.
     recipe : how to train.
     clips_per_class : take so many clips a class, spread over the folds; None takes all.
@@ -43,7 +46,9 @@ class RunSpec:
     clips_per_class: int | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("copies", COPIES), ("front", FRONTS), ("model", tuple(MODELS))):
+        if self.front != "none":
+            fronts.parse(self.front)
+        for name, known in (("copies", COPIES), ("model", tuple(MODELS))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
         for name, least in (("fold", 1), ("seed", 0), ("clips_per_class", 1)):
@@ -54,7 +59,8 @@ class RunSpec:
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name this run: a hash of every field."""
-        canonical = json.dumps(to_dict(self), sort_keys=True, separators=(",", ":"))
+        fields = {name: value for name, value in to_dict(self).items() if (name, value) not in LATER.items()}
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -30,7 +30,7 @@ def test_a_cnn_takes_any_number_of_frames(n_frames):
     assert cnn.CNN(7).eval()(torch.randn(3, n_frames, 64)).shape == (3, 7)
 
 
-@pytest.mark.parametrize("shape", [(2, 15, 64), (2, 64, 15), (64, 64), (2, 1, 64, 64)])
+@pytest.mark.parametrize("shape", [(2, 15, 64), (2, 64, 15), (64, 64), (2, 2, 64, 64)])
 def test_a_picture_that_does_not_fit_is_refused_in_one_line(shape):
     with pytest.raises(ValueError, match=r"expected \(clips, frames, mels\) with at least 16 frames and 16 mels"):
         cnn.CNN(10)(torch.zeros(shape))

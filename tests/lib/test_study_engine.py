@@ -106,14 +106,14 @@ def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
     "error", [CourseError("the loss is nan\nmore"), torch.OutOfMemoryError("CUDA: no room"), MemoryError()]
 )
 def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, error):
-    build = run.build
+    network = run.network
 
     def broken(name, n_classes):
         if torch.initial_seed() == 1:
             raise error
-        return build(name, n_classes)
+        return network(name, n_classes)
 
-    monkeypatch.setattr(run, "build", broken)
+    monkeypatch.setattr(run, "network", broken)
     specs = [replace(TINY, seed=seed) for seed in (1, 0)]
     records = run_grid(specs, tmp_path)
     assert [r["status"] for r in records] == ["failed", "done"]
@@ -121,7 +121,7 @@ def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, e
     assert records[0]["error"] == f"{type(error).__name__}: {line}" and records[0]["seed"] == 1
     assert engine.pending(specs, tmp_path) == []
     assert engine.pending(specs, tmp_path, retry_failed=True) == specs[:1]
-    monkeypatch.setattr(run, "build", build)
+    monkeypatch.setattr(run, "network", network)
     assert [r["status"] for r in run_grid(specs, tmp_path)] == ["failed", "done"]
     assert [r["status"] for r in run_grid(specs, tmp_path, retry_failed=True)] == ["done", "done"]
 
