@@ -33,3 +33,22 @@ def hop_text(summary: pd.DataFrame) -> str:
     rows = summary.sort_values("features.hop_ms")
     points = [f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows[["features.hop_ms", "accuracy"]].to_numpy()]
     return f"Test accuracy against the hop, and against the cost of a clip: {', '.join(points)}."
+
+
+def claims_figure(answers: pd.DataFrame) -> "Figure":
+    """Differences with their intervals from a table of `claims.answers`, with the margins that it allows."""
+    points = 100 * answers[["difference", "low", "high"]].to_numpy()
+    labels = [f"{row.claim}: {row.question}" if row.claim else row.question for row in answers.itertuples()]
+    with plt.rc_context(plots.STYLE):
+        fig, ax = plt.subplots(figsize=(11, 0.36 * len(answers) + 1))
+        plots.forest(points, labels, ax, xlabel="difference in test accuracy (points)")
+        margins = sorted({-100 * margin for margin in answers["margin"] if margin})
+        for margin in margins:
+            ax.axvline(margin, color="black", linestyle=":", linewidth=1)
+    return fig
+
+
+def claims_text(answers: pd.DataFrame) -> str:
+    """What `claims_figure` shows, in a sentence, for those who do not see it."""
+    points = [f"{row.question} {100 * row.difference:+.1f}" for row in answers.itertuples()]
+    return f"Differences in test accuracy in points with 95 % intervals, one line a question: {'; '.join(points)}."

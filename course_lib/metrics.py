@@ -72,3 +72,22 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = 0
 
     found = ttest_1samp(difference, 0).confidence_interval(level)
     return Interval(float(difference.mean()), float(found.low), float(found.high), level)
+
+
+def verdict(difference: Interval, margin: float = 0.0) -> str:
+    """What an interval of a difference says of the claim that the truth is above `-margin`.
+
+    `holds` where the whole interval lies above, `contradicted` where it lies below, `not shown` where `-margin` is in
+    it. With a margin above 0 this is a test of non-inferiority; the margin has to be chosen before the numbers are
+    seen. Notebook: 08.
+
+    Raises
+    ------
+    ValueError
+        The margin is negative, or the interval has no ends.
+    """
+    if not margin >= 0 or not difference.low <= difference.high:
+        raise ValueError(f"margin={margin}, {difference}: expected a margin of 0 or more and an interval with ends")
+    if difference.low > -margin:
+        return "holds"
+    return "contradicted" if difference.high < -margin else "not shown"

@@ -149,3 +149,16 @@ def log_ticks(axis: Axis, values: Sequence[float]) -> Axis:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}" if value < 100 else f"{value:.0f}"))
     axis.set_minor_locator(NullLocator())
     return axis
+
+
+def forest(found: Sequence[tuple[float, float, float]], labels: Sequence[str], ax: Axes, *, xlabel: str) -> Axes:
+    """Differences `(mean, low, high)`, one line each from above, around a line at 0; filled where 0 is outside."""
+    ax.axvline(0, color="grey", linewidth=1, linestyle="-")
+    for place, (mean, low, high) in enumerate(found):
+        sure = low > 0 or high < 0
+        style = {"color": COLOURS[1] if sure else COLOURS[0], "markerfacecolor": None if sure else "white"}
+        ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="s" if sure else "o", capsize=3, **style)
+    ax.set_yticks(range(len(labels)), list(labels))
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set(xlabel=xlabel)
+    return ax

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_lib import authoring
+from course_lib import authoring, claims
 from course_lib.errors import CourseError
 from course_lib.expected import expected_path
-from course_lib.figures import hop_text
+from course_lib.figures import claims_text, hop_text
 from course_lib.paths import published_dir, repo_root, write_whole
 
 SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
 BENCH = "bench/results/features.json"
-GRID = "lesson"
+GRID, DIFFRES = "lesson", "diffres"
 LEAK = "04_folds_and_leakage-study-esc10.json"
 PROTOCOLS = {
     "A": "official folds",
@@ -118,7 +118,30 @@ def hop_table() -> str:
     return "\n".join(lines)
 
 
-PARTS = {"notebooks": notebook_map, "leak": leak_table, "hop": hop_table, "bench": bench_table}
+def diffres_table() -> str:
+    """Every question to DiffRes with its answer, from the published grid, with its figure."""
+    answers = claims.answers(claims.published(DIFFRES))
+    lines = [f"![{claims_text(answers)}](study/results/{DIFFRES}/claims.png)", ""]
+    lines += ["| claim | question | accuracies | difference | MACs | |", "|---|---|---:|---:|---:|---|"]
+    for row in answers.itertuples():
+        points = [f"{100 * value:+.1f}" for value in (row.difference, row.low, row.high)]
+        cells = [f"{100 * row.first:.1f} and {100 * row.second:.1f}", f"{points[0]} ({points[1]} to {points[2]})"]
+        lines.append(f"| {row.claim} | {row.question} | {' | '.join(cells)} | {row.macs:.2f} | {row.verdict} |")
+    origin = json.loads((published_dir() / DIFFRES / "provenance.json").read_text(encoding="utf-8"))
+    seeds = sorted(set(answers["seeds"]))
+    lines += [
+        "",
+        "Accuracies in %, differences in points with 95 % t intervals over folds, MACs of the first as a share of the "
+        f"second's, the layer charged; {answers['pairs'].min()} or {answers['pairs'].max()} folds, "
+        f"{' or '.join(map(str, seeds))} seeds a fold. *No worse* allows {100 * answers['margin'].max():.0f} points, "
+        f"fixed before the runs. {origin['rows']} rows, commits {', '.join(origin['commits'])}.",
+    ]
+    return "\n".join(lines)
+
+
+PARTS = {
+    "notebooks": notebook_map, "leak": leak_table, "hop": hop_table, "diffres": diffres_table, "bench": bench_table,
+}  # fmt: skip
 
 
 def filled(text: str) -> str:

@@ -141,7 +141,8 @@ def report(
     if publish:
         target = paths.published_dir() / chosen.name
         about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
-        for path in [*rows.publish(every, summary, about, target), *_hop_figure(summary, target)]:
+        drawn = [*_hop_figure(summary, target), *_claims_figure(rows.done(every), target)]
+        for path in [*rows.publish(every, summary, about, target), *drawn]:
             console.print(f"published {path}", soft_wrap=True)
 
 
@@ -154,6 +155,17 @@ def _hop_figure(summary: "pd.DataFrame", folder: Path) -> list[Path]:
         return []
     figures.hop_figure(of_hops).savefig(folder / "hop.png", dpi=110)
     return [folder / "hop.png"]
+
+
+def _claims_figure(rows: "pd.DataFrame", folder: Path) -> list[Path]:
+    """The claims that `rows` can answer, as a figure in `folder`; nothing where there are none."""
+    from course_lib import claims, figures
+
+    answers = claims.answers(rows)
+    if answers.empty:
+        return []
+    figures.claims_figure(answers).savefig(folder / "claims.png", dpi=110)
+    return [folder / "claims.png"]
 
 
 @study.command(epilog="`course study diff smoke /media/usb/smoke`")

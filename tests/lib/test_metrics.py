@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from course_lib.metrics import accuracy_by_source, paired_difference
+from course_lib.metrics import Interval, accuracy_by_source, paired_difference, verdict
 
 
 def clustered(rng, n_sources=60, takes=4):
@@ -67,3 +67,25 @@ def test_a_difference_on_the_same_clips_is_surer_than_its_two_ends():
     between = accuracy_by_source(first - second, sources)
     assert between.mean == pytest.approx(ends[0].mean - ends[1].mean)
     assert between.high - between.low < min(end.high - end.low for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "expected"),
+    [
+        (0.01, 0.03, 0.0, "holds"),
+        (-0.01, 0.03, 0.0, "not shown"),
+        (-0.03, -0.01, 0.0, "contradicted"),
+        (-0.01, 0.03, 0.02, "holds"),
+        (-0.03, -0.01, 0.02, "not shown"),
+        (-0.05, -0.03, 0.02, "contradicted"),
+        (0.0, 0.1, 0.0, "not shown"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval_on_one_side_of_the_margin(low, high, margin, expected):
+    assert verdict(Interval((low + high) / 2, low, high), margin) == expected
+
+
+@pytest.mark.parametrize(("low", "high", "margin"), [(0.0, 1.0, -0.1), (float("nan"), 1.0, 0.0), (0, 1, float("nan"))])
+def test_a_verdict_on_nothing_is_refused(low, high, margin):
+    with pytest.raises(ValueError, match="expected a margin of 0 or more and an interval with ends"):
+        verdict(Interval(0.5, low, high), margin)

@@ -43,6 +43,9 @@ RIGHT = {
         (t["transform"] == "original") & (t["fold"] == v),
         (t["transform"] == "original") & (t["fold"] == k),
     ),
+    "08.1": lambda r, s, c: r - s / c,
+    "08.2": lambda fine, coarse: 1 - fine / coarse,
+    "08.3": lambda low, high, margin: "holds" if low > -margin else "contradicted" if high < -margin else "not shown",
 }
 
 SLIPS = [
@@ -179,6 +182,22 @@ SLIPS = [
         lambda t, v, k: (RIGHT["06.4"](t, v, k)[0] & (t["transform"] != "fast"), *RIGHT["06.4"](t, v, k)[1:]),
         "rows, expected",
     ),
+    ("08.1", lambda r, s, c: r, "the scorer still has to be paid"),
+    ("08.1", lambda r, s, c: r - (1 - r) * s / c, "looks at all frames"),
+    ("08.1", lambda r, s, c: 1 - r + s / c, "still spent"),
+    ("08.1", lambda r, s, c: r - s, "divide by it"),
+    ("08.1", lambda r, s, c: r * c - s, "not MACs"),
+    ("08.1", lambda r, s, c: r + s / c, "not added"),
+    ("08.1", lambda r, s, c: "0.2", "expected one number"),
+    ("08.2", lambda f, c: f / c, "the share that is kept"),
+    ("08.2", lambda f, c: 1 - c / f, "exchanged"),
+    ("08.2", lambda f, c: c / f, "how many times as many"),
+    ("08.2", lambda f, c: (c - f) / f, "divide by the coarse hop"),
+    ("08.3", lambda low, high, margin: RIGHT["08.3"](low, high, 0.0), "the margin is forgotten"),
+    ("08.3", lambda low, high, margin: "holds" if low > -margin else "contradicted", "contradicts nothing"),
+    ("08.3", lambda low, high, margin: "holds" if high > -margin else "contradicted", "the whole interval"),
+    ("08.3", lambda low, high, margin: True, "return 'holds', 'contradicted' or 'not shown'"),
+    ("08.3", lambda low, high, margin: "not shown", "expected 'holds'"),
 ]
 
 

@@ -24,7 +24,7 @@ FLOORS = [
     {"study"},
     {"plots", "notebook", "checks"},
     {"exercises"},
-    {"authoring", "doctor", "figures"},
+    {"authoring", "doctor", "figures", "claims"},
     {"expected"},
     {"runner"},
     {"report", "readme"},

@@ -1,0 +1,446 @@
+# %% [markdown]
+# # 08 · DiffRes against fixed resolution
+#
+# Notebook 07 built a layer that chooses which frames matter. Now it has to earn its place. A dog barks once in five seconds: DiffRes can spend its frames on the bark. A hop of twice the length saves as many frames and needs no layer at all. Which is better, and at what cost?
+# A new method is easily shown to be good: leave out its own cost, tune it a little longer than its rivals, compare it with the weakest of them. This notebook does the opposite. It charges the layer for what it computes, trains everything with the same recipe, and asks above all one question: **is it the learning that helps, or the merging?**
+
+# %% [markdown]
+# ## You will be able to
+#
+# - **charge** a layer for its own cost, and say from which reduction on it pays (exercise 08.1);
+# - **match** a finer hop to the output of a coarser one (exercise 08.2);
+# - **name** the control that separates learnt scores from merging, and read what it says;
+# - **judge** a claim by the interval of a paired difference (exercise 08.3).
+
+# %% [markdown]
+# ## Before you start
+#
+# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, about four in `lesson`, an hour or more in `study`, all on one core.
+#
+# In `smoke` every network gets twelve steps: every line runs, and the numbers of this run mean little. The numbers of the published study, in section 8, do not depend on your profile.
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from course_lib import claims, cost, figures, plots, profiles, timebase, train
+from course_lib.checks import check
+from course_lib.datasets import folds
+from course_lib.datasets.load import load
+from course_lib.features import FeatureSpec, features
+from course_lib.metrics import accuracy_by_source, verdict
+from course_lib.models import fronts
+from course_lib.models.build import build
+from course_lib.models.scorer import Scorer
+from course_lib.notebook import play, record, say, seed_everything, show
+from course_lib.train import Examples, Recipe
+
+plots.use_style()
+
+# %% tags=["parameters"]
+profile: str = "smoke"  # smoke, lesson or study
+dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
+seed: int = 0  # seed of the weights, the order of the clips and dropout; the clips are the same for every seed
+n_steps: int = 0  # steps of each training, the same for every method; 0 takes 12 in smoke, 60 in lesson, 640 in study
+test_fold: int = 1  # the fold that is read once, at the end
+
+# %%
+started = time.perf_counter()
+size, device = profiles.get(profile), profiles.device()
+clips = load(dataset, size)
+training, validation, test = folds.split(clips, test_fold)
+targets, sources, n_classes = clips.targets, clips.table["source"].to_numpy(), len(clips.classes)
+groups = np.arange(len(clips)) if len(set(sources[test])) == 1 else sources  # what an interval draws again
+steps = n_steps or {"smoke": size.steps, "lesson": 60, "study": size.steps}[profile]
+# The longest of these hops that leaves 100 frames: a quarter of them must be enough for four halvings
+choice = {"smoke": (40.0, 20.0, 10.0), "lesson": (20.0, 10.0), "study": (10.0,)}[profile]
+base_ms = next((h for h in choice if 1000 * clips.length_s / h >= 100), 10.0)
+spec = FeatureSpec(hop_ms=base_ms)
+n_frames = spec.frame_count(timebase.seconds_to_samples(clips.length_s, spec.rate_hz))
+say(f"*{clips.name}*, {n_classes} classes; {training.sum()} clips to learn from, {validation.sum()} to choose by, {test.sum()} to be tested on. The hop to beat is **{base_ms:g} ms**: {n_frames} frames a clip. One test clip is worth {100 / test.sum():.2g} points.")
+
+# %% [markdown]
+# ## 1. Who pays for the layer?
+#
+# The first claim of the paper is *equal or better accuracy with at least 25 % less computation*. Behind the layer a quarter of the frames is gone, so the classifier saves a quarter. But before it a scorer looks at **all** frames. The published scorer makes 81,645 multiply-accumulates (MACs) for each frame of 128 mels.
+#
+# We count, instead of believing: EfficientNet-B2, the classifier of the paper's reduction study, on 5 s and on 10 s at a hop of 10 ms, and our 7-layer CNN. **Predict:** how much of the 25 % is left?
+
+# %%
+def counted(net, *shape):
+    """Multiply-accumulates of one clip through a network, in millions."""
+    return cost.macs(net, *shape) / 1e6
+
+
+class B2(torch.nn.Module):
+    """EfficientNet-B2 on a log-mel as three equal channels; weights do not matter for counting."""
+
+    def __init__(self):
+        super().__init__()
+        from torchvision.models import efficientnet_b2
+
+        self.net = efficientnet_b2(weights=None)
+
+    def forward(self, x):
+        return self.net(x[:, None].expand(-1, 3, -1, -1))
+
+
+SAVED, b2, cnn, cnn3 = 0.25, B2(), fronts.classifier("cnn7", 10), build("cnn7", 10, channels=3)
+rows = []
+for name, net, n_mels, long in (("EfficientNet-B2", b2, 128, 500), ("EfficientNet-B2", b2, 128, 1000), ("7-layer CNN", cnn, 64, 500)):
+    kept = timebase.out_frames(long, SAVED)
+    full, reduced = (counted(net, n, n_mels) for n in (long, kept))
+    three = cost.macs(cnn3, 3, kept, n_mels) / 1e6 if net is cnn else reduced  # DiffRes has three channels for one; B2 always takes three
+    published, light = (counted(Scorer(n_mels, kind), long, n_mels) for kind in ("published", "light"))
+    dense = 2 * long * kept * n_mels / 1e6  # power and position encoding, each times the matrix of all frames by all output frames
+    bills = {"classifier alone": reduced, "published, dense": three + published + dense, "published, ours": three + published, "light, ours": three + light}
+    rows.append({"classifier": name, "frames": long, "full": full} | {k: 100 * (1 - bill / full) for k, bill in bills.items()})
+charged = pd.DataFrame(rows)
+display(charged.rename(columns={"full": "full (M MACs)"} | {k: f"{k}: saved (%)" for k in bills}).round(1))
+
+# %% [markdown]
+# *Classifier alone* is what a comparison shows that forgets the layer: a quarter. *Published, dense* charges the published scorer and its code's two products with a matrix of all frames by all output frames, which grow with the square of the length. *Ours* merges by adding up rows, three operations a value, and does without the matrix; only the scorer is left to pay. The *light* scorer pools the mels to 16 bands first, sees as many frames, and costs a tenth or less. What it leaves on the bill of the CNN is the first convolution, which now reads three channels (mean, peak, position) instead of one.
+#
+# The price is nearly constant, the saving grows with the reduction. A line a pair shows from where on the layer pays. Where it crosses zero, the layer saves nothing; where it crosses the dotted line, it keeps the paper's promise.
+
+# %%
+shares = np.linspace(0, 0.9, 19)
+fig, ax = plt.subplots(figsize=(9, 3.8))
+prices = {f"{row['classifier']}, {kind}": 25 - row[f"{kind}, ours"] for row in (charged.iloc[0], charged.iloc[2]) for kind in ("published", "light")}
+plots.lines(100 * shares, {name: 100 * shares - price for name, price in prices.items()}, ax, xlabel="reduction: frames saved (%)", ylabel="MACs saved (%)")
+ax.axhline(0, color="grey", linewidth=1, linestyle="-")
+ax.axhline(25, color="black", linewidth=1, linestyle=":")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+show(fig, alt="MACs saved in % against frames saved in %, four parallel rising lines; at no reduction they start at " + ", ".join(f"{-price:.0f} ({name})" for name, price in prices.items()) + "; dotted line at 25 %.")
+say("At a reduction of 25 % the published layer really saves " + "; ".join(f"**{row['published, dense']:.0f} %** before {row['classifier']} at {row['frames']} frames ({row['published, ours']:.0f} % without the matrix)" for row in charged.to_dict("records")) + ". To save 25 % of all, this share of the frames must go: " + "; ".join(f"{name} {25 + price:.0f} %" for name, price in prices.items()) + ".")
+
+# %% [markdown]
+# ### Exercise 08.1
+#
+# Write the share of MACs that a layer saves, from the reduction, the scorer's MACs a frame and the classifier's MACs a frame. Negative means that the layer costs more than it saves.
+
+# %% tags=["exercise"]
+def saved_share(reduction, scorer_macs, classifier_macs):
+    ### BEGIN SOLUTION
+    return reduction - scorer_macs / classifier_macs
+    ### END SOLUTION
+
+
+check("08.1", saved_share)
+
+# %% [markdown]
+# ## 2. The rivals
+#
+# A fair rival shares everything with DiffRes but one thing. All of these take the same frames and give half of them:
+#
+# - **uniform**: the same merging with equal widths. What is left of DiffRes when nothing is learnt;
+# - **random**: widths drawn by chance, others for each clip. Random dropping helps transformers (PaSST), so it must be ruled out;
+# - **energy**, **flux**: widths by a rule, loud frames or rising ones. If they do as well, no network is needed to find what matters;
+# - **similarity**: neighbours that are most alike become one; **distortion**: of all ways to cut the clip, the one that loses least, found by dynamic programming;
+# - **average** and others: plain pooling of neighbouring frames, one channel instead of three;
+# - a **hop** of twice the length: nothing at all.
+#
+# Where do they put their frames? Below, one clip with a short sound in it: the more lines, the finer the rival looks there.
+
+# %%
+levels = features(clips, spec)
+spread = levels.mean(2).std(1)  # frames of unlike level: something happens, and then nothing
+which = int(np.flatnonzero(training)[spread[training].argmax()])
+nats = torch.tensor(levels[which : which + 1]) / fronts.NATS[spec.log]
+names = ("uniform", "energy", "flux", "similarity", "distortion")
+reduced = {name: fronts.FRONTS[name](spec.n_mels, 0.75)(nats) for name in names}
+fig, axes = plt.subplots(len(names), 1, figsize=(9, 9), sharex=True)
+for ax, name in zip(axes, names, strict=True):
+    ends = reduced[name].scores[0].cumsum(0).numpy()
+    cuts = np.searchsorted(ends, np.arange(1, ends[-1] - 0.5))
+    ax.pcolormesh(spec.frame_centres_s(n_frames), np.arange(spec.n_mels), levels[which].T, vmin=levels[which].max() - 60, shading="nearest", rasterized=True)
+    ax.vlines(spec.frame_centres_s(n_frames)[np.minimum(cuts, n_frames - 1)], 0, spec.n_mels - 1, color="white", linewidth=0.6)
+    ax.set(title=name, ylabel="mel band")
+axes[-1].set_xlabel("time (s)")
+label = clips.table["label"].iloc[which].replace("_", " ")
+show(fig, alt=f"Five copies of the log-mel of one clip ({label}) with white lines where output frames end, a quarter as many as frames. Uniform: evenly spaced; energy and flux: crowded at the sound; similarity and distortion: crowded where the picture changes.")
+wave = clips.where(np.arange(len(clips)) == which).waves()[0]
+play(0.8 * wave / np.abs(wave).max(), 16_000, describe=f"The clip of the figure: {label}.")
+
+# %% [markdown]
+# How much of the picture is lost? Put each output frame back where its pieces came from, and measure the distance to the original. **Predict** the order, best first.
+
+# %%
+def lost_db(found, x):
+    """Root mean square error in dB when every frame is replaced by the frames it went into."""
+    from course_lib.models.diffres import warp_matrix
+
+    warp = warp_matrix(found.scores, found.features.shape[2])[0]  # (frames, out_frames)
+    back = (warp @ found.features[0, 0]) / warp.sum(1, keepdim=True).clamp(min=1e-6)
+    return float((back - x[0]).square().mean().sqrt() * fronts.NATS["db"])
+
+
+some = np.flatnonzero(training)[:: max(1, int(training.sum()) // 12)][:12]
+losses = {}
+for name in ("uniform", "random", *names[1:]):
+    front = fronts.FRONTS[name](spec.n_mels, 0.5)
+    pieces = [torch.tensor(levels[k : k + 1]) / fronts.NATS[spec.log] for k in some]
+    losses[name] = float(np.mean([lost_db(front(x), x) for x in pieces]))
+order = sorted(losses, key=losses.get)
+fig, ax = plt.subplots(figsize=(8, 3))
+bars = ax.barh(order[::-1], [losses[name] for name in order[::-1]], color=plots.COLOURS[0])
+ax.bar_label(bars, fmt="%.1f", padding=3)
+ax.set(xlabel="error of the log-mel at half the frames (dB)")
+show(fig, alt="Error in dB of the log-mel rebuilt from half the frames, one bar a rival, smallest first: " + ", ".join(f"{name} {losses[name]:.1f}" for name in order) + ".")
+say(f"Of {len(some)} clips *{order[0]}* loses least, {losses[order[0]]:.1f} dB, and *{order[-1]}* most, {losses[order[-1]]:.1f} dB. Losing little is not the aim: a classifier may need the one frame that a small error would hide.")
+
+# %% [markdown]
+# ## 3. One recipe for all
+#
+# Every method trains with the same batches, steps, rate and choice on validation. In the paper's public scripts the batch grew with the reduction, since more clips fitted into memory; then two things change at once.
+# The levels are brought to mean 0 and deviation 1 *behind* the front, since merging needs power; the scorer sees them so too.
+
+# %%
+recipe = Recipe(steps=steps, batch=16, masks=False, mixup=0.0, smoothing=0.0, looks=2 if profile == "smoke" else 4, precision="fp32")
+methods = {"hop ×1": (base_ms, "none"), "hop ×2": (2 * base_ms, "none"), "DiffRes, light": (base_ms, "diffres-light:0.5"), "DiffRes, published": (base_ms, "diffres:0.5")}
+methods |= {name: (base_ms, f"{name}:0.5") for name in ("uniform", "random", "energy", "average")}
+finer = {f"DiffRes, hop ÷{k}": (base_ms / k, f"diffres-light:{1 - 1 / k:g}") for k in ((2,) if profile == "smoke" else (2, 4))}
+
+
+def trained(hop_ms, front):
+    """A network trained behind a front, what it costs, and its guesses on the test fold."""
+    own = FeatureSpec(hop_ms=hop_ms)
+    x = features(clips, own, progress=False)
+    seed_everything(seed)
+    model = fronts.classifier("cnn7", n_classes, front=front, n_mels=own.n_mels, log=own.log)
+    parts = (Examples(x[mask], targets[mask], n_classes) for mask in (training, validation))
+    fitted = train.fit(model, *parts, recipe, own, seed=seed, device=device)
+    macs = cost.macs(fitted.model, *x.shape[1:]) / 1e6
+    return {"model": fitted.model, "spec": own, "macs": macs, "latency": cost.latency_ms(fitted.model, *x.shape[1:]),
+            "seconds": fitted.seconds, "validation": 100 * train.best_look(fitted.history)["validation_accuracy"]}
+
+
+runs = {name: trained(*how) for name, how in tqdm((methods | finer).items(), desc="methods")}
+display(pd.DataFrame([(name, r["macs"], r["latency"], r["seconds"] / 60, r["validation"]) for name, r in runs.items()], columns=["method", "MACs (M)", "latency (ms)", "training (minutes)", "validation (%)"]).round(2))
+
+# %% [markdown]
+# MACs are exact; latency is measured, one clip alone on this machine at this moment, and includes all that MACs leave out: the merging, the normalisation, the copying. Compare the two columns before you trust either. A method that saves MACs and no time has saved nothing but MACs.
+#
+# ### Exercise 08.2
+#
+# The second claim of the paper: a *finer* hop at the same output length costs the classifier nothing. Write the reduction that brings a hop of `fine_ms` to as many frames as a hop of `coarse_ms` gives.
+
+# %% tags=["exercise"]
+def matching_reduction(fine_ms, coarse_ms):
+    ### BEGIN SOLUTION
+    return 1 - fine_ms / coarse_ms
+    ### END SOLUTION
+
+
+check("08.2", matching_reduction)
+
+# %% [markdown]
+# ## 4. The test, in pairs
+#
+# Now the test fold is read. Every method judged the same clips, so we look at differences, clip by clip, with an interval by source. **Predict:** how many of the intervals will not hold 0?
+
+# %%
+guesses = {name: train.predict(r["model"], features(clips, r["spec"])[test]).argmax(1) for name, r in runs.items()}
+right = {name: (guess == targets[test]).astype(float) for name, guess in guesses.items()}
+accuracy = {name: accuracy_by_source(r, groups[test], seed=seed).scaled(100) for name, r in right.items()}
+
+
+def difference(first, second):
+    """Points by which one method is better than another on the test clips, with an interval by source."""
+    return accuracy_by_source(right[first] - right[second], groups[test], seed=seed).scaled(100)
+
+
+against = {name: difference(name, "hop ×1") for name in runs if name != "hop ×1"}
+fig, ax = plt.subplots(figsize=(9, 0.42 * len(against) + 1.2))
+plots.forest([(d.mean, d.low, d.high) for d in against.values()], list(against), ax, xlabel=f"test accuracy against a hop of {base_ms:g} ms (points)")
+light = against["DiffRes, light"]
+show(fig, alt=f"Differences in test accuracy to a hop of {base_ms:g} ms in points, one dot with a 95 % interval a method: " + ", ".join(f"{name} {d.mean:+.0f}" for name, d in against.items()) + ".")
+say(f"A hop of {base_ms:g} ms is right on {accuracy['hop ×1']} % of the test; DiffRes with the light scorer {light.mean:+.1f} points ({light.low:+.1f} to {light.high:+.1f}) at {runs['DiffRes, light']['macs'] / runs['hop ×1']['macs']:.2f} of the MACs. {sum(d.low > 0 or d.high < 0 for d in against.values())} of {len(against)} intervals leave out 0.")
+
+# %% [markdown]
+# One fold and one start: these intervals know of the clips alone. They are here to be read, not to decide; section 8 has five folds and three starts.
+#
+# ## 5. Accuracy for a price
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(13, 4.2), sharey=True)
+points = np.array([accuracy[name].mean for name in runs])
+for ax, key, label in zip(axes, ("macs", "latency"), ("multiply-accumulates a clip (millions)", "latency of one clip (ms)"), strict=True):
+    prices = np.array([r[key] for r in runs.values()])
+    alike = [np.flatnonzero((np.abs(prices / own - 1) < 0.02) & (points == height)) for own, height in zip(prices, points, strict=True)]
+    tags = [", ".join(map(str, same)) if k == same[0] else "" for k, same in enumerate(alike)]  # one tag for dots on top of each other
+    plots.pareto(prices, points, tags, ax, xlabel=label, ylabel="test accuracy (%)" if ax is axes[0] else "")
+    ax.margins(x=0.12, y=0.12)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
+numbers = ", ".join(f"{k} {name}" for k, name in enumerate(runs))
+show(fig, alt=f"Test accuracy in % against millions of multiply-accumulates and against latency in ms, one numbered dot a method: {numbers}.")
+say(f"The published scorer makes DiffRes cost {runs['DiffRes, published']['macs'] / runs['hop ×2']['macs']:.2f} times the hop that is twice as long, the light one {runs['DiffRes, light']['macs'] / runs['hop ×2']['macs']:.2f} times: the rest is the first convolution, which reads three channels instead of one.")
+
+# %% [markdown]
+# ## 6. Does the network use its scores?
+#
+# A sharp test needs no second training. Take the network as trained, deal its own widths out to *other* frames of the clip, and test again. If accuracy stays, the scores did not matter.
+
+# %%
+shuffled = fronts.classifier("cnn7", n_classes, front="shuffled:0.5").to(device).eval()
+model = runs["DiffRes, light"]["model"]
+shuffled.load_state_dict(model.model.state_dict())
+x = features(clips, spec)[test]
+dealt = train.predict(shuffled, x).argmax(1) == targets[test]
+fall = accuracy_by_source(dealt - right["DiffRes, light"], groups[test], seed=seed).scaled(100)
+with torch.inference_mode():
+    found = model.model.front(torch.tensor(x[:64], device=device) / fronts.NATS[spec.log])
+widths = found.scores.cpu().numpy()
+fig, ax = plt.subplots(figsize=(8, 3))
+ax.hist(widths.ravel(), bins=40, color=plots.COLOURS[0])
+ax.axvline(0.5, color="black", linestyle="--", label="equal widths")
+ax.set(xlabel="width of a frame (output frames)", ylabel="frames")
+ax.legend()
+show(fig, alt=f"Histogram of the widths of all frames of up to 64 test clips: mean 0.5, deviation {widths.std():.2f}; a dashed line marks equal widths.")
+say(f"The widths scatter by **{widths.std():.2f}** around 0.5. Dealt out to other frames they change the accuracy by {fall.mean:+.1f} points ({fall.low:+.1f} to {fall.high:+.1f}).")
+
+# %% [markdown]
+# Mind what this shows. A fall says that the network *relies* on its scores, as one relies on a habit. It does not say that another network, trained with equal widths from the start, would have done worse. For that there is the control *uniform*.
+#
+# ## 7. Which sounds profit, and what breaks it?
+#
+# Three things that a recording may do to the layer: it may be quieter, it may be noisy, it may be cut short. We change the test clips, not the networks.
+
+# %%
+waves = clips.where(test).waves()
+
+
+def tested(name, changed):
+    """Accuracy in % of a trained method on changed waveforms."""
+    from course_lib.features import log_mel_torch
+
+    heard = log_mel_torch(torch.tensor(changed), runs[name]["spec"]).numpy()
+    return 100 * np.mean(train.predict(runs[name]["model"], heard).argmax(1) == targets[test])
+
+
+rng = np.random.default_rng(0)
+noise = rng.standard_normal(waves.shape).astype(np.float32) * np.sqrt(np.mean(waves**2, axis=1, keepdims=True))
+half = waves.shape[1] // 2
+changes = {"as recorded": waves, "12 dB quieter": waves * 10 ** (-12 / 20), "noise, 20 dB below": waves + 0.1 * noise, "noise, 10 dB below": waves + 0.316 * noise, "first half": waves[:, :half]}
+compared = ("hop ×1", "DiffRes, light", "uniform")
+stands = {name: [tested(name, changed) for changed in changes.values()] for name in compared}
+fig, ax = plt.subplots(figsize=(10, 3.6))
+for place, name in enumerate(compared):
+    drawn = ax.bar(np.arange(len(changes)) + 0.27 * (place - 1), stands[name], 0.25, label=name, hatch=("", "//", "..")[place], edgecolor="white")
+    ax.bar_label(drawn, fmt="%.0f", fontsize=11)
+ax.set_xticks(range(len(changes)), list(changes))
+ax.set(ylabel="test accuracy (%)", ylim=(0, 112))
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
+show(fig, alt="Test accuracy in % of three methods on changed clips: " + "; ".join(f"{change}: " + ", ".join(f"{name} {stands[name][k]:.0f}" for name in compared) for k, change in enumerate(changes)) + ".")
+
+# %% [markdown]
+# Compare the falls, not the heights. A scorer looks at levels, so a gain or a noise floor moves its scores as well as the classifier's input; equal widths cannot be moved.
+# Half a clip gives half the frames, and the layer takes any number of them.
+
+# %%
+tested_classes = np.unique(targets[test])
+change = {k: 100 * (right["DiffRes, light"] - right["hop ×2"])[targets[test] == k].mean() for k in tested_classes}
+unlike = {k: float(spread[training & (targets == k)].mean()) for k in tested_classes}
+ranked = sorted(tested_classes, key=unlike.get)
+fig, ax = plt.subplots(figsize=(8, 0.3 * len(ranked) + 1.2))
+ax.barh(range(len(ranked)), [change[k] for k in ranked], color=plots.COLOURS[0])
+ax.set_yticks(range(len(ranked)), [f"{clips.classes[k].replace('_', ' ')}, {unlike[k]:.1f} dB" for k in ranked])
+ax.axvline(0, color="grey", linewidth=1)
+ax.set(xlabel="recall, DiffRes less hop ×2 (points)", ylabel="class, spread of its frames")
+uneven = np.array(list(unlike.values()))
+correlation = float(np.corrcoef(uneven, list(change.values()))[0, 1]) if np.ptp(list(change.values())) and np.ptp(uneven) else 0.0
+show(fig, alt=f"Change of recall in points from a doubled hop to DiffRes, one bar a class, ordered by the spread of its frame levels from below; correlation {correlation:+.2f}.")
+say(f"If DiffRes did what it promises, classes with unlike frames (above) should gain most. Correlation here: **{correlation:+.2f}** over {len(tested_classes)} classes, of which one test clip moves some by {100 / np.bincount(targets[test])[tested_classes].min():.0f} points.")
+
+# %% [markdown]
+# ## 8. The study: five folds, three starts
+#
+# The same questions, asked of all five official folds of ESC-10, of spoken digits (FSDD, a fold a voice), and of the timing probe, where nothing but time tells the classes apart. Every difference is paired: same fold, same seed. Before the runs we fixed how much worse still counts as *no worse*: two points.
+# **Predict** three verdicts: DiffRes against 10 ms, DiffRes against equal widths, a finer hop at no extra cost.
+
+# %%
+# STUDY GRID
+study = claims.answers(claims.published())
+from_study = figures.claims_figure(study)
+show(from_study, alt=figures.claims_text(study))
+display(study.assign(**{name: (100 * study[name]).round(1) for name in ("first", "second", "difference", "low", "high", "smallest")}, macs=study["macs"].round(2))[["claim", "question", "first", "second", "difference", "low", "high", "macs", "verdict"]])
+say("; ".join(f"**{n} {v}**" for v, n in study["verdict"].value_counts().items()) + f", of {len(study)}. The smallest true differences that these pairs could have found are {100 * study['smallest'].min():.0f} to {100 * study['smallest'].max():.0f} points.")
+
+# %% [markdown]
+# *Not shown* is not *false*. It says that five folds cannot tell; the last number says how large a difference would have had to be. Read the rows without a claim first: they are the controls that the paper does not report in what we could read of it. If DiffRes is as good as 10 ms **and** equal widths are as good as DiffRes, then merging is what saves, and learning is what is charged.
+#
+# ### Exercise 08.3
+#
+# Write the verdict: from the ends of an interval of a difference, and the margin that still counts as no worse. Return `"holds"` when the whole interval lies above minus the margin, `"contradicted"` when it lies below, else `"not shown"`.
+
+# %% tags=["exercise"]
+def judged_claim(low, high, margin):
+    ### BEGIN SOLUTION
+    if low > -margin:
+        return "holds"
+    return "contradicted" if high < -margin else "not shown"
+    ### END SOLUTION
+
+
+check("08.3", judged_claim)
+
+# %% [markdown]
+# ## What we saw
+
+# %%
+def told(rows):
+    """Verdicts of the study on one claim, in a line."""
+    return "; ".join(f"{r['question']}: {100 * r['difference']:+.1f} ({100 * r['low']:+.1f} to {100 * r['high']:+.1f}), **{r['verdict']}**" for r in rows.to_dict("records"))
+
+
+say(f"""| claim | in the paper's words, shortened | our number |
+|---|---|---|
+| A3 | equal or better accuracy with at least 25 % less computation | {told(study[study['claim'] == 'A3'])}. MACs of all, layer included: {", ".join(f"{m:.2f}" for m in study.loc[study['claim'] == 'A3', 'macs'])} of the full ones |
+| A4 | a finer hop improves accuracy at no extra cost | {told(study[study['claim'] == 'A4'])} |
+| | control: is it the learning? | {told(study[study['claim'] == ''])} |
+| | this run, one fold | DiffRes, light against hop {base_ms:g} ms {light.mean:+.1f} ({light.low:+.1f} to {light.high:+.1f}): {verdict(light, 2.0) if profile != "smoke" else "too few steps to read"} |
+
+Our classifier, data and budget are not the paper's, whose tables we could not read; no row confirms or refutes a number of theirs.""")
+
+# %% [markdown]
+# - A layer pays for itself only where its scorer is small beside the classifier; count both.
+# - A control that shares everything but the learning is worth more than ten baselines.
+# - Differences are read in pairs, with the smallest effect that the design could have seen beside them.
+#
+# ## What next
+#
+# Notebook 09 looks at another way to spend fewer numbers on time: transformers that pool their tokens in stages.
+#
+# ## References
+#
+# - X. Liu, H. Liu, Q. Kong, X. Mei, M. D. Plumbley, W. Wang, "Learning temporal resolution in spectrogram for audio classification", AAAI 2024. doi:10.48550/arXiv.2210.01719
+# - X. Liu, H. Liu, Q. Kong, X. Mei, M. D. Plumbley, W. Wang, "Simple pooling front-ends for efficient audio classification", 2022. doi:10.48550/arXiv.2210.00943
+# - K. Koutini, J. Schlüter, H. Eghbal-zadeh, G. Widmer, "Efficient training of audio transformers with patchout", Interspeech 2022. doi:10.48550/arXiv.2110.05069
+
+# %% tags=["record"]
+one_clip = 100 / int(test.sum())
+
+
+def judged(step):
+    """How a trained network's number is judged: within a band, but not after the dozen steps of `smoke`."""
+    return {"kind": "info"} if profile == "smoke" else {"step": step}
+
+
+for row in charged.to_dict("records"):
+    for kind in ("published, dense", "published, ours", "light, ours"):
+        record(f"saved_{row['classifier'].split()[-1]}_{row['frames']}_{kind}", row[kind], unit="%", kind="rel", rel=1e-3)
+record("least_lost", order[0], kind="info")
+for name in ("uniform", "distortion"):
+    record(f"lost_{name}", losses[name], unit="dB", kind="rel", rel=1e-3)
+for name in ("hop ×1", "hop ×2", "DiffRes, light", "uniform"):
+    record(f"accuracy_{name}", accuracy[name].mean, unit="%", **judged(one_clip))
+record("macs_ratio_light", runs["DiffRes, light"]["macs"] / runs["hop ×1"]["macs"], kind="rel", rel=1e-6)
+record("spread_of_widths", float(widths.std()), **({"kind": "info"} if profile == "smoke" else {}))
+record("questions_answered", len(study), kind="exact")
+record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(study["verdict"].value_counts().items())), kind="exact")
+record("minutes", (time.perf_counter() - started) / 60, unit="min", kind="info")
