@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from course_lib.models.levels import full
+
 SCORERS = ("published", "light")
 LIGHT_BANDS, LIGHT_DILATIONS = 16, (1, 2, 2)
 
@@ -42,7 +44,7 @@ class Scorer(nn.Module):
         seen = seen if there is None else seen * there
         for block in self.blocks:
             seen = block(seen, there)
-        return seen[:, 0].float().sigmoid()
+        return full(seen[:, 0]).sigmoid()
 
 
 class Block(nn.Module):
