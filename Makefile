@@ -52,6 +52,7 @@ doctor: .venv/.ready ## what this machine has and lacks
 bench: .venv/.ready ## speed against other libraries, as ratios in one run
 	@$(UV) run --locked --group bench python bench/features.py --json bench/results/features.json
 	@$(UV) run --locked --group bench python bench/augment.py --json bench/results/augment.json
+	@$(UV) run --locked --group bench python bench/train.py --json bench/results/train.json
 	@$(UV) run --locked --group bench python bench/study.py --json bench/results/study.json
 
 lint: .venv/.ready ## style of the code
