@@ -141,8 +141,8 @@ def report(
     if publish:
         target = paths.published_dir() / chosen.name
         about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
-        drawn = [*_hop_figure(summary, target), *_claims_figure(rows.done(every), target)]
-        for path in [*rows.publish(every, summary, about, target), *drawn]:
+        written = rows.publish(every, summary, about, target)
+        for path in [*written, *_hop_figure(summary, target), *_claims_figure(rows.done(every), target)]:
             console.print(f"published {path}", soft_wrap=True)
 
 
