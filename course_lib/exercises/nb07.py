@@ -25,9 +25,6 @@ def widths(answer: object) -> str:
             "what is missing was given out in equal parts; give it in proportion to the distance from 1": (
                 capped + missing / len(scores)
             ),
-            "what is missing was given out in proportion to the widths, which scales them up again": (
-                capped * n_out / capped.sum() * (1 + 1e-12)
-            ),
             "the widths sum to 1; they must sum to the output length": scores / scores.sum(),
         }
         for reason, slip in slips.items():
@@ -64,15 +61,7 @@ def shares(answer: object) -> str:
         ),
     }  # fmt: skip
     cases = [(0.25, 0.5), (0.75, 1.25), (1.5, 2.0), (2.0, 3.0), (2.875, 3.25), (0.0, 1.0)]
-    got = []
-    for case in cases:
-        found = call(answer, *case)
-        if not isinstance(found, tuple | list) or len(found) != 3:
-            raise NotYet(f"expected three numbers (column, own, before), got {type(found).__name__} {found!r}")
-        try:
-            got.append([float(value) for value in found])
-        except (TypeError, ValueError):
-            raise NotYet(f"expected three numbers (column, own, before), got {found!r}") from None
+    got = [_numbers(call(answer, *case), 3, "three numbers (column, own, before)") for case in cases]
     wrong = [k for k, case in enumerate(cases) if not np.allclose(got[k], reference(*case))]
     if not wrong:
         return "That is the whole warp matrix: two numbers a frame, and where they belong."
@@ -102,9 +91,7 @@ def merged_db(answer: object) -> str:
             10 * math.log10(10 ** (a / 10) + 10 ** (b / 10))
         ),
         "the merged power, right; now back to decibels": lambda a, b, w: 10 ** (reference(a, b, w) / 10),
-        "the natural logarithm; decibels want the one to base 10": lambda a, b, w: (
-            reference(a, b, w) * math.log(10)
-        ),
+        "the natural logarithm; decibels want the one to base 10": lambda a, b, w: reference(a, b, w) * math.log(10),
         "that is the louder of the two, the peak and not the mean": lambda a, b, w: max(a, b),
     }
     cases = [(-10.0, -50.0, 0.25), (-60.0, -20.0, 0.5), (-30.0, -30.0, 0.75), (-12.0, -20.0, 0.125)]
@@ -138,18 +125,10 @@ def reduced_cost(answer: object) -> str:
         ),
     }  # fmt: skip
     cases = [(500, 0.25, 5_000, 130_000), (1000, 0.9, 80_000, 130_000), (98, 0.3, 3_000, 50_000)]
-    got = []
-    for case in cases:
-        found = call(answer, *case)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            raise NotYet(f"expected two numbers (frames, MACs), got {type(found).__name__} {found!r}")
-        try:
-            got.append([float(value) for value in found])
-        except (TypeError, ValueError):
-            raise NotYet(f"expected two numbers (frames, MACs), got {found!r}") from None
+    got = [_numbers(call(answer, *case), 2, "two numbers (frames, MACs)") for case in cases]
     wrong = [k for k, case in enumerate(cases) if not np.allclose(got[k], reference(*case), rtol=1e-9)]
     if not wrong:
-        return "The second case pays the published scorer for 1000 frames and the network for 100: mind which is larger."
+        return "The second case pays the published scorer for 1000 frames, the network for 100: mind which is more."
     for reason, slip in slips.items():
         if all(np.allclose(got[k], slip(*cases[k]), rtol=1e-9) for k in wrong):
             raise NotYet(reason)
@@ -159,6 +138,16 @@ def reduced_cost(answer: object) -> str:
         f"for {cases[first]} it gives {got[first][0]:g} frames and {got[first][1]:g} MACs, "
         f"expected {frames} and {macs:g}"
     )
+
+
+def _numbers(found: object, count: int, expected: str) -> list[float]:
+    """`found` as `count` numbers, or what is wrong with it."""
+    if not isinstance(found, tuple | list) or len(found) != count:
+        raise NotYet(f"expected {expected}, got {type(found).__name__} {found!r}")
+    try:
+        return [float(value) for value in found]
+    except (TypeError, ValueError):
+        raise NotYet(f"expected {expected}, got {found!r}") from None
 
 
 EXERCISES = {"07.1": widths, "07.2": shares, "07.3": merged_db, "07.4": reduced_cost}

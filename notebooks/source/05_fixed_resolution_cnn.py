@@ -581,7 +581,7 @@ Our layers, data and budget are not the papers', so no row confirms or refutes a
 #
 # ## References
 #
-# - X. Liu, H. Liu, Q. Kong, X. Mei, M. D. Plumbley, W. Wang, "Learning temporal resolution in spectrogram for audio classification", AAAI 2024. doi:10.48550/arXiv.2210.01719
+# - H. Liu, X. Liu, Q. Kong, W. Wang, M. D. Plumbley, "Learning temporal resolution in spectrogram for audio classification", AAAI 2024. doi:10.48550/arXiv.2210.01719
 # - Z. Mushtaq, S.-F. Su, Q.-V. Tran, "Spectral images based environmental sound classification using CNN with meaningful data augmentation", Applied Acoustics 172, 107581, 2021
 # - K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015. doi:10.1145/2733373.2806390
 

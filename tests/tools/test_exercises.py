@@ -1,6 +1,7 @@
 """Every exercise: the right answer passes, and each known slip is told by its own message."""
 
 import importlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,14 @@ from scipy import signal
 
 from course_lib import checks, exercises
 from course_lib.checks import CANNOT_CHECK, NOT_ATTEMPTED, NOT_YET, PASSED, judge
+
+
+def given_out(scaled, n_out):
+    """Exercise 07.1 from scaled scores on: capped, and what is missing given out."""
+    capped = scaled / max(1, scaled.max())
+    room = 1 - capped
+    return capped + room * (n_out - capped.sum()) / max(room.sum(), 1e-12)
+
 
 RIGHT = {
     "00.1": 160,
@@ -43,6 +52,10 @@ RIGHT = {
         (t["transform"] == "original") & (t["fold"] == v),
         (t["transform"] == "original") & (t["fold"] == k),
     ),
+    "07.1": lambda s, n: given_out(s * n / s.sum(), n),
+    "07.2": lambda a, b: (math.ceil(b) - 1, b - max(a, math.ceil(b) - 1), max(a, math.ceil(b) - 1) - a),
+    "07.3": lambda a, b, w: 10 * np.log10(w * 10 ** (a / 10) + (1 - w) * 10 ** (b / 10)),
+    "07.4": lambda n, r, s, c: (round(n * (1 - r)), n * s + round(n * (1 - r)) * c),
     "08.1": lambda r, s, c: r - s / c,
     "08.2": lambda fine, coarse: 1 - fine / coarse,
     "08.3": lambda low, high, margin: "holds" if low > -margin else "contradicted" if high < -margin else "not shown",
@@ -182,6 +195,30 @@ SLIPS = [
         lambda t, v, k: (RIGHT["06.4"](t, v, k)[0] & (t["transform"] != "fast"), *RIGHT["06.4"](t, v, k)[1:]),
         "rows, expected",
     ),
+    ("07.1", lambda s, n: s * n / s.sum(), "one frame is wider than 1"),
+    ("07.1", lambda s, n: np.minimum(s * n / s.sum(), 1), "cut off at 1"),
+    ("07.1", lambda s, n: (s * n / s.sum()) / max(1, (s * n / s.sum()).max()), "must be given out"),
+    ("07.1", lambda s, n: s / s.sum(), "they must sum to the output length"),
+    ("07.1", lambda s, n: np.ones(2), "expected shape (6,), got (2,)"),
+    ("07.2", lambda a, b: (math.floor(b), b - max(a, math.floor(b)), max(a, math.floor(b)) - a), "not floor(end)"),
+    ("07.2", lambda a, b: (RIGHT["07.2"](a, b)[0], *RIGHT["07.2"](a, b)[:0:-1]), "exchanged"),
+    ("07.2", lambda a, b: (math.floor(a), *RIGHT["07.2"](a, b)[1:]), "the piece in which the frame starts"),
+    ("07.2", lambda a, b: (math.ceil(b), *RIGHT["07.2"](a, b)[1:]), "columns count from 0"),
+    ("07.2", lambda a, b: (*RIGHT["07.2"](a, b)[:2], b - a), "add up to the width"),
+    ("07.2", lambda a, b: 3, "expected three numbers"),
+    ("07.3", lambda a, b, w: w * a + (1 - w) * b, "go back to power first"),
+    ("07.3", lambda a, b, w: 20 * np.log10(w * 10 ** (a / 20) + (1 - w) * 10 ** (b / 20)), "not 20"),
+    ("07.3", lambda a, b, w: RIGHT["07.3"](b, a, w), "belongs to the first level"),
+    ("07.3", lambda a, b, w: 10 * np.log10(10 ** (a / 10) + 10 ** (b / 10)), "weigh them"),
+    ("07.3", lambda a, b, w: 10 ** (RIGHT["07.3"](a, b, w) / 10), "now back to decibels"),
+    ("07.3", lambda a, b, w: RIGHT["07.3"](a, b, w) * np.log(10), "natural logarithm"),
+    ("07.3", lambda a, b, w: max(a, b), "the peak and not the mean"),
+    ("07.4", lambda n, r, s, c: (int(n * (1 - r)), n * s + int(n * (1 - r)) * c), "cut off where the course rounds"),
+    ("07.4", lambda n, r, s, c: (round(n * r), n * s + round(n * r) * c), "it is the share to save"),
+    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), round(n * (1 - r)) * (s + c)), "looks at all frames"),
+    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), n * (s + c)), "sees the output frames alone"),
+    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), round(n * (1 - r)) * c), "costs something too"),
+    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), round(n * (1 - r)) * c - n * s), "both to be paid"),
     ("08.1", lambda r, s, c: r, "the scorer still has to be paid"),
     ("08.1", lambda r, s, c: r - (1 - r) * s / c, "looks at all frames"),
     ("08.1", lambda r, s, c: 1 - r + s / c, "still spent"),
