@@ -330,10 +330,36 @@ def test_half_precision_and_a_compiler_change_little():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_the_same_on_a_gpu():
-    layer, x = settled(64), levels(4, 200, 64)
-    here, there = layer(x), layer.to("cuda")(x.to("cuda"))
-    assert torch.allclose(here.features, there.features.cpu(), atol=1e-2)
+@pytest.mark.parametrize("scorer", ["published", "light"])
+def test_the_same_on_a_gpu_which_never_waits(scorer):
+    layer, x = settled(64, scorer=scorer), levels(4, 200, 64)
+    lengths = torch.tensor([200, 120, 7, 199])
+    weights = torch.randn(4, 3, 100, 64, generator=torch.Generator().manual_seed(1))
+    (layer(x, lengths).features * weights).sum().backward()
+    here, gradients = layer(x, lengths), [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    x, lengths, weights = x.cuda(), lengths.cuda(), weights.cuda()
+    layer.cuda()
+    layer(x, lengths)  # the first call chooses kernels
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = layer(x, lengths)
+        (there.features * weights).sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.allclose(here.features, there.features.cpu(), atol=2e-2)
+    for ours, theirs in zip(gradients, layer.parameters(), strict=True):
+        assert torch.allclose(ours, theirs.grad.cpu(), rtol=0.05, atol=0.02 * float(ours.abs().max()) + 1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_half_precision_and_a_compiler_on_a_gpu():
+    layer, x = settled(64).cuda(), levels(4, 200, 64).cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        found = layer(x)
+    assert found.features.dtype == torch.float32
+    assert torch.allclose(found.scores.sum(1), torch.full((4,), 100.0, device="cuda"), atol=1e-3)
+    assert torch.allclose(torch.compile(layer)(x).features, layer(x).features, atol=2e-2)
 
 
 @pytest.mark.parametrize(
