@@ -92,7 +92,9 @@ def seconds(steps: dict[str, Callable[[], None]], repeats: int, device: str) -> 
 
 
 def megabytes(contender: str, n_frames: int, reduction: float, device: str) -> float:
-    """What one step needs beyond what was held before, in MB, measured in a process of its own."""
+    """What one step needs beyond what was held before, in MB."""
+    if device.startswith("cuda"):
+        return _memory_here(contender, n_frames, reduction, device)
     asked = [sys.executable, __file__, "--device", device, "--memory", contender, str(n_frames), str(reduction)]
     return float(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
 

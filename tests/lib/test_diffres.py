@@ -331,7 +331,8 @@ def test_half_precision_and_a_compiler_change_little():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("scorer", ["published", "light"])
-def test_the_same_on_a_gpu_which_never_waits(scorer):
+def test_the_same_on_a_gpu_which_never_waits(scorer, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # 10 bits would move some frames over a cut
     layer, x = settled(64, scorer=scorer), levels(4, 200, 64)
     lengths = torch.tensor([200, 120, 7, 199])
     weights = torch.randn(4, 3, 100, 64, generator=torch.Generator().manual_seed(1))
