@@ -10,15 +10,15 @@ from course_lib.metrics import verdict
 from course_lib.study import stats
 
 EQUAL = 0.02  # how much worse may still be called as good, as a share: two points, chosen before the runs
-USUAL = {"dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False, "recipe.steps": 240}
+USUAL = {"dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
 
 
 @dataclass(frozen=True)
 class Question:
     """Is `first` better than `second` (or no worse than `margin` below it)?
 
-    `claim` is the paper's, or empty where the paper has no such control; `first` and `second` are fields of runs by
-    dotted name, on top of `USUAL`.
+    `claim` is the paper's, or empty where the paper has no such control. `first` and `second` are fields of runs by
+    dotted name, on top of `USUAL` and of `usual`, which is what the runs of one place (`where`) have in common.
     """
 
     claim: str
@@ -26,46 +26,79 @@ class Question:
     first: Mapping[str, object]
     second: Mapping[str, object]
     margin: float = 0.0
-    usual: Mapping[str, object] = field(default_factory=lambda: USUAL)
+    where: str = ""
+    usual: Mapping[str, object] = field(default_factory=dict)
 
 
-COLUMNS = ("claim", "question", "first", "second", "difference", "low", "high", "smallest", "margin", "pairs", "seeds",
-           "macs", "verdict")  # fmt: skip
-LIGHT = {"front": "diffres-light:0.5"}
-LONG, DIGITS, TIMING = {"recipe.steps": 800}, {"dataset": "fsdd"}, {"dataset": "timing", "features.hop_ms": 2.5}
-DIFFRES = (
-    Question("A3", "DiffRes, light scorer, a quarter fewer frames, no worse than 10 ms",
-             {"front": "diffres-light:0.25"}, {}, EQUAL),
-    Question("A3", "DiffRes, light scorer, half the frames, no worse than 10 ms", LIGHT, {}, EQUAL),
-    Question("A3", "DiffRes, published scorer, half the frames, no worse than 10 ms", {"front": "diffres:0.5"}, {},
-             EQUAL),
-    Question("A3", "DiffRes, light scorer, three quarters fewer frames, no worse than 10 ms",
-             {"front": "diffres-light:0.75"}, {}, EQUAL),
-    Question("A4", "DiffRes from 5 ms better than 10 ms, at as many frames",
-             LIGHT | {"features.hop_ms": 5.0}, {}),
-    Question("A4", "DiffRes from 2.5 ms better than 10 ms, at as many frames",
-             {"front": "diffres-light:0.75", "features.hop_ms": 2.5}, {}),
-    Question("A4", "DiffRes from 1.25 ms better than 10 ms, at as many frames",
-             {"front": "diffres-light:0.875", "features.hop_ms": 1.25}, {}),
-    Question("", "DiffRes better than a hop of 20 ms", LIGHT, {"features.hop_ms": 20.0}),
-    Question("", "DiffRes better than equal widths", LIGHT, {"front": "uniform:0.5"}),
-    Question("", "DiffRes better than random widths", LIGHT, {"front": "random:0.5"}),
-    Question("", "DiffRes better than widths by energy", LIGHT, {"front": "energy:0.5"}),
-    Question("", "DiffRes better than average pooling", LIGHT, {"front": "average:0.5"}),
-    Question("", "DiffRes from 5 ms better than equal widths from 5 ms",
-             LIGHT | {"features.hop_ms": 5.0}, {"front": "uniform:0.5", "features.hop_ms": 5.0}),
-    Question("A3", "800 steps: DiffRes, half the frames, no worse than 10 ms", LONG | LIGHT, LONG, EQUAL),
-    Question("", "800 steps: DiffRes better than a hop of 20 ms", LONG | LIGHT, LONG | {"features.hop_ms": 20.0}),
-    Question("", "800 steps: DiffRes better than equal widths", LONG | LIGHT, LONG | {"front": "uniform:0.5"}),
-    Question("A3", "digits: DiffRes, half the frames, no worse than 10 ms", DIGITS | LIGHT, DIGITS, EQUAL),
-    Question("", "digits: DiffRes better than equal widths", DIGITS | LIGHT, DIGITS | {"front": "uniform:0.5"}),
-    Question("A3", "timing: DiffRes, a quarter of the frames, no worse than 2.5 ms",
-             TIMING | {"front": "diffres-light:0.75"}, TIMING, EQUAL),
-    Question("", "timing: DiffRes better than equal widths",
-             TIMING | {"front": "diffres-light:0.75"}, TIMING | {"front": "uniform:0.75"}),
-    Question("", "timing: DiffRes better than widths by energy",
-             TIMING | {"front": "diffres-light:0.75"}, TIMING | {"front": "energy:0.75"}),
+COLUMNS = ("where", "claim", "question", "first", "second", "difference", "low", "high", "smallest", "margin", "pairs",
+           "seeds", "macs", "verdict")  # fmt: skip
+LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
+PLACES: dict[str, dict[str, object]] = {
+    LONG: {"recipe.steps": 800},
+    SHORT: {"recipe.steps": 240},
+    "spoken digits": {"dataset": "fsdd", "recipe.steps": 2000},
+    "timing probe": {"dataset": "timing", "recipe.steps": 800},
+}
+
+
+def _front(name: str, hop_ms: float = 10.0) -> dict[str, object]:
+    """Fields of a front from frames of a hop."""
+    return {"front": name, "features.hop_ms": hop_ms}
+
+
+LIGHT, QUARTER, ALL, TIMED = _front("diffres-light:0.5"), _front("diffres-light:0.75"), _front("none"), 2.5
+# claim, question, first, second, margin; asked at both budgets
+ESC = (
+    ("A3", "DiffRes, a quarter fewer frames, no worse than 10 ms", _front("diffres-light:0.25"), ALL, EQUAL),
+    ("A3", "DiffRes, half the frames, no worse than 10 ms", LIGHT, ALL, EQUAL),
+    ("A3", "DiffRes, published scorer, half the frames, no worse than 10 ms", _front("diffres:0.5"), ALL, EQUAL),
+    ("A3", "DiffRes, three quarters fewer frames, no worse than 10 ms", QUARTER, ALL, EQUAL),
+    ("A4", "DiffRes from 5 ms better than 10 ms", _front("diffres-light:0.5", 5.0), ALL, 0.0),
+    ("A4", "DiffRes from 2.5 ms better than 10 ms", _front("diffres-light:0.75", 2.5), ALL, 0.0),
+    ("", "equal widths, half the frames, no worse than 10 ms", _front("uniform:0.5"), ALL, EQUAL),
+    ("", "a hop of 20 ms no worse than 10 ms", _front("none", 20.0), ALL, EQUAL),
+    ("", "a hop of 40 ms no worse than 10 ms", _front("none", 40.0), ALL, EQUAL),
+    ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _front("none", 20.0), 0.0),
+    ("", "DiffRes, three quarters fewer frames, better than a hop of 40 ms", QUARTER, _front("none", 40.0), 0.0),
+    ("", "DiffRes better than equal widths", LIGHT, _front("uniform:0.5"), 0.0),
+    ("", "DiffRes better than random widths", LIGHT, _front("random:0.5"), 0.0),
+    ("", "DiffRes better than widths by energy", LIGHT, _front("energy:0.5"), 0.0),
+    ("", "DiffRes better than average pooling", LIGHT, _front("average:0.5"), 0.0),
+    ("", "DiffRes better than its own widths dealt out to other frames", LIGHT, _front("shuffled:0.5"), 0.0),
+    ("", "DiffRes from 5 ms better than equal widths from 5 ms",
+     _front("diffres-light:0.5", 5.0), _front("uniform:0.5", 5.0), 0.0),
 )  # fmt: skip
+ONLY = {
+    LONG: (
+        ("", "DiffRes from 2.5 ms better than equal widths from 2.5 ms",
+         _front("diffres-light:0.75", 2.5), _front("uniform:0.75", 2.5), 0.0),
+        ("", "all frames of 5 ms better than all frames of 10 ms", _front("none", 5.0), ALL, 0.0),
+    ),
+    SHORT: (
+        ("A4", "DiffRes from 1.25 ms better than 10 ms", _front("diffres-light:0.875", 1.25), ALL, 0.0),
+    ),
+    "spoken digits": (
+        ("A3", "DiffRes, half the frames, no worse than 10 ms", LIGHT, ALL, EQUAL),
+        ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _front("none", 20.0), 0.0),
+        ("", "DiffRes better than equal widths", LIGHT, _front("uniform:0.5"), 0.0),
+        ("", "DiffRes better than average pooling", LIGHT, _front("average:0.5"), 0.0),
+    ),
+    "timing probe": (
+        ("A3", "DiffRes, a quarter of the frames, no worse than 2.5 ms",
+         _front("diffres-light:0.75", TIMED), _front("none", TIMED), EQUAL),
+        ("", "DiffRes better than equal widths",
+         _front("diffres-light:0.75", TIMED), _front("uniform:0.75", TIMED), 0.0),
+        ("", "DiffRes better than widths by energy",
+         _front("diffres-light:0.75", TIMED), _front("energy:0.75", TIMED), 0.0),
+        ("", "DiffRes better than widths by rising levels",
+         _front("diffres-light:0.75", TIMED), _front("flux:0.75", TIMED), 0.0),
+    ),
+}  # fmt: skip
+DIFFRES = tuple(
+    Question(*asked, where=where, usual=usual)
+    for where, usual in PLACES.items()
+    for asked in ((*ESC, *ONLY[where]) if where in (LONG, SHORT) else ONLY[where])
+)
 
 
 def chosen(rows: pd.DataFrame, fields: Mapping[str, object]) -> pd.DataFrame:
@@ -75,25 +108,33 @@ def chosen(rows: pd.DataFrame, fields: Mapping[str, object]) -> pd.DataFrame:
     return rows
 
 
+def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Those of `rows` whose fold and seed `others` have too."""
+    pair = ["fold", "seed"]
+    return rows.merge(others[pair].drop_duplicates(), on=pair)
+
+
 def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.DataFrame:
     """One row a question that `rows` can answer: both accuracies, the difference with its t interval, a verdict.
 
-    Columns: `claim`, `question`, `first`, `second` (accuracies), `difference`, `low`, `high`, `smallest` (the smallest
-    effect that the pairs could have seen), `margin`, `pairs`, `seeds`, `macs` (of the first, as a share of those of the
-    second, features not counted) and `verdict`; accuracies and differences are shares.
+    Columns: `where`, `claim`, `question`, `first`, `second` (accuracies over the folds and seeds that both have),
+    `difference`, `low`, `high`, `smallest` (the smallest effect that the pairs could have seen), `margin`, `pairs`,
+    `seeds`, `macs` (of the first, as a share of those of the second, features not counted) and `verdict`; accuracies
+    and differences are shares.
     """
     found = []
     for q in questions if len(rows) else ():
-        first, second = (chosen(rows, {**q.usual, **fields}) for fields in (q.first, q.second))
+        first, second = (chosen(rows, {**USUAL, **q.usual, **fields}) for fields in (q.first, q.second))
+        first, second = _shared(first, second), _shared(second, first)
         seen = stats.difference(first, second) if len(first) and len(second) else None
         if seen is None:
             continue
         gap = seen.interval
         found.append({
-            "claim": q.claim, "question": q.text, "first": stats.accuracy(first).mean,
+            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.accuracy(first).mean,
             "second": stats.accuracy(second).mean, "difference": gap.mean, "low": gap.low, "high": gap.high,
             "smallest": seen.smallest, "margin": q.margin, "pairs": seen.pairs,
-            "seeds": len(set(first["seed"]) & set(second["seed"])),
+            "seeds": first["seed"].nunique(),
             "macs": first["macs"].median() / second["macs"].median(), "verdict": verdict(gap, q.margin),
         })  # fmt: skip
     return pd.DataFrame(found, columns=COLUMNS)

@@ -119,22 +119,25 @@ def hop_table() -> str:
 
 
 def diffres_table() -> str:
-    """Every question to DiffRes with its answer, from the published grid, with its figure."""
+    """Questions to DiffRes with their answers, from the published grid, with its figure; those of short runs drawn."""
     answers = claims.answers(claims.published(DIFFRES))
     lines = [f"![{claims_text(answers)}](study/results/{DIFFRES}/claims.png)", ""]
-    lines += ["| claim | question | accuracies | difference | MACs | |", "|---|---|---:|---:|---:|---|"]
-    for row in answers.itertuples():
+    lines += ["| runs | claim | question | accuracies | difference | MACs | |", "|---|---|---|---:|---:|---:|---|"]
+    told = answers[answers["where"] != claims.SHORT]
+    for row in told.itertuples():
         points = [f"{100 * value:+.1f}" for value in (row.difference, row.low, row.high)]
-        cells = [f"{100 * row.first:.1f} and {100 * row.second:.1f}", f"{points[0]} ({points[1]} to {points[2]})"]
-        lines.append(f"| {row.claim} | {row.question} | {' | '.join(cells)} | {row.macs:.2f} | {row.verdict} |")
+        cells = [row.where, row.claim, row.question, f"{100 * row.first:.1f} and {100 * row.second:.1f}"]
+        cells += [f"{points[0]} ({points[1]} to {points[2]})", f"{row.macs:.2f}", row.verdict]
+        lines.append(f"| {' | '.join(cells)} |")
     origin = json.loads((published_dir() / DIFFRES / "provenance.json").read_text(encoding="utf-8"))
     seeds = sorted(set(answers["seeds"]))
     lines += [
         "",
         "Accuracies in %, differences in points with 95 % t intervals over folds, MACs of the first as a share of the "
-        f"second's, the layer charged; {answers['pairs'].min()} or {answers['pairs'].max()} folds, "
-        f"{' or '.join(map(str, seeds))} seeds a fold. *No worse* allows {100 * answers['margin'].max():.0f} points, "
-        f"fixed before the runs. {origin['rows']} rows, commits {', '.join(origin['commits'])}.",
+        f"second's, the layer charged; {told['pairs'].min()} folds, {told['seeds'].min()} seeds a fold (in the figure "
+        f"also {' or '.join(map(str, seeds))}). *No worse* allows {100 * answers['margin'].max():.0f} points, fixed "
+        f"before the runs. {origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
+        f"{', '.join(origin['commits'])}.",
     ]
     return "\n".join(lines)
 

@@ -35,7 +35,8 @@ def rows():
 def test_questions_are_answered_by_pairs_and_only_where_both_sides_were_run(rows):
     found = claims.answers(rows).set_index("question")
     assert len(found) == 2, "the other questions lack their rows"
-    light = found.loc["DiffRes, light scorer, half the frames, no worse than 10 ms"]
+    assert set(found["where"]) == {claims.SHORT}
+    light = found.loc["DiffRes, half the frames, no worse than 10 ms"]
     assert light["difference"] == pytest.approx(-0.01) and light["pairs"] == 5 and light["seeds"] == 1
     assert light["first"] == pytest.approx(0.74) and light["second"] == 0.75 and light["macs"] == 0.6
     assert light["low"] < -claims.EQUAL < light["high"] and light["verdict"] == "not shown"
@@ -50,17 +51,25 @@ def test_rows_of_another_recipe_are_not_mixed_in(rows):
     pd.testing.assert_frame_equal(both, claims.answers(rows))
 
 
+def test_accuracies_are_those_of_the_pairs(rows):
+    """A seed that only one side has would otherwise move its accuracy away from the difference."""
+    more = pd.DataFrame([row("none", fold, 1, 0, 100) for fold in range(1, 6)])
+    both = claims.answers(pd.concat([rows, more], ignore_index=True))
+    pd.testing.assert_frame_equal(both, claims.answers(rows))
+    assert np.allclose(both["first"] - both["second"], both["difference"])
+
+
 def test_no_rows_no_answers():
     assert claims.answers(pd.DataFrame()).columns.tolist() == list(claims.COLUMNS)
     assert claims.published("no such grid").empty
 
 
-@pytest.mark.parametrize("question", claims.DIFFRES, ids=lambda q: q.text)
+@pytest.mark.parametrize("question", claims.DIFFRES, ids=lambda q: f"{q.where}: {q.text}")
 def test_every_question_is_asked_of_runs_that_the_grid_holds(question):
     """A misspelt field or value would otherwise be a question that is silently never answered."""
     runs = [to_dict(spec) for spec in grid.read(paths.grids_dir() / "diffres.toml").specs]
     for side in (question.first, question.second):
-        wanted = {**question.usual, **side}
+        wanted = {**claims.USUAL, **question.usual, **side}
         assert all(typed(name, value) == value for name, value in wanted.items()) and set(wanted) <= set(FIELDS)
         folds = {run["fold"] for run in runs if all(run[name] == value for name, value in wanted.items())}
         assert len(folds) >= 5
