@@ -13,6 +13,7 @@ from torch import nn
 
 from course_lib.models import diffres, reductions
 from course_lib.models.build import build
+from course_lib.timebase import out_frames
 
 NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # what one nat of power is in the unit of the log-mel
 FRONTS: dict[str, Callable[[int, float], nn.Module]] = {
@@ -85,13 +86,19 @@ class Fronted(nn.Module):
         return self.net(torch.cat([levels, places], dim=1))
 
 
-def classifier(model: str, n_classes: int, *, front: str = "none", n_mels: int = 64, log: str = "db") -> nn.Module:
-    """The network `model` with fresh weights, behind `front` unless that is `none`. Errors as `build` and `parse`."""
+def classifier(
+    model: str, n_classes: int, *, front: str = "none", n_mels: int = 64, n_frames: int | None = None, log: str = "db"
+) -> nn.Module:
+    """The network `model` with fresh weights, behind `front` unless that is `none`. Errors as `build` and `parse`.
+
+    `n_frames` is how many frames come in, which a transformer has to know.
+    """
     if front == "none":
-        return build(model, n_classes)
+        return build(model, n_classes, shape=None if n_frames is None else (n_frames, n_mels))
     name, reduction = parse(front)
     made = FRONTS[name](n_mels, reduction)
-    return Fronted(made, build(model, n_classes, channels=made.channels), n_mels, log)
+    shape = None if n_frames is None else (out_frames(n_frames, reduction), n_mels)
+    return Fronted(made, build(model, n_classes, channels=made.channels, shape=shape), n_mels, log)
 
 
 class Normalised(nn.Module):

@@ -201,7 +201,7 @@ def _check_shape(where: str, spec: RunSpec, shape: tuple[int, int], n_classes: i
 
     try:
         with torch.no_grad():
-            network(spec, n_classes).eval()(torch.zeros(1, *shape))
+            network(spec, n_classes, shape).eval()(torch.zeros(1, *shape))
     except (ValueError, RuntimeError) as error:
         hop = f"features.hop_ms={spec.features.hop_ms:g} gives {shape[0]} frames of {shape[1]} mels"
         raise UsageError(f"{where}: {hop}, which {_named(spec)} cannot take: {str(error).splitlines()[0]}") from None

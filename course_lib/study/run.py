@@ -66,7 +66,7 @@ def run_one(
     x = features_of(spec)
     learning, validation = learning_data(spec, clips, x)
     torch.manual_seed(spec.seed)
-    model = network(spec, len(clips.classes))
+    model = network(spec, len(clips.classes), x.shape[1:])
     fitted = train.fit(
         model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
     )
@@ -82,10 +82,11 @@ def run_one(
     return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
 
 
-def network(spec: RunSpec, n_classes: int) -> nn.Module:
-    """The classifier of a run with fresh weights, behind its front."""
-    shape = {"n_mels": spec.features.n_mels, "log": spec.features.log}
-    return classifier(spec.model, n_classes, front=spec.front, **shape)
+def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
+    """The classifier of a run with fresh weights, behind its front, for clips of `shape` (frames, mels)."""
+    n_frames, n_mels = shape
+    log = spec.features.log
+    return classifier(spec.model, n_classes, front=spec.front, n_mels=n_mels, n_frames=n_frames, log=log)
 
 
 def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[train.Examples, train.Examples]:

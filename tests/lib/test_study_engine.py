@@ -108,10 +108,10 @@ def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
 def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, error):
     network = run.network
 
-    def broken(name, n_classes):
+    def broken(name, n_classes, shape):
         if torch.initial_seed() == 1:
             raise error
-        return network(name, n_classes)
+        return network(name, n_classes, shape)
 
     monkeypatch.setattr(run, "network", broken)
     specs = [replace(TINY, seed=seed) for seed in (1, 0)]
