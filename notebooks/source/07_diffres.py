@@ -418,11 +418,11 @@ display(looks.round(3).style.hide())
 # %%
 n_samples = timebase.seconds_to_samples(clips.length_s, spec.rate_hz)
 t, third = np.arange(n_samples) / spec.rate_hz, (np.arange(n_samples) * 3 // n_samples) == 1
-click = np.arange(n_samples) == n_samples // 2
+click = np.arange(n_samples) == round(times_s[len(times_s) // 2] * spec.rate_hz)  # where a frame sees it, at any hop
 hush = 1e-3 * rng.standard_normal(n_samples)  # digital silence would be a sound of its own
 waves = {"click": 0.9 * click, "tone": 0.3 * third * np.sin(2 * np.pi * 1000 * t), "noise": 0.1 * third * rng.standard_normal(n_samples)}
 sounds = {name: log_mel(wave + hush, spec) for name, wave in waves.items()} | {named[brief]: x[brief]}
-loud_part = {"click": np.abs(times_s - t[n_samples // 2]) <= max(12.5, spec.hop_ms) / 1000, "tone": np.abs(times_s - clips.length_s / 2) < clips.length_s / 6}
+loud_part = {"click": np.abs(times_s - t[click]) <= 0.0125, "tone": np.abs(times_s - clips.length_s / 2) < clips.length_s / 6}
 loud_part |= {"noise": loud_part["tone"], named[brief]: inside}
 fig, axes = plt.subplots(2, 4, figsize=(15, 5), sharex=True, sharey="row")
 ratios = {}
