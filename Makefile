@@ -54,6 +54,8 @@ bench: .venv/.ready ## speed against other libraries, as ratios in one run
 	@$(UV) run --locked --group bench python bench/augment.py --json bench/results/augment.json
 	@$(UV) run --locked --group bench python bench/train.py --json bench/results/train.json
 	@$(UV) run --locked --group bench python bench/study.py --json bench/results/study.json
+	@$(UV) run --locked --group bench python bench/diffres.py --json bench/results/diffres.json
+	@$(UV) run --locked --group bench python bench/transformers.py --json bench/results/transformers.json
 
 lint: .venv/.ready ## style of the code
 	@$(RUN) ruff check . && $(RUN) ruff format --diff course_lib tests bench
