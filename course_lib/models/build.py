@@ -29,16 +29,20 @@ def _transformer(name: str, make: Callable, n_classes: int, channels: int, shape
 TRANSFORMERS = {
     "ast-tiny": ast.ast_tiny, "mast-tiny": mast.mast_tiny, "ast-base": ast.ast_base, "mast-base": mast.mast_base,
 }  # fmt: skip
-MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = {
-    "cnn7": partial(_cnn, cnn.CNN7),
-    "cnn9": partial(_cnn, cnn.CNN9),
-} | {name: partial(_transformer, name, make) for name, make in TRANSFORMERS.items()} | {
-    # A backbone's name alone is pretrained, with three copies of the log-mel
-    f"{name}{start}{'' if three == 'copy' else f'-{three}'}": partial(_backbone, name, start == "", three)
-    for name in backbones.NAMES
-    for start in ("", "-scratch")
-    for three in backbones.THREE
-}
+MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = (
+    {
+        "cnn7": partial(_cnn, cnn.CNN7),
+        "cnn9": partial(_cnn, cnn.CNN9),
+    }
+    | {name: partial(_transformer, name, make) for name, make in TRANSFORMERS.items()}
+    | {
+        # A backbone's name alone is pretrained, with three copies of the log-mel
+        f"{name}{start}{'' if three == 'copy' else f'-{three}'}": partial(_backbone, name, start == "", three)
+        for name in backbones.NAMES
+        for start in ("", "-scratch")
+        for three in backbones.THREE
+    }
+)
 
 
 def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None = None) -> nn.Module:
