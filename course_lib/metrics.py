@@ -109,7 +109,8 @@ def separability(
     `neighbours` from other sources that are of the clip's class; `davies_bouldin` (0 and up, less is better) sets the
     widths of classes against their distances. Embeddings are brought to deviation 1 in every dimension first.
     Intervals are the value and 1.96 deviations of the same measure on random halves of the sources: drawing sources
-    twice, as a bootstrap does, would make clips their own neighbours. They are rather too wide than too narrow. Source: Efron & Tibshirani, chapter 11.
+    twice, as a bootstrap does, would make clips their own neighbours. They are rather too wide than too narrow.
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11.
 
     Raises
     ------
