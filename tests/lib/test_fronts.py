@@ -39,11 +39,11 @@ def test_what_is_no_front_is_one_line(front, words):
 
 
 @pytest.mark.parametrize("name", FRONTS)
-@pytest.mark.parametrize("model", ["cnn7", "lite0-scratch"])
+@pytest.mark.parametrize("model", ["cnn7", "lite0-scratch", "ast-tiny", "mast-tiny"])
 def test_drop_in_before_any_network(name, model):
     torch.manual_seed(0)
     x = torch.tensor(clips(2, 140))
-    net = Normalised(classifier(model, 5, front=f"{name}:0.5"), clips(8, 140))
+    net = Normalised(classifier(model, 5, front=f"{name}:0.5", n_frames=140), clips(8, 140))
     logits = net(x)
     assert logits.shape == (2, 5) and torch.isfinite(logits).all()
     logits.square().sum().backward()
@@ -52,7 +52,7 @@ def test_drop_in_before_any_network(name, model):
         assert all(g is not None and torch.isfinite(g).all() for g in gradients)
         assert any(g.abs().sum() > 0 for g in gradients)
     learns = any(True for _ in net.model.front.parameters())
-    assert len(net.stages) == len(build(model, 5).stages) + learns
+    assert len(net.stages) == len(build(model, 5, shape=(70, 64)).stages) + learns
 
 
 def test_without_a_front_it_is_the_network_alone():
