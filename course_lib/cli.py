@@ -174,5 +174,21 @@ def data_card(name: Annotated[str, typer.Argument(help="A name from `course data
     console.print(registry.card(name), markup=False)
 
 
+@data.command("manifest")
+def data_manifest(
+    kind: Annotated[str, typer.Argument(help="vggsound, epic-sounds or kinetics.")],
+    listings: Annotated[list[Path], typer.Argument(help="The official lists, as downloaded.")],
+    folder: Annotated[Path, typer.Option(help="Folder of the sounds, one file a clip.")],
+    output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path("manifest.csv"),
+    classes: Annotated[Path | None, typer.Option(help="Text file with a label a line: keep only those.")] = None,
+) -> None:
+    """From a set's official list and the sounds that you have of it, a manifest for `--dataset`."""
+    from course_lib.datasets import segments
+
+    found = segments.manifest(kind, listings, folder, classes)
+    segments.write_manifest(found, output)
+    console.print(f"{output}: {found}", soft_wrap=True, markup=False)
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,156 @@
+"""Sets that come as a list of labels, whose sounds everyone has to get alone: from the list and a folder to a manifest.
+
+VGGSound, EPIC-SOUNDS and Kinetics publish tables of segments of videos, and no audio. Whoever has cut the segments
+into files gets a `manifest.csv` here, which `load` takes; clips that are missing are counted, for results on another
+part of a set are results on another set. Notebook: 09.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from course_lib.datasets import files
+from course_lib.errors import CourseError, UsageError
+from course_lib.paths import write_whole
+
+ENDINGS = (".wav", ".flac", ".ogg")
+HELD_OUT = 10  # one source in so many validates, where a list has no validation part
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a list and a folder have in common: `table` with filename, label, fold and source, and what is missing."""
+
+    table: pd.DataFrame
+    listed: int
+
+    def __str__(self) -> str:
+        return f"{len(self.table)} of {self.listed} listed clips are there, {self.listed - len(self.table)} are missing"
+
+
+def vggsound(listing: Path) -> pd.DataFrame:
+    """`vggsound.csv`: no header; YouTube id, start in seconds, label, `train` or `test`. Files: `ID_000030.wav`."""
+    try:
+        table = pd.read_csv(listing, header=None, names=["id", "start", "label", "part"], dtype=str)
+        start = table["start"].astype(int)
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{listing}: cannot be read as VGGSound's list ({error}); get vggsound.csv again") from error
+    name = table["id"] + "_" + start.map("{:06d}".format)
+    return pd.DataFrame({"name": name, "label": table["label"], "part": table["part"], "source": table["id"]})
+
+
+def epic_sounds(listing: Path) -> pd.DataFrame:
+    """`EPIC_Sounds_train.csv` or `..._validation.csv`: a segment of a video a line. Files: `ANNOTATION_ID.wav`.
+
+    Train and validation of the set are both labelled, its test is not: give both lists to test on the validation part.
+    """
+    table = files.read_csv(listing, ["annotation_id", "video_id", "class"])
+    part = "test" if "valid" in listing.stem.lower() else "train"
+    columns = {"name": table["annotation_id"], "label": table["class"], "source": table["video_id"]}
+    return pd.DataFrame(columns | {"part": part})
+
+
+def kinetics(listing: Path) -> pd.DataFrame:
+    """A list of Kinetics: label, youtube_id, time_start, time_end, split. Files: `ID_000030_000040.wav`.
+
+    Kinetics-Sounds is a choice of its classes, which is not published as a list of clips: see `classes` of `manifest`.
+    """
+    table = files.read_csv(listing, ["label", "youtube_id", "time_start", "time_end", "split"])
+    try:
+        start, end = (table[name].astype(float).astype(int).map("{:06d}".format) for name in ("time_start", "time_end"))
+    except ValueError as error:
+        raise CourseError(f"{listing}: a time is no number ({error}); get the list again") from error
+    part = table["split"].replace({"val": "validation", "validate": "validation"})
+    name = table["youtube_id"] + "_" + start + "_" + end
+    return pd.DataFrame({"name": name, "label": table["label"], "part": part, "source": table["youtube_id"]})
+
+
+LISTS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "vggsound": vggsound, "epic-sounds": epic_sounds, "kinetics": kinetics,
+}  # fmt: skip
+
+
+def manifest(kind: str, listings: Iterable[Path], folder: Path, classes: Path | None = None) -> Found:
+    """The clips of the official `listings` of a set that lie in `folder`, with the folds of its parts.
+
+    Training is fold 1, validation 2, test 3. Where a set has no validation part, one source in ten of training becomes
+    it, by a hash of its name: the same on every machine. `classes` is a text file with a label a line, to keep only
+    those.
+
+    Raises
+    ------
+    UsageError
+        No such kind of list.
+    CourseError
+        A list cannot be read, a class is not in it, no clip is in the folder, or none is left to train or test on.
+    """
+    if kind not in LISTS:
+        raise UsageError(f"kind {kind!r} is unknown; choose one of {', '.join(LISTS)}")
+    table = pd.concat([LISTS[kind](path) for path in listings], ignore_index=True)
+    if classes is not None:
+        table = table[table["label"].isin(_wanted(classes, set(table["label"])))]
+    listed, here = len(table), _files(folder)
+    table = table[table["name"].isin(here)].assign(filename=lambda t: t["name"].map(here))
+    if table.empty:
+        raise CourseError(f"{folder}: has none of {listed} listed clips; they are looked for as {_example(kind)}")
+    fold = table["part"].map(files.PARTS)
+    if (fold == files.PARTS["validation"]).sum() == 0:
+        kept = table["source"].map(held_out).astype(bool)
+        fold = fold.mask(kept & (fold == files.PARTS["train"]), files.PARTS["validation"])
+    for part, number in files.PARTS.items():
+        if not (fold == number).any():
+            raise CourseError(f"{folder}: has no clip of the {part} part; the study needs all three")
+    table = table.assign(fold=fold.astype(int))[["filename", "label", "fold", "source"]]
+    return Found(table.reset_index(drop=True), listed)
+
+
+def held_out(source: str) -> bool:
+    """Whether a source of training is set aside for validation: one in ten is, by its name alone."""
+    return int(hashlib.sha256(source.encode()).hexdigest(), 16) % HELD_OUT == 0
+
+
+def write_manifest(found: Found, path: Path) -> None:
+    """Keep the table as CSV, whole or not at all; file names are relative to the folder of `path`.
+
+    Raises
+    ------
+    CourseError
+        A sound lies on another drive, to which there is no relative path, or the file cannot be written.
+    """
+    base = path.resolve().parent
+    try:
+        names = [Path(os.path.relpath(Path(name).resolve(), base)).as_posix() for name in found.table["filename"]]
+        write_whole(path, found.table.assign(filename=names).to_csv(index=False, lineterminator="\n"))
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{path}: cannot be written ({error}); name a file beside the sounds") from error
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Path of every sound below `folder` by its name without ending."""
+    if not folder.is_dir():
+        raise CourseError(f"{folder}: no such folder; give the one that holds the clips as files")
+    return {path.stem: str(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS}
+
+
+def _wanted(classes: Path, known: set[str]) -> set[str]:
+    """Labels of a text file, one a line."""
+    try:
+        wanted = {line.strip() for line in classes.read_text(encoding="utf-8").splitlines() if line.strip()}
+    except OSError as error:
+        raise CourseError(f"{classes}: {error.strerror}; expected a text file with a label a line") from error
+    foreign = sorted(wanted - known)
+    if foreign:
+        raise CourseError(f"{classes}: {foreign[0]!r} is no label of the list; write labels as the list does")
+    return wanted
+
+
+def _example(kind: str) -> str:
+    return {
+        "vggsound": "ID_000030.wav (start in seconds)",
+        "epic-sounds": "ANNOTATION_ID.wav",
+        "kinetics": "ID_000030_000040.wav (start and end in seconds)",
+    }[kind]

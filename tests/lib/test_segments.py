@@ -1,0 +1,114 @@
+"""From an official list and a folder of sounds to a manifest, on tiny lists of the published layout."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from course_lib import cli, profiles
+from course_lib.datasets import folds, segments
+from course_lib.datasets.load import load
+from course_lib.errors import CourseError, UsageError
+
+RATE_HZ = 8000
+
+
+def sound(path, hz=440):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, 0.5 * np.sin(2 * np.pi * hz * np.arange(RATE_HZ) / RATE_HZ), RATE_HZ)
+
+
+@pytest.fixture
+def vgg(tmp_path):
+    """Forty videos of two classes, the last ten for the test; one sound is missing, one is no clip of the list."""
+    lines = []
+    for k in range(40):
+        name, label = f"{'-_'[k % 2]}video{k:05d}", ("dog barking", 'playing violin, "fiddle"')[k % 2]
+        quoted = '"' + label.replace('"', '""') + '"'
+        lines.append(f"{name},{30 * k},{quoted},{'test' if k >= 30 else 'train'}")
+        if k != 7:
+            sound(tmp_path / "audio" / f"{k % 3}" / f"{name}_{30 * k:06d}.wav", 300 + 400 * (k % 2))
+    sound(tmp_path / "audio" / "stranger_000000.wav")
+    (tmp_path / "vggsound.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_vggsound_becomes_a_manifest_that_loads(vgg):
+    result = CliRunner().invoke(
+        cli.app, ["data", "manifest", "vggsound", f"{vgg / 'vggsound.csv'}", "--folder", f"{vgg / 'audio'}",
+                  "--output", f"{vgg / 'manifest.csv'}"]
+    )  # fmt: skip
+    assert result.exit_code == 0 and "39 of 40 listed clips are there, 1 are missing" in result.output
+    clips = load(str(vgg / "manifest.csv"), profiles.get("study"))
+    assert len(clips) == 39 and clips.classes == ["dog barking", 'playing violin, "fiddle"']
+    assert clips.waves(RATE_HZ).shape == (39, RATE_HZ)
+    training, validation, test = folds.split(clips, 3)
+    assert (training.sum() + validation.sum(), test.sum()) == (29, 10) and validation.sum() >= 1
+    sources = clips.table["source"]
+    assert not set(sources[training]) & set(sources[validation]) and sources.str.match(r"[-_]video\d{5}$").all()
+
+
+def test_validation_is_the_same_on_every_machine_and_a_tenth_of_the_sources():
+    table = pd.DataFrame({"source": [f"v{k}" for k in range(2000)]})
+    kept = table["source"].map(lambda s: segments.held_out(s))
+    assert 0.07 < kept.mean() < 0.13 and kept[:12].tolist() == [segments.held_out(f"v{k}") for k in range(12)]
+
+
+def test_epic_sounds_takes_both_lists(tmp_path):
+    header = "annotation_id,participant_id,video_id,start_timestamp,stop_timestamp,description,class,class_id\n"
+    for part, videos in (("train", range(20)), ("validation", range(20, 24))):
+        rows = []
+        for video in videos:
+            for k, kind in enumerate(("rustle", "water")):
+                rows.append(f"P01_{video:02d}_{k},P01,P01_{video:02d},00:00:01.0,00:00:02.0,x,{kind},{k}")
+                sound(tmp_path / "clips" / f"P01_{video:02d}_{k}.wav")
+        (tmp_path / f"EPIC_Sounds_{part}.csv").write_text(header + "\n".join(rows) + "\n")
+    lists = [tmp_path / f"EPIC_Sounds_{part}.csv" for part in ("train", "validation")]
+    found = segments.manifest("epic-sounds", lists, tmp_path / "clips")
+    assert found.listed == len(found.table) == 48
+    by_fold = found.table.groupby("fold")["source"].unique().map(set)
+    assert by_fold[3] == {f"P01_{k}" for k in range(20, 24)} and not by_fold[1] & by_fold[2]
+
+
+def test_kinetics_keeps_the_classes_that_are_asked_for(tmp_path):
+    rows = ["label,youtube_id,time_start,time_end,split,is_cc"]
+    for k, part in enumerate(("train", "train", "val", "test") * 3):
+        label = ("tap dancing", "archery", "bowling")[k // 4]
+        rows.append(f"{label},id{k:09d},{k},{k + 10},{part},0")
+        sound(tmp_path / "a" / f"id{k:09d}_{k:06d}_{k + 10:06d}.wav")
+    (tmp_path / "k400.csv").write_text("\n".join(rows))
+    (tmp_path / "sounds.txt").write_text("tap dancing\nbowling\n\n")
+    found = segments.manifest("kinetics", [tmp_path / "k400.csv"], tmp_path / "a", tmp_path / "sounds.txt")
+    assert found.listed == 8 and set(found.table["label"]) == {"tap dancing", "bowling"}
+    assert found.table["fold"].tolist() == [1, 1, 2, 3] * 2
+    (tmp_path / "sounds.txt").write_text("tapdancing\n")
+    with pytest.raises(CourseError, match=r"sounds\.txt: 'tapdancing' is no label of the list"):
+        segments.manifest("kinetics", [tmp_path / "k400.csv"], tmp_path / "a", tmp_path / "sounds.txt")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda p: (p / "vggsound.csv").unlink(), r"vggsound\.csv: cannot be read"),
+        (lambda p: (p / "vggsound.csv").write_text("a,b,c,train\n"), r"vggsound\.csv: cannot be read"),
+        (lambda p: (p / "audio").rename(p / "elsewhere"), "audio: no such folder"),
+        (lambda p: [f.unlink() for f in (p / "audio").rglob("*_*.wav")], r"none of 40 listed clips; .*ID_000030\.wav"),
+        (
+            lambda p: (p / "vggsound.csv").write_text((p / "vggsound.csv").read_text().replace("test", "train")),
+            "no clip of the test part",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(vgg, spoil, words):
+    spoil(vgg)
+    with pytest.raises(CourseError, match=words):
+        segments.manifest("vggsound", [vgg / "vggsound.csv"], vgg / "audio")
+
+
+def test_an_unknown_kind_and_a_place_that_cannot_be_written_are_one_line(vgg):
+    with pytest.raises(UsageError, match="kind 'audioset' is unknown; choose one of vggsound"):
+        segments.manifest("audioset", [vgg / "vggsound.csv"], vgg / "audio")
+    found = segments.manifest("vggsound", [vgg / "vggsound.csv"], vgg / "audio")
+    with pytest.raises(CourseError, match="cannot be written"):
+        segments.write_manifest(found, vgg / "no such folder" / "manifest.csv")
