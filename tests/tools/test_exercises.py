@@ -13,6 +13,14 @@ from course_lib import checks, exercises
 from course_lib.checks import CANNOT_CHECK, NOT_ATTEMPTED, NOT_YET, PASSED, judge
 
 
+def pyramid(first, strides, rounded=math.ceil):
+    """Exercise 09.3."""
+    found = [first]
+    for a, b in strides:
+        found.append((rounded(found[-1][0] / a), rounded(found[-1][1] / b)))
+    return found
+
+
 def given_out(scaled, n_out):
     """Exercise 07.1 from scaled scores on: capped, and what is missing given out."""
     capped = scaled / max(1, scaled.max())
@@ -59,6 +67,10 @@ RIGHT = {
     "08.1": lambda r, s, c: r - s / c,
     "08.2": lambda fine, coarse: 1 - fine / coarse,
     "08.3": lambda low, high, margin: "holds" if low > -margin else "contradicted" if high < -margin else "not shown",
+    "09.1": lambda t, f, p, s: ((t - p) // s + 1) * ((f - p) // s + 1),
+    "09.2": lambda t, d: t / (6 * d + t),
+    "09.3": pyramid,
+    "09.4": lambda hop_ms, strides: hop_ms * math.prod(strides),
 }
 
 SLIPS = [
@@ -235,6 +247,29 @@ SLIPS = [
     ("08.3", lambda low, high, margin: "holds" if high > -margin else "contradicted", "the whole interval"),
     ("08.3", lambda low, high, margin: True, "return 'holds', 'contradicted' or 'not shown'"),
     ("08.3", lambda low, high, margin: "not shown", "expected 'holds'"),
+    ("09.1", lambda t, f, p, s: ((t - p) // s) * ((f - p) // s), "add 1 along each axis"),
+    ("09.1", lambda t, f, p, s: (t // p) * (f // p), "patches begin every stride"),
+    ("09.1", lambda t, f, p, s: (t // s) * (f // s), "take the patch off before you divide"),
+    ("09.1", lambda t, f, p, s: (-((p - t) // s) + 1) * (-((p - f) // s) + 1), "so round down"),
+    ("09.1", lambda t, f, p, s: (t - p) // s + 1, "there are rows as well"),
+    ("09.2", lambda t, d: t / (6 * d), "of both together"),
+    ("09.2", lambda t, d: 6 * d / (6 * d + t), "share of the matrices"),
+    ("09.2", lambda t, d: t / (12 * d + t), "two products"),
+    ("09.2", lambda t, d: t / (2 * d + t), "two layers behind attention"),
+    ("09.2", lambda t, d: 100 * t / (6 * d + t), "between 0 and 1"),
+    ("09.3", lambda first, strides: pyramid(first, strides)[1:], "the first grid is missing"),
+    ("09.3", lambda first, strides: pyramid(first, strides, math.floor), "keeps the last place"),
+    ("09.3", lambda first, strides: pyramid(first, [(b, a) for a, b in strides]), "rows and columns are exchanged"),
+    ("09.3", lambda first, strides: [first, *(pyramid(first, [s])[1] for s in strides)], "from the grid before it"),
+    ("09.3", lambda first, strides: pyramid(first, strides)[:2], "expected 4 grids, got 2"),
+    ("09.3", lambda first, strides: [(1, 1)] * (len(strides) + 1), "expected [(16, 125), "),
+    ("09.3", lambda first, strides: 7, "expected a list of (rows, columns), got int"),
+    ("09.3", lambda first, strides: [1, 2, 3, 4], "expected pairs"),
+    ("09.4", lambda h, s: h * sum(s), "strides multiply"),
+    ("09.4", lambda h, s: math.prod(s), "times the hop it is a time"),
+    ("09.4", lambda h, s: h * max(s), "only the coarsest pooling"),
+    ("09.4", lambda h, s: h / math.prod(s), "multiply, do not divide"),
+    ("09.4", lambda h, s: h * math.prod(s) / 1000, "in seconds"),
 ]
 
 
