@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from course_lib import cost, plots, profiles, timebase, train
+from course_lib import cost, paths, plots, profiles, train
 from course_lib.checks import check
 from course_lib.datasets import folds
 from course_lib.datasets.load import load
@@ -391,6 +391,25 @@ plots.pareto(np.array([v[1] for v in knob.values()]), np.array([v[2] for v in kn
 ax.margins(x=0.15, y=0.15)
 show(fig, alt="Validation accuracy in % against millions of MACs, one dot a stride: " + "; ".join(f"{stride} {v[2]:.0f} % at {v[1]:.0f} million" for stride, v in knob.items()) + ".")
 say(f"From stride {strides[0]} to {strides[-1]} the cost grows {knob[strides[-1]][1] / knob[strides[0]][1]:.1f} times, and the best look at validation changes by {knob[strides[-1]][2] - knob[strides[0]][2]:+.0f} points, one clip of validation being worth {100 / validation.sum():.1f}.")
+
+# %% [markdown]
+# ## 11. Five folds, three starts
+#
+# One fold and one start decide nothing between three networks. The study trains the same three on all five folds of ESC-10, and compares them in pairs: same fold, same start.
+
+# %%
+# STUDY GRID
+published = paths.published_dir() / "transformers" / "summary.csv"
+if published.is_file():
+    study = pd.read_csv(published)
+    percent = {name: (100 * study[name]).round(1) for name in ("accuracy", "low", "high", "difference", "difference_low", "difference_high")}
+    display(study.assign(**percent, macs=(study["macs"] / 1e6).round(1))[["model", *percent, "macs", "folds", "seeds"]])
+    against = study[study["pairs"] > 0]
+    say(f"ESC-10, {study['folds'].max()} folds, {study['seeds'].max()} seeds. Against {study['model'].iloc[0]}, in pairs: " + "; ".join(
+        f"**{row['model']} {100 * row['difference']:+.1f} points** ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}) at {row['macs'] / study['macs'].iloc[0]:.2f} of its MACs" for _, row in against.iterrows()
+    ) + f". So many pairs could have missed a true difference of up to {100 * against['smallest_effect'].max():.0f} points.")
+else:
+    say("The study of this notebook has not been run yet: `course study run transformers --jobs 2`, then `course study report transformers --publish`.")
 
 # %% [markdown]
 # ## What we saw
