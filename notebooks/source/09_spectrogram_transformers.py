@@ -342,6 +342,11 @@ def vectors(name):
 
 
 embedded = {name: vectors(name) for name in ("AST", "MAST")}
+
+# %% [markdown]
+# Intervals come from random halves of the sources: clips of one source lie together, and must not vouch for each other.
+
+# %%
 apart = {name: separability(e, targets[held], groups[held], draws=20 if profile == "smoke" else 100, seed=seed) for name, e in embedded.items()}
 measures = list(apart["AST"])
 fig, axes = plt.subplots(1, 4, figsize=(13, 2.6))
