@@ -1,6 +1,6 @@
 """Speed and memory of DiffRes against the published, dense way, and what the layer adds to a training step.
 
-    python bench/diffres.py [--json FILE] [--repeats 7] [--device cpu]
+    python bench/diffres.py [--json FILE] [--repeats 5] [--device cpu]
 
 Widths, warp and merge of 8 clips of 128 mels, forward and backward. `published` is `bench/published_diffres.py`, its
 formulas written out; both get the same clips and the same raw scores. Then one whole training step of EfficientNet-B2
@@ -11,7 +11,7 @@ what a fresh process needs for one step beyond what it held before.
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional
+
+from course_lib.study.engine import WORKER_ENVIRONMENT
 
 CLIPS, MELS = 8, 128
 LENGTHS, REDUCTIONS = (500, 1000, 2000, 4000), (0.25, 0.5, 0.75)
@@ -107,10 +109,15 @@ def _memory_here(contender: str, n_frames: int, reduction: float, device: str) -
         torch.cuda.reset_peak_memory_stats()
         step()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    with Path("/proc/self/status").open() as status:
-        before = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    before = _status_kb("VmRSS")
     step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6
+    return (_status_kb("VmHWM") - before) * 1024 / 1e6
+
+
+def _status_kb(name: str) -> int:
+    """A line of what Linux knows of this process. Its highest memory counts from the start of the program on."""
+    with Path("/proc/self/status").open() as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(name))
 
 
 def merge_rows(repeats: int, device: str) -> list[dict]:
@@ -186,10 +193,12 @@ def table(merges: list[dict], steps: list[dict], reached: dict[str, float]) -> s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if any(name not in os.environ for name in WORKER_ENVIRONMENT):  # the C library reads it when a process starts
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | WORKER_ENVIRONMENT)
     torch.set_num_threads(1)
     if chosen.memory:
         contender, n_frames, reduction = chosen.memory
