@@ -4,9 +4,10 @@
 
 Widths, warp and merge of 8 clips of 128 mels, forward and backward. `published` is `bench/published_diffres.py`, its
 formulas written out; both get the same clips and the same raw scores. Then one whole training step of EfficientNet-B2
-(forward, backward, AdamW) behind DiffRes against the same behind average pooling to as many frames. One thread; on a
-CPU the least CPU time of the repeats counts, which alternate between the contenders, on a GPU the least time. Memory is
-what a fresh process needs for one step beyond what it held before.
+(forward, backward, AdamW) behind DiffRes against the same behind average pooling to as many frames. One thread, and a C
+library that keeps freed memory, for all alike, as the workers of the study have it. On a CPU the least CPU time of the
+repeats counts, which alternate between the contenders, on a GPU the least time. Memory is what one step needs beyond
+what was held before, on a CPU that of a fresh process.
 """
 
 import argparse
