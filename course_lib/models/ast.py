@@ -1,6 +1,6 @@
 """AST, the audio spectrogram transformer: patches of a log-mel as words, one resolution from first layer to last.
 
-Source: Gong, Chung & Glass, "AST: Audio spectrogram transformer", Interspeech 2021, and its published code, whose names
+Source: Gong, Chung & Glass, "AST: Audio spectrogram transformer", arXiv 2104.01778, and its published code, whose names
 of weights are kept, so that its checkpoints can be read. Notebook: 09.
 """
 

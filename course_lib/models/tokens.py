@@ -10,7 +10,7 @@ def placed(table: torch.Tensor, n_columns: int | torch.Tensor, width: int) -> to
 
     `table` is `(rows, columns, dim)`. `n_columns` is the columns of all clips, or of each one `(clips,)`; what lies
     beyond them up to `width` is not meant to be used. Fewer columns than the table's take those around its middle,
-    more are interpolated between. As many are the table itself. Source: Gong et al., "AST", Interspeech 2021, section
+    more are interpolated between. As many are the table itself. Source: Gong et al., "AST", arXiv 2104.01778, section
     2.2, and its code.
     """
     size = table.shape[1]

@@ -442,9 +442,9 @@ The paper's stage table is not public and our twins are small: B2 and B5 are ask
 #
 # ## References
 #
-# - Y. Gong, Y.-A. Chung, J. Glass, "AST: Audio spectrogram transformer", Interspeech 2021. doi:10.21437/Interspeech.2021-698
-# - W. Zhu, M. Omar, "Multiscale audio spectrogram transformer for efficient audio classification", ICASSP 2023. doi:10.48550/arXiv.2303.10757
-# - Y. Li, C.-Y. Wu, H. Fan, K. Mangalam, B. Xiong, J. Malik, C. Feichtenhofer, "MViTv2: Improved multiscale vision transformers for classification and detection", CVPR 2022. doi:10.48550/arXiv.2112.01526
+# - Y. Gong, Y.-A. Chung, J. Glass, "AST: Audio spectrogram transformer", 2021. doi:10.48550/arXiv.2104.01778
+# - W. Zhu, M. Omar, "Multiscale audio spectrogram transformer for efficient audio classification", 2023. doi:10.48550/arXiv.2303.10757
+# - Y. Li, C.-Y. Wu, H. Fan, K. Mangalam, B. Xiong, J. Malik, C. Feichtenhofer, "MViTv2: Improved multiscale vision transformers for classification and detection", 2021. doi:10.48550/arXiv.2112.01526
 
 # %% tags=["record"]
 one_clip = 100 / int(test.sum())
