@@ -1,8 +1,9 @@
 """MAST, a multiscale spectrogram transformer: tokens are pooled in stages, along time or along time and frequency.
 
 Source: Zhu & Omar, "Multiscale audio spectrogram transformer for efficient audio classification", arXiv 2303.10757,
-whose stage table is not public. `mast_base` is the member of the family of Li et al., "MViTv2", arXiv 2112.01526, that fits
-what the paper says of its cost: our inference, not the authors' network. Names of weights are timm's. Notebook: 09.
+whose stage table is not public. `mast_base` is the member of the family of Li et al., "MViTv2", arXiv 2112.01526, that
+fits what the paper says of its cost: our inference, not the authors' network. Names of weights are timm's.
+Notebook: 09.
 """
 
 from collections.abc import Sequence
