@@ -398,9 +398,9 @@ show(fig, alt="Validation accuracy in % against millions of MACs, one dot a stri
 say(f"From stride {strides[0]} to {strides[-1]} the cost grows {knob[strides[-1]][1] / knob[strides[0]][1]:.1f} times, and the best look at validation changes by {knob[strides[-1]][2] - knob[strides[0]][2]:+.0f} points, one clip of validation being worth {100 / validation.sum():.1f}.")
 
 # %% [markdown]
-# ## 11. Five folds, three starts
+# ## 11. Five folds
 #
-# One fold and one start decide nothing between three networks. The study trains the same three on all five folds of ESC-10, and compares them in pairs: same fold, same start.
+# One fold decides nothing between three networks. The study trains the same three on all five folds of ESC-10, and compares them in pairs: same fold, same start.
 
 # %%
 # STUDY GRID
