@@ -410,7 +410,7 @@ if published.is_file():
     percent = {name: (100 * study[name]).round(1) for name in ("accuracy", "low", "high", "difference", "difference_low", "difference_high")}
     display(study.assign(**percent, macs=(study["macs"] / 1e6).round(1))[["model", *percent, "macs", "folds", "seeds"]])
     against = study[study["pairs"] > 0]
-    say(f"ESC-10, {study['folds'].max()} folds, {study['seeds'].max()} seeds. Against {study['model'].iloc[0]}, in pairs: " + "; ".join(
+    say(f"ESC-10, {study['folds'].max()} folds, seeds a fold: {study['seeds'].max()}. Against {study['model'].iloc[0]}, in pairs: " + "; ".join(
         f"**{row['model']} {100 * row['difference']:+.1f} points** ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}) at {row['macs'] / study['macs'].iloc[0]:.2f} of its MACs" for _, row in against.iterrows()
     ) + f". So many pairs could have missed a true difference of up to {100 * against['smallest_effect'].max():.0f} points.")
 else:

@@ -311,6 +311,23 @@ class Counted(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_way_back_through_the_maximum_is_that_of_torch(ties):
+    g = torch.Generator().manual_seed(0)
+    values = torch.randint(1, 4, (40, 6), generator=g).double() if ties else torch.rand(40, 6, generator=g).double()
+    rows, weights = torch.randint(0, 9, (40,), generator=g), torch.randn(10, 6, generator=g).double()
+    gradients = []
+    for highest in (
+        lambda x: diffres._Highest.apply(x, rows, 10),
+        lambda x: x.new_zeros(10, 6).scatter_reduce(0, rows[:, None].expand_as(x), x, "amax"),
+    ):
+        x = values.clone().requires_grad_()
+        found = highest(x)
+        (found * weights).sum().backward()
+        gradients.append((found.detach(), x.grad))
+    assert torch.equal(gradients[0][0], gradients[1][0]) and torch.allclose(gradients[0][1], gradients[1][1])
+
+
 def test_no_loop_over_clips_or_frames_and_no_matrix_of_both_lengths():
     layer, calls = settled(32), []
     for clips, n_frames in ((2, 100), (16, 100), (2, 400)):
