@@ -1,0 +1,265 @@
+"""Event lists: what sounds in which file, from when to when.
+
+A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, an event a row, as DCASE
+writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows may
+overlap, but not be equal. Notebook: 11.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_lib.errors import CourseError
+from course_lib.paths import write_whole
+
+COLUMNS = ["filename", "onset", "offset", "event_label"]
+WEAK_COLUMNS = ["filename", "event_labels"]
+ROUNDING_S = 1e-6  # times closer than this are the same
+
+
+def read_tsv(
+    path: Path, classes: Sequence[str] | None = None, clip_s: float | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """The events of a DCASE list, and all its files in their order.
+
+    A row with a file name alone says that nothing sounds in that file: it is no event, but the file is one of the list.
+
+    Raises
+    ------
+    CourseError
+        The file cannot be read as such a list, or holds what `check` refuses; the message names the line.
+    """
+    table = _read_cells(path, COLUMNS)
+    filenames = table["filename"].unique().tolist()
+    empty = (table[COLUMNS[1:]] == "").all(axis=1) & (table["filename"] != "")
+    table = table[~empty]
+    _check(table, classes, clip_s, str(path), "line", table.index)
+    return table.astype({"onset": float, "offset": float}).reset_index(drop=True), filenames
+
+
+def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> pd.DataFrame:
+    """The labels of a DCASE list without times, as `filename` and `event_label`, a label a row.
+
+    In the file the labels of a clip stand in one line, with commas between them. A file without a label has no row.
+
+    Raises
+    ------
+    CourseError
+        The file cannot be read as such a list, a label is not of `classes`, or a file has a label twice.
+    """
+    table = _read_cells(path, WEAK_COLUMNS)
+    table = table.assign(event_label=table["event_labels"].str.split(",")).explode("event_label")
+    table["event_label"] = table["event_label"].str.strip()
+    table = table.loc[(table["event_labels"] != "") | (table["filename"] == ""), ["filename", "event_label"]]
+    _check_names(table, classes, str(path), "line", table.index)
+    return table.reset_index(drop=True)
+
+
+def write_tsv(events: pd.DataFrame, path: Path, filenames: Iterable[str] = ()) -> None:
+    """Keep a list as DCASE's TSV, whole or not at all. Those of `filenames` without an event get a row of their own.
+
+    Raises
+    ------
+    CourseError
+        The list is none that `check` passes, a name holds a tab or a line break, or the file cannot be written.
+    """
+    check(events, where=f"events for {path}")
+    silent = [name for name in filenames if name not in set(events["filename"])]
+    table = pd.concat([events[COLUMNS].astype(object), pd.DataFrame({"filename": silent}, columns=COLUMNS)])
+    for name in ("filename", "event_label"):
+        broken = table[name].astype(str).str.contains(r"[\t\r\n]", na=False)
+        if broken.any():
+            raise CourseError(f"events for {path}: {name} {table[name][broken].iloc[0]!r} holds a tab or a line break")
+    lines = ["\t".join("" if pd.isna(cell) else str(cell) for cell in row) for row in table.itertuples(index=False)]
+    try:
+        write_whole(path, "\n".join(["\t".join(COLUMNS), *lines]) + "\n")
+    except OSError as error:
+        raise CourseError(f"{path}: cannot be written ({error.strerror}); name a file in a folder of yours") from error
+
+
+def check(
+    events: pd.DataFrame, classes: Sequence[str] | None = None, clip_s: float | None = None, where: str = "events"
+) -> None:
+    """Refuse what is no event list, which `where` names; `classes` are the labels it may have, clips end at `clip_s`.
+
+    Raises
+    ------
+    CourseError
+        A column is missing; a row has no file name, a time that is no number or below 0, an offset before its onset or
+        after `clip_s`, a label not of `classes`, or says what an earlier row said. The message names the row, from 1.
+    """
+    _check(events, classes, clip_s, where, "row", np.arange(1, len(events) + 1))
+
+
+def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
+    """The list with events of one file and label that overlap, touch or are at most `gap_s` apart made one.
+
+    DCASE's annotations know no gap under 0.15 s. Sorted by file (as they first come), onset and label.
+
+    Raises
+    ------
+    ValueError
+        `gap_s` is negative.
+    """
+    if not gap_s >= 0:
+        raise ValueError(f"gap_s={gap_s}: must be 0 or more")
+    table = events[COLUMNS].astype({"onset": float, "offset": float})
+    table["file"] = pd.factorize(table["filename"])[0]
+    table = table.sort_values(["file", "event_label", "onset"], kind="stable")
+    sound = ["file", "event_label"]
+    table["reach"] = table.groupby(sound, observed=True)["offset"].cummax()  # a long event may outlast later ones
+    before = table.groupby(sound, observed=True)["reach"].shift()
+    table["block"] = (~(table["onset"] <= before + gap_s + ROUNDING_S)).cumsum()
+    merged = table.groupby("block").agg({"file": "first", "filename": "first", "onset": "first", "offset": "max",
+                                         "event_label": "first"})  # fmt: skip
+    return merged.sort_values(["file", "onset", "event_label"])[COLUMNS].reset_index(drop=True)
+
+
+def coded(events: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+    """The list in numbers: columns `file` and `label`, places in `filenames` and `classes`, and `onset` and `offset`.
+
+    Raises
+    ------
+    ValueError
+        A file or label is not among them, or one of them is named twice.
+    """
+    table = {}
+    for column, source, known in (("file", "filename", filenames), ("label", "event_label", classes)):
+        index = pd.Index(known)
+        if not index.is_unique:
+            raise ValueError(f"{source} {index[index.duplicated()][0]!r} is listed twice; name each once")
+        table[column] = index.get_indexer(events[source])
+        if (table[column] < 0).any():
+            strange = events[source].iloc[table[column].argmin()]
+            raise ValueError(f"{source} {strange!r} is not one of the {len(index)} that are known")
+    return pd.DataFrame(table | {name: pd.to_numeric(events[name]).to_numpy(float) for name in ("onset", "offset")})
+
+
+def to_frames(
+    events: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str], n_frames: int, frame_s: float
+) -> np.ndarray:
+    """When what sounds, as bool `(files, n_frames, classes)`; frame `k` lasts from `k * frame_s` for `frame_s`.
+
+    A frame is active where an event covers its middle. An event between two middles marks the frame it is centred in,
+    so that no event is lost. What lies beyond the last frame is cut off.
+
+    Raises
+    ------
+    ValueError
+        A file or label is unknown, sizes are not above 0, times are none that `check` passes, or an event begins a
+        frame or more after the last.
+    """
+    if not (frame_s > 0 and n_frames > 0):
+        raise ValueError(f"n_frames={n_frames}, frame_s={frame_s}: both must be above 0")
+    table = coded(events, filenames, classes)
+    onset, offset = (table[name].to_numpy() / frame_s for name in ("onset", "offset"))  # in frames
+    odd = ~((onset >= 0) & (offset >= onset) & (onset <= n_frames + 1))
+    if odd.any():
+        filename, begin, end, _ = events[COLUMNS].iloc[odd.argmax()]
+        raise ValueError(f"{filename}: an event from {begin} s to {end} s; there are {n_frames} frames of {frame_s} s")
+    tiny = ROUNDING_S / frame_s
+    first = np.ceil(onset - 0.5 - tiny).astype(np.int64)
+    last = np.minimum(np.ceil(offset - 0.5 - tiny).astype(np.int64), n_frames)
+    between = last <= first
+    first[between] = np.minimum(np.floor((onset + offset) / 2 + tiny).astype(np.int64), n_frames - 1)[between]
+    last[between] = first[between] + 1
+    change = np.zeros((len(filenames), n_frames + 1, len(classes)), np.int16)
+    np.add.at(change, (table["file"], first, table["label"]), 1)
+    np.add.at(change, (table["file"], last, table["label"]), -1)
+    return change.cumsum(axis=1, dtype=np.int16)[:, :-1] > 0
+
+
+def from_frames(
+    active: np.ndarray, filenames: Sequence[str], classes: Sequence[str], frame_s: float, clip_s: float | None = None
+) -> pd.DataFrame:
+    """The event list of bool `(files, frames, classes)`: an event a run of active frames. The inverse of `to_frames`.
+
+    Events are cut off at `clip_s`; frames that begin there or later, as padding makes them, are none. Sorted by file,
+    onset and label.
+
+    Raises
+    ------
+    ValueError
+        The array is not bool, or not of these files and classes, or `frame_s` is not above 0.
+    """
+    active = np.asarray(active)
+    if active.dtype != bool or active.ndim != 3 or active.shape[::2] != (len(filenames), len(classes)):
+        raise ValueError(
+            f"active is {active.dtype} {active.shape}: expected bool (files, frames, classes) with {len(filenames)} "
+            f"files and {len(classes)} classes"
+        )
+    if not frame_s > 0:
+        raise ValueError(f"frame_s={frame_s}: must be above 0")
+    change = np.diff(active.transpose(0, 2, 1).astype(np.int8), axis=2, prepend=0, append=0)
+    file, label, first = np.nonzero(change == 1)
+    onset, offset = first * frame_s, np.nonzero(change == -1)[2] * frame_s  # both come in the order of their runs
+    if clip_s is not None:
+        inside = onset < clip_s - ROUNDING_S
+        file, label, onset, offset = file[inside], label[inside], onset[inside], np.minimum(offset, clip_s)[inside]
+    order = np.lexsort((label, onset, file))
+    names, labels = np.asarray(filenames, dtype=object), np.asarray(classes, dtype=object)
+    table = {"filename": names[file], "onset": onset, "offset": offset, "event_label": labels[label]}
+    return pd.DataFrame(table).iloc[order].reset_index(drop=True).astype({"filename": "str", "event_label": "str"})
+
+
+def _check(
+    events: pd.DataFrame, classes: Sequence[str] | None, clip_s: float | None, where: str, unit: str, numbers: Sequence
+) -> None:
+    """`check`, for rows that are called by `unit` and `numbers`."""
+    missing = [name for name in COLUMNS if name not in events.columns]
+    if missing:
+        raise CourseError(f"{where}: lacks the column {missing[0]}; an event list has {', '.join(COLUMNS)}")
+    time = {name: pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset")}
+    end_s = np.inf if clip_s is None else clip_s
+    faults = [(~np.isfinite(time[name]), f"{name} {{{name}!r}} is no time in seconds") for name in time]
+    faults += [(time[name] < 0, f"{name} {{{name}}} s is below 0, the start of the file") for name in time]
+    faults += [
+        (time["offset"] < time["onset"], "offset {offset} s lies before onset {onset} s"),
+        (time["onset"] > end_s + ROUNDING_S, f"onset {{onset}} s lies beyond the end of the clip at {end_s:g} s"),
+        (time["offset"] > end_s + ROUNDING_S, f"offset {{offset}} s lies beyond the end of the clip at {end_s:g} s"),
+    ]
+    _raise_first(events, faults, where, unit, numbers)
+    _check_names(events.assign(**time)[COLUMNS], classes, where, unit, numbers)
+
+
+def _check_names(table: pd.DataFrame, classes: Sequence[str] | None, where: str, unit: str, numbers: Sequence) -> None:
+    """Refuse rows without a file name, with an unknown label, or that are there already."""
+    label = table["event_label"]
+    unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
+    known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
+    faults = [
+        (table["filename"].isna() | (table["filename"] == ""), "has no filename"),
+        (unknown, f"event_label {{event_label!r}} is unknown{known.replace('{', '{{').replace('}', '}}')}"),
+        (table.duplicated(), "{event_label} in {filename} is there already; an event stands in a list once"),
+    ]
+    _raise_first(table, faults, where, unit, numbers)
+
+
+def _raise_first(table: pd.DataFrame, faults: list, where: str, unit: str, numbers: Sequence) -> None:
+    for wrong, words in faults:
+        if np.any(wrong):
+            k = int(np.argmax(wrong))
+            row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
+            raise CourseError(f"{where}, {unit} {numbers[k]}: {words.format(**row)}")
+
+
+def _read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
+    """The `columns` of a TSV as texts; the index is the number of the line. Lines without any text are left out."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise CourseError(f"{path}: cannot be read ({reason}); expected a TSV of {', '.join(columns)}") from error
+    header = lines[0].split("\t")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise CourseError(f"{path}: lacks the column {missing[0]}; expected a TSV with {', '.join(columns)} in line 1")
+    rows = {k: line.split("\t") for k, line in enumerate(lines[1:], start=2) if line.strip()}
+    for k, cells in rows.items():
+        if len(cells) != len(header):
+            raise CourseError(
+                f"{path}, line {k}: has {len(cells)} cells, expected {len(header)} with tabs between them"
+            )
+    return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str)[columns]
