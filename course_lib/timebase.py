@@ -126,3 +126,48 @@ def receptive_field(
 def span_ms(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float) -> float:
     """Milliseconds of signal that `n_frames` neighbouring frames see together, windows included."""
     return samples_to_ms(n_fft + (n_frames - 1) * hop_samples, rate_hz) if n_frames else 0.0
+
+
+def picture_times_s(length_s: float, frame_rate_hz: float) -> np.ndarray:
+    """Times at which the frames of a video are looked at, `(frames,)`: the middle of each, so none at the very end.
+
+    Raises
+    ------
+    ValueError
+        Not one frame fits.
+    """
+    n_frames = int(np.floor(np.round(length_s * frame_rate_hz, 6)))
+    if n_frames < 1:
+        raise ValueError(f"frame_rate_hz={frame_rate_hz}: gives no frame in {length_s} s; use at least {1 / length_s}")
+    return (np.arange(n_frames) + 0.5) / frame_rate_hz
+
+
+ALIGNMENTS = ("repeat", "nearest", "average")
+
+
+def alignment(times_s: np.ndarray, at_s: np.ndarray, how: str = "nearest") -> np.ndarray:
+    """Weights that bring frames in the middle of `times_s` to frames in the middle of `at_s`, `(at, times)`, float32.
+
+    Each row sums to 1: `weights @ x` is `x` `(times, dims)` on the other time base. `nearest` takes one frame;
+    `average` the mean of those within half a distance of `at_s`, or the nearest where none is; `repeat` the mean of
+    all, everywhere, which throws time away.
+
+    Raises
+    ------
+    ValueError
+        No frames, times that do not rise, or no such way. Notebook: 10.
+    """
+    times_s, at_s = np.asarray(times_s, dtype=np.float64), np.asarray(at_s, dtype=np.float64)
+    if how not in ALIGNMENTS:
+        raise ValueError(f"how={how!r}: choose one of {', '.join(ALIGNMENTS)}")
+    if not len(times_s) or not len(at_s) or np.any(np.diff(times_s) <= 0) or np.any(np.diff(at_s) <= 0):
+        raise ValueError("times of frames: expected at least one on both sides, rising")
+    if how == "repeat":
+        return np.full((len(at_s), len(times_s)), 1 / len(times_s), dtype=np.float32)
+    apart = np.abs(at_s[:, None] - times_s)
+    weights = np.zeros(apart.shape)
+    weights[np.arange(len(at_s)), apart.argmin(1)] = 1
+    if how == "average" and len(at_s) > 1:
+        near = apart < np.median(np.diff(at_s)) / 2 + 1e-9
+        weights = np.where(near.any(1, keepdims=True), near, weights)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,172 @@
+"""Sounds of one class each, cut to where they sound, and scenes mixed from them with labels in time.
+
+A scene is background noise with one to four events on it, each at its own level above that noise. Its labels are where
+the events were put, so they are known to a sample, and no one had to listen. Notebook: 10.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from course_lib import audio, events, timebase
+from course_lib.datasets.clips import Clips
+from course_lib.sounds import coloured_noise
+
+# All mixing is done at one rate, and other rates are made from that: the same noise at 16 kHz as at 32.
+MIX_RATE_HZ = 32_000
+ACTIVE_DB = 30.0  # what lies further below the loudest frame of a clip is taken for silence
+GAP_S = 0.5  # shorter pauses belong to the event: barks in a row, ticks of a clock
+SHORTEST_S = 0.25  # shortest event that the annotators of DCASE 2019 task 4 marked
+FADE_MS = 10.0
+BACKGROUND_DB_PER_OCTAVE = (-7.0, 2.0)  # from traffic to hiss, as in synth10
+LEVEL_DB = (-20.0, -1.0)  # highest sample of a scene against full scale
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """How many scenes, and how hard. Hashable, so that it can be part of a key.
+
+    Attributes
+    ----------
+    weak, unlabelled, validation, test : scenes a part.
+    clip_s : seconds of a scene.
+    most_events : a scene has 1 to so many events, of any classes, anywhere, over each other too.
+    quietest_db, loudest_db : level of an event above the background noise while it lasts is drawn from this range.
+    longest_s : an event that would last longer is cut to a length drawn from 1 s to this.
+    flash : pictures show what sounds exactly from its onset to its offset, instead of as in real video.
+    seed : of everything that is drawn.
+    """
+
+    weak: int = 400
+    unlabelled: int = 800
+    validation: int = 150
+    test: int = 300
+    clip_s: float = 10.0
+    most_events: int = 4
+    quietest_db: float = -5.0
+    loudest_db: float = 15.0
+    longest_s: float = 4.0
+    flash: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("weak", "unlabelled", "validation", "test", "most_events"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        if not 1 <= self.longest_s <= self.clip_s:
+            raise ValueError(f"longest_s={self.longest_s}, clip_s={self.clip_s}: need 1 <= longest_s <= clip_s")
+        if not self.quietest_db <= self.loudest_db:
+            raise ValueError(f"quietest_db={self.quietest_db}: must be at most loudest_db={self.loudest_db}")
+
+
+def active_parts(x: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Where `x` `(samples,)` sounds: starts and ends in seconds, `(events, 2)`, in order; none for silence.
+
+    Pauses up to `GAP_S` are bridged; what is then shorter than `SHORTEST_S` is dropped, unless nothing else is there.
+    """
+    import librosa
+
+    if not np.any(x):
+        return np.zeros((0, 2))
+    hop = timebase.ms_to_samples(10, rate_hz)
+    found = librosa.effects.split(x, top_db=ACTIVE_DB, frame_length=2 * hop, hop_length=hop) / rate_hz
+    breaks = np.flatnonzero(found[1:, 0] - found[:-1, 1] > GAP_S)
+    joined = np.column_stack([found[np.r_[0, breaks + 1], 0], found[np.r_[breaks, len(found) - 1], 1]])
+    long_enough = joined[joined[:, 1] - joined[:, 0] >= SHORTEST_S]
+    return long_enough if len(long_enough) else np.array([[found[0, 0], found[-1, 1]]])
+
+
+def bank(clips: Clips) -> pd.DataFrame:
+    """The events in `clips`, one row each: `row` of the clip, `label`, `fold`, `source`, `start_s`, `end_s`.
+
+    Strong labels of the set are taken where it has any, with pauses bridged; else what is louder than silence.
+    """
+    rows = []
+    if clips.events is not None:
+        listed = clips.events.rename(columns={"clip": "filename", "onset_s": "onset", "offset_s": "offset"})
+        listed = events.merge_touching(listed.rename(columns={"label": "event_label"}), gap_s=GAP_S)
+        place = pd.Series(range(len(clips)), index=clips.table["clip"])
+        rows = list(zip(place[listed["filename"]], listed["onset"], listed["offset"], strict=True))
+    else:
+        for row, x in enumerate(clips.waves(audio_rate(clips))):
+            rows += [(row, start, end) for start, end in active_parts(x, audio_rate(clips))]
+    found = pd.DataFrame(rows, columns=["row", "start_s", "end_s"])
+    of_clip = clips.table.iloc[found["row"]].reset_index(drop=True)
+    return found.assign(label=of_clip["label"], fold=of_clip["fold"], source=of_clip["source"])
+
+
+def audio_rate(clips: Clips) -> int:
+    """Rate at which silence is looked for: that of the stored sound, at most 16 kHz."""
+    return min(16_000, clips.native_rate_hz)
+
+
+def plan(items: pd.DataFrame, part: str, n_scenes: int, spec: SceneSpec) -> pd.DataFrame:
+    """What sounds in `n_scenes` scenes, one row an event: `filename`, `event_label`, `onset`, `offset`, `row`,
+    `start_s` (in the clip), `snr_db`.
+
+    `items` are rows of a `bank`. Each class is equally likely; of a class each source, and of a source each event.
+    """
+    number = int.from_bytes(part.encode(), "little") % 2**32
+    rng = np.random.default_rng([spec.seed, number])
+    scene = np.repeat(np.arange(n_scenes), rng.integers(1, spec.most_events, size=n_scenes, endpoint=True))
+    labels = np.array(sorted(items["label"].unique()))
+    wanted = labels[rng.integers(len(labels), size=len(scene))]
+    weight = 1 / items.groupby(["label", "source"])["row"].transform("size")  # a source with many events counts once
+    taken = np.empty(len(scene), dtype=np.int64)
+    for label in labels:
+        mine, share = items["label"] == label, weight[items["label"] == label]
+        chosen = rng.choice(np.flatnonzero(mine), size=int(np.sum(wanted == label)), p=share / share.sum())
+        taken[wanted == label] = chosen
+    item = items.iloc[taken].reset_index(drop=True)
+    whole_s = (item["end_s"] - item["start_s"]).to_numpy()
+    cut_s = rng.uniform(1.0, spec.longest_s, size=len(scene))
+    lasting_s = np.where(whole_s > spec.longest_s, cut_s, whole_s)
+    skipped_s = rng.uniform(size=len(scene)) * (whole_s - lasting_s)
+    onset = rng.uniform(size=len(scene)) * (spec.clip_s - lasting_s)
+    return pd.DataFrame(
+        {
+            "filename": [f"{part}-{k:04d}.wav" for k in scene],
+            "event_label": item["label"],
+            "onset": onset,
+            "offset": np.minimum(onset + lasting_s, spec.clip_s),
+            "row": item["row"],
+            "start_s": item["start_s"] + skipped_s,
+            "snr_db": rng.uniform(spec.quietest_db, spec.loudest_db, size=len(scene)),
+        }
+    )
+
+
+def mixed(planned: pd.DataFrame, filename: str, waves: np.ndarray, spec: SceneSpec) -> np.ndarray:
+    """One scene at `MIX_RATE_HZ`, `(samples,)`, float32; `waves` `(clips, samples)` are at that rate too.
+
+    The background and the level depend on the scene's name and the seed alone.
+    """
+    rng = np.random.default_rng([spec.seed, *filename.encode()])
+    n_samples = timebase.seconds_to_samples(spec.clip_s, MIX_RATE_HZ)
+    x = coloured_noise(rng, n_samples, rng.uniform(*BACKGROUND_DB_PER_OCTAVE))
+    x /= np.sqrt(np.mean(x**2))
+    for event in planned.itertuples():
+        lasting = timebase.seconds_to_samples(event.offset - event.onset, MIX_RATE_HZ)
+        first = timebase.seconds_to_samples(event.start_s, MIX_RATE_HZ)
+        piece = _faded(waves[event.row, first : first + lasting].astype(np.float64))
+        loudness = np.sqrt(np.mean(piece**2))
+        at = timebase.seconds_to_samples(event.onset, MIX_RATE_HZ)
+        piece = piece[: n_samples - at]
+        if loudness > 0:
+            x[at : at + len(piece)] += 10 ** (event.snr_db / 20) * piece / loudness
+    return (x * 10 ** (rng.uniform(*LEVEL_DB) / 20) / np.max(np.abs(x))).astype(np.float32)
+
+
+def _faded(x: np.ndarray) -> np.ndarray:
+    """`x` with a short rise and fall, so that cutting makes no click."""
+    n = min(timebase.ms_to_samples(FADE_MS, MIX_RATE_HZ), len(x) // 2)
+    ramp = np.sin(np.linspace(0, np.pi / 2, n)) ** 2
+    x[:n] *= ramp
+    x[len(x) - n :] *= ramp[::-1]
+    return x
+
+
+def at_rate(x: np.ndarray, rate_hz: int) -> np.ndarray:
+    """A scene at another rate, within ±1."""
+    return np.clip(audio.resample(x, MIX_RATE_HZ, rate_hz), -1, 1)
