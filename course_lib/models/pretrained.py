@@ -1,0 +1,205 @@
+"""What networks that were trained elsewhere hear and see: features of waveforms and of pictures, ready to align.
+
+`auditory` is a network that has heard AudioSet's two million clips, `visual` one that has seen ImageNet's photographs.
+Neither was asked *when*: both learnt from one label a clip or a picture. Notebooks: 10, 11.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib import audio, timebase
+from course_lib.errors import UsageError
+from course_lib.models import backbones, mobilenet, weights
+
+VISUAL_DIMS = 1280
+SMALLEST_PIXELS = 32  # one place of the last feature map
+CLIP_SAMPLES = 2**20  # a block of clips for one thread: four of 10 s
+IMAGE_PIXELS = 2**18  # a block of pictures: sixteen of 128 x 128
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that others have published: where, how they are checked, and their features.
+
+    Attributes
+    ----------
+    width : how many channels the network has, beside the published one of width 1.
+    dims : numbers a frame by hop in ms; None among the hops is one vector a clip.
+    """
+
+    url: str
+    bytes: int
+    sha256: str
+    licence: str
+    citation: str
+    width: float
+    dims: dict[int | None, int] = field(hash=False)
+
+    @property
+    def hops_ms(self) -> tuple[int | None, ...]:
+        """Hops at which it gives features."""
+        return tuple(self.dims)
+
+
+AUDITORY = {
+    "mn04_as": Published(
+        url="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt",
+        bytes=4_066_513,
+        sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
+        licence="MIT",
+        citation='Schmid, Koutini & Widmer, "Efficient large-scale audio tagging via transformer-to-CNN knowledge '
+        'distillation", ICASSP 2023, doi 10.1109/ICASSP49357.2023.10096110',
+        width=0.4,
+        dims={40: 512, 80: 256, 160: 384, 320: 384, None: 384},
+    ),
+}
+
+
+def published(name: str) -> Published:
+    """What is known of the auditory network `name`. Raises UsageError where there is none of that name."""
+    if name not in AUDITORY:
+        raise UsageError(f"auditory network {name!r} is unknown; choose one of {', '.join(AUDITORY)}")
+    return AUDITORY[name]
+
+
+def available(name: str = "mn04_as") -> bool:
+    """Whether the weights of `name` lie on this machine; the network is not touched, nor are the weights checked."""
+    return weights.at_hand(published(name).url) is not None
+
+
+def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
+    """The auditory network `name` with its published weights, in evaluation mode, fit for training.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name.
+    CourseError
+        Its weights are not here and cannot be fetched, or are not the published ones.
+    """
+    return mobilenet.load(_file(name), published(name).width)
+
+
+def _file(name: str) -> Path:
+    net = published(name)
+    return weights.weights_file(net.url, net.sha256, net.bytes)
+
+
+def auditory(
+    waves: np.ndarray,
+    rate_hz: int,
+    hops_ms: Sequence[int | None] = (320,),
+    *,
+    name: str = "mn04_as",
+    batch: int | None = None,
+) -> dict[int | None, np.ndarray]:
+    """Features of `waves` `(clips, samples)` at each of `hops_ms`: `(clips, frames, dims)`, float32.
+
+    Hops are 40, 80, 160 and 320 ms, or None for one frame a clip. `mobilenet.frame_centres_s` says when frames are.
+    The network hears 32 kHz: other rates are resampled, and a band that was never recorded stays silent. `batch` clips
+    go through it at a time, on a thread a core; it decides the memory used, and of the features only their rounding.
+
+    Raises
+    ------
+    UsageError
+        No such network, or it has no such hop.
+    CourseError
+        The weights cannot be had.
+    ValueError
+        `waves` has another shape or no floats, clips are shorter than 17 ms, or `batch` is below 1.
+    """
+    foreign = [hop for hop in hops_ms if hop not in published(name).dims]
+    if foreign or not hops_ms:
+        known = ", ".join(map(str, published(name).hops_ms))
+        raise UsageError(f"hops_ms={tuple(hops_ms)}: {name} has {known} (None: one vector a clip)")
+    if waves.ndim != 2 or 0 in waves.shape or not np.issubdtype(waves.dtype, np.floating):
+        raise ValueError(f"waves: {waves.dtype} {waves.shape}, expected floats (clips, samples), none of them 0")
+    n_samples = timebase.ms_to_samples(timebase.samples_to_ms(waves.shape[1], rate_hz), mobilenet.RATE_HZ)
+    batch = max(1, CLIP_SAMPLES // n_samples) if batch is None else batch
+    net = _ready(_file(name), published(name).width)
+    out = {
+        hop: np.empty((len(waves), mobilenet.frame_count(n_samples, hop), published(name).dims[hop]), np.float32)
+        for hop in hops_ms
+    }
+
+    def hear(rows: slice) -> None:
+        x = audio.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, mobilenet.RATE_HZ).T
+        maps = net.maps(mobilenet.front_end(torch.tensor(x)), hops_ms)
+        for hop, found in maps.items():
+            out[hop][rows] = found.numpy()
+
+    _in_blocks(hear, len(waves), batch, "hearing")
+    return out
+
+
+def visual(frames: np.ndarray, *, batch: int | None = None) -> np.ndarray:
+    """What EfficientNet-Lite0 sees in pictures `frames` `(n, height, width, 3)`, uint8 RGB: `(n, 1280)`, float32.
+
+    The mean over space of its last feature map. Trained on ImageNet at 224 x 224; of smaller pictures it recognises
+    less. Sides are best multiples of 32.
+
+    Raises
+    ------
+    ValueError
+        Pictures of another shape or type, or smaller than 32 x 32, or `batch` below 1.
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+        raise ValueError(f"frames: {frames.dtype} {frames.shape}, expected uint8 (n, height, width, 3)")
+    if min(frames.shape[1:3]) < SMALLEST_PIXELS:
+        raise ValueError(f"frames: {frames.shape[1]} x {frames.shape[2]} pixels, expected 32 x 32 or more")
+    net = _lite0()
+    batch = max(1, IMAGE_PIXELS // (frames.shape[1] * frames.shape[2])) if batch is None else batch
+    out = np.empty((len(frames), VISUAL_DIMS), np.float32)
+
+    def see(rows: slice) -> None:
+        x = (torch.tensor(frames[rows]).permute(0, 3, 1, 2).float() - 127) / 128
+        out[rows] = net.extract_features(x).mean((2, 3)).numpy()
+
+    _in_blocks(see, len(frames), batch, "seeing")
+    return out
+
+
+@lru_cache(maxsize=2)
+def _ready(path: Path, width: float) -> mobilenet.AudioMobileNet:
+    """The network of a checked file, made fast for inference."""
+    return mobilenet.load(path, width).fused()
+
+
+@lru_cache(maxsize=1)
+def _lite0() -> torch.nn.Module:
+    """EfficientNet-Lite0 with its ImageNet weights; its last layer is not used here."""
+    net = backbones.Backbone("lite0", 1).net
+    return net.eval().to(memory_format=torch.channels_last).requires_grad_(False)
+
+
+def _in_blocks(work, n: int, batch: int, title: str) -> None:
+    """`work(slice)` for blocks of `batch` of `n` rows, a thread a core, each with one thread of torch.
+
+    Layers this small are over before torch's own threads have met: four clips at a time take half as long this way.
+    """
+    if batch < 1:
+        raise ValueError(f"batch={batch}: must be at least 1")
+
+    @torch.inference_mode()
+    def one(start: int) -> None:
+        work(slice(start, min(start + batch, n)))
+
+    with _one_thread():
+        audio.threaded(one, range(0, n, batch), title, "block")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads that start inside give torch one thread each; afterwards all is as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
