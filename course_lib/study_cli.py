@@ -116,10 +116,11 @@ def report(
     import pandas as pd
 
     from course_lib.study import grid as grids
-    from course_lib.study import rows, stats
+    from course_lib.study import rows, tasks
 
     chosen = grids.read(grids.find(grid))
-    folder, other = folder_of(chosen.name, output), _against(against)
+    folder, other = folder_of(chosen.name, output), _against(against, tasks.SPECS[chosen.task])
+    stats, draw = tasks.statistics(chosen.task), {"clips": _summary_table, "scenes": _scenes_table}[chosen.task]
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
     missing = len(chosen.specs) - len(every)
@@ -128,7 +129,7 @@ def report(
         of_part = rows.done(every.loc[[spec.key for spec in runs if spec.key in every.index]])
         if len(of_part):
             found = stats.summarise(of_part, against=other)
-            console.print(_summary_table(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
+            console.print(draw(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
             parts.append(found.assign(part=name))
         else:
             console.print(f"{chosen.name}: {name}: no rows are done")
@@ -185,20 +186,20 @@ def diff(
     raise typer.Exit(int(counts.get("differs", 0) > 0))
 
 
-def _against(pairs: list[str]) -> dict[str, object]:
-    """`field=value` pairs with values of the fields' types."""
-    from course_lib.study.spec import FIELDS, typed
+def _against(pairs: list[str], kind: type) -> dict[str, object]:
+    """`field=value` pairs with values of the types of the fields of `kind`."""
+    from course_lib.study.spec import flat_types, typed
 
-    found = {}
+    found, fields = {}, flat_types(kind)
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or name not in FIELDS:
+        if not equals or name not in fields:
             raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
         try:
-            value: object = text if FIELDS[name][0] is str else ast.literal_eval(text)
-            found[name] = typed(name, value)
+            value: object = text if fields[name][0] is str else ast.literal_eval(text)
+            found[name] = typed(name, value, kind)
         except (ValueError, SyntaxError):
-            raise UsageError(f"--against {pair}: expected a value of type {FIELDS[name][0].__name__}") from None
+            raise UsageError(f"--against {pair}: expected a value of type {fields[name][0].__name__}") from None
     return found
 
 
@@ -220,6 +221,28 @@ def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
     return table
 
 
+def _scenes_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
+    """One part for the screen: F1 in per cent (interval over starts), differences in points (by pairs of starts)."""
+    from course_lib.study.scene_stats import SCORES
+
+    table = Table(title=title, title_justify="left")
+    for column in (
+        *(name.rpartition(".")[2] for name in by),
+        *(f"{s} {w}" for s in SCORES for w in ("F1", "±")),
+        "seeds",
+    ):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in summary.to_dict("records"):
+        cells = []
+        for score in SCORES:
+            value, low, high = (100 * row[f"{score}{end}"] for end in ("", "_low", "_high"))
+            cells.append(f"{value:.1f}" + (f" ({low:.1f} to {high:.1f})" if low == low else ""))
+            moved = [100 * row[f"{score}_difference{end}"] for end in ("", "_low", "_high")]
+            cells.append("{:+.1f} ({:+.1f} to {:+.1f})".format(*moved) if moved[0] == moved[0] else "")
+        table.add_row(*(str(row[name]) for name in by), *cells, str(row["seeds"]))
+    return table
+
+
 def _readings(folder: Path) -> int:
     """How often a test fold was read in `folder`."""
     try:
@@ -235,14 +258,20 @@ def folder_of(name: str, output: Path | None) -> Path:
 
 def row_line(record: dict) -> str:
     """One row for the screen: what it was, what came of it."""
+    on_scenes = "streams" in record
+    net = record["streams"] if on_scenes else record["model"]
     what = (
         f"{record['key']}  {record['dataset']} fold {record['fold']} seed {record['seed']}  "
-        f"{record['model']}{'' if record['front'] == 'none' else ' behind ' + record['front']}  "
+        f"{net}{'' if record['front'] == 'none' else ' behind ' + record['front']}  "
         f"hop {record['features.hop_ms']:g} ms  window {record['features.window_ms']:g} ms"
     )
     if record["status"] == "failed":
         return f"  [red]✘ failed[/]  {what}  {escape(record['error'])}"
-    return f"  [green]✔ done[/]  {what}  test {100 * record['test_accuracy']:.1f} %  {record['minutes']:.2f} min"
+    if on_scenes:
+        found = ", ".join(f"{name} {100 * record[f'test_{name}_f1']:.1f}" for name in ("tagging", "segment", "event"))
+    else:
+        found = f"test {100 * record['test_accuracy']:.1f}"
+    return f"  [green]✔ done[/]  {what}  {found} %  {record['minutes']:.2f} min"
 
 
 def _counts(records: list[dict | None]) -> list[str]:

@@ -38,13 +38,13 @@ class SceneSpec:
     seed : of everything that is drawn.
     """
 
-    weak: int = 400
-    unlabelled: int = 800
+    weak: int = 600
+    unlabelled: int = 600
     validation: int = 150
     test: int = 300
     clip_s: float = 10.0
     most_events: int = 4
-    quietest_db: float = -5.0
+    quietest_db: float = 0.0
     loudest_db: float = 15.0
     longest_s: float = 4.0
     flash: bool = False

@@ -18,8 +18,8 @@ from course_lib.errors import CourseError
 from course_lib.locks import lock
 from course_lib.paths import write_whole
 from course_lib.provenance import now
-from course_lib.study import run
-from course_lib.study.spec import RunSpec, from_dict, to_dict
+from course_lib.study.spec import to_dict
+from course_lib.study.tasks import Run, from_fields, runner
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -57,7 +57,7 @@ def read_record(folder: Path, key: str) -> dict | None:
         raise CourseError(f"{path}: cannot be read as a record ({error}); remove it to run the row again") from error
 
 
-def pending(specs: Iterable[RunSpec], folder: Path, *, retry_failed: bool = False) -> list[RunSpec]:
+def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
     """Those of `specs` without a record in `folder`, and with `retry_failed` those whose record tells of a failure."""
     todo = []
     for spec in specs:
@@ -68,7 +68,7 @@ def pending(specs: Iterable[RunSpec], folder: Path, *, retry_failed: bool = Fals
 
 
 def run_grid(
-    specs: Sequence[RunSpec],
+    specs: Sequence[Run],
     folder: Path,
     *,
     jobs: int = 1,
@@ -107,15 +107,15 @@ def run_grid(
     return [read_record(folder, spec.key) for spec in specs]
 
 
-def warm(specs: Iterable[RunSpec], on_warm: Callable[[int, int], None] = lambda done, total: None) -> None:
+def warm(specs: Iterable[Run], on_warm: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Make the features of `specs`, each set once, so that no two workers make the same at the same time.
 
     What fails here fails again in its row, where it is recorded.
     """
-    sets = {(s.dataset, s.clips_per_class, s.copies, s.features): s for s in specs}
+    sets = {runner(s).warm_key(s): s for s in specs}
     for place, spec in enumerate(sets.values(), 1):
         with suppress(Exception):
-            run.features_of(spec)
+            runner(spec).features_of(spec)
         on_warm(place, len(sets))
 
 
@@ -124,7 +124,7 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
 
     A row that is on record already is left alone: its first worker may have died between writing and reporting.
     """
-    spec, place = from_dict(fields), Path(folder)
+    spec, place = from_fields(fields), Path(folder)
     if read_record(place, spec.key) is None:
         with one_thread():
             record = _attempt(spec, place, device)
@@ -143,18 +143,19 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _attempt(spec: RunSpec, folder: Path, device: str | None) -> dict:
+def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
     """The record of `spec`, done or failed; memory that ran out is a failure like others."""
     try:
         checkpoint = _checkpoint(folder, spec.key)
-        return run.run_one(spec, device=device, checkpoint=checkpoint, readings=folder / READINGS) | {"status": DONE}
+        row = runner(spec).run_one(spec, device=device, checkpoint=checkpoint, readings=folder / READINGS)
+        return row | {"status": DONE}
     except Exception as error:  # whatever it is, it ends as one record, and the other rows go on
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
         return failure(spec, error)
 
 
-def failure(spec: RunSpec, error: BaseException) -> dict:
+def failure(spec: Run, error: BaseException) -> dict:
     """The record of a row that failed: its fields, and the error in one line."""
     lines = str(error).strip().splitlines() or ["no message"]
     origin = {"key": spec.key, "date": now(), "status": FAILED}
@@ -170,13 +171,13 @@ def _write(folder: Path, record: dict) -> None:
     _checkpoint(folder, record["key"]).unlink(missing_ok=True)
 
 
-def _inline(todo: Sequence[RunSpec], folder: Path, device: str | None) -> Iterator[dict]:
+def _inline(todo: Sequence[Run], folder: Path, device: str | None) -> Iterator[dict]:
     for spec in todo:
         yield read_record(folder, finish(to_dict(spec), str(folder), device))
 
 
 def _over_dask(
-    todo: Sequence[RunSpec], folder: Path, device: str | None, jobs: int, scheduler: str | None
+    todo: Sequence[Run], folder: Path, device: str | None, jobs: int, scheduler: str | None
 ) -> Iterator[dict]:
     """Records of `todo` as workers finish them; a row that outlived too few workers is recorded as failed here."""
     if not todo:

@@ -17,9 +17,11 @@ from course_lib.datasets.clips import Clips
 from course_lib.errors import CourseError, UsageError
 from course_lib.features import mel_bank, padded_window
 from course_lib.study import spec as specs
+from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import RunSpec
+from course_lib.study.tasks import SPECS, Run
 
-TOP = ("about", "common", "part")
+TOP = ("about", "task", "common", "part")
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,12 @@ class Grid:
 
     name: str
     path: Path
-    parts: tuple[tuple[str, tuple[RunSpec, ...]], ...]
+    parts: tuple[tuple[str, tuple[Run, ...]], ...]
     about: str = ""
+    task: str = "clips"
 
     @property
-    def specs(self) -> list[RunSpec]:
+    def specs(self) -> list[Run]:
         """Every run once, in the order of the file."""
         return list({s.key: s for _, runs in self.parts for s in runs}.values())
 
@@ -71,15 +74,17 @@ def read(path: Path) -> Grid:
     parts = tables.get("part", [])
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         raise UsageError(f"{path}: part: found none, expected one or more tables [[part]], each with a name")
-    common = _settings(f"{path}: common", tables.get("common", {}))
-    found: dict[str, tuple[RunSpec, ...]] = {}
+    task = tables.get("task", "clips")
+    _known(f"{path}: task", [str(task)], list(SPECS), "task")
+    common = _settings(f"{path}: common", tables.get("common", {}), SPECS[task])
+    found: dict[str, tuple[Run, ...]] = {}
     for place, part in enumerate(parts, 1):
         name = part.get("name")
         if not isinstance(name, str) or not name or name in found:
             raise UsageError(f"{path}: part {place}: name: found {name!r}, expected a name that no other part has")
         where = f"{path}: part {name!r}"
-        found[name] = tuple({run.key: run for run in _runs(where, common, part)}.values())
-    return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")))
+        found[name] = tuple({run.key: run for run in _runs(where, common, part, SPECS[task])}.values())
+    return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")), task)
 
 
 def _known(where: str, given: Iterable[str], known: Sequence[str], what: str = "key") -> None:
@@ -91,7 +96,7 @@ def _known(where: str, given: Iterable[str], known: Sequence[str], what: str = "
             raise UsageError(f"{where}: {key}: unknown {what}; {hint}")
 
 
-def _settings(where: str, table: object) -> dict[str, list]:
+def _settings(where: str, table: object, kind: type) -> dict[str, list]:
     """Every field that `table` sets with the list of its values; nested tables and dotted names mean the same."""
     if not isinstance(table, dict):
         raise UsageError(f"{where}: found {table!r}, expected a table")
@@ -101,34 +106,34 @@ def _settings(where: str, table: object) -> dict[str, list]:
         if inner.keys() & flat.keys():
             raise UsageError(f"{where}: {key}: set twice")
         flat |= inner
-    _known(where, flat, list(specs.FIELDS))
+    _known(where, flat, list(specs.flat_types(kind)))
     lists = {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
     for key, values in lists.items():
         if not values:
             raise UsageError(f"{where}: {key}: found an empty list, expected at least one value")
         for value in values:
             try:
-                specs.typed(key, value)
+                specs.typed(key, value, kind)
             except ValueError as error:
                 raise UsageError(f"{where}: {error}") from None
     return lists
 
 
-def _runs(where: str, common: dict[str, list], part: dict) -> Iterator[RunSpec]:
+def _runs(where: str, common: dict[str, list], part: dict, kind: type) -> Iterator[Run]:
     """Runs of one part: its lists crossed, once for each of its cases."""
-    own = _settings(where, {k: v for k, v in part.items() if k not in ("name", "cases")})
+    own = _settings(where, {k: v for k, v in part.items() if k not in ("name", "cases")}, kind)
     cases = part.get("cases", [{}])
     if not isinstance(cases, list) or not cases:
         raise UsageError(f"{where}: cases: found {cases!r}, expected a list of tables")
     for case in cases:
-        tied = _settings(f"{where}: cases", case)
+        tied = _settings(f"{where}: cases", case, kind)
         twice = sorted(tied.keys() & own.keys())
         if twice:
             raise UsageError(f"{where}: {twice[0]}: set both in the part and in its cases")
         lists = common | own | tied
         for values in itertools.product(*lists.values()):
             try:
-                yield specs.from_dict(dict(zip(lists, values, strict=True)))
+                yield specs.from_dict(dict(zip(lists, values, strict=True)), kind)
             except ValueError as error:
                 raise UsageError(f"{where}: {error}") from None
 
@@ -152,6 +157,9 @@ def check(grid: Grid) -> None:
             if (spec.dataset, "present") not in taken:
                 _check_present(where, spec.dataset)
                 taken.add((spec.dataset, "present"))
+            if isinstance(spec, SceneRun):
+                _check_scenes(where, spec)
+                continue
             clips = clips_of(spec.dataset, spec.clips_per_class)
             _check_fold(where, spec, clips)
             _check_features(where, spec, clips)
@@ -160,6 +168,22 @@ def check(grid: Grid) -> None:
             if (spec.model, spec.front, shape, len(clips.classes)) not in taken:
                 _check_shape(where, spec, shape, len(clips.classes))
                 taken.add((spec.model, spec.front, shape, len(clips.classes)))
+
+
+def _check_scenes(where: str, spec: SceneRun) -> None:
+    """Scenes can be made, the weights of pretrained networks are here, and the network takes what they give."""
+    import torch
+
+    from course_lib.study import scene_run
+
+    try:
+        scenes = scene_run.scenes_of(spec.dataset, spec.fold, spec.scenes)
+        shapes = scene_run.shapes_of(spec, scenes.clip_s)
+        zeros = {name: torch.zeros(1, len(times_s), dims) for name, (times_s, dims) in shapes.items()}
+        with torch.no_grad():
+            scene_run.network(spec, len(scenes.classes), shapes, scenes.clip_s).eval()(zeros)
+    except (CourseError, ValueError, RuntimeError) as error:
+        raise type(error)(f"{where}: {str(error).splitlines()[0]}") from None
 
 
 def _check_present(where: str, dataset: str) -> None:

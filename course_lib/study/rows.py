@@ -14,7 +14,8 @@ from course_lib.provenance import provenance
 ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
 # What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
 COMPARED = (
-    "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted"
+    "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted",
+    "validation_score", "test_tagging_f1", "test_segment_f1", "test_event_f1", "test_estimated",
 )  # fmt: skip
 
 
@@ -109,6 +110,8 @@ def _differing(one: Mapping, other: Mapping) -> str:
         return ""
     parts = []
     for name in COMPARED:
+        if name not in one and name not in other:
+            continue  # rows on clips and rows on scenes have other scores
         a, b = one[name], other[name]
         if np.ndim(a):
             n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))

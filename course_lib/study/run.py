@@ -45,6 +45,11 @@ def features_of(spec: RunSpec) -> np.ndarray:
     return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)
 
 
+def warm_key(spec: RunSpec) -> tuple:
+    """What decides the features of `spec`."""
+    return (spec.dataset, spec.clips_per_class, spec.copies, spec.features)
+
+
 def run_one(
     spec: RunSpec, *, device: str | None = None, checkpoint: Path | None = None, readings: Path | None = None
 ) -> dict:

@@ -5,7 +5,8 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import lru_cache
 
 from course_lib.features import FeatureSpec
 from course_lib.models import fronts
@@ -59,19 +60,24 @@ class RunSpec:
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name this run: a hash of every field."""
-        fields = {name: value for name, value in to_dict(self).items() if (name, value) not in LATER.items()}
-        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return key_of({name: value for name, value in to_dict(self).items() if (name, value) not in LATER.items()})
 
 
-def _flat_types(kind: type, prefix: str = "") -> dict[str, tuple[type, bool]]:
+def key_of(fields: Mapping[str, object]) -> str:
+    """16 hexadecimal digits that name these fields and values."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@lru_cache
+def flat_types(kind: type, prefix: str = "") -> dict[str, tuple[type, bool]]:
     """Type of every plain field below `kind`, and whether it may be None, by a name such as `features.hop_ms`."""
     found: dict[str, tuple[type, bool]] = {}
     hints = typing.get_type_hints(kind)
     for f in fields(kind):
         hint = hints[f.name]
         if is_dataclass(hint):
-            found |= _flat_types(hint, f"{prefix}{f.name}.")
+            found |= flat_types(hint, f"{prefix}{f.name}.")
             continue
         options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         plain = [option for option in options if option is not types.NoneType]
@@ -79,14 +85,14 @@ def _flat_types(kind: type, prefix: str = "") -> dict[str, tuple[type, bool]]:
     return found
 
 
-FIELDS = _flat_types(RunSpec)  # name -> (type, may be None)
+FIELDS = flat_types(RunSpec)  # name -> (type, may be None)
 REQUIRED = ("dataset", "fold", "seed")
 
 
-def to_dict(spec: RunSpec) -> dict[str, object]:
+def to_dict(spec: object) -> dict[str, object]:
     """Every field by its dotted name, as in a grid and in a row; floats are floats even where 10 was given for 10.0."""
     found = {}
-    for name, (kind, _) in FIELDS.items():
+    for name, (kind, _) in flat_types(type(spec)).items():
         value: object = spec
         for part in name.split("."):
             value = getattr(value, part)
@@ -94,8 +100,8 @@ def to_dict(spec: RunSpec) -> dict[str, object]:
     return found
 
 
-def from_dict(given: Mapping[str, object]) -> RunSpec:
-    """The run of which `given` holds fields by dotted name; what is missing has its default.
+def from_dict(given: Mapping[str, object], kind: type = RunSpec):
+    """The run, a `kind`, of which `given` holds fields by dotted name; what is missing has its default.
 
     Raises
     ------
@@ -106,34 +112,36 @@ def from_dict(given: Mapping[str, object]) -> RunSpec:
     if missing:
         raise ValueError(f"{missing[0]}: not given; every run needs {', '.join(REQUIRED)}")
     plain: dict[str, object] = {}
-    nested: dict[str, dict] = {"features": {}, "recipe": {}}
+    hints = typing.get_type_hints(kind)
+    nested: dict[str, dict] = {f.name: {} for f in fields(kind) if is_dataclass(hints[f.name])}
     for name, value in given.items():
-        if name not in FIELDS:
+        if name not in flat_types(kind):
             raise ValueError(f"{name}: no such field")
         group, dot, inner = name.partition(".")
-        (nested[group] if dot else plain)[inner or group] = typed(name, value)
+        (nested[group] if dot else plain)[inner or group] = typed(name, value, kind)
+    starting = {f.name: f.default_factory() for f in fields(kind) if f.name in nested}
     built = {}
-    for group, kind in (("features", FeatureSpec), ("recipe", Recipe)):
+    for group, values in nested.items():
         try:
-            built[group] = kind(**nested[group])
+            built[group] = replace(starting[group], **values)
         except ValueError as error:
             raise ValueError(f"{group}.{error}") from None
-    return RunSpec(**plain, **built)
+    return kind(**plain, **built)
 
 
-def typed(name: str, value: object) -> object:
-    """`value` as the field `name` holds it: a whole number becomes a float, the text "none" None where that may be.
+def typed(name: str, value: object, kind: type = RunSpec) -> object:
+    """`value` as the field `name` of `kind` holds it: a whole number becomes a float, "none" None where that may be.
 
     Raises
     ------
     ValueError
         It is of another type.
     """
-    kind, optional = FIELDS[name]
+    held, optional = flat_types(kind)[name]
     if optional and value in (None, NONE):
         return None
-    fitting = (int, float) if kind is float else (kind,)
-    if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
-        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+    fitting = (int, float) if held is float else (held,)
+    if not isinstance(value, fitting) or (isinstance(value, bool) and held is not bool):
+        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[held]
         raise ValueError(f"{name}: found {value!r}, expected {wanted}" + (' or "none"' if optional else ""))
-    return kind(value)
+    return held(value)

@@ -1,0 +1,232 @@
+"""A CRNN for sound event detection: convolutions, two recurrent layers both ways, a probability a frame and class.
+
+It takes any of three streams of a scene, each at its own rate: log-mel (`spectral`), and features of pretrained
+networks for sound (`auditory`) and pictures (`visual`). Notebook: 10.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from course_lib import timebase
+from course_lib.models import fronts
+
+FUSIONS = ("early", "mid", "gate")
+ALIGNMENTS = (*timebase.ALIGNMENTS, "learned")
+CHANNELS, POOLS = (16, 32, 32, 32, 32), ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2))
+TIME_POOL, STRIDED = 4, 2
+SMOOTHING = 9  # output frames that a learned alignment sees
+
+
+class Projected(nn.Module):
+    """A stream `(scenes, frames, dims)` as `(scenes, at, width)`: brought to other times, then to another width.
+
+    `learned` starts as `nearest` and may then smooth, sharpen and shift each dimension in time.
+    """
+
+    def __init__(
+        self, n_dims: int, width: int, times_s: np.ndarray, at_s: np.ndarray, align: str, dropout: float
+    ) -> None:
+        super().__init__()
+        weights = timebase.alignment(times_s, at_s, "nearest" if align == "learned" else align)
+        self.register_buffer("weights", torch.as_tensor(weights))
+        self.dropout, self.linear = nn.Dropout(dropout), nn.Linear(n_dims, width)
+        self.over_time = None
+        if align == "learned":
+            self.over_time = nn.Conv1d(width, width, SMOOTHING, padding=SMOOTHING // 2, groups=width, bias=False)
+            with torch.no_grad():
+                self.over_time.weight.zero_()[:, :, SMOOTHING // 2] = 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.weights @ self.linear(self.dropout(x))  # the projection first: there are fewer frames before it
+        return x if self.over_time is None else self.over_time(x.transpose(1, 2)).transpose(1, 2)
+
+
+class CRNN(nn.Module):
+    """Probabilities of every class a frame, `strong` `(scenes, out, classes)`, and a scene, `weak` `(scenes, classes)`.
+
+    `streams` has the times of the frames in seconds and the dimensions of every stream that is used. `frames_s` are
+    the times of the log-mel's frames whether it is used or not: one output frame is made of four of them, its middle
+    at `out_s`. `fusion` is where streams meet: `early` before the convolutions, side by side as if further mel bands
+    (the paper's way, as far as it is told); `mid` behind them, side by side; `gate` behind them, as a sum whose weights
+    are learnt frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With `front` the
+    log-mel goes through a front of `models.fronts` first, and the probabilities are brought back to the times of its
+    input.
+
+    A scene's probability is that of its frames, weighted by itself: sum of squares over sum.
+    Source: Boes & Van hamme, Interspeech 2021, for the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The
+    paper's sizes are not public; these are ours.
+
+    Raises
+    ------
+    ValueError
+        No streams, no such fusion or alignment, or a front without the log-mel alone.
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        streams: Mapping[str, tuple[np.ndarray, int]],
+        frames_s: np.ndarray,
+        *,
+        fusion: str = "mid",
+        align: str = "nearest",
+        front: str = "none",
+        log: str = "db",
+        width: int = 64,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if not streams or fusion not in FUSIONS or align not in ALIGNMENTS:
+            raise ValueError(f"streams={list(streams)}, fusion={fusion!r}, align={align!r}: expected at least one "
+                             f"stream, {' or '.join(FUSIONS)}, and {' or '.join(ALIGNMENTS)}")  # fmt: skip
+        if front != "none" and list(streams) != ["spectral"]:
+            raise ValueError(f"front={front!r}: merges frames of the log-mel, which must be the only stream")
+        self.names, self.fusion = tuple(streams), fusion
+        self.out_s = frames_s[: len(frames_s) // TIME_POOL * TIME_POOL].reshape(-1, TIME_POOL).mean(1)
+        for name, (_, n_dims) in streams.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(n_dims))
+            self.register_buffer(f"{name}_deviation", torch.ones(n_dims))
+        n_mels = streams["spectral"][1] if "spectral" in streams else width
+        at_s = frames_s if fusion == "early" else self.out_s
+        wide = n_mels if fusion == "early" else width
+        self.projected = nn.ModuleDict(
+            {
+                name: Projected(n_dims, wide, times_s, at_s, align, dropout)
+                for name, (times_s, n_dims) in streams.items()
+                if name != "spectral"
+            }
+        )
+        self.front, self.nat, channels = _front(front, n_mels, log)
+        bands = n_mels * (len(streams) if fusion == "early" else 1)
+        convolved = fusion == "early" or "spectral" in streams
+        self.encoder = _encoder(channels, bands, width, dropout) if convolved else None
+        meeting = 1 if fusion == "early" else len(streams)
+        self.gate = nn.Linear(meeting * width, meeting) if fusion == "gate" else None
+        self.dropout = nn.Dropout(dropout)
+        n_in = width if fusion == "gate" else meeting * width
+        self.recurrent = nn.GRU(n_in, width, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout)
+        self.head = nn.Linear(2 * width, n_classes)
+        self.guide_loss = torch.zeros(())
+
+    def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
+        """Bring a stream's features to mean 0 and deviation 1, as they are in `parts`, each `(scenes, frames, dims)`."""
+        mean, deviation = _statistics(parts, unsteady if name == "spectral" else None)
+        getattr(self, f"{name}_mean").copy_(mean)
+        getattr(self, f"{name}_deviation").copy_(deviation.clamp(min=1e-5))
+        if hasattr(self.front, "standardise"):
+            mean, deviation = _statistics(parts)
+            self.front.standardise(mean / self.nat, deviation / self.nat)
+
+    def forward(self, x: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """`x` has the features of each stream, `(scenes, frames, dims)`."""
+        if self.front is not None:
+            return self._fronted(x["spectral"])
+        parts = {name: self._levelled(name, x[name]) for name in self.names}
+        parts |= {name: projected(parts[name]) for name, projected in self.projected.items()}
+        if self.fusion == "early":
+            parts = {"all": torch.cat(list(parts.values()), 2)}
+        if self.encoder is not None:
+            heard = "all" if self.fusion == "early" else "spectral"
+            encoded = _encoded(self.encoder, parts[heard][:, None])
+            parts[heard] = encoded[:, : len(self.out_s)]  # a last frame of fewer than four
+        return self._judged(self._met(list(parts.values())))
+
+    def _levelled(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        x = unsteady(x) if name == "spectral" else x
+        return (x - getattr(self, f"{name}_mean")) / getattr(self, f"{name}_deviation")
+
+    def _met(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Streams `(scenes, out, width)` as one."""
+        side_by_side = torch.cat(list(parts), 2)
+        if self.gate is None:
+            return side_by_side
+        shares = self.gate(side_by_side).softmax(2)  # (scenes, out, streams)
+        return (torch.stack(list(parts), 3) * shares[:, :, None]).sum(3)
+
+    def _judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        strong = self.head(self.dropout(self.recurrent(x)[0])).sigmoid()
+        return strong, pooled(strong)
+
+    def _fronted(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Through a front that merges frames, and back: a frame gets what the merged frame around its middle got."""
+        merged = self.front(x / self.nat)
+        self.guide_loss = merged.guide_loss.mean()
+        power, places = merged.features[:, :2] * self.nat, merged.features[:, 2:]
+        picture = torch.cat([self._levelled("spectral", power), places], 1)
+        strong, _ = self._judged(self._met([_encoded(self.encoder, picture)]))
+        middle = (merged.scores.cumsum(1) - merged.scores / 2)[:, : len(self.out_s) * TIME_POOL]
+        place = (middle / TIME_POOL).long().clamp(0, strong.shape[1] - 1)  # (scenes, frames)
+        back = strong.gather(1, place[..., None].expand(-1, -1, strong.shape[2]))
+        strong = back.unflatten(1, (-1, TIME_POOL)).mean(2)
+        return strong, pooled(strong)
+
+
+def unsteady(x: torch.Tensor) -> torch.Tensor:
+    """Log-mel `(..., frames, mels)` less the median of each band over the scene: without microphone and steady noise.
+
+    A network from scratch learns from it several times faster; what lasts through more than half of a scene is lost.
+    """
+    return x - x.median(-2, keepdim=True).values
+
+
+def pooled(strong: torch.Tensor) -> torch.Tensor:
+    """Probability of a scene from those of its frames `(scenes, frames, classes)`: linear softmax, `(scenes, classes)`.
+
+    Source: Wang, Li & Metze, "A comparison of five multiple instance learning pooling functions", ICASSP 2019.
+    """
+    return strong.square().sum(1) / strong.sum(1).clamp(min=1e-7)
+
+
+def _front(front: str, n_mels: int, log: str) -> tuple[nn.Module | None, float, int]:
+    """The front, what a nat is in the unit of the log-mel, and how many channels the encoder gets."""
+    if front == "none":
+        return None, 1.0, 1
+    name, reduction = fronts.parse(front)
+    made = fronts.FRONTS[name](n_mels, reduction)
+    if made.channels != 3:
+        raise ValueError(f"front={front!r}: only fronts that merge by widths can be undone in time; use diffres or so")
+    return made, fronts.NATS[log], 3
+
+
+def _encoder(n_in: int, bands: int, width: int, dropout: float) -> nn.Sequential:
+    """Five convolutions that leave a quarter of the frames and a thirty-second of the bands, and a dense layer.
+
+    The first two halve by their stride, for half of the time goes into the pictures that they make.
+    """
+    layers: list[nn.Module] = []
+    for k, (n_out, pool) in enumerate(zip(CHANNELS, POOLS, strict=True)):
+        size, strided = (5, 3, 3, 3, 3)[k], k < STRIDED
+        layers.append(nn.Conv2d(n_in, n_out, size, pool if strided else 1, size // 2, bias=False))
+        layers += [] if strided else [nn.MaxPool2d(pool)]
+        layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+        n_in = n_out
+    left = bands // 2 ** len(POOLS)
+    if left < 1:
+        raise ValueError(f"{bands} bands: the encoder halves them {len(POOLS)} times; use at least {2 ** len(POOLS)}")
+    return nn.Sequential(*layers, _Flat(), nn.Dropout(dropout), nn.Linear(n_in * left, width), nn.ReLU(inplace=True))
+
+
+class _Flat(nn.Module):
+    """`(scenes, channels, frames, bands)` as `(scenes, frames, channels * bands)`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(1, 2).flatten(2)
+
+
+def _encoded(encoder: nn.Module, picture: torch.Tensor) -> torch.Tensor:
+    return encoder(picture.contiguous(memory_format=torch.channels_last))
+
+
+def _statistics(parts: Sequence[np.ndarray], work: Callable | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of each dimension over all frames, `(dims,)`, after `work` where there is any."""
+    count, total, squares = 0, 0.0, 0.0
+    for part in parts:
+        for start in range(0, len(part), 64):  # a few scenes at a time, for whole sets do not fit twice
+            x = torch.tensor(np.asarray(part[start : start + 64], dtype=np.float32))
+            flat = (x if work is None else work(x)).flatten(0, 1).double()
+            count, total, squares = count + len(flat), total + flat.sum(0), squares + flat.square().sum(0)
+    mean = total / count
+    return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()

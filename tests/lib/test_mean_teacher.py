@@ -1,0 +1,165 @@
+"""Learning from weak labels and from none: the loss, the teacher, what is chosen, what comes back after a cut."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from course_lib import mean_teacher
+from course_lib.errors import CourseError
+from course_lib.features import FeatureSpec
+from course_lib.mean_teacher import Judged, TeacherRecipe, detected, probabilities, tags_of, teach
+from course_lib.models.crnn import CRNN
+
+SPEC = FeatureSpec(hop_ms=20.0, n_mels=32)
+FRAMES_S = 0.02 * np.arange(101)  # scenes of 2 s
+CLASSES = ["high", "low"]
+RECIPE = TeacherRecipe(steps=60, weak=8, unlabelled=8, rate=1e-2, looks=3, masks=False, mixup=0.0, median_ms=160.0)
+
+
+def scenes(n, seed):
+    """Noise with one band louder for a while: features, labels in time."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 101, 32)).astype(np.float32)
+    rows = []
+    for k in range(n):
+        label = int(rng.integers(2))
+        onset = rng.uniform(0.1, 0.9)
+        offset = onset + rng.uniform(0.4, 1.0)
+        x[k, int(onset * 50) : int(offset * 50), 16 * (1 - label) : 16 * (2 - label)] += 3
+        rows.append((f"{seed}-{k}", onset, offset, CLASSES[label]))
+    return {"spectral": x}, pd.DataFrame(rows, columns=["filename", "onset", "offset", "event_label"])
+
+
+def everything():
+    weak, labels = scenes(40, 1)
+    tags = np.stack([labels["event_label"] == c for c in CLASSES], 1).astype(np.float32)
+    x, known = scenes(30, 3)
+    return weak, tags, scenes(40, 2)[0], Judged(x, known["filename"].tolist(), known, CLASSES, 2.0)
+
+
+def taught(recipe=RECIPE, **options):
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return teach(CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16), *everything(), recipe, SPEC, **options)
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    return taught()
+
+
+def test_weak_labels_teach_when(learnt):
+    """No time was ever told, and yet the events are found in time."""
+    best = mean_teacher.best_look(learnt.history)
+    assert best["validation_tagging"] > 0.9 and best["validation_segment"] > 0.8
+    assert learnt.chosen_step == best["step"] and len(learnt.history) == 3
+    judged = everything()[3]
+    found = mean_teacher.scores(learnt.model, judged, RECIPE.median_ms)
+    assert found["tagging"].micro_f1 == best["validation_tagging"], "the state kept is the one that was chosen"
+
+
+def test_the_same_start_gives_the_same_weights(learnt):
+    again = taught()
+    for one, other in zip(learnt.model.state_dict().values(), again.model.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(learnt.model.head.weight, taught(seed=1).model.head.weight)
+
+
+def test_a_training_cut_off_goes_on_to_the_same_weights(tmp_path, learnt):
+    class CutOff(Exception):
+        pass
+
+    def stop(look):
+        if look["step"] == 40:
+            raise CutOff
+
+    with pytest.raises(CutOff):
+        taught(checkpoint=tmp_path / "c.pt", on_look=stop)
+    resumed = taught(checkpoint=tmp_path / "c.pt")
+    for one, other in zip(learnt.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(CourseError, match="belongs to another training"):
+        taught(replace(RECIPE, rate=1e-3), checkpoint=tmp_path / "c.pt")
+    (tmp_path / "c.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(CourseError, match="cannot be read as a checkpoint"):
+        taught(checkpoint=tmp_path / "c.pt")
+
+
+def test_the_teacher_is_the_mean_of_the_students_past():
+    student, teacher = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    old, new = teacher.weight.clone(), student.weight.clone()
+    mean_teacher._follow(teacher, student, 0.9)
+    torch.testing.assert_close(teacher.weight, 0.9 * old + 0.1 * new)
+    mean_teacher._follow(teacher, student, 0.0)
+    torch.testing.assert_close(teacher.weight, new)
+
+
+def test_unlabelled_scenes_reach_the_loss_through_the_teacher_alone(learnt):
+    """Other unlabelled scenes change the weights; at no consistency they change only statistics."""
+    data = everything()
+    other = {"spectral": scenes(40, 9)[0]["spectral"]}
+
+    def with_unlabelled(x, recipe):
+        torch.manual_seed(0)
+        model = CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16, dropout=0.0)
+        _, _, _, judged = data
+        return teach(model, data[0], data[1], x, judged, recipe, SPEC).model
+
+    short = replace(RECIPE, steps=12, looks=1)
+    alone = with_unlabelled(None, replace(short, unlabelled=0))
+    first, second = with_unlabelled(data[2], short), with_unlabelled(other, short)
+    assert not torch.equal(first.head.weight, second.head.weight)
+    assert not torch.equal(first.head.weight, alone.head.weight)
+
+
+def test_labels_in_time_of_validation_choose_and_nothing_else(learnt):
+    """Poisoned validation labels leave every look's loss as it was."""
+    weak, tags, unlabelled, judged = everything()
+    wrong = replace(judged, events=judged.events.assign(event_label="low"))
+    torch.manual_seed(0)
+    model = CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16)
+    poisoned = teach(model, weak, tags, unlabelled, wrong, RECIPE, SPEC)
+    assert [look["loss"] for look in poisoned.history] == [look["loss"] for look in learnt.history]
+    assert poisoned.history[-1]["validation_tagging"] < learnt.history[-1]["validation_tagging"]
+
+
+def test_detected_events_are_what_lies_above_a_half_for_long_enough():
+    strong = np.zeros((2, 25, 2), np.float32)
+    strong[0, 5:15, 0] = 0.9
+    strong[0, 9, 0] = 0.1  # a hole that the filter closes
+    strong[1, 20, 1] = 0.9  # a speck that it removes
+    found = detected(strong, ["a", "b"], CLASSES, 0.08, 2.0, median_ms=240.0)
+    assert found.to_dict("records") == [
+        {"filename": "a", "onset": pytest.approx(0.4), "offset": pytest.approx(1.2), "event_label": "high"}
+    ]
+    assert len(detected(strong, ["a", "b"], CLASSES, 0.08, 2.0, median_ms=1.0)) == 3
+
+
+def test_probabilities_do_not_depend_on_the_batch(learnt):
+    x = everything()[3].x
+    for one, other in zip(probabilities(learnt.model, x, 7), probabilities(learnt.model, x, 64), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert tags_of(everything()[3]).sum() == 30
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"steps": 0}, "steps=0"),
+        ({"weak": 1.5}, "weak=1.5"),
+        ({"teacher": 2.0}, "teacher=2"),
+        ({"teacher": 0.0}, "teacher"),
+    ],
+)
+def test_bad_recipes(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        TeacherRecipe(**wrong)
+
+
+def test_a_loss_that_is_lost_is_told(monkeypatch):
+    monkeypatch.setattr(mean_teacher, "_loss", lambda student, *rest: student.head.weight.sum() * float("nan"))
+    with pytest.raises(CourseError, match="the loss is nan after 20 steps"):
+        taught()
