@@ -109,10 +109,11 @@ class CRNN(nn.Module):
         n_in = width if fusion == "gate" else meeting * width
         self.recurrent = nn.GRU(n_in, width, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout)
         self.head = nn.Linear(2 * width, n_classes)
+        nn.init.constant_(self.head.bias, -1.5)  # most frames hold no event of a class: begin there, not at a half
         self.guide_loss = torch.zeros(())
 
     def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
-        """Bring a stream's features to mean 0 and deviation 1, as they are in `parts`, each `(scenes, frames, dims)`."""
+        """Bring a stream's features to mean 0 and deviation 1; those in `parts`, each `(scenes, frames, dims)`."""
         mean, deviation = _statistics(parts, unsteady if name == "spectral" else None)
         getattr(self, f"{name}_mean").copy_(mean)
         getattr(self, f"{name}_deviation").copy_(deviation.clamp(min=1e-5))

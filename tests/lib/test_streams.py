@@ -1,0 +1,89 @@
+"""Features of scenes: what is kept, when its frames are, and that blocks do not matter."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib import profiles, streams
+from course_lib.datasets.load import load
+from course_lib.errors import UsageError
+from course_lib.features import FeatureSpec, log_mel
+from course_lib.models import pretrained
+from course_lib.models.cnn import CNN
+from course_lib.soundscapes.made import made_scenes
+from course_lib.soundscapes.mix import SceneSpec
+
+SPEC = FeatureSpec(hop_ms=20.0)
+needs_weights = pytest.mark.skipif(not pretrained.available(), reason="the weights of mn04_as are not here")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    clips = load("synth10", profiles.get("lesson"))
+    return made_scenes(clips, 1, SceneSpec(weak=3, unlabelled=2, validation=2, test=2))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path_factory.getbasetemp() / "streams"))
+
+
+def test_the_spectral_stream_is_the_log_mel_of_the_scenes(scenes, monkeypatch):
+    monkeypatch.setattr(streams, "BLOCK", 4)
+    found = streams.spectral(scenes, SPEC)
+    assert found.x.shape == (9, 501, 64) and found.times_s[1] == pytest.approx(0.02)
+    np.testing.assert_allclose(found.x[5], log_mel(scenes.waves(16_000)[5], SPEC), atol=1e-3)
+
+
+def test_features_are_made_once(scenes, monkeypatch):
+    first = streams.visual(scenes, 2.0)
+    monkeypatch.setattr(pretrained, "visual", None)
+    np.testing.assert_array_equal(streams.visual(scenes, 2.0).x, first.x)
+    with pytest.raises(TypeError):
+        streams.visual(scenes, 1.0)
+
+
+def test_equal_pictures_are_looked_at_once(scenes, monkeypatch):
+    looked = []
+
+    def seen(frames):
+        looked.append(len(frames))
+        return np.arange(len(frames), dtype=np.float32)[:, None]
+
+    monkeypatch.setattr(pretrained, "visual", seen)
+    monkeypatch.setattr(streams, "PICTURE_PX", 64)  # another key than that of the other tests
+    found = streams.visual(scenes, 4.0)
+    pictures = scenes.pictures(4.0, 64).reshape(-1, 64 * 64 * 3)
+    assert found.x.shape == (9, 40, 1) and found.times_s[0] == 0.125
+    changes = 1 + int((pictures[1:] != pictures[:-1]).any(1).sum())
+    assert looked == [changes] and changes < 100
+    flat = found.x.ravel()
+    for k in range(1, len(flat)):
+        assert (flat[k] == flat[k - 1]) == bool((pictures[k] == pictures[k - 1]).all())
+
+
+@needs_weights
+@pytest.mark.parametrize(("hop_ms", "frames", "dims"), [(40, 250, 512), (80, 125, 256), (320, 32, 384), (0, 1, 384)])
+def test_each_hop_is_what_the_network_gives_at_it(scenes, hop_ms, frames, dims):
+    found = streams.auditory(scenes, hop_ms)
+    assert found.x.shape == (9, frames, dims) == (9, len(streams.auditory_shape("mn04_as", hop_ms, 10.0)[0]), dims)
+    direct = pretrained.auditory(np.array(scenes.waves(32_000)), 32_000, (hop_ms or None,))[hop_ms or None]
+    np.testing.assert_allclose(found.x, direct, atol=2e-2, rtol=2e-3)
+    assert found.times_s[-1] <= 10.2
+
+
+def test_a_hop_that_a_network_does_not_have(scenes):
+    with pytest.raises(UsageError, match="auditory_ms=50: mn04_as has frames of 40, 80, 160, 320, 0 ms"):
+        streams.auditory(scenes, 50)
+
+
+def test_an_own_network_hears_frames_in_their_middle(scenes):
+    torch.manual_seed(0)
+    spec = FeatureSpec()
+    x = streams.spectral(scenes, spec).x
+    found = streams.own_auditory(scenes, CNN(10), x.mean((0, 1)), x.std((0, 1)), spec)
+    assert found.x.shape == (9, 62, 128)
+    np.testing.assert_allclose(found.times_s[:2], [0.075, 0.235])
+    with pytest.raises(ValueError, match="expected a time for each frame"):
+        streams.Stream(found.x, found.times_s[:-1])
+    assert found.at(np.array([True] + [False] * 8)).x.shape == (1, 62, 128)

@@ -1,0 +1,157 @@
+"""Rows on scenes: their specification, one row, what test scenes may change, the grid and its report."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from course_lib.cli import app
+from course_lib.errors import UsageError
+from course_lib.features import FeatureSpec
+from course_lib.mean_teacher import TeacherRecipe
+from course_lib.soundscapes.mix import SceneSpec
+from course_lib.study import engine, grid, rows, scene_run, scene_stats, tasks
+from course_lib.study.scene_spec import SceneRun
+from course_lib.study.spec import RunSpec, to_dict
+
+TINY = SceneRun(
+    "synth10", 1, 0,
+    features=FeatureSpec(hop_ms=40.0, n_mels=32),
+    scenes=SceneSpec(weak=8, unlabelled=4, validation=4, test=4),
+    recipe=TeacherRecipe(steps=4, weak=4, unlabelled=2, looks=2, masks=False),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def row():
+    with engine.one_thread():
+        return scene_run.run_one(TINY, device="cpu")
+
+
+def lasting(row):
+    """What does not depend on time and memory."""
+    times = ("minutes", "train_seconds", "date", "peak_memory_mb")
+    return {name: value for name, value in row.items() if name not in times}
+
+
+def test_a_row_comes_back_from_its_fields():
+    assert tasks.from_fields(to_dict(TINY)) == TINY and tasks.from_fields(to_dict(TINY)).key == TINY.key
+    clip = RunSpec("synth10", 1, 0)
+    assert tasks.from_fields(to_dict(clip)) == clip
+    keys = {replace(TINY, **change).key for change in ({}, {"seed": 1}, {"align": "repeat"}, {"auditory_ms": 40})}
+    assert len(keys) == 4
+
+
+def test_a_row_has_scores_curves_and_where_it_came_from(row):
+    assert {name: row[name] for name in to_dict(TINY)} == to_dict(TINY)
+    for score in scene_stats.SCORES:
+        assert 0 <= row[f"test_{score}_f1"] <= 1 and len(row[f"test_{score}_by_class"]) == 10
+    assert len(row["test_segment_curve"]) == len(scene_run.SEGMENTS_S)
+    assert row["test_segment_curve"][scene_run.SEGMENTS_S.index(1.0)] == row["test_segment_f1"]
+    assert row["test_event_curve"][scene_run.COLLARS_S.index(0.2)] == row["test_event_f1"]
+    assert row["n_test"] == 4 and row["commit"] and row["content"]
+
+
+def test_nothing_of_the_test_scenes_reaches_what_is_chosen(monkeypatch, row):
+    """Other labels and other sounds of the test scenes change test scores alone."""
+    scenes, found = scene_run.scenes_of("synth10", 1, TINY.scenes), scene_run.features_of(TINY)
+    of_test = scenes.events["filename"].str.startswith("test")
+    poisoned = replace(scenes, events=scenes.events[~of_test].reset_index(drop=True))
+    x = np.array(found["spectral"].x)
+    x[scenes.table["part"] == "test"] = np.nan
+    monkeypatch.setattr(scene_run, "scenes_of", lambda *_: poisoned)
+    monkeypatch.setattr(scene_run, "features_of", lambda _: {"spectral": replace(found["spectral"], x=x)})
+    with engine.one_thread():
+        other = scene_run.run_one(TINY, device="cpu")
+    changed = {name for name, value in lasting(other).items() if repr(value) != repr(lasting(row)[name])}
+    assert changed and all(name.startswith("test_") or name == "n_events" for name in changed)
+
+
+GRID = """
+task = "scenes"
+[common]
+dataset = "synth10"
+fold = 1
+seed = [0, 1]
+features.hop_ms = 40
+features.n_mels = 32
+scenes = { weak = 8, unlabelled = 4, validation = 4, test = 4 }
+recipe = { steps = 4, weak = 4, unlabelled = 2, looks = 2, masks = false }
+[[part]]
+name = "fusion"
+streams = "spectral"
+fusion = ["mid", "early"]
+"""
+
+
+def test_a_grid_of_scenes_runs_resumes_and_is_reported(tmp_path, row):
+    path = tmp_path / "tiny.toml"
+    path.write_text(GRID)
+    read = grid.read(path)
+    assert len(read.specs) == 4 and read.specs[0] == TINY and read.task == "scenes"
+    runner, output = CliRunner(), tmp_path / "out"
+    done = runner.invoke(app, ["study", "run", str(path), "--output", str(output), "--device", "cpu"])
+    assert done.exit_code == 0 and "4 rows done" in done.output and "tagging" in done.output, done.output
+    again = runner.invoke(app, ["study", "run", str(path), "--output", str(output)])
+    assert "4 rows, 0 to run" in again.output
+    record = engine.read_record(output, TINY.key)
+    # as texts: a class that no test scene has scores NaN, which is not equal to itself
+    assert json.dumps(lasting(record)) == json.dumps(lasting(row) | {"status": "done"}), "the row of run_one"
+    told = runner.invoke(app, ["study", "report", str(path), "--output", str(output), "--against", "fusion=early"])
+    assert told.exit_code == 0 and "4 of 4 rows" in told.output, told.output
+    summary = scene_stats.summarise(rows.done(rows.gather(output)))
+    assert list(summary["fusion"]) in (["mid", "early"], ["early", "mid"]) and set(summary["seeds"]) == {2}
+    same = runner.invoke(app, ["study", "diff", str(output), str(output)])
+    assert same.exit_code == 0 and "same: 4" in same.output
+
+
+def test_differences_are_taken_pair_by_pair():
+    import pandas as pd
+
+    table = pd.DataFrame({"fold": 1, "seed": [0, 1, 2] * 2, "streams": ["spectral"] * 3 + ["auditory"] * 3})
+    for score in scene_stats.SCORES:
+        table[f"test_{score}_f1"] = [0.1, 0.5, 0.9, 0.2, 0.61, 1.0]
+    table = table.assign(parameters=1, train_seconds=1.0)
+    found = scene_stats.summarise(table).set_index("streams")
+    assert found.loc["auditory", "tagging_difference"] == pytest.approx(0.31 / 3)
+    assert found.loc["auditory", "tagging_difference_low"] > 0.08, "starts differ by far more than the pairs do"
+    assert found.loc["auditory", "tagging_low"] < 0 and found.loc["spectral", "seeds"] == 3
+    assert np.isnan(found.loc["spectral", "tagging_difference"])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('task = "dreams"', "task: dreams: unknown task"),
+        ('streams = "smell"', "expected some of spectral, auditory, visual"),
+        ('fusion = "late"', "fusion='late'"),
+        ("recipe.steps = 0", "steps=0"),
+        ("scenes.weak = 0", "weak=0"),
+        ("model = 1", "model: unknown key"),
+    ],
+)
+def test_a_bad_grid_of_scenes_is_one_line(tmp_path, line, said):
+    path = tmp_path / "bad.toml"
+    text = (
+        GRID.replace('task = "scenes"', line)
+        if line.startswith("task")
+        else GRID.replace("[common]", f"[common]\n{line}")
+    )
+    text = text.replace('streams = "spectral"', "") if line.startswith("streams") else text
+    text = text.replace('fusion = ["mid", "early"]', "") if line.startswith("fusion") else text
+    if line.startswith("recipe"):
+        text = text.replace("recipe = { steps = 4, weak = 4, unlabelled = 2, looks = 2, masks = false }", "")
+    if line.startswith("scenes"):
+        text = text.replace("scenes = { weak = 8, unlabelled = 4, validation = 4, test = 4 }", "")
+    path.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        grid.read(path)
+
+
+def test_what_cannot_run_is_found_before_training(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(GRID.replace('streams = "spectral"', 'streams = "auditory"\nauditory_ms = 50'))
+    with pytest.raises(UsageError, match="part 'fusion': auditory_ms=50: mn04_as has frames of"):
+        grid.check(grid.read(path))
