@@ -1,4 +1,4 @@
-"""Figures of published rows, for the README and the report. They take tables and know nothing of training."""
+"""Figures of published rows, for the README, the report and notebooks. They take tables and know nothing of training."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +9,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from course_lib import plots
+from course_lib.metrics import verdict
 from course_lib.paths import published_dir, runs_dir
 from course_lib.study import rows as kept
 from course_lib.study import scene_stats
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from course_lib.metrics import Interval
 
 
 def hop_figure(summary: pd.DataFrame) -> "Figure":
@@ -201,3 +205,25 @@ def _subsets(table: pd.DataFrame) -> pd.DataFrame:
     table = usual_scenes(table, "streams")
     found = scene_stats.summarise(table, ["streams"])
     return found.sort_values("streams", key=lambda names: names.map(SUBSETS.index), ignore_index=True)
+
+
+def lanes(heard: pd.DataFrame, seen: pd.DataFrame, clip_s: float, ax: "Axes") -> "Axes":
+    """Two event lists of one scene as bars, a lane a class: full while it is heard, hatched while it is in view."""
+    order = sorted(set(heard["event_label"]) | set(seen["event_label"]))
+    looks = {"facecolor": plots.COLOURS[0]}, {"facecolor": "white", "hatch": "///", "edgecolor": "grey"}
+    for table, low, look in ((heard, 0.0, looks[0]), (seen, -0.4, looks[1])):
+        for label, rows in table.groupby("event_label"):
+            spans = list(zip(rows["onset"], rows["offset"] - rows["onset"], strict=True))
+            ax.broken_barh(spans, (order.index(label) + low, 0.4), **look)
+    ax.set_yticks(range(len(order)), [name.replace("_", " ") for name in order])
+    ax.set(xlim=(0, clip_s), ylim=(-0.6, len(order) - 0.4))
+    return ax
+
+
+def told(gap: "Interval") -> str:
+    """A difference in points in words that its interval allows: higher, lower, or no difference shown."""
+    ends = f"({gap.low:+.1f} to {gap.high:+.1f})"
+    word = {"holds": "higher by", "contradicted": "lower by"}.get(verdict(gap))
+    return (
+        f"{word} {abs(gap.mean):.1f} points {ends}" if word else f"no difference shown, {gap.mean:+.1f} points {ends}"
+    )

@@ -49,14 +49,14 @@ class TeacherRecipe:
     """
 
     steps: int = 600
-    weak: int = 8
-    unlabelled: int = 8
+    weak: int = 12
+    unlabelled: int = 6
     rate: float = 1e-3
     decay: float = 1e-4
-    teacher: float = 0.99
-    consistency: float = 2.0
+    teacher: float = 0.98
+    consistency: float = 1.0
     masks: bool = True
-    mixup: float = 0.2
+    mixup: float = 0.0
     median_ms: float = 400.0
     looks: int = 6
 

@@ -25,6 +25,7 @@ FLOORS = [
     {"plots", "notebook", "checks"},
     {"exercises"},
     {"authoring", "doctor", "figures", "claims"},
+    {"scene_claims"},
     {"expected"},
     {"runner"},
     {"report", "readme"},
