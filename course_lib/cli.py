@@ -190,5 +190,22 @@ def data_manifest(
     console.print(f"{output}: {found}", soft_wrap=True, markup=False)
 
 
+@data.command("scenes", epilog="`course data scenes esc10` · `course data scenes ave:/media/usb/AVE_Dataset`")
+def data_scenes(
+    dataset: Annotated[str, typer.Argument(help="A data set to mix from, or desed:, ave: or videos: and a folder.")],
+) -> None:
+    """Scenes for the study on sound events: how many a part, how many events, what is missing."""
+    from course_lib.soundscapes import load
+    from course_lib.soundscapes.mix import SceneSpec
+
+    scenes = load.load_scenes(dataset, 1, SceneSpec())
+    pictures = "with pictures" if scenes.picture_reader else "without pictures"
+    console.print(f"{len(scenes)} scenes of {scenes.clip_s:g} s, {len(scenes.classes)} classes, {pictures}")
+    for part, table in scenes.table.groupby("part", sort=False):
+        n_events = int(scenes.events["filename"].isin(table["filename"]).sum())
+        labels = f", {n_events} events" if n_events else ""
+        console.print(f"  {part}: {len(table)} scenes from {table['source'].nunique()} sources{labels}")
+
+
 if __name__ == "__main__":
     main()

@@ -16,6 +16,7 @@ from course_lib.datasets import fetch, folds, registry
 from course_lib.datasets.clips import Clips
 from course_lib.errors import CourseError, UsageError
 from course_lib.features import mel_bank, padded_window
+from course_lib.soundscapes.load import is_real
 from course_lib.study import spec as specs
 from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import RunSpec
@@ -187,6 +188,8 @@ def _check_scenes(where: str, spec: SceneRun) -> None:
 
 
 def _check_present(where: str, dataset: str) -> None:
+    if is_real(dataset):
+        return  # its loader says more
     if dataset.lower().endswith(".csv"):
         if not Path(dataset).expanduser().is_file():
             raise CourseError(f"{where}: dataset: {dataset}: no such file")

@@ -14,11 +14,11 @@ from course_lib.mean_teacher import Judged
 from course_lib.models import pretrained
 from course_lib.models.crnn import CRNN
 from course_lib.provenance import now
-from course_lib.soundscapes.made import made_scenes
+from course_lib.soundscapes.load import load_scenes
 from course_lib.soundscapes.mix import SceneSpec
 from course_lib.soundscapes.scenes import Scenes
 from course_lib.streams import Stream
-from course_lib.study.run import clips_of, origin, weights_hash
+from course_lib.study.run import origin, weights_hash
 from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import to_dict
 
@@ -28,8 +28,8 @@ COLLARS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 @lru_cache(maxsize=4)
 def scenes_of(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
-    """The scenes of a run, all parts. Errors as `load` and `made_scenes`."""
-    return made_scenes(clips_of(dataset, None), fold, spec)
+    """The scenes of a run, all parts. Errors as `load_scenes`."""
+    return load_scenes(dataset, fold, spec)
 
 
 def features_of(spec: SceneRun) -> dict[str, Stream]:
@@ -105,10 +105,14 @@ def run_one(
 
 
 def learning_data(scenes: Scenes, found: dict[str, Stream]) -> tuple:
-    """Features and weak labels, features without labels, and validation scenes; no scene for testing is in any."""
+    """Features and weak labels, features without labels, and validation scenes; no scene for testing is in any.
+
+    Sets without unlabelled scenes have None for them.
+    """
     part = scenes.table["part"].to_numpy()
     weak, unlabelled = ({name: s.x[part == kind] for name, s in found.items()} for kind in ("weak", "unlabelled"))
-    return weak, scenes.part("weak").targets, unlabelled, judged(scenes, found, "validation")
+    there = unlabelled if "unlabelled" in part else None
+    return weak, scenes.part("weak").targets, there, judged(scenes, found, "validation")
 
 
 def judged(scenes: Scenes, found: dict[str, Stream], part: str) -> Judged:

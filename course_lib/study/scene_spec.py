@@ -18,8 +18,8 @@ class SceneRun:
 
     Attributes
     ----------
-    dataset, fold, seed : where the sounds come from, the fold of those that are tested on, seed of weights, order and
-        augmentation. The scenes stay the same whatever the seed.
+    dataset, fold, seed : where the sounds come from, or recorded scenes as `ave:FOLDER`; the fold of those that are
+        tested on; seed of weights, order and augmentation. The scenes stay the same whatever the seed.
     features : the log-mel of the spectral stream; its frames are the time base of the network, used or not.
     scenes : how many scenes, and how hard.
     streams : what the network gets: `spectral`, `auditory`, `visual`, joined by `+`.

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from course_lib.cli import app
-from course_lib.errors import UsageError
+from course_lib.errors import CourseError, UsageError
 from course_lib.features import FeatureSpec
 from course_lib.mean_teacher import TeacherRecipe
 from course_lib.soundscapes.mix import SceneSpec
@@ -155,3 +156,39 @@ def test_what_cannot_run_is_found_before_training(tmp_path):
     path.write_text(GRID.replace('streams = "spectral"', 'streams = "auditory"\nauditory_ms = 50'))
     with pytest.raises(UsageError, match="part 'fusion': auditory_ms=50: mn04_as has frames of"):
         grid.check(grid.read(path))
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A folder of sounds with the lists of three parts, none unlabelled."""
+    rng = np.random.default_rng(0)
+    strong, names = [], {"weak": [], "validation": [], "test": []}
+    for part, n in (("weak", 4), ("validation", 2), ("test", 2)):
+        for k in range(n):
+            x = rng.normal(size=80_000) * 0.01
+            x[16_000:40_000] += np.sin(np.arange(24_000) * (0.3 + 0.9 * (k % 2)))[:] * 0.5
+            name = f"{part}{k}.wav"
+            soundfile.write(tmp_path / name, x, 8000)
+            label = ("low", "high")[k % 2]
+            names[part].append(f"{name}\t{label}")
+            strong.append((part, f"{name}\t2.0\t5.0\t{label}"))
+    (tmp_path / "weak.tsv").write_text("\n".join(["filename\tevent_labels", *names["weak"]]))
+    for part in ("validation", "test"):
+        lines = [line for of, line in strong if of == part]
+        (tmp_path / f"{part}.tsv").write_text("\n".join(["filename\tonset\toffset\tevent_label", *lines]))
+    return tmp_path
+
+
+def test_recorded_scenes_run_as_made_ones_do(recorded):
+    spec = replace(TINY, dataset=f"videos:{recorded}")
+    told = CliRunner().invoke(app, ["data", "scenes", spec.dataset])
+    assert told.exit_code == 0 and "8 scenes of 10 s, 2 classes, without pictures" in told.output, told.output
+    assert "test: 2 scenes from 2 sources, 2 events" in told.output
+    with engine.one_thread():
+        row = scene_run.run_one(spec, device="cpu")
+    assert row["n_test"] == 2 and row["n_events"] == 2 and row["classes"] == ["high", "low"]
+    with pytest.raises(CourseError, match="has no pictures"):
+        scene_run.run_one(replace(spec, streams="visual"), device="cpu")
+    (recorded / "test.tsv").unlink()
+    refused = CliRunner().invoke(app, ["data", "scenes", spec.dataset])
+    assert refused.exit_code != 0

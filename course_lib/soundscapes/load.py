@@ -1,0 +1,41 @@
+"""One function that turns the name of a set, or of a kind of set and a folder, into `Scenes`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from course_lib import profiles
+from course_lib.datasets.load import load
+from course_lib.soundscapes import real
+from course_lib.soundscapes.made import made_scenes
+from course_lib.soundscapes.mix import SceneSpec
+from course_lib.soundscapes.scenes import Scenes
+
+# Sets that the user has got, as KIND:FOLDER; `videos` is a folder with weak.tsv, validation.tsv and test.tsv in it
+REAL: dict[str, Callable[[Path], Scenes]] = {
+    "desed": real.desed,
+    "ave": real.ave,
+    "videos": lambda folder: real.video_folder(folder, folder),
+}
+
+
+def is_real(dataset: str) -> bool:
+    """Whether `dataset` names recorded scenes, as `ave:FOLDER` does, and no bank of sounds to mix."""
+    return dataset.partition(":")[0] in REAL and ":" in dataset
+
+
+def load_scenes(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
+    """Scenes mixed of the sounds of a data set, the test scenes from `fold`, or recorded ones as `ave:FOLDER`.
+
+    Recorded scenes have parts of their own: `fold` and `spec` do not matter to them.
+
+    Raises
+    ------
+    UsageError, CourseError
+        As `datasets.load.load`, `made_scenes` and the loaders of `real`.
+    """
+    if is_real(dataset):
+        kind, _, folder = dataset.partition(":")
+        return REAL[kind](Path(folder).expanduser())
+    every = replace(profiles.get("study"), clips_per_class=None, real_clips_per_class=None)
+    return made_scenes(load(dataset, every), fold, spec)
