@@ -143,7 +143,8 @@ def report(
         target = paths.published_dir() / chosen.name
         about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
         written = rows.publish(every, summary, about, target)
-        for path in [*written, *_hop_figure(summary, target), *_claims_figure(rows.done(every), target)]:
+        drawn = _scenes_figure if chosen.task == "scenes" else _claims_figure
+        for path in [*written, *_hop_figure(summary, target), *drawn(rows.done(every), target)]:
             console.print(f"published {path}", soft_wrap=True)
 
 
@@ -167,6 +168,19 @@ def _claims_figure(rows: "pd.DataFrame", folder: Path) -> list[Path]:
         return []
     figures.claims_figure(answers).savefig(folder / "claims.png", dpi=110)
     return [folder / "claims.png"]
+
+
+def _scenes_figure(rows: "pd.DataFrame", folder: Path) -> list[Path]:
+    """Tagging by what the network gets, as a figure in `folder`; nothing where no subsets were run."""
+    from course_lib import figures, scene_claims
+
+    usual = figures.usual_scenes(rows, "streams")
+    answers = scene_claims.answers(usual)
+    if answers.empty:
+        return []
+    pairs = answers[answers["score"] == "tagging"]
+    figures.scenes_subsets_figure(usual, pairs, scene_claims.PAPER["tagging"]).savefig(folder / "tagging.png", dpi=110)
+    return [folder / "tagging.png"]
 
 
 @study.command(epilog="`course study diff smoke /media/usb/smoke`")
