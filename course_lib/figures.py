@@ -1,4 +1,4 @@
-"""Figures of published rows, for the README, the report and notebooks. They take tables and know nothing of training."""
+"""Figures of published rows, for the README, the report and notebooks. They take tables and train nothing."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from course_lib import plots
@@ -115,17 +116,8 @@ def claims_text(answers: pd.DataFrame) -> str:
     return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(told)}."
 
 
-# Micro F1 of tagging in %, of Boes & Van hamme, Interspeech 2021, as a summary of their paper tells them
-PAPER_TAGGING = {
-    "spectral": 76.22, "auditory": 81.03, "visual": 61.60, "auditory+visual": 80.04, "spectral+auditory+visual": 83.72,
-}  # fmt: skip
 SUBSETS = ("visual", "spectral", "auditory", "spectral+visual", "auditory+visual", "spectral+auditory",
            "spectral+auditory+visual")  # fmt: skip
-TAGGING_PAIRS = (
-    ("auditory", "spectral"), ("visual", "spectral"), ("auditory+visual", "auditory"),
-    ("spectral+auditory", "auditory"), ("spectral+auditory+visual", "spectral+auditory"),
-    ("spectral+auditory+visual", "auditory"), ("spectral+auditory+visual", "spectral"),
-)  # fmt: skip
 
 
 def scene_rows(name: str = "scenes") -> pd.DataFrame:
@@ -137,63 +129,43 @@ def scene_rows(name: str = "scenes") -> pd.DataFrame:
 
 
 def usual_scenes(table: pd.DataFrame, *free: str) -> pd.DataFrame:
-    """Rows of a grid that differ in nothing but the fields `free` (and in fold and seed).
+    """Rows of a whole grid that differ in nothing but the fields `free` (and in fold and seed).
 
-    Of every other field they have the value that most rows have.
+    Of every other field they have the value that most rows of `table` have.
     """
-    for name in scene_stats.condition_fields(table) if len(table) else []:
-        if name not in free:
-            table = table[table[name] == table[name].mode()[0]]
-    return table
+    fields = scene_stats.condition_fields(table) if len(table) else []
+    usual = {name: table[name].mode()[0] for name in fields if name not in free}
+    return table[np.logical_and.reduce([table[name] == value for name, value in usual.items()])] if usual else table
 
 
-def tagging_pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Differences of tagging F1 between subsets of streams, from rows of `usual_scenes(rows, "streams")`.
-
-    In points: columns `first`, `second`, `difference`, `low`, `high`, `starts`, and `paper`, the paper's difference or
-    NaN. Only pairs of which at least two starts are there.
-    """
-    of = {name: table[table["streams"] == name] for name in SUBSETS}
-    found = []
-    for first, second in TAGGING_PAIRS:
-        seen = scene_stats.difference(of[first], of[second], "tagging")
-        if seen is None:
-            continue
-        gap = seen.scaled(100)
-        paper = PAPER_TAGGING.get(first, math.nan) - PAPER_TAGGING.get(second, math.nan)
-        starts = len(set(of[first]["seed"]) & set(of[second]["seed"]))
-        found.append((first, second, gap.mean, gap.low, gap.high, starts, paper))
-    return pd.DataFrame(found, columns=["first", "second", "difference", "low", "high", "starts", "paper"])
-
-
-def scenes_subsets_figure(table: pd.DataFrame) -> "Figure":
+def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> "Figure":
     """Tagging F1 of every subset of the streams with its interval over starts, and differences by pairs of starts.
 
-    From the rows of a grid on scenes. Crosses are the paper's numbers, of other data and another network.
+    From the rows of a grid on scenes, rows of `scene_claims.answers`, and the paper's F1 in % by streams. Crosses are
+    the paper's numbers, of other data and another network.
     """
-    known, pairs = _subsets(table), tagging_pairs(usual_scenes(table, "streams"))
+    known = _subsets(table)
     with plt.rc_context(plots.STYLE):
-        fig, (left, right) = plt.subplots(1, 2, figsize=(13, 3.9), width_ratios=(1, 1))
-        percent = 100 * known[["tagging", "tagging_low", "tagging_high"]].to_numpy()
-        for place, (mean, low, high) in enumerate(percent):
+        height = 0.36 * max(len(known), len(pairs)) + 1.4
+        fig, (left, right) = plt.subplots(1, 2, figsize=(13, height), width_ratios=(1, 1))
+        for place, (mean, low, high) in enumerate(100 * known[["tagging", "tagging_low", "tagging_high"]].to_numpy()):
             left.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3, color=plots.COLOURS[0])
-        paper = [PAPER_TAGGING.get(name, math.nan) for name in known["streams"]]
-        left.plot(paper, range(len(known)), "x", color=plots.COLOURS[1], markersize=8, label="the paper, other data")
+        crosses = {"color": plots.COLOURS[1], "markersize": 8, "linestyle": "none", "marker": "x", "zorder": 3}
+        theirs = [paper.get(name, math.nan) for name in known["streams"]]
+        left.plot(theirs, range(len(known)), label="the paper, other data", **crosses)
         left.set_yticks(range(len(known)), known["streams"])
         left.set(xlabel="tagging micro F1 (%)", ylim=(len(known) - 0.5, -0.5))
-        labels = [f"{first} less {second}" for first, second in zip(pairs["first"], pairs["second"], strict=True)]
-        labels = [label.replace("spectral+auditory+visual", "all") for label in labels]
-        plots.forest(pairs[["difference", "low", "high"]].to_numpy(), labels, right, xlabel="difference (points)")
-        right.plot(pairs["paper"], range(len(pairs)), "x", color=plots.COLOURS[1], markersize=8, zorder=3)
+        gaps = 100 * pairs[["difference", "low", "high"]].to_numpy()
+        plots.forest(gaps, pairs["question"].tolist(), right, xlabel="difference (points)")
+        right.plot(pairs["paper"].astype(float), range(len(pairs)), **crosses)
         fig.legend(*left.get_legend_handles_labels(), loc="outside lower center")
     return fig
 
 
-def scenes_subsets_text(table: pd.DataFrame) -> str:
+def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """What `scenes_subsets_figure` shows, in a sentence, for those who do not see it."""
     points = [f"{row.streams} {100 * row.tagging:.1f}" for row in _subsets(table).itertuples()]
-    pairs = tagging_pairs(usual_scenes(table, "streams"))
-    gaps = [f"{row.first} less {row.second} {row.difference:+.1f}" for row in pairs.itertuples()]
+    gaps = [f"{row.question} {100 * row.difference:+.1f}" for row in pairs.itertuples()]
     return (
         f"Left, tagging F1 in % by what the network gets, with 95 % intervals over starts: {', '.join(points)}; "
         f"crosses are the paper's. Right, differences in points by pairs of starts: {', '.join(gaps)}."
@@ -202,8 +174,7 @@ def scenes_subsets_text(table: pd.DataFrame) -> str:
 
 def _subsets(table: pd.DataFrame) -> pd.DataFrame:
     """`scene_stats.summarise` of the subsets of streams that are there, in the order of `SUBSETS`."""
-    table = usual_scenes(table, "streams")
-    found = scene_stats.summarise(table, ["streams"])
+    found = scene_stats.summarise(usual_scenes(table, "streams"), ["streams"])
     return found.sort_values("streams", key=lambda names: names.map(SUBSETS.index), ignore_index=True)
 
 
@@ -224,6 +195,5 @@ def told(gap: "Interval") -> str:
     """A difference in points in words that its interval allows: higher, lower, or no difference shown."""
     ends = f"({gap.low:+.1f} to {gap.high:+.1f})"
     word = {"holds": "higher by", "contradicted": "lower by"}.get(verdict(gap))
-    return (
-        f"{word} {abs(gap.mean):.1f} points {ends}" if word else f"no difference shown, {gap.mean:+.1f} points {ends}"
-    )
+    amount = f"{word} {abs(gap.mean):.1f}" if word else f"no difference shown, {gap.mean:+.1f}"
+    return f"{amount} points {ends}"

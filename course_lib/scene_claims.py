@@ -57,6 +57,7 @@ def _compared(score: str, first: str, second: str) -> Question:
 
 
 SOUND = _streams("auditory")
+FINE = SOUND | {"auditory_ms": 40}
 QUESTIONS = (
     *(_compared("tagging", first, second) for first, second in (
         ("auditory", "spectral"), (ALL, "spectral"), (ALL, "auditory"), ("auditory+visual", "auditory"),
@@ -70,7 +71,7 @@ QUESTIONS = (
       for hop in (40, 80, 160)),
     *(Question(score, "auditory every 320 ms better than one vector a scene", SOUND, SOUND | {"auditory_ms": 0})
       for score in scene_stats.SCORES),
-    *(Question("event", f"alignment {how} better than nearest", SOUND | {"align": how}, SOUND)
+    *(Question("event", f"frames of 40 ms, alignment {how} better than nearest", FINE | {"align": how}, FINE)
       for how in ("average", "learned", "repeat")),
     *(Question("event", f"pictures that change at the onset better than usual ones, {names}",
                _streams(names) | {"scenes.flash": True}, _streams(names)) for names in ("visual", "auditory+visual")),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_lib.checks import NotAttempted, NotYet, call, expect_array, expect_function
+from course_lib.checks import NotYet, call, expect_array, expect_function
 
 
 def nearest_places(answer: object) -> str:
@@ -19,9 +19,7 @@ def nearest_places(answer: object) -> str:
         last = len(times_s) - 1
         slips = {
             "these are the times of the nearest frames; their places are asked": times_s[wanted],
-            "these are places of `at_s` for each frame; asked is the place of a frame for each of `at_s`": apart.argmin(
-                0
-            ),
+            "a place of `at_s` for each frame is the other way round; asked is a frame for each time": apart.argmin(0),
             "that is the frame after each time; the one before it may be nearer": (
                 np.searchsorted(times_s, at_s).clip(0, last)
             ),
@@ -48,9 +46,7 @@ def _expect_places(got: object, wanted: np.ndarray, slips: dict[str, np.ndarray]
         if found.shape == slip.shape and np.allclose(found, slip):
             raise NotYet(reason)
     if found.shape == (len(wanted), n_frames):
-        raise NotYet(
-            "that is a matrix, a row a time; asked is the place of its 1 (or of the smallest distance) in each row"
-        )
+        raise NotYet("that is a matrix, a row a time; asked is the place of the nearest frame in each row")
     expect_array(found, wanted.astype(float), what="places")
 
 
@@ -98,11 +94,11 @@ def followed(answer: object) -> str:
         "`past` alone: in the first steps the share of the past is smaller, 1 - 1 / (step + 1)": lambda t, s, k, a: (
             a * t + (1 - a) * s
         ),
-        "the larger of both shares; `past` is the highest that is allowed": lambda t, s, k, a: (
-            (share := max(1 - 1 / (k + 1), a)) * t + (1 - share) * s
-        ),
         "`past` never comes in: that is the mean of all steps so far, and soon stands still": lambda t, s, k, a: (
             (1 - 1 / (k + 1)) * t + s / (k + 1)
+        ),
+        "the larger of both shares; `past` is the highest that is allowed": lambda t, s, k, a: (
+            (share := max(1 - 1 / (k + 1), a)) * t + (1 - share) * s
         ),
         "steps count from 0: 1 - 1 / (step + 1)": lambda t, s, k, a: (
             (share := min(1 - 1 / max(k, 1), a)) * t + (1 - share) * s

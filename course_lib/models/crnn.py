@@ -92,12 +92,9 @@ class CRNN(nn.Module):
         n_mels = streams["spectral"][1] if "spectral" in streams else width
         at_s = frames_s if fusion == "early" else self.out_s
         wide = n_mels if fusion == "early" else width
+        others = {name: shape for name, shape in streams.items() if name != "spectral"}
         self.projected = nn.ModuleDict(
-            {
-                name: Projected(n_dims, wide, times_s, at_s, align, dropout)
-                for name, (times_s, n_dims) in streams.items()
-                if name != "spectral"
-            }
+            {name: Projected(n, wide, times_s, at_s, align, dropout) for name, (times_s, n) in others.items()}
         )
         self.front, self.nat, channels = _front(front, n_mels, log)
         bands = n_mels * (len(streams) if fusion == "early" else 1)

@@ -28,6 +28,41 @@ def given_out(scaled, n_out):
     return capped + room * (n_out - capped.sum()) / max(room.sum(), 1e-12)
 
 
+def runs(active, frame_s):
+    """Exercise 11.1."""
+    edges = np.diff(np.r_[0, np.asarray(active, dtype=int), 0])
+    ends = zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True)
+    return [(a * frame_s, b * frame_s) for a, b in ends]
+
+
+def touched(found, segment_s, first=math.floor, last=math.ceil):
+    """Segments that events touch, for exercise 11.2."""
+    return [k for a, b in found for k in range(first(a / segment_s), last(b / segment_s))]
+
+
+def segment_f1(reference, estimated, segment_s, of=set, **rounding):
+    """Exercise 11.2."""
+    ref, est = (of(touched(found, segment_s, **rounding)) for found in (reference, estimated))
+    return 2 * len(set(ref) & set(est)) / max(len(ref) + len(est), 1)
+
+
+def hits_of(reference, estimated, segment_s, side):
+    """Precision (side 1) or recall (side 0) in segments."""
+    both = [set(touched(found, segment_s)) for found in (reference, estimated)]
+    return len(both[0] & both[1]) / len(both[side])
+
+
+def collar(reference, estimated, share=0.2, length_s=None):
+    """Exercise 11.3."""
+    onset, offset = abs(estimated[0] - reference[0]), abs(estimated[1] - reference[1])
+    return max(onset, offset if offset > share * (length_s or reference[1] - reference[0]) else 0)
+
+
+def shortest_best(swept):
+    """Exercise 11.4."""
+    return max(swept, key=lambda row: (row["validation_f1"], -row["median_ms"]))["test_f1"]
+
+
 RIGHT = {
     "00.1": 160,
     "01.1": lambda n, w, h, c: 0 if n + c * 2 * (w // 2) < w else 1 + (n + c * 2 * (w // 2) - w) // h,
@@ -71,6 +106,14 @@ RIGHT = {
     "09.2": lambda t, d: t / (6 * d + t),
     "09.3": pyramid,
     "09.4": lambda hop_ms, strides: hop_ms * math.prod(strides),
+    "10.1": lambda times_s, at_s: np.abs(at_s[:, None] - times_s).argmin(1),
+    "10.2": lambda y: (y**2).sum(0) / y.sum(0),
+    "10.3": lambda t, s, k, a: min(1 - 1 / (k + 1), a) * t + (1 - min(1 - 1 / (k + 1), a)) * s,
+    "10.4": lambda n_ref, n_sys, right: 2 * right.sum() / (n_ref.sum() + n_sys.sum()),
+    "11.1": runs,
+    "11.2": segment_f1,
+    "11.3": collar,
+    "11.4": shortest_best,
 }
 
 SLIPS = [
@@ -270,6 +313,97 @@ SLIPS = [
     ("09.4", lambda h, s: h * max(s), "only the coarsest pooling"),
     ("09.4", lambda h, s: h / math.prod(s), "multiply, do not divide"),
     ("09.4", lambda h, s: h * math.prod(s) / 1000, "in seconds"),
+    ("10.1", lambda t, at: t[RIGHT["10.1"](t, at)], "their places are asked"),
+    ("10.1", lambda t, at: RIGHT["10.1"](at, t), "the other way round"),
+    ("10.1", lambda t, at: np.searchsorted(t, at).clip(0, len(t) - 1), "the one before it may be nearer"),
+    ("10.1", lambda t, at: (np.searchsorted(t, at, "right") - 1).clip(0), "the one after it may be nearer"),
+    ("10.1", lambda t, at: len(t) - 1 - RIGHT["10.1"](-t[::-1], -at), "take the earlier one"),
+    ("10.1", lambda t, at: np.abs(at[:, None] - t).argmax(1), "the farthest frame"),
+    ("10.1", lambda t, at: np.abs(at[:, None] - t).min(1), "these are the distances"),
+    ("10.1", lambda t, at: np.abs(at[:, None] - t), "that is a matrix"),
+    ("10.1", lambda t, at: RIGHT["10.1"](t, at) + 1, "right shape, but at"),
+    ("10.1", lambda t, at: {}, "expected an array of places, got dict"),
+    ("10.1", lambda t, at: 3, "expected shape (20,), got ()"),
+    ("10.2", lambda y: y.mean(0), "every frame weighs the same"),
+    ("10.2", lambda y: y.max(0), "one frame decides"),
+    ("10.2", lambda y: (y**2).mean(0), "divide by the sum of the probabilities"),
+    ("10.2", lambda y: (y**2).sum(0), "still has to be divided"),
+    ("10.2", lambda y: y.sum(0) ** 2 / y.sum(0), "squared too late"),
+    ("10.2", lambda y: 1 / RIGHT["10.2"](y), "turned round"),
+    ("10.2", lambda y: np.sqrt((y**2).mean(0)), "no root is taken"),
+    ("10.2", lambda y: (y * np.exp(y)).sum(0) / np.exp(y).sum(0), "exponential softmax"),
+    ("10.2", lambda y: RIGHT["10.2"](y.T), "sum over the frames"),
+    ("10.2", lambda y: (y**2).sum() / y.sum(), "keep the classes apart"),
+    ("10.2", lambda y: RIGHT["10.2"](y) + 0.1, "right shape, but at"),
+    ("10.2", lambda y: "half", "expected an array of shape (3,), got str"),
+    ("10.3", lambda t, s, k, a: RIGHT["10.3"](s, t, k, a), "the rest to the student"),
+    ("10.3", lambda t, s, k, a: a * t + (1 - a) * s, "`past` alone"),
+    ("10.3", lambda t, s, k, a: max(1 - 1 / (k + 1), a) * t + (1 - max(1 - 1 / (k + 1), a)) * s, "the larger of both"),
+    ("10.3", lambda t, s, k, a: RIGHT["10.3"](t, s, k, 1.0), "the mean of all steps so far"),
+    ("10.3", lambda t, s, k, a: RIGHT["10.3"](t, s, max(k, 1) - 1, a), "steps count from 0"),
+    ("10.3", lambda t, s, k, a: min(1 - 1 / (k + 1), a), "the share, not the weights"),
+    ("10.3", lambda t, s, k, a: RIGHT["10.3"](t, s, k, a) - t, "add it to the teacher"),
+    ("10.3", lambda t, s, k, a: 0.5, "4 of 4 differ"),
+    ("10.4", lambda r, s, t: np.mean(2 * t / (r + s)), "macro F1"),
+    ("10.4", lambda r, s, t: t.sum() / s.sum(), "that is precision"),
+    ("10.4", lambda r, s, t: t.sum() / r.sum(), "that is recall"),
+    ("10.4", lambda r, s, t: t.sum() / (r + s).sum(), "count twice above"),
+    ("10.4", lambda r, s, t: t.sum() / (r + s - t).sum(), "Jaccard"),
+    ("10.4", lambda r, s, t: (t.sum() / r.sum() + t.sum() / s.sum()) / 2, "harmonic mean"),
+    ("10.4", lambda r, s, t: 200 * t.sum() / (r + s).sum(), "between 0 and 1"),
+    ("10.4", lambda r, s, t: 2 * t / (r + s), "one number for all classes"),
+    ("10.4", lambda r, s, t: 0.1, "3 of 3 differ"),
+    ("11.1", lambda active, h: [(a, b - h) for a, b in runs(active, h)], "not to its start"),
+    ("11.1", lambda active, h: [(a + h / 2, b + h / 2) for a, b in runs(active, h)], "half a frame late"),
+    ("11.1", lambda active, h: [(a + h / 2, b - h / 2) for a, b in runs(active, h)], "take the outer edges"),
+    ("11.1", lambda active, h: runs(active, 1), "in frames"),
+    (
+        "11.1",
+        lambda active, h: [e for e in runs(active, h) if e[1] < len(active) * h - 1e-9],
+        "lasts to the last frame",
+    ),
+    ("11.1", lambda active, h: [(a, b) for a, b in runs(active, h) if b - a > 1.5 * h], "one active frame"),
+    ("11.1", lambda active, h: [(a, b - a) for a, b in runs(active, h)], "onset and length"),
+    ("11.1", lambda active, h: [(k * h, k * h + h) for k in np.flatnonzero(active)], "neighbours are one event"),
+    ("11.1", lambda active, h: [(0.0, 9.0)], "expected [(0.08, 0.24), (0.4, 0.48), (0.56, 0.64)]"),
+    ("11.1", lambda active, h: 3, "expected a list of (onset, offset), got int"),
+    ("11.1", lambda active, h: [1.0], "expected pairs"),
+    ("11.2", lambda r, e, s: segment_f1(r, e, s, last=math.floor), "round the offset up"),
+    ("11.2", lambda r, e, s: segment_f1(r, e, s, last=lambda x: math.floor(x) + 1), "ends on a boundary"),
+    ("11.2", lambda r, e, s: segment_f1(r, e, s, first=round, last=round), "any touch counts"),
+    ("11.2", lambda r, e, s: segment_f1(r, e, s, of=list), "a segment counts once"),
+    ("11.2", lambda r, e, s: hits_of(r, e, s, 1), "that is precision"),
+    ("11.2", lambda r, e, s: hits_of(r, e, s, 0), "that is recall"),
+    ("11.2", lambda r, e, s: (f := segment_f1(r, e, s)) / (2 - f), "of all marked segments together"),
+    ("11.2", lambda r, e, s: segment_f1(r, e, s) / 2, "twice the hits"),
+    ("11.2", lambda r, e, s: segment_f1(r, e, 1.0), "not always 1 s"),
+    ("11.2", lambda r, e, s: set(touched(r, s)), "expected one number"),
+    ("11.3", lambda r, e: collar(r, e, share=0.0), "collar or not"),
+    ("11.3", lambda r, e: abs(e[0] - r[0]), "the onset alone"),
+    ("11.3", lambda r, e: abs(e[0] - r[0]) + abs(e[1] - r[1]), "not the sum"),
+    ("11.3", lambda r, e: min(abs(e[0] - r[0]), abs(e[1] - r[1])), "take the larger"),
+    ("11.3", lambda r, e: collar(r, e, length_s=e[1] - e[0]), "not of the detected event's"),
+    ("11.3", lambda r, e: max(abs(e[0] - r[0]), abs(e[1] - r[1]) - 0.2 * (r[1] - r[0])), "it is not taken off"),
+    ("11.3", lambda r, e: max(e[0] - r[0], (e[1] - r[1]) * (abs(e[1] - r[1]) > 0.2 * (r[1] - r[0]))), "early or late"),
+    (
+        "11.3",
+        lambda r, e: max(d * (d > 0.2 * (r[1] - r[0])) for d in np.abs(np.subtract(e, r))),
+        "for the offset alone",
+    ),
+    ("11.3", lambda r, e: 0.2, "expected 0.75 s"),
+    ("11.4", lambda swept: max(row["test_f1"] for row in swept), "the test has chosen"),
+    ("11.4", lambda swept: max(row["validation_f1"] for row in swept), "so it flatters"),
+    ("11.4", lambda swept: max(swept, key=lambda row: row["validation_f1"])["test_f1"], "the shortest is taken"),
+    ("11.4", lambda swept: min(swept, key=lambda row: row["validation_f1"])["test_f1"], "the lowest on validation"),
+    ("11.4", lambda swept: float(np.mean([row["test_f1"] for row in swept])), "the score of none of them"),
+    (
+        "11.4",
+        lambda swept: max(swept, key=lambda r: (r["validation_f1"], -r["median_ms"]))["median_ms"],
+        "is the filter",
+    ),
+    ("11.4", lambda swept: swept[2], "a whole row"),
+    ("11.4", lambda swept: "0.31", "expected one number, got str"),
+    ("11.4", lambda swept: 0.5, "expected 0.31"),
 ]
 
 
