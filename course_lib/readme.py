@@ -159,8 +159,8 @@ def scenes_table() -> str:
     origin = json.loads((published_dir() / SCENES / "provenance.json").read_text(encoding="utf-8"))
     lines += [
         "",
-        f"{answers['pairs'].min()} to {answers['pairs'].max()} starts on the same scenes of one fold, pair by pair: the "
-        f"95 % t intervals tell of training, not of other sounds. {origin['rows']} rows on "
+        f"{answers['pairs'].min()} to {answers['pairs'].max()} starts on the same scenes of one fold, pair by pair: "
+        f"the 95 % t intervals tell of training, not of other sounds. {origin['rows']} rows on "
         f"{' and '.join(origin['devices'])}, commits {', '.join(origin['commits'])}.",
     ]
     return "\n".join(lines)
