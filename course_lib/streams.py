@@ -110,9 +110,9 @@ def _code() -> str:
 
 
 def _blocks(scenes: Scenes, title: str, progress: bool, work: Callable[[slice], np.ndarray]) -> np.ndarray:
-    """`work` on a few scenes after the other, `(scenes, ...)`."""
+    """`work` on a few scenes after the other, `(scenes, ...)`; the bar stays away from logs and executed notebooks."""
     found = []
-    with tqdm(total=len(scenes), desc=title, unit="scene", delay=2, disable=not progress) as bar:
+    with tqdm(total=len(scenes), desc=title, unit="scene", delay=2, disable=None if progress else True) as bar:
         for start in range(0, len(scenes), BLOCK):
             found.append(work(slice(start, start + BLOCK)))
             bar.update(len(found[-1]))
@@ -132,7 +132,7 @@ def _auditory(key: str, net: str, code: str, scenes: Scenes, progress: bool) -> 
     hops_ms = pretrained.published(net).hops_ms
 
     def work(rows: slice) -> np.ndarray:
-        waves = scenes.waves(AUDITORY_RATE_HZ, rows)
+        waves = np.array(scenes.waves(AUDITORY_RATE_HZ, rows))  # torch warns of arrays that it must not write to
         found = pretrained.auditory(waves, AUDITORY_RATE_HZ, hops_ms, name=net)
         return np.concatenate([found[hop].reshape(len(waves), -1) for hop in hops_ms], axis=1).astype(np.float16)
 

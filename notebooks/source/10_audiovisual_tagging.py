@@ -594,5 +594,5 @@ for name, value in score.items():
     record(f"tagging_{name}", value.mean, unit="%", **judged(one_tag))
 record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(questions["verdict"].value_counts().items())) or "none", kind="info")
 for text, gap in gaps.items():
-    record(f"study_{text}", gap.mean, unit="points", kind="rel", rel=1e-3)
+    record(f"study_{text}", gap.mean, unit="points", kind="info")
 record("minutes", (time.perf_counter() - started) / 60, kind="info")

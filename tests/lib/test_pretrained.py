@@ -276,7 +276,8 @@ def test_what_a_frame_can_see_lies_evenly_around_it_and_gates_see_all(net):
 
 
 @weights
-def test_a_linear_layer_on_it_tells_real_sounds_apart():
+def test_a_linear_layer_on_it_tells_real_sounds_apart(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))  # other tests must not find the set that is unpacked here
     try:
         clips = load("esc10", profiles.get("study"))
     except CourseError as error:
