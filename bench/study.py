@@ -31,10 +31,11 @@ def made_rows(n_rows: int, steps: int) -> list:
 
 def by_itself_s(specs: list) -> float:
     """Seconds a row of a loop over `run_one`."""
-    from course_lib.study import engine, run
+    from course_lib import profiles
+    from course_lib.study import run
 
     start = time.perf_counter()
-    with engine.one_thread():
+    with profiles.one_thread():
         for spec in specs:
             run.run_one(spec, device="cpu")
     return (time.perf_counter() - start) / len(specs)

@@ -6,7 +6,6 @@ come in here. Notebook: 10.
 """
 
 import copy
-import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -20,10 +19,9 @@ from scipy.ndimage import median_filter
 from torch import nn
 from torch.nn import functional
 
-from course_lib import events, metrics, pictures
+from course_lib import checkpoints, events, metrics, pictures
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
-from course_lib.paths import write_whole
 
 Features = Mapping[str, np.ndarray]  # by stream, (scenes, frames, dims)
 THRESHOLD = 0.5
@@ -123,21 +121,22 @@ def teach(
     teacher = copy.deepcopy(model).requires_grad_(False) if recipe.teacher else model
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
     identity = repr((recipe, spec, seed, sorted((k, v.shape) for part in both for k, v in part.items())))
-    kept = _resumed(checkpoint, identity, model, teacher, optimiser)
+    parts = {"student": model, "teacher": teacher, "optimiser": optimiser}
+    kept = checkpoints.resumed(checkpoint, identity, parts, next(model.parameters()).device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
     for step in range(kept["step"], recipe.steps):
         losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
-        if step + 1 not in {math.ceil(recipe.steps * k / recipe.looks) for k in range(1, recipe.looks + 1)}:
+        if step + 1 not in checkpoints.look_steps(recipe.steps, recipe.looks):
             continue
         seconds = time.perf_counter() - started
         history.append(_look(teacher, validation, recipe, step + 1, losses, seconds))
         losses = []
         kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
-        kept["student"], kept["teacher"] = (_copied(m) for m in (model, teacher))
+        kept["student"], kept["teacher"] = (checkpoints.copied(m) for m in (model, teacher))
         if history[-1] is best_look(history):
             kept["best"] = kept["teacher"]
         if checkpoint is not None:
-            _write(checkpoint, kept)
+            checkpoints.write(checkpoint, kept)
         if on_look is not None:
             on_look(history[-1])
     teacher.load_state_dict(kept["best"])
@@ -276,10 +275,8 @@ def _tensor(x: np.ndarray, device) -> torch.Tensor:
 
 
 def _set_rate(optimiser, recipe: TeacherRecipe, step: int) -> None:
-    done = (step + 1) / recipe.steps
-    height = min(1.0, done / 0.1) * 0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.1) / 0.9))
     for group in optimiser.param_groups:
-        group["lr"] = recipe.rate * height
+        group["lr"] = recipe.rate * checkpoints.height((step + 1) / recipe.steps)
 
 
 @torch.no_grad()
@@ -287,30 +284,3 @@ def _follow(teacher: nn.Module, student: nn.Module, past: float) -> None:
     """Move the teacher to the student: weights by the share `1 - past`; counts and statistics are its own."""
     for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
         old.lerp_(new, 1 - past)
-
-
-def _copied(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def _resumed(checkpoint: Path | None, identity: str, model, teacher, optimiser) -> dict:
-    if checkpoint is None or not checkpoint.exists():
-        return {"step": 0, "seconds": 0.0, "history": []}
-    try:
-        kept = torch.load(checkpoint, map_location=next(model.parameters()).device, weights_only=True)
-        same = kept["identity"] == identity
-    except Exception as error:  # torch raises many kinds for a file that is no checkpoint
-        reason = type(error).__name__
-        raise CourseError(f"{checkpoint}: cannot be read as a checkpoint ({reason}); remove it") from error
-    if not same:
-        raise CourseError(f"{checkpoint}: belongs to another training; remove it or name another file")
-    model.load_state_dict(kept["student"])
-    teacher.load_state_dict(kept["teacher"])
-    optimiser.load_state_dict(kept["optimiser"])
-    return kept
-
-
-def _write(checkpoint: Path, kept: dict) -> None:
-    buffer = io.BytesIO()
-    torch.save(kept, buffer)
-    write_whole(checkpoint, buffer.getvalue())

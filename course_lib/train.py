@@ -5,7 +5,6 @@ clips, never epochs of frames, so that it is the same for every hop. The best st
 no test clip can come in here. Notebook: 05, which derives the loop.
 """
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from course_lib import pictures
+from course_lib import checkpoints, pictures
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
 from course_lib.models.fronts import Normalised
-from course_lib.paths import write_whole
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -153,7 +151,7 @@ def fit(
     x = torch.tensor(train.x, device=device)
     y = functional.one_hot(torch.tensor(train.y, device=device), train.n_classes).float()
     identity = repr((recipe, spec, seed, precision, tuple(x.shape), train.n_classes))
-    kept = _resumed(checkpoint, identity, model, optimiser)
+    kept = checkpoints.resumed(checkpoint, identity, {"weights": model, "optimiser": optimiser}, x.device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
     for step, chosen in _batches(len(y), recipe, seed, first=kept["step"]):
         _set_stages(model, optimiser, recipe, step)
@@ -166,16 +164,16 @@ def fit(
         loss.backward()
         optimiser.step()
         losses.append(loss.detach())
-        if step + 1 in _looks(recipe):
+        if step + 1 in checkpoints.look_steps(recipe.steps, recipe.looks):
             seconds = time.perf_counter() - started
             history.append(_look(model, validation, precision, step + 1, losses, seconds))
             losses = []
             kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
-            kept["weights"] = {name: value.clone() for name, value in model.state_dict().items()}
+            kept["weights"] = checkpoints.copied(model)
             if history[-1] is best_look(history):
                 kept["best"] = kept["weights"]
             if checkpoint is not None:
-                _write(checkpoint, kept)
+                checkpoints.write(checkpoint, kept)
             if on_look is not None:
                 on_look(history[-1])
     model.load_state_dict(kept["best"])
@@ -244,11 +242,6 @@ def _look(
     }
 
 
-def _looks(recipe: Recipe) -> set[int]:
-    """Numbers of steps after which validation is looked at."""
-    return {math.ceil(recipe.steps * k / recipe.looks) for k in range(1, recipe.looks + 1)}
-
-
 def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tuple[int, torch.Tensor]]:
     """Number of each step from `first` on, and the clips of its batch, shuffled anew once all had their turn."""
     turns = math.ceil(recipe.steps * recipe.batch / n_clips)
@@ -280,35 +273,10 @@ def _set_stages(model: nn.Module, optimiser: torch.optim.Optimizer, recipe: Reci
     """Set which stages learn at `step`, and how fast: a short rise, then a cosine to zero, once a phase."""
     only_head = step < recipe.head_steps
     first, last = (0, recipe.head_steps) if only_head else (recipe.head_steps, recipe.steps)
-    done = (step - first + 1) / (last - first)
-    height = min(1.0, done / 0.1) * 0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.1) / 0.9))
+    height = checkpoints.height((step - first + 1) / (last - first))
     model.train()
     for k, (stage, group) in enumerate(zip(model.stages, optimiser.param_groups, strict=True)):
         learns = not only_head or k == len(model.stages) - 1
         stage.train(learns)  # a frozen stage keeps the statistics of its normalisation too
         stage.requires_grad_(learns)
         group["lr"] = recipe.rate * height * group["factor"]
-
-
-def _resumed(checkpoint: Path | None, identity: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict:
-    """What is kept of a training: of one just begun, or read from `checkpoint` into `model` and `optimiser`."""
-    if checkpoint is None or not checkpoint.exists():
-        return {"step": 0, "seconds": 0.0, "history": []}
-    try:
-        kept = torch.load(checkpoint, map_location=next(model.parameters()).device, weights_only=True)
-        same = kept["identity"] == identity
-    except Exception as error:  # torch raises many kinds for a file that is no checkpoint
-        raise CourseError(
-            f"{checkpoint}: cannot be read as a checkpoint ({type(error).__name__}); remove it"
-        ) from error
-    if not same:
-        raise CourseError(f"{checkpoint}: belongs to another training; remove it or name another file")
-    model.load_state_dict(kept["weights"])
-    optimiser.load_state_dict(kept["optimiser"])
-    return kept
-
-
-def _write(checkpoint: Path, kept: dict) -> None:
-    buffer = io.BytesIO()
-    torch.save(kept, buffer)
-    write_whole(checkpoint, buffer.getvalue())

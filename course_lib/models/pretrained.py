@@ -4,8 +4,7 @@
 Neither was asked *when*: both learnt from one label a clip or a picture. Notebooks: 10, 11.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from course_lib import audio, timebase
 from course_lib.errors import UsageError
 from course_lib.models import backbones, mobilenet, weights
+from course_lib.profiles import one_thread
 
 VISUAL_DIMS = 1280
 SMALLEST_PIXELS = 32  # one place of the last feature map
@@ -190,16 +190,5 @@ def _in_blocks(work, n: int, batch: int, title: str) -> None:
     def one(start: int) -> None:
         work(slice(start, min(start + batch, n)))
 
-    with _one_thread():
+    with one_thread():
         audio.threaded(one, range(0, n, batch), title, "block")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Threads that start inside give torch one thread each; afterwards all is as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,6 +17,7 @@ import torch
 from course_lib.errors import CourseError
 from course_lib.locks import lock
 from course_lib.paths import write_whole
+from course_lib.profiles import one_thread
 from course_lib.provenance import now
 from course_lib.study.spec import to_dict
 from course_lib.study.tasks import Run, from_fields, runner
@@ -130,17 +131,6 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
             record = _attempt(spec, place, device)
         _write(place, record)
     return spec.key
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on a single thread inside, on as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _attempt(spec: Run, folder: Path, device: str | None) -> dict:

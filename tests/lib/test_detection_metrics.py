@@ -1,5 +1,6 @@
 """Scores of detection equal those of sed_eval, over thousands of odd files, and numbers worked out by hand."""
 
+import importlib
 import sys
 from types import ModuleType
 
@@ -33,7 +34,7 @@ def sed_eval():
     """sed_eval asks for a module that new releases of setuptools do not have, and uses nothing of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "pkg_resources", ModuleType("pkg_resources"))
-        return pytest.importorskip("sed_eval")
+        return importlib.import_module("sed_eval")  # missing, it must be missed: it is the judge
 
 
 def table(*rows):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import locks, train
+from course_lib import locks, profiles, train
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
 from course_lib.paths import repo_root
@@ -36,7 +36,7 @@ def lasting(record):
 
 @pytest.fixture(scope="module")
 def row():
-    with engine.one_thread():
+    with profiles.one_thread():
         return run.run_one(TINY, device="cpu")
 
 
@@ -157,7 +157,7 @@ def test_nothing_of_the_test_fold_reaches_what_is_chosen(monkeypatch, row):
     x[is_test] = np.nan
     monkeypatch.setattr(run, "clips_of", lambda *_: replace(clips, table=table))
     monkeypatch.setattr(run, "features_of", lambda _: x)
-    with engine.one_thread():
+    with profiles.one_thread():
         poisoned = run.run_one(TINY, device="cpu")
     changed = {name for name in lasting(row) if row[name] != poisoned[name]}
     assert "test_targets" in changed and all(name.startswith("test_") for name in changed)

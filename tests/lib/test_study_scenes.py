@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from course_lib import profiles
 from course_lib.cli import app
 from course_lib.errors import CourseError, UsageError
 from course_lib.features import FeatureSpec
@@ -27,7 +28,7 @@ TINY = SceneRun(
 
 @pytest.fixture(scope="module")
 def row():
-    with engine.one_thread():
+    with profiles.one_thread():
         return scene_run.run_one(TINY, device="cpu")
 
 
@@ -64,7 +65,7 @@ def test_nothing_of_the_test_scenes_reaches_what_is_chosen(monkeypatch, row):
     x[scenes.table["part"] == "test"] = np.nan
     monkeypatch.setattr(scene_run, "scenes_of", lambda *_: poisoned)
     monkeypatch.setattr(scene_run, "features_of", lambda _: {"spectral": replace(found["spectral"], x=x)})
-    with engine.one_thread():
+    with profiles.one_thread():
         other = scene_run.run_one(TINY, device="cpu")
     changed = {name for name, value in lasting(other).items() if repr(value) != repr(lasting(row)[name])}
     assert changed and all(name.startswith("test_") or name == "n_events" for name in changed)
@@ -184,7 +185,7 @@ def test_recorded_scenes_run_as_made_ones_do(recorded):
     told = CliRunner().invoke(app, ["data", "scenes", spec.dataset])
     assert told.exit_code == 0 and "8 scenes of 10 s, 2 classes, without pictures" in told.output, told.output
     assert "test: 2 scenes from 2 sources, 2 events" in told.output
-    with engine.one_thread():
+    with profiles.one_thread():
         row = scene_run.run_one(spec, device="cpu")
     assert row["n_test"] == 2 and row["n_events"] == 2 and row["classes"] == ["high", "low"]
     with pytest.raises(CourseError, match="has no pictures"):
