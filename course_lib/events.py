@@ -66,7 +66,8 @@ def write_tsv(events: pd.DataFrame, path: Path, filenames: Iterable[str] = ()) -
         The list is none that `check` passes, a name holds a tab or a line break, or the file cannot be written.
     """
     check(events, where=f"events for {path}")
-    silent = [name for name in filenames if name not in set(events["filename"])]
+    heard = set(events["filename"])
+    silent = [name for name in filenames if name not in heard]
     table = pd.concat([events[COLUMNS].astype(object), pd.DataFrame({"filename": silent}, columns=COLUMNS)])
     for name in ("filename", "event_label"):
         broken = table[name].astype(str).str.contains(r"[\t\r\n]", na=False)

@@ -69,12 +69,12 @@ def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: 
     CourseError
         The file is missing, no video, truncated or damaged, or has no pictures.
     ValueError
-        `size_px` is below 1, or `length_s` is shorter than half a frame.
+        `size_px` is below 1, or `length_s` is shorter than a frame.
     """
     path = Path(path)
     if size_px < 1:
         raise ValueError(f"size_px must be at least 1, got {size_px}")
-    wanted_s = (np.arange(timebase.seconds_to_samples(length_s, frame_rate_hz)) + 0.5) / frame_rate_hz
+    wanted_s = timebase.picture_times_s(length_s, frame_rate_hz)
     pictures = np.zeros((len(wanted_s), size_px, size_px, 3), np.uint8)
     shown, end_s, filled = None, 0.0, 0
     with _opened(path, "video") as (file, stream):

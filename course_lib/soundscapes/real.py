@@ -209,7 +209,7 @@ def _readers(folder: Path, clip_s: float) -> tuple[Callable, Callable]:
         def read(path: str) -> np.ndarray:
             return video.read_frames(folder / path, frame_rate_hz, size_px, clip_s)[0]
 
-        shape = (timebase.seconds_to_samples(clip_s, frame_rate_hz), size_px, size_px, 3)
+        shape = (len(timebase.picture_times_s(clip_s, frame_rate_hz)), size_px, size_px, 3)
         return _read_all(read, table["path"], shape, np.uint8)
 
     return sounds, pictures

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from course_lib import video
+from course_lib import timebase, video
 from course_lib.errors import CourseError, UsageError
 from course_lib.soundscapes import real
 
@@ -297,6 +297,8 @@ def test_ave_has_labels_in_seconds_and_pictures(ave, caplog):
     assert np.abs(pictures[:, 0, 8, 8].astype(int) - [[80, 0, 200], [200, 0, 200]]).max() < 20
     assert not pictures[:, 2:].any(), "the videos last 2 s"
     assert np.abs(waves[:, RATE_HZ] - 0.25).max() < 0.05 and not waves[:, 3 * RATE_HZ :].any()
+    # half a frame at the end is none, as in the times that features of pictures get
+    assert test.pictures(0.25, 8).shape[1] == len(timebase.picture_times_s(10.0, 0.25)) == 2
 
 
 @pytest.mark.parametrize(

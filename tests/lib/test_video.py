@@ -296,5 +296,5 @@ def test_a_picture_is_no_video(tmp_path):
 
 @pytest.mark.parametrize(("rate", "size", "length_s"), [(4, 0, 1), (0, 16, 1), (1, 16, 0.1)])
 def test_an_impossible_request_is_a_value_error(both, rate, size, length_s):
-    with pytest.raises(ValueError, match=r"must be|less than"):
+    with pytest.raises(ValueError, match=r"must be|gives no frame"):
         video.read_frames(both("a.mkv"), rate, size, length_s)
