@@ -37,8 +37,10 @@ def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
     strong = _strong(planned)
     held = planned.loc[planned["part"].isin(["validation", "test"]), "filename"]
     labelled = planned.loc[planned["part"] != "unlabelled", "filename"]
-    formulas = source_digest(audio, events, sounds, timebase, illustrate, mix, pictograms)
-    content = hashlib.sha256(repr((clips.content, planned.to_csv(), asdict(spec), formulas)).encode()).hexdigest()
+    formulas = source_digest(audio, sounds, timebase, illustrate, mix, pictograms)
+    content = hashlib.sha256(
+        repr((clips.content, planned.to_csv(), strong.to_csv(), asdict(spec), formulas)).encode()
+    ).hexdigest()
     of_scene = dict(list(planned.groupby("filename")))
 
     def reader(asked: pd.DataFrame, rate_hz: int) -> np.ndarray:

@@ -4,12 +4,14 @@ A scene is background noise with one to four events on it, each at its own level
 the events were put, so they are known to a sample, and no one had to listen. Notebook: 10.
 """
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from course_lib import audio, events, timebase
+from course_lib.cache import cached, source_digest
 from course_lib.datasets.clips import Clips
 from course_lib.sounds import coloured_noise
 
@@ -82,18 +84,25 @@ def bank(clips: Clips) -> pd.DataFrame:
 
     Strong labels of the set are taken where it has any, with pauses bridged; else what is louder than silence.
     """
-    rows = []
     if clips.events is not None:
         listed = clips.events.rename(columns={"clip": "filename", "onset_s": "onset", "offset_s": "offset"})
         listed = events.merge_touching(listed.rename(columns={"label": "event_label"}), gap_s=GAP_S)
         place = pd.Series(range(len(clips)), index=clips.table["clip"])
-        rows = list(zip(place[listed["filename"]], listed["onset"], listed["offset"], strict=True))
+        rows = np.column_stack([place[listed["filename"]], listed["onset"], listed["offset"]])
     else:
-        for row, x in enumerate(clips.waves(audio_rate(clips))):
-            rows += [(row, start, end) for start, end in active_parts(x, audio_rate(clips))]
-    found = pd.DataFrame(rows, columns=["row", "start_s", "end_s"])
+        names = "\n".join(clips.table["clip"].astype(str))
+        rows = cached(_sounding, clips.content, names, source_digest(sys.modules[__name__], audio), given=(clips,))
+    found = pd.DataFrame({"row": rows[:, 0].astype(int), "start_s": rows[:, 1], "end_s": rows[:, 2]})
     of_clip = clips.table.iloc[found["row"]].reset_index(drop=True)
     return found.assign(label=of_clip["label"], fold=of_clip["fold"], source=of_clip["source"])
+
+
+def _sounding(content: str, names: str, formula: str, clips: Clips) -> np.ndarray:
+    """Row, start and end in seconds of every active part, `(events, 3)`; all but `clips` is there for the key alone."""
+    rate_hz = audio_rate(clips)
+    parts = [active_parts(x, rate_hz) for x in clips.waves(rate_hz)]
+    row = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return np.column_stack([row, np.concatenate(parts)])
 
 
 def audio_rate(clips: Clips) -> int:
