@@ -83,6 +83,26 @@ def run(
     raise typer.Exit(code)
 
 
+@app.command(epilog="`course grade submissions/` · `course grade submissions/ --output grades.csv --minutes 3`")
+def grade(
+    folder: Annotated[Path, typer.Argument(help="Submitted notebooks, one folder a student or one file each.")],
+    output: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("grades.csv"),
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time that one submission may take.")] = 10.0,
+    profile: ProfileOption = "smoke",
+    dataset: DatasetOption = "synth10",
+    jobs: JobsOption = min(2, os.cpu_count() or 1),
+) -> None:
+    """Execute submitted notebooks and count the exercises that pass, a line each.
+
+    This runs what students wrote, with your rights: do it on a machine where that is no harm.
+    """
+    from course_lib import running
+
+    raise typer.Exit(
+        running.grade_folder(folder, output, profile, dataset, minutes=minutes, jobs=jobs, console=console)
+    )
+
+
 @app.command()
 def expect(
     profile: ProfileOption = "smoke",

@@ -28,7 +28,7 @@ FLOORS = [
     {"scene_claims"},
     {"expected"},
     {"runner"},
-    {"report", "readme"},
+    {"report", "readme", "grading"},
     {"running", "study_cli"},
     {"cli"},
 ]
