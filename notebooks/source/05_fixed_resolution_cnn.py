@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, about four in `lesson`, half an hour or more in `study`, all on one core.
+# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs about two minutes in `smoke`, four in `lesson`, half an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps. That shows that every line runs; the numbers mean little, and the text below says so where it matters.
 

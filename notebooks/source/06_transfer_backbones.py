@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 03 to 05. Reading takes 45 minutes, the four exercises 35. The machine needs less than a minute in `smoke`, about four in `lesson`.
+# You need notebooks 03 to 05. Reading takes 45 minutes, the four exercises 35. The machine needs about two minutes in `smoke`, four in `lesson`.
 #
 # The network is EfficientNet-Lite0: made for small devices, 4.7 million weights with its thousand classes, and they come with a package, so that nothing is downloaded. Five others can be chosen instead; section 4 says what each costs. In `smoke` everything is cut down to ten clips a class and a handful of steps: the lines run, the accuracies mean nothing.
 

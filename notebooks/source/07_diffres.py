@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 02 and 05. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, two or three in `lesson`, a quarter of an hour in `study`, all on one core.
+# You need notebooks 02 and 05. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, about one in `lesson`, a quarter of an hour in `study`, all on one core.
 #
 # In `smoke` every network gets a dozen steps. Sections 1 to 7 are exact all the same; from section 8 on the numbers then mean little, and the text says so.
 

@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, about four in `lesson`, an hour or more in `study`, all on one core.
+# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, one or two in `lesson`, an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps: every line runs, and the numbers of this run mean little. The numbers of the published study, in section 8, do not depend on your profile.
 
