@@ -451,6 +451,7 @@ say(f"""- One second at 16 kHz has {timebase.frame_count(16_000, 400, 160)} cent
 # ## What next
 #
 # Notebook 02 turns these spectra into log-mel features, and counts what a hop costs in frames, bytes and time. Whether a classifier *needs* the frames is the question of notebooks 05 to 08.
+# Before you go on: [questions to test yourself](quizzes/01_stft_and_hop_size.md).
 #
 # ## References
 #

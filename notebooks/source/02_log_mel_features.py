@@ -372,6 +372,7 @@ say(f"""- {bank.shape[0]} bins become {bank.shape[1]} mel bands; the logarithm s
 # ## What next
 #
 # Notebook 03 changes the clip itself: shift, stretch, pitch, trim. Notebooks 05 and 07 return to the hop, first fixed and then learned.
+# Before you go on: [questions to test yourself](quizzes/02_log_mel_features.md).
 #
 # ## References
 #

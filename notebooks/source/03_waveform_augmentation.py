@@ -362,6 +362,7 @@ say(f"""- Signalsmith keeps a click within {worst['Signalsmith']:.1f} ms; libros
 # ## What next
 #
 # Variants of a clip are not new clips. Notebook 04 shows what happens to those who forget it.
+# Before you go on: [questions to test yourself](quizzes/03_waveform_augmentation.md).
 #
 # ## References
 #

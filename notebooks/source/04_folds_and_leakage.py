@@ -342,6 +342,7 @@ say(f"""- {100 * has_sibling.mean():.0f} % of the clips have a sibling; a random
 # ## What next
 #
 # Notebook 05 trains the first neural networks, on official folds, with a validation fold of their own.
+# Before you go on: [questions to test yourself](quizzes/04_folds_and_leakage.md).
 #
 # ## References
 #

@@ -579,6 +579,7 @@ Our layers, data and budget are not the papers', so no row confirms or refutes a
 # ## What next
 #
 # Notebook 06 starts from networks that have already learnt something, and asks what of it survives on spectrograms. The first notebook on learned resolution takes up this one's question: if no hop is right for every sound, can the network choose?
+# Before you go on: [questions to test yourself](quizzes/05_fixed_resolution_cnn.md).
 #
 # ## References
 #

@@ -474,6 +474,7 @@ say(f"""- {deaf['photographs']} of {len(shares['fresh'])} first filters are deaf
 # ## What next
 #
 # Up to here someone chose the hop, and every frame was treated alike. The next notebooks let a network choose which frames to keep.
+# Before you go on: [questions to test yourself](quizzes/06_transfer_backbones.md).
 #
 # ## References
 #

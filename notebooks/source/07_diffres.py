@@ -580,6 +580,7 @@ Our classifier, data and budget are not the paper's. Ours differs from the publi
 # ## What next
 #
 # Notebook 08 lets DiffRes compete: with a coarser hop, with plain pooling, with scores by energy and by chance, at a cost that is charged in full.
+# Before you go on: [questions to test yourself](quizzes/07_diffres.md).
 #
 # ## References
 #

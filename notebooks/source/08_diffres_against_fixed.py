@@ -504,6 +504,7 @@ Our classifier, data and budget are not the paper's, whose tables we could not r
 # ## What next
 #
 # Notebook 09 looks at another way to spend fewer numbers on time: transformers that pool their tokens in stages.
+# Before you go on: [questions to test yourself](quizzes/08_diffres_against_fixed.md).
 #
 # ## References
 #

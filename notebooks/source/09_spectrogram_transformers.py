@@ -439,6 +439,7 @@ The paper's stage table is not public and our twins are small: B2 and B5 are ask
 # ## What next
 #
 # The next notebooks leave the question *which* sound for the question *when*, and bring in features that somebody else has learnt.
+# Before you go on: [questions to test yourself](quizzes/09_spectrogram_transformers.md).
 #
 # ## References
 #
