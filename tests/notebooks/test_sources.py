@@ -109,7 +109,10 @@ def test_nothing_is_told_by_colour_alone(path):
             n for k in ("color", "c") for n in ast.walk(chosen.get(k, ast.Constant(0))) if isinstance(n, ast.Subscript)
         ]
         if any("COLOURS" in ast.unparse(n.value) and not isinstance(n.slice, ast.Constant) for n in colours):
-            beside = [chosen[k] for k in ("linestyle", "marker", "hatch", "fmt") if k in chosen] + call.args[2:]
+            beside = [chosen[k] for k in ("linestyle", "marker", "hatch", "fmt") if k in chosen]
+            beside += (
+                call.args[2:] if getattr(call.func, "attr", "") == "plot" else []
+            )  # the format of `ax.plot(x, y, "o")`
             assert any(not isinstance(value, ast.Constant) for value in beside), ast.unparse(call)
 
 
