@@ -563,6 +563,7 @@ say("\n".join(lines) + """
 # ## What next
 #
 # Notebook 11 takes the same streams and asks the other question: **when?**
+# Before you go on: [questions to test yourself](quizzes/10_audiovisual_tagging.md).
 #
 # ## References
 #

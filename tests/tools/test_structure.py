@@ -28,8 +28,8 @@ FLOORS = [
     {"scene_claims"},
     {"expected"},
     {"runner"},
-    {"report", "readme"},
-    {"running", "study_cli"},
+    {"report", "readme", "grading"},
+    {"running", "study_cli", "teaching"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
