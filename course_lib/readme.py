@@ -29,7 +29,7 @@ MODELS = ("forest", "SVM", "1-NN")
 
 def notebook_map() -> str:
     """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
-    minutes = {run: _minutes(*run) for run in SHOWN}
+    minutes = {run: measured_minutes(*run) for run in SHOWN}
     head = "| | notebook | afterwards you can | " + " | ".join(f"{p}, `{d}`" for p, d in SHOWN) + " |"
     lines = [head, "|---|---|---|" + "---:|" * len(SHOWN)]
     for source in authoring.sources():
@@ -40,7 +40,7 @@ def notebook_map() -> str:
     return "\n".join(lines)
 
 
-def _minutes(profile: str, dataset: str) -> dict[str, float]:
+def measured_minutes(profile: str, dataset: str) -> dict[str, float]:
     """Minutes by notebook, where they were measured together with the expected values."""
     path = expected_path(profile)
     stored = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}) if path.exists() else {}

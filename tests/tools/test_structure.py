@@ -29,7 +29,7 @@ FLOORS = [
     {"expected"},
     {"runner"},
     {"report", "readme"},
-    {"running", "study_cli"},
+    {"running", "study_cli", "site"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
