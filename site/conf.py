@@ -14,6 +14,7 @@ exclude_patterns = ["download"]
 
 nb_execution_mode = "off"  # papermill executed them
 nb_render_markdown_format = "myst"  # figures are directives in outputs
+highlight_language = "none"  # of fences that name no language; cells have their own
 nb_ipywidgets_js = {}  # they would come from another host
 myst_enable_extensions = ["colon_fence", "dollarmath", "amsmath"]
 myst_dmath_double_inline = True  # $$ in the middle of a paragraph, as Jupyter takes it

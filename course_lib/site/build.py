@@ -21,7 +21,7 @@ START, LOG = "index.md", "sphinx.log"
 PARTS = {
     "Teach": ("minutes.md", "INSTRUCTORS.md", "notebooks/quizzes/*.md"),
     "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
-    "The repository": ("use.md", "words.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "docs/*.md", "CHANGELOG.md"),
+    "Reference": ("use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "docs/*.md", "CHANGELOG.md"),
 }
 
 
@@ -64,7 +64,7 @@ def gather(run: executed.Run, source: Path) -> None:
 
 
 def made_pages(run: executed.Run) -> dict[str, str]:
-    """Pages that are no file of the repository: minutes, words, use, and how to launch where there is an address."""
+    """Pages that are no file of the repository: minutes, glossary, use, and how to launch where there is an address."""
     rows = []
     for path in authoring.sources():
         text = path.read_text(encoding="utf-8").replace("\n#", "\n")
@@ -74,7 +74,7 @@ def made_pages(run: executed.Run) -> dict[str, str]:
     ran = f"{run.title}, {run.about['jobs']} at a time, on {where}"
     pages = {
         "minutes.md": texts.timing(rows, run.minutes, measured, ran),
-        "words.md": texts.glossary(_text("STYLE.md")),
+        "glossary.md": texts.glossary(_text("STYLE.md")),
         "use.md": texts.use_page(_text("README.md")),
     }
     repository, tag = texts.address(_text("CITATION.cff"))

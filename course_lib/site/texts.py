@@ -1,4 +1,4 @@
-"""Pages that are made from texts and numbers of the repository: start, use, words, minutes."""
+"""Pages that are made from texts and numbers of the repository: start, use, glossary, minutes, launch."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +50,7 @@ def glossary(style: str) -> str:
     table = re.search(r"^\| we say \| meaning \| we do not say \|\n\|[-| :]+\|\n((?:\|.*\|\n)+)", style, re.M)
     if table is None:
         raise CourseError("STYLE.md: no table '| we say | meaning | we do not say |', which the glossary is made of")
-    lines = ["# Words", "", "One word for one thing, the field's word.", "", ":::{glossary}"]
+    lines = ["# Glossary", "", "One word for one thing, the field's word.", "", ":::{glossary}"]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
     for words, meaning, others in sorted(rows, key=lambda row: row[0].casefold()):
         lines += words.split(", ")

@@ -192,11 +192,12 @@ def test_pages_that_others_have_yet_to_write_are_taken_when_they_are_there(tmp_p
     for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md"):
         (root / name).write_text("# A page\n")
     monkeypatch.setattr(build, "repo_root", lambda: root)
-    monkeypatch.setattr(build, "made_pages", lambda _: dict.fromkeys(["minutes.md", "words.md", "use.md"], "# Made\n"))
+    made = dict.fromkeys(["minutes.md", "glossary.md", "use.md"], "# Made\n")
+    monkeypatch.setattr(build, "made_pages", lambda _: made)
     monkeypatch.setattr(build, "_gather_notebook", lambda *_: None)
     build.gather(run, tmp_path / "source")
     contents = (tmp_path / "source" / "index.md").read_text()
-    for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md", "minutes.md", "words.md"):
+    for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md", "minutes.md", "glossary.md"):
         assert f"\n{name}\n" in contents and (tmp_path / "source" / name).exists()
     assert "docs/" not in contents and "CHANGELOG" not in contents
 

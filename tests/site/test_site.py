@@ -141,7 +141,7 @@ def test_the_reader_chooses_the_mode_and_it_stays(base, visit):
     seen.page.locator("button.theme-switch-button:visible").first.click()
     seen.page.locator("button.theme-change-button[data-mode=dark]:visible").first.click()
     assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark"
-    seen.page.goto(f"{base}words.html")
+    seen.page.goto(f"{base}glossary.html")
     assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark" and seen.complaints == []
 
 
@@ -176,7 +176,8 @@ def test_search_finds_hop_and_formulas_are_drawn(base, visit):
     seen.page.keyboard.press("Enter")
     seen.page.get_by_text("Search finished").wait_for(timeout=20_000)
     found = seen.page.locator("#search-results li", has_text="STFT and hop size")
-    assert "hop" in found.locator(".context").first.inner_text() and "System Settings" not in found.first.inner_text()
+    excerpt = found.locator(".context").first.inner_text()
+    assert excerpt.startswith("01 · STFT and hop size") and "Settings" not in excerpt, "not the article's own words"
     found.locator("a").first.click()
     seen.page.wait_for_selector("mjx-container", timeout=20_000)
     assert "01_stft_and_hop_size" in seen.page.url and seen.complaints == []
