@@ -29,18 +29,18 @@ MODELS = ("forest", "SVM", "1-NN")
 
 def notebook_map() -> str:
     """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
-    minutes = {run: measured_minutes(*run) for run in SHOWN}
+    measured = {run: minutes(*run) for run in SHOWN}
     head = "| | notebook | afterwards you can | " + " | ".join(f"{p}, `{d}`" for p, d in SHOWN) + " |"
     lines = [head, "|---|---|---|" + "---:|" * len(SHOWN)]
     for source in authoring.sources():
         title, verbs = title_and_verbs(source)
-        cells = [f"{minutes[run][source.stem]:.1f}" if source.stem in minutes[run] else "" for run in SHOWN]
+        cells = [f"{measured[run][source.stem]:.1f}" if source.stem in measured[run] else "" for run in SHOWN]
         link = f"[{title}](notebooks/{source.stem}.ipynb)"
         lines.append(f"| {authoring.number(source)} | {link} | {verbs} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def measured_minutes(profile: str, dataset: str) -> dict[str, float]:
+def minutes(profile: str, dataset: str) -> dict[str, float]:
     """Minutes by notebook, where they were measured together with the expected values."""
     path = expected_path(profile)
     stored = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}) if path.exists() else {}

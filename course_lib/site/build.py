@@ -69,7 +69,7 @@ def made_pages(run: executed.Run) -> dict[str, str]:
     for path in authoring.sources():
         text = path.read_text(encoding="utf-8").replace("\n#", "\n")
         rows.append((path.stem, readme.title_and_verbs(path)[0], text))
-    measured = {f"{profile}, `{data}`": readme.measured_minutes(profile, data) for profile, data in readme.SHOWN}
+    measured = {f"{profile}, `{data}`": readme.minutes(profile, data) for profile, data in readme.SHOWN}
     where = f"{run.provenance['cores']} cores ({run.provenance['machine']})"
     ran = f"{run.title}, {run.about['jobs']} at a time, on {where}"
     pages = {

@@ -223,7 +223,7 @@ def test_the_command_wants_sphinx_only_when_there_is_something_to_show(tmp_path,
 
 
 def test_the_readme_and_the_minutes_page_tell_the_same_minutes():
-    measured = readme.measured_minutes(*readme.SHOWN[0])
+    measured = readme.minutes(*readme.SHOWN[0])
     first = authoring.sources()[0].stem
     page = texts.timing([(first, "t", "")], {}, {"x": measured}, "")
     assert f"| {measured[first]:.1f} |" in page and f"{measured[first]:.1f}" in readme.notebook_map().splitlines()[2]
