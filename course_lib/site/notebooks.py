@@ -17,18 +17,19 @@ FOLDED = {"record": ("hide-cell", "The numbers that this run recorded"),
 def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> tuple[dict, dict[str, bytes]]:
     """The notebook `name` as a page, and its pictures by file name.
 
-    `executed` is the learner's copy after a run, `complete` the one with the answers; their cells share their ids.
-    `failure` says what went wrong in the run, where something did.
+    `executed` is the learner's copy after a run, `complete` the one with the answers, which may be newer: exercises
+    find theirs by number. `failure` says what went wrong in the run, where something did.
     """
-    solutions = answers(executed, complete)
+    solutions = answers(complete)
     pictures: dict[str, bytes] = {}
     cells = []
     for place, cell in enumerate(executed["cells"]):
         cells.append(_shown(cell, name, pictures))
         if place == 0:
             cells.append(_markdown(f"{name}-about", about(name, failure)))
-        if cell["id"] in solutions:
-            cells.append(_markdown(f"{cell['id']}-solution", folded(*solutions[cell["id"]])))
+        number = exercise(cell) if "exercise" in cell["metadata"].get("tags", []) else ""
+        if number in solutions:
+            cells.append(_markdown(f"{cell['id']}-solution", folded(number, solutions[number])))
     return {**executed, "cells": cells}, pictures
 
 
@@ -40,28 +41,33 @@ def about(name: str, failure: str = "") -> str:
     return text
 
 
-def answers(executed: Mapping, complete: Mapping) -> dict[str, tuple[str, str]]:
-    """Number and complete code of every exercise, by the id of the learner's cell.
+def answers(complete: Mapping) -> dict[str, str]:
+    """Complete code of every exercise, by its number as its check names it.
 
-    Cells that only the complete copy has belong to the exercise before them.
+    Cells tagged `solution`, which the learner's copy lacks, belong to the exercise before them.
     """
-    seen = {cell["id"] for cell in executed["cells"]}
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, str] = {}
     last = ""
     for cell in complete["cells"]:
+        tags = cell["metadata"].get("tags", [])
         code = "".join(cell["source"])
-        if "exercise" in cell["metadata"].get("tags", []):
-            last = cell["id"]
-            found[last] = (", ".join(re.findall(r'check\(\s*"([\d.]+)"', code)), code)
-        elif cell["id"] not in seen and last and cell["cell_type"] == "code":
-            found[last] = (found[last][0], f"{found[last][1]}\n\n{code}")
+        if "exercise" in tags:
+            last = exercise(cell)
+            found[last] = code
+        elif "solution" in tags and last and cell["cell_type"] == "code":
+            found[last] += f"\n\n{code}"
     return found
 
 
-def folded(numbers: str, code: str) -> str:
+def exercise(cell: Mapping) -> str:
+    """Number of the exercise that `cell` checks; empty where it checks none."""
+    return ", ".join(re.findall(r'check\(\s*"([\d.]+)"', "".join(cell["source"])))
+
+
+def folded(number: str, code: str) -> str:
     """A solution behind a heading that opens by mouse and by key."""
-    title = f"Solution of exercise {numbers}" if numbers else "Solution"
-    return f"::::{{dropdown}} {title}\n:class-container: solution\n\n````python\n{code}\n````\n::::"
+    head = f"::::{{dropdown}} Solution of exercise {number}\n:class-container: solution"
+    return f"{head}\n\n````python\n{code}\n````\n::::"
 
 
 def _shown(cell: Mapping, name: str, pictures: dict[str, bytes]) -> dict:
