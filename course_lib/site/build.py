@@ -19,7 +19,8 @@ from course_lib.site import executed, notebooks, texts
 START, LOG = "index.md", "sphinx.log"
 # Pages besides the notebooks, by part of the site: those made here, and texts of the repository where they exist
 PARTS = {
-    "Teach": ("minutes.md", "INSTRUCTORS.md", "notebooks/quizzes/*.md"),
+    "Questions": ("notebooks/quizzes/*.md",),
+    "Teach": ("minutes.md", "INSTRUCTORS.md"),
     "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": ("use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "docs/*.md", "CHANGELOG.md"),
 }

@@ -1,7 +1,7 @@
 """Pages that are made from texts and numbers of the repository: start, use, glossary, minutes, launch."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from course_lib.errors import CourseError
 
@@ -94,11 +94,12 @@ def _minutes(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def contents(parts: Mapping[str, Iterable[str]]) -> str:
-    """Tables of contents, one a part; the start page shows none of them, the sidebar all."""
+def contents(parts: Mapping[str, Sequence[str]]) -> str:
+    """Tables of contents, one a part that has pages; the start page shows none of them, the sidebar all."""
     return "\n".join(
         "\n".join(["", ":::{toctree}", ":hidden:", f":caption: {caption}", "", *pages, ":::", ""])
         for caption, pages in parts.items()
+        if pages
     )
 
 
