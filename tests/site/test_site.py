@@ -17,8 +17,9 @@ LEAST_CONTRAST = 4.5  # WCAG 2, level AA, text of usual size
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory):
+def html(tmp_path_factory, browser):
     """Folder of the built pages. `COURSE_SITE` names a site that was built before, to look at the whole course."""
+    assert browser  # without one, nothing need be built
     if os.environ.get("COURSE_SITE"):
         return Path(os.environ["COURSE_SITE"])
     folder = tmp_path_factory.mktemp("site")
