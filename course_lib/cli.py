@@ -133,6 +133,17 @@ def generate() -> None:
 
 
 @app.command()
+def site(
+    run: Annotated[Path | None, typer.Option(help="Folder of executed notebooks [default: the latest].")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder to write to [default: runs/site].")] = None,
+) -> None:
+    """Make the pages of the course from executed notebooks; `make site` also installs what this needs."""
+    from course_lib.site import build
+
+    build.build_site(run, output or paths.runs_dir() / "site", console)
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine has: versions, cores, memory, device, data, free disk. Exits 1 if the course cannot run."""
     from course_lib import doctor as examine

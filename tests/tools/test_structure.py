@@ -30,6 +30,7 @@ FLOORS = [
     {"runner"},
     {"report", "readme", "grading"},
     {"running", "study_cli", "teaching"},
+    {"site"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
