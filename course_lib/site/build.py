@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from course_lib import authoring, readme
+from course_lib import authoring, readme, teaching
 from course_lib.errors import CourseError
 from course_lib.paths import repo_root, runs_dir
 from course_lib.site import executed, notebooks, texts
@@ -66,10 +66,7 @@ def gather(run: executed.Run, source: Path) -> None:
 
 def made_pages(run: executed.Run) -> dict[str, str]:
     """Pages that are no file of the repository: minutes, glossary, use, and how to launch where there is an address."""
-    rows = []
-    for path in authoring.sources():
-        text = path.read_text(encoding="utf-8").replace("\n#", "\n")
-        rows.append((path.stem, readme.title_and_verbs(path)[0], text))
+    rows = [(path.stem, readme.title_and_verbs(path)[0], teaching.stated(path)) for path in authoring.sources()]
     measured = {f"{profile}, `{data}`": readme.minutes(profile, data) for profile, data in readme.SHOWN}
     where = f"{run.provenance['cores']} cores ({run.provenance['machine']})"
     ran = f"{run.title}, {run.about['jobs']} at a time, on {where}"

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from course_lib.errors import CourseError
+from course_lib.teaching import Minutes
 
 START = ("Two commands", "The notebooks", "What comes out")  # sections of README.md that stand on the first page
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
-BEFORE = re.compile(r"Reading takes (?:about )?(\d+) minutes, the (?:\w+ )?exercises? (\d+)")
 
 
 def sections(text: str) -> tuple[str, dict[str, str]]:
@@ -59,21 +59,15 @@ def glossary(style: str) -> str:
     return "\n".join([*lines, ":::", ""])
 
 
-def reading(notebook: str) -> tuple[str, str]:
-    """Minutes to read a notebook and to solve its exercises, as its own text has them; empty where it does not say."""
-    found = BEFORE.search(" ".join(notebook.split()))
-    return (found[1], found[2]) if found else ("", "")
-
-
 def timing(
-    rows: Iterable[tuple[str, str, str]],
+    rows: Iterable[tuple[str, str, Minutes]],
     here: Mapping[str, float],
     measured: Mapping[str, Mapping[str, float]],
     ran: str,
 ) -> str:
     """Minutes of every notebook: to read, to solve, and of the machine.
 
-    `rows` are name, title and text of the notebooks, `here` the minutes of the run that the site shows, `measured`
+    `rows` are name, title and stated minutes of the notebooks, `here` the minutes of the run that the site shows, `measured`
     those that were measured before, by profile and data set. `ran` says what ran here, on what.
     """
     heads = ["", "notebook", "to read", "exercises", "this run", *measured]
@@ -81,8 +75,12 @@ def timing(
     lines = ["# Minutes", "", origin, ""]
     lines += ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     totals = [0.0] * (len(heads) - 2)
-    for name, title, text in rows:
-        numbers = [*reading(text), *(_minutes(column.get(name)) for column in (here, *measured.values()))]
+    for name, title, told in rows:
+        numbers = [
+            f"{told.reading:.0f}",
+            f"{told.exercises:.0f}",
+            *(_minutes(column.get(name)) for column in (here, *measured.values())),
+        ]
         totals = [total + float(number or 0) for total, number in zip(totals, numbers, strict=True)]
         lines.append(f"| {name[:2]} | [{title}](notebooks/{name}.ipynb) | " + " | ".join(numbers) + " |")
     sums = [f"{totals[0]:.0f}", f"{totals[1]:.0f}", *(f"{total:.1f}" for total in totals[2:])]
