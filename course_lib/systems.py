@@ -132,6 +132,7 @@ def figure(systems: pd.DataFrame) -> "Figure":
         best = systems[systems["front"]].sort_values("macs")
         ax.plot(best["macs"], best["accuracy"], color="grey", linestyle=":", zorder=0, label="none is cheaper and better")
         plots.log_ticks(ax.xaxis, [t for t in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if _within(t, systems)])
+        ax.margins(x=0.08)
         ax.set(xlabel="million multiply-accumulates a clip", ylabel="test accuracy on ESC-10 (%)")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)
     return fig
