@@ -112,7 +112,8 @@ TWINS = tuple(
     )
 )
 PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
-PLAIN, CLIPS, PICTURED = ({"copies": c, "recipe.picture": p} for c, p in (("none", False), ("naa", False), ("none", True)))
+PLAIN, CLIPS = ({"copies": copies, "recipe.picture": False} for copies in ("none", "naa"))
+PICTURED = {"copies": "none", "recipe.picture": True}
 TUNED = PLAIN | {"recipe.head_steps": 0}
 FROZEN, FRESH = PLAIN | {"recipe.head_steps": 400}, PLAIN | {"model": "lite0-scratch"}
 TRANSFER = tuple(
@@ -126,6 +127,10 @@ TRANSFER = tuple(
         ("", "fine-tuned better than only the last layer learning", TUNED, FROZEN),
     )
 )
+
+
+# Other data sets with a grid of the same design, by the name of grid and set
+TASKS = {"esc50": "ESC-50", "speechcommands": "Speech Commands", "nsynth": "NSynth", "urbansound8k": "UrbanSound8K"}
 
 
 def of_task(dataset: str, where: str) -> tuple[Question, ...]:

@@ -131,7 +131,7 @@ def _tell_status(chosen: "Grid", folder: Path) -> None:
     console.print(f"process {owner} is running it" if owner else "nobody is running it")
 
 
-@study.command(epilog="`course study report lesson --against features.hop_ms=10` · `course study report study --publish`")
+@study.command(epilog="`course study report lesson --against features.hop_ms=5` · `... report study --publish`")
 def report(
     grid: GridArgument,
     against: Annotated[
@@ -178,7 +178,8 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     summary = summary[["part", *(c for c in summary.columns if c != "part")]] if parts else summary
     console.print(f"{len(every)} of {len(chosen.specs)} rows, {sum(every['status'] == 'failed')} of them failed")
     if publish and missing:
-        raise CourseError(f"{folder}: {missing} rows of {chosen.name} are missing; run: course study run {_called(chosen)}")
+        command = f"course study run {_called(chosen)}"
+        raise CourseError(f"{folder}: {missing} rows of {chosen.name} are missing; run: {command}")
     rows.write(every, summary, folder)
     if not publish:
         return []

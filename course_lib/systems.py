@@ -86,7 +86,7 @@ COLOURS = (*plots.COLOURS, "#000000")
 
 
 def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    """One row a system: `family`, `system`, `macs` (millions a clip, log-mel not counted), `accuracy`, `low`, `high` (%).
+    """One row a system: `family`, `system`, `macs` (millions a clip, without log-mel), `accuracy`, `low`, `high` (%).
 
     `published` gives the rows of a grid by its name, none where it was not run: such families are left out. `folds` and
     `seeds` say what the accuracy rests on, `parameters` and `front` (no other is cheaper and better) the rest.
@@ -130,7 +130,8 @@ def figure(systems: pd.DataFrame) -> "Figure":
                 shift = {"xytext": (-4, -6), "ha": "right", "va": "top"} if below else {"xytext": (6, 4)}
                 ax.annotate(row.system, (row.macs, row.accuracy), textcoords="offset points", fontsize=11, **shift)
         best = systems[systems["front"]].sort_values("macs")
-        ax.plot(best["macs"], best["accuracy"], color="grey", linestyle=":", zorder=0, label="none is cheaper and better")
+        style = {"color": "grey", "linestyle": ":", "zorder": 0, "label": "none is cheaper and better"}
+        ax.plot(best["macs"], best["accuracy"], **style)
         plots.log_ticks(ax.xaxis, [t for t in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if _within(t, systems)])
         ax.margins(x=0.08)
         ax.set(xlabel="million multiply-accumulates a clip", ylabel="test accuracy on ESC-10 (%)")
@@ -149,6 +150,6 @@ def text(systems: pd.DataFrame) -> str:
         points = [f"{r.system} {r.accuracy:.1f} % at {r.macs:.0f}" for r in rows.sort_values("macs").itertuples()]
         told.append(f"{label}: {', '.join(points)}")
     return (
-        "Test accuracy on ESC-10 against million multiply-accumulates a clip, logarithmic, a marker a family of systems, "
-        f"with intervals by source. {'. '.join(told)}."
+        "Test accuracy on ESC-10 against million multiply-accumulates a clip, logarithmic, a marker a family of "
+        f"systems, with intervals by source. {'. '.join(told)}."
     )
