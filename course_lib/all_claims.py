@@ -94,7 +94,8 @@ CLAIMS = (
         "B2", "more accurate than AST without external training data",
         "The sets are others and the networks small and from scratch, so the direction is asked and not the size; a "
         "CNN of no more cost stands beside both.",
-        _clips(("MAST better than AST", SMALL, "MAST over AST, small twins on ESC-10")), "+22.2 Kinetics-Sounds, +4.4 Epic-Kitchens-100, +4.7 VGGSound",
+        _clips(("MAST better than AST", SMALL, "MAST over AST, small twins on ESC-10")),
+        "+22.2 Kinetics-Sounds, +4.4 Epic-Kitchens-100, +4.7 VGGSound",
         control=lambda e: told(e, tuple((f"a CNN of 7 layers better than {n}", SMALL) for n in ("MAST", "AST"))),
     ),
     Claim(

@@ -168,8 +168,8 @@ def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.D
             continue
         gap = seen.interval
         found.append({
-            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.accuracy(first).mean,
-            "second": stats.accuracy(second).mean, "difference": gap.mean, "low": gap.low, "high": gap.high,
+            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.mean_accuracy(first),
+            "second": stats.mean_accuracy(second), "difference": gap.mean, "low": gap.low, "high": gap.high,
             "smallest": seen.smallest, "margin": q.margin, "pairs": seen.pairs,
             "seeds": first["seed"].nunique(),
             "macs": first["macs"].median() / second["macs"].median(), "verdict": verdict(gap, q.margin),
