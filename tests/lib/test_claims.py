@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_lib import claims, figures, paths, plots
+from course_lib import claims, figures, plots
 from course_lib.study import grid
 from course_lib.study.spec import FIELDS, RunSpec, to_dict, typed
 from course_lib.train import Recipe

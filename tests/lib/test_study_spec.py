@@ -193,7 +193,7 @@ def test_what_a_report_compares_with_is_checked_as_the_runs_are(tmp_path):
     against = grids.read(path).against
     assert against == {"features.hop_ms": 10.0} and isinstance(against["features.hop_ms"], float)
     path.write_text("against = { features.hop = 10 }\n" + PART)
-    with pytest.raises(UsageError, match="against: features.hop: unknown key; did you mean features.hop_ms"):
+    with pytest.raises(UsageError, match=r"against: features\.hop: unknown key; did you mean features\.hop_ms"):
         grids.read(path)
 
 
