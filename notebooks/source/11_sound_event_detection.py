@@ -96,7 +96,8 @@ weak, tags, unlabelled, validation = scene_run.learning_data(scenes, {"auditory"
 seed_everything(seed)
 model = CRNN(len(classes), {"auditory": (sound.times_s, sound.x.shape[2])}, frames_s)
 taught = mean_teacher.teach(model, weak, tags, unlabelled, validation, recipe, log_mel, seed=seed, device=device)
-frame_s = float(np.median(np.diff(taught.model.out_s)))
+out_s = taught.model.out_s  # the middle of every frame of the output
+frame_s = float(np.median(np.diff(out_s)))
 best = mean_teacher.best_look(taught.history)
 say(f"{steps} steps, {taught.seconds:.0f} s of training. On validation: " + ", ".join(f"{name} F1 **{100 * best[f'validation_{name}']:.0f} %**" for name in scene_stats.SCORES) + f". A probability every {1000 * frame_s:g} ms.")
 
@@ -104,7 +105,7 @@ say(f"{steps} steps, {taught.seconds:.0f} s of training. On validation: " + ", "
 def decided(strong, filenames, threshold=0.5, width=5):
     """The events of probabilities above a threshold, after a vote over `width` frames, an odd number."""
     active = median_filter(strong > threshold, size=(1, width, 1), mode="nearest")
-    return events.from_frames(active, filenames, classes, frame_s, scenes.clip_s)
+    return events.from_frames(active, filenames, classes, frame_s, scenes.clip_s, first_s=out_s[0] - frame_s / 2)
 
 
 def draw(ax, table, order, shift, **style):
