@@ -180,7 +180,7 @@ def level(score: str, streams: str) -> Callable[[Evidence], str]:
     def answer(evidence: Evidence) -> str:
         found = scene_claims.levels(evidence.rows("scenes"))
         found = found[(found["score"] == score) & (found["streams"] == streams)]
-        return "".join(f"{r.mean:.1f} ({r.low:.1f} to {r.high:.1f}) on other scenes" for r in found.itertuples())
+        return "".join(f"level {r.mean:.1f} ({r.low:.1f} to {r.high:.1f}), other scenes" for r in found.itertuples())
 
     return answer
 

@@ -259,7 +259,7 @@ ax.set(yticks=range(len(seen)), yticklabels=[f"{r.design} ({r.pairs} {r.paired_b
 ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.15), ncols=2)
 stated = seen[seen["claimed"].notna()]
 show(fig, alt="Smallest effect that each design could see in points, a bar a design, with a diamond where the paper states an effect: " + "; ".join(f"{r.design} {r.smallest:.1f}" for r in seen.itertuples()) + ".")
-say("Where a paper states an effect: " + "; ".join(f"{r.design}, {r.claimed:.1f} stated, {r.smallest:.1f} visible: **{'within reach' if r.sees else 'out of reach'}**" for r in stated.itertuples()) + f". A single class at a single hop would have to move by {seen['smallest'].max():.0f} points to be seen as surely.")
+say("Where a paper states an effect: " + "; ".join(f"{r.design}, {r.claimed:.1f} stated, {r.smallest:.1f} visible: **{'within reach' if r.sees else 'out of reach'}**" for r in stated.itertuples()) + f". A single class at a single hop would have to move by {seen['smallest'].iloc[-1]:.0f} points to be seen as surely.")
 
 # %% [markdown]
 # ### Exercise 12.3
@@ -285,9 +285,10 @@ exact = [next(n for n in range(2, 2000) if stats.smallest_effect(sd, n) <= e) fo
 fig, ax = plt.subplots(figsize=(8, 3.2))
 plots.lines(effects, {"rule of thumb": thumb, "t test, exact": np.array(exact)}, ax, xlabel="effect (points)", ylabel="pairs needed", markers=True)
 ax.set(yscale="log")
+plots.log_ticks(ax.yaxis, (2, 5, 10, 20, 50, 100))
 ax.axhline(folds_run, color="grey", linestyle=":", linewidth=1)
 show(fig, alt="Pairs of folds that it takes to see an effect, falling from " + f"{exact[0]} at {effects[0]} points to {exact[-1]} at {effects[-1]:g}, the rule of thumb a little below; a dotted line at the {folds_run} that we have.")
-say(f"The differences of {claim_parts.HALF} scatter by **{sd:.1f} points** from fold to fold. {folds_run} folds see what {exact[3]} pairs are needed for at two points, or do not; for one point it takes {exact[1]}. With few pairs the rule of thumb is too hopeful, for the deviation itself is known badly.")
+say(f"Half the frames less all frames scatter by **{sd:.1f} points** from fold to fold. To see two points takes {exact[3]} pairs, to see one {exact[1]}; we have {folds_run}. With few pairs the rule of thumb is too hopeful, for the deviation itself is known badly.")
 
 # %% [markdown]
 # ## 7. A week of a graphics card
