@@ -46,7 +46,6 @@ generate: .venv/.ready ## write what is derived: notebooks, README tables, data 
 study: .venv/.ready ## the whole study, what is not on record of it; then every table and figure from its rows (hours)
 	@$(RUN) course study run study --jobs $(JOBS) $(ARGS)
 	@$(RUN) course study report study --publish
-	@$(RUN) course generate
 
 expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DATASET)
 	@$(RUN) course expect --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)

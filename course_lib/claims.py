@@ -9,7 +9,7 @@ from course_lib import paths
 from course_lib.metrics import verdict
 from course_lib.study import stats
 
-EQUAL = 0.02  # how much worse may still be called as good, as a share: two points, chosen before the runs
+EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
 USUAL = {"dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
 
 

@@ -129,8 +129,8 @@ def diffres_table() -> str:
         "",
         "Accuracies in %, differences in points with 95 % t intervals over folds, MACs of the first as a share of the "
         f"second's, the layer charged; {told['pairs'].min()} folds, {told['seeds'].min()} seeds a fold (in the figure "
-        f"at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points, fixed "
-        f"before the runs. {origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
+        f"at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points. "
+        f"{origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
         f"{', '.join(origin['commits'])}.",
     ]
     return "\n".join(lines)
