@@ -1,7 +1,7 @@
 """The pictures that the README shows, drawn from published rows; each carries its text, and what it was drawn from.
 
 A picture that was drawn from other rows than those that are published now is drawn again by `write`; a test fails
-while there is one.
+while there is one. Whoever changes how a picture is drawn removes it, and lets `write` draw it anew.
 """
 
 import hashlib

@@ -15,6 +15,7 @@ from course_lib import plots
 from course_lib.study import stats
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NO_FRONT = {"front": "none"}
@@ -125,10 +126,7 @@ def figure(systems: pd.DataFrame) -> "Figure":
                 rows["macs"], mean, yerr=[mean - rows["low"], rows["high"] - mean], fmt=marker, markersize=7,
                 color=colour, elinewidth=0.5, linewidth=1, linestyle=line, label=family.label,
             )  # fmt: skip
-            below = family.sweep and not family.crowded
-            for row in rows[rows["front"] | (not family.crowded)].itertuples():
-                shift = {"xytext": (-4, -6), "ha": "right", "va": "top"} if below else {"xytext": (6, 4)}
-                ax.annotate(row.system, (row.macs, row.accuracy), textcoords="offset points", fontsize=11, **shift)
+        _names(systems, ax)
         best = systems[systems["front"]].sort_values("macs")
         style = {"color": "grey", "linestyle": ":", "zorder": 0, "label": "none is cheaper and better"}
         ax.plot(best["macs"], best["accuracy"], **style)
@@ -137,6 +135,24 @@ def figure(systems: pd.DataFrame) -> "Figure":
         ax.set(xlabel="million multiply-accumulates a clip", ylabel="test accuracy on ESC-10 (%)")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)
     return fig
+
+
+def _names(systems: pd.DataFrame, ax: "Axes") -> None:
+    """Names beside the points, those of a sweep to the left; names that would hide each other go down in turn."""
+    height = systems["high"].max() - systems["low"].min()
+    placed: list[tuple[float, float]] = []
+    crowded = {family.label for family in FAMILIES if family.crowded}
+    left = {family.label for family in FAMILIES if family.sweep} - crowded
+    named = systems[systems["front"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
+    for row in named.itertuples():
+        if row.family in left:
+            shift = {"xytext": (0.95 * row.macs, row.accuracy - 0.005 * height), "ha": "right", "va": "top"}
+        else:
+            beside = [y for x, y in placed if 0.7 < x / row.macs < 1.4 and y < row.accuracy + 0.03 * height]
+            at = min([row.accuracy, *(y - 0.03 * height for y in beside)])
+            placed.append((row.macs, at))
+            shift = {"xytext": (1.03 * row.macs, at), "va": "bottom"}
+        ax.annotate(row.system, (row.macs, row.accuracy), fontsize=11, **shift)
 
 
 def _within(tick: float, systems: pd.DataFrame) -> bool:
