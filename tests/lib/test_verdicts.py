@@ -115,6 +115,17 @@ def test_verdicts_follow_from_the_published_rows(table):
     assert table.loc["C7", "verdict"] == verdict(turned, claims.EQUAL)
 
 
+def test_a_part_has_the_verdict_of_the_question_that_it_asks():
+    """Margins and all: what `claims` and `scene_claims` say of a question is what a claim hears of it."""
+    evidence = Evidence()
+    for row in evidence.clips.itertuples():
+        assert evidence.clip(row.question, row.where).verdict == row.verdict
+        assert evidence.clip(row.question, row.where).margin == 100 * row.margin
+    assert {claims.EQUAL, 0} == set(evidence.clips["margin"])
+    for row in evidence.scenes.itertuples():
+        assert evidence.scene(row.question, row.score).verdict == row.verdict
+
+
 def test_every_question_of_a_claim_is_one_that_is_asked():
     """A misspelt question would be a part that is silently never run."""
     asked = {q.text for qs in (claims.DIFFRES, claims.TWINS, claims.TRANSFER) for q in qs}

@@ -31,8 +31,9 @@ FLOORS = [
     {"all_claims", "study_figures", "reach"},
     {"expected"},
     {"runner"},
-    {"report", "readme"},
-    {"running", "study_cli"},
+    {"report", "readme", "grading"},
+    {"running", "study_cli", "teaching"},
+    {"site"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
