@@ -9,7 +9,7 @@ from course_lib import paths
 from course_lib.metrics import verdict
 from course_lib.study import stats
 
-EQUAL = 0.02  # how much worse may still be called as good, as a share: two points, chosen before the runs
+EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
 USUAL = {"dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
 
 
@@ -101,6 +101,43 @@ DIFFRES = tuple(
 )
 
 
+# The same network at one temporal resolution and with its tokens pooled; and a CNN of no more cost
+SMALL = {"features.hop_ms": 20.0, "recipe.masks": True, "recipe.steps": 600}
+TWINS = tuple(
+    Question(claim, text, {"model": first}, {"model": second}, where="ESC-10, small and from scratch", usual=SMALL)
+    for claim, text, first, second in (
+        ("B2", "MAST better than AST", "mast-tiny", "ast-tiny"),
+        ("", "a CNN of 7 layers better than MAST", "cnn7", "mast-tiny"),
+        ("", "a CNN of 7 layers better than AST", "cnn7", "ast-tiny"),
+    )
+)
+PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
+PLAIN, CLIPS = ({"copies": copies, "recipe.picture": False} for copies in ("none", "naa"))
+PICTURED = {"copies": "none", "recipe.picture": True}
+TUNED = PLAIN | {"recipe.head_steps": 0}
+FROZEN, FRESH = PLAIN | {"recipe.head_steps": 400}, PLAIN | {"model": "lite0-scratch"}
+TRANSFER = tuple(
+    Question(claim, text, first, second, where="ESC-10, Lite0, 400 steps", usual=PICTURES)
+    for claim, text, first, second in (
+        ("D1", "clips augmented better than pictures augmented", CLIPS, PICTURED),
+        ("", "clips augmented better than neither", CLIPS, TUNED),
+        ("", "pictures augmented better than neither", PICTURED, TUNED),
+        ("D5", "fine-tuned better than from scratch", TUNED, FRESH),
+        ("", "only the last layer learning better than from scratch", FROZEN, FRESH),
+        ("", "fine-tuned better than only the last layer learning", TUNED, FROZEN),
+    )
+)
+
+
+# Other data sets with a grid of the same design, by the name of grid and set
+TASKS = {"esc50": "ESC-50", "speechcommands": "Speech Commands", "nsynth": "NSynth", "urbansound8k": "UrbanSound8K"}
+
+
+def of_task(dataset: str, where: str) -> tuple[Question, ...]:
+    """Questions A3 and A4 and their controls of `DIFFRES`, to the rows of another data set (one budget)."""
+    return tuple(Question(*asked, where=where, usual={"dataset": dataset, "model": "cnn7"}) for asked in ESC)
+
+
 def chosen(rows: pd.DataFrame, fields: Mapping[str, object]) -> pd.DataFrame:
     """Rows of one condition: those with all of `fields`."""
     for name, value in fields.items():
@@ -131,8 +168,8 @@ def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.D
             continue
         gap = seen.interval
         found.append({
-            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.accuracy(first).mean,
-            "second": stats.accuracy(second).mean, "difference": gap.mean, "low": gap.low, "high": gap.high,
+            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.mean_accuracy(first),
+            "second": stats.mean_accuracy(second), "difference": gap.mean, "low": gap.low, "high": gap.high,
             "smallest": seen.smallest, "margin": q.margin, "pairs": seen.pairs,
             "seeds": first["seed"].nunique(),
             "macs": first["macs"].median() / second["macs"].median(), "verdict": verdict(gap, q.margin),

@@ -121,12 +121,12 @@ def expect(
 
 @app.command()
 def generate() -> None:
-    """Write what is derived: the notebooks from `notebooks/source/`, the tables of README and INSTRUCTORS, cards."""
+    """Write what is derived: the notebooks from `notebooks/source/`, pictures, tables of README and INSTRUCTORS, cards."""
     from course_lib import readme, teaching
     from course_lib.datasets import registry
 
     changed = [path.relative_to(paths.repo_root()) for path in authoring.write_notebooks()]
-    changed += ["README.md"] if readme.write_readme() else []
+    changed += [path.relative_to(paths.repo_root()) for path in readme.refresh()]
     changed += ["INSTRUCTORS.md"] if teaching.write_instructors() else []
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")

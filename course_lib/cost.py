@@ -21,7 +21,7 @@ def macs(model: nn.Module, *shape: int) -> int:
 
     Counted by torch on the CPU, without fused kernels that its counter would take for nothing: those of attention and
     of the encoder layer. Normalisation, activations and pooling are not counted, as in the papers. Half of what torch
-    calls FLOPs. Leaves the model as it was.
+    calls FLOPs. Leaves the model as it was. A model on torch's `meta` device is counted there, without computing.
 
     Raises
     ------
@@ -32,9 +32,10 @@ def macs(model: nn.Module, *shape: int) -> int:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        model.to("cpu").eval()
+        where = "meta" if device.type == "meta" else "cpu"
+        model.to(where).eval()
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            model(torch.zeros(1, *shape))
+            model(torch.zeros(1, *shape, device=where))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         model.to(device).train(was_training)

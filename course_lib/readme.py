@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_lib import authoring, claims, scene_claims
+from course_lib import all_claims, authoring, claims, paths, scene_claims, study_figures, systems, verdicts
 from course_lib.errors import CourseError
 from course_lib.expected import expected_path
-from course_lib.figures import claims_text, hop_text
-from course_lib.paths import published_dir, repo_root, write_whole
+from course_lib.paths import repo_root, write_whole
 
 SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
 BENCH = "bench/results/features.json"
@@ -78,7 +77,7 @@ def bench_table() -> str:
 
 def leak_table() -> str:
     """Accuracy on ESC-10 under five protocols, from the published run of notebook 04."""
-    published = json.loads((published_dir() / LEAK).read_text(encoding="utf-8"))
+    published = json.loads((paths.published_dir() / LEAK).read_text(encoding="utf-8"))
     value = {name: entry["value"] for name, entry in published["recorded"].items()}
     lines = ["| | how ESC-10 was split | " + " | ".join(MODELS) + " |", "|---|---|" + "---:|" * len(MODELS)]
     for letter, how in PROTOCOLS.items():
@@ -89,16 +88,10 @@ def leak_table() -> str:
     return "\n".join(lines)
 
 
-def study_part(name: str) -> pd.DataFrame:
-    """The published summary of one part of the grid `lesson`, one row a condition."""
-    summary = pd.read_csv(published_dir() / GRID / "summary.csv")
-    return summary[summary["part"] == name]
-
-
 def hop_table() -> str:
     """Accuracy of the course's CNN on ESC-10 against the hop, from the published grid, with its figure."""
-    rows = study_part("hop").sort_values("features.hop_ms")
-    lines = [f"![{hop_text(rows)}](study/results/{GRID}/hop.png)", ""]
+    rows = study_figures.hops().sort_values("features.hop_ms")
+    lines = [study_figures.markdown("lesson/hop.png"), ""]
     lines += [
         "| hop | test accuracy | against 10 ms, paired by fold | million MACs | folds x seeds |",
         "|---:|---:|---:|---:|---:|",
@@ -109,7 +102,7 @@ def hop_table() -> str:
         change = f"{changes[0]} ({changes[1]} to {changes[2]})" if row["pairs"] > 0 else ""
         cells = [f"{row['features.hop_ms']:g} ms", f"{spans[0]} ({spans[1]} to {spans[2]})", change]
         lines.append(f"| {' | '.join(cells)} | {row['macs'] / 1e6:.0f} | {row['folds']} x {row['seeds']} |")
-    origin = json.loads((published_dir() / GRID / "provenance.json").read_text(encoding="utf-8"))
+    origin = json.loads((paths.published_dir() / GRID / "provenance.json").read_text(encoding="utf-8"))
     widest = 100 * rows["smallest_effect"].max()
     lines += [
         "",
@@ -123,7 +116,7 @@ def hop_table() -> str:
 def diffres_table() -> str:
     """Questions to DiffRes with their answers, from the published grid, with its figure; those of short runs drawn."""
     answers = claims.answers(claims.published(DIFFRES))
-    lines = [f"![{claims_text(answers)}](study/results/{DIFFRES}/claims.png)", ""]
+    lines = [study_figures.markdown("diffres/claims.png"), ""]
     lines += ["| runs | claim | question | accuracies | difference | MACs | |", "|---|---|---|---:|---:|---:|---|"]
     told = answers[answers["where"] != claims.SHORT]
     for row in told.itertuples():
@@ -131,13 +124,13 @@ def diffres_table() -> str:
         cells = [row.where, row.claim, row.question, f"{100 * row.first:.1f} and {100 * row.second:.1f}"]
         cells += [f"{points[0]} ({points[1]} to {points[2]})", f"{row.macs:.2f}", row.verdict]
         lines.append(f"| {' | '.join(cells)} |")
-    origin = json.loads((published_dir() / DIFFRES / "provenance.json").read_text(encoding="utf-8"))
+    origin = json.loads((paths.published_dir() / DIFFRES / "provenance.json").read_text(encoding="utf-8"))
     lines += [
         "",
         "Accuracies in %, differences in points with 95 % t intervals over folds, MACs of the first as a share of the "
         f"second's, the layer charged; {told['pairs'].min()} folds, {told['seeds'].min()} seeds a fold (in the figure "
-        f"at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points, fixed "
-        f"before the runs. {origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
+        f"at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points. "
+        f"{origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
         f"{', '.join(origin['commits'])}.",
     ]
     return "\n".join(lines)
@@ -157,7 +150,7 @@ def scenes_table() -> str:
         paper = "" if pd.isna(row.paper) else f"{row.paper:+.2f}"
         cells = [row.score, row.question, paper, f"{points[0]} ({points[1]} to {points[2]})", row.verdict]
         lines.append(f"| {' | '.join(cells)} |")
-    origin = json.loads((published_dir() / SCENES / "provenance.json").read_text(encoding="utf-8"))
+    origin = json.loads((paths.published_dir() / SCENES / "provenance.json").read_text(encoding="utf-8"))
     lines += [
         "",
         f"{answers['pairs'].min()} to {answers['pairs'].max()} starts on the same scenes of one fold, pair by pair: "
@@ -167,10 +160,58 @@ def scenes_table() -> str:
     return "\n".join(lines)
 
 
+def claims_table() -> str:
+    """Every claim of the four papers beside what was measured here, and the verdict that follows."""
+    found = verdicts.table(all_claims.CLAIMS, verdicts.Evidence())
+    lines = ["| | claim | paper | here | |", "|---|---|---|---|---|"]
+    for row in found.to_dict("records"):
+        cells = [row["id"], row["claim"], row["paper"], row["ours"], f"**{row['verdict']}**"]
+        lines.append(f"| {' | '.join(cells)} |")
+    counts = found["verdict"].value_counts()
+    told = ", ".join(f"{counts[word]} {word}" for word in verdicts.VERDICTS if word in counts)
+    lines += [
+        "",
+        f"{len(found)} claims: {told}. Differences in points with 95 % intervals; the verdict follows from them by the "
+        "rules of [study/protocol.md](study/protocol.md), of a claim with several questions from all of them. Designs, "
+        "controls and reasons: [notebook 12](notebooks/12_study_report.ipynb).",
+    ]
+    return "\n".join(lines)
+
+
+def systems_picture() -> str:
+    """Accuracy and cost of every system on ESC-10 in one picture, and what it rests on."""
+    found = systems.table(claims.published)
+    best = found[found["front"]].sort_values("macs")
+    told = ", ".join(f"{row.system} ({row.family}) {row.accuracy:.1f} % at {row.macs:.0f}" for row in best.itertuples())
+    return (
+        f"{study_figures.markdown('systems.png')}\n\n"
+        f"{len(found)} systems of {found['family'].nunique()} families, each with its own budget of steps; test "
+        f"accuracy on the official folds with 95 % intervals by source, {found['seeds'].min()} to "
+        f"{found['seeds'].max()} starts a fold. No other is cheaper and better than: {told} million MACs."
+    )
+
+
+def _of_grids(make: Callable[[], str], *grids: str) -> Callable[[], str]:
+    """`make`, or where none of `grids` is published the command that runs them."""
+
+    def part() -> str:
+        if any((paths.published_dir() / grid / "rows.parquet").is_file() for grid in grids):
+            return make()
+        return f"Not run yet: `course study run {grids[0]}`, then `course study report {grids[0]} --publish`."
+
+    return part
+
+
 PARTS = {
-    "notebooks": notebook_map, "leak": leak_table, "hop": hop_table, "diffres": diffres_table, "scenes": scenes_table,
-    "bench": bench_table,
+    "claims": claims_table, "systems": _of_grids(systems_picture, *(f.grid for f in systems.FAMILIES)),
+    "notebooks": notebook_map, "leak": leak_table, "hop": _of_grids(hop_table, GRID),
+    "diffres": _of_grids(diffres_table, DIFFRES), "scenes": _of_grids(scenes_table, SCENES), "bench": bench_table,
 }  # fmt: skip
+
+
+def readme_path() -> Path:
+    """README.md."""
+    return repo_root() / "README.md"
 
 
 def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS, where: str = "README.md") -> str:
@@ -192,9 +233,15 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS, where: str
 
 def write_readme() -> bool:
     """Fill README.md; returns whether it changed."""
-    path = repo_root() / "README.md"
+    path = readme_path()
     text = path.read_text(encoding="utf-8")
-    if filled(text) == text:
+    new = filled(text, PARTS)
+    if new == text:
         return False
-    write_whole(path, filled(text))
+    write_whole(path, new)
     return True
+
+
+def refresh() -> list[Path]:
+    """Draw and fill what follows from the published rows: the pictures and README.md; returns what changed."""
+    return study_figures.write() + ([readme_path()] if write_readme() else [])

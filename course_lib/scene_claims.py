@@ -61,7 +61,7 @@ FINE = SOUND | {"auditory_ms": 40}
 QUESTIONS = (
     *(_compared("tagging", first, second) for first, second in (
         ("auditory", "spectral"), (ALL, "spectral"), (ALL, "auditory"), ("auditory+visual", "auditory"),
-        ("spectral+auditory", "auditory"), (ALL, "spectral+auditory"), ("auditory", "visual"),
+        ("spectral+auditory", "auditory"), (ALL, "spectral+auditory"), ("auditory", "visual"), ("spectral", "visual"),
         ("spectral+visual", "spectral"),
     )),
     *(_compared(score, first, second) for score in ("segment", "event") for first, second in (
@@ -99,7 +99,7 @@ def answers(rows: pd.DataFrame) -> pd.DataFrame:
     intervals tell of training on these scenes; of other sounds they say nothing.
     """
     found = []
-    usual = _usual(rows) if len(rows) else {}
+    usual = usual_fields(rows) if len(rows) else {}
     for q in QUESTIONS if len(rows) else ():
         first, second = (chosen(rows, _filled(usual, fields)) for fields in (q.first, q.second))
         gap = scene_stats.difference(first, second, q.score) if len(first) and len(second) else None
@@ -111,7 +111,7 @@ def answers(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _usual(rows: pd.DataFrame) -> dict[str, object]:
+def usual_fields(rows: pd.DataFrame) -> dict[str, object]:
     """`USUAL`, with the teacher and the unlabelled scenes that most rows have."""
     return USUAL | {name: rows[name].mode()[0] for name in ("recipe.teacher", "recipe.unlabelled")}
 
@@ -123,7 +123,7 @@ def _filled(usual: Mapping[str, object], fields: Mapping[str, object]) -> dict[s
 def levels(rows: pd.DataFrame) -> pd.DataFrame:
     """The paper's numbers beside ours: `score`, `streams`, `paper` and ours as `mean`, `low`, `high` (t), in %."""
     found = []
-    usual = _usual(rows) if len(rows) else {}
+    usual = usual_fields(rows) if len(rows) else {}
     for score, known in PAPER.items():
         for streams, number in known.items():
             mine = chosen(rows, usual | _streams(streams)) if len(rows) else rows

@@ -16,11 +16,15 @@ from course_lib.errors import CourseError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from course_lib.study.grid import Grid
+
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The study: grids of runs and their rows.")
 console = Console(highlight=False)
 
-GridArgument = Annotated[str, typer.Argument(help="A TOML file, or the name of one in study/grids.")]
-OutputOption = Annotated[Path | None, typer.Option(help="Folder of the records [default: runs/study/GRID].")]
+GridArgument = Annotated[str, typer.Argument(help="A TOML file, or the name of one in study/grids; `study` is all.")]
+OutputOption = Annotated[
+    Path | None, typer.Option(help="Folder of the records [default: runs/study/GRID]; of several grids, its parent.")
+]
 
 
 @study.command(epilog="`course study run smoke --jobs 2` · `course study run lesson --scheduler tcp://head:8786`")
@@ -34,20 +38,43 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps [default: the fastest there is].")] = None,
     output: OutputOption = None,
 ) -> None:
-    """Run what a grid has no record of yet. Cut off, the same command goes on from there.
+    """Run what a grid, or each of a list, has no record of yet. Cut off, the same command goes on from there.
 
     Exits 1 when a row failed, 130 when interrupted.
     """
-    from course_lib.report import progress_bar
-    from course_lib.study import engine  # seconds to import, which --help need not wait for
     from course_lib.study import grid as grids
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
-    chosen = grids.read(grids.find(grid))
-    grids.check(chosen)
-    specs, folder = chosen.specs, folder_of(chosen.name, output)
+    chosen = _chosen(grid, output)
+    for one, _ in chosen:
+        grids.check(one)  # of all, before any of them is run
     how = {"jobs": jobs, "scheduler": scheduler, "retry_failed": retry_failed, "device": device}
-    left = len(engine.pending(specs, folder, retry_failed=retry_failed))
+    failed = sum(_run_one(one, folder, how) for one, folder in chosen)
+    raise typer.Exit(int(failed > 0))
+
+
+def _chosen(name: str, output: Path | None) -> list[tuple["Grid", Path]]:
+    """The grids that `name` stands for, each with the folder of its records."""
+    from course_lib.study import grid as grids
+
+    found = [grids.read(path) for path in grids.listed(name)]
+    if len(found) == 1:
+        return [(found[0], folder_of(found[0].name, output))]
+    return [(one, folder_of(one.name, output / one.name if output else None)) for one in found]
+
+
+def _called(chosen: "Grid") -> str:
+    """What to call a grid by on the command line: its name where that finds it, else its file."""
+    return chosen.name if chosen.path.parent == paths.grids_dir() else str(chosen.path)
+
+
+def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
+    """Run one grid and tell of every row; returns how many rows failed."""
+    from course_lib.report import progress_bar
+    from course_lib.study import engine  # seconds to import, which --help need not wait for
+
+    specs = chosen.specs
+    left = len(engine.pending(specs, folder, retry_failed=how["retry_failed"]))
     console.print(f"{chosen.name}: {len(specs)} rows, {left} to run, records in {folder}", soft_wrap=True)
     try:
         with progress_bar(console) as bar:
@@ -69,20 +96,22 @@ def run(
         console.print(f"interrupted; {len(specs) - left} of {len(specs)} rows are on record, the same command goes on")
         raise typer.Exit(130) from None
     failed = sum(record["status"] == engine.FAILED for record in records)
-    more = f"; why: course study status {grid}" if failed else ""
+    more = f"; why: course study status {_called(chosen)}" if failed else ""
     console.print(f"{len(records) - failed} rows done, {failed} failed{more}")
-    raise typer.Exit(int(failed > 0))
+    return failed
 
 
 @study.command()
 def status(grid: GridArgument, output: OutputOption = None) -> None:
     """How many rows of a grid are done, failed, under way and left, and why rows failed."""
+    for chosen, folder in _chosen(grid, output):
+        _tell_status(chosen, folder)
+
+
+def _tell_status(chosen: "Grid", folder: Path) -> None:
     from course_lib.locks import holder
     from course_lib.study import engine
-    from course_lib.study import grid as grids
 
-    chosen = grids.read(grids.find(grid))
-    folder = folder_of(chosen.name, output)
     records = {spec.key: engine.read_record(folder, spec.key) for spec in chosen.specs}
     table = Table(title=f"{chosen.name}, records in {folder}", title_justify="left")
     for column in ("part", "rows", "done", "failed", "left"):
@@ -102,24 +131,36 @@ def status(grid: GridArgument, output: OutputOption = None) -> None:
     console.print(f"process {owner} is running it" if owner else "nobody is running it")
 
 
-@study.command(epilog="`course study report lesson --against features.hop_ms=10 --publish`")
+@study.command(epilog="`course study report lesson --against features.hop_ms=5` · `... report study --publish`")
 def report(
     grid: GridArgument,
     against: Annotated[
         list[str],
-        typer.Option(help="field=value: compare with the same condition at this value [default: the part's first]."),
+        typer.Option(help="field=value: compare with the same condition at this value [default: what the grid says]."),
     ] = [],  # noqa: B006
-    publish: Annotated[bool, typer.Option(help="Keep rows and summary in study/results/GRID.")] = False,
+    publish: Annotated[
+        bool, typer.Option(help="Keep rows and summary in study/results/GRID; write figures and README from them.")
+    ] = False,
     output: OutputOption = None,
 ) -> None:
     """Accuracy and differences of the conditions of each part; writes `rows.parquet` and `summary.csv`."""
+    from course_lib import readme
+    from course_lib.study import tasks
+
+    for chosen, folder in _chosen(grid, output):
+        other = _against(against, tasks.SPECS[chosen.task]) if against else dict(chosen.against)
+        for path in _report_one(chosen, folder, other, publish):
+            console.print(f"published {path}", soft_wrap=True)
+    for name in readme.refresh() if publish else ():
+        console.print(f"wrote {name}", soft_wrap=True)
+
+
+def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> list[Path]:
+    """Tell and keep the summary of one grid; returns what was published."""
     import pandas as pd
 
-    from course_lib.study import grid as grids
     from course_lib.study import rows, tasks
 
-    chosen = grids.read(grids.find(grid))
-    folder, other = folder_of(chosen.name, output), _against(against, tasks.SPECS[chosen.task])
     stats, draw = tasks.statistics(chosen.task), {"clips": _summary_table, "scenes": _scenes_table}[chosen.task]
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
@@ -128,7 +169,7 @@ def report(
     for name, runs in chosen.parts:
         of_part = rows.done(every.loc[[spec.key for spec in runs if spec.key in every.index]])
         if len(of_part):
-            found = stats.summarise(of_part, against=other)
+            found = stats.summarise(of_part, against=against)
             console.print(draw(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
             parts.append(found.assign(part=name))
         else:
@@ -137,50 +178,13 @@ def report(
     summary = summary[["part", *(c for c in summary.columns if c != "part")]] if parts else summary
     console.print(f"{len(every)} of {len(chosen.specs)} rows, {sum(every['status'] == 'failed')} of them failed")
     if publish and missing:
-        raise CourseError(f"{folder}: {missing} rows of {chosen.name} are missing; run: course study run {grid}")
+        command = f"course study run {_called(chosen)}"
+        raise CourseError(f"{folder}: {missing} rows of {chosen.name} are missing; run: {command}")
     rows.write(every, summary, folder)
-    if publish:
-        target = paths.published_dir() / chosen.name
-        about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
-        written = rows.publish(every, summary, about, target)
-        drawn = _scenes_figure if chosen.task == "scenes" else _claims_figure
-        for path in [*written, *_hop_figure(summary, target), *drawn(rows.done(every), target)]:
-            console.print(f"published {path}", soft_wrap=True)
-
-
-def _hop_figure(summary: "pd.DataFrame", folder: Path) -> list[Path]:
-    """The figure of the part called `hop`, drawn into `folder`; nothing where there is no such part."""
-    from course_lib import figures
-
-    of_hops = summary[summary["part"] == "hop"]
-    if of_hops.empty or "features.hop_ms" not in of_hops:
+    if not publish:
         return []
-    figures.hop_figure(of_hops).savefig(folder / "hop.png", dpi=110)
-    return [folder / "hop.png"]
-
-
-def _claims_figure(rows: "pd.DataFrame", folder: Path) -> list[Path]:
-    """The claims that `rows` can answer, as a figure in `folder`; nothing where there are none."""
-    from course_lib import claims, figures
-
-    answers = claims.answers(rows)
-    if answers.empty:
-        return []
-    figures.claims_figure(answers).savefig(folder / "claims.png", dpi=110)
-    return [folder / "claims.png"]
-
-
-def _scenes_figure(rows: "pd.DataFrame", folder: Path) -> list[Path]:
-    """Tagging by what the network gets, as a figure in `folder`; nothing where no subsets were run."""
-    from course_lib import figures, scene_claims
-
-    usual = figures.usual_scenes(rows, "streams")
-    answers = scene_claims.answers(usual)
-    if answers.empty:
-        return []
-    pairs = answers[answers["score"] == "tagging"]
-    figures.scenes_subsets_figure(usual, pairs, scene_claims.PAPER["tagging"]).savefig(folder / "tagging.png", dpi=110)
-    return [folder / "tagging.png"]
+    about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
+    return rows.publish(every, summary, about, paths.published_dir() / chosen.name)
 
 
 @study.command(epilog="`course study diff smoke /media/usb/smoke`")

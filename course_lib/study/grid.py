@@ -7,8 +7,8 @@
 import difflib
 import itertools
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from course_lib import paths, timebase
@@ -22,18 +22,23 @@ from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import RunSpec
 from course_lib.study.tasks import SPECS, Run
 
-TOP = ("about", "task", "common", "part")
+TOP = ("about", "task", "against", "common", "part")
+LIST = ("about", "include")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs of a file. `parts` are pairs of a name and its runs; a run may be in several parts, under one key."""
+    """The runs of a file. `parts` are pairs of a name and its runs; a run may be in several parts, under one key.
+
+    `against` are the fields of the condition that a report compares with; none is the first of each part.
+    """
 
     name: str
     path: Path
     parts: tuple[tuple[str, tuple[Run, ...]], ...]
     about: str = ""
     task: str = "clips"
+    against: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def specs(self) -> list[Run]:
@@ -59,6 +64,37 @@ def find(name: str) -> Path:
     raise UsageError(f"grid {name!r}: no such file, and none of that name in {folder}; there are {known or 'none'}")
 
 
+def listed(name: str) -> list[Path]:
+    """The files of the grids that `name` stands for: those that it lists under `include`, in that order, or its own.
+
+    Raises
+    ------
+    UsageError
+        As `find`; a list that holds more than `about` and `include`, names nothing, or names a list.
+    """
+    path = find(name)
+    tables = _tables(path)
+    if "include" not in tables:
+        return [path]
+    _known(str(path), tables, LIST)
+    names = tables["include"]
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise UsageError(f"{path}: include: found {names!r}, expected a list of names of grids")
+    found = [find(n) for n in names]
+    for inner in found:
+        if "include" in _tables(inner):
+            raise UsageError(f"{path}: include: {inner.stem} is a list itself; name its grids here")
+    return found
+
+
+def _tables(path: Path) -> dict:
+    """What a file holds, as TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
+
+
 def read(path: Path) -> Grid:
     """The grid in `path`, every field known and of its type.
 
@@ -67,10 +103,7 @@ def read(path: Path) -> Grid:
     UsageError
         It is no TOML, or a key or value is wrong: file, part and key, what was found, what was expected.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
+    tables = _tables(path)
     _known(str(path), tables, TOP)
     parts = tables.get("part", [])
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
@@ -78,6 +111,7 @@ def read(path: Path) -> Grid:
     task = tables.get("task", "clips")
     _known(f"{path}: task", [str(task)], list(SPECS), "task")
     common = _settings(f"{path}: common", tables.get("common", {}), SPECS[task])
+    against = _settings(f"{path}: against", tables.get("against", {}), SPECS[task])
     found: dict[str, tuple[Run, ...]] = {}
     for place, part in enumerate(parts, 1):
         name = part.get("name")
@@ -85,7 +119,8 @@ def read(path: Path) -> Grid:
             raise UsageError(f"{path}: part {place}: name: found {name!r}, expected a name that no other part has")
         where = f"{path}: part {name!r}"
         found[name] = tuple({run.key: run for run in _runs(where, common, part, SPECS[task])}.values())
-    return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")), task)
+    against = {key: specs.typed(key, values[0], SPECS[task]) for key, values in against.items()}
+    return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")), task, against)
 
 
 def _known(where: str, given: Iterable[str], known: Sequence[str], what: str = "key") -> None:

@@ -35,6 +35,11 @@ def condition_fields(rows: pd.DataFrame) -> list[str]:
     return [name for name in fields if rows[name].nunique(dropna=False) > 1]
 
 
+def mean_accuracy(rows: pd.DataFrame) -> float:
+    """Accuracy of one condition: the seeds of a fold averaged, then the folds."""
+    return float(rows.groupby("fold")["test_accuracy"].mean().mean())
+
+
 def accuracy(rows: pd.DataFrame) -> Interval:
     """Accuracy of one condition: its mean over folds and seeds, and the bootstrap interval over sources.
 
@@ -49,7 +54,7 @@ def accuracy(rows: pd.DataFrame) -> Interval:
         }
     )
     shares = clips.groupby(["clip", "source"], as_index=False)["correct"].mean()
-    mean = float(rows.groupby("fold")["test_accuracy"].mean().mean())
+    mean = mean_accuracy(rows)
     if shares["source"].nunique() < 2:
         return Interval(mean, math.nan, math.nan)
     found = accuracy_by_source(shares["correct"].to_numpy(), shares["source"].to_numpy())

@@ -465,4 +465,9 @@ for name, value in off.items():
     record(f"off_{name.partition(',')[0]}", value, kind="info")
 for name in NAMES:
     record(f"accuracy_{name}", accuracy[name].mean, unit="%", **judged(one_clip))
+for name, values in apart.items():
+    for measure, value in values.items():
+        record(f"{measure}_{name}", value.mean, kind="info")
+        record(f"{measure}_{name}_reach", (value.high - value.low) / 2, kind="info")
+record("steps", steps, kind="info")
 record("minutes", (time.perf_counter() - started) / 60, kind="info")

@@ -166,4 +166,41 @@ def test_a_grid_is_found_by_name_or_path(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(grids.paths.grids_dir().glob("*.toml")), ids=lambda p: p.stem)
 def test_the_grids_of_the_study_can_be_read(path):
-    assert grids.read(path).specs
+    assert all(grids.read(one).specs for one in grids.listed(str(path)))
+
+
+def test_a_list_of_grids_stands_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(grids.paths, "grids_dir", lambda: tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text(PART)
+    (tmp_path / "all.toml").write_text('about = "both"\ninclude = ["two", "one"]\n')
+    assert [path.stem for path in grids.listed("all")] == ["two", "one"]
+    assert grids.listed("one") == [tmp_path / "one.toml"]
+    for text, message in (
+        ('include = ["one", "three"]', "grid 'three': no such file"),
+        ("include = []", r"include: found \[\], expected a list of names of grids"),
+        ('include = ["one"]\n[common]\nseed = 1', "common: unknown key; expected one of about, include"),
+        ('include = ["all"]', "include: all is a list itself; name its grids here"),
+    ):
+        (tmp_path / "wrong.toml").write_text(text)
+        with pytest.raises(UsageError, match=message):
+            grids.listed("wrong")
+
+
+def test_what_a_report_compares_with_is_checked_as_the_runs_are(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text("against = { features.hop_ms = 10 }\n" + PART)
+    against = grids.read(path).against
+    assert against == {"features.hop_ms": 10.0} and isinstance(against["features.hop_ms"], float)
+    path.write_text("against = { features.hop = 10 }\n" + PART)
+    with pytest.raises(UsageError, match=r"against: features\.hop: unknown key; did you mean features\.hop_ms"):
+        grids.read(path)
+
+
+def test_every_part_of_a_task_holds_what_its_report_compares_with():
+    for name in ("esc50", "urbansound8k", "speechcommands", "nsynth"):
+        chosen = grids.read(grids.find(name))
+        for part, runs in chosen.parts:
+            fields = [to_dict(run) for run in runs]
+            varied = {k for k in chosen.against if len({f[k] for f in fields}) > 1}
+            assert any(all(f[k] == chosen.against[k] for k in varied) for f in fields), (name, part)

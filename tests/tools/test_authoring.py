@@ -1,9 +1,11 @@
 """From source to notebooks: answers are taken out whole, marks must pair, parameters must be readable."""
 
+import re
+
 import nbformat
 import pytest
 
-from course_lib import authoring, readme
+from course_lib import authoring, readme, study_figures
 from course_lib.errors import CourseError, UsageError
 
 SOURCE = """# %% [markdown]
@@ -98,13 +100,20 @@ def test_whole_numbers_are_floats_but_not_the_other_way_round():
 
 
 def test_readme_equals_what_its_tables_are_made_from():
-    text = (authoring.repo_root() / "README.md").read_text(encoding="utf-8")
+    text = readme.readme_path().read_text(encoding="utf-8")
     assert readme.filled(text) == text, "run `make generate`"
     for source in authoring.sources():
         assert f"notebooks/{source.stem}.ipynb" in text
         assert len(readme.title_and_verbs(source)[1]) > 40
 
 
+def test_pictures_of_the_study_are_drawn_from_the_published_rows():
+    assert [one.name for one in study_figures.stale()] == [], "run `make generate`"
+    text = readme.readme_path().read_text(encoding="utf-8")
+    for name in re.findall(r"\]\(study/results/(\S+\.png)\)", text):
+        assert any(one.name == name for one in study_figures.FIGURES)
+
+
 def test_readme_without_its_marks_is_an_error():
-    with pytest.raises(CourseError, match="expected one <!-- notebooks -->"):
+    with pytest.raises(CourseError, match="expected one <!-- claims -->"):
         readme.filled("# A README\n")

@@ -63,6 +63,23 @@ def shortest_best(swept):
     return max(swept, key=lambda row: (row["validation_f1"], -row["median_ms"]))["test_f1"]
 
 
+def fold_differences(first, second):
+    """Exercise 12.1."""
+    both = pd.DataFrame(first).merge(pd.DataFrame(second), on=["fold", "seed"])
+    return (both["accuracy_x"] - both["accuracy_y"]).groupby(both["fold"]).mean().tolist()
+
+
+def verdict_of(parts, margin=lambda m: m, whole=True, some=all, mixed="not shown"):
+    """Exercise 12.2."""
+    run = [p for p in parts if p]
+    above, below = [low > -margin(m) for low, _, m in run], [high < -margin(m) for _, high, m in run]
+    if not run:
+        return "not run"
+    if some(above) and (len(run) == len(parts) or not whole):
+        return "holds"
+    return ("contradicted" if not any(above) else mixed) if any(below) else "not shown"
+
+
 RIGHT = {
     "00.1": 160,
     "01.1": lambda n, w, h, c: 0 if n + c * 2 * (w // 2) < w else 1 + (n + c * 2 * (w // 2) - w) // h,
@@ -114,6 +131,9 @@ RIGHT = {
     "11.2": segment_f1,
     "11.3": collar,
     "11.4": shortest_best,
+    "12.1": fold_differences,
+    "12.2": verdict_of,
+    "12.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
 }
 
 SLIPS = [
@@ -404,6 +424,33 @@ SLIPS = [
     ("11.4", lambda swept: swept[2], "a whole row"),
     ("11.4", lambda swept: "0.31", "expected one number, got str"),
     ("11.4", lambda swept: 0.5, "expected 0.31"),
+    ("12.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "average them"),
+    ("12.1", lambda a, b: [-v for v in fold_differences(a, b)], "the first less the second"),
+    ("12.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the starts that both have"),
+    ("12.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
+    ("12.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "as shares"),
+    ("12.1", lambda a, b: [float(np.mean(fold_differences(a, b)))], "one number a fold"),
+    ("12.1", lambda a, b: [0.125, 0.0, -0.25, 0.5], "expected [0.125, 0.0, -0.25]"),
+    ("12.1", lambda a, b: {1: 0.125}, "not a dict"),
+    ("12.1", lambda a, b: 0.125, "expected a list of numbers, got float"),
+    ("12.1", lambda a, b: ["a"], "expected a list of numbers"),
+    ("12.2", lambda parts: verdict_of(parts, margin=lambda m: -m), "what may be lost"),
+    ("12.2", lambda parts: verdict_of(parts, margin=lambda m: 0), "the margin is left out"),
+    ("12.2", lambda parts: verdict_of(parts, whole=False), "keeps the claim from holding"),
+    ("12.2", lambda parts: verdict_of(parts, some=any, whole=False), "all questions must hold"),
+    ("12.2", lambda parts: verdict_of(parts, mixed="contradicted"), "nothing is shown"),
+    ("12.2", lambda parts: "holds", "expected 'not shown', got 'holds'"),
+    ("12.2", lambda parts: True, "expected a text such as 'holds', got bool"),
+    ("12.2", lambda parts: 0.5, "expected a text"),
+    ("12.3", lambda sd, effect: math.ceil(2.8 * sd / effect), "the square"),
+    ("12.3", lambda sd, effect: math.ceil((2.8 * effect / sd) ** 2), "the other way round"),
+    ("12.3", lambda sd, effect: math.floor((2.8 * sd / effect) ** 2), "one too few is too few"),
+    ("12.3", lambda sd, effect: round((2.8 * sd / effect) ** 2), "not to the nearest"),
+    ("12.3", lambda sd, effect: (2.8 * sd / effect) ** 2, "a whole number"),
+    ("12.3", lambda sd, effect: math.ceil((1.96 * sd / effect) ** 2), "in half of the studies"),
+    ("12.3", lambda sd, effect: math.ceil((0.84 * sd / effect) ** 2), "both add up"),
+    ("12.3", lambda sd, effect: math.ceil((sd / effect) ** 2), "2.8 of them"),
+    ("12.3", lambda sd, effect: "32", "expected one number in pairs"),
 ]
 
 

@@ -1,12 +1,13 @@
 """`course study`: run, status, report, diff through the command line, and a line and a code for every mistake."""
 
 import json
+import shutil
 import sys
 
 import pandas as pd
 import pytest
 
-from course_lib import cli, paths
+from course_lib import cli, paths, readme, study_figures
 
 GRID = """
 [common]
@@ -40,6 +41,7 @@ def course(monkeypatch, capsys):
 def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
     monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
+    monkeypatch.setattr(readme, "refresh", list)
     monkeypatch.setenv("COLUMNS", "120")
     grid = tmp_path / "little.toml"
     grid.write_text(GRID)
@@ -73,6 +75,58 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     record.unlink()
     code, _, errors = course("report", grid, "--publish")
     assert code == 1 and "1 rows of little are missing; run: course study run" in errors
+
+
+def test_a_changed_row_changes_readme_and_pictures_in_the_same_command(course, monkeypatch, tmp_path):
+    """The published rows of a grid as records of a run, one of them with another result."""
+    shutil.copytree(paths.published_dir() / "lesson", tmp_path / "published" / "lesson")
+    rows = pd.read_parquet(paths.published_dir() / "lesson" / "rows.parquet")
+    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
+    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
+    monkeypatch.setattr(readme, "readme_path", lambda: tmp_path / "README.md")
+    monkeypatch.setattr(readme, "PARTS", {"hop": readme.PARTS["hop"]})
+    monkeypatch.setattr(study_figures, "FIGURES", [f for f in study_figures.FIGURES if f.name == "lesson/hop.png"])
+    (tmp_path / "README.md").write_text("<!-- hop -->\n<!-- /hop -->\n")
+    readme.refresh()
+    before, drawn = (tmp_path / "README.md").read_text(), study_figures.FIGURES[0].path.read_bytes()
+    records = tmp_path / "runs" / "study" / "lesson" / "records"
+    records.mkdir(parents=True)
+    changed = (rows["features.hop_ms"] == 80) & (rows["recipe.steps"] == 240) & (rows["features.window_ms"] == 25)
+    rows.loc[changed, "test_accuracy"] = 0.8
+    for record in rows.to_dict("records"):
+        (records / f"{record['key']}.json").write_text(json.dumps(record, default=lambda found: found.tolist()))
+    code, out, errors = course("report", "lesson", "--publish")
+    assert code == 0, errors
+    after = (tmp_path / "README.md").read_text()
+    assert "| 80 ms | 80.0" in after and "80.0 % at 80 ms" in after and "| 80 ms | 81.0" in before
+    assert "against 10 ms" in after and "| 10 ms | 87.0 (82.6 to 91.1) |  |" in after, "as the grid says"
+    assert study_figures.FIGURES[0].path.read_bytes() != drawn and "wrote" in out
+    assert readme.refresh() == [], "once is enough"
+
+
+def test_a_list_of_grids_is_run_and_reported_one_after_the_other(course, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
+    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
+    monkeypatch.setattr(readme, "refresh", list)
+    for name, fold in (("first", "1"), ("second", "2")):
+        (tmp_path / f"{name}.toml").write_text(GRID.replace("[1, 2]", fold))
+    both = tmp_path / "both.toml"
+    both.write_text(f'include = ["{tmp_path}/first.toml", "{tmp_path}/second.toml"]')
+    code, out, errors = course("run", both, "--device", "cpu")
+    assert code == 0, errors
+    assert out.index("first: 2 rows, 2 to run") < out.index("second: 2 rows, 2 to run") and out.count("✔ done") == 4
+    code, out, _ = course("run", both)
+    assert code == 0 and "✔" not in out
+    code, out, _ = course("status", both)
+    assert code == 0 and "first, records in" in out and "second, records in" in out
+    code, _, errors = course("report", both, "--publish")
+    assert code == 0, errors
+    assert sorted(p.name for p in (tmp_path / "published").iterdir()) == ["first", "second"]
+    code, out, _ = course("run", both, "--device", "cpu", "--output", tmp_path / "other")
+    assert sorted(p.name for p in (tmp_path / "other").iterdir()) == ["first", "second"]
+    (tmp_path / "second.toml").write_text(GRID.replace("[1, 2]", "9"))
+    code, _, errors = course("run", both, "--output", tmp_path / "third")
+    assert code == 2 and "cannot test on fold 9" in errors and not (tmp_path / "third").exists(), "all before one"
 
 
 @pytest.mark.parametrize(

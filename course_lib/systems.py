@@ -1,0 +1,171 @@
+"""Every system of the study on ESC-10: what it costs, how good it is, in one table and one picture.
+
+Systems were trained with different budgets, each as its grid says; the family names the steps. A point is compared
+with the points of its own family in the claims, and across families here, where a longer training may be what differs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from course_lib import plots
+from course_lib.study import stats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NO_FRONT = {"front": "none"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Systems that share a grid and a recipe: rows of `grid` with all of `fields`, told apart by `named`.
+
+    `named` makes the name of a system from a row; rows for which it gives none are left out. In the picture all of a
+    family have their names, unless it is `crowded`; a `sweep` has a line through its points.
+    """
+
+    label: str
+    grid: str
+    fields: Mapping[str, object]
+    named: Callable[[Mapping[str, object]], str]
+    crowded: bool = False
+    sweep: bool = False
+
+
+def _hop(row: Mapping[str, object]) -> str:
+    return f"{row['features.hop_ms']:g} ms" if row["features.window_ms"] == 25 else ""
+
+
+def _front(row: Mapping[str, object]) -> str:
+    """A front by what it leaves of 10 ms; finer hops by their own name."""
+    name, _, saved = str(row["front"]).partition(":")
+    if name == "none":
+        return ""
+    finer = "" if row["features.hop_ms"] == 10 else f" from {row['features.hop_ms']:g} ms"
+    return f"{name.replace('diffres-light', 'light')} -{100 * float(saved):.0f} %{finer}"
+
+
+def _learnt(row: Mapping[str, object]) -> str:
+    return _front(row) if str(row["front"]).startswith("diffres") else ""
+
+
+def _ruled(row: Mapping[str, object]) -> str:
+    return "" if str(row["front"]).startswith("diffres") else _front(row)
+
+
+def _net(row: Mapping[str, object]) -> str:
+    return {"ast-tiny": "AST", "mast-tiny": "MAST", "cnn7": "CNN7"}[str(row["model"])]
+
+
+def _way(row: Mapping[str, object]) -> str:
+    """How Lite0 or a CNN was trained: from what, and with which augmentation."""
+    how = {"naa": "clips augmented", "none": "pictures augmented" if row["recipe.picture"] else "plain"}[row["copies"]]
+    if row["model"] != "lite0":
+        return f"{str(row['model']).removeprefix('lite0-').upper()} {how}".replace("SCRATCH plain", "from scratch")
+    if row["recipe.head_steps"]:
+        return "frozen"
+    return f"{row['features.hop_ms']:g} ms, mixed" if row["recipe.mixup"] else how
+
+
+FAMILIES = (
+    Family("fixed hop, 240 steps", "lesson", {"recipe.steps": 240}, _hop, sweep=True),
+    Family("fixed hop, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"} | NO_FRONT, _hop,
+           crowded=True, sweep=True),
+    Family("DiffRes, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _learnt, crowded=True),
+    Family("merged by rule, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _ruled, crowded=True),
+    Family("transformers, 600 steps", "transformers", {}, _net),
+    Family("CNN7 and CNN9, 400 steps", "scratch", {}, _way),
+    Family("Lite0, from photographs", "transfer", {}, _way),
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "v", "D", "P", "X")
+COLOURS = (*plots.COLOURS, "#000000")
+
+
+def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    """One row a system: `family`, `system`, `macs` (millions a clip, without log-mel), `accuracy`, `low`, `high` (%).
+
+    `published` gives the rows of a grid by its name, none where it was not run: such families are left out. `folds` and
+    `seeds` say what the accuracy rests on, `parameters` and `front` (no other is cheaper and better) the rest.
+    """
+    found = []
+    for family in FAMILIES:
+        rows = published(family.grid)
+        for name, value in family.fields.items():
+            rows = rows[rows[name] == value] if len(rows) else rows
+        names = [family.named(row) for row in rows.to_dict("records")]
+        for name, of_system in rows.groupby(pd.Series(names, rows.index, dtype=object), sort=False):
+            if name:
+                got = stats.accuracy(of_system).scaled(100)
+                found.append((family.label, name, of_system["macs"].median() / 1e6, got.mean, got.low, got.high,
+                              int(of_system["parameters"].median()), of_system["fold"].nunique(),
+                              of_system["seed"].nunique()))  # fmt: skip
+    columns = ["family", "system", "macs", "accuracy", "low", "high", "parameters", "folds", "seeds"]
+    made = pd.DataFrame(found, columns=columns)
+    cheaper = made["macs"].to_numpy()[:, None] <= made["macs"].to_numpy()
+    better = made["accuracy"].to_numpy()[:, None] >= made["accuracy"].to_numpy()
+    made["front"] = (cheaper & better).sum(axis=0) == 1  # none but itself
+    return made
+
+
+def figure(systems: pd.DataFrame) -> "Figure":
+    """Accuracy with its interval by source against MACs, logarithmic; a colour and a marker a family."""
+    with plt.rc_context(plots.STYLE):
+        fig, ax = plt.subplots(figsize=(12, 7))
+        ax.set_xscale("log")
+        for family, marker, colour in zip(FAMILIES, MARKERS, COLOURS, strict=True):
+            rows = systems[systems["family"] == family.label].sort_values("macs")
+            if rows.empty:
+                continue
+            mean, line = rows["accuracy"], "-" if family.sweep else "none"
+            ax.errorbar(
+                rows["macs"], mean, yerr=[mean - rows["low"], rows["high"] - mean], fmt=marker, markersize=7,
+                color=colour, elinewidth=0.5, linewidth=1, linestyle=line, label=family.label,
+            )  # fmt: skip
+        _names(systems, ax)
+        best = systems[systems["front"]].sort_values("macs")
+        style = {"color": "grey", "linestyle": ":", "zorder": 0, "label": "none is cheaper and better"}
+        ax.plot(best["macs"], best["accuracy"], **style)
+        plots.log_ticks(ax.xaxis, [t for t in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if _within(t, systems)])
+        ax.margins(x=0.08)
+        ax.set(xlabel="million multiply-accumulates a clip", ylabel="test accuracy on ESC-10 (%)")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)
+    return fig
+
+
+def _names(systems: pd.DataFrame, ax: "Axes") -> None:
+    """Names beside the points, those of a sweep to the left; names that would hide each other go down in turn."""
+    height = systems["high"].max() - systems["low"].min()
+    placed: list[tuple[float, float]] = []
+    crowded = {family.label for family in FAMILIES if family.crowded}
+    left = {family.label for family in FAMILIES if family.sweep} - crowded
+    named = systems[systems["front"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
+    for row in named.itertuples():
+        if row.family in left:
+            shift = {"xytext": (0.95 * row.macs, row.accuracy - 0.005 * height), "ha": "right", "va": "top"}
+        else:
+            beside = [y for x, y in placed if 0.7 < x / row.macs < 1.4 and y < row.accuracy + 0.03 * height]
+            at = min([row.accuracy, *(y - 0.03 * height for y in beside)])
+            placed.append((row.macs, at))
+            shift = {"xytext": (1.03 * row.macs, at), "va": "bottom"}
+        ax.annotate(row.system, (row.macs, row.accuracy), fontsize=11, **shift)
+
+
+def _within(tick: float, systems: pd.DataFrame) -> bool:
+    return 0.8 * systems["macs"].min() <= tick <= 1.25 * systems["macs"].max()
+
+
+def text(systems: pd.DataFrame) -> str:
+    """What `figure` shows, in sentences, for those who do not see it."""
+    told = []
+    for label, rows in systems.groupby("family", sort=False):
+        points = [f"{r.system} {r.accuracy:.1f} % at {r.macs:.0f}" for r in rows.sort_values("macs").itertuples()]
+        told.append(f"{label}: {', '.join(points)}")
+    return (
+        "Test accuracy on ESC-10 against million multiply-accumulates a clip, logarithmic, a marker a family of "
+        f"systems, with intervals by source. {'. '.join(told)}."
+    )

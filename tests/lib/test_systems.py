@@ -1,0 +1,73 @@
+"""All systems in one plane: each once, named as it was run, and the front is what none beats in both."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from course_lib import claims, systems
+from course_lib.study.spec import RunSpec, to_dict
+from course_lib.train import Recipe
+
+CLIPS = 20
+
+
+def row(hits, macs, fold=1, seed=0, **fields):
+    names = [f"{fold}-{k}" for k in range(CLIPS)]
+    return to_dict(RunSpec("esc10", fold, seed, recipe=Recipe(steps=240))) | {
+        "status": "done", "macs": macs, "parameters": 5, "test_accuracy": hits / CLIPS, "test_clips": names,
+        "test_sources": names, "test_correct": [1] * hits + [0] * (CLIPS - hits),
+    } | fields  # fmt: skip
+
+
+GRIDS = {
+    "lesson": [row(12, 40e6), row(14, 40e6, seed=1), row(16, 80e6, **{"features.hop_ms": 5.0}),
+               row(20, 1e6, **{"features.window_ms": 99.0}), row(20, 1e6, **{"recipe.steps": 800})],
+    "diffres": [row(15, 20e6, front="diffres-light:0.5", **{"recipe.steps": 800}),
+                row(14, 20e6, front="uniform:0.75", **{"recipe.steps": 800, "features.hop_ms": 2.5}),
+                row(20, 1e6, dataset="fsdd", front="uniform:0.5", **{"recipe.steps": 800})],
+    "transfer": [row(19, 400e6, model="lite0", copies="naa", **{"recipe.mixup": 0.0}),
+                 row(17, 400e6, model="lite0", **{"recipe.mixup": 0.0, "recipe.head_steps": 9, "recipe.steps": 9}),
+                 row(18, 400e6, model="lite0", **{"recipe.mixup": 0.0, "recipe.picture": True}),
+                 row(9, 400e6, model="lite0-scratch", **{"recipe.mixup": 0.0})],
+}  # fmt: skip
+
+
+@pytest.fixture
+def table():
+    return systems.table(lambda name: pd.DataFrame(GRIDS.get(name, [])))
+
+
+def test_a_system_is_named_and_measured(table):
+    found = table.set_index(["family", "system"])
+    assert found.loc[("fixed hop, 240 steps", "10 ms"), "accuracy"] == pytest.approx(65)
+    assert found.loc[("fixed hop, 240 steps", "10 ms"), ["macs", "seeds", "folds"]].tolist() == [40, 2, 1]
+    assert set(found.index) == {
+        ("fixed hop, 240 steps", "10 ms"), ("fixed hop, 240 steps", "5 ms"), ("DiffRes, 800 steps", "light -50 %"),
+        ("merged by rule, 800 steps", "uniform -75 % from 2.5 ms"),
+        *(("Lite0, from photographs", s) for s in ("clips augmented", "frozen", "pictures augmented", "from scratch")),
+    }, "other windows, budgets and data sets are other questions"  # fmt: skip
+
+
+def test_the_front_is_what_no_other_beats_in_both(table):
+    assert table.loc[table["front"], "system"].tolist() == ["5 ms", "light -50 %", "clips augmented"]
+
+
+def test_every_point_is_drawn_with_its_interval_and_told(table):
+    fig = systems.figure(table)
+    ax = fig.axes[0]
+    points = np.concatenate([np.column_stack(bar[0].get_data()) for bar in ax.containers])
+    assert sorted(map(tuple, points)) == sorted(map(tuple, table[["macs", "accuracy"]].to_numpy()))
+    markers = [bar[0].get_marker() for bar in ax.containers]
+    assert len(set(markers)) == len(markers) == table["family"].nunique(), "no family by its colour alone"
+    names = {t.get_text() for t in ax.texts}
+    assert {"10 ms", "5 ms", "light -50 %", "frozen"} <= names and "uniform -75 % from 2.5 ms" not in names
+    assert "light -50 % 75.0 % at 20" in systems.text(table)
+    plt.close(fig)
+
+
+def test_published_systems_are_all_families_that_were_run():
+    found = systems.table(claims.published)
+    run = {f.label for f in systems.FAMILIES if len(claims.published(f.grid))}
+    assert set(found["family"]) == run and not found.duplicated(["family", "system"]).any()
+    assert len(systems.MARKERS) == len(systems.COLOURS) == len(systems.FAMILIES)
