@@ -8,25 +8,12 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 
-import nbformat
 import psutil
 import pytest
+from helpers import HEAD, RECORD, gone, write_notebooks
 
-from course_lib import authoring, expected, locks, report, runner
+from course_lib import expected, locks, report, runner
 from course_lib.errors import UsageError
-
-HEAD = """# %% [markdown]
-# # A notebook for the tests of the runner
-
-# %% tags=["parameters"]
-profile: str = "smoke"  # how much
-dataset: str = "synth10"  # on what
-seed: int = 0  # of everything random
-
-# %%
-from course_lib.notebook import record
-"""
-RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -65,16 +52,6 @@ MESSAGES = {
 GIVEN = {"profile": "smoke", "dataset": "synth10", "seed": 0}
 
 
-def write(folder, sources):
-    """Notebooks from percent-format texts."""
-    paths = []
-    for name, text in sources.items():
-        path = folder / f"{name}.ipynb"
-        nbformat.write(authoring.convert(text, name, solutions=True), path)
-        paths.append(path)
-    return paths
-
-
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """All faulty notebooks, executed once."""
@@ -83,7 +60,7 @@ def outcome(tmp_path_factory):
     file.write_text(json.dumps({"synth10": {name: {"provenance": {}, "metrics": m} for name, m in WANTED.items()}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expected, "expected_path", lambda profile: file)
-        jobs = runner.prepare(write(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
+        jobs = runner.prepare(write_notebooks(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
         results = runner.run(jobs, workers=2)
     return folder / "out", {r.notebook: r for r in results}
 
@@ -132,14 +109,14 @@ def test_reports_tell_the_same_story(outcome):
     ],
 )
 def test_a_wrong_parameter_stops_the_run_before_it_starts(tmp_path, given, message):
-    notebook = write(tmp_path, {"01_good": FAULTY["01_good"]})
+    notebook = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
     with pytest.raises(UsageError, match="^" + message.replace("(", r"\(")):
         runner.prepare(notebook, GIVEN | given, tmp_path / "out", 10)
 
 
 def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
-    notebooks = write(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
+    notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
     jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 30)
     first = runner.run(jobs, workers=2)
     stamps = [job.result_path.stat().st_mtime_ns for job in jobs]
@@ -164,7 +141,7 @@ print([r.state for r in runner.run(jobs, workers=2)], flush=True)
 
 
 def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
-    write(tmp_path, {"01_good": FAULTY["01_good"], "05_endless": FAULTY["05_endless"]})
+    write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "05_endless": FAULTY["05_endless"]})
     script = tmp_path / "go.py"
     script.write_text(INTERRUPT_ME.replace("{given}", repr(GIVEN)))
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -177,7 +154,7 @@ def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=30)
     assert printed.strip() == "['passed', 'not run']"
-    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), "a kernel was left behind"
+    assert all(gone(p) for p in family), "a kernel was left behind"
 
 
 ESCAPE = """
@@ -188,7 +165,7 @@ runner._stop_kernels = lambda: next(missed, False) or stop()
 
 
 def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path):
-    write(tmp_path, {"05_endless": FAULTY["05_endless"]})
+    write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"]})
     script = tmp_path / "go.py"
     script.write_text(ESCAPE + INTERRUPT_ME.replace("{given}", repr(GIVEN)))
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
