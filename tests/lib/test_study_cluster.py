@@ -1,6 +1,7 @@
 """Rows over several processes: a worker that is killed, workers started by hand, an interrupt from the keyboard."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -82,6 +84,24 @@ def test_a_row_that_kills_its_workers_is_recorded_as_failed(tmp_path, monkeypatc
     monkeypatch.setattr(engine, "warm", lambda *_: None)
     record = engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")[0]
     assert (record["status"], record["error"]) == ("failed", "RuntimeError: attempted on 3 workers, all died")
+
+
+def test_a_full_disk_of_a_worker_stops_the_run(tmp_path, monkeypatch):
+    class Full:
+        status = "error"
+
+        def exception(self):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.json")
+
+    import distributed
+
+    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {}}, submit=lambda *_, **__: Full())
+    monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(client))
+    monkeypatch.setattr(distributed, "as_completed", list)
+    monkeypatch.setattr(engine, "warm", lambda *_: None)
+    with pytest.raises(OSError, match=r"No space left on device: 'a\.json'"):
+        engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")
+    assert engine.pending([ROW], tmp_path) == [ROW]
 
 
 def test_a_scheduler_and_a_worker_started_by_hand(tmp_path, serial):

@@ -1,5 +1,6 @@
 """The runner is tested with notebooks that must fail, each for a reason of its own."""
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, write_notebooks
 
-from course_lib import expected, locks, report, runner
+from course_lib import expected, report, runner
 from course_lib.errors import UsageError
 
 FAULTY = {
@@ -40,8 +41,8 @@ WANTED = {
 MESSAGES = {
     "02_error": "cell 3 of 4 (value = 1 / 0): ZeroDivisionError",
     "03_exit": "SystemExit",
-    "04_kernel_killed": "Kernel died",
-    "05_endless": "timed out",
+    "04_kernel_killed": "never ran to its end; Kernel died; if memory ran out, --jobs 1 or a smaller profile needs",
+    "05_endless": "(import time): KeyboardInterrupt; timed out after 6 s, the limit of a cell in this profile",
     "06_no_record": "records nothing",
     "07_metric_missing": "answer is missing, expected 42",
     "08_out_of_band": "accuracy is 0.2, expected 0.5 to 0.7",
@@ -130,6 +131,25 @@ def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
     assert jobs[0].result_path.stat().st_mtime_ns > again[0], "another seed was answered from the old result"
 
 
+def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_path, monkeypatch):
+    notebook = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
+    (job,) = runner.prepare(notebook, GIVEN, tmp_path / "out", 30)
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def half(notebook, output, *_, **__):
+        output.write_text("{")
+        full(output, "")
+
+    monkeypatch.setattr("papermill.execute_notebook", half)
+    monkeypatch.setattr(runner, "write_whole", full)
+    (result,) = runner.run([job], workers=1)
+    assert result.state == runner.FAILED
+    assert result.message.startswith(f"{job.output}: No space left on device; make room or allow writing")
+    assert not list((tmp_path / "out").iterdir())
+
+
 INTERRUPT_ME = """
 import sys
 from pathlib import Path
@@ -181,11 +201,3 @@ def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path)
         ):
             member.kill()
     assert printed.strip() == "['not run']"
-
-
-def test_two_runs_do_not_share_a_folder(tmp_path):
-    (tmp_path / ".lock").write_text(str(os.getppid()))
-    with pytest.raises(locks.FolderInUse, match=f"process {os.getppid()} is running"):
-        locks.lock(tmp_path, "notebooks")
-    (tmp_path / ".lock").write_text("999999999")  # a number no process has: the owner died
-    assert locks.lock(tmp_path, "notebooks").read_text() == str(os.getpid())
