@@ -13,7 +13,7 @@ ARGS    ?=
 UV  := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
-.PHONY: help course test lab generate expect doctor bench lint lock clean
+.PHONY: help course test lab generate faults expect doctor bench lint lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -42,6 +42,9 @@ lab: .venv/.ready ## open JupyterLab at the first notebook
 
 generate: .venv/.ready ## write what is derived: notebooks, README tables, data cards
 	@$(RUN) course generate
+
+faults: .venv/.ready ## produce every fault and write docs/faults.md from what is seen
+	@$(RUN) pytest tests/faults --write-table
 
 expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DATASET)
 	@$(RUN) course expect --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)

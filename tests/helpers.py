@@ -15,7 +15,7 @@ import soundfile as sf
 
 from course_lib import authoring
 
-PATIENCE_S = 120  # for a busy machine
+PATIENCE_S = 280  # for a busy machine
 FILES = {f"audio/{n}.wav": bytes([n]) * 2_000 for n in range(4)}  # of the data set `toy`
 
 HEAD = """# %% [markdown]
