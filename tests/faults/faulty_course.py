@@ -16,8 +16,8 @@ CELL_LIMIT_S = 8
 SLOW = "\n# %%\nimport time\nfrom pathlib import Path\nwhile not Path('go').exists(): time.sleep(0.1)\n"
 NOTEBOOKS = {
     "00_good": HEAD + RECORD,
-    "01_endless": HEAD + "\n# %%\n__import__('time').sleep(600)\n" + RECORD,
-    "02_hungry": HEAD + "\n# %%\n__import__('os').kill(__import__('os').getpid(), 9)  # as the system does\n" + RECORD,
+    "01_endless": HEAD + "\n# %%\nimport time; time.sleep(600)\n" + RECORD,
+    "02_hungry": HEAD + "\n# %%\nimport os; os.kill(os.getpid(), 9)\n" + RECORD,
     "03_slow": HEAD + SLOW + RECORD,
 }
 TOY = """
