@@ -13,7 +13,7 @@ ARGS    ?=
 UV  := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
-.PHONY: help course test lab generate faults expect doctor bench lint lock clean
+.PHONY: help course test lab site generate faults expect doctor bench lint lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -39,6 +39,14 @@ test: .venv/.ready ## all tests: units, properties, structure, notebooks and the
 
 lab: .venv/.ready ## open JupyterLab at the first notebook
 	@$(RUN) jupyter lab notebooks/00_start_here.ipynb
+
+.venv/.site: .venv/.ready
+	@echo "== installing what the site is built with"
+	@$(UV) sync --locked --group site
+	@touch $@
+
+site: .venv/.site ## the latest run of the notebooks as a site in runs/site/html (make course first)
+	@$(RUN) course site $(ARGS)
 
 generate: .venv/.ready ## write what is derived: notebooks, README tables, data cards
 	@$(RUN) course generate

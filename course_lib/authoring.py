@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TO_FILL_IN = "...  # your answer"
+QUIZZES = "quizzes"  # a folder beside the notebooks, with questions to each of them
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 STANDARD_PARAMETERS = ("profile", "dataset", "seed")
 
@@ -98,6 +99,8 @@ def convert(source: str, name: str, *, solutions: bool) -> "NotebookNode":
         text = cell.source
         if cell.cell_type == "code":
             text = with_answers(text) if solutions else without_answers(text, f"{name}, cell {place}")
+        elif solutions:
+            text = text.replace(f"]({QUIZZES}/", f"](../{QUIZZES}/")  # complete copies lie a folder deeper
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         metadata = {"tags": tags} if tags else {}
         cells.append(make(text, id=f"nb{number(name)}-{place:03d}", metadata=metadata))

@@ -93,6 +93,26 @@ def run(
     raise typer.Exit(code)
 
 
+@app.command(epilog="`course grade submissions/` · `course grade submissions/ --output grades.csv --minutes 3`")
+def grade(
+    folder: Annotated[Path, typer.Argument(help="Submitted notebooks, one folder a student or one file each.")],
+    output: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("grades.csv"),
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time that one submission may take.")] = 10.0,
+    profile: ProfileOption = "smoke",
+    dataset: DatasetOption = "synth10",
+    jobs: JobsOption = min(2, os.cpu_count() or 1),
+) -> None:
+    """Execute submitted notebooks and count the exercises that pass, a line each.
+
+    This runs what students wrote, with your rights: do it on a machine where that is no harm.
+    """
+    from course_lib import running
+
+    raise typer.Exit(
+        running.grade_folder(folder, output, profile, dataset, minutes=minutes, jobs=jobs, console=console)
+    )
+
+
 @app.command()
 def expect(
     profile: ProfileOption = "smoke",
@@ -111,14 +131,26 @@ def expect(
 
 @app.command()
 def generate() -> None:
-    """Write what is derived: the notebooks from `notebooks/source/`, the README's tables, the data cards."""
-    from course_lib import readme
+    """Write what is derived: the notebooks from `notebooks/source/`, the tables of README and INSTRUCTORS, cards."""
+    from course_lib import readme, teaching
     from course_lib.datasets import registry
 
     changed = [path.relative_to(paths.repo_root()) for path in authoring.write_notebooks()]
     changed += ["README.md"] if readme.write_readme() else []
+    changed += ["INSTRUCTORS.md"] if teaching.write_instructors() else []
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
+
+
+@app.command()
+def site(
+    run: Annotated[Path | None, typer.Option(help="Folder of executed notebooks [default: the latest].")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder to write to [default: runs/site].")] = None,
+) -> None:
+    """Make the pages of the course from executed notebooks; `make site` also installs what this needs."""
+    from course_lib.site import build
+
+    build.build_site(run, output or paths.runs_dir() / "site", console)
 
 
 @app.command()

@@ -173,12 +173,17 @@ def to_frames(
 
 
 def from_frames(
-    active: np.ndarray, filenames: Sequence[str], classes: Sequence[str], frame_s: float, clip_s: float | None = None
+    active: np.ndarray,
+    filenames: Sequence[str],
+    classes: Sequence[str],
+    frame_s: float,
+    clip_s: float | None = None,
+    first_s: float = 0.0,
 ) -> pd.DataFrame:
     """The event list of bool `(files, frames, classes)`: an event a run of active frames. The inverse of `to_frames`.
 
-    Events are cut off at `clip_s`; frames that begin there or later, as padding makes them, are none. Sorted by file,
-    onset and label.
+    The first frame begins at `first_s`. Events are cut off at 0 and at `clip_s`; frames that begin there or later, as
+    padding makes them, are none. Sorted by file, onset and label.
 
     Raises
     ------
@@ -195,7 +200,8 @@ def from_frames(
         raise ValueError(f"frame_s={frame_s}: must be above 0")
     change = np.diff(active.transpose(0, 2, 1).astype(np.int8), axis=2, prepend=0, append=0)
     file, label, first = np.nonzero(change == 1)
-    onset, offset = first * frame_s, np.nonzero(change == -1)[2] * frame_s  # both come in the order of their runs
+    last = np.nonzero(change == -1)[2]  # both come in the order of their runs
+    onset, offset = np.maximum(first_s + first * frame_s, 0), first_s + last * frame_s
     if clip_s is not None:
         inside = onset < clip_s - ROUNDING_S
         file, label, onset, offset = file[inside], label[inside], onset[inside], np.minimum(offset, clip_s)[inside]

@@ -180,12 +180,16 @@ def probabilities(model: nn.Module, x: Features, batch: int = 64) -> tuple[np.nd
 
 
 def detected(
-    strong: np.ndarray, filenames: list[str], classes: list[str], frame_s: float, clip_s: float, median_ms: float
+    strong: np.ndarray, filenames: list[str], classes: list[str], out_s: np.ndarray, clip_s: float, median_ms: float
 ) -> pd.DataFrame:
-    """Event list from probabilities `(scenes, frames, classes)`: above a half, smoothed over `median_ms`."""
+    """Event list from probabilities `(scenes, frames, classes)`: above a half, smoothed over `median_ms`.
+
+    `out_s` are the middles of the frames in seconds; an event begins half a frame before the first that is active.
+    """
+    frame_s = float(np.median(np.diff(out_s)))
     width = max(1, int(median_ms / 1000 / frame_s) | 1)
     active = median_filter(strong > THRESHOLD, size=(1, width, 1), mode="nearest")
-    return events.from_frames(active, filenames, classes, frame_s, clip_s)
+    return events.from_frames(active, filenames, classes, frame_s, clip_s, first_s=out_s[0] - frame_s / 2)
 
 
 def scores(model: nn.Module, judged: Judged, median_ms: float) -> dict[str, object]:
@@ -194,8 +198,7 @@ def scores(model: nn.Module, judged: Judged, median_ms: float) -> dict[str, obje
     `weak` are the probabilities `(scenes, classes)`. A class that is never named has F1 0, as DCASE task 4 has it.
     """
     strong, weak = probabilities(model, judged.x)
-    frame_s = float(np.median(np.diff(model.out_s)))
-    found = detected(strong, judged.filenames, judged.classes, frame_s, judged.clip_s, median_ms)
+    found = detected(strong, judged.filenames, judged.classes, model.out_s, judged.clip_s, median_ms)
     tags = tags_of(judged)
     lists = judged.events, found, judged.classes
     return {

@@ -55,8 +55,12 @@ def play(x: np.ndarray, rate_hz: int, *, describe: str) -> None:
     Raises
     ------
     ValueError
-        `x` is not one clip of finite samples, or goes beyond ±1 and would be clipped.
+        `x` is not one clip of finite samples, or goes beyond ±1 and would be clipped; or `describe` says too little.
     """
+    if len(describe.split()) < 4:
+        raise ValueError(
+            f"describe={describe!r}: say what is heard, in at least four words, for those who cannot hear it"
+        )
     x = np.asarray(x, dtype=np.float32)
     if x.ndim != 1 or not x.size or not np.isfinite(x).all():
         raise ValueError(f"play needs one clip of finite samples, got shape {x.shape}")

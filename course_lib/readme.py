@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -29,18 +30,18 @@ MODELS = ("forest", "SVM", "1-NN")
 
 def notebook_map() -> str:
     """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
-    minutes = {run: _minutes(*run) for run in SHOWN}
+    measured = {run: minutes(*run) for run in SHOWN}
     head = "| | notebook | afterwards you can | " + " | ".join(f"{p}, `{d}`" for p, d in SHOWN) + " |"
     lines = [head, "|---|---|---|" + "---:|" * len(SHOWN)]
     for source in authoring.sources():
         title, verbs = title_and_verbs(source)
-        cells = [f"{minutes[run][source.stem]:.1f}" if source.stem in minutes[run] else "" for run in SHOWN]
+        cells = [f"{measured[run][source.stem]:.1f}" if source.stem in measured[run] else "" for run in SHOWN]
         link = f"[{title}](notebooks/{source.stem}.ipynb)"
         lines.append(f"| {authoring.number(source)} | {link} | {verbs} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _minutes(profile: str, dataset: str) -> dict[str, float]:
+def minutes(profile: str, dataset: str) -> dict[str, float]:
     """Minutes by notebook, where they were measured together with the expected values."""
     path = expected_path(profile)
     stored = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}) if path.exists() else {}
@@ -172,18 +173,18 @@ PARTS = {
 }  # fmt: skip
 
 
-def filled(text: str) -> str:
-    """`text` with every part between `<!-- NAME -->` and `<!-- /NAME -->` made anew.
+def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS, where: str = "README.md") -> str:
+    """`text` of the file `where` with every part between `<!-- NAME -->` and `<!-- /NAME -->` made anew.
 
     Raises
     ------
     CourseError
         A pair of marks is missing.
     """
-    for name, make in PARTS.items():
+    for name, make in parts.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise CourseError(f"README.md: expected one {begin} and one {end}; put them back around the generated part")
+            raise CourseError(f"{where}: expected one {begin} and one {end}; put them back around the generated part")
         before, rest = text.split(begin)
         text = before + begin + "\n" + make() + "\n" + end + rest.split(end)[1]
     return text

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from course_lib.authoring import QUIZZES, notebooks_dir
 from course_lib.paths import write_whole
 from course_lib.provenance import provenance
 from course_lib.runner import FAILED, NOT_RUN, PASSED, Result
@@ -125,7 +127,8 @@ def write_page(executed: Path) -> Path | None:
     except (ValueError, nbformat.ValidationError):
         return None
     page = executed.with_suffix(".html")
-    write_whole(page, body)
+    quizzes = (notebooks_dir() / QUIZZES).as_uri()  # the page lies elsewhere than the notebook
+    write_whole(page, re.sub(rf'href="(\.\./)?{QUIZZES}/', f'href="{quizzes}/', body))
     return page
 
 

@@ -94,7 +94,7 @@ def run(
     result. With `resume`, a green result of the same notebook, parameters and library stands.
     A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
     """
-    _share_cores(workers)
+    share_cores(workers)
     totals = {job.name: _n_cells(job.notebook) for job in jobs}
     results: dict[str, Result] = {}
     with ThreadPoolExecutor(workers) as pool:
@@ -115,7 +115,7 @@ def run(
     return [results.get(job.name, Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "")) for job in jobs]
 
 
-def _share_cores(workers: int) -> None:
+def share_cores(workers: int) -> None:
     """Give every kernel its share of the cores: two that take all of them are slower than one after the other."""
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads) | {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"})

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from course_lib import authoring, expected, paths, profiles, report, runner
+from course_lib import authoring, expected, grading, paths, profiles, report, runner
 from course_lib.datasets import fetch, registry
 from course_lib.datasets.load import load
 from course_lib.errors import CourseError, UsageError
@@ -147,3 +147,25 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         origin = report.provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
         where = expected.store(profile, dataset, notebook.stem, metrics, origin)
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
+
+
+def grade_folder(
+    folder: Path, output: Path, profile: str, dataset: str, *, minutes: float, jobs: int, console: Console
+) -> int:
+    """Everything behind `course grade`; returns the exit code. The table is whole after every submission."""
+    parameters = {"profile": profiles.get(profile).name, "dataset": located(dataset), "seed": 0}
+    total, kept = len(grading.submissions(folder)), []
+
+    def on_done(done: grading.Grade) -> None:
+        kept.append(done)
+        grading.write_table(sorted(kept, key=lambda g: g.file), output)
+        counts = f"{done.passed} of {len(done.states)}" if done.states else "not graded"
+        console.print(f"  {escape(done.file)}  {counts}  {escape(done.remark)}", soft_wrap=True)
+
+    runner.share_cores(jobs)
+    grades, complete = grading.grade(folder, parameters, limit_s=60 * minutes, workers=jobs, on_done=on_done)
+    for exercise, passed, asked, said in grading.by_exercise(grades):
+        often = f"; most often: {escape(said)}" if said else ""
+        console.print(f"exercise {exercise}: {passed} of {asked} passed{often}", soft_wrap=True)
+    console.print(f"{output}: {len(grades)} of {total} submissions", soft_wrap=True)
+    return 0 if complete else 130

@@ -62,6 +62,7 @@ QUESTIONS = (
     *(_compared("tagging", first, second) for first, second in (
         ("auditory", "spectral"), (ALL, "spectral"), (ALL, "auditory"), ("auditory+visual", "auditory"),
         ("spectral+auditory", "auditory"), (ALL, "spectral+auditory"), ("auditory", "visual"),
+        ("spectral+visual", "spectral"),
     )),
     *(_compared(score, first, second) for score in ("segment", "event") for first, second in (
         (ALL, "spectral"), ("auditory", "spectral"), ("spectral+auditory", "spectral"), ("auditory+visual", "auditory"),

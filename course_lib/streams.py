@@ -25,7 +25,7 @@ from course_lib.soundscapes.scenes import Scenes
 BLOCK = 32  # scenes that are in memory as sound or pictures at a time
 NAMES = ("spectral", "auditory", "visual")
 AUDITORY_RATE_HZ = mobilenet.RATE_HZ
-PICTURE_PX = 128
+PICTURE_PX = 192
 
 
 @dataclass(frozen=True)

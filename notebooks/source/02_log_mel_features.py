@@ -101,7 +101,7 @@ check("02.1", mel_power)
 # %% [markdown]
 # ## 2. The logarithm
 #
-# Powers of real sounds span many orders of magnitude. A network fed with them would see the loudest frames and nothing else. **Predict:** what does a histogram of mel powers look like, and what does one of their decibels look like?
+# Powers of real sounds span many orders of magnitude. A network fed with them would see the loudest frames and nothing else. **Predict:** what does a histogram of mel powers look like, and what does one of their decibels look like? A *cell* is one band of one frame.
 
 # %%
 mels = power @ bank
@@ -194,7 +194,7 @@ play(0.8 * clip[: 2 * spec.rate_hz] / np.abs(clip).max(), spec.rate_hz, describe
 #
 # ## 5. What a hop costs, and what it buys
 #
-# A convolution, an attention layer or a recurrent cell visits every frame, so the cost of *everything after* the features grows with their number too: linearly for the first and the last, quadratically for attention. That is why the hop
+# Every network of the later notebooks visits every frame, so the cost of *everything after* the features grows with their number too: in proportion in most of them, with the square in some (notebook 09). That is why the hop
 # is the cheapest knob there is, and why it is worth knowing what it buys.
 #
 # Frames grow as one over the hop, and so do memory and the time to compute them. How alike neighbouring frames are tells how much of that is repetition.
@@ -371,7 +371,8 @@ say(f"""- {bank.shape[0]} bins become {bank.shape[1]} mel bands; the logarithm s
 # %% [markdown]
 # ## What next
 #
-# Notebook 03 changes the clip itself: shift, stretch, pitch, trim. Notebooks 05 and 07 return to the hop, first fixed and then learned.
+# Notebook 03 changes the clip itself: shift, stretch, pitch, trim. Notebooks 05 and 07 return to the hop, first fixed and then learnt.
+# Before you go on: [questions to test yourself](quizzes/02_log_mel_features.md).
 #
 # ## References
 #

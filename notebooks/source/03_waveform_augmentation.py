@@ -113,7 +113,7 @@ check("03.2", cents)
 # %% [markdown]
 # ## 2. What a transform breaks
 #
-# To stretch time, one must invent time. The classic way, the *phase vocoder* (librosa has it), takes an STFT, moves its frames apart, and turns the phases so that sinusoids go on smoothly. A click has no smooth phases: it is spread over every window that sees it, and comes out
+# To stretch time, one must invent time. The classic way, the *phase vocoder* (librosa has it), takes an STFT (notebook 01), moves its frames apart, and turns the phases so that sinusoids go on smoothly. A click has no smooth phases: it is spread over every window that sees it, and comes out
 # where the phases happen to agree. A newer way (Signalsmith's) treats peaks and what surrounds them as one. We measure both, on signals whose truth we know:
 #
 # - **pitch**: a tone of 440 Hz; where is it afterwards, in cents from where it should be?
@@ -362,6 +362,7 @@ say(f"""- Signalsmith keeps a click within {worst['Signalsmith']:.1f} ms; libros
 # ## What next
 #
 # Variants of a clip are not new clips. Notebook 04 shows what happens to those who forget it.
+# Before you go on: [questions to test yourself](quizzes/03_waveform_augmentation.md).
 #
 # ## References
 #

@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 00 to 03. Reading takes 40 minutes, the three exercises 30. The machine needs about a minute in `smoke`, four in `lesson`.
+# You need notebooks 00 to 03. Reading takes 40 minutes, the three exercises 30. The machine needs about a minute in `smoke`, eight in `lesson`.
 #
 # No neural network appears here. Three old classifiers on 26 numbers a clip are enough, which is the point: the effect is in the protocol, not in the model.
 
@@ -310,20 +310,20 @@ say(f"Folds scatter by {spread:.1f} points; pairs do not. For the forest the int
 # %% [markdown]
 # ## 6. Elsewhere: UrbanSound8K
 #
-# Leaks are worse where recordings are long. UrbanSound8K cuts 8,732 slices from 1,297 recordings, up to a hundred from one. Its authors ask everyone to keep their ten folds.
+# Leaks are worse where recordings are long. UrbanSound8K cuts 8,732 clips from 1,297 recordings, up to a hundred from one. Its authors ask everyone to keep their ten folds.
 
 # %%
 if fetch.present("urbansound8k"):
     urban = load("urbansound8k", profiles.get("study")).table
     exposed = share_that_meets_a_sibling(folds.leaky_split(urban, n_folds=10, seed=seed), urban["source"])
-    say(f"Counted from its table: a random split into ten puts **{100 * exposed:.1f} %** of the slices next to training slices of the same recording.")
+    say(f"Counted from its table: a random split into ten puts **{100 * exposed:.1f} %** of the clips next to training clips of the same recording.")
 else:
     say("UrbanSound8K is not on this machine; `course data get urbansound8k` (6 GB) lets this cell count for itself.")
 
 # %% [markdown]
 # ## 7. What a 99 % can and cannot mean
 #
-# Mushtaq, Su and Tran (2021) report 99.04 % on ESC-10, 97.57 % on ESC-50 and 99.49 % on UrbanSound8K with augmentation of the clip and ImageNet backbones. The same kind of backbone on spectrograms under the official folds has been reported at
+# Mushtaq, Su and Tran (2021) report 99.04 % on ESC-10, 97.57 % on ESC-50 and 99.49 % on UrbanSound8K with augmentation of the clip and *backbones*, networks that have first learnt from the photographs of ImageNet (notebook 06). The same kind of backbone on spectrograms under the official folds has been reported at
 # 92.89 % (ESC-50) and 87.42 % (UrbanSound8K) by Palanisamy et al. (2020). On UrbanSound8K one and the same network was reported at 83.94 % with official folds and at 98.06 % with a random split (Yurtsever).
 #
 # The texts of the 2021 paper that are open to us do not say how copies were grouped when the data were split. So we can say this and no more: numbers of that size are what a leak alone produces, with classifiers far weaker than theirs; and they are far above what
@@ -342,6 +342,7 @@ say(f"""- {100 * has_sibling.mean():.0f} % of the clips have a sibling; a random
 # ## What next
 #
 # Notebook 05 trains the first neural networks, on official folds, with a validation fold of their own.
+# Before you go on: [questions to test yourself](quizzes/04_folds_and_leakage.md).
 #
 # ## References
 #

@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, about four in `lesson`, half an hour or more in `study`, all on one core.
+# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs about two minutes in `smoke`, four in `lesson`, half an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps. That shows that every line runs; the numbers mean little, and the text below says so where it matters.
 
@@ -82,8 +82,8 @@ say(f"*{clips.name}*: {training.sum()} clips to learn from, {validation.sum()} t
 # %% [markdown]
 # ## 2. Two networks
 #
-# Mushtaq, Su and Tran (2021) train a 7-layer and a 9-layer CNN from scratch on pictures of mel spectrograms. Their exact layers are not public, so ours are not theirs. We declare them instead, in `course_lib/models/cnn.py`: five or seven convolutions of 3 × 3 and two dense layers.
-# After four of the convolutions the picture is halved, in time and in frequency, by taking the largest of every 2 × 2 values. At the end the picture is averaged over frequency, and its mean and its maximum over time are added: any number of frames becomes 128 numbers.
+# Mushtaq, Su and Tran (2021) train a 7-layer and a 9-layer CNN from scratch on pictures of mel spectrograms. Their exact layers are not public, so ours are not theirs. We declare them instead, in `course_lib/models/cnn.py`: five or seven convolutions of 3 × 3 and two dense layers at the end.
+# After four of the convolutions the picture is halved, in time and in frequency, by taking the largest of every 2 × 2 values. At the end the picture is averaged over frequency, and its mean and its maximum over time are added: any number of frames becomes 128 numbers, and two dense layers, the *head*, read the classes from them.
 #
 # Each layer has a **receptive field**: how many frames of the input one of its values has seen. A 3 × 3 convolution adds two positions of its own input; after each halving, a position is twice as many frames apart.
 # Its **MACs** (multiply-accumulates) are what it costs. **Predict:** which of the five convolutions is the most expensive, the first with the largest picture, or the last with the most channels?
@@ -173,7 +173,7 @@ check("05.2", reach_in_ms)
 # %% [markdown]
 # ## 4. The loop, by hand
 #
-# Training is four lines, again and again. Take a **batch** of clips. Measure how wrong the network is (**loss**: the cross-entropy, minus the logarithm of the probability it gave to the truth). Ask how each weight should move to lower that (**backward**). Move all of them a little (**step**). Now and then, **look** at validation.
+# Training is four lines, again and again. Take a **batch** of clips. Measure how wrong the network is (**loss**: the cross-entropy, minus the logarithm of the probability it gave to the truth; as the logarithm is the natural one, its unit is the *nat*). Ask how each weight should move to lower that (**backward**). Move all of them a little (**step**). Now and then, **look** at validation.
 #
 # Two details make it work. The size of a step, the *rate*, rises over the first tenth and falls to zero as half a cosine: large steps early, fine ones late. And `train()` and `eval()` switch dropout and the normalisation between learning and judging; forgetting `eval()` is a classic mistake, and it shows as validation numbers that change when nothing else does.
 #
@@ -273,7 +273,7 @@ def accuracy_on(run, mask):
     return 100 * np.mean(train.predict(run["model"], features(clips, run["spec"])[mask]).argmax(1) == targets[mask])
 
 # %% [markdown]
-# First we let a network overfit. At the coarsest hop steps are cheap, so we take five times as many of them: once on the bare clips, once with everything that `train.fit` can do to a batch (turning clips round in time, masks in time and frequency, mixup, soft targets; notebook 03).
+# First we let a network overfit. At the coarsest hop steps are cheap, so we take five times as many of them: once on the bare clips, once with everything that `train.fit` can do to a batch: clips turned round in time and masks in time and frequency (notebook 03), *mixup*, which adds two clips and shares out their labels, and *soft targets*, which leave a little probability to the other classes.
 # **Predict:** which has the lower training loss? Which is better on validation?
 
 # %%
@@ -492,7 +492,7 @@ play(np.concatenate(heard[:2]), timing.RATE_HZ, describe="Two clips of 1 s: a do
 # %% [markdown]
 # The same 7-layer network learns all six classes at once, with 16 mel bands (white noise has no more to tell) and a window as long as the hop. A clip counts as right when the network prefers its class over the *other class of its task*; guessing is right half of the time.
 #
-# **Predict** three knees, one a task. Which task falls first as the hop grows?
+# **Predict** three knees, one a task: the hop from which the curve falls. Which task falls first as the hop grows?
 
 # %%
 probe_hops_ms, probe_steps, probe_batch = ((5.0, 40.0), 40, 16) if profile == "smoke" else ((2.5, 5.0, 10.0, 20.0, 40.0), 120, 32)
@@ -557,6 +557,8 @@ if sweeps:
 # Read the three lines against each other. A window that grows with the hop gives back about half of what 80 ms had lost: that half was **unseen sound**. With 800 steps the hops that were run lie close together: much of the rest was **unfinished learning**. Less than it seems is left for resolution itself.
 #
 # ## What we saw
+#
+# Claims have a letter for the paper and a number: A for Liu et al., B for notebook 09, C for 10 and 11, D for Mushtaq et al. Notebook 12 has all of them.
 
 # %%
 last = f"hop {max((h for h in hops_ms if h != 10), key=lambda h: abs(np.log(h / 10))):g} ms"  # the farthest from 10 ms
@@ -578,7 +580,8 @@ Our layers, data and budget are not the papers', so no row confirms or refutes a
 #
 # ## What next
 #
-# Notebook 06 starts from networks that have already learnt something, and asks what of it survives on spectrograms. The first notebook on learned resolution takes up this one's question: if no hop is right for every sound, can the network choose?
+# Notebook 06 starts from networks that have already learnt something, and asks what of it survives on spectrograms. Notebook 07 takes up this one's question: if no hop is right for every sound, can the network choose?
+# Before you go on: [questions to test yourself](quizzes/05_fixed_resolution_cnn.md).
 #
 # ## References
 #

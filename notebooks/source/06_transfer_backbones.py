@@ -15,9 +15,9 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 03 to 05. Reading takes 45 minutes, the four exercises 35. The machine needs less than a minute in `smoke`, about four in `lesson`.
+# You need notebooks 03 to 05. Reading takes 45 minutes, the four exercises 35. The machine needs about two minutes in `smoke`, four in `lesson`.
 #
-# The network is EfficientNet-Lite0: made for small devices, 4.7 million weights with its thousand classes, and they come with a package, so that nothing is downloaded. Five others can be chosen instead; section 4 says what each costs. In `smoke` everything is cut down to ten clips a class and a handful of steps: the lines run, the accuracies mean nothing.
+# A network that has learnt from photographs and is to serve another task is called a *backbone*. Ours is EfficientNet-Lite0: made for small devices, 4.7 million weights with its thousand classes, and they come with a package, so that nothing is downloaded. Five others can be chosen instead; section 4 says what each costs. In `smoke` everything is cut down to ten clips a class and a handful of steps: the lines run, the accuracies mean nothing.
 
 # %%
 import time
@@ -328,7 +328,7 @@ say(f"After {recipe.steps} steps the best look is {best['from scratch']:.1f} % f
     f"Frozen and fine-tuned are {abs(best['fine-tuned'] - best['frozen']) * validation.sum() / 100:.0f} clips apart: in so few steps, unfreezing has to earn its keep.")
 
 # %% [markdown]
-# Second, augmentation. The paper compares two kinds: of the *clip* (NAA: pitch, speed, shift, trim) and of its *picture* (TAA: zoom, shift, shear, rotation, brightness, flip; notebook 03). Ours differ from none in that alone, and copies never leave the training rows. The steps are the same for all three, so that NAA does not win by training longer.
+# Second, augmentation. The paper compares two kinds: of the *clip* (it calls that NAA: pitch, speed, shift, trim) and of its *picture* (TAA, the *traditional* one of notebook 03: zoom, shift, shear, rotation, brightness, flip). Ours differ from none in that alone, and copies never leave the training rows. The steps are the same for all three, so that NAA does not win by training longer.
 #
 # ### Exercise 06.4
 #
@@ -473,7 +473,8 @@ say(f"""- {deaf['photographs']} of {len(shares['fresh'])} first filters are deaf
 # %% [markdown]
 # ## What next
 #
-# Up to here someone chose the hop, and every frame was treated alike. The next notebooks let a network choose which frames to keep.
+# Up to here someone chose the hop, and every frame was treated alike. Notebooks 07 and 08 let a network choose which frames to keep.
+# Before you go on: [questions to test yourself](quizzes/06_transfer_backbones.md).
 #
 # ## References
 #

@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 02 and 05. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, two or three in `lesson`, a quarter of an hour in `study`, all on one core.
+# You need notebooks 02 and 05. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, about one in `lesson`, a quarter of an hour in `study`, all on one core.
 #
 # In `smoke` every network gets a dozen steps. Sections 1 to 7 are exact all the same; from section 8 on the numbers then mean little, and the text says so.
 
@@ -580,6 +580,7 @@ Our classifier, data and budget are not the paper's. Ours differs from the publi
 # ## What next
 #
 # Notebook 08 lets DiffRes compete: with a coarser hop, with plain pooling, with scores by energy and by chance, at a cost that is charged in full.
+# Before you go on: [questions to test yourself](quizzes/07_diffres.md).
 #
 # ## References
 #

@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, about four in `lesson`, an hour or more in `study`, all on one core.
+# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, one or two in `lesson`, an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps: every line runs, and the numbers of this run mean little. The numbers of the published study, in section 8, do not depend on your profile.
 
@@ -144,7 +144,7 @@ check("08.1", saved_share)
 # A fair rival shares everything with DiffRes but one thing. All of these take the same frames and give half of them:
 #
 # - **uniform**: the same merging with equal widths. What is left of DiffRes when nothing is learnt;
-# - **random**: widths drawn by chance, others for each clip. Random dropping helps transformers (PaSST), so it must be ruled out;
+# - **random**: widths drawn by chance, others for each clip. Random dropping helps the networks of notebook 09 (PaSST), so it must be ruled out;
 # - **energy**, **flux**: widths by a rule, loud frames or rising ones. If they do as well, no network is needed to find what matters;
 # - **similarity**: neighbours that are most alike become one; **distortion**: of all ways to cut the clip, the one that loses least, found by dynamic programming;
 # - **average** and others: plain pooling of neighbouring frames, one channel instead of three;
@@ -203,7 +203,7 @@ say(f"Of {len(some)} clips *{order[0]}* loses least, {losses[order[0]]:.1f} dB, 
 # ## 3. One recipe for all
 #
 # Every method trains with the same batches, steps, rate and choice on validation. In the paper's public scripts the batch grew with the reduction, since more clips fitted into memory; then two things change at once.
-# The levels are brought to mean 0 and deviation 1 *behind* the front, since merging needs power; the scorer sees them so too.
+# What stands between log-mel and classifier, DiffRes or a rival, is called the *front*. The levels are brought to mean 0 and deviation 1 *behind* it, since merging needs power; the scorer sees them so too.
 
 # %%
 recipe = Recipe(steps=steps, batch=16, masks=False, mixup=0.0, smoothing=0.0, looks=2 if profile == "smoke" else 4, precision="fp32")
@@ -504,6 +504,7 @@ Our classifier, data and budget are not the paper's, whose tables we could not r
 # ## What next
 #
 # Notebook 09 looks at another way to spend fewer numbers on time: transformers that pool their tokens in stages.
+# Before you go on: [questions to test yourself](quizzes/08_diffres_against_fixed.md).
 #
 # ## References
 #

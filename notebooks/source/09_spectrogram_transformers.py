@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 · Spectrogram transformers
 #
-# A convolution looks at a neighbourhood. A transformer cuts the picture into patches and lets every patch look at every other one, from the first layer on. AST does so at one temporal resolution, from the bottom to the top. MAST begins finer, and pools its tokens in stages, along time or along both axes.
+# A convolution looks at a neighbourhood. A transformer cuts the picture into patches and lets every patch look at every other one, from the first layer on. AST, the *audio spectrogram transformer*, does so at one temporal resolution, from the bottom to the top. MAST, a *multiscale* AST, begins finer, and pools its tokens in stages, along time or along both axes.
 # So the question of the course comes back in a new form: **how much time is one token, and how long must the network keep it that fine?** We count what the answer costs, train small twins of both from scratch, and ask which differences a few hundred clips can show.
 
 # %% [markdown]
@@ -196,7 +196,7 @@ for name, kernel, stride in (("1-D, time", (1, 3), mast.TIME), ("2-D, time and f
         dealt, _ = layer(places.unflatten(1, grid)[:, order].flatten(1, 2), grid, 0, None)
     straight, dealt = straight.unflatten(1, new), dealt.unflatten(1, new)
     off[name] = float((dealt - (straight[:, order] if new[0] == len(order) else straight)).abs().max() / straight.std())
-say("; ".join(f"{name}: **{value:.2g}** deviations" for name, value in off.items()) + ". Pooling time alone does not know which frequencies are neighbours. What a network should know of pitch it must then have learnt in the stem, or from its table of positions.")
+say("; ".join(f"{name}: **{value:.2g}** deviations" for name, value in off.items()) + ". Pooling time alone does not know which frequencies are neighbours. What a network should know of pitch it must then have learnt in its first layers, which make the tokens, or from its table of positions.")
 
 # %% [markdown]
 # The other axis has a test as well. Shift a clip in time: a network whose strides along time multiply to q frames gives the same last tokens, one place later, when the shift is a whole number of q. For any other shift every token is computed anew from other numbers. That product is the network's **temporal quantum**.
@@ -217,7 +217,7 @@ check("09.4", quantum_ms)
 # %% [markdown]
 # ## 5. Five times, three times, three per cent
 #
-# What seems to be the same encoder was announced three times: *5 times fewer MACs and 42 % fewer parameters* (2023), *3 times fewer FLOPs* (2022), *about 3 % fewer FLOPs* (2024). Accuracy gains are the same in all three. None of them can be wrong for lack of a number that fits, because what is counted was not the same. Two choices decide: whether attention's own products are counted, and how long the clip is.
+# What seems to be the same encoder was announced three times: *5 times fewer MACs and 42 % fewer parameters* (2023), *3 times fewer FLOPs* (2022; a multiply-accumulate is two of them), *about 3 % fewer FLOPs* (2024). Accuracy gains are the same in all three. None of them can be wrong for lack of a number that fits, because what is counted was not the same. Two choices decide: whether attention's own products are counted, and how long the clip is.
 #
 # **Predict:** which choice flatters MAST more?
 
@@ -276,7 +276,7 @@ show(fig, alt="Validation accuracy in % against the step, one panel a recipe, on
 say("Augmentation changes the best look by " + ", ".join(f"**{gain:+.0f} points** ({name})" for name, gain in gains.items()) + (". After a dozen steps that is noise." if profile == "smoke" else ", on one fold and one seed."))
 
 # %% [markdown]
-# A plain transformer knows nothing about pictures: that neighbours belong together, it has to find in the data, and augmentation is more data. The stem and the pooling of a pyramid are small convolutions, and bring that knowledge along.
+# A plain transformer knows nothing about pictures: that neighbours belong together, it has to find in the data, and augmentation is more data. The first layers of a pyramid, its stem, and its pooling are small convolutions, and bring that knowledge along.
 #
 # ## 7. The test, once, and its price
 
@@ -326,7 +326,7 @@ say(f"The weights go up to **{seen_at.max() * seen_at.size:.1f} times** an even 
 # %% [markdown]
 # ## 9. Are the classes farther apart?
 #
-# The paper's last claim is that MAST's features are *more separable*. Four measures, computed on the vectors before the head, of the test clips (with those of validation, where the test has too few). **Predict:** will all four agree on an order?
+# The paper's last claim is that MAST's features are *more separable*. Four measures, computed on the vectors before the head, of the test clips (with those of validation, where the test has too few): *silhouette* compares the distance to the own class with that to the next one, *nmi* says how well clusters that were found without labels agree with the classes, *purity* how many of a clip's nearest neighbours are of its class, and *Davies-Bouldin*, of which less is better, sets the spread of the classes against their distance. **Predict:** will all four agree on an order?
 
 # %%
 fewest = min(len(set(groups[test & (targets == k)])) for k in np.unique(targets))
@@ -379,7 +379,7 @@ show(fig, alt=f"The vectors of {held.sum()} clips in two dimensions by t-SNE, on
 # %% [markdown]
 # ## 10. The stride as a resolution
 #
-# AST's own knob of temporal resolution is the stride of its patches. Published: on AudioSet the mean average precision falls from 0.450 at a stride of 10 to 0.442 at 16, for little more than a third of the multiply-accumulates. Ours, small and from scratch:
+# AST's own knob of temporal resolution is the stride of its patches. Published: on AudioSet, the large set of labelled sound from videos, the mean average precision falls from 0.450 at a stride of 10 to 0.442 at 16, for little more than a third of the multiply-accumulates. Ours, small and from scratch:
 
 # %%
 strides = (16, 10) if profile == "smoke" else (16, 14, 12, 10)
@@ -438,7 +438,8 @@ The paper's stage table is not public and our twins are small: B2 and B5 are ask
 #
 # ## What next
 #
-# The next notebooks leave the question *which* sound for the question *when*, and bring in features that somebody else has learnt.
+# Notebooks 10 and 11 bring in features that somebody else has learnt, and go from the question *which* sound to the question *when*.
+# Before you go on: [questions to test yourself](quizzes/09_spectrogram_transformers.md).
 #
 # ## References
 #

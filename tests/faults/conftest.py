@@ -3,6 +3,7 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from fault_table import DOC, Row, cases, normalised, screen, stored, written
@@ -22,6 +23,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(name, done): a row of docs/faults.md")
     config.stash[ROWS] = {}
+    if config.getoption("--write-table", False) and config.getoption("numprocesses", None):
+        raise pytest.UsageError("--write-table: the rows come together in one process; leave out -n")
 
 
 def pytest_sessionfinish(session, exitstatus):
@@ -75,15 +78,23 @@ def toy(course, host, tmp_path):
 
 @pytest.fixture(scope="session", autouse=True)
 def beside(request, copy, shared_data, tmp_path_factory):
-    """Runs that need nobody, one after the other beside the first cases, where any case asks for them."""
+    """Runs that need nobody, one after the other: begun beside the first cases, where any case asks for them.
+
+    Where tests are spread over processes, they begin in the one that needs them, when it does.
+    """
     wanted = {name for item in request.session.items for name in item.fixturenames}
+    wanted = set() if "PYTEST_XDIST_WORKER" in os.environ else wanted
     course = Course(copy, tmp_path_factory.mktemp("beside"), shared_data)
     (course.here / "sitecustomize.py").write_text(CLOCK, encoding="utf-8")
     own = {"PYTHONPATH": f"{course.here}{os.pathsep}{copy}", "CLOCK_BACK": str(course.here / "clock" / "records")}
     pool = ThreadPoolExecutor(1)
     study = ("study", "run", copy / "little.toml", "--output")
     runs = {"quiet": {}, "clock": own}
-    yield course, {name: pool.submit(course, *study, name, **env) for name, env in runs.items() if name in wanted}
+    begin = cache(lambda name: pool.submit(course, *study, name, **runs[name]))
+    for name in runs:
+        if name in wanted:
+            begin(name)
+    yield course, begin
     pool.shutdown(wait=False, cancel_futures=True)
     course.stop()
 
@@ -91,8 +102,8 @@ def beside(request, copy, shared_data, tmp_path_factory):
 @pytest.fixture(scope="session")
 def quiet(beside):
     """Folder of the rows of the study without a fault."""
-    course, futures = beside
-    code, printed = futures["quiet"].result()
+    course, begin = beside
+    code, printed = begin("quiet").result()
     assert code == 0 and "3 rows done, 0 failed" in printed, printed
     return course.here / "quiet"
 
@@ -100,8 +111,8 @@ def quiet(beside):
 @pytest.fixture(scope="session")
 def clock(beside):
     """Folder, exit and screen of the study whose clock went back by an hour after its first row."""
-    course, futures = beside
-    return course.here / "clock", *futures["clock"].result()
+    course, begin = beside
+    return course.here / "clock", *begin("clock").result()
 
 
 @pytest.fixture

@@ -175,6 +175,8 @@ def test_runs_of_frames_are_events_by_hand():
     assert events.to_numpy().tolist() == [["a", 0, 1, "cat"], ["a", 2, 2.5, "cat"], ["b", 1, 2.5, "dog"]]
     cut = from_frames(active, ["a", "b"], CLASSES, 0.5, clip_s=2.0)
     assert cut.to_numpy().tolist() == [["a", 0, 1, "cat"], ["b", 1, 2, "dog"]]
+    early = from_frames(active, ["a", "b"], CLASSES, 0.5, first_s=-0.1)
+    assert early.to_numpy().tolist() == [["a", 0, 0.9, "cat"], ["a", 1.9, 2.4, "cat"], ["b", 0.9, 2.4, "dog"]]
     assert from_frames(active & False, ["a", "b"], CLASSES, 0.5).to_numpy().tolist() == []
     check(from_frames(active & False, ["a", "b"], CLASSES, 0.5), CLASSES)
 

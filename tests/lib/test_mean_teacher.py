@@ -131,11 +131,12 @@ def test_detected_events_are_what_lies_above_a_half_for_long_enough():
     strong[0, 5:15, 0] = 0.9
     strong[0, 9, 0] = 0.1  # a hole that the filter closes
     strong[1, 20, 1] = 0.9  # a speck that it removes
-    found = detected(strong, ["a", "b"], CLASSES, 0.08, 2.0, median_ms=240.0)
+    out_s = 0.03 + 0.08 * np.arange(25)  # each frame from 10 ms before a multiple of 80 ms, as those of the CRNN
+    found = detected(strong, ["a", "b"], CLASSES, out_s, 2.0, median_ms=240.0)
     assert found.to_dict("records") == [
-        {"filename": "a", "onset": pytest.approx(0.4), "offset": pytest.approx(1.2), "event_label": "high"}
+        {"filename": "a", "onset": pytest.approx(0.39), "offset": pytest.approx(1.19), "event_label": "high"}
     ]
-    assert len(detected(strong, ["a", "b"], CLASSES, 0.08, 2.0, median_ms=1.0)) == 3
+    assert len(detected(strong, ["a", "b"], CLASSES, out_s, 2.0, median_ms=1.0)) == 3
 
 
 def test_probabilities_do_not_depend_on_the_batch(learnt):

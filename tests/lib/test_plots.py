@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from skimage.color import deltaE_ciede2000, xyz2lab
+from skimage.color.colorconv import xyz_from_rgb
 
 from course_lib import plots
 
@@ -42,6 +45,64 @@ def test_lines_differ_by_more_than_colour(ax):
     styles = {(line.get_linestyle(), line.get_marker()) for line in ax.lines}
     assert len({str(s) for s in styles}) == 6
     assert ax.get_legend() is not None
+
+
+def test_intervals_differ_by_more_than_colour(ax):
+    found = {name: [(1, 0, 2), (2, 1, 3)] for name in "abcdef"}
+    plots.intervals([10, 20], found, ax, xlabel="hop (ms)", ylabel="accuracy (%)")
+    means = [container[0] for container in ax.containers]
+    assert len({line.get_marker() for line in means}) == 6
+    assert [line.get_linestyle() for line in means][:4] == list(plots.LINES[:4])
+
+
+def test_a_forest_tells_what_is_sure_by_shape_and_filling_too(ax):
+    plots.forest([(2, 1, 3), (0, -1, 1), (-2, -3, -1)], list("abc"), ax, xlabel="points")
+    above, within, below = (container[0] for container in ax.containers)
+    assert above.get_marker() == below.get_marker() != within.get_marker()
+    assert above.get_markerfacecolor() == below.get_markerfacecolor() != within.get_markerfacecolor()
+
+
+# Machado, Oliveira & Fernandes, "A physiologically-based model for simulation of color vision deficiency", IEEE Trans.
+# Vis. Comput. Graph. 15(6), 2009, doi:10.1109/TVCG.2009.113: severity 1.0, on linear sRGB
+SEEN_WITH = {
+    "all cones": np.eye(3),
+    "protanopia": [(0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)],
+    "deuteranopia": [(0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)],
+    "tritanopia": [(1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)],
+}
+NEIGHBOURS, ANY_TWO = 12.0, 10.0  # in CIEDE2000, where 1 is just noticed side by side
+
+
+def distances(colours, seen_with):
+    """CIEDE2000 between all colours as they look to an eye, `(colours, colours)`."""
+    encoded = np.array([matplotlib.colors.to_rgb(c) for c in colours])
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(SEEN_WITH[seen_with]), 0, 1)
+    lab = xyz2lab(seen @ xyz_from_rgb.T)
+    return deltaE_ciede2000(lab[:, None], lab[None])
+
+
+@pytest.mark.parametrize("seen_with", SEEN_WITH)
+def test_colours_are_told_apart_by_every_common_kind_of_vision(seen_with):
+    apart = distances(plots.COLOURS, seen_with)
+    assert min(apart[k, (k + 1) % len(apart)] for k in range(len(apart))) >= NEIGHBOURS
+    assert (apart + 100 * np.eye(len(apart))).min() >= ANY_TWO
+
+
+def test_the_simulation_finds_what_the_colour_blind_mix_up():
+    """Red and green of a common cycle are far apart for most and close with deuteranopia; black and white never are."""
+    red_green = ("#d62728", "#2ca02c")
+    assert distances(red_green, "all cones")[0, 1] > 60 > 6 > distances(red_green, "deuteranopia")[0, 1]
+    for seen_with in SEEN_WITH:
+        assert distances(("black", "white"), seen_with)[0, 1] == pytest.approx(100, abs=0.5)
+
+
+def test_every_colour_of_the_cycle_comes_with_a_style_of_its_own():
+    n = len(plots.COLOURS)
+    for own in (plots.COLOURS, plots.LINES, plots.MARKERS):
+        assert len(own) == len(set(own)) == n
+    cycle = list(plots.STYLE["axes.prop_cycle"])
+    assert [(c["color"], c["linestyle"]) for c in cycle] == list(zip(plots.COLOURS, plots.LINES, strict=True))
 
 
 def test_type_can_be_read():

@@ -114,7 +114,7 @@ def test_a_thing_is_seen_from_before_its_sound_to_after_it(clips):
         (thing.start_s, thing.end_s)
         for k in range(200)
         for thing in illustrate.in_view(planned, f"s{k}", "test", SPEC)
-        if thing.name in pictograms.STYLES["mdi"]["dog"] and thing.start_s > -90 and thing.start_s != 0
+        if thing.name in pictograms.EMOJI["dog"] and thing.start_s > -90 and thing.start_s != 0
     ]
     assert all(start <= 4.0 and end >= 6.5 for start, end in spans)
     assert 0.85 < len(spans) / 200 < 0.97  # 0.91 of the scenes in which a dog is heard
@@ -123,9 +123,21 @@ def test_a_thing_is_seen_from_before_its_sound_to_after_it(clips):
         (thing.start_s, thing.end_s)
         for k in range(20)
         for thing in illustrate.in_view(planned, f"s{k}", "test", flash)
-        if thing.name in pictograms.STYLES["mdi"]["dog"] and thing.start_s != 0
+        if thing.name in pictograms.EMOJI["dog"] and thing.start_s != 0
     }
     assert spans == {(4.0, 4.5), (6.0, 6.5)}
+
+
+def test_another_style_of_the_part_draws_what_one_lacks():
+    planned = pd.DataFrame({"filename": "x", "event_label": ["chainsaw"], "onset": [4.0], "offset": [6.0]})
+    seen = {part: [] for part in pictograms.STYLES_OF}
+    for part in seen:
+        for k in range(100):
+            things = illustrate.in_view(planned, f"s{k}", part, SPEC)
+            saws = [t.style for t in things if t.name in pictograms.STYLES[t.style].get("chainsaw", ()) and t.start_s]
+            seen[part] += saws
+    assert set(seen["weak"]) == {"openmoji", "mdi"} and len(seen["weak"]) > 90  # Font Awesome has no saw
+    assert set(seen["test"]) == {"twemoji"} and not seen["validation"]  # nor has Phosphor
 
 
 def test_pictures_change_when_something_enters_or_leaves_and_at_no_other_time(clips):

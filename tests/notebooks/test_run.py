@@ -1,6 +1,7 @@
 """The complete notebooks, every exercise strict; and the same numbers twice."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ def test_executed_notebooks_are_small_described_and_fully_checked(complete):
             for output in cell.get("outputs", []):
                 if "image/png" in output.get("data", {}):
                     assert len(output["metadata"]["image/png"]["alt"].split()) >= 6
+                for label in re.findall(
+                    r'<audio [^>]*aria-label="([^"]*)"', "".join(output.get("data", {}).get("text/html", ""))
+                ):
+                    assert len(label.split()) >= 4, f"{name}: {label}"
                 assert output.get("name") != "stderr", f"{name}: {''.join(output['text'])[:300]}"
 
 

@@ -1,5 +1,6 @@
 """Every notebook follows the skeleton, stays small, and equals its source."""
 
+import ast
 import json
 import re
 
@@ -76,6 +77,43 @@ def test_figures_and_sounds_go_through_the_library(path):
     assert "plt.show(" not in code and "Audio(" not in code
     assert len(re.findall(r"\bplt\.(?:subplots|figure)\(", code)) == len(re.findall(r"\bshow\(fig, alt=", code))
     assert 1 <= len(re.findall(r"\bplay\(", code)) <= 6
+
+
+def calls(path, name):
+    """Calls of `name` or of a method `name` in the code of a notebook."""
+    tree = ast.parse("\n".join(c.source for c in cells(path, "code")))
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    return [n for n in found if name in (getattr(n.func, "id", ""), getattr(n.func, "attr", ""))]
+
+
+@source
+def test_every_figure_and_sound_is_described_in_words(path):
+    """Words that are written, not what a variable brings: `alt=name` would be refused here."""
+    for name, argument, fewest in (("show", "alt", 4), ("play", "describe", 2)):
+        for call in calls(path, name):
+            (given,) = [k.value for k in call.keywords if k.arg == argument]
+            text = " ".join(
+                n.value for n in ast.walk(given) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+            )
+            own = isinstance(given, ast.Call) and "_text" in ast.unparse(given.func)  # said by `figures`, tested there
+            assert own or len(text.split()) >= fewest, ast.unparse(call)
+
+
+@source
+def test_nothing_is_told_by_colour_alone(path):
+    """A mark whose colour is chosen by a variable also has a line style, a marker or a hatch chosen by one."""
+    tree = ast.parse("\n".join(c.source for c in cells(path, "code")))
+    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") != "text"):
+        chosen = {k.arg: k.value for k in call.keywords if k.arg}
+        colours = [
+            n for k in ("color", "c") for n in ast.walk(chosen.get(k, ast.Constant(0))) if isinstance(n, ast.Subscript)
+        ]
+        if any("COLOURS" in ast.unparse(n.value) and not isinstance(n.slice, ast.Constant) for n in colours):
+            beside = [chosen[k] for k in ("linestyle", "marker", "hatch", "fmt") if k in chosen]
+            beside += (
+                call.args[2:] if getattr(call.func, "attr", "") == "plot" else []
+            )  # the format of `ax.plot(x, y, "o")`
+            assert any(not isinstance(value, ast.Constant) for value in beside), ast.unparse(call)
 
 
 @source

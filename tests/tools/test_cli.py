@@ -45,6 +45,7 @@ def offline(monkeypatch, tmp_path):
         (["run", "-p", "sead=1", "--only", "1"], 2, "01_stft_and_hop_size: no parameter 'sead'; it takes profile"),
         (["run", "-p", "rate_hz=fast", "--only", "01"], 2, "rate_hz='fast' is str, expected int"),
         (["run", "--dataset", "esc10"], 1, "COURSE_OFFLINE forbids the network; download https://"),
+        (["site", "--run", "nowhere"], 1, "nowhere: no results.json there; run `make course` first"),
         (["data", "get", "esc10"], 1, "COURSE_OFFLINE forbids the network"),
         (["data", "get", "synth10"], 2, "nothing to fetch"),
         (["data", "get", "nope"], 2, "data set 'nope' is unknown"),

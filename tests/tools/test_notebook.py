@@ -68,7 +68,13 @@ def test_play_keeps_level_cuts_and_escapes(displayed):
 )
 def test_play_refuses_what_cannot_be_heard(x, message):
     with pytest.raises(ValueError, match=message):
-        notebook.play(x, 16_000, describe="nothing")
+        notebook.play(x, 16_000, describe="nothing that can be heard")
+
+
+@pytest.mark.parametrize("describe", ["", "A sound.", "the noise again"])
+def test_play_refuses_words_that_say_nothing(describe):
+    with pytest.raises(ValueError, match="at least four words"):
+        notebook.play(np.zeros(9), 16_000, describe=describe)
 
 
 def test_record_and_records_are_inverse(displayed):

@@ -28,8 +28,9 @@ FLOORS = [
     {"scene_claims"},
     {"expected"},
     {"runner"},
-    {"report", "readme"},
-    {"running", "study_cli"},
+    {"report", "readme", "grading"},
+    {"running", "study_cli", "teaching"},
+    {"site"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

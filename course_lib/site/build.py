@@ -1,0 +1,163 @@
+"""Gather the pages of the site in one folder, laid out as the repository is, and hand it to Sphinx."""
+
+import json
+import posixpath
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from course_lib import authoring, readme, teaching
+from course_lib.errors import CourseError
+from course_lib.paths import repo_root, runs_dir
+from course_lib.site import executed, notebooks, texts
+
+START, LOG = "index.md", "sphinx.log"
+# Pages besides the notebooks, by part of the site: those made here, and texts of the repository where they exist
+PARTS = {
+    "Questions": ("notebooks/quizzes/*.md",),
+    "Teach": ("minutes.md", "INSTRUCTORS.md"),
+    "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
+    "Reference": ("use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "docs/*.md", "CHANGELOG.md"),
+}
+
+
+def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
+    """The start page of the site made from `run_folder`, or from the latest run, below `output`.
+
+    Raises
+    ------
+    CourseError
+        There is no run to show, Sphinx is not installed, or it found something to complain about.
+    """
+    run = executed.read(run_folder) if run_folder else executed.latest(runs_dir())
+    if find_spec("sphinx_book_theme") is None:
+        raise CourseError("the site needs Sphinx and its theme, which are not installed; run `make site`")
+    console.print(f"site: {len(run.minutes)} notebooks of {run.folder}, {run.title}", soft_wrap=True)
+    found = executed.complaints(run)
+    for line in [*found, *([f"the site is built from what there is; for all of it {executed.HOW}"] if found else [])]:
+        console.print(f"[yellow]site[/]: {escape(line)}", soft_wrap=True)
+    gather(run, output / "source")
+    start = render(output / "source", output / "html")
+    console.print(f"open {start}", soft_wrap=True)
+    return start
+
+
+def gather(run: executed.Run, source: Path) -> None:
+    """Write every page of the site, and what it shows or links to, below `source`, which is emptied first."""
+    shutil.rmtree(source, ignore_errors=True)
+    pages = made_pages(run)
+    parts = {"Notebooks": [f"notebooks/{path.name}" for path in run.notebooks]}
+    for caption, patterns in PARTS.items():
+        kept = [[p] if p in pages else sorted(map(_name, repo_root().glob(p))) for p in patterns]
+        parts[caption] = [name for names in kept for name in names]
+        pages |= {name: _text(name) for name in parts[caption] if name not in pages}
+    pages[START] = texts.start_page(_text("README.md"), texts.contents(parts))
+    shown = {*pages, *parts["Notebooks"]}
+    for name, text in pages.items():
+        _write(source / name, settled(text, posixpath.dirname(name), shown, source))
+    for path in run.notebooks:
+        _gather_notebook(path, run.failures.get(path.stem, ""), shown, source)
+
+
+def made_pages(run: executed.Run) -> dict[str, str]:
+    """Pages that are no file of the repository: minutes, glossary, use, and how to launch where there is an address."""
+    rows = [(path.stem, readme.title_and_verbs(path)[0], teaching.stated(path)) for path in authoring.sources()]
+    measured = {f"{profile}, `{data}`": readme.minutes(profile, data) for profile, data in readme.SHOWN}
+    where = f"{run.provenance['cores']} cores ({run.provenance['machine']})"
+    ran = f"{run.title}, {run.about['jobs']} at a time, on {where}"
+    pages = {
+        "minutes.md": texts.timing(rows, run.minutes, measured, ran),
+        "glossary.md": texts.glossary(_text("STYLE.md")),
+        "use.md": texts.use_page(_text("README.md")),
+    }
+    repository, tag = texts.address(_text("CITATION.cff"))
+    if repository:
+        pages["launch.md"] = texts.launch(repository, tag)
+    return pages
+
+
+def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
+    """`text` of a page in `folder` with its links pointing to pages in `shown`, else to copies made below `source`.
+
+    Raises
+    ------
+    CourseError
+        It links to, or shows, a file that is not in the repository.
+    """
+
+    def place(words: str, target: str) -> str:
+        file, mark, fragment = target.partition("#")
+        name = _inside(file, folder)
+        name = START if name in ("README.md", ".") else name
+        if name in shown:
+            return f"[{words}]({posixpath.relpath(name, folder or '.')}{mark}{fragment})"
+        if (repo_root() / name).is_dir():
+            return words
+        copy = _copied(name, source, "download")
+        return f"{{download}}`{words.replace('`', '')} <{posixpath.relpath(copy, folder or '.')}>`"
+
+    for path in texts.pictures(text):
+        _copied(_inside(path, folder), source)
+    return texts.relinked(text, place)
+
+
+def render(source: Path, html: Path) -> Path:
+    """Run Sphinx on `source`; the start page.
+
+    Raises
+    ------
+    CourseError
+        Sphinx warned about something: the site is whole or it is not.
+    """
+    shutil.rmtree(html, ignore_errors=True)  # no page of an earlier run stays
+    words = ["-W", "--keep-going", "-q", "-b", "html", "-c", repo_root() / "site", source, html]
+    told = subprocess.run([sys.executable, "-m", "sphinx", *map(str, words)], capture_output=True, text=True)
+    if told.returncode:
+        lines = [line for line in told.stderr.splitlines() if line.strip()]
+        (source.parent / LOG).write_text(told.stderr, encoding="utf-8")
+        raise CourseError(f"{lines[0] if lines else 'Sphinx failed'} ({len(lines)} lines in {source.parent / LOG})")
+    return html / "index.html"
+
+
+def _gather_notebook(path: Path, failure: str, shown: set[str], source: Path) -> None:
+    complete = json.loads(_text(f"notebooks/solutions/{path.name}"))
+    page, pictures = notebooks.page(json.loads(path.read_text(encoding="utf-8")), complete, path.stem, failure)
+    for cell in page["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = settled("".join(cell["source"]), "notebooks", shown, source)
+    _write(source / "notebooks" / path.name, json.dumps(page))
+    _copied(f"notebooks/{path.name}", source, "download")
+    for name, picture in pictures.items():
+        _write(source / "notebooks" / "figures" / name, picture)
+
+
+def _inside(target: str, folder: str) -> str:
+    """`target`, as a text in `folder` has it, from the root of the repository."""
+    return posixpath.normpath(posixpath.join(folder, target))
+
+
+def _copied(name: str, source: Path, below: str = "") -> str:
+    """Copy a file of the repository to the same place below `source`, or below a folder of it; returns that place."""
+    if name.startswith("..") or not (repo_root() / name).is_file():
+        raise CourseError(f"{name}: a page of the site links to it, and it is not in the repository")
+    place = posixpath.join(below, name)
+    _write(source / place, (repo_root() / name).read_bytes())
+    return place
+
+
+def _text(name: str) -> str:
+    return (repo_root() / name).read_text(encoding="utf-8")
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(repo_root()).as_posix()
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)

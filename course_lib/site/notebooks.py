@@ -1,0 +1,117 @@
+"""From an executed notebook to a page: figures with captions, folded solutions, a link to the notebook itself.
+
+Pure functions: notebooks and texts in, notebooks and texts out. Pages are in MyST, a Markdown with directives.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+
+MARKUP = re.compile(r"([\\`*_{}\[\]<>$#|~^])")
+OURS = "application/vnd.course."
+FOLDED = {"record": ("hide-cell", "The numbers that this run recorded"),
+          "injected-parameters": ("hide-input", "What this run was asked for")}  # fmt: skip
+
+
+def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> tuple[dict, dict[str, bytes]]:
+    """The notebook `name` as a page, and its pictures by file name.
+
+    `executed` is the learner's copy after a run, `complete` the one with the answers, which may be newer: exercises
+    find theirs by number. `failure` says what went wrong in the run, where something did.
+    """
+    solutions = answers(complete)
+    pictures: dict[str, bytes] = {}
+    cells = []
+    for place, cell in enumerate(executed["cells"]):
+        cells.append(_shown(cell, name, pictures))
+        if place == 0:
+            cells.append(_markdown(f"{name}-about", about(name, failure)))
+        number = exercise(cell) if "exercise" in cell["metadata"].get("tags", []) else ""
+        if number in solutions:
+            cells.append(_markdown(f"{cell['id']}-solution", folded(number, solutions[number])))
+    return {**executed, "cells": cells}, pictures
+
+
+def about(name: str, failure: str = "") -> str:
+    """What stands below the title of the page."""
+    text = f"{{download}}`Download this notebook <../download/notebooks/{name}.ipynb>`"
+    if failure:
+        text += f"\n\n:::{{warning}}\nThis run of the notebook failed: {literal(failure)}\n:::"
+    return text
+
+
+def answers(complete: Mapping) -> dict[str, str]:
+    """Complete code of every exercise, by its number as its check names it.
+
+    Cells tagged `solution`, which the learner's copy lacks, belong to the exercise before them.
+    """
+    found: dict[str, str] = {}
+    last = ""
+    for cell in complete["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        code = "".join(cell["source"])
+        if "exercise" in tags:
+            last = exercise(cell)
+            found[last] = code
+        elif "solution" in tags and last and cell["cell_type"] == "code":
+            found[last] += f"\n\n{code}"
+    return found
+
+
+def exercise(cell: Mapping) -> str:
+    """Number of the exercise that `cell` checks; empty where it checks none."""
+    return ", ".join(re.findall(r'check\(\s*"([\d.]+)"', "".join(cell["source"])))
+
+
+def folded(number: str, code: str) -> str:
+    """A solution behind a heading that opens by mouse and by key."""
+    head = f"::::{{dropdown}} Solution of exercise {number}\n:class-container: solution"
+    return f"{head}\n\n````python\n{code}\n````\n::::"
+
+
+def _shown(cell: Mapping, name: str, pictures: dict[str, bytes]) -> dict:
+    """`cell` with its figures captioned and its tags as the site wants them; `pictures` takes what they show."""
+    if cell["cell_type"] != "code":
+        return dict(cell)
+    metadata = dict(cell["metadata"])
+    for tag, (fold, prompt) in FOLDED.items():
+        if tag in metadata.get("tags", []):
+            metadata["tags"] = [*metadata["tags"], fold]
+            metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
+    outputs: list[dict] = []
+    caption = None  # that `show` prints below a picture, and that the figure here has already
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "image/png" in data:
+            alt = output["metadata"].get("image/png", {}).get("alt", "")
+            file = f"{name[:2]}-{len(pictures) + 1}.png"
+            pictures[file] = base64.b64decode("".join(data["image/png"]))
+            text = {"text/markdown": figure(f"figures/{file}", alt), "text/plain": alt}
+            outputs.append({"output_type": "display_data", "data": text, "metadata": {}})
+            caption = f"*{alt}*"
+        elif "".join(data.get("text/markdown", "")) != caption:
+            outputs.append(_for_readers(output))
+            caption = None
+    return {**cell, "metadata": metadata, "outputs": outputs}
+
+
+def figure(path: str, alt: str) -> str:
+    """A figure whose text stands below it and in the picture's own description, as `show` means it."""
+    return f"```{{figure}} {path}\n:alt: {json.dumps(alt, ensure_ascii=False)}\n\n{literal(alt)}\n```"
+
+
+def literal(text: str) -> str:
+    """`text` so that no character of it is taken for markup."""
+    return MARKUP.sub(r"\\\1", text)
+
+
+def _for_readers(output: Mapping) -> dict:
+    """`output` without what it holds for programs, the runner's own kinds."""
+    if "data" not in output:
+        return dict(output)
+    return {**output, "data": {kind: value for kind, value in output["data"].items() if not kind.startswith(OURS)}}
+
+
+def _markdown(key: str, text: str) -> dict:
+    return {"cell_type": "markdown", "id": re.sub(r"[^\w-]", "-", key)[:64], "metadata": {}, "source": text}

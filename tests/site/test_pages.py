@@ -1,0 +1,235 @@
+"""What the pages of the site are made of, before Sphinx sees them."""
+
+import base64
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from course_lib import authoring, cli, paths, readme
+from course_lib.errors import CourseError
+from course_lib.notebook import RECORD_MIME
+from course_lib.site import build, executed, notebooks, texts
+from course_lib.teaching import Minutes
+
+PIXEL = base64.b64encode(b"picture").decode()
+ALT = 'Level against time: a "tick" every 10 ms, *twice* as loud at $t_0$ # and <b>.'
+
+
+def code(key, source, *outputs, tags=()):
+    about = {"cell_type": "code", "id": key, "metadata": {"tags": list(tags)}, "execution_count": 1}
+    return about | {"source": source, "outputs": list(outputs)}
+
+
+def shown(data, **metadata):
+    return {"output_type": "display_data", "data": data, "metadata": metadata}
+
+
+def picture(alt):
+    """What `show` leaves in a notebook."""
+    drawn = shown({"image/png": PIXEL, "text/plain": alt}, **{"image/png": {"alt": alt}})
+    return [drawn, shown({"text/markdown": f"*{alt}*"})]
+
+
+@pytest.fixture
+def ran():
+    """A run notebook and its complete copy, which share their ids."""
+    title = {"cell_type": "markdown", "id": "nb01-000", "metadata": {}, "source": "# 01 · Ticks"}
+    learner = [title, code("x", "profile = 'smoke'", tags=["injected-parameters"]),
+               code("nb01-001", "draw()", *picture(ALT), *picture("Another picture, of six words or more."),
+                    shown({"text/markdown": "*a sentence*"}), {"output_type": "stream", "name": "stdout", "text": "1"}),
+               code("nb01-002", 'answer = ...\ncheck("01.1", answer)', tags=["exercise"]),
+               code("nb01-005", "record(1)", shown({"text/plain": "1", RECORD_MIME: {}}), tags=["record"])]  # fmt: skip
+    complete = [title, code("nb01-001", "draw()"),
+                code("nb01-002", 'answer = 3\ncheck("01.1", answer)', tags=["exercise"]),
+                code("nb01-003", "extra = 4", tags=["solution"]), code("nb01-005", "record(1)")]  # fmt: skip
+    return {"cells": learner}, {"cells": complete}
+
+
+def test_figures_have_one_caption_and_their_text_word_for_word(ran):
+    page, pictures = notebooks.page(*ran, "01_ticks")
+    assert pictures == {"01-1.png": b"picture", "01-2.png": b"picture"}
+    outputs = next(c for c in page["cells"] if c["id"] == "nb01-001")["outputs"]
+    assert [o.get("data", {}).get("text/markdown", "")[:30] for o in outputs] == [
+        "```{figure} figures/01-1.png\n:", "```{figure} figures/01-2.png\n:", "*a sentence*", ""
+    ]  # fmt: skip
+    directive = outputs[0]["data"]["text/markdown"].splitlines()
+    assert json.loads(directive[1].removeprefix(":alt: ")) == ALT
+    assert directive[3].replace("\\", "") == ALT
+    assert re.search(r"\\\*twice\\\*.*\\\$t\\_0\\\$ \\# and \\<b\\>", directive[3])
+
+
+def test_solutions_are_folded_below_their_exercise_with_the_cells_that_only_they_have(ran):
+    page, _ = notebooks.page(*ran, "01_ticks")
+    order = [c["id"] for c in page["cells"]]
+    assert order == ["nb01-000", "01_ticks-about", "x", "nb01-001", "nb01-002", "nb01-002-solution", "nb01-005"]
+    text = page["cells"][order.index("nb01-002-solution")]["source"]
+    assert text.startswith("::::{dropdown} Solution of exercise 01.1\n")
+    assert "answer = 3" in text and "extra = 4" in text
+    assert "record" not in text
+
+
+def test_what_is_for_programs_stays_out_and_records_are_folded(ran):
+    page, _ = notebooks.page(*ran, "01_ticks")
+    record = page["cells"][-1]
+    assert record["outputs"][0]["data"] == {"text/plain": "1"} and "hide-cell" in record["metadata"]["tags"]
+    assert "hide-input" in page["cells"][2]["metadata"]["tags"]
+    assert RECORD_MIME in ran[0]["cells"][-1]["outputs"][0]["data"], "the run itself was changed"
+
+
+def test_a_run_that_failed_says_so_on_its_page(ran):
+    about = notebooks.page(*ran, "01_ticks", "cell 3: *boom*")[0]["cells"][1]["source"]
+    assert "{warning}" in about and r"cell 3: \*boom\*" in about
+    assert "{warning}" not in notebooks.page(*ran, "01_ticks")[0]["cells"][1]["source"]
+
+
+def test_solutions_find_their_exercise_in_a_run_of_an_older_copy(ran):
+    executed_cells, complete = ran
+    complete["cells"].insert(1, {"cell_type": "markdown", "id": "nb01-001", "metadata": {}, "source": "new text"})
+    for place, cell in enumerate(complete["cells"]):
+        cell["id"] = f"nb01-{place:03d}"  # ids are places in the source
+    page, _ = notebooks.page(executed_cells, complete, "01_ticks")
+    assert [c["id"] for c in page["cells"]].index("nb01-002-solution") == 5
+
+
+def test_every_exercise_of_the_course_has_a_solution():
+    for source in authoring.sources():
+        learner, complete = (
+            json.loads((folder / f"{source.stem}.ipynb").read_text(encoding="utf-8"))
+            for folder in (authoring.notebooks_dir(), authoring.notebooks_dir() / "solutions")
+        )
+        headed = re.findall(r"^#+ Exercise (\d\d\.\d)", "\n".join("".join(c["source"]) for c in learner["cells"]), re.M)
+        asked = [notebooks.exercise(c) for c in learner["cells"] if "exercise" in c["metadata"].get("tags", [])]
+        found = notebooks.answers(complete)
+        assert asked == headed == list(found), source.stem
+        assert not any(authoring.TO_FILL_IN in text for text in found.values()), source.stem
+
+
+def write_run(folder, names, date, state="passed"):
+    folder.mkdir(parents=True)
+    about = {"run": {"profile": "smoke", "data set": "synth10", "seed": 0, "jobs": 1},
+             "provenance": {"date": date, "cores": "2", "machine": "any"}}  # fmt: skip
+    (folder / executed.REPORT).write_text(json.dumps(about))
+    for name in names:
+        (folder / f"{name}.ipynb").write_bytes((authoring.notebooks_dir() / f"{name}.ipynb").read_bytes())
+        (folder / f"{name}.result.json").write_text(json.dumps({"minutes": 0.5, "state": state, "message": "why"}))
+    return folder
+
+
+def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
+    first, second = (source.stem for source in authoring.sources()[:2])
+    write_run(tmp_path / "old", [first], "2026-01-01")
+    write_run(tmp_path / "new-solutions", [first], "2026-03-01")
+    new = write_run(tmp_path / "new", [first, second], "2026-02-01", "failed")
+    run = executed.latest(tmp_path)
+    assert run.folder == new and [p.stem for p in run.notebooks] == [first, second]
+    assert run.title == "profile smoke, data set synth10"
+    (new / f"{second}.ipynb").write_text((new / f"{second}.ipynb").read_text().replace("STFT", "stft", 1))
+    lines = executed.complaints(run)
+    assert lines[:2] == [f"{first} failed: why", f"{second} failed: why"]
+    assert f"{second} has changed since it was run" in lines and f"{first} has changed since it was run" not in lines
+    assert f"{authoring.sources()[2].stem} was not run" in lines
+
+
+@pytest.mark.parametrize("left", ["nothing", "no notebooks"])
+def test_without_a_run_one_line_says_what_to_run(tmp_path, left):
+    if left == "no notebooks":
+        write_run(tmp_path / "run", [], "2026-01-01")
+    with pytest.raises(CourseError, match="run `make course` first"):
+        executed.latest(tmp_path)
+
+
+def test_the_words_are_those_of_the_style_page():
+    style = (paths.repo_root() / "STYLE.md").read_text(encoding="utf-8")
+    page = texts.glossary(style)
+    for line in re.findall(r"^\| (?!we say|-)(.*?) \|", style.split("## Names")[0], re.M):
+        for word in line.split(", "):
+            assert f"\n{word}\n" in page
+    assert "  Distance between the starts of two frames, in ms or samples. We do not say: stride, step, shift." in page
+    with pytest.raises(CourseError, match="no table"):
+        texts.glossary("# Style")
+
+
+def test_the_readme_is_on_two_pages_and_nothing_of_it_is_lost():
+    text = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
+    both = texts.start_page(text, "") + texts.use_page(text)
+    assert sorted(both.splitlines()) == sorted([*text.splitlines(), "# Using the course", ""])
+    with pytest.raises(CourseError, match="no section '## The notebooks'"):
+        texts.start_page(text.replace("## The notebooks", "## Our notebooks"), "")
+
+
+def test_minutes_are_added_up_and_gaps_stay_gaps():
+    rows = [("00_a", "A", Minutes(15, 5)), ("01_b", "B", Minutes(0, 0)), ("02_c", "C", Minutes(45, 40))]
+    page = texts.timing(rows, {"00_a": 0.25, "02_c": 1.0}, {"lesson": {"01_b": 2.0}}, "a run")
+    cells = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("|")}
+    assert cells["00"] == "| 00 | [A](notebooks/00_a.ipynb) | 15 | 5 | 0.2 |  |"
+    assert cells["01"].endswith("| 0 | 0 |  | 2.0 |")
+    assert page.count("| all |") == 1 and "| | all | 60 | 45 | 1.2 | 2.0 |" in page
+
+
+def test_links_lead_to_pages_or_to_copies(tmp_path):
+    pages = {"index.md", "study/README.md", "notebooks/00_start_here.ipynb"}
+    text = (
+        "[a](../README.md) [b](README.md#claims) [c](https://x.org/y.md) [d](#here) [e](grids/smoke.toml) [f](grids)\n"
+        "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/hop.png)\n```\n[i](README.md)\n```\n"
+    )
+    found = build.settled(text, "study", pages, tmp_path)
+    assert found == (
+        "[a](../index.md) [b](README.md#claims) [c](https://x.org/y.md) [d](#here) "
+        "{download}`e <../download/study/grids/smoke.toml>` f\n"
+        "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/hop.png)\n```\n[i](README.md)\n```\n"
+    )
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == {
+        "download/study/grids/smoke.toml", "study/results/lesson/hop.png"
+    }  # fmt: skip
+    for wrong in ("[a](gone.md)", "![a](gone.png)", "[a](../../outside.md)"):
+        with pytest.raises(CourseError, match="not in the repository"):
+            build.settled(wrong, "study", pages, tmp_path)
+
+
+def test_pages_that_others_have_yet_to_write_are_taken_when_they_are_there(tmp_path, monkeypatch):
+    run = executed.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
+    root = tmp_path / "root"
+    for folder in ("notebooks", "study", "data"):
+        (root / folder).mkdir(parents=True)
+    (root / "README.md").write_text("# T\n\n" + "".join(f"## {title}\ntext\n\n" for title in texts.START))
+    (root / "notebooks" / "quizzes").mkdir()
+    for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md"):
+        (root / name).write_text("# A page\n")
+    monkeypatch.setattr(build, "repo_root", lambda: root)
+    made = dict.fromkeys(["minutes.md", "glossary.md", "use.md"], "# Made\n")
+    monkeypatch.setattr(build, "made_pages", lambda _: made)
+    monkeypatch.setattr(build, "_gather_notebook", lambda *_: None)
+    build.gather(run, tmp_path / "source")
+    contents = (tmp_path / "source" / "index.md").read_text()
+    for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md", "minutes.md", "glossary.md"):
+        assert f"\n{name}\n" in contents and (tmp_path / "source" / name).exists()
+    assert "docs/" not in contents and "CHANGELOG" not in contents
+
+
+def test_there_are_launch_buttons_only_where_there_is_an_address():
+    cited = (paths.repo_root() / "CITATION.cff").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.+)"$', (paths.repo_root() / "pyproject.toml").read_text(), re.M)[1]
+    without = re.sub(r"^repository-code:.*\n", "", cited, flags=re.M)
+    assert texts.address(without) == ("", f"v{version}")
+    address, tag = texts.address(without + 'repository-code: "https://example.org/us/course.git"\n')
+    assert (address, tag) == ("https://example.org/us/course.git", f"v{version}")
+    page = texts.launch(address, tag)
+    assert f"git clone --depth 1 --branch v{version} https://example.org/us/course.git" in page
+    assert "%cd course/notebooks" in page
+
+
+def test_the_command_wants_sphinx_only_when_there_is_something_to_show(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "find_spec", lambda _: None)
+    write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01")
+    with pytest.raises(CourseError, match="run `make site`"):
+        build.build_site(tmp_path / "run", tmp_path / "site", Console(quiet=True))
+    assert "site" in {command.callback.__name__ for command in cli.app.registered_commands}
+
+
+def test_the_readme_and_the_minutes_page_tell_the_same_minutes():
+    measured = readme.minutes(*readme.SHOWN[0])
+    first = authoring.sources()[0].stem
+    page = texts.timing([(first, "t", Minutes(1, 1))], {}, {"x": measured}, "")
+    assert f"| {measured[first]:.1f} |" in page and f"{measured[first]:.1f}" in readme.notebook_map().splitlines()[2]
