@@ -121,7 +121,7 @@ def expect(
 
 @app.command()
 def generate() -> None:
-    """Write what is derived: the notebooks from `notebooks/source/`, pictures, tables of README and INSTRUCTORS, cards."""
+    """Write what is derived: the notebooks from `notebooks/source/`, pictures, tables of README and INSTRUCTORS."""
     from course_lib import readme, teaching
     from course_lib.datasets import registry
 
