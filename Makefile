@@ -13,7 +13,7 @@ ARGS    ?=
 UV  := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
-.PHONY: help course test lab site generate study expect doctor bench lint lock clean
+.PHONY: help course test lab site generate study faults expect doctor bench lint lock clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -54,6 +54,9 @@ generate: .venv/.ready ## write what is derived: notebooks, README tables, data 
 study: .venv/.ready ## the whole study, what is not on record of it; then every table and figure from its rows (hours)
 	@$(RUN) course study run study --jobs $(JOBS) $(ARGS)
 	@$(RUN) course study report study --publish
+
+faults: .venv/.ready ## produce every fault and write docs/faults.md from what is seen
+	@$(RUN) pytest tests/faults --write-table
 
 expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DATASET)
 	@$(RUN) course expect --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)

@@ -121,7 +121,7 @@ CLAIMS = (
     ),
     Claim(
         "C2", "tagging from pretrained auditory features alone is better than from the log-mel",
-        "The network from scratch learns from a few hundred scenes, where it has the most to gain.",
+        "The network from scratch learns from scenes of about a dozen recordings a class, so it has the most to gain.",
         _scenes("auditory better than spectral", "tagging"), _paper("tagging", "auditory"),
         control=level("tagging", "auditory"),
     ),

@@ -3,8 +3,12 @@
 import hashlib
 import inspect
 import logging
+import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +17,7 @@ from joblib import Memory
 from course_lib import paths
 
 log = logging.getLogger(__name__)
+warnings.filterwarnings("ignore", "Unable to cache to disk")  # joblib's, which we tell in one line
 
 
 def source_digest(*modules: ModuleType) -> str:
@@ -34,6 +39,16 @@ def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object
     try:
         memory = Memory(folder, mmap_mode="r", verbose=0)
         return memory.cache(make, ignore=names[len(key) :])(*key, *given)
-    except (OSError, KeyError) as error:
-        warnings.warn(f"{folder}: cannot keep results here ({error}); going on without the cache", stacklevel=2)
+    except (OSError, KeyError) as error:  # the second is joblib's, for an entry that it could not write
+        _remove_partial(folder)
+        why = error.strerror if isinstance(error, OSError) else f"{paths.free_bytes(folder) / 1e6:.0f} MB are free"
+        log.warning("%s: cannot keep results here (%s); going on without the cache", folder, why)
         return make(*key, *given)
+
+
+def _remove_partial(folder: Path) -> None:
+    """Remove what joblib could not finish writing: it would fill the disk that was too small for it."""
+    mine = f"*-{os.getpid()}-{id(threading.current_thread())}"  # how joblib ends the name of a file it is writing
+    with suppress(OSError):
+        for path in folder.rglob(mine):
+            path.unlink()

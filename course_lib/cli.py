@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib import authoring, expected, paths
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, disk_line
 from course_lib.study_cli import study
 
 app = typer.Typer(
@@ -41,8 +41,18 @@ def main() -> None:
     try:
         app()
     except CourseError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]course:[/] {escape(str(error))}")
+        _complain(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except OSError as error:
+        line = disk_line(error)
+        if line is None:
+            raise
+        _complain(line)
+        sys.exit(1)
+
+
+def _complain(line: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]course:[/] {escape(line)}")
 
 
 @app.command(epilog="`course run --dataset esc10 --only 01,02` · `course run --profile lesson --jobs 2 --resume`")
@@ -121,7 +131,7 @@ def expect(
 
 @app.command()
 def generate() -> None:
-    """Write what is derived: the notebooks from `notebooks/source/`, pictures, tables of README and INSTRUCTORS."""
+    """Write what is derived: notebooks from their sources, pictures, tables of README and INSTRUCTORS, cards."""
     from course_lib import readme, teaching
     from course_lib.datasets import registry
 

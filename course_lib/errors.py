@@ -1,5 +1,10 @@
 """The errors a user can cause. Each is one line: what was found, where, what was expected, what to do."""
 
+import errno
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+OF_THE_DISK = FULL | {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOLCK}
+
 
 class CourseError(Exception):
     """Something outside the code is wrong (a file, a download, a setting). The command line prints it and exits 1."""
@@ -7,3 +12,16 @@ class CourseError(Exception):
 
 class UsageError(CourseError):
     """The request itself cannot be understood (an unknown name, a value out of range). Exit code 2."""
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """True for the error of a disk that takes nothing more, being full or read-only."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def disk_line(error: OSError) -> str | None:
+    """One line on a disk that is full, forbidden or broken; None for an error of another kind, which is a bug."""
+    if error.errno not in OF_THE_DISK:
+        return None
+    place = error.filename or "the disk"
+    return f"{place}: {error.strerror}; make room or allow writing, or name another folder (--output, COURSE_DATA_DIR)"

@@ -83,5 +83,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a disk that is full does not say which
+        raise
     finally:
         partial.unlink(missing_ok=True)

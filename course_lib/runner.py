@@ -12,12 +12,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
 from course_lib import authoring, expected
+from course_lib.errors import disk_line
 from course_lib.notebook import records
 from course_lib.paths import repo_root, write_whole
 
@@ -135,8 +136,9 @@ def _run_one(job: Job, resume: bool) -> Result:
 def _execute(job: Job) -> str:
     """Run papermill on one notebook; returns what stopped it, where that is not an error inside a cell."""
     import papermill  # seconds to import, and only needed here
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what stops a notebook is told once, by its result
     try:
         papermill.execute_notebook(
             job.notebook,
@@ -151,10 +153,18 @@ def _execute(job: Job) -> str:
         )
     except papermill.PapermillExecutionError:
         return ""  # the executed copy shows it
-    except Exception as error:  # a dead kernel, a timeout, a disk that is full: whatever it is, it ends as one red line
-        lines = str(error).strip().splitlines() or ["no message"]
-        return f"{type(error).__name__}: {lines[0]}"
+    except DeadKernelError:
+        return "Kernel died; if memory ran out, --jobs 1 or a smaller profile needs less"
+    except CellTimeoutError:
+        return f"timed out after {job.cell_timeout_s} s, the limit of a cell in this profile"
+    except Exception as error:  # whatever it is, it ends as one red line
+        return _one_line(error)
     return ""
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ["no message"]
+    return (disk_line(error) if isinstance(error, OSError) else None) or f"{type(error).__name__}: {lines[0]}"
 
 
 def _stop_kernels() -> None:
@@ -206,6 +216,8 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
         found = records(notebook)
     except (OSError, ValueError) as error:
         message = trouble or f"the executed copy cannot be read: {error}"
+        if isinstance(error, json.JSONDecodeError):
+            job.output.unlink()  # half of a copy, which no program opens
     if not message:
         wanted = expected.expectations(job.parameters["profile"], _dataset_name(job), job.name)
         verdicts = expected.judge_all(found, wanted)
@@ -215,7 +227,10 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
     result = Result(
         job.name, state, round(minutes, 3), message, str(job.output), job.key(), [asdict(v) for v in verdicts], found
     )
-    write_whole(job.result_path, json.dumps(asdict(result), indent=1))
+    try:
+        write_whole(job.result_path, json.dumps(asdict(result), indent=1))
+    except OSError as error:  # the other notebooks go on, and --resume runs this one again
+        return replace(result, state=FAILED, message=message or _one_line(error))
     return result
 
 
@@ -239,9 +254,8 @@ def raised(notebook: Mapping) -> str:
     for place, cell in enumerate(code, start=1):
         for output in cell["outputs"]:
             if output["output_type"] == "error":
-                return (
-                    f"cell {place} of {len(code)} ({_first_line(cell)}): {output['ename']}: {output['evalue']}".strip()
-                )
+                what = f"{output['ename']}: {output['evalue']}".strip().removesuffix(":")
+                return f"cell {place} of {len(code)} ({_first_line(cell)}): {what}"
     return ""
 
 

@@ -84,7 +84,9 @@ def conclude(results: list[runner.Result], about: dict, target: Path, console: C
     console.print(report.screen_table(results, "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())))
     for r in results:
         if r.state == runner.FAILED:
-            console.print(f"[red]{r.notebook}[/]: {escape(r.message)}\n  executed copy: {r.output}", soft_wrap=True)
+            console.print(f"[red]{r.notebook}[/]: {escape(r.message)}", soft_wrap=True)
+            if Path(r.output).exists():
+                console.print(f"  executed copy: {r.output}", soft_wrap=True)
     console.print(f"open {index}", soft_wrap=True)
     if any(r.state == runner.NOT_RUN for r in results):
         console.print("interrupted; go on with --resume")
@@ -114,13 +116,10 @@ def run_course(
     label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
     target = (output or paths.runs_dir() / label).resolve()
     parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
-    claim = lock(target, "notebooks")
-    try:
+    with lock(target, "notebooks"):
         todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)
         prepare_data(dataset, size, seed, console)
         results = execute(todo, jobs, resume, console)
-    finally:
-        claim.unlink(missing_ok=True)
     about = {"profile": profile, "data set": dataset, "seed": seed, "jobs": jobs}
     for path in report.publish(results, about, paths.published_dir()) if publish else ():
         console.print(f"published {path.relative_to(paths.repo_root())}")

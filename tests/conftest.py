@@ -5,6 +5,7 @@ import signal
 import socket
 
 import pytest
+from helpers import serving
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("course", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -44,3 +45,10 @@ def own_data_dir(tmp_path_factory):
         del os.environ["COURSE_DATA_DIR"]
     else:
         os.environ["COURSE_DATA_DIR"] = before
+
+
+@pytest.fixture
+def host():
+    """A server of downloads on this machine, see `helpers.serving`."""
+    with serving() as server:
+        yield server

@@ -67,8 +67,8 @@ def timing(
 ) -> str:
     """Minutes of every notebook: to read, to solve, and of the machine.
 
-    `rows` are name, title and stated minutes of the notebooks, `here` the minutes of the run that the site shows, `measured`
-    those that were measured before, by profile and data set. `ran` says what ran here, on what.
+    `rows` are name, title and stated minutes of the notebooks, `here` the minutes of the run that the site shows,
+    `measured` those that were measured before, by profile and data set. `ran` says what ran here, on what.
     """
     heads = ["", "notebook", "to read", "exercises", "this run", *measured]
     origin = f"This site shows a run of {ran}. The other columns are medians over seeds, two notebooks at a time."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, disk_is_full
 from course_lib.locks import lock
 from course_lib.paths import write_whole
 from course_lib.profiles import one_thread
@@ -90,10 +90,11 @@ def run_grid(
     ------
     CourseError
         Another run writes to `folder`, a record is damaged, the scheduler does not answer.
+    OSError
+        The disk is full or read-only; rows that were done stay done.
     """
     folder = folder.resolve()
-    claim = lock(folder, "a study")
-    try:
+    with lock(folder, "a study"):
         (folder / "records").mkdir(exist_ok=True)
         (folder / "checkpoints").mkdir(exist_ok=True)
         todo = pending(specs, folder, retry_failed=retry_failed)
@@ -103,8 +104,6 @@ def run_grid(
         finished = _inline(todo, folder, device) if jobs == 1 and not scheduler else None
         for record in finished or _over_dask(todo, folder, device, jobs, scheduler):
             on_done(record)
-    finally:
-        claim.unlink(missing_ok=True)
     return [read_record(folder, spec.key) for spec in specs]
 
 
@@ -134,12 +133,14 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
 
 
 def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
-    """The record of `spec`, done or failed; memory that ran out is a failure like others."""
+    """The record of `spec`, done or failed; memory that ran out is a failure like others, a full disk is not."""
     try:
         checkpoint = _checkpoint(folder, spec.key)
         row = runner(spec).run_one(spec, device=device, checkpoint=checkpoint, readings=folder / READINGS)
         return row | {"status": DONE}
     except Exception as error:  # whatever it is, it ends as one record, and the other rows go on
+        if disk_is_full(error):
+            raise  # no row is to blame, and all that come after would fail
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
         return failure(spec, error)
@@ -187,6 +188,8 @@ def _over_dask(
         for future in as_completed(futures):
             spec = futures[future]
             error = future.exception() if future.status != "finished" else None
+            if disk_is_full(error):
+                raise error
             if error is not None and read_record(folder, spec.key) is None:
                 _write(folder, failure(spec, error))
             record = read_record(folder, spec.key)

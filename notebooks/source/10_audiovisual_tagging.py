@@ -3,7 +3,7 @@
 #
 # What this notebook calls *illustrated soundscapes* stands for videos, and is none. The sounds are recordings that we mixed into scenes of ten seconds, so we know to the sample what sounds when. The pictures are drawings that **we** paired with the sounds, on photographs, and nothing in them moves: no mouth opens at the bark. What they can show is how often a picture that tells the truth, or misleads, helps a network to say *what* is heard. What they cannot show is anything about real video.
 #
-# Imagine a dog that barks in the rain. A spectrogram hears it through the rain, if it has learnt barks from a few hundred scenes. A network that has heard two million clips knows barks already. A third has never heard a sound, but sees the dog. Which of the three should a tagger ask, and is it worth asking all?
+# Imagine a dog that barks in the rain. A spectrogram hears it through the rain, if it has learnt barks from some hundred scenes. A network that has heard two million clips knows barks already. A third has never heard a sound, but sees the dog. Which of the three should a tagger ask, and is it worth asking all?
 #
 # The code is the same for real videos: `soundscapes/real.py` loads AVE, DESED and any folder of videos that you have.
 

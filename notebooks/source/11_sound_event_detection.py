@@ -610,7 +610,7 @@ say("\n".join(lines))
 if len(of(ALL)) and len(of("spectral")):
     say("Our levels, spectral to all three: " + ", ".join(f"{s} {100 * of('spectral')[f'test_{s}_f1'].mean():.1f} to {100 * of(ALL)[f'test_{s}_f1'].mean():.1f} %" for s in PAPER) + ". Other sounds, other networks and drawn pictures: the levels may not be compared with the paper's, the signs may.")
     by_events = gap_of(of(ALL), of("spectral"), "event")
-    words = {"holds": "Unlike the paper's, our network gains by events as well. One reason may be the baseline: it learns to tell ten classes from a few hundred scenes, and where a class is not recognised, no boundary of it can be right. Whatever names the sound then helps to find it, and hides what is lost in time.", "not shown": "As in the paper, no gain by events is shown.", "contradicted": "By events our network loses with pretrained input, more clearly than the paper's."}
+    words = {"holds": "Unlike the paper's, our network gains by events as well. One reason may be the baseline: it learns to tell ten classes from scenes of about a dozen recordings each, and where a class is not recognised, no boundary of it can be right. Whatever names the sound then helps to find it, and hides what is lost in time.", "not shown": "As in the paper, no gain by events is shown.", "contradicted": "By events our network loses with pretrained input, more clearly than the paper's."}
     say(words[metrics.verdict(by_events)] if by_events else "By events: not run yet.")
 
 # %% [markdown]

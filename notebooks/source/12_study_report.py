@@ -325,9 +325,7 @@ say(f"""- **Holds here** ({len(holds)}): {', '.join(holds) or 'none'}.
 #
 # ## What next
 #
-# Nothing follows in this course. What you can do: bring your own sounds (`make course DATASET=manifest.csv`), write a grid and a question, and put your rows beside these.
-#
-# Before you go: [questions to test yourself](quizzes/12_study_report.md).
+# Before you go: [questions to test yourself](quizzes/12_study_report.md). Nothing follows in this course. What you can do: bring your own sounds (`make course DATASET=manifest.csv`), write a grid and a question, and put your rows beside these.
 #
 # ## References
 #

@@ -6,55 +6,18 @@ import os
 import shutil
 import stat
 import tarfile
-import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pooch
 import pytest
+from helpers import FILES, zipped
 
 from course_lib import paths
 from course_lib.datasets import fetch, registry, sums, unpack
 from course_lib.datasets.registry import Entry, RemoteFile
 from course_lib.errors import CourseError, UsageError
-
-FILES = {f"audio/{n}.wav": bytes([n]) * 2_000 for n in range(4)}
-
-
-def zipped(files=FILES, top="toy-1.0/"):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
-        for name, data in files.items():
-            z.writestr(top + name, data)
-    return out.getvalue()
-
-
-@pytest.fixture
-def host():
-    """A server: `host.files[name]` is served, `host.short` cuts every answer, `host.asked` counts."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            server.asked += 1
-            data = server.files.get(self.path[1:])
-            self.send_response(200 if data is not None else 404)
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-            self.wfile.write((data or b"")[: server.short])
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files, server.short, server.asked = {"toy.zip": zipped()}, None, 0
-    server.url = f"http://127.0.0.1:{server.server_port}/toy.zip"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture

@@ -5,18 +5,13 @@ import os
 
 import numpy as np
 import pytest
-import soundfile as sf
+from helpers import sound
 
 from course_lib import profiles
 from course_lib.datasets import folds
 from course_lib.datasets.load import load
 from course_lib.datasets.manifest import load_manifest
 from course_lib.errors import CourseError
-
-
-def sound(path, hz=440.0, length_s=0.2, rate_hz=8_000):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sf.write(path, 0.5 * np.sin(2 * np.pi * hz * np.arange(round(rate_hz * length_s)) / rate_hz), rate_hz)
 
 
 @pytest.fixture

@@ -1,18 +1,20 @@
 """Rows over several processes: a worker that is killed, workers started by hand, an interrupt from the keyboard."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from helpers import PATIENCE_S, gone, wait_for, workers
 
 from course_lib.features import FeatureSpec
 from course_lib.study import engine
@@ -24,7 +26,6 @@ ROW = RunSpec(
 )
 SPECS = [replace(ROW, seed=seed) for seed in range(4)]
 MEASURED = ("status", "weights", "chosen_step", "history.validation_loss", "test_predicted", "test_accuracy", "threads")
-PATIENCE_S = 120  # for a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +36,6 @@ def serial(tmp_path_factory):
 
 def measured(records):
     return [{name: record[name] for name in MEASURED} for record in records]
-
-
-def wait_for(found, seconds=PATIENCE_S):
-    """What `found()` gives as soon as that is anything."""
-    deadline = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.02)
-    return result
-
-
-def workers(process=None):
-    """Processes that `process`, or this one, started to work for it."""
-    children = psutil.Process(process).children()
-    return [p for p in children if "multiprocessing.spawn" in " ".join(p.cmdline())]
 
 
 def test_a_killed_worker_costs_no_row(tmp_path, serial):
@@ -98,6 +84,24 @@ def test_a_row_that_kills_its_workers_is_recorded_as_failed(tmp_path, monkeypatc
     monkeypatch.setattr(engine, "warm", lambda *_: None)
     record = engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")[0]
     assert (record["status"], record["error"]) == ("failed", "RuntimeError: attempted on 3 workers, all died")
+
+
+def test_a_full_disk_of_a_worker_stops_the_run(tmp_path, monkeypatch):
+    class Full:
+        status = "error"
+
+        def exception(self):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.json")
+
+    import distributed
+
+    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {}}, submit=lambda *_, **__: Full())
+    monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(client))
+    monkeypatch.setattr(distributed, "as_completed", list)
+    monkeypatch.setattr(engine, "warm", lambda *_: None)
+    with pytest.raises(OSError, match=r"No space left on device: 'a\.json'"):
+        engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")
+    assert engine.pending([ROW], tmp_path) == [ROW]
 
 
 def test_a_scheduler_and_a_worker_started_by_hand(tmp_path, serial):
@@ -153,7 +157,6 @@ def test_an_interrupt_leaves_whole_records_and_no_processes(tmp_path):
         process.kill()
     assert process.returncode == 130, printed
     assert "interrupted; 0 of 3 rows are on record" in printed and "Traceback" not in printed
-    gone = lambda p: not p.is_running() or p.status() == psutil.STATUS_ZOMBIE  # noqa: E731
     wait_for(lambda: all(gone(p) for p in family), 10)
     assert [p.name for p in done.parent.glob("*.json")] == [done.name]
     assert not (tmp_path / "run" / ".lock").exists()

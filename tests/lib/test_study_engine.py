@@ -1,6 +1,7 @@
 """The engine in one process: records, resuming, failures, and that no test clip can reach what is chosen."""
 
 import ast
+import errno
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import locks, profiles, train
+from course_lib import checkpoints, locks, profiles, train
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
 from course_lib.paths import repo_root
@@ -127,14 +128,28 @@ def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, e
 
 
 def test_one_run_a_folder_and_no_damaged_records(tmp_path):
-    (tmp_path / ".lock").write_text(str(os.getppid()))
-    with pytest.raises(locks.FolderInUse, match=f"process {os.getppid()} is running a study into it"):
+    refused = pytest.raises(locks.FolderInUse, match=f"process {os.getpid()} is running a study into it")
+    with locks.lock(tmp_path, "another study"), refused:
         run_grid([TINY], tmp_path)
-    (tmp_path / ".lock").unlink()
     engine.record_path(tmp_path, TINY.key).parent.mkdir(exist_ok=True)
     engine.record_path(tmp_path, TINY.key).write_text("{")
     with pytest.raises(CourseError, match=r"cannot be read as a record .*; remove it to run the row again"):
         run_grid([TINY], tmp_path)
+
+
+@pytest.mark.parametrize("where", ["checkpoint", "record"])
+def test_a_full_disk_stops_the_run_and_is_no_rows_fault(tmp_path, monkeypatch, where):
+    """Else every row to come would be recorded as failed, and none run again once there is room."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(*(checkpoints, "write") if where == "checkpoint" else (engine, "_write"), full)
+    with pytest.raises(OSError, match="No space left"):
+        run_grid([TINY], tmp_path)
+    monkeypatch.undo()
+    assert engine.pending([TINY], tmp_path) == [TINY]
+    assert run_grid([TINY], tmp_path)[0]["status"] == "done"
 
 
 def test_copies_are_learnt_from_and_never_judged_on():

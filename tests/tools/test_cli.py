@@ -1,6 +1,8 @@
 """The command line: exit codes, and one clear line for every mistake of a user."""
 
+import errno
 import json
+import os
 import sys
 
 import numpy as np
@@ -122,3 +124,18 @@ def test_the_notebooks_run_on_a_teachers_own_sounds(course, tmp_path):
     assert [n["state"] for n in result["notebooks"]] == ["passed", "passed"]
     assert result["notebooks"][0]["recorded"]["classes"]["value"] == 2
     assert (tmp_path / "run" / "index.html").exists()
+
+
+@pytest.mark.parametrize(("number", "one_line"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.ECONNRESET, False)])
+def test_a_full_disk_is_one_line_and_a_bug_is_a_traceback(course, monkeypatch, number, one_line):
+    def broken(*_, **__):
+        raise OSError(number, os.strerror(number), "/media/usb/results.json")
+
+    monkeypatch.setattr(running, "run_course", broken)
+    if one_line:
+        code, _, errors = course("run")
+        expected = f"course: /media/usb/results.json: {os.strerror(number)}; make room or allow writing, or name"
+        assert code == 1 and errors.startswith(expected) and len(errors.splitlines()) == 1
+    else:
+        with pytest.raises(OSError, match="results"):
+            course("run")

@@ -1,5 +1,6 @@
 """The runner is tested with notebooks that must fail, each for a reason of its own."""
 
+import errno
 import json
 import os
 import signal
@@ -8,25 +9,12 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 
-import nbformat
 import psutil
 import pytest
+from helpers import HEAD, RECORD, gone, write_notebooks
 
-from course_lib import authoring, expected, locks, report, runner
+from course_lib import expected, report, runner
 from course_lib.errors import UsageError
-
-HEAD = """# %% [markdown]
-# # A notebook for the tests of the runner
-
-# %% tags=["parameters"]
-profile: str = "smoke"  # how much
-dataset: str = "synth10"  # on what
-seed: int = 0  # of everything random
-
-# %%
-from course_lib.notebook import record
-"""
-RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -53,8 +41,8 @@ WANTED = {
 MESSAGES = {
     "02_error": "cell 3 of 4 (value = 1 / 0): ZeroDivisionError",
     "03_exit": "SystemExit",
-    "04_kernel_killed": "Kernel died",
-    "05_endless": "timed out",
+    "04_kernel_killed": "never ran to its end; Kernel died; if memory ran out, --jobs 1 or a smaller profile needs",
+    "05_endless": "(import time): KeyboardInterrupt; timed out after 6 s, the limit of a cell in this profile",
     "06_no_record": "records nothing",
     "07_metric_missing": "answer is missing, expected 42",
     "08_out_of_band": "accuracy is 0.2, expected 0.5 to 0.7",
@@ -65,16 +53,6 @@ MESSAGES = {
 GIVEN = {"profile": "smoke", "dataset": "synth10", "seed": 0}
 
 
-def write(folder, sources):
-    """Notebooks from percent-format texts."""
-    paths = []
-    for name, text in sources.items():
-        path = folder / f"{name}.ipynb"
-        nbformat.write(authoring.convert(text, name, solutions=True), path)
-        paths.append(path)
-    return paths
-
-
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """All faulty notebooks, executed once."""
@@ -83,7 +61,7 @@ def outcome(tmp_path_factory):
     file.write_text(json.dumps({"synth10": {name: {"provenance": {}, "metrics": m} for name, m in WANTED.items()}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expected, "expected_path", lambda profile: file)
-        jobs = runner.prepare(write(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
+        jobs = runner.prepare(write_notebooks(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
         results = runner.run(jobs, workers=2)
     return folder / "out", {r.notebook: r for r in results}
 
@@ -132,14 +110,14 @@ def test_reports_tell_the_same_story(outcome):
     ],
 )
 def test_a_wrong_parameter_stops_the_run_before_it_starts(tmp_path, given, message):
-    notebook = write(tmp_path, {"01_good": FAULTY["01_good"]})
+    notebook = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
     with pytest.raises(UsageError, match="^" + message.replace("(", r"\(")):
         runner.prepare(notebook, GIVEN | given, tmp_path / "out", 10)
 
 
 def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
-    notebooks = write(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
+    notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
     jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 30)
     first = runner.run(jobs, workers=2)
     stamps = [job.result_path.stat().st_mtime_ns for job in jobs]
@@ -153,6 +131,25 @@ def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
     assert jobs[0].result_path.stat().st_mtime_ns > again[0], "another seed was answered from the old result"
 
 
+def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_path, monkeypatch):
+    notebook = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
+    (job,) = runner.prepare(notebook, GIVEN, tmp_path / "out", 30)
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def half(notebook, output, *_, **__):
+        output.write_text("{")
+        full(output, "")
+
+    monkeypatch.setattr("papermill.execute_notebook", half)
+    monkeypatch.setattr(runner, "write_whole", full)
+    (result,) = runner.run([job], workers=1)
+    assert result.state == runner.FAILED
+    assert result.message.startswith(f"{job.output}: No space left on device; make room or allow writing")
+    assert not list((tmp_path / "out").iterdir())
+
+
 INTERRUPT_ME = """
 import sys
 from pathlib import Path
@@ -164,7 +161,7 @@ print([r.state for r in runner.run(jobs, workers=2)], flush=True)
 
 
 def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
-    write(tmp_path, {"01_good": FAULTY["01_good"], "05_endless": FAULTY["05_endless"]})
+    write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "05_endless": FAULTY["05_endless"]})
     script = tmp_path / "go.py"
     script.write_text(INTERRUPT_ME.replace("{given}", repr(GIVEN)))
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -177,7 +174,7 @@ def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=30)
     assert printed.strip() == "['passed', 'not run']"
-    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family), "a kernel was left behind"
+    assert all(gone(p) for p in family), "a kernel was left behind"
 
 
 ESCAPE = """
@@ -188,7 +185,7 @@ runner._stop_kernels = lambda: next(missed, False) or stop()
 
 
 def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path):
-    write(tmp_path, {"05_endless": FAULTY["05_endless"]})
+    write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"]})
     script = tmp_path / "go.py"
     script.write_text(ESCAPE + INTERRUPT_ME.replace("{given}", repr(GIVEN)))
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -204,11 +201,3 @@ def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path)
         ):
             member.kill()
     assert printed.strip() == "['not run']"
-
-
-def test_two_runs_do_not_share_a_folder(tmp_path):
-    (tmp_path / ".lock").write_text(str(os.getppid()))
-    with pytest.raises(locks.FolderInUse, match=f"process {os.getppid()} is running"):
-        locks.lock(tmp_path, "notebooks")
-    (tmp_path / ".lock").write_text("999999999")  # a number no process has: the owner died
-    assert locks.lock(tmp_path, "notebooks").read_text() == str(os.getpid())

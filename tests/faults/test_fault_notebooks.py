@@ -1,0 +1,160 @@
+"""What can happen to a run of the notebooks."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from faulty_course import CELL_LIMIT_S, Course
+from helpers import wait_for
+
+pytestmark = pytest.mark.timeout(900)  # for a busy machine
+
+
+def states(folder):
+    return {n["notebook"]: n["state"] for n in json.loads((folder / "results.json").read_text())["notebooks"]}
+
+
+def red(printed, notebook):
+    """What the end of the run says of a notebook that failed."""
+    return [line for line in printed.splitlines() if line.startswith(f"{notebook}: ")]
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+@pytest.fixture(scope="module")
+def three(copy, shared_data, tmp_path_factory):
+    """One run of a good notebook, one that never ends and one whose kernel is killed: its folder, exit and screen."""
+    course = Course(copy, tmp_path_factory.mktemp("three"), shared_data)
+    code, printed = course("run", "--only", "0,1,2", "--jobs", "2", "--output", "run")
+    assert not course.kernels(), "a kernel was left behind"
+    return course.here / "run", code, printed
+
+
+@pytest.mark.fault(
+    "cell that never ends",
+    f"`course run` of three notebooks; a cell of one sleeps for ever, the limit of a cell {CELL_LIMIT_S} s",
+)
+def test_endless_cell(three, tell):
+    folder, code, printed = three
+    assert states(folder) == {"00_good": "passed", "01_endless": "failed", "02_hungry": "failed"}
+    assert json.loads((folder / "01_endless.ipynb").read_text())["cells"]
+    tell(
+        "cell that never ends",
+        red(printed, "01_endless"),
+        code,
+        "nothing: the good notebook is green, the executed copy shows the cell, no process is left",
+    )
+
+
+@pytest.mark.fault(
+    "kernel killed for memory",
+    "`course run` of three notebooks; the kernel of one gets SIGKILL, as from a system that is out of memory",
+)
+def test_killed_kernel(three, tell):
+    folder, code, printed = three
+    assert states(folder)["00_good"] == "passed"
+    assert json.loads((folder / "02_hungry.ipynb").read_text())["cells"]
+    tell(
+        "kernel killed for memory",
+        red(printed, "02_hungry"),
+        code,
+        "nothing: the good notebook is green, the executed copy ends at the cell",
+    )
+
+
+@pytest.mark.fault("misspelt parameter", "`course run -p sead=1` into the folder of an earlier run")
+def test_misspelt_parameter(three, course, tell):
+    folder, _, _ = three
+    before = stamps(folder)
+    code, printed = course("run", "--only", "0", "-p", "sead=1", "--output", folder)
+    assert stamps(folder) == before
+    tell(
+        "misspelt parameter",
+        printed.splitlines(),
+        code,
+        "nothing: no notebook started, the earlier results are untouched",
+    )
+
+
+@pytest.mark.fault(
+    "killed run of notebooks",
+    "SIGKILL to `course run` with one notebook done and one at work; then the same with `--resume`",
+)
+def test_killed_and_resumed(course, tell):
+    run, go = course.here / "run", course.copy / "notebooks" / "go"
+    words = ("run", "--only", "0,3", "--jobs", "2", "--output", run)
+    process = course.start(*words)
+    wait_for(lambda: (run / "00_good.result.json").exists() and (run / "03_slow.ipynb").exists())
+    wait_for(course.kernels)
+    ended = course.kill(process)
+    wait_for(lambda: not course.kernels(), 30)
+    before = stamps(run)
+    go.touch()
+    try:
+        code, printed = course(*words, "--resume")
+    finally:
+        go.unlink()
+    assert states(run) == {"00_good": "passed", "03_slow": "passed"}
+    assert stamps(run)["00_good.ipynb"] == before["00_good.ipynb"], "run a second time"
+    seen = [line for line in printed.splitlines() if "passed" in line and line.startswith("  ")]
+    tell(
+        "killed run of notebooks",
+        seen,
+        f"{ended}, then {code}",
+        "nothing: what was green is kept, the rest is run; no kernel outlives the run",
+    )
+
+
+@pytest.mark.fault(
+    "full disk, results of notebooks", "`course run` into a disk of 64 kB; then the same with `--resume` and more room"
+)
+def test_full_disk_for_results(course, small_disk, tell):
+    disk = small_disk("64k")
+    words = ("run", "--only", "0", "--output", disk / "run")
+    code, printed = course(*words)
+    assert not list(disk.rglob("*.partial")) and not list(disk.rglob("*.html"))
+    before = stamps(disk / "run")
+    subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+    assert course(*words, "--resume")[0] == 0
+    assert stamps(disk / "run")["00_good.ipynb"] == before["00_good.ipynb"], "run a second time"
+    tell(
+        "full disk, results of notebooks",
+        printed.splitlines()[-1:],
+        code,
+        "nothing: no half file; the notebook that was green is not run again",
+    )
+
+
+@pytest.mark.fault("full disk, caches", "`course run` with COURSE_DATA_DIR on a disk of 64 kB")
+def test_full_disk_for_caches(course, small_disk, tell):
+    disk = small_disk("64k")
+    course.env["COURSE_DATA_DIR"] = str(disk / "data")
+    code, printed = course("run", "--only", "0", "--output", "run")
+    assert states(course.here / "run") == {"00_good": "passed"}
+    assert not list(disk.rglob("output.pkl*"))
+    tell(
+        "full disk, caches",
+        [line for line in printed.splitlines() if "cannot keep" in line],
+        code,
+        "nothing but time: the run is green, no half array fills the disk",
+    )
+
+
+@pytest.mark.fault("read-only results", "`course run` into a folder of results that is mounted read-only")
+def test_read_only_results(three, course, small_disk, tell):
+    disk = small_disk("4m")
+    words = ("run", "--only", "0", "--output", disk / "run")
+    shutil.copytree(three[0], disk / "run")
+    before = stamps(disk / "run")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    code, printed = course(*words)
+    assert stamps(disk / "run") == before
+    tell(
+        "read-only results",
+        printed.splitlines(),
+        code,
+        "nothing: told before any notebook starts, the earlier results are untouched",
+    )

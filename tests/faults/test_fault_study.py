@@ -1,0 +1,97 @@
+"""What can happen to a study: every row is there once, and as in the run without a fault."""
+
+import os
+import shutil
+import signal
+import subprocess
+from datetime import datetime
+
+import pytest
+from helpers import wait_for, workers
+
+from course_lib.study import rows
+
+QUIET = "rows equal those of a quiet run"
+
+pytestmark = pytest.mark.timeout(900)  # for a busy machine
+
+
+def study(course, *more):
+    return ("study", "run", course.copy / "little.toml", "--output", course.here / "run", *more)
+
+
+def records(folder):
+    return sorted((folder / "records").glob("*.json"))
+
+
+def begun(course):
+    return list((course.here / "run" / "checkpoints").glob("*.pt"))
+
+
+def whole(folder, quiet):
+    """True where every row is on record once, equal to that of the quiet run, and nothing is left over."""
+    found = rows.compare(rows.gather(quiet), rows.gather(folder))
+    left = [path for path in folder.rglob("*") if path.suffix in (".pt", ".partial") or path.name == ".lock"]
+    return found["state"].tolist() == ["same"] * 3 and not left
+
+
+def first(printed):
+    """How many rows there are and are to be run, without where."""
+    return printed.splitlines()[0].partition(", records in")[0]
+
+
+def last(printed):
+    return [line for line in printed.splitlines() if line.strip()][-1]
+
+
+@pytest.mark.fault("killed worker", "`course study run --jobs 2`; SIGKILL to one of the two workers in a row")
+def test_killed_worker(course, quiet, tell):
+    process = course.start(*study(course, "--jobs", "2"))
+    wait_for(lambda: begun(course))
+    os.kill(workers(process.pid)[0].pid, signal.SIGKILL)
+    code, printed = course.end(process)
+    assert whole(course.here / "run", quiet)
+    tell("killed worker", [last(printed)], code, f"nothing: its row was run again; {QUIET}")
+
+
+@pytest.mark.fault("two runs at once", "`course study run` while another writes to the same folder")
+@pytest.mark.fault("killed study", "SIGKILL to `course study run` in the second of three rows; then the same command")
+def test_two_at_once_then_killed_and_resumed(course, quiet, tell):
+    folder = course.here / "run"
+    process = course.start(*study(course))
+    wait_for(lambda: records(folder) and begun(course))
+    process.send_signal(signal.SIGSTOP)  # held there, however long the other takes on a busy machine
+    refused, complaint = course(*study(course))
+    ended = course.kill(process)
+    kept = {path: path.stat().st_mtime_ns for path in records(folder)}
+    assert len(kept) < 3 and begun(course), "killed in the middle"
+    code, printed = course(*study(course))
+    assert whole(folder, quiet) and all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
+    tell("two runs at once", [last(complaint)], refused, f"nothing: the first goes on; its {QUIET}")
+    what = f"nothing: the row done is kept, the one cut off goes on from its last look; {QUIET}"
+    tell("killed study", [first(printed), last(printed)], f"{ended}, then {code}", what)
+
+
+@pytest.mark.fault("full disk, study", "a disk with one row of three and no room for more; then, with room, the same")
+def test_full_disk(course, quiet, small_disk, tell):
+    disk = small_disk("256k")
+    (disk / "records").mkdir()
+    shutil.copy(records(quiet)[0], disk / "records")
+    (course.here / "run").symlink_to(disk)
+    code, printed = course(*study(course))
+    assert records(disk) == [disk / "records" / records(quiet)[0].name] and not begun(course)
+    subprocess.run(["mount", "-o", "remount,size=512m", disk], check=True)
+    again, resumed = course(*study(course))
+    assert again == 0 and whole(disk, quiet)
+    what = f"nothing: no row is blamed, the one done is kept; {QUIET}"
+    tell("full disk, study", [last(printed), first(resumed), last(resumed)], f"{code}, then {again}", what)
+
+
+@pytest.mark.fault("clock going back", "`course study run`; after the first row the clock goes back by an hour")
+def test_clock_going_back(clock, quiet, tell):
+    folder, code, printed = clock
+    found = rows.gather(folder)
+    dates = sorted(datetime.fromisoformat(date) for date in found["date"])
+    assert (dates[-1] - dates[0]).total_seconds() > 3000, "the clock went back"
+    assert (found["minutes"] > 0).all() and (found["train_seconds"] > 0).all() and whole(folder, quiet)
+    tell("clock going back", [last(printed)], code, f"nothing: {QUIET}, durations are right; only dates tell of it")
