@@ -112,7 +112,7 @@ def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
     return gain, pd.DataFrame({"label": wide.index, "hop_ms": whole, "agree": agree})
 
 
-def figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
+def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
     """`against` as a grid of numbers, classes by hops; what is sure stands in a frame."""
     points = 100 * table.pivot(index="label", columns="hop_ms", values="difference").drop(columns=hop_ms)
     sure = table.pivot(index="label", columns="hop_ms", values="sure").loc[points.index, points.columns]
@@ -132,8 +132,8 @@ def figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
     return fig
 
 
-def text(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> str:
-    """What `figure` shows, in a sentence, for those who do not see it."""
+def classes_text(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> str:
+    """What `classes_figure` shows, in a sentence, for those who do not see it."""
     asked = table[table["hop_ms"] != hop_ms]
     lines = [
         f"{label.replace('_', ' ')} " + ", ".join(f"{100 * d:+.0f} at {h:g} ms" for h, d in

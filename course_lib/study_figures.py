@@ -72,9 +72,10 @@ def _classes() -> pd.DataFrame:
 
 FIGURES = (
     Drawn("systems.png", tuple(dict.fromkeys(family.grid for family in systems.FAMILIES)),
-          lambda: systems.text(_systems()), lambda: systems.figure(_systems())),
+          lambda: systems.systems_text(_systems()), lambda: systems.systems_figure(_systems())),
     Drawn("lesson/hop.png", ("lesson",), lambda: figures.hop_text(hops()), lambda: figures.hop_figure(hops())),
-    Drawn("lesson/classes.png", ("lesson",), lambda: by_class.text(_classes()), lambda: by_class.figure(_classes())),
+    Drawn("lesson/classes.png", ("lesson",), lambda: by_class.classes_text(_classes()),
+          lambda: by_class.classes_figure(_classes())),
     Drawn("diffres/claims.png", ("diffres",), lambda: figures.claims_text(_diffres()),
           lambda: figures.claims_figure(_diffres())),
     Drawn("scenes/tagging.png", ("scenes",), lambda: figures.scenes_subsets_text(*_scenes()),

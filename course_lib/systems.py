@@ -112,7 +112,7 @@ def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     return made
 
 
-def figure(systems: pd.DataFrame) -> "Figure":
+def systems_figure(systems: pd.DataFrame) -> "Figure":
     """Accuracy with its interval by source against MACs, logarithmic; a colour and a marker a family."""
     with plt.rc_context(plots.STYLE):
         fig, ax = plt.subplots(figsize=(12, 7))
@@ -159,8 +159,8 @@ def _within(tick: float, systems: pd.DataFrame) -> bool:
     return 0.8 * systems["macs"].min() <= tick <= 1.25 * systems["macs"].max()
 
 
-def text(systems: pd.DataFrame) -> str:
-    """What `figure` shows, in sentences, for those who do not see it."""
+def systems_text(systems: pd.DataFrame) -> str:
+    """What `systems_figure` shows, in sentences, for those who do not see it."""
     told = []
     for label, rows in systems.groupby("family", sort=False):
         points = [f"{r.system} {r.accuracy:.1f} % at {r.macs:.0f}" for r in rows.sort_values("macs").itertuples()]

@@ -208,7 +208,7 @@ say(claims_of("D"))
 
 # %%
 plane = systems.table(evidence.rows)
-show(systems.figure(plane), alt=systems.text(plane))
+show(systems.systems_figure(plane), alt=systems.systems_text(plane))
 best = plane[plane["front"]].sort_values("macs")
 dearest = plane.loc[plane["macs"].idxmax()]
 say(f"{len(plane)} systems. On the front: " + "; ".join(f"**{r.system}** ({r.family}), {r.accuracy:.1f} % at {r.macs:.0f} million" for r in best.itertuples()) + f". They belong to {best['family'].nunique()} families. The dearest system, {dearest['system']} ({dearest['family']}), costs {dearest['macs'] / best['macs'].iloc[-1]:.1f} times as much as the best one, for {dearest['accuracy'] - best['accuracy'].iloc[-1]:+.1f} points. Intervals by source reach over {plane['high'].sub(plane['low']).median():.0f} points: the order of neighbours on this line is not known.")
@@ -222,7 +222,7 @@ say(f"{len(plane)} systems. On the front: " + "; ".join(f"**{r.system}** ({r.fam
 
 # %%
 cells = by_class.against(rows)
-show(by_class.figure(cells), alt=by_class.text(cells))
+show(by_class.classes_figure(cells), alt=by_class.classes_text(cells))
 others = cells[cells["hop_ms"] != by_class.USUAL_MS]
 alone = others[(others["low"] > 0) | (others["high"] < 0)]
 worst = others.loc[others["difference"].idxmin()]

@@ -78,11 +78,11 @@ def test_of_equal_hops_the_coarsest_is_chosen():
 
 def test_the_picture_holds_the_numbers_and_frames_what_is_sure():
     table = by_class.against(rows(lambda h, f, s: (8 - 2 * (h == 40), 5)))
-    fig = by_class.figure(table)
+    fig = by_class.classes_figure(table)
     ax = fig.axes[0]
     assert [t.get_text() for t in ax.texts] == ["+0", "-20", "+0", "+0"]
     assert len([p for p in ax.patches if not p.get_fill()]) == 1
     assert [t.get_text() for t in ax.get_xticklabels()] == ["5", "40"]
-    text = by_class.text(table)
+    text = by_class.classes_text(table)
     assert "1 of 4 in a frame" in text and "dog +0 at 5 ms, -20 at 40 ms" in text
     plt.close(fig)

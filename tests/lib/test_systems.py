@@ -54,7 +54,7 @@ def test_the_front_is_what_no_other_beats_in_both(table):
 
 
 def test_every_point_is_drawn_with_its_interval_and_told(table):
-    fig = systems.figure(table)
+    fig = systems.systems_figure(table)
     ax = fig.axes[0]
     points = np.concatenate([np.column_stack(bar[0].get_data()) for bar in ax.containers])
     assert sorted(map(tuple, points)) == sorted(map(tuple, table[["macs", "accuracy"]].to_numpy()))
@@ -62,7 +62,7 @@ def test_every_point_is_drawn_with_its_interval_and_told(table):
     assert len(set(markers)) == len(markers) == table["family"].nunique(), "no family by its colour alone"
     names = {t.get_text() for t in ax.texts}
     assert {"10 ms", "5 ms", "light -50 %", "frozen"} <= names and "uniform -75 % from 2.5 ms" not in names
-    assert "light -50 % 75.0 % at 20" in systems.text(table)
+    assert "light -50 % 75.0 % at 20" in systems.systems_text(table)
     plt.close(fig)
 
 
