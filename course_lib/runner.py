@@ -23,6 +23,7 @@ from course_lib.notebook import records
 from course_lib.paths import repo_root, write_whole
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+DIED = "Kernel died"
 POLL_S = 0.3
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -154,7 +155,7 @@ def _execute(job: Job) -> str:
     except papermill.PapermillExecutionError:
         return ""  # the executed copy shows it
     except DeadKernelError:
-        return "Kernel died; if memory ran out, --jobs 1 or a smaller profile needs less"
+        return f"{DIED}; if memory ran out, --jobs 1 or a smaller profile needs less"
     except CellTimeoutError:
         return f"timed out after {job.cell_timeout_s} s, the limit of a cell in this profile"
     except Exception as error:  # whatever it is, it ends as one red line
@@ -211,7 +212,7 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
     verdicts: list[expected.Verdict] = []
     try:
         notebook = json.loads(job.output.read_text(encoding="utf-8"))
-        inside = raised(notebook) or never_ran(notebook)
+        inside = raised(notebook) or (died_in(notebook) if trouble.startswith(DIED) else never_ran(notebook))
         message = "; ".join(filter(None, [inside, trouble]))
         found = records(notebook)
     except (OSError, ValueError) as error:
@@ -262,10 +263,19 @@ def raised(notebook: Mapping) -> str:
 def never_ran(notebook: Mapping) -> str:
     """The first code cell that was not executed to its end, in one line; empty when all were."""
     code = _code_cells(notebook)
-    for place, cell in enumerate(code, start=1):
-        if cell.get("execution_count") is None:
-            return f"cell {place} of {len(code)} ({_first_line(cell)}) never ran to its end"
-    return ""
+    place = next((place for place, cell in enumerate(code) if cell.get("execution_count") is None), None)
+    return "" if place is None else _unfinished(code, place)
+
+
+def died_in(notebook: Mapping) -> str:
+    """The last code cell that was begun, in one line: a kernel may or may not have counted it before it died in it."""
+    code = _code_cells(notebook)
+    begun = [place for place, cell in enumerate(code) if cell["metadata"].get("papermill", {}).get("start_time")]
+    return _unfinished(code, begun[-1]) if begun else never_ran(notebook)
+
+
+def _unfinished(code: Sequence[Mapping], place: int) -> str:
+    return f"cell {place + 1} of {len(code)} ({_first_line(code[place])}) never ran to its end"
 
 
 def _first_line(cell: Mapping) -> str:

@@ -131,6 +131,18 @@ def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
     assert jobs[0].result_path.stat().st_mtime_ns > again[0], "another seed was answered from the old result"
 
 
+@pytest.mark.parametrize("counted", [None, 2])
+def test_a_kernel_died_in_the_last_cell_that_it_began(counted):
+    """Whether it still told the number of that cell is chance."""
+    begun, source = {"papermill": {"start_time": "2026-01-01T00:00:00"}}, ("one = 1", "two = 2", "three = 3")
+    metadata, counts = (begun, begun, {"papermill": {"start_time": None}}), (1, counted, None)
+    cells = [
+        {"cell_type": "code", "source": text, "metadata": meta, "execution_count": count, "outputs": []}
+        for text, meta, count in zip(source, metadata, counts, strict=True)
+    ]
+    assert runner.died_in({"cells": cells}) == "cell 2 of 3 (two = 2) never ran to its end"
+
+
 def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_path, monkeypatch):
     notebook = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
     (job,) = runner.prepare(notebook, GIVEN, tmp_path / "out", 30)
