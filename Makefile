@@ -35,7 +35,7 @@ test: .venv/.ready ## all tests: units, properties, structure, notebooks and the
 	@echo "== lint"
 	@$(RUN) ruff check .
 	@echo "== tests"
-	@$(RUN) pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lab: .venv/.ready ## open JupyterLab at the first notebook
 	@$(RUN) jupyter lab notebooks/00_start_here.ipynb

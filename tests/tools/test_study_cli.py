@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from course_lib import cli, paths, readme, study_figures
+from course_lib import cli, paths, readme, study_cli, study_figures
 
 GRID = """
 [common]
@@ -42,7 +42,7 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
     monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
     monkeypatch.setattr(readme, "refresh", list)
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(study_cli.console, "width", 120)
     grid = tmp_path / "little.toml"
     grid.write_text(GRID)
     code, out, _ = course("status", grid)
