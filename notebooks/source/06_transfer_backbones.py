@@ -27,9 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn import linear_model, pipeline, preprocessing
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from course_lib import claims, cost, figures, paths, plots, profiles
@@ -210,7 +208,7 @@ def body_output(model):
 
 def linear(table):
     """A linear classifier of such a table, trained on the training clips."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500)).fit(table[training], y[training])
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression(C=0.01, max_iter=500)).fit(table[training], y[training])
 
 
 began = time.perf_counter()
