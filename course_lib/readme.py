@@ -210,7 +210,7 @@ def classes_picture() -> str:
     gain, _ = by_class.own_hop(rows)
     return (
         f"{study_figures.markdown('lesson/classes.png')}\n\n"
-        f"{int(asked['sure'].sum())} of {len(asked)} differences are more than noise when so many are looked at (Holm). "
+        f"{int(asked['sure'].sum())} of {len(asked)} differences are more than noise where so many are asked (Holm). "
         "A hop of its own for each class, chosen on four folds and judged on the fifth, is worth "
         f"{verdicts.signed(gain.scaled(100))} points (notebook 12)."
     )
