@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_lib import all_claims, authoring, claims, paths, scene_claims, study_figures, systems, verdicts
+from course_lib import (
+    all_claims,
+    authoring,
+    by_class,
+    claim_parts,
+    claims,
+    paths,
+    scene_claims,
+    study_figures,
+    systems,
+    verdicts,
+)
 from course_lib.errors import CourseError
 from course_lib.expected import expected_path
 from course_lib.paths import repo_root, write_whole
@@ -191,6 +202,20 @@ def systems_picture() -> str:
     )
 
 
+def classes_picture() -> str:
+    """What a hop does to every class, and what a hop of its own would be worth to each."""
+    rows = claim_parts.sweep(verdicts.Evidence())
+    asked = by_class.against(rows)
+    asked = asked[asked["hop_ms"] != by_class.USUAL_MS]
+    gain, _ = by_class.own_hop(rows)
+    return (
+        f"{study_figures.markdown('lesson/classes.png')}\n\n"
+        f"{int(asked['sure'].sum())} of {len(asked)} differences are more than noise where so many are asked (Holm). "
+        "A hop of its own for each class, chosen on four folds and judged on the fifth, is worth "
+        f"{verdicts.signed(gain.scaled(100))} points (notebook 12)."
+    )
+
+
 def _of_grids(make: Callable[[], str], *grids: str) -> Callable[[], str]:
     """`make`, or where none of `grids` is published the command that runs them."""
 
@@ -205,6 +230,7 @@ def _of_grids(make: Callable[[], str], *grids: str) -> Callable[[], str]:
 PARTS = {
     "claims": claims_table, "systems": _of_grids(systems_picture, *(f.grid for f in systems.FAMILIES)),
     "notebooks": notebook_map, "leak": leak_table, "hop": _of_grids(hop_table, GRID),
+    "classes": _of_grids(classes_picture, GRID),
     "diffres": _of_grids(diffres_table, DIFFRES), "scenes": _of_grids(scenes_table, SCENES), "bench": bench_table,
 }  # fmt: skip
 
