@@ -34,8 +34,8 @@ course: .venv/.ready ## every notebook through papermill (PROFILE=smoke|lesson|s
 test: .venv/.ready ## all tests: units, properties, structure, notebooks and their solutions
 	@echo "== lint"
 	@$(RUN) ruff check .
-	@echo "== tests"
-	@$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@echo "== tests, a file a core"
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lab: .venv/.ready ## open JupyterLab at the first notebook
 	@$(RUN) jupyter lab notebooks/00_start_here.ipynb

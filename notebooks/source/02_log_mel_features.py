@@ -264,7 +264,7 @@ check("02.3", megabytes)
 #
 # So far a coarse hop looks like a bargain: fewer numbers, the same levels, and what was left out resembled what was kept. But the clips above differ in many ways at once, in pitch, in colour, in length, and any of these may be enough to tell them apart.
 # High correlation does not mean that nothing is lost. The set `timing` is made so that we know the truth: each task has two classes of white noise in a gate, with the same spectrum and energy, that differ only in *when* the
-# energy comes. In `gap`, two clicks lie 5 or 10 ms apart. In `am`, loudness climbs and drops, or drops and climbs, within 40 ms. In `order`, a burst of 20 ms stands before or after one of 40 ms.
+# energy comes. In `gap`, two clicks lie 5 or 10 ms apart. In `am`, loudness climbs and drops, or drops and climbs, within 40 ms (ramped and damped sounds, after Patterson). In `order`, a burst of 20 ms stands before or after one of 40 ms.
 
 # %%
 probe = load_timing(probe_clips, seed)

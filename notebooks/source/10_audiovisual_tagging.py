@@ -115,7 +115,7 @@ say(f"Heard: {', '.join(known)}. In view: {', '.join(sorted(set(seen['event_labe
 # Each stream is a network's, or a formula's, account of the scene. What it can tell depends on what its network was once asked, and that was never our question:
 #
 # - **spectral**: the log-mel of notebook 02. It was asked nothing, so it leaves nothing out, and explains nothing;
-# - **auditory**: mn04, a small network that learnt from AudioSet which of 527 labels a clip of ten seconds has. Asked *what*, once a clip;
+# - **auditory**: mn04, a small network that learnt from AudioSet, two million clips of videos, which of 527 labels a clip of ten seconds has. Asked *what*, once a clip;
 # - **visual**: EfficientNet-Lite0 of notebook 06, which learnt from ImageNet what is on a photograph. It sees one picture at a time and knows no time at all, and it has not been shown drawings.
 #
 # Without the weights of mn04 on your machine, a small CNN takes its place, trained here on the recordings that the labelled scenes are made of. The table says which one you got.
@@ -201,7 +201,7 @@ check("10.1", nearest_places)
 # %% [markdown]
 # ## 3. Seen when heard, heard when seen
 #
-# Do pictures tell what sounds? In real videos that has been counted: LLP has labels a second, by ear and by eye, for 1,857 videos. A dog that barks somewhere in a clip is in view in 91 % of the clips. But of the seconds in which a dog is in view, it barks in 55 %. The picture says **what**, and not **when**.
+# Do pictures tell what sounds? In real videos that has been counted: LLP, a set of videos of everyday events, has labels a second, by ear and by eye, for 1,857 of them. A dog that barks somewhere in a clip is in view in 91 % of the clips. But of the seconds in which a dog is in view, it barks in 55 %. The picture says **what**, and not **when**.
 #
 # We built the scenes after such counts where LLP has the class, and after 0.5, or LLP's mean of 0.63, where not. For how many seconds a thing stays in view before and after its sound is our choice. **Predict:** in our scenes, will a dog in view bark for a larger part of the time than in LLP, or a smaller one?
 
@@ -382,7 +382,7 @@ say(f"Before the first step, with {recipe.weak} labelled scenes and {recipe.unla
 # %% [markdown]
 # ## 6. A small run of your own
 #
-# One start each, with the recipe of the study but fewer steps (and, in `smoke`, a hasty one): SpecAugment on the log-mel (in ms and Hz), mean teacher, unlabelled scenes in every batch. The state kept is the best on validation. **Predict** the order of what you get.
+# One start each, with the recipe of the study but fewer steps (and, in `smoke`, a hasty one): SpecAugment on the log-mel (in ms and Hz), mean teacher, unlabelled scenes in every batch. The state kept is the best on validation, by **F1**: twice the right tags, over all that were there plus all that were named; exercise 10.4 takes it apart. **Predict** the order of what you get.
 
 # %%
 subsets = [("spectral",), ("auditory",), ("visual",), ("auditory", "visual"), streams.NAMES]

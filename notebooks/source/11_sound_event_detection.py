@@ -504,7 +504,7 @@ else:
     say("Hops of the pretrained features: not run yet.")
 
 # %% [markdown]
-# Others have run into the same wall, and found the door. These are the baselines of DCASE task 4 in two years, on the development test, as the READMEs of their recipes (DCASE-REPO, DESED_task) state them. PSDS1 is the strict score, PSDS2 the lax one.
+# Others have run into the same wall, and found the door. These are the baselines of DCASE task 4 in two years, on the development test, as the READMEs of their recipes (DCASE-REPO, DESED_task) state them. PSDS is a score of detection over all thresholds at once; PSDS1 asks for times strictly, PSDS2 laxly. Intersection F1 counts an event as found if enough of it is covered, wherever its edges lie. AST and BEATs are two large pretrained networks for sound.
 #
 # | system | pretrained features in time | PSDS1, strict | PSDS2, lax | collar F1 (%) | intersection F1 (%) |
 # |---|---|---|---|---|---|
