@@ -1,11 +1,12 @@
 """Speed of the study's engine: rows a minute with one and two workers, and what it adds to a row run by itself.
 
-    python bench/study.py [--json FILE] [--workers 1 2] [--rows 12] [--steps 60] [--repeats 3]
+    python bench/study.py [--json FILE] [--workers 1 2] [--rows 12] [--steps 60] [--long 240] [--repeats 3]
 
-Everybody runs the same rows, which differ in their seed alone, on the CPU and on one thread each, from features made
-before the clock. What the engine adds is measured in one process: a loop over `run_one` and `run_grid` take turns, and
-the fastest of their repeats counts. Rows a minute are told with and without the start of the workers, which a grid of
-hours does not notice: from the moment that each worker has delivered its first row.
+Everybody runs the same rows, which differ in their seed alone, on the CPU and on one thread each, with the allocator's
+settings of the engine's workers, from features made before the clock. What the engine adds is measured in one process
+on longer rows, for it is as much for a short row: a loop over `run_one` and `run_grid` take turns, and the fastest of
+their repeats counts. Rows a minute are told with and without the start of the workers, which a grid of hours does not
+notice: from the moment that each worker has delivered its first row.
 """
 
 import argparse
@@ -89,19 +90,27 @@ def table(added: dict, rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def as_a_worker() -> None:
+    """Start this process again in the environment of a worker: threads and memory are settled when it starts."""
+    from course_lib.study.engine import WORKER_ENVIRONMENT
+
+    if not WORKER_ENVIRONMENT.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | WORKER_ENVIRONMENT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rows", type=int, default=12, help="of each measurement of speed; more than workers")
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--long", type=int, default=240, metavar="STEPS", help="of those that the engine is charged on")
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
-    for library in ("OMP", "MKL", "OPENBLAS"):  # read once, when the libraries are imported below
-        os.environ[f"{library}_NUM_THREADS"] = "1"
+    as_a_worker()
     specs = made_rows(chosen.rows, chosen.steps)
     by_itself_s(specs[:1])  # makes the features and imports what the first row imports
-    added = overhead(specs[: max(1, chosen.rows // 4)], chosen.repeats)
+    added = overhead(made_rows(2, chosen.long), chosen.repeats)
     rows = [rates(specs, workers) for workers in chosen.workers]
     rows = [row | {"ratio": row["rows_a_minute"] / rows[0]["rows_a_minute"]} for row in rows]
     print(table(added, rows))
@@ -109,7 +118,7 @@ def main() -> None:
         from course_lib.provenance import provenance
 
         about = {"provenance": provenance(), "hop_ms": HOP_MS, "clips_per_class": CLIPS_PER_CLASS}
-        about |= {"steps": chosen.steps, "rows_each": chosen.rows, "repeats": chosen.repeats}
+        about |= {"steps": chosen.steps, "long": chosen.long, "rows_each": chosen.rows, "repeats": chosen.repeats}
         chosen.json.write_text(json.dumps(about | {"engine": added, "rows": rows}, indent=1) + "\n")
 
 

@@ -10,12 +10,13 @@
 # - **check** that your machine can run the course;
 # - **choose** a profile and a data set;
 # - **listen** to clips and see them as waveform and spectrogram;
-# - **solve** an exercise and read what its check says (exercise 00.1).
+# - **solve** an exercise and read what its check says (exercise 00.1);
+# - **measure** how much of a sound lies in few moments, and **say** which hop a budget buys (exercises 00.2, 00.3).
 
 # %% [markdown]
 # ## Before you start
 #
-# You need Python as a language, and no knowledge of audio. Reading takes 15 minutes, the exercise 5. The machine needs less than a minute in every profile.
+# You need Python as a language, and no knowledge of audio. Reading takes 15 minutes, the three exercises 15. The machine needs less than a minute in every profile.
 #
 # Run a cell with Shift+Enter. Every notebook can be run from top to bottom without solving its exercises.
 
@@ -152,7 +153,7 @@ say(f"From *{shares.index[0].replace('_', ' ')}* ({shares.iloc[0]:.0f} %) to *{s
     "near 100 % a few frames say everything, and the rest are paid for nothing.")
 
 # %% [markdown]
-# ## 5. Your first exercise
+# ## 5. Your first exercises
 #
 # Replace the `...` with your answer and run the cell. The check answers in one of four ways: *passed*, *not yet* (with the reason), *not attempted*, or *cannot check*.
 #
@@ -166,6 +167,36 @@ samples_between_two_looks = ...
 samples_between_two_looks = 160
 ### END SOLUTION
 check("00.1", samples_between_two_looks)
+
+# %% [markdown]
+# ### Exercise 00.2
+#
+# Write the measure of the last figure for one clip: from the energy of each of its frames, an array, how many **percent** of the whole lie in the busiest tenth of the frames? Of 105 frames a tenth is 10.
+
+# %% tags=["exercise"]
+def busiest_tenth(energy):
+    ### BEGIN SOLUTION
+    busiest = np.sort(energy)[::-1][: len(energy) // 10]
+    return 100 * busiest.sum() / energy.sum()
+    ### END SOLUTION
+
+
+check("00.2", busiest_tenth)
+
+# %% [markdown]
+# ### Exercise 00.3
+#
+# A classifier that looks every `hop_ms` milliseconds costs `cost`, and all of that cost grows with the number of looks. Which hop, in milliseconds, brings it to `budget`? **Predict** first: four times cheaper, is that a
+# hop of a quarter or four times as long?
+
+# %% tags=["exercise"]
+def affordable_hop_ms(hop_ms, cost, budget):
+    ### BEGIN SOLUTION
+    return hop_ms * cost / budget
+    ### END SOLUTION
+
+
+check("00.3", affordable_hop_ms)
 
 # %% [markdown]
 # ## What we saw
