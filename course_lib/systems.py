@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from course_lib import plots
@@ -138,21 +139,21 @@ def systems_figure(systems: pd.DataFrame) -> "Figure":
 
 
 def _names(systems: pd.DataFrame, ax: "Axes") -> None:
-    """Names beside the points, those of a sweep to the left; names that would hide each other go down in turn."""
-    height = systems["high"].max() - systems["low"].min()
-    placed: list[tuple[float, float]] = []
+    """Names right of the points, those of a sweep below their intervals; one that would hide another goes down."""
+    line = 0.03 * (systems["high"].max() - systems["low"].min())
     crowded = {family.label for family in FAMILIES if family.crowded}
-    left = {family.label for family in FAMILIES if family.sweep} - crowded
+    sweeps = {family.label for family in FAMILIES if family.sweep} - crowded
     named = systems[systems["front"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
-    for row in named.itertuples():
-        if row.family in left:
-            shift = {"xytext": (0.95 * row.macs, row.accuracy - 0.005 * height), "ha": "right", "va": "top"}
-        else:
-            beside = [y for x, y in placed if 0.7 < x / row.macs < 1.4 and y < row.accuracy + 0.03 * height]
-            at = min([row.accuracy, *(y - 0.03 * height for y in beside)])
-            placed.append((row.macs, at))
-            shift = {"xytext": (1.03 * row.macs, at), "va": "bottom"}
-        ax.annotate(row.system, (row.macs, row.accuracy), fontsize=11, **shift)
+    below = named["family"].isin(sweeps)
+    placed: list[tuple[float, float]] = []
+    for row in named[below].itertuples():
+        placed.append((row.macs, row.low - 1.2 * line))
+        ax.text(*placed[-1], row.system, fontsize=11, ha="center", va="bottom")
+    for row in named[~below].itertuples():
+        beside = np.array([y for x, y in placed if 0.7 < x / row.macs < 1.4])
+        free = (y for y in row.accuracy - line * np.arange(0, 100, 0.1) if (np.abs(beside - y) >= line).all())
+        placed.append((row.macs, next(free)))
+        ax.text(1.03 * row.macs, placed[-1][1], row.system, fontsize=11, va="bottom")
 
 
 def _within(tick: float, systems: pd.DataFrame) -> bool:
