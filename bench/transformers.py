@@ -11,7 +11,6 @@ process of its own.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -177,9 +176,11 @@ def main() -> None:
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.memory:
+        from course_lib import cost
+
         torch.set_num_threads(1)
         steps(chosen.memory)["training step"]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
+        print(cost.peak_memory_mb("cpu"))
         return
     found = rows(chosen.repeats)
     reached = judged(found)

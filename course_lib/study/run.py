@@ -65,8 +65,7 @@ def run_one(
     """
     begun = time.perf_counter()
     device = device or profiles.device()
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
+    cost.reset_peak_memory(device)
     clips = clips_of(spec.dataset, spec.clips_per_class, spec.copies)
     x = features_of(spec)
     learning, validation = learning_data(spec, clips, x)

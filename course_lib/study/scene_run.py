@@ -85,6 +85,7 @@ def run_one(
     """
     begun = time.perf_counter()
     device = device or profiles.device()
+    cost.reset_peak_memory(device)
     scenes = scenes_of(spec.dataset, spec.fold, spec.scenes)
     found = features_of(spec)
     torch.manual_seed(spec.seed)

@@ -67,3 +67,14 @@ def test_latency_and_memory_are_measured():
 
 def test_parameters():
     assert cost.parameters(nn.Linear(4, 3)) == 15
+
+
+@pytest.mark.skipif(not cost.OF_PROCESS.exists(), reason="told by Linux alone")
+def test_the_highest_memory_counts_not_what_is_held_at_the_end():
+    cost.reset_peak_memory("cpu")
+    before = cost.peak_memory_mb("cpu")
+    held = torch.ones(50_000_000)  # 200 MB
+    del held
+    assert before + 190 < cost.peak_memory_mb("cpu") < before + 260
+    cost.reset_peak_memory("cpu")
+    assert cost.peak_memory_mb("cpu") < before + 60
