@@ -138,7 +138,7 @@ def b4_control(evidence: Evidence) -> str:
     rows = evidence.rows("transformers")
     if rows.empty:
         return ""
-    of = rows.groupby("model")[["macs", "latency_ms"]].median()
+    of = rows[rows["dataset"] == "esc10"].groupby("model")[["macs", "latency_ms"]].median()
     share = of.loc["mast-tiny"] / of.loc["ast-tiny"]
     return f"small twins, measured: {share['macs']:.2f} of AST's MACs take {share['latency_ms']:.2f} of its time"
 
@@ -248,6 +248,18 @@ def d4(evidence: Evidence) -> list[Part]:
             about = f"{model.upper()}, last validation loss saved by {how} augmented"
             parts.append(Part(about, gap, 0.0, design, "nats", shown))
     return parts
+
+
+def d4_control(evidence: Evidence) -> str:
+    """D4: how far the loss on validation has risen by the last step where nothing is augmented."""
+    rows = evidence.rows("scratch")
+    plain = claims.chosen(rows, claims.PLAIN) if len(rows) else rows
+    if plain.empty:
+        return ""
+    losses = plain["history.validation_loss"]
+    risen = (losses.map(lambda looks: looks[-1]) - losses.map(min)).groupby(plain["model"]).mean()
+    ends = ", ".join(f"{model.upper()} {value:.2f}" for model, value in risen.items())
+    return f"with neither, nats between the least loss on validation and the last: {ends}"
 
 
 def last_loss(first: pd.DataFrame, second: pd.DataFrame) -> Interval:

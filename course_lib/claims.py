@@ -101,10 +101,12 @@ DIFFRES = tuple(
 )
 
 
-# The same network at one temporal resolution and with its tokens pooled; and a CNN of no more cost
+# The same network at one temporal resolution and with its tokens pooled; and a CNN of no more cost. From scratch
 SMALL = {"features.hop_ms": 20.0, "recipe.masks": True, "recipe.steps": 600}
+SPOKEN = {"dataset": "fsdd", "features.hop_ms": 20.0, "recipe.steps": 1000}
 TWINS = tuple(
-    Question(claim, text, {"model": first}, {"model": second}, where="ESC-10, small and from scratch", usual=SMALL)
+    Question(claim, text, {"model": first}, {"model": second}, where=f"{place}, small and from scratch", usual=usual)
+    for place, usual in (("ESC-10", SMALL), ("spoken digits", SPOKEN))
     for claim, text, first, second in (
         ("B2", "MAST better than AST", "mast-tiny", "ast-tiny"),
         ("", "a CNN of 7 layers better than MAST", "cnn7", "mast-tiny"),

@@ -6,11 +6,13 @@ with the points of its own family in the claims, and across families here, where
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.transforms import Bbox
 
 from course_lib import plots
 from course_lib.study import stats
@@ -79,7 +81,7 @@ FAMILIES = (
            crowded=True, sweep=True),
     Family("DiffRes, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _learnt, crowded=True),
     Family("merged by rule, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _ruled, crowded=True),
-    Family("transformers, 600 steps", "transformers", {}, _net),
+    Family("transformers, 600 steps", "transformers", {"dataset": "esc10"}, _net),
     Family("CNN7 and CNN9, 400 steps", "scratch", {}, _way),
     Family("Lite0, from photographs", "transfer", {}, _way),
 )  # fmt: skip
@@ -127,7 +129,6 @@ def systems_figure(systems: pd.DataFrame) -> "Figure":
                 rows["macs"], mean, yerr=[mean - rows["low"], rows["high"] - mean], fmt=marker, markersize=7,
                 color=colour, elinewidth=0.5, linewidth=1, linestyle=line, label=family.label,
             )  # fmt: skip
-        _names(systems, ax)
         best = systems[systems["front"]].sort_values("macs")
         style = {"color": "grey", "linestyle": ":", "zorder": 0, "label": "none is cheaper and better"}
         ax.plot(best["macs"], best["accuracy"], **style)
@@ -135,25 +136,30 @@ def systems_figure(systems: pd.DataFrame) -> "Figure":
         ax.margins(x=0.08)
         ax.set(xlabel="million multiply-accumulates a clip", ylabel="test accuracy on ESC-10 (%)")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)
+        _names(systems, ax)
     return fig
 
 
 def _names(systems: pd.DataFrame, ax: "Axes") -> None:
-    """Names right of the points, those of a sweep below their intervals; one that would hide another goes down."""
-    line = 0.03 * (systems["high"].max() - systems["low"].min())
+    """Names beside the points, those of a sweep below their intervals, each where it hides nothing."""
     crowded = {family.label for family in FAMILIES if family.crowded}
     sweeps = {family.label for family in FAMILIES if family.sweep} - crowded
     named = systems[systems["front"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
     below = named["family"].isin(sweeps)
-    placed: list[tuple[float, float]] = []
-    for row in named[below].itertuples():
-        placed.append((row.macs, row.low - 1.2 * line))
-        ax.text(*placed[-1], row.system, fontsize=11, ha="center", va="bottom")
-    for row in named[~below].itertuples():
-        beside = np.array([y for x, y in placed if 0.7 < x / row.macs < 1.4])
-        free = (y for y in row.accuracy - line * np.arange(0, 100, 0.1) if (np.abs(beside - y) >= line).all())
-        placed.append((row.macs, next(free)))
-        ax.text(1.03 * row.macs, placed[-1][1], row.system, fontsize=11, va="bottom")
+    line = 0.03 * np.ptp(ax.get_ylim())
+    points = ax.transData.transform(systems[["macs", "accuracy"]].to_numpy())
+    taken = [Bbox.from_extents(x - 4, y - 4, x + 4, y + 4) for x, y in points]
+    for row in pd.concat([named[below], named[~below]]).itertuples():
+        y, sides = row.accuracy, [("left", 1.04), ("right", 0.96)]
+        if row.family in sweeps:
+            y, sides = row.low - 0.7 * line, [("center", 1.0)]
+        text = ax.text(row.macs, y, row.system, fontsize=10, va="center")
+        for shift, (ha, factor) in product(sorted(line * np.arange(-8, 8, 0.25), key=abs), sides):
+            text.set(x=factor * row.macs, y=y + shift, ha=ha)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)
 
 
 def _within(tick: float, systems: pd.DataFrame) -> bool:

@@ -400,20 +400,22 @@ say(f"From stride {strides[0]} to {strides[-1]} the cost grows {knob[strides[-1]
 # %% [markdown]
 # ## 11. Five folds
 #
-# One fold decides nothing between three networks. The study trains the same three on all five folds of ESC-10, and compares them in pairs: same fold, same start.
+# One fold decides nothing between three networks. The study trains the same three on five folds of ESC-10, and of spoken digits, where no speaker is in two folds, and compares them in pairs: same fold, same start.
 
 # %%
 # STUDY GRID
 published = paths.published_dir() / "transformers" / "summary.csv"
-if published.is_file():
-    study = pd.read_csv(published)
-    percent = {name: (100 * study[name]).round(1) for name in ("accuracy", "low", "high", "difference", "difference_low", "difference_high")}
-    display(study.assign(**percent, macs=(study["macs"] / 1e6).round(1))[["model", *percent, "macs", "folds", "seeds"]])
-    against = study[study["pairs"] > 0]
-    say(f"ESC-10, {study['folds'].max()} folds, seeds a fold: {study['seeds'].max()}. Against {study['model'].iloc[0]}, in pairs: " + "; ".join(
-        f"**{row['model']} {100 * row['difference']:+.1f} points** ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}) at {row['macs'] / study['macs'].iloc[0]:.2f} of its MACs" for _, row in against.iterrows()
+study = pd.read_csv(published) if published.is_file() else pd.DataFrame({"part": []})
+shown = {name: "{:.1f}" for name in ("accuracy", "low", "high", "difference", "difference_low", "difference_high")}
+for part, rows in study.groupby("part", sort=False):
+    percent = {name: 100 * rows[name] for name in shown}
+    say({"twins": "**ESC-10**", "digits": "**Spoken digits**"}[part])
+    display(rows.assign(**percent, macs=rows["macs"] / 1e6)[["model", *percent, "macs", "folds", "seeds"]].style.format(shown | {"macs": "{:.1f}"}, na_rep="").hide(axis="index"))
+    against = rows[rows["pairs"] > 0]
+    say(f"Seeds a fold: {rows['seeds'].max()}. Against {rows['model'].iloc[0]}, in pairs: " + "; ".join(
+        f"**{row['model']} {100 * row['difference']:+.1f} points** ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}) at {row['macs'] / rows['macs'].iloc[0]:.2f} of its MACs" for _, row in against.iterrows()
     ) + f". So many pairs could have missed a true difference of up to {100 * against['smallest_effect'].max():.0f} points.")
-else:
+if study.empty:
     say("The study of this notebook has not been run yet: `course study run transformers --jobs 2`, then `course study report transformers --publish`.")
 
 # %% [markdown]
