@@ -234,7 +234,9 @@ def data_manifest(
 
 @data.command("scenes", epilog="`course data scenes esc10` · `course data scenes ave:/media/usb/AVE_Dataset`")
 def data_scenes(
-    dataset: Annotated[str, typer.Argument(help="A data set to mix from, or desed:, ave: or videos: and a folder.")],
+    dataset: Annotated[
+        str, typer.Argument(help="A set to mix from, or desed:, audioset:, ave: or videos: and a folder.")
+    ],
 ) -> None:
     """Scenes for the study on sound events: how many a part, how many events, what is missing."""
     from course_lib.soundscapes import load

@@ -6,14 +6,31 @@ from pathlib import Path
 
 from course_lib import profiles
 from course_lib.datasets.load import load
+from course_lib.errors import CourseError
 from course_lib.soundscapes import real
 from course_lib.soundscapes.made import made_scenes
 from course_lib.soundscapes.mix import SceneSpec
 from course_lib.soundscapes.scenes import Scenes
 
+
+def _audioset(folder: Path) -> Scenes:
+    """The classes in `classes.txt`, of the published lists and names as `train.tsv`, `eval.tsv` and `mid.tsv`."""
+    listed = folder / "classes.txt"
+    try:
+        lines = listed.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise CourseError(
+            f"{listed}: cannot be read ({told}); write the classes to keep, a display name a line"
+        ) from None
+    lists = (folder / f"{name}.tsv" for name in ("train", "eval", "mid"))
+    return real.audioset_strong(*lists, folder, [line.strip() for line in lines if line.strip()])
+
+
 # Sets that the user has got, as KIND:FOLDER; `videos` is a folder with weak.tsv, validation.tsv and test.tsv in it
 REAL: dict[str, Callable[[Path], Scenes]] = {
     "desed": real.desed,
+    "audioset": _audioset,
     "ave": real.ave,
     "videos": lambda folder: real.video_folder(folder, folder),
 }

@@ -11,6 +11,8 @@ import soundfile as sf
 from course_lib import timebase, video
 from course_lib.errors import CourseError, UsageError
 from course_lib.soundscapes import real
+from course_lib.soundscapes.load import load_scenes
+from course_lib.soundscapes.mix import SceneSpec
 
 RATE_HZ = 8000
 
@@ -234,6 +236,14 @@ def test_a_bad_row_of_audioset_is_told(audioset, old, new, words):
     spoil(audioset / "train.tsv", old, new)
     with pytest.raises(CourseError, match=words):
         load_audioset(audioset)
+
+
+def test_a_folder_of_audioset_is_scenes_for_the_study(audioset):
+    with pytest.raises(CourseError, match=r"classes\.txt: cannot be read \(No such file.*a display name a line"):
+        load_scenes(f"audioset:{audioset}", 1, SceneSpec())
+    (audioset / "classes.txt").write_text('Bark\n\n"Hello", man\n')
+    scenes, same = load_scenes(f"audioset:{audioset}", 1, SceneSpec()), load_audioset(audioset)
+    assert scenes.classes == same.classes and scenes.table["filename"].tolist() == same.table["filename"].tolist()
 
 
 def test_a_class_that_is_no_display_name_is_a_usage_error(audioset):
