@@ -30,9 +30,18 @@ def findings() -> list[tuple[str, str, str]]:
     memory = psutil.virtual_memory().total / 1e9
     rows.append(("cores", str(os.cpu_count()), ""))
     rows.append(("memory", f"{memory:.1f} GB", "" if memory >= NEEDED_MEMORY_GB else "the course needs 4 GB"))
-    rows.append(("device", profiles.device(), ""))
+    rows.append(_device())
     rows += _folders()
     return rows
+
+
+def _device() -> tuple[str, str, str]:
+    """What trains, or why torch, which is large and comes in many builds, does not load."""
+    try:
+        return "device", profiles.device(), ""
+    except (ImportError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return "device", f"torch does not load: {reason}", "run `uv sync --locked --reinstall-package torch`"
 
 
 def _folders() -> list[tuple[str, str, str]]:

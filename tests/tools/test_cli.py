@@ -75,6 +75,12 @@ def test_list_card_verify_doctor(course, offline):
     assert code == 0 and "all is well" in out and "forbidden by COURSE_OFFLINE" in out
 
 
+def test_doctor_says_that_torch_does_not_load(course, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, out, _ = course("doctor")
+    assert code == 1 and "torch does not load" in out and "--reinstall-package torch" in out
+
+
 def test_doctor_finds_a_mirror_that_is_not_there(course, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "gone"))
     code, out, _ = course("doctor")
