@@ -152,7 +152,7 @@ SLIPS = [
     ("00.2", lambda e: 100 * np.sort(e)[-round(len(e) / 9) :].sum() / e.sum(), "expected"),
     ("00.3", lambda h, c, b: h * b / c, "the other way round"),
     ("00.3", lambda h, c, b: c / b, "how many times dearer"),
-    ("00.3", lambda h, c, b: h + c - b, "divide, do not subtract"),
+    ("00.3", lambda h, c, b: h + c - b, "do not subtract"),
     ("00.3", 40.0, "expected a function, got float"),
     ("01.1", lambda n, w, h, c: 1 + n // h if c else max(0, 1 + (n - w) // h), "even windows only"),
     ("01.1", lambda n, w, h, c: max(0, 1 + (n - w) // h), "`centred` makes no difference"),
