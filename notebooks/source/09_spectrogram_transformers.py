@@ -410,13 +410,15 @@ published = paths.published_dir() / "transformers" / "summary.csv"
 study = pd.read_csv(published) if published.is_file() else pd.DataFrame({"part": []})
 shown = {name: "{:.1f}" for name in ("accuracy", "low", "high", "difference", "difference_low", "difference_high")}
 titles = {"twins": "ESC-10", "digits": "Spoken digits", "digits, finer": "Spoken digits, AST at two hops"}
+called = {model: name for name, model in NAMES.items()}
 for part, found in study.groupby("part", sort=False):
-    found = found.assign(**{name: 100 * found[name] for name in shown}, macs=found["macs"] / 1e6).rename(columns={"features.hop_ms": "hop_ms"})
+    names = found["model"].map(called).fillna(found["features.hop_ms"].map("AST at {:g} ms".format))
+    found = found.assign(**{name: 100 * found[name] for name in shown}, macs=found["macs"] / 1e6, network=names)
     say(f"**{titles[part]}**")
-    display(found[["model", "hop_ms", *shown, "macs", "folds", "seeds"]].style.format(shown | {"hop_ms": "{:g}", "macs": "{:.1f}"}, na_rep="").hide(axis="index"))
+    display(found[["network", *shown, "macs", "folds", "seeds"]].style.format(shown | {"macs": "{:.1f}"}, na_rep="").hide(axis="index"))
     base, against = found.iloc[0], found[found["pairs"] > 0]
-    say(f"Seeds a fold: {found['seeds'].max()}. Against {base.model} at {base.hop_ms:g} ms, in pairs: " + "; ".join(
-        f"**{row.model} at {row.hop_ms:g} ms {row.difference:+.1f} points** ({row.difference_low:+.1f} to {row.difference_high:+.1f}) at {row.macs / base.macs:.2f} of its MACs" for row in against.itertuples()
+    say(f"Seeds a fold: {found['seeds'].max()}. Against {base.network}, in pairs: " + "; ".join(
+        f"**{row.network} {row.difference:+.1f} points** ({row.difference_low:+.1f} to {row.difference_high:+.1f}) at {row.macs / base.macs:.2f} of its MACs" for row in against.itertuples()
     ) + f". So many pairs could have missed a true difference of up to {100 * against['smallest_effect'].max():.0f} points.")
 if study.empty:
     say("The study of this notebook has not been run yet: `course study run transformers --jobs 2`, then `course study report transformers --publish`.")
