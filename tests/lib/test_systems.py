@@ -30,6 +30,7 @@ GRIDS = {
                  row(17, 400e6, model="lite0", **{"recipe.mixup": 0.0, "recipe.head_steps": 9, "recipe.steps": 9}),
                  row(18, 400e6, model="lite0", **{"recipe.mixup": 0.0, "recipe.picture": True}),
                  row(9, 400e6, model="lite0-scratch", **{"recipe.mixup": 0.0})],
+    "transformers": [row(13, 60e6, model="mast-tiny"), row(20, 1e6, dataset="fsdd", model="mast-tiny")],
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def test_a_system_is_named_and_measured(table):
     assert set(found.index) == {
         ("fixed hop, 240 steps", "10 ms"), ("fixed hop, 240 steps", "5 ms"), ("DiffRes, 800 steps", "light -50 %"),
         ("merged by rule, 800 steps", "uniform -75 % from 2.5 ms"),
+        ("transformers, 600 steps", "MAST"),
         *(("Lite0, from photographs", s) for s in ("clips augmented", "frozen", "pictures augmented", "from scratch")),
     }, "other windows, budgets and data sets are other questions"  # fmt: skip
 
@@ -63,6 +65,18 @@ def test_every_point_is_drawn_with_its_interval_and_told(table):
     names = {t.get_text() for t in ax.texts}
     assert {"10 ms", "5 ms", "light -50 %", "frozen"} <= names and "uniform -75 % from 2.5 ms" not in names
     assert "light -50 % 75.0 % at 20" in systems.systems_text(table)
+    plt.close(fig)
+
+
+def test_names_hide_neither_points_nor_each_other():
+    found = systems.table(claims.published)
+    fig = systems.systems_figure(found)
+    ax = fig.axes[0]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) > 10
+    assert not [(i, j) for i, box in enumerate(boxes) for j in range(i) if box.overlaps(boxes[j])]
+    points = ax.transData.transform(found[["macs", "accuracy"]].to_numpy())
+    assert not [ax.texts[i].get_text() for i, box in enumerate(boxes) if any(box.contains(*point) for point in points)]
     plt.close(fig)
 
 

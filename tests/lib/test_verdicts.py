@@ -173,6 +173,14 @@ def test_overfitting_is_the_last_loss_and_learning_is_above_chance():
     assert "+0.17 (" in found[1].text and found[1].text.endswith("nats")
 
 
+def test_what_there_was_to_curb_is_the_rise_of_the_loss_where_nothing_is_augmented():
+    looks = {"cnn7": [2.0, 0.5, 0.8], "cnn9": [2.0, 0.9, 0.6]}
+    rows = [clip_row(f, 9, m, **{"history.validation_loss": looks[m]}) for f in (1, 2) for m in looks]
+    rows += [clip_row(1, 9, "cnn7", copies="naa", **{"history.validation_loss": [0.1, 9.0]})]
+    told = claim_parts.d4_control(Evidence(lambda name: pd.DataFrame(rows if name == "scratch" else [])))
+    assert told.endswith("CNN7 0.30, CNN9 0.00")
+
+
 def test_networks_of_base_size_are_counted_without_computing():
     both = claim_parts.base_networks(*claim_parts.SIZES[1])
     assert both["widths"] == [96, 192, 384, 768]
