@@ -35,7 +35,7 @@ test: .venv/.ready ## all tests: units, properties, structure, notebooks and the
 	@echo "== lint"
 	@$(RUN) ruff check .
 	@echo "== tests, a file a core"
-	@OMP_NUM_THREADS=1 $(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(ARGS)
 
 lab: .venv/.ready ## open JupyterLab at the first notebook
 	@$(RUN) jupyter lab notebooks/00_start_here.ipynb

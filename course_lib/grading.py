@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from course_lib import checks, runner
+from course_lib import checks, executed
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import write_whole
 
@@ -125,7 +125,7 @@ def graded(path: Path, folder: Path, parameters: Mapping[str, object], limit_s: 
             return Grade(student, str(inside), "", remark="no check of this course in it: not one of its notebooks")
         trouble = _execute(notebook, limit_s, stop)
         states, messages = counted(notebook, number)
-        remark = "; ".join(filter(None, (trouble, runner.raised(notebook) or runner.never_ran(notebook))))
+        remark = "; ".join(filter(None, (trouble, executed.raised(notebook) or executed.never_ran(notebook))))
     except Exception as error:  # broken in whatever way: the others still want a grade
         remark = f"cannot be read as a notebook ({type(error).__name__}: {error})"
     minutes = (time.monotonic() - start) / 60

@@ -9,15 +9,19 @@ import hashlib
 import json
 import logging
 import os
+import sys
+import threading
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
-from course_lib import authoring, expected
+from course_lib import authoring, executed, expected
 from course_lib.errors import disk_line
 from course_lib.notebook import records
 from course_lib.paths import repo_root, write_whole
@@ -25,6 +29,8 @@ from course_lib.paths import repo_root, write_whole
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 DIED = "Kernel died"
 POLL_S = 0.3
+SILENCE_S = 120  # over the limit of a cell: a kernel has a minute to start, some seconds to end, and machines are busy
+FREED_S = 10
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -93,27 +99,87 @@ def run(
 
     `on_change(progress, finished)` is called often with the cells done and in all of every notebook, and once with each
     result. With `resume`, a green result of the same notebook, parameters and library stands.
+    A notebook that does nothing for longer than a cell may take is run again, once.
     A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
     """
     share_cores(workers)
     totals = {job.name: _n_cells(job.notebook) for job in jobs}
     results: dict[str, Result] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        running: set[Future[Result]] = {pool.submit(_run_one, job, resume) for job in jobs}
-        try:
-            while running:
-                done, running = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-                progress = {job.name: (_cells_done(job.output, totals[job.name]), totals[job.name]) for job in jobs}
-                on_change(progress, None)
-                for future in done:
-                    results[future.result().notebook] = future.result()
-                    on_change(progress, future.result())
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in running):  # a kernel just starting escapes at first
-                _stop_kernels()
-                time.sleep(POLL_S)
+    waiting, running, again = deque(jobs), dict[Future[Result], _Running](), set[str]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                begun = _Running(waiting.popleft())
+                running[begun.start(resume)] = begun
+            done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            progress = {job.name: (_cells_done(job.output, totals[job.name]), totals[job.name]) for job in jobs}
+            on_change(progress, None)
+            for future in [f for f, one in running.items() if f in done or one.is_silent()]:
+                one = running.pop(future)
+                result = future.result() if future in done else _given_up(one, future)
+                if future not in done and one.job.name not in again:
+                    again.add(one.job.name)  # its cells have limits of their own: what hangs beyond them is chance
+                    waiting.append(one.job)
+                    continue
+                results[one.job.name] = result
+                on_change(progress, result)
+    except KeyboardInterrupt:
+        until = time.monotonic() + SILENCE_S
+        while not all(future.done() for future in running) and time.monotonic() < until:
+            _stop_kernels()  # again and again: one just starting escapes at first
+            time.sleep(POLL_S)
     return [results.get(job.name, Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "")) for job in jobs]
+
+
+class _Running:
+    """A notebook in a thread that nobody waits for at exit, and when it was last seen to do something."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.begun = job, time.monotonic()
+        self._seen, self._since = 0.0, self.begun
+
+    def start(self, resume: bool) -> "Future[Result]":
+        future: Future[Result] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(_run_one(self.job, resume))
+            except BaseException as error:  # whoever waits for the result gets it
+                future.set_exception(error)
+
+        self._thread = threading.Thread(target=work, name=self.job.name, daemon=True)
+        self._thread.start()
+        return future
+
+    def is_silent(self) -> bool:
+        """Whether the executed copy, written after every cell, has stayed the same for longer than a cell may take."""
+        try:
+            seen = self.job.output.stat().st_mtime
+        except OSError:
+            seen = 0.0  # not there yet
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
+        return time.monotonic() - self._since > self.job.cell_timeout_s + SILENCE_S
+
+    def where(self) -> str:
+        """The line that its thread is in."""
+        frame = sys._current_frames().get(self._thread.ident)
+        if frame is None:
+            return "nowhere"
+        last = traceback.extract_stack(frame)[-1]
+        return f"{Path(last.filename).name}:{last.lineno} ({last.name})"
+
+
+def _given_up(one: _Running, future: "Future[Result]") -> Result:
+    """What is told of a notebook that no longer does anything: stopping its kernel mostly frees it, else it is left."""
+    where = one.where()
+    _stop_kernels(one.job)
+    wait([future], timeout=FREED_S)
+    if future.done():
+        return future.result()
+    minutes = (time.monotonic() - one.begun) / 60
+    trouble = f"nothing happened for {one.job.cell_timeout_s + SILENCE_S} s, twice, last in {where}; run it again"
+    return _conclude(one.job, trouble, minutes)
 
 
 def share_cores(workers: int) -> None:
@@ -150,7 +216,7 @@ def _execute(job: Job) -> str:
             execution_timeout=job.cell_timeout_s,
             # papermill's `cwd` moves the whole process, which several notebooks share; this one moves the kernel alone
             resources={"metadata": {"path": str(job.notebook.parent)}},
-            extra_arguments=["--IPKernelApp.log_level=50"],
+            extra_arguments=["--IPKernelApp.log_level=50", _mark(job)],
         )
     except papermill.PapermillExecutionError:
         return ""  # the executed copy shows it
@@ -163,14 +229,20 @@ def _execute(job: Job) -> str:
     return ""
 
 
+def _mark(job: Job) -> str:
+    """An argument that changes nothing in a kernel and tells, in a list of processes, whose it is."""
+    return f"--InteractiveShell.banner2={job.output}"
+
+
 def _one_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or ["no message"]
     return (disk_line(error) if isinstance(error, OSError) else None) or f"{type(error).__name__}: {lines[0]}"
 
 
-def _stop_kernels() -> None:
-    """End the kernels that this process started; their notebooks then end by themselves."""
-    family = [p for p in psutil.Process().children(recursive=True) if "ipykernel_launcher" in " ".join(_command(p))]
+def _stop_kernels(job: Job | None = None) -> None:
+    """End the kernels that this process started, or that of `job`; their notebooks then end by themselves."""
+    mark = "ipykernel_launcher" if job is None else _mark(job)
+    family = [p for p in psutil.Process().children(recursive=True) if mark in " ".join(_command(p))]
     for member in family:
         member.terminate()
     for member in psutil.wait_procs(family, timeout=3)[1]:
@@ -212,7 +284,8 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
     verdicts: list[expected.Verdict] = []
     try:
         notebook = json.loads(job.output.read_text(encoding="utf-8"))
-        inside = raised(notebook) or (died_in(notebook) if trouble.startswith(DIED) else never_ran(notebook))
+        unfinished = executed.died_in if trouble.startswith(DIED) else executed.never_ran
+        inside = executed.raised(notebook) or unfinished(notebook)
         message = "; ".join(filter(None, [inside, trouble]))
         found = records(notebook)
     except (OSError, ValueError) as error:
@@ -237,47 +310,3 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
 
 def _dataset_name(job: Job) -> str:
     return str(job.parameters.get("dataset", ""))
-
-
-def _code_cells(notebook: Mapping) -> list[Mapping]:
-    return [
-        cell
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code"
-        and "".join(cell["source"]).strip()
-        and "injected-parameters" not in cell["metadata"].get("tags", [])  # papermill's own, not in the reader's count
-    ]
-
-
-def raised(notebook: Mapping) -> str:
-    """The error inside an executed notebook, in one line with its cell; empty where there is none."""
-    code = _code_cells(notebook)
-    for place, cell in enumerate(code, start=1):
-        for output in cell["outputs"]:
-            if output["output_type"] == "error":
-                what = f"{output['ename']}: {output['evalue']}".strip().removesuffix(":")
-                return f"cell {place} of {len(code)} ({_first_line(cell)}): {what}"
-    return ""
-
-
-def never_ran(notebook: Mapping) -> str:
-    """The first code cell that was not executed to its end, in one line; empty when all were."""
-    code = _code_cells(notebook)
-    place = next((place for place, cell in enumerate(code) if cell.get("execution_count") is None), None)
-    return "" if place is None else _unfinished(code, place)
-
-
-def died_in(notebook: Mapping) -> str:
-    """The last code cell that was begun, in one line: a kernel may or may not have counted it before it died in it."""
-    code = _code_cells(notebook)
-    begun = [place for place, cell in enumerate(code) if cell["metadata"].get("papermill", {}).get("start_time")]
-    return _unfinished(code, begun[-1]) if begun else never_ran(notebook)
-
-
-def _unfinished(code: Sequence[Mapping], place: int) -> str:
-    return f"cell {place + 1} of {len(code)} ({_first_line(code[place])}) never ran to its end"
-
-
-def _first_line(cell: Mapping) -> str:
-    lines = [line for line in "".join(cell["source"]).splitlines() if line.strip() and not line.startswith("#")]
-    return (lines or ["only comments"])[0][:60]

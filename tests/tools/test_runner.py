@@ -3,17 +3,21 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
+import papermill
 import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, write_notebooks
 
-from course_lib import expected, report, runner
+from course_lib import executed, expected, report, runner
 from course_lib.errors import UsageError
 
 FAULTY = {
@@ -140,7 +144,7 @@ def test_a_kernel_died_in_the_last_cell_that_it_began(counted):
         {"cell_type": "code", "source": text, "metadata": meta, "execution_count": count, "outputs": []}
         for text, meta, count in zip(source, metadata, counts, strict=True)
     ]
-    assert runner.died_in({"cells": cells}) == "cell 2 of 3 (two = 2) never ran to its end"
+    assert executed.died_in({"cells": cells}) == "cell 2 of 3 (two = 2) never ran to its end"
 
 
 def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_path, monkeypatch):
@@ -160,6 +164,49 @@ def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_
     assert result.state == runner.FAILED
     assert result.message.startswith(f"{job.output}: No space left on device; make room or allow writing")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_notebook_that_no_longer_answers_is_given_up_and_says_where(tmp_path, monkeypatch):
+    """Whatever papermill and a kernel wait for in vain, the others go on and the run ends."""
+    notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_stuck": FAULTY["01_good"]})
+    good, stuck = runner.prepare(notebooks, GIVEN, tmp_path / "out", 60)
+    real, held = papermill.execute_notebook, threading.Event()
+    monkeypatch.setattr(runner, "SILENCE_S", 2)
+    monkeypatch.setattr(runner, "FREED_S", 1)
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+
+    def never_ends(notebook, *args, **kwargs):
+        return held.wait() if notebook.stem == "02_stuck" else real(notebook, *args, **kwargs)
+
+    monkeypatch.setattr("papermill.execute_notebook", never_ends)
+    good, stuck = runner.run([good, replace(stuck, cell_timeout_s=1)], workers=2)
+    held.set()
+    assert (good.state, stuck.state) == (runner.PASSED, runner.FAILED)
+    assert re.fullmatch(
+        r"nothing happened for 3 s, twice, last in threading\.py:\d+ \(wait\); run it again", stuck.message
+    )
+
+
+def test_a_notebook_that_hung_by_chance_passes_the_second_time(tmp_path, monkeypatch):
+    (job,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 30)
+    real, tries = papermill.execute_notebook, iter([threading.Event().wait])
+    monkeypatch.setattr(runner, "SILENCE_S", -20)
+    monkeypatch.setattr(runner, "FREED_S", 1)
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    monkeypatch.setattr("papermill.execute_notebook", lambda *a, **k: next(tries, lambda: real(*a, **k))())
+    (result,) = runner.run([job], workers=1)
+    assert result.state == runner.PASSED
+
+
+def test_giving_one_up_stops_its_kernel_and_no_other(tmp_path, monkeypatch):
+    slow = HEAD + "\n# %%\nimport time\n" + "\n# %%\ntime.sleep(1)\n" * 12 + RECORD
+    notebooks = write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"], "12_slow": slow})
+    endless, slow = runner.prepare(notebooks, GIVEN, tmp_path / "out", 600)
+    monkeypatch.setattr(runner, "SILENCE_S", -20)
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    endless, slow = runner.run([replace(endless, cell_timeout_s=30), slow], workers=2)
+    assert (endless.state, slow.state) == (runner.FAILED, runner.PASSED)
+    assert "Kernel died" in endless.message
 
 
 INTERRUPT_ME = """

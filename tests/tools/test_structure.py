@@ -12,7 +12,7 @@ LIBRARY = repo_root() / "course_lib"
 FLOORS = [
     {"errors"},
     {"paths", "timebase", "profiles"},
-    {"cache", "locks", "provenance", "events", "matching"},
+    {"cache", "locks", "provenance", "events", "matching", "executed"},
     {"audio", "sounds"},
     {"synth", "timing", "video"},
     {"datasets"},
