@@ -215,7 +215,7 @@ def lite(fields: dict[str, object]) -> Callable[[Evidence], str]:
     """Accuracy of Lite0 trained in one way, as text."""
 
     def answer(evidence: Evidence) -> str:
-        got = evidence.level("transfer", {**claims.PICTURES, **fields})
+        got = evidence.level("transfer", fields)
         where = "EfficientNet-Lite0 on ESC-10, folds by recording"
         return f"{where}: {got.mean:.1f} ({got.low:.1f} to {got.high:.1f})" if got else ""
 

@@ -119,6 +119,7 @@ TWINS = tuple(
 PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
 PLAIN, CLIPS = ({"copies": copies, "recipe.picture": False} for copies in ("none", "naa"))
 PICTURED = {"copies": "none", "recipe.picture": True}
+LARGE = {"model": "lite0", "features.n_mels": 224}  # the backbone at its best, chosen by validation
 TUNED = PLAIN | {"recipe.head_steps": 0}
 FROZEN, FRESH = PLAIN | {"recipe.head_steps": 400}, PLAIN | {"model": "lite0-scratch"}
 TRANSFER = tuple(
