@@ -24,7 +24,7 @@ help: ## this list
 
 .venv/.ready: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
 	@echo "== installing the locked packages into .venv (about 3 GB to fetch the first time on Linux)"
-	@$(UV) sync --locked
+	@$(UV) sync --locked --compile-bytecode
 	@touch $@
 
 course: .venv/.ready ## every notebook through papermill (PROFILE=smoke|lesson|study DATASET=synth10|esc10|manifest.csv)
@@ -42,7 +42,7 @@ lab: .venv/.ready ## open JupyterLab at the first notebook
 
 .venv/.site: .venv/.ready
 	@echo "== installing what the site is built with"
-	@$(UV) sync --locked --group site
+	@$(UV) sync --locked --compile-bytecode --group site
 	@touch $@
 
 site: .venv/.site ## the latest run of the notebooks as a site in runs/site/html (make course first)

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import torch
 
 from course_lib import by_class, claims, cost, scene_claims
 from course_lib.claims import LONG, SHORT
@@ -92,8 +93,8 @@ def base_networks(frames: int, n_classes: int) -> dict[str, dict]:
     """AST and our MAST of base size, counted: `macs` and `parameters` (millions), and MAST's `grids` and `widths`."""
     from course_lib.models import ast, mast
 
-    nets = {"AST": ast.ast_base(frames, 128, n_classes), "MAST": mast.mast_base(frames, 128, n_classes)}
-    nets = {name: net.to("meta") for name, net in nets.items()}  # where shapes are followed and nothing is computed
+    with torch.device("meta"):  # where shapes are followed and nothing is computed
+        nets = {"AST": ast.ast_base(frames, 128, n_classes), "MAST": mast.mast_base(frames, 128, n_classes)}
     seen: list[tuple[tuple[int, int], int]] = []
     for stage in nets["MAST"].v.stages:
         stage["blocks"][-1].register_forward_hook(lambda module, given, out: seen.append((out[1], out[0].shape[2])))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from course_lib import paths
@@ -146,9 +147,10 @@ def of_task(dataset: str, where: str) -> tuple[Question, ...]:
 
 def chosen(rows: pd.DataFrame, fields: Mapping[str, object]) -> pd.DataFrame:
     """Rows of one condition: those with all of `fields`."""
+    wanted = np.ones(len(rows), bool)
     for name, value in fields.items():
-        rows = rows[rows[name] == value]
-    return rows
+        wanted &= (rows[name] == value).to_numpy()
+    return rows[wanted]
 
 
 def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def run(
     A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
     """
     share_cores(workers)
-    totals = {job.name: _n_cells(job.notebook) for job in jobs}
+    progress = {job.name: (0, _n_cells(job.notebook)) for job in jobs}
     results: dict[str, Result] = {}
     waiting, running, again = deque(jobs), dict[Future[Result], _Running](), set[str]()
     try:
@@ -112,7 +112,10 @@ def run(
                 begun = _Running(waiting.popleft())
                 running[begun.start(resume)] = begun
             done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-            progress = {job.name: (_cells_done(job.output, totals[job.name]), totals[job.name]) for job in jobs}
+            for one in running.values():
+                if one.has_moved():
+                    total = progress[one.job.name][1]
+                    progress[one.job.name] = (_cells_done(one.job.output, total), total)
             on_change(progress, None)
             for future in [f for f, one in running.items() if f in done or one.is_silent()]:
                 one = running.pop(future)
@@ -151,14 +154,19 @@ class _Running:
         self._thread.start()
         return future
 
-    def is_silent(self) -> bool:
-        """Whether the executed copy, written after every cell, has stayed the same for longer than a cell may take."""
+    def has_moved(self) -> bool:
+        """Whether the executed copy, written after every cell, is another than when this was last asked."""
+        before = self._seen
         try:
-            seen = self.job.output.stat().st_mtime
+            self._seen = self.job.output.stat().st_mtime
         except OSError:
-            seen = 0.0  # not there yet
-        if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
+            self._seen = 0.0  # not there yet
+        if self._seen != before:
+            self._since = time.monotonic()
+        return self._seen != before
+
+    def is_silent(self) -> bool:
+        """Whether it has not moved for longer than a cell may take."""
         return time.monotonic() - self._since > self.job.cell_timeout_s + SILENCE_S
 
     def where(self) -> str:

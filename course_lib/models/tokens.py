@@ -78,8 +78,8 @@ class Mlp(nn.Module):
 
 
 def fresh(module: nn.Module) -> None:
-    """Weights as vision transformers begin: truncated normal of deviation 0.02, biases 0."""
-    if isinstance(module, nn.Linear | nn.Conv2d):
+    """Weights as vision transformers begin: truncated normal of deviation 0.02, biases 0; on `meta` there are none."""
+    if isinstance(module, nn.Linear | nn.Conv2d) and not module.weight.is_meta:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
