@@ -139,7 +139,7 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     for x, y, label in zip(cost, gain, labels, strict=True):
         ax.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=11)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
     return ax
 
 

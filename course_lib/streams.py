@@ -9,6 +9,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -18,13 +19,12 @@ from course_lib import timebase
 from course_lib.cache import cached, source_digest
 from course_lib.errors import UsageError
 from course_lib.features import FeatureSpec, log_mel_torch
-from course_lib.models import mobilenet, pretrained
+from course_lib.models import pretrained
 from course_lib.models.cnn import CNN
 from course_lib.soundscapes.scenes import Scenes
 
 BLOCK = 32  # scenes that are in memory as sound or pictures at a time
 NAMES = ("spectral", "auditory", "visual")
-AUDITORY_RATE_HZ = mobilenet.RATE_HZ
 PICTURE_PX = 192
 
 
@@ -62,7 +62,7 @@ def auditory(scenes: Scenes, hop_ms: int, *, net: str = "mn04_as", progress: boo
         The network gives no frames of that hop.
     """
     times_s, dims = auditory_shape(net, hop_ms, scenes.clip_s)
-    made = cached(_auditory, _key(scenes), net, _code(), given=(scenes, progress))
+    made = cached(_auditory, _key(scenes), net, _code(pretrained.published(net).kind), given=(scenes, progress))
     first = 0
     for hop in pretrained.published(net).hops_ms:
         if hop == (hop_ms or None):
@@ -81,14 +81,14 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
     UsageError
         There is no such network, or it gives no frames of that hop.
     """
-    dims = pretrained.published(net).dims
+    kind, dims = pretrained.published(net).kind, pretrained.published(net).dims
     if (hop_ms or None) not in dims:
         known = ", ".join(str(hop or 0) for hop in dims)
         raise UsageError(f"auditory_ms={hop_ms}: {net} has frames of {known} ms (0: one vector a scene)")
     if not hop_ms:
         return np.array([clip_s / 2]), dims[None]
-    n_samples = timebase.seconds_to_samples(clip_s, AUDITORY_RATE_HZ)
-    return mobilenet.frame_centres_s(mobilenet.frame_count(n_samples, hop_ms), hop_ms), dims[hop_ms]
+    n_samples = timebase.seconds_to_samples(clip_s, kind.RATE_HZ)
+    return kind.frame_centres_s(kind.frame_count(n_samples, hop_ms), hop_ms), dims[hop_ms]
 
 
 def visual(scenes: Scenes, frame_rate_hz: float, *, progress: bool = True) -> Stream:
@@ -105,8 +105,8 @@ def _key(scenes: Scenes) -> str:
     return hashlib.sha256(f"{scenes.content}\n{names}".encode()).hexdigest()
 
 
-def _code() -> str:
-    return source_digest(pretrained, mobilenet, timebase)
+def _code(*kind: ModuleType) -> str:
+    return source_digest(pretrained, *kind, timebase)
 
 
 def _blocks(scenes: Scenes, title: str, progress: bool, work: Callable[[slice], np.ndarray]) -> np.ndarray:
@@ -129,11 +129,11 @@ def _spectral(key: str, spec: FeatureSpec, code: str, scenes: Scenes, progress: 
 
 def _auditory(key: str, net: str, code: str, scenes: Scenes, progress: bool) -> np.ndarray:
     """Frames of every hop behind each other, `(scenes, numbers)`: the network runs once for all of them."""
-    hops_ms = pretrained.published(net).hops_ms
+    hops_ms, rate_hz = pretrained.published(net).hops_ms, pretrained.published(net).kind.RATE_HZ
 
     def work(rows: slice) -> np.ndarray:
-        waves = np.array(scenes.waves(AUDITORY_RATE_HZ, rows))  # torch warns of arrays that it must not write to
-        found = pretrained.auditory(waves, AUDITORY_RATE_HZ, hops_ms, name=net)
+        waves = np.array(scenes.waves(rate_hz, rows))  # torch warns of arrays that it must not write to
+        found = pretrained.auditory(waves, rate_hz, hops_ms, name=net)
         return np.concatenate([found[hop].reshape(len(waves), -1) for hop in hops_ms], axis=1).astype(np.float16)
 
     return _blocks(scenes, net, progress, work)

@@ -21,7 +21,7 @@ ICASSP 2023; Howard et al., "Searching for MobileNetV3", ICCV 2019, table 1.
 """
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -214,6 +214,16 @@ def load(path: Path, width: float = 0.4) -> AudioMobileNet:
         )
     net.load_state_dict(state)
     return net.eval()
+
+
+def ready(path: Path, width: float = 0.4) -> Callable[[np.ndarray, Sequence[int | None]], dict[int | None, np.ndarray]]:
+    """What gives features of `(clips, samples)` at 32 kHz by hop, `(clips, frames, dims)`. Errors as `load`."""
+    net = load(path, width).fused()
+
+    def hear(x: np.ndarray, hops_ms: Sequence[int | None]) -> dict[int | None, np.ndarray]:
+        return {hop: found.numpy() for hop, found in net.maps(front_end(torch.tensor(x)), hops_ms).items()}
+
+    return hear
 
 
 def _our_name(key: str) -> str:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 
 from course_lib import audio, timebase
 from course_lib.errors import UsageError
-from course_lib.models import backbones, mobilenet, weights
+from course_lib.models import backbones, mobilenet, weights, yamnet
 from course_lib.profiles import one_thread
 
 VISUAL_DIMS = 1280
@@ -31,6 +32,7 @@ class Published:
     ----------
     width : how many channels the network has, beside the published one of width 1.
     dims : numbers a frame by hop in ms; None among the hops is one vector a clip.
+    kind : the module that knows its rate, its frames and how to run it.
     """
 
     url: str
@@ -40,6 +42,7 @@ class Published:
     citation: str
     width: float
     dims: dict[int | None, int] = field(hash=False)
+    kind: ModuleType = field(default=mobilenet, compare=False)
 
     @property
     def hops_ms(self) -> tuple[int | None, ...]:
@@ -57,6 +60,18 @@ AUDITORY = {
         'distillation", ICASSP 2023, doi 10.1109/ICASSP49357.2023.10096110',
         width=0.4,
         dims={40: 512, 80: 256, 160: 384, 320: 384, None: 384},
+    ),
+    "yamnet": Published(
+        url="https://storage.googleapis.com/download.tensorflow.org/models/tflite/task_library/audio_classification/"
+        "android/lite-model_yamnet_classification_tflite_1.tflite",
+        bytes=4_126_810,
+        sha256="10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
+        licence="Apache-2.0",
+        citation='Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017, '
+        'doi 10.1109/ICASSP.2017.7952132; Howard et al., "MobileNets", 2017, doi 10.48550/arXiv.1704.04861',
+        width=1.0,
+        dims={480: 1024, None: 1024},
+        kind=yamnet,
     ),
 }
 
@@ -79,10 +94,12 @@ def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
     Raises
     ------
     UsageError
-        There is none of that name.
+        There is none of that name, or it gives features alone.
     CourseError
         Its weights are not here and cannot be fetched, or are not the published ones.
     """
+    if published(name).kind is not mobilenet:
+        raise UsageError(f"auditory network {name!r} comes ready to run and cannot be trained; take its features")
     return mobilenet.load(_file(name), published(name).width)
 
 
@@ -101,16 +118,17 @@ def auditory(
 ) -> dict[int | None, np.ndarray]:
     """Features of `waves` `(clips, samples)` at each of `hops_ms`: `(clips, frames, dims)`, float32.
 
-    Hops are 40, 80, 160 and 320 ms, or None for one frame a clip. `mobilenet.frame_centres_s` says when frames are.
-    The network hears 32 kHz: other rates are resampled, and a band that was never recorded stays silent. `batch` clips
-    go through it at a time, on a thread a core; it decides the memory used, and of the features only their rounding.
+    Hops of `mn04_as` are 40, 80, 160 and 320 ms, that of `yamnet` is 480 ms, and None is one frame a clip. The kind of
+    a network (`mobilenet`, `yamnet`) says by `frame_centres_s` when frames are, and the rate that it hears: others are
+    resampled, and a band that was never recorded stays silent. `batch` clips go through it at a time, on a thread a
+    core; it decides the memory used, and of the features only their rounding.
 
     Raises
     ------
     UsageError
         No such network, or it has no such hop.
     CourseError
-        The weights cannot be had.
+        The weights cannot be had, or what runs them.
     ValueError
         `waves` has another shape or no floats, clips are shorter than 17 ms, or `batch` is below 1.
     """
@@ -120,19 +138,16 @@ def auditory(
         raise UsageError(f"hops_ms={tuple(hops_ms)}: {name} has {known} (None: one vector a clip)")
     if waves.ndim != 2 or 0 in waves.shape or not np.issubdtype(waves.dtype, np.floating):
         raise ValueError(f"waves: {waves.dtype} {waves.shape}, expected floats (clips, samples), none of them 0")
-    n_samples = timebase.ms_to_samples(timebase.samples_to_ms(waves.shape[1], rate_hz), mobilenet.RATE_HZ)
+    kind, dims = published(name).kind, published(name).dims
+    n_samples = timebase.ms_to_samples(timebase.samples_to_ms(waves.shape[1], rate_hz), kind.RATE_HZ)
     batch = max(1, CLIP_SAMPLES // n_samples) if batch is None else batch
-    net = _ready(_file(name), published(name).width)
-    out = {
-        hop: np.empty((len(waves), mobilenet.frame_count(n_samples, hop), published(name).dims[hop]), np.float32)
-        for hop in hops_ms
-    }
+    net = _ready(_file(name), name)
+    out = {hop: np.empty((len(waves), kind.frame_count(n_samples, hop), dims[hop]), np.float32) for hop in hops_ms}
 
     def hear(rows: slice) -> None:
-        x = audio.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, mobilenet.RATE_HZ).T
-        maps = net.maps(mobilenet.front_end(torch.tensor(x)), hops_ms)
-        for hop, found in maps.items():
-            out[hop][rows] = found.numpy()
+        x = audio.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, kind.RATE_HZ).T
+        for hop, found in net(x, hops_ms).items():
+            out[hop][rows] = found
 
     _in_blocks(hear, len(waves), batch, "hearing")
     return out
@@ -166,9 +181,9 @@ def visual(frames: np.ndarray, *, batch: int | None = None) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _ready(path: Path, width: float) -> mobilenet.AudioMobileNet:
-    """The network of a checked file, made fast for inference."""
-    return mobilenet.load(path, width).fused()
+def _ready(path: Path, name: str) -> yamnet.Hear:
+    """What hears with the network of a checked file."""
+    return published(name).kind.ready(path, published(name).width)
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from course_lib import claims, cost, paths, plots, profiles, train
+from course_lib import claims, cost, figures, paths, plots, profiles, train
 from course_lib.checks import check
 from course_lib.datasets import folds
 from course_lib.datasets.load import load
@@ -425,10 +425,21 @@ if study.empty:
     say("The study of this notebook has not been run yet: `course study run transformers --jobs 2`, then `course study report transformers --publish`.")
 
 # %% [markdown]
+# All the questions that were put to these rows, as the study report asks them. A square with a filled face has its whole interval on one side of 0.
+
+# %%
+# STUDY GRID
+answers = claims.answers(claims.published("transformers"), claims.TWINS)
+if len(answers):
+    show(figures.claims_figure(answers), alt=figures.claims_text(answers))
+    apart_from_0 = answers[(answers["low"] > 0) | (answers["high"] < 0)]
+    say(f"{len(apart_from_0)} of {len(answers)} intervals stay clear of 0: " + "; ".join(f"{row.where.partition(',')[0]}, {row.question} ({100 * row.difference:+.1f})" for row in apart_from_0.itertuples()) + ".")
+
+# %% [markdown]
 # ## What we saw
 
 # %%
-gap, answers = pairs["MAST less AST"], claims.answers(claims.published("transformers"), claims.TWINS)
+gap = pairs["MAST less AST"]
 of_study = "; ".join(f"{row.where.partition(',')[0]} {100 * row.difference:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f}), {row.verdict}" for row in answers[answers["claim"] == "B2"].itertuples()) or "not run"
 say(f"""| claim | in the paper's words, shortened | our number |
 |---|---|---|

@@ -79,8 +79,12 @@ def test_a_fresh_network_trains():
 
 def test_wrong_requests_are_one_line():
     x = noise(1, 0.5)
-    with pytest.raises(UsageError, match=r"'yamnet' is unknown; choose one of mn04_as"):
-        pretrained.auditory(x, RATE_HZ, name="yamnet")
+    with pytest.raises(UsageError, match=r"'vggish' is unknown; choose one of mn04_as, yamnet"):
+        pretrained.auditory(x, RATE_HZ, name="vggish")
+    with pytest.raises(UsageError, match=r"hops_ms=\(40,\): yamnet has 480, None"):
+        pretrained.auditory(x, RATE_HZ, (40,), name="yamnet")
+    with pytest.raises(UsageError, match=r"'yamnet' comes ready to run and cannot be trained"):
+        pretrained.network("yamnet")
     with pytest.raises(UsageError, match=r"hops_ms=\(20,\): mn04_as has 40, 80, 160, 320, None"):
         pretrained.auditory(x, RATE_HZ, (20,))
     with pytest.raises(ValueError, match=r"int16 \(1, 16000\), expected floats"):
