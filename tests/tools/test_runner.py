@@ -188,21 +188,29 @@ def test_a_notebook_that_no_longer_answers_is_given_up_and_says_where(tmp_path, 
 
 
 def test_a_notebook_that_hung_by_chance_passes_the_second_time(tmp_path, monkeypatch):
-    (job,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 30)
-    real, tries = papermill.execute_notebook, iter([threading.Event().wait])
-    monkeypatch.setattr(runner, "SILENCE_S", -20)
+    (job,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 60)
+    real, tries = papermill.execute_notebook, []
+    monkeypatch.setattr(runner, "SILENCE_S", -58)
     monkeypatch.setattr(runner, "FREED_S", 1)
     monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
-    monkeypatch.setattr("papermill.execute_notebook", lambda *a, **k: next(tries, lambda: real(*a, **k))())
+
+    def hangs_once(*args, **kwargs):
+        tries.append(1)
+        if len(tries) == 1:
+            threading.Event().wait()
+        monkeypatch.setattr(runner, "SILENCE_S", 120)  # a kernel needs its time to start
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr("papermill.execute_notebook", hangs_once)
     (result,) = runner.run([job], workers=1)
-    assert result.state == runner.PASSED
+    assert (result.state, len(tries)) == (runner.PASSED, 2)
 
 
 def test_giving_one_up_stops_its_kernel_and_no_other(tmp_path, monkeypatch):
     slow = HEAD + "\n# %%\nimport time\n" + "\n# %%\ntime.sleep(1)\n" * 12 + RECORD
     notebooks = write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"], "12_slow": slow})
     endless, slow = runner.prepare(notebooks, GIVEN, tmp_path / "out", 600)
-    monkeypatch.setattr(runner, "SILENCE_S", -20)
+    monkeypatch.setattr(runner, "SILENCE_S", -24)
     monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
     endless, slow = runner.run([replace(endless, cell_timeout_s=30), slow], workers=2)
     assert (endless.state, slow.state) == (runner.FAILED, runner.PASSED)
