@@ -90,7 +90,8 @@ def test_clips_do_not_hear_each_other_and_a_clip_is_the_mean_of_its_frames():
 
 
 @needs_it
-def test_it_knows_real_sounds_apart():
+def test_it_knows_real_sounds_apart(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))  # other tests must not find the set that is unpacked here
     clips = load("esc10", get("smoke"))
     heard = pretrained.auditory(clips.waves(RATE_HZ), RATE_HZ, (None,), name=NAME)[None][:, 0]
     heard /= np.linalg.norm(heard, axis=1, keepdims=True)
