@@ -1,13 +1,15 @@
 """Figures: functions that take arrays and an `ax`, draw, label with units and return the `ax`. None knows torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import Bbox
 
 # Okabe & Ito's colours, told apart by every common kind of colour vision; each comes with a line style of its own
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -125,6 +127,26 @@ def intervals(
     return ax
 
 
+# Where a name may stand beside its point, in points of print, the best place first
+BESIDE = (("left", (5, 5)), ("left", (5, -14)), ("right", (-5, 5)), ("right", (-5, -14)), ("left", (5, 20)))
+
+
+def around(x: np.ndarray, y: np.ndarray, ax: Axes, reach: float = 4) -> list[Bbox]:
+    """Boxes on the screen around points of data, which `place` keeps names off."""
+    at = ax.transData.transform(np.column_stack([x, y]))
+    return [Bbox.from_extents(a - reach, b - reach, a + reach, b + reach) for a, b in at]
+
+
+def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]) -> None:
+    """Set `text` to the first of `choices` at which it hides nothing `taken`, else to the last, and take its place."""
+    for choice in choices:
+        text.set(**choice)
+        box = text.get_window_extent()
+        if not any(box.overlaps(other) for other in taken):
+            break
+    taken.append(box)
+
+
 def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, *, xlabel: str, ylabel: str) -> Axes:
     """Points of cost and gain by name, with a line along those that no other beats in both; cost is logarithmic."""
     cost, gain = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
@@ -136,8 +158,10 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     ax.minorticks_off()
     ax.plot(cost[front], gain[front], color="grey", linestyle=":", zorder=0, label="none is cheaper and better")
     ax.scatter(cost, gain, color=COLOURS[0], zorder=2)
+    taken = around(cost, gain, ax)
     for x, y, label in zip(cost, gain, labels, strict=True):
-        ax.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=11)
+        text = ax.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=11)
+        place(text, [{"position": at, "ha": ha} for ha, at in BESIDE], taken)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(loc="best")
     return ax

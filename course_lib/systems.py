@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.transforms import Bbox
 
 from course_lib import plots
 from course_lib.study import stats
@@ -147,19 +146,14 @@ def _names(systems: pd.DataFrame, ax: "Axes") -> None:
     named = systems[systems["front"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
     below = named["family"].isin(sweeps)
     line = 0.03 * np.ptp(ax.get_ylim())
-    points = ax.transData.transform(systems[["macs", "accuracy"]].to_numpy())
-    taken = [Bbox.from_extents(x - 4, y - 4, x + 4, y + 4) for x, y in points]
+    taken = plots.around(systems["macs"], systems["accuracy"], ax)
     for row in pd.concat([named[below], named[~below]]).itertuples():
         y, sides = row.accuracy, [("left", 1.04), ("right", 0.96)]
         if row.family in sweeps:
             y, sides = row.low - 0.7 * line, [("center", 1.0)]
         text = ax.text(row.macs, y, row.system, fontsize=10, va="center")
-        for shift, (ha, factor) in product(sorted(line * np.arange(-8, 8, 0.25), key=abs), sides):
-            text.set(x=factor * row.macs, y=y + shift, ha=ha)
-            box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken):
-                break
-        taken.append(box)
+        shifts = product(sorted(line * np.arange(-8, 8, 0.25), key=abs), sides)
+        plots.place(text, ({"x": factor * row.macs, "y": y + shift, "ha": ha} for shift, (ha, factor) in shifts), taken)
 
 
 def _within(tick: float, systems: pd.DataFrame) -> bool:

@@ -139,3 +139,14 @@ def test_ticks_of_a_logarithmic_axis_are_plain_numbers(ax):
     ax.figure.canvas.draw()
     assert [t.get_text() for t in ax.get_xticklabels()] == ["2.5", "10", "320"]
     assert len(ax.xaxis.get_minorticklocs()) == 0
+
+
+def test_names_of_points_that_lie_close_do_not_hide_each_other():
+    fig, ax = plt.subplots(figsize=(5, 3))
+    plots.pareto(
+        np.array([1.0, 1.05, 10.0]), np.array([70.0, 70.0, 80.0]), ["MAST", "CNN", "AST"], ax, xlabel="", ylabel=""
+    )
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == ["MAST", "CNN", "AST"]
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    plt.close(fig)
