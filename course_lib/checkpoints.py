@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import torch
 
 from course_lib.errors import CourseError
 from course_lib.paths import write_whole
+
+EVERY_S = 10.0
 
 
 def look_steps(steps: int, looks: int) -> set[int]:
@@ -44,7 +47,12 @@ def resumed(path: Path | None, identity: str, parts: Mapping[str, object], devic
 
 
 def write(path: Path, kept: dict) -> None:
-    """Keep the state in `path`, whole or not at all."""
+    """Keep the state in `path`, whole or not at all, unless one is there that is younger than `EVERY_S`.
+
+    A training that is cut off so loses some seconds, and a short one does not spend them on writing.
+    """
+    if path.exists() and 0 <= time.time() - path.stat().st_mtime < EVERY_S:
+        return
     buffer = io.BytesIO()
     torch.save(kept, buffer)
     write_whole(path, buffer.getvalue())

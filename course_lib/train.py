@@ -137,7 +137,7 @@ def fit(
 
     The same arguments give the same weights on the same machine with the same number of threads. The order of clips
     and what augmentation draws depend on `seed` and the step alone, not on the hop. With `checkpoint` the state is
-    kept in that file after every look, and a training that was cut off goes on from there to the same result.
+    kept in that file after looks, some seconds apart, and a training that was cut off goes on to the same result.
     `on_look` gets each entry of the history as it comes.
 
     Raises

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import train
+from course_lib import checkpoints, train
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
 from course_lib.models import cnn
@@ -60,7 +60,10 @@ class Cut(Exception):
     """The power goes out."""
 
 
-def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path):
+@pytest.mark.parametrize(("every_s", "left"), [(0.0, [12]), (60.0, [8, 12])])
+def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path, monkeypatch, every_s, left):
+    monkeypatch.setattr(checkpoints, "EVERY_S", every_s)
+
     def cut(look):
         if look["step"] == 8:
             raise Cut
@@ -71,7 +74,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path):
     steps = []
     resumed = fitted(checkpoint=file, on_look=lambda look: steps.append(look["step"]))
     whole = fitted()
-    assert steps == [12], "only what was missing was trained"
+    assert steps == left, "only what was missing was trained"
     assert same(weights(resumed.model), weights(whole.model))
     assert without_times(resumed.history) == without_times(whole.history)
     assert resumed.chosen_step == whole.chosen_step
