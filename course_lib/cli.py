@@ -132,11 +132,12 @@ def expect(
 @app.command()
 def generate() -> None:
     """Write what is derived: notebooks from their sources, pictures, tables of README and INSTRUCTORS, cards."""
-    from course_lib import readme, teaching
+    from course_lib import readme, speed, teaching
     from course_lib.datasets import registry
 
     changed = [path.relative_to(paths.repo_root()) for path in authoring.write_notebooks()]
     changed += [path.relative_to(paths.repo_root()) for path in readme.refresh()]
+    changed += [path.relative_to(paths.repo_root()) for path in speed.write_table()]
     changed += ["INSTRUCTORS.md"] if teaching.write_instructors() else []
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")

@@ -32,7 +32,7 @@ FLOORS = [
     {"expected"},
     {"runner"},
     {"report", "readme", "grading"},
-    {"running", "study_cli", "teaching"},
+    {"running", "study_cli", "teaching", "speed"},
     {"site"},
     {"cli"},
 ]
