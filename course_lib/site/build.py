@@ -22,8 +22,11 @@ PARTS = {
     "Questions": ("notebooks/quizzes/*.md",),
     "Teach": ("minutes.md", "INSTRUCTORS.md"),
     "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
-    "Reference": ("use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "docs/*.md", "CHANGELOG.md"),
-}
+    "Reference": (
+        "use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
+        "CHANGELOG.md",
+    ),
+}  # fmt: skip
 
 
 def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
