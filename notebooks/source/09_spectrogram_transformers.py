@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebook 05, and to have met attention once. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, four or five in `lesson`, an hour or more in `study`, all on one core.
+# You need notebook 05, and to have met attention once. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, five or six in `lesson`, an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets a dozen steps. Sections 1 to 5 count and prove, and are exact all the same; from section 6 on the numbers then mean little, and the text says so.
 

@@ -19,7 +19,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 05 and 06. Reading takes 60 minutes, the four exercises 40. The machine needs a minute in `smoke`, eight or nine in `lesson`, more than an hour in `study`.
+# You need notebooks 05 and 06. Reading takes 60 minutes, the four exercises 40. The machine needs a minute in `smoke`, seven or so in `lesson`, more than an hour in `study`.
 #
 # Scenes are mixed from `synth10` or from `esc10`; other sets have no drawings. In `smoke` there are forty labelled scenes and two dozen steps: every line runs, and the numbers of section 6 mean little. Sections 1 to 5 are counted or proved, and the published study in section 7 does not depend on your profile.
 
