@@ -634,8 +634,8 @@ if len(of(ALL)) and len(of("spectral")):
 
 # %% tags=["record"]
 def trained(step):
-    """How a trained network's number is judged: within a band, but not after the few steps of `smoke`."""
-    return {"kind": "info"} if profile == "smoke" else {"step": step}
+    """How a score is judged: within a band, but not after the few steps of `smoke`, nor with ears of our own making."""
+    return {"step": step} if profile != "smoke" and published_net else {"kind": "info"}
 
 
 for name, value in scored.items():
