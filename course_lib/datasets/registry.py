@@ -19,6 +19,13 @@ its files are checked against, and the cards below are generated from the regist
 card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
 """
 
+LISTS = """## Sets that are lists
+
+They publish labels of segments of videos, and no audio. Whoever has the sounds makes a manifest of those that are there
+with `course data manifest NAME LISTING --folder SOUNDS`, and is told how many are missing; scenes of AudioSet's labels
+in time are read by `course data scenes audioset:FOLDER`.
+"""
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -68,16 +75,19 @@ class Entry:
     files: tuple[RemoteFile, ...] = ()
 
 
+def _tables() -> dict:
+    path = paths.repo_root() / "data" / "registry.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CourseError(f"{path}: {error.strerror}; run the course from a copy of its repository") from error
+
+
 @cache
 def _entries() -> dict[str, Entry]:
     """All entries by name, in the order of the registry."""
-    path = paths.repo_root() / "data" / "registry.toml"
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))["datasets"]
-    except OSError as error:
-        raise CourseError(f"{path}: {error.strerror}; run the course from a copy of its repository") from error
     found = {}
-    for name, table in tables.items():
+    for name, table in _tables()["datasets"].items():
         files = tuple(RemoteFile(**{**f, "keep": tuple(f.get("keep", ()))}) for f in table.pop("files", ()))
         found[name] = Entry(name=name, files=files, needs=tuple(table.pop("needs", ())), **table)
     return found
@@ -143,8 +153,17 @@ def _check(e: Entry, file: RemoteFile) -> str:
 
 
 def all_cards() -> str:
-    """`data/README.md`: a preface and the cards of all data sets."""
-    return "\n".join([PREFACE, *(card(name) for name in names())])
+    """`data/README.md`: a preface, the cards of all data sets, and the sets that are lists."""
+    return "\n".join([PREFACE, *(card(name) for name in names()), lists_table()])
+
+
+def lists_table() -> str:
+    """What publishes labels of segments and no audio: where, what is listed, how much, under which terms."""
+    lines = [LISTS, "| set | list | size | licence of the labels |", "|---|---|---|---|"]
+    for table in _tables()["lists"].values():
+        link = f"[{table['title']}]({table['address']})"
+        lines.append(f"| {link} | {table['listing']} | {table['size']} | {table['licence']} |")
+    return "\n".join(lines) + "\n"
 
 
 def write_cards() -> bool:
