@@ -129,6 +129,7 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
         with one_thread():
             record = _attempt(spec, place, device)
         _write(place, record)
+    _tidy(place, spec.key)
     return spec.key
 
 
@@ -159,7 +160,13 @@ def _checkpoint(folder: Path, key: str) -> Path:
 
 def _write(folder: Path, record: dict) -> None:
     write_whole(record_path(folder, record["key"]), json.dumps(record, separators=(",", ":")) + "\n")
-    _checkpoint(folder, record["key"]).unlink(missing_ok=True)
+
+
+def _tidy(folder: Path, key: str) -> None:
+    """Remove what a row on record no longer needs: its checkpoint, and what workers that were killed left unfinished."""
+    unfinished = (folder / "records").glob(f"{key}.json.*.partial")
+    for path in [*unfinished, *(folder / "checkpoints").glob(f"{key}.pt*")]:
+        path.unlink(missing_ok=True)
 
 
 def _inline(todo: Sequence[Run], folder: Path, device: str | None) -> Iterator[dict]:
@@ -192,6 +199,7 @@ def _over_dask(
                 raise error
             if error is not None and read_record(folder, spec.key) is None:
                 _write(folder, failure(spec, error))
+                _tidy(folder, spec.key)
             record = read_record(folder, spec.key)
             if record is None:
                 raise CourseError(f"{record_path(folder, spec.key)}: a worker wrote it elsewhere; share {folder}")

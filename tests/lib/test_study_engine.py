@@ -103,6 +103,20 @@ def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
     assert lasting(record) == lasting(row) | {"status": "done"}
 
 
+def test_what_a_killed_worker_left_unfinished_goes_with_its_row(tmp_path):
+    """It died while writing its checkpoint or record, or between the record and the end of its task."""
+    left = [("checkpoints", ".pt.1.partial"), ("records", ".json.1.partial"), ("checkpoints", ".pt")]
+    other = tmp_path / "checkpoints" / "another.pt"
+    for when in ("before the row", "after its record"):
+        for folder, name in left[: 2 if when == "before the row" else 3]:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{TINY.key}{name}").write_text("cut")
+        other.write_text("of a row in flight")
+        engine.finish(to_dict(TINY), str(tmp_path), "cpu")
+        assert [p.name for p in (tmp_path / "records").iterdir()] == [f"{TINY.key}.json"], when
+        assert list((tmp_path / "checkpoints").iterdir()) == [other], when
+
+
 @pytest.mark.parametrize(
     "error", [CourseError("the loss is nan\nmore"), torch.OutOfMemoryError("CUDA: no room"), MemoryError()]
 )
