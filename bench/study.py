@@ -5,8 +5,9 @@
 Everybody runs the same rows, which differ in their seed alone, on the CPU and on one thread each, with the allocator's
 settings of the engine's workers, from features made before the clock. What is compared takes turns, and the fastest of
 its repeats counts: another process can only slow a run down. What the engine adds is measured in one process, where
-clocks stand around `run_one` and its checkpoints: a difference of two loops drowns in 2 % of noise. Rows a minute are told with and without the start of the workers, which
-a grid of hours does not notice: from the moment that each worker has delivered its first row.
+clocks stand around `run_one` and its checkpoints: a difference of two loops drowns in 2 % of noise. Rows a minute are
+told with and without the start of the workers, which a grid of hours does not notice: from the moment that each worker
+has delivered its first row.
 """
 
 import argparse

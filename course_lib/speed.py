@@ -21,11 +21,6 @@ WHY = {
     ("diffres_cuda", "memory at 1000 frames"): "as on the processor",
     ("diffres_cuda", "step against average pooling"): "not looked into",
     (
-        "study",
-        "time of the engine, as a share",
-    ): "a part is the writing of checkpoints, which short rows have done less often since; the rest was not found",
-    ("study", "two workers over one"): "not found; two trainings side by side without the engine double the rate",
-    (
         "train",
         "a second and core, over the plain loop",
     ): "the bar counts on bf16, which this processor computes at half the speed of fp32",

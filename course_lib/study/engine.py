@@ -163,7 +163,7 @@ def _write(folder: Path, record: dict) -> None:
 
 
 def _tidy(folder: Path, key: str) -> None:
-    """Remove what a row on record no longer needs: its checkpoint, and what workers that were killed left unfinished."""
+    """Remove what a row on record has no more need of: checkpoints, and what killed workers left unfinished."""
     unfinished = (folder / "records").glob(f"{key}.json.*.partial")
     for path in [*unfinished, *(folder / "checkpoints").glob(f"{key}.pt*")]:
         path.unlink(missing_ok=True)
