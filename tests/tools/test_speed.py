@@ -1,6 +1,7 @@
 """bench/README.md: made from what was measured, and no missed bar without a reason."""
 
 import json
+import re
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_every_benchmark_is_told_of_with_its_origin(path):
     kept = json.loads(path.read_text(encoding="utf-8"))
     assert {"date", "commit", "machine", "torch"} <= set(kept["provenance"])
     assert speed.reached(path) or f"`{path.stem}`" in (repo_root() / "bench" / "README.md").read_text(encoding="utf-8")
-    assert (repo_root() / "bench" / f"{path.stem.removesuffix('_cuda')}.py").is_file()
+    assert (repo_root() / "bench" / f"{re.sub('_(cuda|fp32)$', '', path.stem)}.py").is_file()
 
 
 @pytest.mark.parametrize(("what", "value", "met"), [
