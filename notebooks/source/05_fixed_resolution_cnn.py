@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs about two minutes in `smoke`, four in `lesson`, half an hour or more in `study`, all on one core.
+# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs a minute or two in `smoke`, six or so in `lesson`, half an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps. That shows that every line runs; the numbers mean little, and the text below says so where it matters.
 
@@ -48,7 +48,7 @@ plots.use_style()
 profile: str = "smoke"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
 seed: int = 0  # seed of the weights, the order of the clips and dropout; the clips are the same for every seed
-n_steps: int = 0  # steps of each training, the same at every hop; 0 takes 12 in smoke, 40 in lesson, 640 in study
+n_steps: int = 0  # steps of each training, the same at every hop; 0 takes 12 in smoke, 100 in lesson, 640 in study
 test_fold: int = 1  # the fold that is read once, at the end
 
 # %% [markdown]
@@ -63,7 +63,7 @@ size, device, WINDOW_MS = profiles.get(profile), profiles.device(), 25.0
 clips = load(dataset, size)
 training, validation, test = folds.split(clips, test_fold)
 targets, sources, n_classes = clips.targets, clips.table["source"].to_numpy(), len(clips.classes)
-steps = n_steps or {"smoke": size.steps, "lesson": 40, "study": size.steps}[profile]
+steps = n_steps or {"smoke": size.steps, "lesson": 100, "study": size.steps}[profile]
 looks = 2 if profile == "smoke" else 4
 alone = len(set(sources[test])) == 1
 groups = np.arange(len(clips)) if alone else sources  # what the interval draws again
