@@ -137,7 +137,10 @@ TRANSFER = tuple(
 
 
 # Other data sets with a grid of the same design, by the name of grid and set
-TASKS = {"esc50": "ESC-50", "speechcommands": "Speech Commands", "nsynth": "NSynth", "urbansound8k": "UrbanSound8K"}
+TASKS = {
+    "esc50": "ESC-50", "speechcommands": "Speech Commands", "nsynth": "NSynth", "fsd50k": "FSD50K",
+    "urbansound8k": "UrbanSound8K",
+}  # fmt: skip
 
 
 def of_task(dataset: str, where: str) -> tuple[Question, ...]:
@@ -165,19 +168,19 @@ def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.D
     Columns: `where`, `claim`, `question`, `first`, `second` (accuracies over the folds and seeds that both have),
     `difference`, `low`, `high`, `smallest` (the smallest effect that the pairs could have seen), `margin`, `pairs`,
     `seeds`, `macs` (of the first, as a share of those of the second, features not counted) and `verdict`; accuracies
-    and differences are shares.
+    and differences are shares. Of clips with several labels all are of mean average precision.
     """
-    found = []
+    found, score = [], stats.score_of(rows)
     for q in questions if len(rows) else ():
         first, second = (chosen(rows, {**USUAL, **q.usual, **fields}) for fields in (q.first, q.second))
         first, second = _shared(first, second), _shared(second, first)
-        seen = stats.difference(first, second) if len(first) and len(second) else None
+        seen = stats.difference(first, second, score=score) if len(first) and len(second) else None
         if seen is None:
             continue
         gap = seen.interval
         found.append({
-            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.mean_accuracy(first),
-            "second": stats.mean_accuracy(second), "difference": gap.mean, "low": gap.low, "high": gap.high,
+            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.mean_score(first, score),
+            "second": stats.mean_score(second, score), "difference": gap.mean, "low": gap.low, "high": gap.high,
             "smallest": seen.smallest, "margin": q.margin, "pairs": seen.pairs,
             "seeds": first["seed"].nunique(),
             "macs": first["macs"].median() / second["macs"].median(), "verdict": verdict(gap, q.margin),

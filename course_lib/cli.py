@@ -219,7 +219,7 @@ def data_card(name: Annotated[str, typer.Argument(help="A name from `course data
 
 @data.command("manifest")
 def data_manifest(
-    kind: Annotated[str, typer.Argument(help="vggsound, epic-sounds or kinetics.")],
+    kind: Annotated[str, typer.Argument(help="vggsound, epic-sounds, kinetics or audioset.")],
     listings: Annotated[list[Path], typer.Argument(help="The official lists, as downloaded.")],
     folder: Annotated[Path, typer.Option(help="Folder of the sounds, one file a clip.")],
     output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path("manifest.csv"),

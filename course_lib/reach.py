@@ -19,7 +19,7 @@ from course_lib.study.stats import smallest_effect
 from course_lib.verdicts import Evidence
 
 WEEK_H = 168.0
-NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth")
+NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k")
 # What the papers claim to gain, in points: the least of what they state for the question
 CLAIMED = {claims.TWINS[0].where: 4.4}
 

@@ -161,7 +161,7 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
 
     from course_lib.study import rows, tasks
 
-    stats, draw = tasks.statistics(chosen.task), {"clips": _summary_table, "scenes": _scenes_table}[chosen.task]
+    stats, draw = tasks.statistics(chosen.task), _scenes_table if chosen.task == "scenes" else _summary_table
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
     missing = len(chosen.specs) - len(every)
@@ -222,16 +222,22 @@ def _against(pairs: list[str], kind: type) -> dict[str, object]:
 
 
 def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
-    """One part for the screen: accuracies in per cent (interval by source), differences in points (by pairs)."""
-    table = Table(title=title, title_justify="left")
-    for column in (*(name.rpartition(".")[2] for name in by), "accuracy", "difference", "could see", "folds x seeds"):
+    """One part for the screen: accuracies, or of tags mean average precisions, in per cent, differences in points."""
+    table, score = Table(title=title, title_justify="left"), "map" if "map" in summary else "accuracy"
+    for column in (
+        *(name.rpartition(".")[2] for name in by),
+        score.replace("map", "mAP"),
+        "difference",
+        "could see",
+        "folds x seeds",
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
         points = [100 * row[name] for name in ("difference", "difference_low", "difference_high", "smallest_effect")]
         seen = row["pairs"] > 0
         table.add_row(
             *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in by),
-            f"{100 * row['accuracy']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})",
+            f"{100 * row[score]:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})",
             "{:+.1f} ({:+.1f} to {:+.1f})".format(*points[:3]) if seen else "",
             f"{points[3]:.1f} by {row['pairs']} {row['paired_by']}s" if seen else "",
             f"{row['folds']} x {row['seeds']}",
@@ -287,6 +293,8 @@ def row_line(record: dict) -> str:
         return f"  [red]✘ failed[/]  {what}  {escape(record['error'])}"
     if on_scenes:
         found = ", ".join(f"{name} {100 * record[f'test_{name}_f1']:.1f}" for name in ("tagging", "segment", "event"))
+    elif "test_map" in record:
+        found = f"test mAP {100 * record['test_map']:.1f}"
     else:
         found = f"test {100 * record['test_accuracy']:.1f}"
     return f"  [green]✔ done[/]  {what}  {found} %  {record['minutes']:.2f} min"

@@ -1,4 +1,4 @@
-"""Training of a classifier of clips: one loop, short enough to read in class.
+"""Training of a classifier of clips: one loop, short enough to read in class, for one label a clip or for several.
 
 What decides the numbers of a training is a `Recipe`, the clips, the model and a seed. A budget counts steps and
 clips, never epochs of frames, so that it is the same for every hop. The best state is chosen on a validation fold;
@@ -16,12 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from course_lib import checkpoints, pictures
+from course_lib import checkpoints, pictures, tagging
 from course_lib.errors import CourseError
 from course_lib.features import FeatureSpec
 from course_lib.models.fronts import Normalised
 
 PRECISIONS = ("auto", "fp32", "bf16")
+SCORES = ("validation_accuracy", "validation_map")  # what a look is chosen by: of one label a clip, of several
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Recipe:
     masks : `spec_augment`, in ms and Hz.
     picture : `random_picture`, the image augmentation of the paper (TAA).
     mixup : Beta parameter of mixup; 0 is none.
-    smoothing : part of each target spread over all classes.
+    smoothing : part of each target spread over all classes; not where clips have several labels.
     looks : how often validation is looked at, evenly over the steps; the best look is kept.
     guide : weight of the guide loss of a front that scores frames (DiffRes); 0 leaves it out.
     mask_fill : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
@@ -82,19 +83,36 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Features `x` `(clips, frames, mels)`, float32, and targets `y` `(clips,)`, whole numbers below `n_classes`."""
+    """Features `x` `(clips, frames, mels)`, float32, and targets `y`.
+
+    These are whole numbers below `n_classes`, `(clips,)`, or, where clips have several labels, 0 and 1 for each of
+    them, `(clips, n_classes)`.
+    """
 
     x: np.ndarray
     y: np.ndarray
     n_classes: int
 
     def __post_init__(self) -> None:
-        if self.x.ndim != 3 or self.y.shape != self.x.shape[:1] or not len(self.y):
+        fits = ((len(self.x),), (len(self.x), self.n_classes))
+        if self.x.ndim != 3 or self.y.shape not in fits or not len(self.y):
             raise ValueError(
-                f"x {self.x.shape}, y {self.y.shape}: expected (clips, frames, mels) and (clips,), at least one clip"
+                f"x {self.x.shape}, y {self.y.shape}: expected (clips, frames, mels) and (clips,) or "
+                f"(clips, {self.n_classes}), at least one clip"
             )
-        if not 0 <= self.y.min() <= self.y.max() < self.n_classes:
-            raise ValueError(f"y: {self.y.min()} to {self.y.max()}, expected 0 to {self.n_classes - 1}")
+        highest = 1 if self.several else self.n_classes - 1
+        if not 0 <= self.y.min() <= self.y.max() <= highest:
+            raise ValueError(f"y: {self.y.min()} to {self.y.max()}, expected 0 to {highest}")
+
+    @property
+    def several(self) -> bool:
+        """Whether clips have several labels each."""
+        return self.y.ndim == 2
+
+    @property
+    def tags(self) -> np.ndarray:
+        """`y` as 0 and 1 for each class, `(clips, n_classes)`, float32, however many labels a clip has."""
+        return self.y.astype(np.float32) if self.several else np.eye(self.n_classes, dtype=np.float32)[self.y]
 
 
 @dataclass(frozen=True)
@@ -102,7 +120,8 @@ class Fitted:
     """A trained model in evaluation mode, on its device, and how it got there.
 
     `history` has one entry a look: `step`, `loss` (training, mean since the last look), `validation_loss`,
-    `validation_accuracy` (share), `seconds`. `chosen_step` is the look whose weights the model has.
+    `validation_accuracy` (share; of several labels a clip `validation_map`, mean average precision), `seconds`.
+    `chosen_step` is the look whose weights the model has.
     """
 
     model: nn.Module
@@ -133,7 +152,7 @@ def fit(
     checkpoint: Path | None = None,
     on_look: Callable[[dict[str, float]], None] | None = None,
 ) -> Fitted:
-    """`model` trained on `train`, in the state that did best on `validation` (accuracy; loss among equals).
+    """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
 
     The same arguments give the same weights on the same machine with the same number of threads. The order of clips
     and what augmentation draws depend on `seed` and the step alone, not on the hop. With `checkpoint` the state is
@@ -149,7 +168,7 @@ def fit(
     precision = precision_on(device, recipe.precision)
     optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.decay, fused=device != "mps")
     x = torch.tensor(train.x, device=device)
-    y = functional.one_hot(torch.tensor(train.y, device=device), train.n_classes).float()
+    y = torch.tensor(train.tags, device=device)
     identity = repr((recipe, spec, seed, precision, tuple(x.shape), train.n_classes))
     kept = checkpoints.resumed(checkpoint, identity, {"weights": model, "optimiser": optimiser}, x.device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
@@ -159,7 +178,7 @@ def fit(
         torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(clips)
-        loss = _loss(model, logits, targets, recipe)
+        loss = _loss(model, logits, targets, recipe, train.several)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -198,10 +217,13 @@ def augmented(
     return x, y
 
 
-def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: int = 64) -> np.ndarray:
+def predict(
+    model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: int = 64, several: bool = False
+) -> np.ndarray:
     """Probabilities of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
 
-    `model` is used as for a test, whatever mode it was in, and left in evaluation mode.
+    They add up to 1, or with `several` each label has its own. `model` is used as for a test, whatever mode it was in,
+    and left in evaluation mode.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -209,19 +231,25 @@ def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: 
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         for start in range(0, len(x), batch):
             logits = model(torch.tensor(x[start : start + batch], device=device))
-            parts.append(logits.float().softmax(1).cpu().numpy())
+            parts.append((logits.float().sigmoid() if several else logits.float().softmax(1)).cpu().numpy())
     return np.concatenate(parts)
 
 
-def _loss(model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+def _loss(
+    model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe, several: bool
+) -> torch.Tensor:
     """That of the task, and the guide loss of a front as far as the recipe wants it."""
-    loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.smoothing)
+    if several:
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), targets)
+    else:
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.smoothing)
     return loss + recipe.guide * model.guide_loss
 
 
 def best_look(history: list[dict[str, float]]) -> dict[str, float]:
-    """The entry with the highest accuracy on validation, of equals the lowest loss, of these the first."""
-    return max(history, key=lambda look: (look["validation_accuracy"], -look["validation_loss"]))
+    """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first."""
+    score = next(name for name in SCORES if name in history[0])
+    return max(history, key=lambda look: (look[score], -look["validation_loss"]))
 
 
 def _look(
@@ -231,15 +259,16 @@ def _look(
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
         raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate, or precision='fp32'")
-    probabilities = predict(model, validation.x, precision=precision)
-    of_truth = probabilities[np.arange(len(validation.y)), validation.y].astype(np.float64)
-    return {
-        "step": step,
-        "loss": loss,
-        "validation_loss": float(-np.log(np.maximum(of_truth, 1e-12)).mean()),
-        "validation_accuracy": float(np.mean(probabilities.argmax(1) == validation.y)),
-        "seconds": seconds,
-    }
+    found = predict(model, validation.x, precision=precision, several=validation.several)
+    y = validation.y
+    if validation.several:
+        of_truth = np.where(y, found, 1 - found).astype(np.float64)
+        score = {"validation_map": tagging.mean_average_precision(y, found)}
+    else:
+        of_truth = found[np.arange(len(y)), y].astype(np.float64)
+        score = {"validation_accuracy": float(np.mean(found.argmax(1) == y))}
+    of_validation = {"validation_loss": float(-np.log(np.maximum(of_truth, 1e-12)).mean())} | score
+    return {"step": step, "loss": loss} | of_validation | {"seconds": seconds}
 
 
 def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tuple[int, torch.Tensor]]:

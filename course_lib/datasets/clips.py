@@ -9,6 +9,7 @@ import pandas as pd
 from course_lib.errors import UsageError
 
 COLUMNS = ("clip", "label", "fold", "source")
+BETWEEN = "|"  # stands between the labels of a clip in the column `labels`
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Clips:
     ----------
     name : name of the data set, or the path of the user's manifest.
     table : one row a clip, columns `clip` (name), `label`, `fold` (whole number from 1), `source` (the recording
-        that the clip was cut from) and whatever else the set has (`path`, `speaker`, ...). Index 0 .. n-1.
+        that the clip was cut from) and whatever else the set has (`path`, `speaker`, ...). Where clips have several
+        labels, `labels` holds all of them, `|` between, and `label` the first. Index 0 .. n-1.
     length_s : seconds that `waves` gives every clip, by cutting or padding at the end.
     native_rate_hz : rate of the stored audio.
     content : hash over the sounds themselves; the key of every cache.
@@ -52,6 +54,25 @@ class Clips:
     def targets(self) -> np.ndarray:
         """Place of each clip's label in `classes`, shape `(clips,)`, int64."""
         return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
+
+    @property
+    def several(self) -> bool:
+        """Whether clips have several labels each."""
+        return "labels" in self.table.columns
+
+    @property
+    def tag_names(self) -> list[str]:
+        """Every label that some clip has among its labels, in alphabetical order."""
+        return list(self._tags.columns)
+
+    @property
+    def tags(self) -> np.ndarray:
+        """1 where a clip has a label of `tag_names`, else 0: `(clips, labels)`, float32."""
+        return self._tags.to_numpy(np.float32)
+
+    @property
+    def _tags(self) -> pd.DataFrame:
+        return self.table["labels"].str.get_dummies(BETWEEN) if self.several else pd.get_dummies(self.table["label"])
 
     def waves(self, rate_hz: int = 16_000, length_s: float | None = None) -> np.ndarray:
         """All clips as one read-only array `(clips, samples)`, float32 within ±1, mono, resampled to `rate_hz`."""

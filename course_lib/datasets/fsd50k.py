@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from course_lib.datasets import files
+from course_lib.datasets.clips import BETWEEN
 
 
 def fsd50k(folder: Path) -> pd.DataFrame:
     """One row a clip, from `dev.csv` and `eval.csv`; `labels` holds all its labels, `label` the first.
 
-    The published task has several labels a clip. The first alone makes one class of it, which is good for an exercise
-    and for no comparison with published numbers.
+    The published task is that of all labels: grids with `task = "tags"`. The first label alone makes one class of a
+    clip, which is good for an exercise and for no comparison with published numbers.
     """
     truth = folder / "FSD50K.ground_truth"
     dev = files.read_csv(truth / "dev.csv", ["fname", "labels", "split"])
@@ -21,6 +22,7 @@ def fsd50k(folder: Path) -> pd.DataFrame:
     held_out["part"] = "test"
     held_out["path"] = "FSD50K.eval_audio/" + held_out["fname"] + ".wav"
     both = pd.concat([dev, held_out], ignore_index=True)
-    table = both[["labels", "part", "path"]].assign(clip=both["fname"], source=both["fname"])
+    table = both[["part", "path"]].assign(clip=both["fname"], source=both["fname"])
     table["label"] = both["labels"].str.split(",").str[0]
+    table["labels"] = both["labels"].str.replace(",", BETWEEN)
     return table.assign(fold=table["part"].map(files.PARTS))

@@ -1,7 +1,7 @@
-"""Your own sounds: a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
+"""Your own sounds: a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`.
 
 Names are relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by
-source.
+source. `labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
 """
 
 import csv
@@ -33,6 +33,7 @@ class Row:
     label: str
     fold: str
     source: str
+    labels: str = ""
 
 
 def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
@@ -96,21 +97,22 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
         if names.count(needed) != 1:
             found = "twice" if names.count(needed) else f"not among {', '.join(names) or 'no names'}"
             raise CourseError(f"{path}:1: column {needed} is {found}; the first line names the columns filename,label")
-    return {name: names.index(name) for name in ("filename", "label", "fold", "source") if name in names}
+    return {name: names.index(name) for name in ("filename", "label", "fold", "source", "labels") if name in names}
 
 
 def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> Row:
-    """One line with its cells in their places. Cells beyond the four columns are left alone."""
+    """One line with its cells in their places. Cells beyond the five columns are left alone."""
     if len(cells) <= max(columns.values()):
         raise CourseError(f"{path}:{line}: has {len(cells)} cells, fewer than the first line; add what is missing")
     values = {name: cells[place].strip() for name, place in columns.items()}
-    for needed in ("filename", "label"):
+    for needed in ("filename", "label", *(name for name in ("labels",) if name in columns)):
         if not values[needed]:
             raise CourseError(f"{path}:{line}: the {needed} is empty; fill it in or delete the line")
     name = values["filename"].replace("\\", "/")  # written on Windows
     if not (path.parent / name).is_file():
         raise CourseError(f"{path}:{line}: no such file: {path.parent / name}; names are relative to the CSV file")
-    return Row(line, name, values["label"], values.get("fold", ""), values.get("source", "") or name)
+    source = values.get("source", "") or name
+    return Row(line, name, values["label"], values.get("fold", ""), source, values.get("labels", ""))
 
 
 def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
@@ -127,9 +129,10 @@ def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
     if len(labels) < 2:
         raise CourseError(f"{path}: has one label, {labels.pop()!r}; telling classes apart needs two")
     names = [row.filename for row in rows]
-    return pd.DataFrame(
-        {"clip": names, "label": [row.label for row in rows], "source": [row.source for row in rows], "path": names}
-    )
+    found = {"clip": names, "label": [row.label for row in rows], "source": [row.source for row in rows], "path": names}
+    if rows[0].labels:
+        found["labels"] = [row.labels for row in rows]
+    return pd.DataFrame(found)
 
 
 def _folds(path: Path, rows: list[Row], table: pd.DataFrame, seed: int) -> list[int]:

@@ -17,6 +17,7 @@ its files are checked against, and the cards below are generated from the regist
 
 `course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
 card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
+Sounds with several labels have all of them in a column `labels`, `|` between, for grids with `task = "tags"`.
 """
 
 LISTS = """## Sets that are lists

@@ -1,8 +1,8 @@
 """Sets that come as a list of labels, whose sounds everyone has to get alone: from the list and a folder to a manifest.
 
-VGGSound, EPIC-SOUNDS and Kinetics publish tables of segments of videos, and no audio. Whoever has cut the segments
-into files gets a `manifest.csv` here, which `load` takes; clips that are missing are counted, for results on another
-part of a set are results on another set. Notebook: 09.
+VGGSound, EPIC-SOUNDS, Kinetics and AudioSet publish tables of segments of videos, and no audio. Whoever has cut the
+segments into files gets a `manifest.csv` here, which `load` takes; clips that are missing are counted, for results on
+another part of a set are results on another set. Notebook: 09.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from course_lib.datasets import files
+from course_lib.datasets.clips import BETWEEN
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import write_whole
 
@@ -23,7 +24,7 @@ HELD_OUT = 10  # one source in so many validates, where a list has no validation
 
 @dataclass(frozen=True)
 class Found:
-    """What a list and a folder have in common: `table` with filename, label, fold and source, and what is missing."""
+    """What a list and a folder have in common: `table` as a manifest has it, and what is missing."""
 
     table: pd.DataFrame
     listed: int
@@ -69,8 +70,27 @@ def kinetics(listing: Path) -> pd.DataFrame:
     return pd.DataFrame({"name": name, "label": table["label"], "part": part, "source": table["youtube_id"]})
 
 
+def audioset(listing: Path) -> pd.DataFrame:
+    """`balanced_train_segments.csv`, `unbalanced_...` or `eval_segments.csv`: YouTube id, start, end, labels of a clip.
+
+    Lines that begin with `#` are remarks. Labels are the codes of the set (`/m/09x0r`), for its names hold commas; the
+    evaluation list tests. Files: `ID_30000.wav`, start in ms, as in the lists of labels in time.
+    """
+    names = ["id", "start", "end", "labels"]
+    try:
+        table = pd.read_csv(listing, header=None, names=names, comment="#", skipinitialspace=True, dtype=str)
+        if table.isna().any(axis=None):
+            raise ValueError(f"a line has fewer than {len(names)} cells")
+        start_ms = (1000 * table["start"].astype(float)).round().astype(int)
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{listing}: cannot be read as AudioSet's list ({error}); get it again") from error
+    labels, part = table["labels"].str.replace(",", BETWEEN), "test" if "eval" in listing.stem.lower() else "train"
+    found = {"name": table["id"] + "_" + start_ms.astype(str), "label": table["labels"].str.split(",").str[0]}
+    return pd.DataFrame(found | {"labels": labels, "part": part, "source": table["id"]})
+
+
 LISTS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "vggsound": vggsound, "epic-sounds": epic_sounds, "kinetics": kinetics,
+    "vggsound": vggsound, "epic-sounds": epic_sounds, "kinetics": kinetics, "audioset": audioset,
 }  # fmt: skip
 
 
@@ -79,7 +99,7 @@ def manifest(kind: str, listings: Iterable[Path], folder: Path, classes: Path | 
 
     Training is fold 1, validation 2, test 3. Where a set has no validation part, one source in ten of training becomes
     it, by a hash of its name: the same on every machine. `classes` is a text file with a label a line, to keep only
-    those.
+    those; of the labels of a clip with several, too.
 
     Raises
     ------
@@ -92,7 +112,7 @@ def manifest(kind: str, listings: Iterable[Path], folder: Path, classes: Path | 
         raise UsageError(f"kind {kind!r} is unknown; choose one of {', '.join(LISTS)}")
     table = pd.concat([LISTS[kind](path) for path in listings], ignore_index=True)
     if classes is not None:
-        table = table[table["label"].isin(_wanted(classes, set(table["label"])))]
+        table = _only(table, classes)
     listed, here = len(table), _files(folder)
     table = table[table["name"].isin(here)].assign(filename=lambda t: t["name"].map(here))
     if table.empty:
@@ -104,8 +124,8 @@ def manifest(kind: str, listings: Iterable[Path], folder: Path, classes: Path | 
     for part, number in files.PARTS.items():
         if not (fold == number).any():
             raise CourseError(f"{folder}: has no clip of the {part} part; the study needs all three")
-    table = table.assign(fold=fold.astype(int))[["filename", "label", "fold", "source"]]
-    return Found(table.reset_index(drop=True), listed)
+    columns = ["filename", "label", "fold", "source", *(c for c in ("labels",) if c in table)]
+    return Found(table.assign(fold=fold.astype(int))[columns].reset_index(drop=True), listed)
 
 
 def held_out(source: str) -> bool:
@@ -136,6 +156,17 @@ def _files(folder: Path) -> dict[str, str]:
     return {path.stem: str(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS}
 
 
+def _only(table: pd.DataFrame, classes: Path) -> pd.DataFrame:
+    """The clips with a label that the file `classes` holds, and of their labels those alone."""
+    each = table["labels"].str.split(BETWEEN, regex=False) if "labels" in table else table["label"].map(lambda x: [x])
+    wanted = _wanted(classes, set(each.explode()))
+    kept = each.map(lambda labels: [label for label in labels if label in wanted])
+    table = table.assign(label=kept.str[0])
+    if "labels" in table:
+        table = table.assign(labels=kept.str.join(BETWEEN))
+    return table[kept.str.len() > 0]
+
+
 def _wanted(classes: Path, known: set[str]) -> set[str]:
     """Labels of a text file, one a line."""
     try:
@@ -153,4 +184,5 @@ def _example(kind: str) -> str:
         "vggsound": "ID_000030.wav (start in seconds)",
         "epic-sounds": "ANNOTATION_ID.wav",
         "kinetics": "ID_000030_000040.wav (start and end in seconds)",
+        "audioset": "ID_30000.wav (start in ms)",
     }[kind]

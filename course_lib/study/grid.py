@@ -198,12 +198,13 @@ def check(grid: Grid) -> None:
                 continue
             clips = clips_of(spec.dataset, spec.clips_per_class)
             _check_fold(where, spec, clips)
+            n_classes = _classes(where, spec, clips)
             _check_features(where, spec, clips)
             n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
             shape = (spec.features.frame_count(n_samples), spec.features.n_mels)
-            if (spec.model, spec.front, shape, len(clips.classes)) not in taken:
-                _check_shape(where, spec, shape, len(clips.classes))
-                taken.add((spec.model, spec.front, shape, len(clips.classes)))
+            if (spec.model, spec.front, shape, n_classes) not in taken:
+                _check_shape(where, spec, shape, n_classes)
+                taken.add((spec.model, spec.front, shape, n_classes))
 
 
 def _check_scenes(where: str, spec: SceneRun) -> None:
@@ -239,6 +240,16 @@ def _check_fold(where: str, spec: RunSpec, clips: Clips) -> None:
         folds.split(clips, spec.fold)
     except UsageError as error:
         raise UsageError(f"{where}: fold: {error}") from None
+
+
+def _classes(where: str, spec: RunSpec, clips: Clips) -> int:
+    """How many classes the network of a run tells apart."""
+    from course_lib.study.run import asked_of
+
+    try:
+        return len(asked_of(spec, clips).names)
+    except CourseError as error:
+        raise UsageError(f"{where}: dataset: {error}") from None
 
 
 def _check_features(where: str, spec: RunSpec, clips: Clips) -> None:

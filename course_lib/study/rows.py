@@ -15,7 +15,8 @@ ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
 # What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
 COMPARED = (
     "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted",
-    "validation_score", "test_tagging_f1", "test_segment_f1", "test_event_f1", "test_estimated",
+    "validation_map", "test_map", "validation_score", "test_tagging_f1", "test_segment_f1", "test_event_f1",
+    "test_estimated",
 )  # fmt: skip
 
 

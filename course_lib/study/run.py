@@ -11,12 +11,13 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from course_lib import cost, profiles, timebase, train
+from course_lib import cost, profiles, tagging, timebase, train
 from course_lib.augment import NAA
 from course_lib.datasets import folds
 from course_lib.datasets.clips import Clips
@@ -27,6 +28,7 @@ from course_lib.features import features
 from course_lib.models.fronts import classifier
 from course_lib.provenance import now, provenance
 from course_lib.study.spec import RunSpec, to_dict
+from course_lib.study.tag_spec import TagRun
 
 
 @lru_cache(maxsize=8)
@@ -70,20 +72,42 @@ def run_one(
     x = features_of(spec)
     learning, validation = learning_data(spec, clips, x)
     torch.manual_seed(spec.seed)
-    model = network(spec, len(clips.classes), x.shape[1:])
+    model = network(spec, learning.n_classes, x.shape[1:])
     fitted = train.fit(
         model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
     )
     chosen = train.best_look(fitted.history)
-    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": clips.classes}
+    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips).names}
     row |= {"n_train": len(learning.y), "n_validation": len(validation.y)}
-    row |= {name: chosen[name] for name in ("validation_accuracy", "validation_loss")}
+    row |= {name: chosen[name] for name in (*train.SCORES, "validation_loss") if name in chosen}
     row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}
     row |= read_test(fitted.model, spec, clips, x, precision=fitted.precision, log=readings)
     row |= {f"history.{name}": [look[name] for look in fitted.history] for name in chosen if name != "seconds"}
     row |= costs(spec, fitted.model, clips, x.shape[1:], device)
     row |= {"precision": fitted.precision, "train_seconds": fitted.seconds}
     return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
+
+
+class Asked(NamedTuple):
+    """Names of the classes, and the targets of clips as `train.Examples` takes them."""
+
+    names: list[str]
+    targets: np.ndarray
+
+
+def asked_of(spec: RunSpec, clips: Clips) -> Asked:
+    """What a run asks of `clips`: one label each, or all that they have.
+
+    Raises
+    ------
+    CourseError
+        All labels are asked for, and the clips have one each.
+    """
+    if not isinstance(spec, TagRun):
+        return Asked(clips.classes, clips.targets)
+    if not clips.several:
+        raise CourseError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
+    return Asked(clips.tag_names, clips.tags)
 
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
@@ -96,7 +120,15 @@ def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
 def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[train.Examples, train.Examples]:
     """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold."""
     training, validation, _ = folds.split(clips, spec.fold)
-    return _examples(clips, x, training), _examples(clips, x, _originals(clips, validation))
+    asked = asked_of(spec, clips)
+    parts = []
+    for mask in (training, _originals(clips, validation)):
+        if not mask.any():
+            raise CourseError(
+                f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class"
+            )
+        parts.append(train.Examples(np.asarray(x[mask]), asked.targets[mask], len(asked.names)))
+    return parts[0], parts[1]
 
 
 def read_test(
@@ -105,7 +137,8 @@ def read_test(
     """What `model` makes of the clips of the test fold, originals alone; the only function that looks at them.
 
     Lists have one entry a clip: its name, its source, its class and the predicted one (places in `clips.classes`), 1
-    where they agree. Appends time, key, data set, fold and number of clips to `log`, one JSON object a line.
+    where they agree. Where several labels are asked for, it is mean average precision and that of each label. Appends
+    time, key, data set, fold and number of clips to `log`, one JSON object a line.
     """
     _, _, test = folds.split(clips, spec.fold)
     test = _originals(clips, test)
@@ -113,8 +146,13 @@ def read_test(
         line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold, "clips": int(test.sum())}
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-    targets = clips.targets[test]
-    predicted = train.predict(model, np.asarray(x[test]), precision=precision).argmax(1)
+    targets = asked_of(spec, clips).targets[test]
+    found = train.predict(model, np.asarray(x[test]), precision=precision, several=targets.ndim == 2)
+    if targets.ndim == 2:
+        each = tagging.average_precisions(targets, found)
+        told = [None if np.isnan(value) else float(value) for value in each]  # JSON has no word for NaN
+        return {"n_test": len(targets), "test_map": float(np.nanmean(each)), "test_average_precisions": told}
+    predicted = found.argmax(1)
     correct = predicted == targets
     return {
         "n_test": len(targets),
@@ -159,12 +197,6 @@ def origin(device: str) -> dict:
 def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:
     """`mask` without copies: what is judged is judged on sounds as they were recorded."""
     return clips.originals_only(mask) if isinstance(clips, Copies) else mask
-
-
-def _examples(clips: Clips, x: np.ndarray, mask: np.ndarray) -> train.Examples:
-    if not mask.any():
-        raise CourseError(f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class")
-    return train.Examples(np.asarray(x[mask]), clips.targets[mask], len(clips.classes))
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
 """What rows say: accuracy with an interval by source, differences by pairs, the smallest effect they could show."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_se
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of one condition less that of another, as shares.
+    """Accuracy of one condition less that of another, or another score, as shares.
 
     `pairs` is how many pairs the interval rests on, `paired_by` what they are: `fold` (the seeds of a fold averaged:
     they share its clips and are no pairs of their own) or, where there is a single fold, `seed`; then the interval
@@ -35,9 +35,14 @@ def condition_fields(rows: pd.DataFrame) -> list[str]:
     return [name for name in fields if rows[name].nunique(dropna=False) > 1]
 
 
-def mean_accuracy(rows: pd.DataFrame) -> float:
-    """Accuracy of one condition: the seeds of a fold averaged, then the folds."""
-    return float(rows.groupby("fold")["test_accuracy"].mean().mean())
+def score_of(rows: pd.DataFrame) -> str:
+    """The column that rows on clips are judged by: accuracy, or mean average precision where clips have more labels."""
+    return "test_map" if "test_map" in rows.columns else "test_accuracy"
+
+
+def mean_score(rows: pd.DataFrame, score: str = "test_accuracy") -> float:
+    """`score` of one condition: the seeds of a fold averaged, then the folds."""
+    return float(rows.groupby("fold")[score].mean().mean())
 
 
 def accuracy(rows: pd.DataFrame) -> Interval:
@@ -54,19 +59,21 @@ def accuracy(rows: pd.DataFrame) -> Interval:
         }
     )
     shares = clips.groupby(["clip", "source"], as_index=False)["correct"].mean()
-    mean = mean_accuracy(rows)
+    mean = mean_score(rows)
     if shares["source"].nunique() < 2:
         return Interval(mean, math.nan, math.nan)
     found = accuracy_by_source(shares["correct"].to_numpy(), shares["source"].to_numpy())
     return Interval(mean, found.low, found.high, found.level)
 
 
-def difference(first: pd.DataFrame, second: pd.DataFrame, *, level: float = 0.95) -> Difference | None:
-    """Rows `first` less rows `second`, over the folds and seeds that both have; None for fewer than two pairs."""
-    columns = [*REPEATS, "test_accuracy"]
+def difference(
+    first: pd.DataFrame, second: pd.DataFrame, *, level: float = 0.95, score: str = "test_accuracy"
+) -> Difference | None:
+    """Rows `first` less rows `second` in column `score`, over the folds and seeds that both have; None for one pair."""
+    columns = [*REPEATS, score]
     both = first[columns].merge(second[columns], on=list(REPEATS), suffixes=("_first", "_second"))
     paired_by = "fold" if both["fold"].nunique() > 1 else "seed"
-    means = both.groupby(paired_by)[["test_accuracy_first", "test_accuracy_second"]].mean().to_numpy()
+    means = both.groupby(paired_by)[[f"{score}_first", f"{score}_second"]].mean().to_numpy()
     if len(means) < 2:
         return None
     interval = paired_difference(means[:, 0], means[:, 1], level=level)
@@ -100,21 +107,26 @@ def smallest_effect(sd: float, pairs: int, *, power: float = 0.8, level: float =
 
 
 def summarise(
-    rows: pd.DataFrame, by: Sequence[str] | None = None, against: Mapping[str, object] | None = None
+    rows: pd.DataFrame,
+    by: Sequence[str] | None = None,
+    against: Mapping[str, object] | None = None,
+    *,
+    condition: Callable[[pd.DataFrame, pd.DataFrame | None], dict] | None = None,
 ) -> pd.DataFrame:
     """One row a condition, in the order of `rows`: `accuracy`, its interval, the difference to another one, costs.
 
     `by` are the fields that make a condition, None for those that vary. With `against`, a condition is compared with
     the one that has these fields instead and agrees in the others; without, or where none of them varies, with the
     first one of its data set.
-    All accuracies and differences are shares; costs are medians.
+    All accuracies and differences are shares; costs are medians. `condition` tells of rows and of those that they are
+    compared with, None for accuracies.
     """
     by = list(condition_fields(rows) if by is None else by)
     groups = dict(_groups(rows, by))
     table = []
     for values, group in groups.items():
         other = groups.get(_baseline(values, by, against, groups))
-        table.append(dict(zip(by, values, strict=True)) | _condition(group, other))
+        table.append(dict(zip(by, values, strict=True)) | (condition or _condition)(group, other))
     return pd.DataFrame(table)
 
 
@@ -140,19 +152,21 @@ def _baseline(values: tuple, by: list[str], against: Mapping[str, object] | None
 
 def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict:
     found = accuracy(rows)
-    row = {
-        "accuracy": found.mean,
-        "low": found.low,
-        "high": found.high,
-        "validation_accuracy": float(rows["validation_accuracy"].mean()),
-        "folds": rows["fold"].nunique(),
-        "seeds": rows["seed"].nunique(),
-        "rows": len(rows),
-        "clips": len({clip for row in rows["test_clips"] for clip in row}),
-        "sources": len({source for row in rows["test_sources"] for source in row}),
-    }
-    seen = None if other is None or other is rows else difference(rows, other)
-    row |= {
+    row = {"accuracy": found.mean, "low": found.low, "high": found.high}
+    row |= {"validation_accuracy": float(rows["validation_accuracy"].mean())} | counted(rows)
+    row |= {name: len({each for row in rows[f"test_{name}"] for each in row}) for name in ("clips", "sources")}
+    return row | compared(rows, other) | costs(rows)
+
+
+def counted(rows: pd.DataFrame) -> dict[str, int]:
+    """How many folds, seeds and rows a condition has."""
+    return {"folds": rows["fold"].nunique(), "seeds": rows["seed"].nunique(), "rows": len(rows)}
+
+
+def compared(rows: pd.DataFrame, other: pd.DataFrame | None, score: str = "test_accuracy") -> dict:
+    """The `difference` of a condition in `score` to another one, as columns; NaN where there is none."""
+    seen = None if other is None or other is rows else difference(rows, other, score=score)
+    return {
         "difference": seen.interval.mean if seen else math.nan,
         "difference_low": seen.interval.low if seen else math.nan,
         "difference_high": seen.interval.high if seen else math.nan,
@@ -160,4 +174,8 @@ def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict:
         "paired_by": seen.paired_by if seen else "",
         "smallest_effect": seen.smallest if seen else math.nan,
     }
-    return row | {name: float(rows[name].median()) for name in COSTS if name in rows.columns}
+
+
+def costs(rows: pd.DataFrame) -> dict[str, float]:
+    """Medians of what the rows of a condition cost."""
+    return {name: float(rows[name].median()) for name in COSTS if name in rows.columns}

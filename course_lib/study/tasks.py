@@ -1,11 +1,13 @@
-"""What a grid may be of: runs on clips, or on scenes. Each kind has its specification and its module that runs it."""
+"""What a grid may be of: clips with one label or several, or scenes. Each has its specification and its runner."""
 
 from collections.abc import Mapping
 from types import ModuleType
 
-from course_lib.study import scene_spec, spec
+from course_lib.study import scene_spec, spec, tag_spec
 
-SPECS: dict[str, type] = {"clips": spec.RunSpec, scene_spec.TASK: scene_spec.SceneRun}
+SPECS: dict[str, type] = {
+    "clips": spec.RunSpec, tag_spec.TASK: tag_spec.TagRun, scene_spec.TASK: scene_spec.SceneRun,
+}  # fmt: skip
 Run = spec.RunSpec | scene_spec.SceneRun
 
 
@@ -27,6 +29,6 @@ def runner(run: Run) -> ModuleType:
 
 def statistics(task: str) -> ModuleType:
     """The module with `summarise` and `condition_fields` for rows of this task."""
-    from course_lib.study import scene_stats, stats
+    from course_lib.study import scene_stats, stats, tag_stats
 
-    return scene_stats if task == scene_spec.TASK else stats
+    return {"clips": stats, tag_spec.TASK: tag_stats, scene_spec.TASK: scene_stats}[task]

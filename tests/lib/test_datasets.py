@@ -109,7 +109,7 @@ def test_fsd50k_layout(tmp_path):
     lines(truth / "eval.csv", "fname,labels,mids", '3,"Rain,Water","/m/2,/m/3"')
     table = load.TABLES["fsd50k"](tmp_path)
     assert table["fold"].tolist() == [1, 2, 3]
-    assert one(table, "3")["labels"] == "Rain,Water" and one(table, "3")["label"] == "Rain"
+    assert one(table, "3")["labels"] == "Rain|Water" and one(table, "3")["label"] == "Rain"
     assert one(table, "2")["path"] == "FSD50K.dev_audio/2.wav"
 
 

@@ -131,6 +131,7 @@ FOLDED = listed(columns="filename,label,fold", cells=",1")
         (listed() + "cat0.wav\n", "my.csv:12: has 1 cells, fewer than the first line"),
         (listed().replace("cat1.wav,cat", "cat1.wav, "), "my.csv:3: the label is empty"),
         (listed().replace("cat1.wav,cat", ",cat"), "my.csv:3: the filename is empty"),
+        (listed(columns="filename,label,labels", cells=","), "my.csv:2: the labels is empty"),
         (listed() + "cat0.wav,dog\n", "my.csv:12: cat0.wav is already on line 2"),
         (listed() + "dogs/../cat0.wav,dog\n", "my.csv:12: dogs/../cat0.wav is already on line 2"),
         (listed().replace(",dog", ",cat"), "my.csv: has one label, 'cat'; telling classes apart needs two"),

@@ -107,8 +107,61 @@ def test_what_is_wrong_is_one_line(vgg, spoil, words):
 
 
 def test_an_unknown_kind_and_a_place_that_cannot_be_written_are_one_line(vgg):
-    with pytest.raises(UsageError, match="kind 'audioset' is unknown; choose one of vggsound"):
-        segments.manifest("audioset", [vgg / "vggsound.csv"], vgg / "audio")
+    with pytest.raises(UsageError, match="kind 'freesound' is unknown; choose one of vggsound"):
+        segments.manifest("freesound", [vgg / "vggsound.csv"], vgg / "audio")
     found = segments.manifest("vggsound", [vgg / "vggsound.csv"], vgg / "audio")
     with pytest.raises(CourseError, match="cannot be written"):
         segments.write_manifest(found, vgg / "no such folder" / "manifest.csv")
+
+
+@pytest.fixture
+def audioset(tmp_path):
+    """Thirty clips to learn from and six to test, as published: remarks, blanks after commas, lists of labels."""
+    kinds = ("/m/bark", "/m/rain", "/m/bark,/m/rain,/t/both")
+    for name, n in (("balanced_train_segments", 30), ("eval_segments", 6)):
+        lines = ["# Segments csv created", "# num_ytids=2", "# YTID, start_seconds, end_seconds, positive_labels"]
+        for k in range(n):
+            lines.append(f'-{name[0]}{k:04d}, {30 + k}.000, {40 + k}.000, "{kinds[k % 3]}"')
+            sound(tmp_path / "audio" / f"-{name[0]}{k:04d}_{30_000 + 1000 * k}.wav", 300 + 300 * (k % 3))
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def made_of(folder, *more):
+    lists = [str(folder / f"{name}.csv") for name in ("balanced_train_segments", "eval_segments")]
+    given = ["--folder", f"{folder / 'audio'}", "--output", f"{folder / 'manifest.csv'}", *more]
+    return CliRunner().invoke(cli.app, ["data", "manifest", "audioset", *lists, *given])
+
+
+def test_audioset_keeps_all_labels_of_a_clip(audioset):
+    done = made_of(audioset)
+    assert done.exit_code == 0 and "36 of 36 listed clips are there" in done.output
+    clips = load(str(audioset / "manifest.csv"), profiles.get("study"))
+    assert clips.several and clips.tag_names == ["/m/bark", "/m/rain", "/t/both"]
+    table = clips.table.assign(labels=clips.table["labels"].str.split("|"))
+    assert [[n for n, t in zip(clips.tag_names, row, strict=True) if t] for row in clips.tags] == table[
+        "labels"
+    ].tolist()
+    assert clips.table["label"].tolist() == table["labels"].str[0].tolist()
+    _, validation, test = folds.split(clips, 3)
+    assert test.sum() == 6 and validation.any()
+
+
+def test_classes_keep_of_a_clips_labels_those_alone(audioset):
+    (audioset / "few.txt").write_text("/m/rain\n/t/both\n")
+    assert made_of(audioset, "--classes", f"{audioset / 'few.txt'}").exit_code == 0
+    table = pd.read_csv(audioset / "manifest.csv")
+    assert (
+        len(table) == 24
+        and set(table["labels"]) == {"/m/rain", "/m/rain|/t/both"}
+        and set(table["label"]) == {"/m/rain"}
+    )
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ('-x, 1.0, "/m/bark"', "fewer than 4 cells"), ('-x, one, 2.0, "/m/bark"', "could not convert string to float"),
+])  # fmt: skip
+def test_a_list_of_audioset_that_is_none(audioset, line, said):
+    (audioset / "eval_segments.csv").write_text(line + "\n")
+    with pytest.raises(CourseError, match=rf"eval_segments.csv: cannot be read as AudioSet's list .*{said}"):
+        segments.audioset(audioset / "eval_segments.csv")

@@ -198,7 +198,7 @@ def test_what_a_report_compares_with_is_checked_as_the_runs_are(tmp_path):
 
 
 def test_every_part_of_a_task_holds_what_its_report_compares_with():
-    for name in ("esc50", "urbansound8k", "speechcommands", "nsynth"):
+    for name in ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k"):
         chosen = grids.read(grids.find(name))
         for part, runs in chosen.parts:
             fields = [to_dict(run) for run in runs]

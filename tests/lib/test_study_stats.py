@@ -10,7 +10,7 @@ import pytest
 from course_lib.errors import CourseError, UsageError
 from course_lib.metrics import accuracy_by_source
 from course_lib.study import rows as study_rows
-from course_lib.study import stats
+from course_lib.study import stats, tag_stats
 from course_lib.study.spec import RunSpec, to_dict
 
 CLIPS = 8  # a fold, two of a source
@@ -155,3 +155,17 @@ def test_folders_without_rows_are_told(tmp_path, folder):
     (folder / "records" / "x.json").write_text("{")
     with pytest.raises(CourseError, match=r"x.json: cannot be read as a record"):
         study_rows.gather(folder)
+
+
+def test_of_several_labels_the_mean_average_precision_is_told():
+    """One official split: pairs are starts. Several folds: their means are."""
+    made = [row(10, 3, seed, right(6), test_map=0.5, validation_map=0.6) for seed in (0, 1, 2)]
+    made += [row(20, 3, seed, right(6), test_map=0.4 + 0.1 * seed, validation_map=0.6) for seed in (0, 1, 2)]
+    found = tag_stats.summarise(pd.DataFrame(made))
+    assert found["map"].tolist() == pytest.approx([0.5, 0.5]) and "accuracy" not in found
+    assert found["paired_by"].tolist() == ["", "seed"] and found["pairs"].tolist() == [0, 3]
+    assert found["high"][1] - found["map"][1] == pytest.approx(4.303 * 0.1 / math.sqrt(3), rel=1e-3)
+    assert found["difference_high"][1] == pytest.approx(found["high"][1] - 0.5)
+    folds = [row(10, fold, s, right(6), test_map=0.1 * fold + 0.01 * s) for fold in (1, 2) for s in (0, 2)]
+    assert tag_stats.mean(pd.DataFrame(folds)).mean == pytest.approx(0.16)
+    assert math.isnan(tag_stats.mean(pd.DataFrame(made[:1])).low)

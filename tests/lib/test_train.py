@@ -205,6 +205,25 @@ def test_examples_that_cannot_be_are_refused():
         train.Examples(x, np.zeros(3, int), 2)
     with pytest.raises(ValueError, match="y: 0 to 2, expected 0 to 1"):
         train.Examples(x, np.array([0, 1, 2, 0]), 2)
+    with pytest.raises(ValueError, match=r"\(4, 3\): expected .* or \(clips, 2\)"):
+        train.Examples(x, np.zeros((4, 3), int), 2)
+    with pytest.raises(ValueError, match="y: 0 to 2, expected 0 to 1"):
+        train.Examples(x, np.full((4, 2), 2) * np.eye(4, 2, dtype=int), 2)
+
+
+def test_several_labels_a_clip_have_a_loss_and_a_probability_each():
+    """Both, one or no half of the bands is louder; the first loss is that of a coin for each label."""
+    y = np.array([(0, 0), (0, 1), (1, 0), (1, 1)] * 10)
+    x = np.random.default_rng(0).normal(-40, 5, (40, 40, 16)).astype(np.float32)
+    x += 8 * np.repeat(y, 8, axis=1)[:, None, :]
+    data = train.Examples(x, y, 2)
+    torch.manual_seed(0)
+    bare = replace(RECIPE, steps=200, rate=1e-2, masks=False, mixup=0.0, looks=20)
+    found = train.fit(cnn.CNN(2, LAYERS), data, data, bare, SPEC, seed=0)
+    assert found.history[0]["loss"] == pytest.approx(np.log(2), abs=0.15)
+    assert train.best_look(found.history)["validation_map"] > 0.95 and "validation_accuracy" not in found.history[0]
+    said = train.predict(found.model, x, several=True)
+    assert (np.abs(said - y) < 0.5).mean() > 0.95 and said[y.sum(1) == 2].sum(1).min() > 1.1
 
 
 def test_bf16_learns_the_same(monkeypatch):

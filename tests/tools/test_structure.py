@@ -19,7 +19,7 @@ FLOORS = [
     {"features", "augment", "soundscapes"},
     {"pictures"},
     {"models"},
-    {"metrics", "cost", "streams", "checkpoints"},
+    {"metrics", "tagging", "cost", "streams", "checkpoints"},
     {"train", "mean_teacher"},
     {"study"},
     {"plots", "notebook", "checks"},
