@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, one or two in `lesson`, an hour or more in `study`, all on one core.
+# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, two or three in `lesson`, an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps: every line runs, and the numbers of this run mean little. The numbers of the published study, in section 8, do not depend on your profile.
 
@@ -46,7 +46,7 @@ plots.use_style()
 profile: str = "smoke"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
 seed: int = 0  # seed of the weights, the order of the clips and dropout; the clips are the same for every seed
-n_steps: int = 0  # steps of each training, the same for every method; 0 takes 12 in smoke, 60 in lesson, 640 in study
+n_steps: int = 0  # steps of each training, the same for every method; 0 takes 12 in smoke, 160 in lesson, 640 in study
 test_fold: int = 1  # the fold that is read once, at the end
 
 # %%
@@ -56,7 +56,7 @@ clips = load(dataset, size)
 training, validation, test = folds.split(clips, test_fold)
 targets, sources, n_classes = clips.targets, clips.table["source"].to_numpy(), len(clips.classes)
 groups = np.arange(len(clips)) if len(set(sources[test])) == 1 else sources  # what an interval draws again
-steps = n_steps or {"smoke": size.steps, "lesson": 60, "study": size.steps}[profile]
+steps = n_steps or {"smoke": size.steps, "lesson": 160, "study": size.steps}[profile]
 # The longest of these hops that leaves 100 frames: a quarter of them must be enough for four halvings
 choice = {"smoke": (40.0, 20.0, 10.0), "lesson": (20.0, 10.0), "study": (10.0,)}[profile]
 base_ms = next((h for h in choice if 1000 * clips.length_s / h >= 100), 10.0)
