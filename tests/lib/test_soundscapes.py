@@ -18,7 +18,7 @@ SPEC = SceneSpec(weak=12, unlabelled=12, validation=6, test=12)
 
 @pytest.fixture(scope="module")
 def clips():
-    return load("synth10", profiles.get("lesson"))
+    return load("synth10", profiles.get("smoke"))
 
 
 @pytest.fixture(scope="module")

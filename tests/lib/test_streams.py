@@ -19,7 +19,7 @@ needs_weights = pytest.mark.skipif(not pretrained.available(), reason="the weigh
 
 @pytest.fixture(scope="module")
 def scenes():
-    clips = load("synth10", profiles.get("lesson"))
+    clips = load("synth10", profiles.get("smoke"))
     return made_scenes(clips, 1, SceneSpec(weak=3, unlabelled=2, validation=2, test=2))
 
 
