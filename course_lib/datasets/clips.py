@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ class Clips:
         """1 where a clip has a label of `tag_names`, else 0: `(clips, labels)`, float32."""
         return self._tags.to_numpy(np.float32)
 
-    @property
+    @cached_property
     def _tags(self) -> pd.DataFrame:
         return self.table["labels"].str.get_dummies(BETWEEN) if self.several else pd.get_dummies(self.table["label"])
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from course_lib import audio
 from course_lib.datasets import folds, sums
-from course_lib.datasets.clips import Clips
+from course_lib.datasets.clips import BETWEEN, Clips
 from course_lib.datasets.files import clips_from_files
 from course_lib.errors import CourseError
 
@@ -105,14 +105,21 @@ def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> Ro
     if len(cells) <= max(columns.values()):
         raise CourseError(f"{path}:{line}: has {len(cells)} cells, fewer than the first line; add what is missing")
     values = {name: cells[place].strip() for name, place in columns.items()}
-    for needed in ("filename", "label", *(name for name in ("labels",) if name in columns)):
+    for needed in ("filename", "label"):
         if not values[needed]:
             raise CourseError(f"{path}:{line}: the {needed} is empty; fill it in or delete the line")
     name = values["filename"].replace("\\", "/")  # written on Windows
     if not (path.parent / name).is_file():
         raise CourseError(f"{path}:{line}: no such file: {path.parent / name}; names are relative to the CSV file")
+    labels = [label.strip() for label in values["labels"].split(BETWEEN)] if "labels" in columns else []
+    if "" in labels:
+        raise CourseError(f"{path}:{line}: one of the labels {values['labels']!r} is empty; write them as dog|rain")
+    if labels and values["label"] not in labels:
+        raise CourseError(
+            f"{path}:{line}: label {values['label']!r} is not among the labels {values['labels']!r}; add it"
+        )
     source = values.get("source", "") or name
-    return Row(line, name, values["label"], values.get("fold", ""), source, values.get("labels", ""))
+    return Row(line, name, values["label"], values.get("fold", ""), source, BETWEEN.join(labels))
 
 
 def _table(path: Path, rows: list[Row]) -> pd.DataFrame:

@@ -167,5 +167,7 @@ def test_of_several_labels_the_mean_average_precision_is_told():
     assert found["high"][1] - found["map"][1] == pytest.approx(4.303 * 0.1 / math.sqrt(3), rel=1e-3)
     assert found["difference_high"][1] == pytest.approx(found["high"][1] - 0.5)
     folds = [row(10, fold, s, right(6), test_map=0.1 * fold + 0.01 * s) for fold in (1, 2) for s in (0, 2)]
-    assert tag_stats.mean(pd.DataFrame(folds)).mean == pytest.approx(0.16)
+    over_folds = tag_stats.mean(pd.DataFrame(folds))
+    assert over_folds.mean == pytest.approx(0.16)
+    assert over_folds.high - 0.16 == pytest.approx(12.706 * 0.1 / 2, rel=1e-3), "two folds, 0.11 and 0.21"
     assert math.isnan(tag_stats.mean(pd.DataFrame(made[:1])).low)

@@ -174,7 +174,7 @@ def test_a_manifest_with_several_labels_goes_from_its_lines_to_a_report(tmp_path
             for k in range(4):
                 name = f"{fold}{which}{k}.wav"
                 sound(tmp_path / name, *tones)
-                rows.append(f"{name},{labels.split('|')[0]},{labels},{fold}")
+                rows.append(f"{name},{labels.split('|')[0]},{labels.replace('|', ' | ')},{fold}")
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "tags.toml").write_text(f"""
         task = "tags"
@@ -201,3 +201,4 @@ def test_a_manifest_with_several_labels_goes_from_its_lines_to_a_report(tmp_path
     assert summary["pairs"].tolist() == [0, 2] and summary["map"].between(0, 1).all()
     found = rows_of.gather(tmp_path / "run")
     assert set(found["task"]) == {"tags"} and found["test_map"].between(0, 1).all()
+    assert found["classes"].map(list).tolist() == [["high", "low"]] * 4
