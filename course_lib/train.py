@@ -120,8 +120,8 @@ class Fitted:
     """A trained model in evaluation mode, on its device, and how it got there.
 
     `history` has one entry a look: `step`, `loss` (training, mean since the last look), `validation_loss`,
-    `validation_accuracy` (share; of several labels a clip `validation_map`, mean average precision), `seconds`.
-    `chosen_step` is the look whose weights the model has.
+    `validation_accuracy` (share; of several labels a clip `validation_map`, mean average precision), `seconds`; those
+    of validation are missing where there was none. `chosen_step` is the look whose weights the model has.
     """
 
     model: nn.Module
@@ -131,19 +131,25 @@ class Fitted:
     seconds: float = field(compare=False)
 
 
-def precision_on(device: str, wanted: str = "auto") -> str:
-    """`fp32` or `bf16`: what `auto` means on `device`. A CPU without bf16 units is slower in bf16 than in fp32."""
+def precision_on(device: str, wanted: str = "auto", model: nn.Module | None = None) -> str:
+    """`fp32` or `bf16`: what `auto` means on `device`, for `model` if one is given.
+
+    A CPU without bf16 units is slower in bf16 than in fp32, and so is any CPU on the way back through convolutions of
+    each channel by itself (depthwise), which MobileNets and EfficientNets are made of.
+    """
     if wanted != "auto":
         return wanted
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device == "cpu" and torch.cpu._is_avx512_bf16_supported() else "fp32"
+    parts = () if model is None else model.modules()
+    depthwise = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in parts)
+    return "bf16" if device == "cpu" and not depthwise and torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
 def fit(
     model: nn.Module,
     train: Examples,
-    validation: Examples,
+    validation: Examples | None,
     recipe: Recipe,
     spec: FeatureSpec,
     *,
@@ -154,9 +160,10 @@ def fit(
 ) -> Fitted:
     """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
 
-    The same arguments give the same weights on the same machine with the same number of threads. The order of clips
-    and what augmentation draws depend on `seed` and the step alone, not on the hop. With `checkpoint` the state is
-    kept in that file after looks, some seconds apart, and a training that was cut off goes on to the same result.
+    Without `validation` nothing is chosen: it is the state after the last step. The same arguments give the same
+    weights on the same machine with the same number of threads. The order of clips and what augmentation draws depend
+    on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after looks, some
+    seconds apart, and a training that was cut off goes on to the same result.
     `on_look` gets each entry of the history as it comes.
 
     Raises
@@ -165,7 +172,7 @@ def fit(
         The loss is no longer finite, or the checkpoint belongs to another training.
     """
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
-    precision = precision_on(device, recipe.precision)
+    precision = precision_on(device, recipe.precision, model)
     optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.decay, fused=device != "mps")
     x = torch.tensor(train.x, device=device)
     y = torch.tensor(train.tags, device=device)
@@ -247,18 +254,25 @@ def _loss(
 
 
 def best_look(history: list[dict[str, float]]) -> dict[str, float]:
-    """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first."""
-    score = next(name for name in SCORES if name in history[0])
+    """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first.
+
+    The last one, where nothing was looked at.
+    """
+    score = next((name for name in SCORES if name in history[0]), None)
+    if score is None:
+        return history[-1]
     return max(history, key=lambda look: (look[score], -look["validation_loss"]))
 
 
 def _look(
-    model: nn.Module, validation: Examples, precision: str, step: int, losses: list[torch.Tensor], seconds: float
+    model: nn.Module, validation: Examples | None, precision: str, step: int, losses: list[torch.Tensor], seconds: float
 ) -> dict[str, float]:
     """One entry of the history; leaves the model in evaluation mode."""
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
         raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate, or precision='fp32'")
+    if validation is None:
+        return {"step": step, "loss": loss, "seconds": seconds}
     found = predict(model, validation.x, precision=precision, several=validation.several)
     y = validation.y
     if validation.several:

@@ -104,6 +104,17 @@ def test_best_look_takes_accuracy_then_loss_then_the_first():
     looks = [(0.5, 0.1), (0.8, 0.9), (0.8, 0.7), (0.8, 0.7)]
     history = [{"step": k, "validation_accuracy": a, "validation_loss": b} for k, (a, b) in enumerate(looks)]
     assert train.best_look(history)["step"] == 2
+    assert train.best_look([{"step": 1, "loss": 0.1}, {"step": 2, "loss": 0.2}])["step"] == 2, "nothing to choose by"
+
+
+def test_without_validation_the_state_after_the_last_step_is_returned():
+    torch.manual_seed(0)
+    found = train.fit(cnn.CNN(2, LAYERS), toy(), None, RECIPE, SPEC, seed=0)
+    assert (
+        found.chosen_step == RECIPE.steps and [set(look) for look in found.history] == [{"step", "loss", "seconds"}] * 3
+    )
+    one_look = fitted(replace(RECIPE, looks=1))
+    assert same(weights(found.model), weights(one_look.model)), "the same training, looked at or not"
 
 
 @pytest.mark.parametrize("frames", [(20, 160), (40, 41)])
@@ -234,6 +245,10 @@ def test_bf16_learns_the_same(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert train.precision_on("cpu") == "bf16"
     assert train.precision_on("cpu", "fp32") == "fp32"
+    assert train.precision_on("cpu", model=cnn.CNN(2, LAYERS)) == "bf16"
+    depthwise = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, groups=4))
+    assert train.precision_on("cpu", model=depthwise) == "fp32", "its way back is slower in bf16"
+    assert train.precision_on("cpu", "bf16", depthwise) == "bf16"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
