@@ -9,6 +9,7 @@ import pandas as pd
 from course_lib import paths
 from course_lib.metrics import verdict
 from course_lib.study import stats
+from course_lib.study.rows import done, filled
 
 EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
 USUAL = {"dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
@@ -120,7 +121,8 @@ TWINS = tuple(
 PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
 PLAIN, CLIPS = ({"copies": copies, "recipe.picture": False} for copies in ("none", "naa"))
 PICTURED = {"copies": "none", "recipe.picture": True}
-LARGE = {"model": "lite0", "features.n_mels": 224}  # the backbone at its best, chosen by validation
+LARGE = {"model": "lite0", "features.n_mels": 224, "refit": False}  # the backbone at its best, chosen by validation
+WHOLE = LARGE | {"refit": True}  # and learning from the clips for validation too
 TUNED = PLAIN | {"recipe.head_steps": 0}
 FROZEN, FRESH = PLAIN | {"recipe.head_steps": 400}, PLAIN | {"model": "lite0-scratch"}
 TRANSFER = tuple(
@@ -193,5 +195,4 @@ def published(grid: str = "diffres") -> pd.DataFrame:
     path = paths.published_dir() / grid / "rows.parquet"
     if not path.is_file():
         return pd.DataFrame()
-    rows = pd.read_parquet(path)
-    return rows[rows["status"] == "done"].reset_index(drop=True)
+    return done(filled(pd.read_parquet(path)))

@@ -10,6 +10,7 @@ import pandas as pd
 from course_lib import paths
 from course_lib.errors import CourseError, UsageError
 from course_lib.provenance import provenance
+from course_lib.study.spec import LATER
 
 ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
 # What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
@@ -23,7 +24,7 @@ COMPARED = (
 def gather(folder: Path) -> pd.DataFrame:
     """One row a record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
 
-    Columns are those of `run.run_one`; lists stay lists.
+    Columns are those of `run.run_one`; lists stay lists, and fields that came later are there (see `filled`).
 
     Raises
     ------
@@ -32,7 +33,7 @@ def gather(folder: Path) -> pd.DataFrame:
     """
     if (folder / ROWS).is_file() and not (folder / "records").is_dir():
         try:
-            return pd.read_parquet(folder / ROWS)
+            return filled(pd.read_parquet(folder / ROWS))
         except (OSError, ValueError) as error:
             raise CourseError(f"{folder / ROWS}: cannot be read as Parquet: {error}") from error
     records = []
@@ -43,7 +44,15 @@ def gather(folder: Path) -> pd.DataFrame:
             raise CourseError(f"{path}: cannot be read as a record ({error}); remove it and run again") from error
     if not records:
         raise CourseError(f"{folder}: no rows, neither {ROWS} nor records/*.json; run: course study run GRID")
-    return pd.DataFrame(records)
+    return filled(pd.DataFrame(records))
+
+
+def filled(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows`, with fields that runs on clips got after these at the value that they then had; rows of scenes as is."""
+    if "copies" not in rows.columns:
+        return rows
+    added = {name: rows[name] if name in rows.columns else value for name, value in LATER.items()}
+    return rows.assign(**added).fillna(LATER).astype({name: type(value) for name, value in LATER.items()})
 
 
 def done(rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,6 +126,6 @@ def _differing(one: Mapping, other: Mapping) -> str:
         if np.ndim(a):
             n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
             parts += [f"{name} of {n} clips"] if n else []
-        elif a != b:
+        elif a != b and not (pd.isna(a) and pd.isna(b)):
             parts.append(f"{name} {a:.6g} and {b:.6g}" if isinstance(a, float) else f"{name} {a} and {b}")
     return ", ".join(parts)

@@ -78,7 +78,7 @@ def run_one(
     )
     chosen = train.best_look(fitted.history)
     row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips).names}
-    row |= {"n_train": len(learning.y), "n_validation": len(validation.y)}
+    row |= {"n_train": len(learning.y), "n_validation": 0 if validation is None else len(validation.y)}
     row |= {name: chosen[name] for name in (*train.SCORES, "validation_loss") if name in chosen}
     row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}
     row |= read_test(fitted.model, spec, clips, x, precision=fitted.precision, log=readings)
@@ -117,18 +117,21 @@ def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
     return classifier(spec.model, n_classes, front=spec.front, n_mels=n_mels, n_frames=n_frames, log=log)
 
 
-def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[train.Examples, train.Examples]:
-    """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold."""
+def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[train.Examples, train.Examples | None]:
+    """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold.
+
+    With `refit` those for validation are among those for training, and there are none to choose by.
+    """
     training, validation, _ = folds.split(clips, spec.fold)
     asked = asked_of(spec, clips)
     parts = []
-    for mask in (training, _originals(clips, validation)):
+    for mask in (training | validation,) if spec.refit else (training, _originals(clips, validation)):
         if not mask.any():
             raise CourseError(
                 f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class"
             )
         parts.append(train.Examples(np.asarray(x[mask]), asked.targets[mask], len(asked.names)))
-    return parts[0], parts[1]
+    return parts[0], None if spec.refit else parts[1]
 
 
 def read_test(

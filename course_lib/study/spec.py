@@ -15,7 +15,7 @@ from course_lib.train import Recipe
 
 COPIES = ("none", "naa")
 # Fields that came after rows had been published: at these values they stay out of the key, which so stays what it was
-LATER = {"recipe.guide": 0.0, "recipe.mask_fill": "mean"}
+LATER = {"recipe.guide": 0.0, "recipe.mask_fill": "mean", "refit": False}
 NONE = "none"  # how a grid says None, which TOML has no word for
 
 
@@ -34,6 +34,7 @@ class RunSpec:
     model : a name of `models.build`.
     recipe : how to train.
     clips_per_class : take so many clips a class, spread over the folds; None takes all.
+    refit : learn from the clips for validation too, and keep the last step: for a recipe that other runs have chosen.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class RunSpec:
     model: str = "cnn7"
     recipe: Recipe = field(default_factory=Recipe)
     clips_per_class: int | None = None
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if self.front != "none":

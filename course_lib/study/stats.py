@@ -153,7 +153,8 @@ def _baseline(values: tuple, by: list[str], against: Mapping[str, object] | None
 def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict:
     found = accuracy(rows)
     row = {"accuracy": found.mean, "low": found.low, "high": found.high}
-    row |= {"validation_accuracy": float(rows["validation_accuracy"].mean())} | counted(rows)
+    kept = rows.get("validation_accuracy", pd.Series(dtype=float))  # none where nothing was chosen
+    row |= {"validation_accuracy": float(kept.mean())} | counted(rows)
     row |= {name: len({each for row in rows[f"test_{name}"] for each in row}) for name in ("clips", "sources")}
     return row | compared(rows, other) | costs(rows)
 

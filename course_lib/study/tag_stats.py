@@ -27,7 +27,8 @@ def mean(rows: pd.DataFrame) -> Interval:
 def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict:
     found = mean(rows)
     row = {"map": found.mean, "low": found.low, "high": found.high}
-    row |= {"validation_map": float(rows["validation_map"].mean())} | stats.counted(rows)
+    kept = rows.get("validation_map", pd.Series(dtype=float))  # none where nothing was chosen
+    row |= {"validation_map": float(kept.mean())} | stats.counted(rows)
     return row | stats.compared(rows, other, SCORE) | stats.costs(rows)
 
 

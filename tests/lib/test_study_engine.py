@@ -193,6 +193,20 @@ def test_nothing_of_the_test_fold_reaches_what_is_chosen(monkeypatch, row):
     assert poisoned["weights"] == row["weights"] and poisoned["chosen_step"] == row["chosen_step"]
 
 
+def test_refit_learns_from_the_clips_for_validation_too_and_keeps_the_last_step(row):
+    again = replace(TINY, refit=True)
+    clips = run.clips_of(TINY.dataset, TINY.clips_per_class)
+    x = np.arange(len(clips), dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
+    learning, validation = run.learning_data(again, clips, x)
+    learnt = clips.table["fold"].to_numpy()[learning.x[:, 0, 0].astype(int)]
+    assert set(learnt) == {2, 3, 4, 5} and validation is None
+    with profiles.one_thread():
+        found = run.run_one(again, device="cpu")
+    assert (found["n_train"], found["n_validation"], found["chosen_step"]) == (80, 0, TINY.recipe.steps)
+    assert found["test_clips"] == row["test_clips"] and found["weights"] != row["weights"]
+    assert not any("validation_" in name for name in found)
+
+
 def test_only_read_test_takes_the_mask_of_the_test_fold():
     """By the text of the package: who calls `folds.split`, and what becomes of its third mask."""
     takers = {}

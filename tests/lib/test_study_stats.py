@@ -171,3 +171,16 @@ def test_of_several_labels_the_mean_average_precision_is_told():
     assert over_folds.mean == pytest.approx(0.16)
     assert over_folds.high - 0.16 == pytest.approx(12.706 * 0.1 / 2, rel=1e-3), "two folds, 0.11 and 0.21"
     assert math.isnan(tag_stats.mean(pd.DataFrame(made[:1])).low)
+
+
+def test_rows_without_validation_beside_rows_with_one():
+    """Fields that came later are filled in; a missing validation is no difference from itself, and averages to none."""
+    old, new = row(10, 1, 0, right(6)), row(10, 2, 0, right(6), refit=True)
+    del old["refit"], old["recipe.guide"], new["validation_accuracy"]
+    table = study_rows.filled(pd.DataFrame([old, new]))
+    assert table["refit"].tolist() == [False, True] and table["recipe.guide"].tolist() == [0.0, 0.0]
+    found = stats.summarise(table)
+    assert found["refit"].tolist() == [False, True]
+    assert found["validation_accuracy"][0] == 0.5 and math.isnan(found["validation_accuracy"][1])
+    assert math.isnan(stats.summarise(table.drop(columns="validation_accuracy"))["validation_accuracy"][0])
+    assert study_rows.compare(table, table)["state"].tolist() == ["same", "same"]
