@@ -19,7 +19,7 @@ FLOORS = [
     {"features", "augment", "soundscapes"},
     {"pictures"},
     {"models"},
-    {"metrics", "tagging", "cost", "streams", "checkpoints"},
+    {"metrics", "psds", "tagging", "cost", "streams", "checkpoints"},
     {"train", "mean_teacher"},
     {"study"},
     {"plots", "notebook", "checks"},
