@@ -212,13 +212,15 @@ def c9(evidence: Evidence) -> list[Part]:
     return [evidence.scene(question, score, f"{score}, with both over neither") for score in scene_stats.SCORES]
 
 
-def lite(fields: dict[str, object]) -> Callable[[Evidence], str]:
-    """Accuracy of Lite0 trained in one way, as text."""
+def lite(fields: dict[str, object], refit: dict[str, object]) -> Callable[[Evidence], str]:
+    """Accuracy of Lite0 trained in one way, as text, and that of `refit`, which learnt from four folds."""
 
     def answer(evidence: Evidence) -> str:
         got = evidence.level("transfer", fields)
         where = "EfficientNet-Lite0 on ESC-10, folds by recording"
-        return f"{where}: {got.mean:.1f} ({got.low:.1f} to {got.high:.1f})" if got else ""
+        again = evidence.level("transfer", refit)
+        more = f"; refit on four folds {again.mean:.1f} ({again.low:.1f} to {again.high:.1f})" if again else ""
+        return f"{where}: {got.mean:.1f} ({got.low:.1f} to {got.high:.1f}){more}" if got else ""
 
     return answer
 

@@ -71,7 +71,8 @@ def _way(row: Mapping[str, object]) -> str:
         return f"{str(row['model']).removeprefix('lite0-').upper()} {how}".replace("SCRATCH plain", "from scratch")
     if row["recipe.head_steps"]:
         return "frozen"
-    return f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands" if row["recipe.mixup"] else how
+    fine = f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands{', 4 folds' if row['refit'] else ''}"
+    return fine if row["recipe.mixup"] else how
 
 
 FAMILIES = (
