@@ -82,7 +82,7 @@ def psds(
     ------
     ValueError
         Scores are not of these files and classes, or not numbers; a class has no event in `reference`, or an event is
-        of none of these files and classes; times are not above 0.
+        of none of these files and classes; times are not above 0, or no frame lies within a file.
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 3 or scores.shape[::2] != (len(filenames), len(classes)) or np.isnan(scores).any():
@@ -99,10 +99,13 @@ def psds(
         raise ValueError(f"{classes[int(number.argmin())]}: no such event in the reference; leave out the class")
     edges = np.clip(first_s + frame_s * np.arange(scores.shape[1] + 1), 0, clip_s)
     real = np.diff(edges) > events.ROUNDING_S  # padding has no length
-    edges = np.r_[edges[:-1][real], edges[1:][real][-1:]]
-    scores = np.sort(scores[:, real].transpose(0, 2, 1), axis=2), scores[:, real].transpose(0, 2, 1)
-    found, false = _counts(coded, *scores, edges, clip_s, tolerance)
-    rates = [_curve(scores[0][:, k], found[:, k] / number[k], false[:, k]) for k in range(len(classes))]
+    if not real.any():
+        raise ValueError(f"first_s={first_s}: no frame lies within the {clip_s} s of a file")
+    edges = np.r_[edges[:-1][real], edges[1:][real][-1]]
+    by_class = scores[:, real].transpose(0, 2, 1)  # (files, classes, frames)
+    levels = np.sort(by_class, axis=2)
+    found, false = _counts(coded, levels, by_class, edges, clip_s, tolerance)
+    rates = [_curve(levels[:, k], found[:, k] / number[k], false[:, k]) for k in range(len(classes))]
     return _score(rates, classes, tolerance)
 
 
