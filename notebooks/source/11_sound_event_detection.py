@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 from scipy.ndimage import median_filter
 
-from course_lib import events, figures, mean_teacher, metrics, plots, profiles, psds, scene_claims, streams, timebase, train
+from course_lib import events, figures, mean_teacher, metrics, plots, profiles, scene_claims, streams, timebase, train
 from course_lib.checks import check
 from course_lib.datasets.load import load
 from course_lib.features import FeatureSpec, features, log_mel_torch
@@ -40,6 +40,7 @@ from course_lib.models import mobilenet, pretrained
 from course_lib.models.build import build
 from course_lib.models.crnn import CRNN
 from course_lib.notebook import play, record, say, seed_everything, show
+from course_lib.psds import LAX, STRICT, psds
 from course_lib.soundscapes import made
 from course_lib.soundscapes.mix import SceneSpec
 from course_lib.study import scene_run, scene_stats
@@ -319,8 +320,8 @@ display(read.round(1))
 say(f"For events the choice is worth **{on_test['chosen for events'][1] - on_test['usual'][1]:+.1f} points** on the test, for segments {on_test['chosen for segments'][0] - on_test['usual'][0]:+.1f}; {len(test.events)} events are tested. Whoever compares two networks gives both the same right to such a choice, or neither.")
 everywhere = np.repeat(mean_teacher.tags_of(test)[:, None], len(out_s), axis=1)
 detectors = {"our network": strong_test, "a perfect tagger": everywhere}
-versions = {"strict": psds.STRICT, "lax": psds.LAX}
-areas = {(who, how): psds.psds(test.events, s, test.filenames, classes, frame_s, scenes.clip_s, asked, first_s=out_s[0] - frame_s / 2) for who, s in detectors.items() for how, asked in versions.items()}
+versions = {"strict": STRICT, "lax": LAX}
+areas = {(who, how): psds(test.events, s, test.filenames, classes, frame_s, scenes.clip_s, asked, first_s=out_s[0] - frame_s / 2) for who, s in detectors.items() for how, asked in versions.items()}
 fig, axes = plt.subplots(1, 2, figsize=(12, 3.8), sharey=True)
 for ax, how in zip(axes, versions, strict=True):
     for who, line in zip(detectors, plots.LINES, strict=False):

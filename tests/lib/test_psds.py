@@ -176,7 +176,7 @@ def test_what_cannot_be_judged_is_refused():
         psds.psds(reference[reference["event_label"] != "dog"], scores, files, classes, frame_s, clip_s)
     with pytest.raises(ValueError, match="both must be above 0"):
         psds.psds(reference, scores, files, classes, 0.0, clip_s)
-    with pytest.raises(ValueError, match="no frame lies within the 9.3 s of a file"):
+    with pytest.raises(ValueError, match=r"no frame lies within the 9\.3 s of a file"):
         psds.psds(reference, scores, files, classes, frame_s, clip_s, first_s=clip_s)
     with pytest.raises(ValueError, match="'rain' is not one of the 2"):
         psds.psds(reference, scores[..., :2], files, classes[:2], frame_s, clip_s)
