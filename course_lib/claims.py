@@ -121,6 +121,7 @@ TWINS = tuple(
 PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
 PLAIN, CLIPS = ({"copies": copies, "recipe.picture": False} for copies in ("none", "naa"))
 PICTURED = {"copies": "none", "recipe.picture": True}
+FINER_PICTURES = {"model": "lite0", "features.hop_ms": 20.0, "features.n_mels": 128, "refit": False}
 LARGE = {"model": "lite0", "features.n_mels": 224, "refit": False}  # the backbone at its best, chosen by validation
 WHOLE = LARGE | {"refit": True}  # and learning from the clips for validation too
 TUNED = PLAIN | {"recipe.head_steps": 0}
