@@ -12,7 +12,7 @@ from course_lib.study import stats
 from course_lib.study.rows import done, filled
 
 EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
-USUAL = {"dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
+USUAL = {"refit": False, "dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
 
 
 @dataclass(frozen=True)

@@ -112,3 +112,10 @@ def test_a_forest_reads_from_above():
     plots.forest([(1, 0.5, 2), (0, -1, 1)], ["first", "second"], ax, xlabel="points")
     assert ax.get_ylim()[0] > ax.get_ylim()[1] and ax.get_xlabel() == "points"
     plt.close("all")
+
+
+def test_rows_that_learnt_from_a_fold_more_answer_no_question():
+    rows = claims.published("transfer")
+    wrong = rows[~rows["refit"]].assign(refit=True, test_accuracy=0.0)
+    mixed = claims.answers(pd.concat([rows, wrong], ignore_index=True), claims.TRANSFER)
+    pd.testing.assert_frame_equal(mixed, claims.answers(rows, claims.TRANSFER))
