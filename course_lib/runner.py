@@ -93,19 +93,20 @@ def run(
     *,
     workers: int,
     resume: bool = False,
-    on_change: Callable[[dict[str, tuple[int, int]], Result | None], None] = lambda progress, done: None,
+    on_change: Callable[[dict[Path, tuple[int, int]], Result | None], None] = lambda progress, done: None,
 ) -> list[Result]:
     """Results of `jobs` in their order, `workers` kernels at a time.
 
-    `on_change(progress, finished)` is called often with the cells done and in all of every notebook, and once with each
-    result. With `resume`, a green result of the same notebook, parameters and library stands.
+    `on_change(progress, finished)` is called often with the cells done and in all of every executed copy, and once with
+    each result. A notebook may be there several times, under other parameters and with a copy for each.
+    With `resume`, a green result of the same notebook, parameters and library stands.
     A notebook that does nothing for longer than a cell may take is run again, once.
     A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
     """
     share_cores(workers)
-    progress = {job.name: (0, _n_cells(job.notebook)) for job in jobs}
-    results: dict[str, Result] = {}
-    waiting, running, again = deque(jobs), dict[Future[Result], _Running](), set[str]()
+    progress = {job.output: (0, _n_cells(job.notebook)) for job in jobs}
+    results: dict[Path, Result] = {}
+    waiting, running, again = deque(jobs), dict[Future[Result], _Running](), set[Path]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -114,24 +115,25 @@ def run(
             done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for one in running.values():
                 if one.has_moved():
-                    total = progress[one.job.name][1]
-                    progress[one.job.name] = (_cells_done(one.job.output, total), total)
+                    total = progress[one.job.output][1]
+                    progress[one.job.output] = (_cells_done(one.job.output, total), total)
             on_change(progress, None)
             for future in [f for f, one in running.items() if f in done or one.is_silent()]:
                 one = running.pop(future)
                 result = future.result() if future in done else _given_up(one, future)
-                if future not in done and one.job.name not in again:
-                    again.add(one.job.name)  # its cells have limits of their own: what hangs beyond them is chance
+                if future not in done and one.job.output not in again:
+                    again.add(one.job.output)  # its cells have limits of their own: what hangs beyond them is chance
                     waiting.append(one.job)
                     continue
-                results[one.job.name] = result
+                results[one.job.output] = result
                 on_change(progress, result)
     except KeyboardInterrupt:
         until = time.monotonic() + SILENCE_S
         while not all(future.done() for future in running) and time.monotonic() < until:
             _stop_kernels()  # again and again: one just starting escapes at first
             time.sleep(POLL_S)
-    return [results.get(job.name, Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "")) for job in jobs]
+    unfinished = {job.output: Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "") for job in jobs}
+    return list((unfinished | results).values())
 
 
 class _Running:

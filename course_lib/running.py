@@ -65,7 +65,7 @@ def execute(todo: list[runner.Job], workers: int, resume: bool, console: Console
     with report.progress_bar(console) as bar:
         task = bar.add_task("cells", total=None)
 
-        def on_change(progress: dict[str, tuple[int, int]], done: runner.Result | None) -> None:
+        def on_change(progress: dict[Path, tuple[int, int]], done: runner.Result | None) -> None:
             finished, total = (sum(values) for values in zip(*progress.values(), strict=True))
             bar.update(task, completed=finished, total=total)
             if done is not None:
@@ -130,20 +130,20 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
     """Run the notebooks under several seeds and store what they record as the expected values."""
     size = profiles.get(profile)
     notebooks = chosen_notebooks(only, authoring.notebooks_dir())
-    runs: list[list[runner.Result]] = []
-    name = located(dataset)
+    name, todo = located(dataset), []
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
-        todo = runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
+        todo += runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
         prepare_data(name, size, seed, console)
-        runs.append(execute(todo, jobs, True, console))
+    results = execute(todo, jobs, True, console)
     for place, notebook in enumerate(notebooks):
-        broken = next((r[place] for r in runs if not r[place].recorded), None)
+        runs = results[place :: len(notebooks)]
+        broken = next((r for r in runs if not r.recorded), None)
         if broken is not None:
             raise CourseError(f"{notebook.stem} did not run: {broken.message}; nothing of it was written")
-        metrics = expected.measure([r[place].recorded for r in runs])
-        minutes = round(statistics.median(r[place].minutes for r in runs), 2)
+        metrics = expected.measure([r.recorded for r in runs])
+        minutes = round(statistics.median(r.minutes for r in runs), 2)
         origin = report.provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
         where = expected.store(profile, dataset, notebook.stem, metrics, origin)
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")

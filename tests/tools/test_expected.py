@@ -1,12 +1,15 @@
 """Expected values: each kind accepts what it should and nothing else; bands come from seeds."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
+from helpers import HEAD, RECORD, write_notebooks
+from rich.console import Console
 from scipy import stats
 
-from course_lib import expected
+from course_lib import authoring, expected, paths, runner, running
 from course_lib.errors import CourseError
 
 
@@ -114,3 +117,31 @@ def test_committed_expectations_belong_to_notebooks_and_say_where_they_come_from
                 assert entry["provenance"]["seeds"] >= expected.MIN_SEEDS
                 bands = [m for m in entry["metrics"].values() if m["kind"] == "band"]
                 assert all(len(m["values"]) >= expected.MIN_SEEDS for m in bands)
+
+
+def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path, monkeypatch):
+    together, kept = threading.Barrier(2, timeout=30), {}
+
+    def ran(job, resume):
+        together.wait()  # for ever, if seeds ran one after the other
+        seed, slot = job.parameters["seed"], len(job.name)
+        recorded = {"a": found(100 * slot + seed)}
+        return runner.Result(job.name, runner.PASSED, 1.0 + seed, "", str(job.output), "", recorded=recorded)
+
+    def store(profile, dataset, name, metrics, provenance):
+        kept[name] = metrics["a"]["values"], provenance["minutes"], provenance["notebooks_at_a_time"]
+        return expected.expected_path(profile)
+
+    monkeypatch.setattr(runner, "_run_one", ran)
+    monkeypatch.setattr(runner, "share_cores", lambda workers: None)
+    monkeypatch.setattr(expected, "store", store)
+    monkeypatch.setattr(running, "prepare_data", lambda *asked: None)
+    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path)
+    monkeypatch.setattr(authoring, "notebooks_dir", lambda: tmp_path)
+    write_notebooks(tmp_path, {"01_a": HEAD + RECORD, "02_longer": HEAD + RECORD})
+    running.measure_expectations("smoke", "synth10", only="", seeds=6, jobs=2, console=Console())
+    running.measure_expectations("smoke", "synth10", only="2", seeds=6, jobs=2, console=Console())
+    assert kept == {
+        "01_a": ([400.0 + s for s in range(6)], 3.5, 2),
+        "02_longer": ([900.0 + s for s in range(6)], 3.5, 2),
+    }
