@@ -101,6 +101,21 @@ def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
     return failed
 
 
+@study.command(
+    epilog="`course study adopt lesson` · `course study run lesson` · `course study report lesson --publish`"
+)
+def adopt(grid: GridArgument, output: OutputOption = None) -> None:
+    """Put the published rows of a grid on record, so that `run` does only what the grid got since."""
+    from course_lib.locks import lock
+    from course_lib.study import rows
+
+    for chosen, folder in _chosen(grid, output):
+        with lock(folder, "a study"):
+            keys = {spec.key for spec in chosen.specs}
+            n = rows.adopt(paths.published_dir() / chosen.name, keys, folder)
+        console.print(f"{chosen.name}: {n} of {len(keys)} rows adopted into {folder}", soft_wrap=True)
+
+
 @study.command()
 def status(grid: GridArgument, output: OutputOption = None) -> None:
     """How many rows of a grid are done, failed, under way and left, and why rows failed."""

@@ -1,7 +1,7 @@
 """The rows of a study as one table: gathered from records, kept as Parquet, published, compared with others."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import pandas as pd
 
 from course_lib import paths
 from course_lib.errors import CourseError, UsageError
-from course_lib.provenance import provenance
+from course_lib.provenance import now, provenance
+from course_lib.study.engine import READINGS, record_path
 from course_lib.study.spec import LATER
 
 ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
@@ -97,6 +98,31 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
     written = write(rows, summary, folder)
     paths.write_whole(folder / ORIGIN, json.dumps(origin, indent=1, ensure_ascii=False) + "\n")
     return [*written, folder / ORIGIN]
+
+
+def adopt(published: Path, keys: Collection[str], folder: Path) -> int:
+    """Put the published rows of `keys` on record in `folder`, a folder of a run, where it has none; returns how many.
+
+    Such a run then does what a grid got since it was published, and its report has both. Each row adopted brings a line
+    to the log of test readings, for its test fold was read, if elsewhere.
+
+    Raises
+    ------
+    CourseError
+        There are no published rows, or their file is damaged.
+    """
+    rows, date, adopted = gather(published), now(), []
+    (folder / "records").mkdir(parents=True, exist_ok=True)
+    for row in rows[rows["key"].isin(keys)].to_dict("records"):
+        path = record_path(folder, row["key"])
+        if path.exists():
+            continue
+        record = {name: value for name, value in row.items() if not (isinstance(value, float) and np.isnan(value))}
+        paths.write_whole(path, json.dumps(record, default=np.ndarray.tolist, separators=(",", ":")) + "\n")
+        adopted.append({"time": date, "key": row["key"], "adopted": row["commit"]})
+    with (folder / READINGS).open("a", encoding="utf-8") as log:
+        log.writelines(json.dumps(line) + "\n" for line in adopted)
+    return len(adopted)
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

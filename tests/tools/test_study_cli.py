@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from course_lib import cli, paths, readme, study_cli, study_figures
+from course_lib.study import rows
 
 GRID = """
 [common]
@@ -75,6 +76,42 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     record.unlink()
     code, _, errors = course("report", grid, "--publish")
     assert code == 1 and "1 rows of little are missing; run: course study run" in errors
+
+
+def test_published_rows_are_adopted_and_only_what_came_since_is_run(course, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
+    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
+    monkeypatch.setattr(readme, "refresh", list)
+    (grid := tmp_path / "little.toml").write_text(GRID.replace("[1, 2]", "1"))
+    code, _, errors = course("adopt", grid)
+    assert code == 1 and "no rows, neither rows.parquet" in errors
+    assert course("run", grid, "--device", "cpu")[0] == course("report", grid, "--publish")[0] == 0
+    published = rows.gather(tmp_path / "published" / "little")
+    elsewhere = tmp_path / "elsewhere"
+    grid.write_text(GRID)  # a fold more
+    code, out, _ = course("adopt", grid, "--output", elsewhere)
+    assert code == 0 and out.startswith("little: 2 of 4 rows adopted into")
+    pd.testing.assert_frame_equal(rows.gather(elsewhere), published.sort_values("key", ignore_index=True))
+    code, out, _ = course("adopt", grid, "--output", elsewhere)
+    assert code == 0 and "0 of 4 rows adopted" in out, "what is on record stays"
+    code, out, _ = course("run", grid, "--device", "cpu", "--output", elsewhere)
+    assert code == 0 and "4 rows, 2 to run" in out and out.count("✔ done") == 2
+    assert course("report", grid, "--publish", "--output", elsewhere)[0] == 0
+    origin = json.loads((tmp_path / "published" / "little" / "provenance.json").read_text())
+    assert (origin["rows"], origin["test_readings"]) == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["lesson", "transfer", "scenes"])
+def test_adopted_rows_are_those_that_were_published(course, monkeypatch, tmp_path, name):
+    course("adopt", name, "--output", tmp_path)
+    folders = paths.published_dir() / name, tmp_path
+    one, other = (rows.gather(folder).sort_values("key", ignore_index=True) for folder in folders)
+    found = rows.compare(one, other)
+    assert (found["state"] == "same").all() and len(found) == len(one)
+    for table in (one, other):
+        for column in table:  # lists are arrays in one and lists in the other
+            table[column] = [json.dumps(v, default=lambda found: found.tolist()) for v in table[column]]
+    pd.testing.assert_frame_equal(one, other[one.columns])
 
 
 def test_a_changed_row_changes_readme_and_pictures_in_the_same_command(course, monkeypatch, tmp_path):
