@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -39,11 +40,14 @@ def workers() -> Iterator[Start]:
             started.append(ProcessPoolExecutor(joblib.cpu_count(), initializer=end, env=ONE_THREAD))
         return started[0]
 
-    try:
-        yield start
-    finally:
-        for executor in started:
-            executor.shutdown(kill_workers=True)
+    with warnings.catch_warnings():
+        # A worker that grew by 300 MB, as for librosa and what it compiles, ends after its task and another takes over
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        try:
+            yield start
+        finally:
+            for executor in started:
+                executor.shutdown(kill_workers=True)
 
 
 def _end_with(parent: int) -> None:

@@ -361,6 +361,21 @@ def test_one_set_of_processes_makes_the_same_copies_as_this_one(request, monkeyp
     assert len(started) == 2  # what is kept needs none
 
 
+def test_a_worker_that_grows_is_replaced_and_nobody_is_bothered(two_workers, recwarn, monkeypatch):
+    parent = os.getpid()
+
+    def hoards(x, rate_hz, rng):
+        if os.getpid() != parent:
+            workers.hoard = [*getattr(workers, "hoard", []), np.ones(2**24)]  # 128 MB each
+            time.sleep(0.4)
+        return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
+
+    monkeypatch.setattr(workers, "LARGEST_TASK", 1)
+    made = with_copies(small(), {"hoards": hoards}).waves()[len(small()) :, 0]
+    assert len(set(made.tolist())) > 3, "this process and two workers: none was replaced, the test is too mild"
+    assert not [str(warning.message) for warning in recwarn]
+
+
 def test_small_work_starts_no_process(request, monkeypatch):
     started = request.getfixturevalue("two_workers")
     monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)  # whatever else keeps this machine busy
