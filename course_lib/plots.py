@@ -148,7 +148,7 @@ def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]
 
 
 def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, *, xlabel: str, ylabel: str) -> Axes:
-    """Points of cost and gain by name, with a line along those that no other beats in both; cost is logarithmic."""
+    """Points of cost and gain by name, a ring around those that no other beats in both; cost is logarithmic."""
     cost, gain = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     order = np.lexsort((-gain, cost))
     front = order[gain[order] > np.maximum.accumulate(np.concatenate([[-np.inf], gain[order][:-1]]))]
@@ -156,7 +156,8 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
-    ax.plot(cost[front], gain[front], color="grey", linestyle=":", zorder=0, label="none is cheaper and better")
+    ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}  # a front may be a single point
+    ax.plot(cost[front], gain[front], color="grey", linestyle=":", **ring, label="none is cheaper and better")
     ax.scatter(cost, gain, color=COLOURS[0], zorder=2)
     taken = around(cost, gain, ax)
     for x, y, label in zip(cost, gain, labels, strict=True):

@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs a minute or two in `smoke`, six or so in `lesson`, half an hour or more in `study`, all on one core.
+# You need notebooks 01, 02 and 04, and to have seen a gradient step in torch. Reading takes 50 minutes, the four exercises 40. The machine needs less than a minute in `smoke`, six or so in `lesson`, half an hour or more in `study`, all on one core.
 #
 # In `smoke` every network gets twelve steps. That shows that every line runs; the numbers mean little, and the text below says so where it matters.
 
@@ -404,7 +404,7 @@ say(f"The interval at 10 ms is **{width:.0f} points wide** on {test.sum()} clips
 # - **The number of questions.** Each row asks one. Of twenty rows without any true difference, one is expected to leave 0 outside its 95 %.
 # - **The shape.** An effect of the hop should be smooth along the axis. A hop that falls below *both* its neighbours has most likely had a bad start.
 #
-# The budget speaks too: with so few steps no network here is trained to its end, so the sweep compares how fast they learn as much as how well they could.
+# The budget speaks too: with the steps of `smoke` and `lesson` no network here is trained to its end, so the sweep compares how fast they learn as much as how well they could.
 #
 # ### Which sounds need fine time?
 #
@@ -431,7 +431,7 @@ say(f"*{names[most].capitalize()}* gains {change[most]:.0f} points from the fine
 # %% [markdown]
 # ## 8. What a point costs
 #
-# Accuracy against cost, one dot a network. A setting is worth a thought when no other is both cheaper and better; such settings form the *Pareto front*, the dotted line.
+# Accuracy against cost, one dot a network. A setting is worth a thought when no other is both cheaper and better; such settings form the *Pareto front*, the dots with a ring.
 
 # %%
 keys = [key for key in runs if key[1] == WINDOW_MS]
@@ -443,7 +443,7 @@ spans = np.abs(np.array([[accuracy[key].low, accuracy[key].high] for key in keys
 ax.errorbar(macs, points, spans, fmt="none", ecolor="lightgrey", capsize=3, zorder=0)
 plots.pareto(macs, points, labels, ax, xlabel="multiply-accumulates a clip (millions)", ylabel="accuracy on the test fold (%)")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
-show(fig, alt=f"Accuracy in % with intervals against millions of multiply-accumulates on a logarithmic axis: {macs.min():.0f} M at the coarsest hop to {macs.max():.0f} M at the most expensive setting; a dotted line joins the settings that none beats in both.")
+show(fig, alt=f"Accuracy in % with intervals against millions of multiply-accumulates on a logarithmic axis: {macs.min():.0f} M at the coarsest hop to {macs.max():.0f} M at the most expensive setting; rings and a dotted line mark the settings that none beats in both.")
 say(f"Between the cheapest and the most expensive dot lie a factor of {macs.max() / macs.min():.0f} in cost and {points[macs.argmax()] - points[macs.argmin()]:+.0f} points. With intervals this wide the *front* is uncertain too: a dot may be on it by luck.")
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 03 to 05. Reading takes 45 minutes, the four exercises 35. The machine needs about two minutes in `smoke`, four in `lesson`.
+# You need notebooks 03 to 05. Reading takes 45 minutes, the four exercises 35. The machine needs less than a minute in `smoke`, two or so in `lesson`, ten in `study`.
 #
 # A network that has learnt from photographs and is to serve another task is called a *backbone*. Ours is EfficientNet-Lite0: made for small devices, 4.7 million weights with its thousand classes, and they come with a package, so that nothing is downloaded. Five others can be chosen instead; section 4 says what each costs. In `smoke` everything is cut down to ten clips a class and a handful of steps: the lines run, the accuracies mean nothing.
 
@@ -324,7 +324,7 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 best = {name: 100 * best_look(done.history)["validation_accuracy"] for name, done in fits.items()}
 show(fig, alt="Accuracy on the validation fold against the step: best look of each " + ", ".join(f"{name} {value:.0f} %" for name, value in best.items()) + "; a dotted line marks guessing.")
 say(f"After {recipe.steps} steps the best look is {best['from scratch']:.1f} % from scratch, {best['frozen']:.1f} % frozen, **{best['fine-tuned']:.1f} %** fine-tuned. A head start of {best['fine-tuned'] - best['from scratch']:.0f} points. "
-    f"Frozen and fine-tuned are {abs(best['fine-tuned'] - best['frozen']) * validation.sum() / 100:.0f} clips apart: in so few steps, unfreezing has to earn its keep.")
+    f"Frozen and fine-tuned are apart by {abs(best['fine-tuned'] - best['frozen']) * validation.sum() / 100:.0f} of {validation.sum()} clips: in so few steps, unfreezing has to earn its keep.")
 
 # %% [markdown]
 # Second, augmentation. The paper compares two kinds: of the *clip* (it calls that NAA: pitch, speed, shift, trim) and of its *picture* (TAA, the *traditional* one of notebook 03: zoom, shift, shear, rotation, brightness, flip). Ours differ from none in that alone, and copies never leave the training rows. The steps are the same for all three, so that NAA does not win by training longer.
