@@ -110,9 +110,11 @@ def adopt(grid: GridArgument, output: OutputOption = None) -> None:
     from course_lib.study import rows
 
     for chosen, folder in _chosen(grid, output):
+        published, keys = paths.published_dir() / chosen.name, {spec.key for spec in chosen.specs}
+        if not (published / rows.ROWS).is_file():
+            raise CourseError(f"{published}: no rows to adopt; run all of it: course study run {_called(chosen)}")
         with lock(folder, "a study"):
-            keys = {spec.key for spec in chosen.specs}
-            n = rows.adopt(paths.published_dir() / chosen.name, keys, folder)
+            n = rows.adopt(published, keys, folder)
         console.print(f"{chosen.name}: {n} of {len(keys)} rows adopted into {folder}", soft_wrap=True)
 
 

@@ -84,7 +84,8 @@ def test_published_rows_are_adopted_and_only_what_came_since_is_run(course, monk
     monkeypatch.setattr(readme, "refresh", list)
     (grid := tmp_path / "little.toml").write_text(GRID.replace("[1, 2]", "1"))
     code, _, errors = course("adopt", grid)
-    assert code == 1 and "no rows, neither rows.parquet" in errors
+    assert code == 1 and "published/little: no rows to adopt; run all of it: course study run" in errors
+    assert not (tmp_path / "runs").exists()
     assert course("run", grid, "--device", "cpu")[0] == course("report", grid, "--publish")[0] == 0
     published = rows.gather(tmp_path / "published" / "little")
     elsewhere = tmp_path / "elsewhere"
