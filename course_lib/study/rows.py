@@ -84,8 +84,19 @@ def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]
 
 
 def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: Path) -> list[Path]:
-    """`write`, and where the rows came from: their commits, data, devices and what they took."""
+    """`write`, and where the rows came from: their commits, data, devices and what they took.
+
+    Raises
+    ------
+    CourseError
+        Some runs on clips heard other versions of the same clips, as when rows from elsewhere were adopted.
+    """
     good = done(rows)
+    if "copies" in good.columns:
+        versions = good.groupby(["dataset", "copies", "clips_per_class"], dropna=False)["content"].nunique()
+        if (versions > 1).any():
+            name = versions.idxmax()[0]
+            raise CourseError(f"{folder.name}: rows of {name} were run on different data; run them again on the same")
     origin = dict(about) | {
         "provenance": provenance(),
         "rows": len(rows),

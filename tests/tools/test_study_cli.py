@@ -100,6 +100,10 @@ def test_published_rows_are_adopted_and_only_what_came_since_is_run(course, monk
     assert course("report", grid, "--publish", "--output", elsewhere)[0] == 0
     origin = json.loads((tmp_path / "published" / "little" / "provenance.json").read_text())
     assert (origin["rows"], origin["test_readings"]) == (4, 4)
+    record = next((elsewhere / "records").iterdir())
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"content": "of another version"}))
+    code, _, errors = course("report", grid, "--publish", "--output", elsewhere)
+    assert code == 1 and "little: rows of synth10 were run on different data; run them again" in errors
 
 
 @pytest.mark.parametrize("name", ["lesson", "transfer", "scenes"])
