@@ -71,8 +71,8 @@ def _way(row: Mapping[str, object]) -> str:
         return f"{str(row['model']).removeprefix('lite0-').upper()} {how}".replace("SCRATCH plain", "from scratch")
     if row["recipe.head_steps"]:
         return "frozen"
-    fine = f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands{', 4 folds' if row['refit'] else ''}"
-    return fine if row["recipe.mixup"] else how
+    picture = f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands, {row['recipe.steps']} steps"
+    return f"{picture}{', 4 folds' if row['refit'] else ''}" if row["recipe.mixup"] else how
 
 
 FAMILIES = (
