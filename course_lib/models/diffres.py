@@ -17,14 +17,13 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from course_lib.models import pieces
 from course_lib.models.levels import check, finite, full, relative_power
 from course_lib.models.scorer import Scorer
 from course_lib.timebase import out_frames
 
 SILENCE = math.log(1e-10)  # natural log power of output frames that hold no sound: the floor of the course's log-mels
-HAIR = 1e-5  # cuts that fall so near to the edge of a frame fall on it
 EMPTY = 1e-9  # power above a clip's quietest frame up to which a frame counts as empty, with a floor of 1e-10
 
 
@@ -42,19 +41,6 @@ class Reduced(NamedTuple):
     guide_loss: torch.Tensor
     activeness: torch.Tensor
     lengths: torch.Tensor | None
-
-
-class _Cuts(NamedTuple):
-    """Which frame gives how much to which output frame.
-
-    Frame j ends in `column[j]` and gives it `own[j]`, both `(clips, frames)`. The cut before output frame k + 1 goes
-    through frame `crossing[k]`, which gives `before[k]` to output frame k, both `(clips, out_frames - 1)`.
-    """
-
-    column: torch.Tensor
-    own: torch.Tensor
-    crossing: torch.Tensor
-    before: torch.Tensor
 
 
 def rectify(scores: torch.Tensor, n_out: int | torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
@@ -88,32 +74,13 @@ def rectify(scores: torch.Tensor, n_out: int | torch.Tensor, valid: torch.Tensor
     return s + room * (missing / room.sum(1, keepdim=True).clamp(min=1e-6)).clamp(max=1)
 
 
-def _cuts(s: torch.Tensor, n_out: int) -> _Cuts:
-    """Where the cuts fall. Edges are added up in double precision: a sum over thousands of frames must end whole."""
-    exact = torch.float32 if s.device.type == "mps" else torch.float64
-    ends = s.to(exact).cumsum(1)
-    whole = ends[:, -1:].detach().round()
-    ends = ends * (whole / ends[:, -1:])
-    near = ends.detach().round()  # a cut that rounding moved by a hair would let a loud frame into a silent piece
-    ends = torch.where((ends.detach() - near).abs() < HAIR, ends + (near - ends.detach()), ends)
-    starts = functional.pad(ends[:, :-1], (1, 0))
-    column = (ends.detach().ceil() - 1).clamp(0, n_out - 1)
-    own = ends - torch.maximum(starts, column)
-    cut = torch.arange(1, n_out, device=s.device, dtype=exact).expand(len(s), -1)
-    crossing = torch.searchsorted(ends.detach(), cut.contiguous(), right=True)
-    inside = crossing < s.shape[1]  # past the end of a shorter clip there is nothing to cut
-    crossing = crossing.clamp(max=s.shape[1] - 1)
-    before = torch.where(inside, (cut - starts.gather(1, crossing)).clamp(min=0), 0)
-    return _Cuts(column.long(), own.to(s.dtype), crossing, before.to(s.dtype))
-
-
 def warp_matrix(s: torch.Tensor, n_out: int) -> torch.Tensor:
     """What each frame gives to each output frame, `(clips, frames, n_out)`, from widths `s` `(clips, frames)`.
 
     Columns sum to 1, rows to the width of their frame. For pictures and tests: its size is the product of both lengths,
     and `merge` does without. Source: paper, warp matrix, transposed.
     """
-    column, own, crossing, before = _cuts(s, n_out)
+    column, own, crossing, before = pieces.cut(s, n_out)
     w = s.new_zeros(*s.shape, n_out).scatter(2, column[..., None], own[..., None])
     columns = torch.arange(n_out - 1, device=s.device).expand_as(crossing)
     clips = torch.arange(len(s), device=s.device)[:, None].expand_as(crossing)
@@ -143,71 +110,22 @@ def merge(
     with torch.autocast(x.device.type, enabled=False):
         power, top = relative_power(x)
         s = s.to(power.dtype)
-        return _merged(power, top, _cuts(s, n_out), s, valid)
+        return _merged(power, top, pieces.cut(s, n_out), s, valid)
 
 
 def _merged(
-    power: torch.Tensor, top: torch.Tensor, cuts: _Cuts, s: torch.Tensor, valid: torch.Tensor | None
+    power: torch.Tensor, top: torch.Tensor, cuts: pieces.Cuts, s: torch.Tensor, valid: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and peak in natural log power, from `relative_power` and `_cuts`."""
-    own, before = _weighted(power, cuts)
-    mean, peak = _sums(own, before, cuts), _peaks(own, before, cuts)
-    tiny, total = torch.finfo(mean.dtype).tiny, s.detach().sum(1).round()
+    """Mean and peak in natural log power, from `relative_power` and `pieces.cut`."""
+    mean, peak = pieces.log_sums_and_peaks(power, cuts)
+    total = s.detach().sum(1).round()
     frames = torch.full_like(total, s.shape[1]) if valid is None else valid.sum(1)
-    mean = mean.clamp(min=tiny).log() + top
-    peak = peak.clamp(min=tiny).log() + top + (frames / total).log()[:, None, None]
+    mean = mean + top
+    peak = peak + top + (frames / total).log()[:, None, None]
     if valid is None:
         return mean, peak
     past = (torch.arange(mean.shape[1], device=mean.device) >= total[:, None])[..., None]
     return mean.masked_fill(past, SILENCE), peak.masked_fill(past, SILENCE)
-
-
-def _rows(index: torch.Tensor, length: int) -> torch.Tensor:
-    """Numbers of the rows `index` `(clips, n)` when clips of `length` rows lie one below the other, `(clips * n,)`."""
-    return (index + torch.arange(len(index), device=index.device)[:, None] * length).reshape(-1)
-
-
-def _weighted(values: torch.Tensor, cuts: _Cuts) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values `(clips, frames, mels)` times width: of each frame `(clips, frames, mels)`, and before each cut."""
-    n_clips, n_frames, n_mels = values.shape
-    crossed = values.reshape(-1, n_mels).index_select(0, _rows(cuts.crossing, n_frames))
-    return values * cuts.own[..., None], crossed.view(n_clips, -1, n_mels) * cuts.before[..., None]
-
-
-def _sums(own: torch.Tensor, before: torch.Tensor, cuts: _Cuts) -> torch.Tensor:
-    """Sum of every piece, `(clips, out_frames, mels)`."""
-    n_clips, n_out, n_mels = len(own), before.shape[1] + 1, own.shape[2]
-    # As rows of one table: torch adds up whole rows of it ten times as fast as slices of three axes
-    sums = own.new_zeros(n_clips * n_out, n_mels).index_add(0, _rows(cuts.column, n_out), own.reshape(-1, n_mels))
-    return sums.view(n_clips, n_out, n_mels) + functional.pad(before, (0, 0, 0, 1))
-
-
-def _peaks(own: torch.Tensor, before: torch.Tensor, cuts: _Cuts) -> torch.Tensor:
-    """Largest value of every piece, `(clips, out_frames, mels)`; values are 0 or more."""
-    n_clips, n_out, n_mels = len(own), before.shape[1] + 1, own.shape[2]
-    peaks = _Highest.apply(own.reshape(-1, n_mels), _rows(cuts.column, n_out), n_clips * n_out)
-    return torch.maximum(peaks.view(n_clips, n_out, n_mels), functional.pad(before, (0, 0, 0, 1)))
-
-
-class _Highest(torch.autograd.Function):
-    """Highest of the rows of `x` that go to each of `n_rows` rows, 0 where none does; equals share the gradient.
-
-    `scatter_reduce` does the same; its own way back takes more than half as long again.
-    """
-
-    @staticmethod
-    def forward(ctx, x: torch.Tensor, rows: torch.Tensor, n_rows: int) -> torch.Tensor:
-        found = x.new_zeros(n_rows, x.shape[1]).scatter_reduce(0, rows[:, None].expand_as(x), x, "amax")
-        ctx.save_for_backward(x, rows, found)
-        return found
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        x, rows, found = ctx.saved_tensors
-        highest = (x == found.index_select(0, rows)).to(x.dtype)
-        count = torch.zeros_like(found).index_add(0, rows, highest)
-        return highest.mul_((gradient / count.clamp(min=1)).index_select(0, rows)), None, None
 
 
 def encoding(n_frames: int, n_mels: int, device: torch.device | None = None) -> torch.Tensor:
@@ -258,10 +176,10 @@ class WarpMerge(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             power, top = relative_power(x)
             s = s.to(power.dtype)
-            cuts = _cuts(s, n_out)
+            cuts = pieces.cut(s, n_out)
             mean, peak = _merged(power, top, cuts, s, valid)
-            places = encoding(n_frames, self.n_mels, x.device).to(power.dtype).expand_as(power)
-            where = _sums(*_weighted(places, cuts), cuts)
+            places = encoding(n_frames, self.n_mels, x.device).to(power.dtype)
+            where = pieces.sums(places, cuts)
             guide, active = _guide(s, power.mean(2) * top[..., 0].exp(), valid)
         left = left if isinstance(left, torch.Tensor) else None
         return Reduced(torch.stack([mean, peak, where], dim=1), s, guide, active, left)

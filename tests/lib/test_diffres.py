@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib.models import diffres
+from course_lib.models import diffres, pieces
 from course_lib.models.diffres import DiffRes, merge, rectify, warp_matrix
 from course_lib.models.scorer import Scorer
 from course_lib.paths import repo_root
@@ -311,21 +311,36 @@ class Counted(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("ties", [False, True])
-def test_the_way_back_through_the_maximum_is_that_of_torch(ties):
-    g = torch.Generator().manual_seed(0)
-    values = torch.randint(1, 4, (40, 6), generator=g).double() if ties else torch.rand(40, 6, generator=g).double()
-    rows, weights = torch.randint(0, 9, (40,), generator=g), torch.randn(10, 6, generator=g).double()
-    gradients = []
-    for highest in (
-        lambda x: diffres._Highest.apply(x, rows, 10),
-        lambda x: x.new_zeros(10, 6).scatter_reduce(0, rows[:, None].expand_as(x), x, "amax"),
-    ):
-        x = values.clone().requires_grad_()
-        found = highest(x)
-        (found * weights).sum().backward()
-        gradients.append((found.detach(), x.grad))
-    assert torch.equal(gradients[0][0], gradients[1][0]) and torch.allclose(gradients[0][1], gradients[1][1])
+def by_operations(values, cuts):
+    """Logarithm of sums and peaks of pieces as torch's own operations give them, one row a part of a frame."""
+    (clips, n_frames, n_mels), (column, own, crossing, before) = values.shape, cuts
+    n_out = before.shape[1] + 1
+    frames = torch.cat([torch.arange(n_frames).expand(clips, -1), crossing], 1)
+    pieces = torch.cat([column, torch.arange(n_out - 1).expand(clips, -1)], 1)[..., None].expand(-1, -1, n_mels)
+    parts = values.gather(1, frames[..., None].expand(-1, -1, n_mels)) * torch.cat([own, before], 1)[..., None]
+    empty, tiny = values.new_zeros(clips, n_out, n_mels), torch.finfo(values.dtype).tiny
+    found = empty.scatter_add(1, pieces, parts), empty.scatter_reduce(1, pieces, parts, "amax")
+    return tuple(one.clamp(min=tiny).log() for one in found)
+
+
+@pytest.mark.parametrize("kind", ["all differ", "equals", "silence"])
+def test_the_way_back_through_merging_is_that_of_torch(kind):
+    g, n_out = torch.Generator().manual_seed(0), 9
+    values, widths = torch.rand(3, 40, 6, generator=g).double(), torch.rand(3, 40, generator=g).double()
+    if kind == "equals":
+        values, widths = (values * 3).ceil(), torch.ones_like(widths)
+    if kind == "silence":
+        values[:, 10:25] = 0
+    weights = torch.randn(2, 3, n_out, 6, generator=g).double()
+    found = []
+    for way in (pieces.log_sums_and_peaks, by_operations):
+        x, s = values.clone().requires_grad_(), rectify(widths, n_out).requires_grad_()
+        both = torch.stack(way(x.mT.contiguous().mT, pieces.cut(s, n_out)))  # and in any layout
+        assert (kind == "silence") == (both.detach() < -100).any().item()
+        (both * weights).sum().backward()
+        found.append((both.detach(), x.grad, s.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_no_loop_over_clips_or_frames_and_no_matrix_of_both_lengths():
