@@ -1,6 +1,6 @@
 """Speed and memory of DiffRes against the published, dense way, and what the layer adds to a training step.
 
-    python bench/diffres.py [--json FILE] [--repeats 5] [--device cpu]
+    python bench/diffres.py [--json FILE] [--repeats 9] [--device cpu]
 
 Widths, warp and merge of 8 clips of 128 mels, forward and backward. `published` is `bench/published_diffres.py`, its
 formulas written out; both get the same clips and the same raw scores. Then one whole training step of EfficientNet-B2
@@ -194,7 +194,7 @@ def table(merges: list[dict], steps: list[dict], reached: dict[str, float]) -> s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
