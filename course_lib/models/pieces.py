@@ -126,6 +126,8 @@ class _LogSumsAndPeaks(torch.autograd.Function):
         to_crossed = crossed.mul_(to_peaks[:, :-1]).add_(to_sums[:, :-1])
         to_own = torch.mul(to_given, values, out=highest.view_as(values)).sum(2)
         to_before = (to_crossed * over).sum(2)
+        if not ctx.needs_input_grad[0]:  # as in training, where values are data
+            return None, None, to_own, None, to_before
         to_values, to_over = to_given.mul_(own[..., None]), to_crossed.mul_(before[..., None])
         to_values.view(-1, n_mels).index_add_(0, at, to_over.view(-1, n_mels))
         return to_values, None, to_own, None, to_before
