@@ -16,7 +16,7 @@
 # ## Before you start
 #
 # You need notebook 01: window, hop, frames, dB. Reading takes 40 minutes, the three exercises 25.
-# The machine needs less than a minute in the `smoke` profile and about two in `lesson`.
+# The machine needs less than a minute in `smoke` and in `lesson`.
 
 # %%
 import time
