@@ -441,7 +441,7 @@ else:
 # %% [markdown]
 # One fold of five chose, and taught nothing. What others publish on these folds learns from four. Once the recipe is settled, the clips that chose it can be learnt from too, with the last step kept and nothing left to choose. We did that with half the steps, for the training of 800 had mostly kept an early look. So two things changed at once, and a gain has two possible reasons.
 #
-# **Predict:** which of the two is it, the clips or the steps?
+# **Predict:** how much does the fourth fold give by itself, with as many steps as before? The last line of the figure says it for smaller pictures.
 
 # %%
 # STUDY GRID

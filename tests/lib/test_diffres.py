@@ -96,6 +96,15 @@ def test_merging_by_edges_equals_the_matrix(kind, reduction):
     assert (peak + math.log(n_out / 100) <= mean + 1e-9).all()
 
 
+@pytest.mark.parametrize("reduction", [0.25, 0.75])
+def test_the_third_channel_says_where_the_frames_of_a_piece_were(reduction):
+    layer, n_out = settled(32, reduction), out_frames(90, reduction)
+    with torch.no_grad():
+        found = layer(levels(3, 90, 32))
+    where = torch.einsum("bjk,jf->bkf", warp_matrix(found.scores, n_out), diffres.encoding(90, 32))
+    torch.testing.assert_close(found.features[:, 2], where, atol=1e-5, rtol=1e-5)
+
+
 def test_no_reduction_changes_nothing():
     x = levels(2, 50, 7)
     s = rectify(drawn("ordinary", 50, clips=2), 50)

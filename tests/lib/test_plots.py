@@ -132,6 +132,13 @@ def test_the_front_of_pareto_holds_what_nothing_beats(ax):
     assert [t.get_text() for t in ax.texts] == list("abcde")
 
 
+def test_a_front_of_one_point_is_seen(ax):
+    plots.pareto([1, 2, 4], [80, 70, 60], list("abc"), ax, xlabel="MACs", ylabel="accuracy (%)")
+    ring, (dots,) = ax.lines[0], ax.collections
+    assert ring.get_xdata().tolist() == [1] and ring.get_marker() == "o"
+    assert ring.get_markersize() > np.sqrt(dots.get_sizes().max()), "a line through one point is none"
+
+
 def test_ticks_of_a_logarithmic_axis_are_plain_numbers(ax):
     ax.set_xscale("log")
     plots.log_ticks(ax.xaxis, [2.5, 10, 320])
