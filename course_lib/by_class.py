@@ -35,6 +35,11 @@ def recalls(rows: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["label", "hop_ms", "fold"], as_index=False)["accuracy"].mean()
 
 
+def _by_fold(rows: pd.DataFrame) -> pd.DataFrame:
+    """`recalls`, a line a fold and a column a label and hop; folds that lack one of these are left out."""
+    return recalls(rows).pivot(index="fold", columns=["label", "hop_ms"], values="accuracy").sort_index(axis=1).dropna()
+
+
 def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
     """One row a class and hop: `accuracy`, its `difference` to `hop_ms` with the t interval over folds, all as shares.
 
@@ -45,7 +50,7 @@ def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979;
     Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
     """
-    wide = recalls(rows).pivot(index=["label", "hop_ms"], columns="fold", values="accuracy")
+    wide = _by_fold(rows).T
     table = wide.mean(axis=1).rename("accuracy").reset_index()
     gaps = [wide.loc[(row.label, row.hop_ms)] - wide.loc[(row.label, hop_ms)] for row in table.itertuples()]
     seen = [paired_difference(gap.to_numpy(), np.zeros(len(gap))) for gap in gaps]
@@ -65,12 +70,12 @@ def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
 
 
 def _p_values(means: pd.Series, errors: np.ndarray, folds: int) -> np.ndarray:
-    """Of a two-sided t test of each mean; 1 where all folds agree on no difference."""
+    """Of a two-sided t test of each mean; 1 where all folds agree on no difference, or there are too few to ask."""
     from scipy.stats import t
 
     with np.errstate(divide="ignore", invalid="ignore"):
         found = 2 * t.sf(np.abs(means.to_numpy()) / errors, folds - 1)
-    return np.where(means == 0, 1.0, np.nan_to_num(found))
+    return np.nan_to_num(found, nan=1.0)
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -96,20 +101,24 @@ def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
     classes with its t interval over folds, and a row a class: the `hop_ms` that all folds together would choose, and
     `agree`, how many of the choices say the same. The first of equally good hops is the coarsest.
     """
-    wide = recalls(rows).pivot(index="label", columns=["fold", "hop_ms"], values="accuracy").sort_index(axis=1)
-    folds, hops = wide.columns.levels[0], wide.columns.levels[1]
-    cube = wide.to_numpy().reshape(len(wide), len(folds), len(hops))[:, :, ::-1]  # coarsest first
+    wide = _by_fold(rows)
+    labels, hops = (wide.columns.unique(name) for name in ("label", "hop_ms"))
+    cube = wide.to_numpy().reshape(len(wide), len(labels), len(hops))[:, :, ::-1]  # coarsest first
     hops, gains, choices = hops.to_numpy()[::-1], [], []
-    for place in range(len(folds)):
-        others = np.delete(cube, place, axis=1).mean(axis=1)
-        own, one = others.argmax(axis=1), int(others.mean(axis=0).argmax())
-        here = cube[:, place]
-        gains.append(here[np.arange(len(wide)), own].mean() - here[:, one].mean())
+    for place, here in enumerate(cube):
+        others = np.delete(cube, place, axis=0).mean(axis=0)
+        own, one = _first_best(others), int(_first_best(others.mean(axis=0)))
+        gains.append(here[np.arange(len(labels)), own].mean() - here[:, one].mean())
         choices.append(hops[own])
-    whole = hops[cube.mean(axis=1).argmax(axis=1)]
+    whole = hops[_first_best(cube.mean(axis=0))]
     agree = (np.array(choices) == whole).sum(axis=0)
     gain = paired_difference(np.array(gains), np.zeros(len(gains)))
-    return gain, pd.DataFrame({"label": wide.index, "hop_ms": whole, "agree": agree})
+    return gain, pd.DataFrame({"label": labels, "hop_ms": whole, "agree": agree})
+
+
+def _first_best(shares: np.ndarray) -> np.ndarray:
+    """Place of the highest along the last axis, of equals the first, though means of equals differ in a last digit."""
+    return shares.round(9).argmax(axis=-1)
 
 
 def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":

@@ -76,6 +76,24 @@ def test_of_equal_hops_the_coarsest_is_chosen():
     assert set(needs["hop_ms"]) == {40}
 
 
+def test_equal_shares_that_come_in_another_order_are_equal():
+    """A sum of the same five numbers in another order ends in another digit, and would let the finer hop win."""
+    shares = [1, 1, 1, 1, 2]
+    assert np.mean(np.array(shares[::-1]) / TAKES) != np.mean(np.array(shares) / TAKES)  # or this would test nothing
+    for fine, coarse in ((shares, shares[::-1]), (shares[::-1], shares)):
+        right = lambda h, f, s, fine=fine, coarse=coarse: ((fine if h == 5 else coarse)[f - 1] * (h != 10), 5)  # noqa: E731
+        assert by_class.own_hop(rows(right))[1].set_index("label")["hop_ms"].to_dict() == {"dog": 40, "rain": 40}
+
+
+def test_a_fold_that_lacks_a_class_or_a_hop_has_no_say():
+    given = rows(lambda h, f, s: (8 - 2 * (h == 40) + (f == 1), 5 + f % 2))
+    rain_alone = [row(h, 6, 0, (0, 10)) | {"test_targets": [1] * 2 * TAKES} for h in (5, 10, 40)]
+    for more in (pd.DataFrame(rain_alone), pd.DataFrame([row(5, 7, 0, (0, 0))])):
+        both = pd.concat([given, more], ignore_index=True)
+        pd.testing.assert_frame_equal(by_class.against(both), by_class.against(given))
+        assert by_class.own_hop(both)[0] == by_class.own_hop(given)[0]
+
+
 def test_the_picture_holds_the_numbers_and_frames_what_is_sure():
     table = by_class.against(rows(lambda h, f, s: (8 - 2 * (h == 40), 5)))
     fig = by_class.classes_figure(table)
