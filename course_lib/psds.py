@@ -82,7 +82,8 @@ def psds(
     ------
     ValueError
         Scores are not of these files and classes, or not numbers; a class has no event in `reference`, or an event is
-        of none of these files and classes; times are not above 0, or no frame lies within a file.
+        of none of these files and classes, has no length, or ends after `clip_s`; times are not above 0, or no frame
+        lies within a file.
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 3 or scores.shape[::2] != (len(filenames), len(classes)) or np.isnan(scores).any():
@@ -94,6 +95,10 @@ def psds(
         raise ValueError(f"frame_s={frame_s}, clip_s={clip_s}: both must be above 0")
     coded = events.coded(events.merge_touching(reference), filenames, classes)
     coded = coded.sort_values(["file", "label"], kind="stable")
+    wrong = (coded["offset"] - coded["onset"] <= events.ROUNDING_S) | (coded["offset"] > clip_s + events.ROUNDING_S)
+    if wrong.any():  # no detection could be asked to cover it
+        bad = coded[wrong].iloc[0]
+        raise ValueError(f"event from {bad['onset']:g} to {bad['offset']:g} s: expected a length, within {clip_s:g} s")
     number = np.bincount(coded["label"], minlength=len(classes))
     if not number.all():
         raise ValueError(f"{classes[int(number.argmin())]}: no such event in the reference; leave out the class")

@@ -178,6 +178,10 @@ def test_what_cannot_be_judged_is_refused():
         psds.psds(reference, scores, files, classes, 0.0, clip_s)
     with pytest.raises(ValueError, match=r"no frame lies within the 9\.3 s of a file"):
         psds.psds(reference, scores, files, classes, frame_s, clip_s, first_s=clip_s)
+    for end in (clip_s + 1, reference["onset"].iloc[0]):  # after its file, and without a length
+        wrong = reference.assign(offset=reference["offset"].where(reference.index > 0, end))
+        with pytest.raises(ValueError, match=r"event from .+ to .+ s: expected a length, within 9\.3 s"):
+            psds.psds(wrong, scores, files, classes, frame_s, clip_s)
     with pytest.raises(ValueError, match="'rain' is not one of the 2"):
         psds.psds(reference, scores[..., :2], files, classes[:2], frame_s, clip_s)
     for wrong in ({"dtc": 0.0}, {"gtc": 1.5}, {"alpha_ct": -1.0}, {"most_an_hour": 0.0}):
