@@ -11,7 +11,8 @@ import torch
 
 from course_lib import by_class, claims, cost, scene_claims
 from course_lib.claims import LONG, SHORT
-from course_lib.metrics import RANGES, Interval, paired_difference
+from course_lib.embeddings import RANGES
+from course_lib.metrics import Interval, paired_difference
 from course_lib.paths import published_dir
 from course_lib.study import scene_stats, stats
 from course_lib.verdicts import Evidence, Part, signed

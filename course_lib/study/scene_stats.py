@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from course_lib.metrics import Interval, paired_difference
+from course_lib.study import stats
 from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import flat_types
-from course_lib.study.stats import REPEATS, smallest_effect
+from course_lib.study.stats import REPEATS
 
 SCORES = ("tagging", "segment", "event")
 NOTHING = Interval(math.nan, math.nan, math.nan)
@@ -33,12 +34,9 @@ def mean(values: Sequence[float]) -> Interval:
 
 
 def difference(first: pd.DataFrame, second: pd.DataFrame, score: str) -> Interval | None:
-    """Rows `first` less rows `second` in the test F1 of `score`, over the folds and seeds that both have."""
-    columns = [*REPEATS, f"test_{score}_f1"]
-    both = first[columns].merge(second[columns], on=list(REPEATS), suffixes=("_first", "_second"))
-    if len(both) < 2:
-        return None
-    return paired_difference(both[f"test_{score}_f1_first"], both[f"test_{score}_f1_second"])
+    """Rows `first` less rows `second` in the test F1 of `score`: `stats.difference`, its interval alone."""
+    seen = stats.difference(first, second, score=f"test_{score}_f1")
+    return seen.interval if seen else None
 
 
 def summarise(
@@ -68,13 +66,9 @@ def summarise(
 
 def _told(score: str, group: pd.DataFrame, other: pd.DataFrame | None) -> dict[str, float]:
     """One score of a condition, its difference to another one, and the smallest that could have been seen."""
-    seen = None if other is None else difference(group, other, score)
-    smallest = math.nan
-    if seen is not None:
-        both = group.merge(other, on=list(REPEATS), suffixes=("", "_other"))
-        apart = both[f"test_{score}_f1"] - both[f"test_{score}_f1_other"]
-        smallest = smallest_effect(float(apart.std(ddof=1)), len(apart))
-    row = {f"{score}_smallest": smallest}
-    for name, found in ((score, mean(group[f"test_{score}_f1"])), (f"{score}_difference", seen or NOTHING)):
+    seen = None if other is None else stats.difference(group, other, score=f"test_{score}_f1")
+    row = {f"{score}_smallest": seen.smallest if seen else math.nan}
+    gap = seen.interval if seen else NOTHING
+    for name, found in ((score, mean(group[f"test_{score}_f1"])), (f"{score}_difference", gap)):
         row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
     return row

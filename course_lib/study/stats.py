@@ -48,21 +48,25 @@ def mean_score(rows: pd.DataFrame, score: str = "test_accuracy") -> float:
 def accuracy(rows: pd.DataFrame) -> Interval:
     """Accuracy of one condition: its mean over folds and seeds, and the bootstrap interval over sources.
 
-    The seeds' judgements of a clip are averaged first, then the clips of all folds are pooled: more seeds do not make
-    more sounds. With a single source there is no interval, and its ends are NaN.
+    The seeds' judgements of a clip are averaged first, then the clips of all folds are pooled, with weights that let
+    every fold count the same: more seeds do not make more sounds. With a single source there is no interval, and its
+    ends are NaN.
     """
     clips = pd.DataFrame(
         {
+            "fold": [fold for fold, row in zip(rows["fold"], rows["test_clips"], strict=True) for _ in row],
             "clip": [clip for row in rows["test_clips"] for clip in row],
             "source": [source for row in rows["test_sources"] for source in row],
             "correct": [correct for row in rows["test_correct"] for correct in row],
         }
     )
-    shares = clips.groupby(["clip", "source"], as_index=False)["correct"].mean()
+    shares = clips.groupby(["fold", "clip", "source"], as_index=False)["correct"].mean()
     mean = mean_score(rows)
     if shares["source"].nunique() < 2:
         return Interval(mean, math.nan, math.nan)
-    found = accuracy_by_source(shares["correct"].to_numpy(), shares["source"].to_numpy())
+    of_fold = shares.groupby("fold")["clip"].transform("size")
+    weights = len(shares) / (shares["fold"].nunique() * of_fold)  # exactly 1 where folds are of one size
+    found = accuracy_by_source(shares["correct"].to_numpy(), shares["source"].to_numpy(), weights=weights.to_numpy())
     return Interval(mean, found.low, found.high, found.level)
 
 

@@ -33,8 +33,9 @@ from course_lib import claims, cost, figures, paths, plots, profiles, train
 from course_lib.checks import check
 from course_lib.datasets import folds
 from course_lib.datasets.load import load
+from course_lib.embeddings import separability
 from course_lib.features import FeatureSpec, features
-from course_lib.metrics import accuracy_by_source, separability, verdict
+from course_lib.metrics import accuracy_by_source, verdict
 from course_lib.models import ast, mast
 from course_lib.models.build import build
 from course_lib.notebook import play, record, say, seed_everything, show

@@ -10,7 +10,7 @@ import pytest
 from course_lib.errors import CourseError, UsageError
 from course_lib.metrics import accuracy_by_source
 from course_lib.study import rows as study_rows
-from course_lib.study import stats, tag_stats
+from course_lib.study import scene_stats, stats, tag_stats
 from course_lib.study.spec import RunSpec, to_dict
 
 CLIPS = 8  # a fold, two of a source
@@ -73,6 +73,27 @@ def test_more_seeds_are_no_more_sounds(table):
     assert math.isnan(stats.accuracy(one_source).low)
 
 
+def test_folds_of_other_sizes_count_the_same_in_the_mean_and_in_its_interval():
+    """As 633 clips of one fold and 40 of another: an interval of pooled clips would not even hold the mean."""
+    names = [[f"{fold}-{k}" for k in range(n)] for fold, n in ((1, 400), (2, 40), (3, 40))]
+    share = (0.9, 0.5, 0.5)
+    made = [
+        row(10, fold, 0, [int(k < part * len(clips)) for k in range(len(clips))], test_clips=clips, test_sources=clips)
+        for fold, (clips, part) in enumerate(zip(names, share, strict=True), 1)
+    ]
+    found = stats.accuracy(pd.DataFrame(made))
+    assert found.mean == pytest.approx(1.9 / 3) and found.low < 0.6 and 0.65 < found.high < 0.75
+
+
+def test_scenes_of_several_folds_are_paired_by_fold():
+    rows = pd.DataFrame([{"fold": f, "seed": s, "test_event_f1": 0.1 * f + 0.01 * s} for f in (1, 2) for s in (0, 1)])
+    other = rows.assign(test_event_f1=[0.1, 0.1, 0.1, 0.1])
+    gap = scene_stats.difference(rows, other, "event")
+    assert gap.mean == pytest.approx(0.055) and gap.high - gap.mean == pytest.approx(12.706 * 0.1 / 2, rel=1e-3)
+    of_one = scene_stats.difference(rows[:2], other[:2], "event")
+    assert of_one.high - of_one.mean == pytest.approx(12.706 * 0.01 / 2, rel=1e-3), "two starts of one fold"
+
+
 def test_one_fold_is_paired_by_seed_and_one_row_not_at_all(table):
     of_fold = table[table["fold"] == 1]
     found = stats.summarise(of_fold).iloc[1]
@@ -125,7 +146,7 @@ def test_rows_are_gathered_published_and_gathered_again(tmp_path, folder, table)
     assert [p.name for p in written] == ["rows.parquet", "summary.csv", "provenance.json"]
     origin = json.loads(written[2].read_text())
     assert (origin["grid"], origin["rows"], origin["failed"], origin["commits"]) == ("made up", 13, 1, ["abc"])
-    assert origin["content"] == {"synth10": "c"} and {"date", "commit", "python"} <= origin["provenance"].keys()
+    assert origin["content"] == {"synth10": ["c"]} and {"date", "commit", "python"} <= origin["provenance"].keys()
     again = study_rows.gather(tmp_path / "published")
     assert stats.summarise(study_rows.done(again)).to_csv() == summary.to_csv()
     assert (study_rows.compare(gathered, again)["state"] == "same").all()
@@ -184,3 +205,5 @@ def test_rows_without_validation_beside_rows_with_one():
     assert found["validation_accuracy"][0] == 0.5 and math.isnan(found["validation_accuracy"][1])
     assert math.isnan(stats.summarise(table.drop(columns="validation_accuracy"))["validation_accuracy"][0])
     assert study_rows.compare(table, table)["state"].tolist() == ["same", "same"]
+    bare = table.drop(columns=["validation_accuracy"])
+    assert study_rows.compare(bare, table)["what"].str.contains("validation_accuracy").any()

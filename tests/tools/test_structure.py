@@ -20,7 +20,7 @@ FLOORS = [
     {"pictures"},
     {"models"},
     {"metrics", "psds", "tagging", "cost", "streams", "checkpoints"},
-    {"train", "mean_teacher"},
+    {"train", "mean_teacher", "embeddings"},
     {"study"},
     {"plots", "notebook", "checks"},
     {"exercises"},
