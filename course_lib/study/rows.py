@@ -14,6 +14,7 @@ from course_lib.study.engine import READINGS, record_path
 from course_lib.study.spec import LATER
 
 ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
+CLIPS, SCENES = ("dataset", "copies", "clips_per_class"), ("dataset", "fold")  # fields that say what a row heard
 # What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
 COMPARED = (
     "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted",
@@ -89,20 +90,21 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
     Raises
     ------
     CourseError
-        Some runs on clips heard other versions of the same clips, as when rows from elsewhere were adopted.
+        Some runs heard other versions of the same clips or scenes, as when rows from elsewhere were adopted.
     """
     good = done(rows)
-    if "copies" in good.columns:
-        versions = good.groupby(["dataset", "copies", "clips_per_class"], dropna=False)["content"].nunique()
-        if (versions > 1).any():
-            name = versions.idxmax()[0]
-            raise CourseError(f"{folder.name}: rows of {name} were run on different data; run them again on the same")
+    asked = SCENES if "copies" not in good.columns else CLIPS
+    alike = [name for name in good.columns if name in asked or name.startswith("scenes.")]
+    versions = good.groupby(alike, dropna=False)["content"].nunique()
+    if (versions > 1).any():
+        name = dict(zip(alike, versions.idxmax(), strict=True))["dataset"]
+        raise CourseError(f"{folder.name}: rows of {name} were run on different data; run them again on the same")
     origin = dict(about) | {
         "provenance": provenance(),
         "rows": len(rows),
         "failed": len(rows) - len(good),
         "commits": sorted(good["commit"].unique()),
-        "content": dict(sorted(zip(good["dataset"], good["content"], strict=True))),
+        "content": {name: sorted(of_set.unique()) for name, of_set in good.groupby("dataset")["content"]},
         "devices": sorted(good["device_name"].unique()),
         "minutes": round(float(good["minutes"].sum()), 1),
     }
@@ -159,8 +161,8 @@ def _differing(one: Mapping, other: Mapping) -> str:
     for name in COMPARED:
         if name not in one and name not in other:
             continue  # rows on clips and rows on scenes have other scores
-        a, b = one[name], other[name]
-        if np.ndim(a):
+        a, b = one.get(name), other.get(name)  # a row that chose nothing has no score of validation
+        if np.ndim(a) and np.ndim(b):
             n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
             parts += [f"{name} of {n} clips"] if n else []
         elif a != b and not (pd.isna(a) and pd.isna(b)):
