@@ -1,5 +1,6 @@
 """What a classifier costs: parameters, multiply-accumulates, time and memory. Notebook: 05."""
 
+import math
 import statistics
 import time
 from contextlib import suppress
@@ -32,7 +33,7 @@ def macs(model: nn.Module, *shape: int) -> int:
     ValueError
         What the model says of such a shape.
     """
-    device, was_training = next(model.parameters()).device, model.training
+    device, modes = next(model.parameters()).device, {part: part.training for part in model.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -42,18 +43,20 @@ def macs(model: nn.Module, *shape: int) -> int:
             model(torch.zeros(1, *shape, device=where))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        model.to(device).train(was_training)
+        model.to(device)
+        for part, was_training in modes.items():
+            part.training = was_training
     return counter.get_total_flops() // 2
 
 
 def feature_macs(spec: FeatureSpec, n_samples: int) -> int:
     """Multiply-accumulates of the log-mel of one clip: transform and mel bank, by formula.
 
-    A real FFT of N samples counts N/2 log2 N, the bank two for each bin of each band that it touches.
+    A real FFT of N samples counts N/2 log2 N, the bank one for each bin of each band that it touches.
     """
     from course_lib.features import mel_bank
 
-    transform = spec.fft_samples * (spec.fft_samples.bit_length() - 1) // 2
+    transform = round(spec.fft_samples * math.log2(spec.fft_samples) / 2)
     return spec.frame_count(n_samples) * (transform + int((mel_bank(spec) > 0).sum()))
 
 
@@ -66,8 +69,8 @@ def latency_ms(model: nn.Module, *shape: int, repeats: int = 7) -> float:
         for _ in range(repeats + 2):
             start = time.perf_counter()
             model(x)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            if device.type in ("cuda", "mps"):  # where a call comes back before its work is done
+                getattr(torch, device.type).synchronize()
             taken.append(1000 * (time.perf_counter() - start))
     return statistics.median(taken[2:])  # the first two also choose and load what the others use
 

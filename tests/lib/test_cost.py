@@ -1,5 +1,7 @@
 """Costs against closed formulas, with the traps of counting closed."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -47,6 +49,9 @@ def test_counting_leaves_the_model_as_it_was():
     before = {name: value.clone() for name, value in net.state_dict().items()}
     cost.macs(net, 64, 64)
     assert net.training and torch.backends.mha.get_fastpath_enabled()
+    frozen = net.blocks[0].eval()  # as a stage that does not learn
+    cost.macs(net, 64, 64)
+    assert net.training and net.blocks[1].training and not any(part.training for part in frozen.modules())
     assert all((value == before[name]).all() for name, value in net.state_dict().items())
 
 
@@ -56,6 +61,8 @@ def test_cost_of_the_features():
     assert cost.feature_macs(spec, 16_000) == 101 * a_frame
     coarser = cost.feature_macs(FeatureSpec(hop_ms=20, window_ms=32, n_fft=512), 16_000)
     assert coarser == 51 * a_frame
+    odd = FeatureSpec(hop_ms=10, window_ms=25, n_fft=400)
+    assert cost.feature_macs(odd, 160) == 2 * (round(200 * math.log2(400)) + int((mel_bank(odd) > 0).sum()))
 
 
 def test_latency_and_memory_are_measured():
