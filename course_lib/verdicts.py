@@ -157,7 +157,7 @@ def first_sentence(parts: Sequence[Part]) -> str:
     part = parts[0]
     if part.gap is None:
         return "Its rows have not been run."
-    if part.gap.low == part.gap.high:
+    if part.design == "counted":
         return "This is counted, not estimated."
     limit = f"{-part.margin:+.0f}" if part.margin else "0"
     return {
