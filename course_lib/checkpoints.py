@@ -1,11 +1,13 @@
 """What both training loops share: when to look at validation, how fast to learn, and a state that outlives a cut."""
 
+import hashlib
 import io
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from course_lib.errors import CourseError
@@ -14,14 +16,40 @@ from course_lib.paths import write_whole
 EVERY_S = 10.0
 
 
+class OtherTraining(CourseError):
+    """A checkpoint was written by a training of other settings, other data or another network."""
+
+
 def look_steps(steps: int, looks: int) -> set[int]:
     """Numbers of steps after which validation is looked at: `looks` of them, evenly, the last among them."""
     return {math.ceil(steps * k / looks) for k in range(1, looks + 1)}
 
 
 def height(done: float) -> float:
-    """Share of the highest learning rate once the share `done` of the steps is taken: up for a tenth, then a cosine."""
+    """Share of the highest learning rate once the share `done` of the steps is taken: up for a tenth, then a cosine.
+
+    Both loops ask with the step in hand counted as taken, so that the last one of a training moves nothing.
+    """
     return min(1.0, done / 0.1) * 0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.1) / 0.9))
+
+
+def identity(path: Path | None, settings: object, model: torch.nn.Module, arrays: Iterable[np.ndarray]) -> str:
+    """64 hexadecimal digits that name a training: its settings, what teaches and chooses, the network before the start.
+
+    Of the network names, shapes and what is not learnt (`align`, say) count, not its fresh weights: whoever goes on
+    need not have drawn the same. Nothing is read, and the name is empty, for a training that no `path` keeps.
+    """
+    if path is None:
+        return ""
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)}\n".encode())
+    for value in model.buffers():
+        digest.update(value.detach().cpu().contiguous().numpy())
+    for array in arrays:
+        digest.update(repr((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def resumed(path: Path | None, identity: str, parts: Mapping[str, object], device: torch.device) -> dict:
@@ -30,7 +58,9 @@ def resumed(path: Path | None, identity: str, parts: Mapping[str, object], devic
     Raises
     ------
     CourseError
-        The file is no checkpoint, or that of a training with another `identity`.
+        The file is no checkpoint.
+    OtherTraining
+        It is that of a training with another `identity`.
     """
     if path is None or not path.exists():
         return {"step": 0, "seconds": 0.0, "history": []}
@@ -40,7 +70,7 @@ def resumed(path: Path | None, identity: str, parts: Mapping[str, object], devic
     except Exception as error:  # torch raises many kinds for a file that is no checkpoint
         raise CourseError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it") from error
     if not same:
-        raise CourseError(f"{path}: belongs to another training; remove it or name another file")
+        raise OtherTraining(f"{path}: belongs to another training; remove it or name another file")
     for name, part in parts.items():
         part.load_state_dict(kept[name])
     return kept

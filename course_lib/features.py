@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from course_lib import timebase
+from course_lib import audio, timebase
 from course_lib.cache import cached, source_digest
 from course_lib.datasets.clips import Clips
 
@@ -295,12 +295,13 @@ def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, 
     """Log-mels of a data set, shape `(clips, frames, mels)`, float32, read-only, from disk if they were made before.
 
     Clips are cut or padded to `length_s`, None for the set's own length. The key is the sounds (`clips.content` and the
-    clips' names, in order), the length, `spec` and the source of this module and of `timebase`: a change of any of them
-    computes anew. Work of more than two seconds shows a bar with the time left.
+    clips' names, in order), the length, `spec` and the source of this module, of `timebase` and of `audio`, which
+    decodes and resamples: a change of any of them computes anew. Work of more than two seconds shows a bar with the
+    time left.
     """
     length_s = clips.length_s if length_s is None else length_s
     names = hashlib.sha256("\n".join(clips.table["clip"].astype(str)).encode()).hexdigest()
-    code = source_digest(sys.modules[__name__], timebase)
+    code = source_digest(sys.modules[__name__], timebase, audio)
     return cached(_computed, clips.content, names, length_s, spec, code, given=(clips, progress))
 
 

@@ -120,7 +120,9 @@ def teach(
     model.to(device)
     teacher = copy.deepcopy(model).requires_grad_(False) if recipe.teacher else model
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    identity = repr((recipe, spec, seed, sorted((k, v.shape) for part in both for k, v in part.items())))
+    settings = (recipe, spec, seed, sorted(weak), validation.events.to_csv())
+    arrays = [tags, *(part[name] for part in (*both, validation.x) for name in sorted(part))]
+    identity = checkpoints.identity(checkpoint, settings, model, arrays)
     parts = {"student": model, "teacher": teacher, "optimiser": optimiser}
     kept = checkpoints.resumed(checkpoint, identity, parts, next(model.parameters()).device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]

@@ -32,7 +32,8 @@ class Recipe:
     Attributes
     ----------
     steps, batch : the budget: updates of the weights, and clips that each of them sees.
-    rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls to zero as a cosine.
+    rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine, to zero at
+        the last, which so moves nothing.
     decay : weight decay.
     head_steps : for so many steps only the last stage learns and the others stay as they were (transfer).
     stage_factor : each stage before the last learns at this factor of the rate of the one after it (discriminative
@@ -174,9 +175,9 @@ def fit(
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
     precision = precision_on(device, recipe.precision, model)
     optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.decay, fused=device != "mps")
-    x = torch.tensor(train.x, device=device)
-    y = torch.tensor(train.tags, device=device)
-    identity = repr((recipe, spec, seed, precision, tuple(x.shape), train.n_classes))
+    x, y = (torch.tensor(array, device=device) for array in (train.x, train.tags))
+    arrays = [array for part in (train, validation) if part is not None for array in (part.x, part.y)]
+    identity = checkpoints.identity(checkpoint, (recipe, spec, seed, precision, train.n_classes), model, arrays)
     kept = checkpoints.resumed(checkpoint, identity, {"weights": model, "optimiser": optimiser}, x.device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
     for step, chosen in _batches(len(y), recipe, seed, first=kept["step"]):

@@ -25,7 +25,7 @@ class Clips:
         labels, `labels` holds all of them, `|` between, and `label` the first. Index 0 .. n-1.
     length_s : seconds that `waves` gives every clip, by cutting or padding at the end.
     native_rate_hz : rate of the stored audio.
-    content : hash over the sounds themselves; the key of every cache.
+    content : hash over the sounds themselves, and over what the user's manifest says of them; the key of every cache.
     events : strong labels, columns `clip`, `onset_s`, `offset_s`, `label`, or None where the set has none.
     reader : function `(table, rate_hz, length_s) -> (clips, samples)` float32 behind `waves`.
     """

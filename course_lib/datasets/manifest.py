@@ -5,10 +5,11 @@ source. `labels` are all labels of a sound that has several, `|` between them; `
 """
 
 import csv
+import hashlib
 import io
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -39,8 +40,9 @@ class Row:
 def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
     """The clips that the CSV file `path` lists; at most `clips_per_class` of them a class.
 
-    All get the length of the longest, at most 10 s. The content is the hash of every file, taken anew at each call: a
-    file that was changed is decoded again.
+    All get the length of the longest, at most 10 s. The content is the hash of every file and of what the list says of
+    them, taken anew at each call: a file that was changed is decoded again, and a label that was changed makes other
+    data of the same sounds.
 
     Raises
     ------
@@ -59,7 +61,9 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
     content = sums.of_sums(sums.of_files(path.parent, table["path"].tolist()))
     table = folds.thin_out(table, clips_per_class, seed)
-    return clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
+    clips = clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
+    said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
+    return replace(clips, content=hashlib.sha256(f"{clips.content}\n{said}".encode()).hexdigest())
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from course_lib.checkpoints import OtherTraining
 from course_lib.errors import CourseError, disk_is_full
 from course_lib.locks import lock
 from course_lib.paths import write_whole
 from course_lib.profiles import one_thread
 from course_lib.provenance import now
+from course_lib.soundscapes.load import is_real
 from course_lib.study.spec import to_dict
 from course_lib.study.tasks import Run, from_fields, runner
 
@@ -59,13 +61,22 @@ def read_record(folder: Path, key: str) -> dict | None:
 
 
 def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
-    """Those of `specs` without a record in `folder`, and with `retry_failed` those whose record tells of a failure."""
+    """Those of `specs` without a record in `folder`, and with `retry_failed` those whose record tells of a failure.
+
+    A record of other data does not count where the data are the user's own, which change under one name.
+    """
     todo = []
     for spec in specs:
         record = read_record(folder, spec.key)
-        if record is None or (retry_failed and record["status"] == FAILED):
+        if record is None or (retry_failed and record["status"] == FAILED) or _outdated(spec, record):
             todo.append(spec)
     return todo
+
+
+def _outdated(spec: Run, record: dict) -> bool:
+    """Whether a row that is done heard other sounds, or other labels, than the user's list or folder has now."""
+    mine = spec.dataset.lower().endswith(".csv") or is_real(spec.dataset)
+    return mine and record["status"] == DONE and record["content"] != runner(spec).content_of(spec)
 
 
 def run_grid(
@@ -99,7 +110,7 @@ def run_grid(
         (folder / "checkpoints").mkdir(exist_ok=True)
         todo = pending(specs, folder, retry_failed=retry_failed)
         for spec in todo:
-            record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, tried again
+            record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, or of other data, tried again
         warm(todo, on_warm)
         finished = _inline(todo, folder, device) if jobs == 1 and not scheduler else None
         for record in finished or _over_dask(todo, folder, device, jobs, scheduler):
@@ -137,7 +148,12 @@ def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
     """The record of `spec`, done or failed; memory that ran out is a failure like others, a full disk is not."""
     try:
         checkpoint = _checkpoint(folder, spec.key)
-        row = runner(spec).run_one(spec, device=device, checkpoint=checkpoint, readings=folder / READINGS)
+        how = {"device": device, "checkpoint": checkpoint, "readings": folder / READINGS}
+        try:
+            row = runner(spec).run_one(spec, **how)
+        except OtherTraining:  # begun before the data or the code changed: there is nothing to go on with
+            checkpoint.unlink()
+            row = runner(spec).run_one(spec, **how)
         return row | {"status": DONE}
     except Exception as error:  # whatever it is, it ends as one record, and the other rows go on
         if disk_is_full(error):

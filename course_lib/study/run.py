@@ -42,6 +42,11 @@ def clips_of(dataset: str, clips_per_class: int | None, copies: str = "none") ->
     return with_copies(clips, NAA) if copies == "naa" else clips
 
 
+def content_of(spec: RunSpec) -> str:
+    """The hash of what a run hears now, as its row keeps it."""
+    return clips_of(spec.dataset, spec.clips_per_class, spec.copies).content
+
+
 def features_of(spec: RunSpec) -> np.ndarray:
     """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, made once a content."""
     return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)

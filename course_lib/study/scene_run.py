@@ -32,6 +32,11 @@ def scenes_of(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
     return load_scenes(dataset, fold, spec)
 
 
+def content_of(spec: SceneRun) -> str:
+    """The hash of what a run hears and sees now, as its row keeps it."""
+    return scenes_of(spec.dataset, spec.fold, spec.scenes).content
+
+
 def features_of(spec: SceneRun) -> dict[str, Stream]:
     """The streams of a run for all its scenes, each made once a content."""
     scenes = scenes_of(spec.dataset, spec.fold, spec.scenes)

@@ -287,6 +287,11 @@ def test_each_transform_is_made_once_and_kept(monkeypatch):
     del made[:]
     with_copies(clips, TWO).waves(8000)
     assert len(made) == 2 * n
+    of_before = with_copies(clips, TWO).content
+    monkeypatch.setattr(module, "source_digest", lambda *modules: "sounds are decoded otherwise")
+    del made[:]
+    with_copies(clips, TWO).waves()
+    assert len(made) == 2 * n and with_copies(clips, TWO).content == of_before
 
 
 def test_a_changed_transform_of_the_same_name_is_another():

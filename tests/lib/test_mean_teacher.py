@@ -40,10 +40,14 @@ def everything():
     return weak, tags, scenes(40, 2)[0], Judged(x, known["filename"].tolist(), known, CLASSES, 2.0)
 
 
+def network():
+    return CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16)
+
+
 def taught(recipe=RECIPE, **options):
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    return teach(CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16), *everything(), recipe, SPEC, **options)
+    return teach(network(), *everything(), recipe, SPEC, **options)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +87,11 @@ def test_a_training_cut_off_goes_on_to_the_same_weights(tmp_path, learnt):
         assert torch.equal(one, other)
     with pytest.raises(CourseError, match="belongs to another training"):
         taught(replace(RECIPE, rate=1e-3), checkpoint=tmp_path / "c.pt")
+    weak, tags, unlabelled, known = everything()
+    moved = replace(known, events=known.events.assign(onset=known.events["onset"] / 2))
+    for data in ((weak, 1 - tags, unlabelled, known), (unlabelled, tags, weak, known), (weak, tags, unlabelled, moved)):
+        with pytest.raises(CourseError, match="belongs to another training"):
+            teach(network(), *data, RECIPE, SPEC, checkpoint=tmp_path / "c.pt")
     (tmp_path / "c.pt").write_bytes(b"no checkpoint")
     with pytest.raises(CourseError, match="cannot be read as a checkpoint"):
         taught(checkpoint=tmp_path / "c.pt")

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers import sound
 
 from course_lib import checkpoints, locks, profiles, train
 from course_lib.errors import CourseError
@@ -101,6 +102,42 @@ def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
     record = run_grid([TINY], tmp_path)[0]
     assert looked == [2, 4, 4], "the first half is not trained again"
     assert lasting(record) == lasting(row) | {"status": "done"}
+
+
+def test_a_checkpoint_of_other_data_is_begun_anew(tmp_path, monkeypatch, row):
+    """As when sounds, or the code that makes features of them, changed after a run was cut off."""
+    fit, refused = train.fit, []
+
+    def stale(*args, checkpoint, **more):
+        if not refused:
+            refused.append(checkpoint.write_bytes(b"of other data"))
+            raise checkpoints.OtherTraining(f"{checkpoint}: belongs to another training")
+        assert not checkpoint.exists()
+        return fit(*args, checkpoint=checkpoint, **more)
+
+    monkeypatch.setattr(train, "fit", stale)
+    assert lasting(run_grid([TINY], tmp_path)[0]) == lasting(row) | {"status": "done"} and refused
+
+
+def test_a_row_of_the_users_own_list_is_run_again_when_the_list_has_changed(tmp_path, counted):
+    """A label, or a sound: both go under the same name as before."""
+    for k in range(12):
+        sound(tmp_path / f"{k}.wav", 300 + 100 * k, length_s=1.5)
+    lines = [f"{k}.wav,{'low' if k < 6 else 'high'},{1 + k % 3}\n" for k in range(12)]
+    mine = tmp_path / "mine.csv"
+
+    def listed(lines):
+        mine.write_text("filename,label,fold\n" + "".join(lines))
+        run.clips_of.cache_clear()  # as in a process of its own
+        return [replace(TINY, dataset=str(mine), clips_per_class=None, recipe=Recipe(steps=1, batch=4, looks=1))]
+
+    before = run_grid(listed(lines), tmp_path)[0]
+    assert before["status"] == "done", before.get("error")
+    assert run_grid(listed(lines), tmp_path) == [before] and len(counted) == 1
+    relabelled = run_grid(listed([lines[0].replace("low", "high"), *lines[1:]]), tmp_path)[0]
+    assert relabelled["content"] != before["content"] and len(counted) == 2
+    sound(tmp_path / "0.wav", 3000, length_s=1.5)
+    assert run_grid(listed(lines), tmp_path)[0]["content"] != before["content"] and len(counted) == 3
 
 
 def test_what_a_killed_worker_left_unfinished_goes_with_its_row(tmp_path):

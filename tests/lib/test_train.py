@@ -85,6 +85,14 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     fitted(checkpoint=file)
     with pytest.raises(CourseError, match=r"state\.pt: belongs to another training; remove it"):
         fitted(replace(RECIPE, rate=1e-3), checkpoint=file)
+    same_shape = toy(seed=3)
+    for other in (same_shape, replace(toy(), y=1 - toy().y)):  # another fold, or labels that were corrected
+        with pytest.raises(checkpoints.OtherTraining, match="belongs to another training"):
+            fitted(data=other, checkpoint=file)
+    with pytest.raises(checkpoints.OtherTraining, match="belongs to another training"):
+        train.fit(cnn.CNN(2, LAYERS), toy(), same_shape, RECIPE, SPEC, checkpoint=file)  # chosen on other clips
+    with pytest.raises(checkpoints.OtherTraining, match="belongs to another training"):
+        train.fit(cnn.CNN(2, LAYERS[:1]), toy(), toy(16, seed=1), RECIPE, SPEC, checkpoint=file)
     file.write_bytes(b"no checkpoint")
     with pytest.raises(CourseError, match=r"state\.pt: cannot be read as a checkpoint"):
         fitted(checkpoint=file)
