@@ -163,8 +163,7 @@ CLAIMS = (
         "C8", "the cause: pretrained features keep no time for boundaries",
         "If so, features and pictures that keep more time should find more events; finer features come from earlier "
         "layers, which know less, so time and knowledge are not turned by separate knobs.", parts.c8,
-        control=lambda e: told_scenes(e, tuple((f"frames of 40 ms, alignment {how} better than nearest", "event")
-                                               for how in ("average", "learned", "repeat"))),
+        control=parts.c8_control,
     ),
     Claim(
         "C9", "the recipe: a CRNN with mean teacher on weak and unlabelled scenes, 20 starts",

@@ -14,7 +14,7 @@ from course_lib.claims import LONG, SHORT
 from course_lib.embeddings import RANGES
 from course_lib.metrics import Interval, paired_difference
 from course_lib.paths import published_dir
-from course_lib.study import scene_stats, stats
+from course_lib.study import scene_stats, scene_truth, stats
 from course_lib.verdicts import Evidence, Part, signed
 
 ALL = scene_claims.ALL
@@ -205,6 +205,21 @@ def c8(evidence: Evidence) -> list[Part]:
                          f"events, pictures that change at the onset, {names}")
           for names in ("visual", "auditory+visual")),
     ]  # fmt: skip
+
+
+def c8_control(evidence: Evidence) -> str:
+    """C8: the hops once more, with the offset of each undone, and other ways to align."""
+    found, offsets = scene_claims.hops_set_right(evidence.rows("scenes"), scene_truth.published())
+    moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
+    parts = [
+        Part(f"events, {row.question.split()[2]} over 320 ms",
+             Interval(row.difference, row.low, row.high).scaled(100)) for row in found.itertuples()
+    ]  # fmt: skip
+    told = "; ".join(f"{part.text}, {part.verdict}" for part in parts)
+    undone = f"with what the nearest frame moves undone ({moved}): {told}" if told else ""
+    ways = told_scenes(evidence, tuple((f"frames of 40 ms, alignment {how} better than nearest", "event")
+                                       for how in ("average", "learned", "repeat")))  # fmt: skip
+    return "; ".join(text for text in (undone, ways) if text)
 
 
 def c9(evidence: Evidence) -> list[Part]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from course_lib.claims import chosen
 from course_lib.metrics import verdict
-from course_lib.study import scene_stats
+from course_lib.study import scene_stats, scene_truth
 
 ALL = "spectral+auditory+visual"
 # Micro F1 in %, by what the network got. Which features the second number of the lower two rows is of is not public
@@ -109,6 +109,23 @@ def answers(rows: pd.DataFrame) -> pd.DataFrame:
         means = (float(both[f"test_{q.score}_f1{end}"].mean()) for end in ("", "_second"))
         found.append((q.score, q.text, q.paper, *means, gap.mean, gap.low, gap.high, len(both), verdict(gap)))
     return pd.DataFrame(found, columns=COLUMNS)
+
+
+def hops_set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]]:
+    """`answers` about the hop of auditory features once each hop's offset is undone, and these offsets in ms by hop.
+
+    Frames of every hop are brought to one time base by the nearest, which moves each by an amount of its own: what
+    looks like an effect of the hop may be one of the offset. `truth` is as `study.scene_truth` keeps it.
+    """
+    if rows.empty or truth.empty:
+        return answers(rows.iloc[:0]), {}
+    usual = {name: value for name, value in usual_fields(rows).items() if name != "auditory_ms"}
+    mine = chosen(rows, usual | SOUND)
+    mine = mine[mine["auditory_ms"] > 0]
+    offsets = {row["auditory_ms"]: scene_truth.offset_s(scene_truth.spec_of(row)) for row in mine.to_dict("records")}
+    found = answers(scene_truth.set_right(mine, truth))
+    asked = (found["score"] == "event") & found["question"].str.contains("better than every 320 ms", regex=False)
+    return found[asked].reset_index(drop=True), {hop: 1000 * offset for hop, offset in sorted(offsets.items())}
 
 
 def usual_fields(rows: pd.DataFrame) -> dict[str, object]:

@@ -201,7 +201,12 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     if not publish:
         return []
     about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
-    return rows.publish(every, summary, about, paths.published_dir() / chosen.name)
+    published = rows.publish(every, summary, about, paths.published_dir() / chosen.name)
+    if chosen.task == "scenes":
+        from course_lib.study import scene_truth
+
+        published.append(scene_truth.keep(chosen.specs, published[0].parent))
+    return published
 
 
 @study.command(epilog="`course study diff smoke /media/usb/smoke`")

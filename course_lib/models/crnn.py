@@ -17,6 +17,7 @@ FUSIONS = ("early", "mid", "gate")
 ALIGNMENTS = (*timebase.ALIGNMENTS, "learned")
 CHANNELS, POOLS = (16, 32, 32, 32, 32), ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2))
 TIME_POOL, STRIDED = 4, 2
+EARLY_FRAMES = (TIME_POOL - 1) / 2  # what strided convolutions see is centred on the first frame of four
 SMOOTHING = 9  # output frames that a learned alignment sees
 
 
@@ -53,7 +54,8 @@ class CRNN(nn.Module):
     (the paper's way, as far as it is told); `mid` behind them, side by side; `gate` behind them, as a sum whose weights
     are learnt frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With `front` the
     log-mel goes through a front of `models.fronts` first, and the probabilities are brought back to the times of its
-    input.
+    input. The convolutions look at the log-mel `EARLY_FRAMES` before `out_s`, so that its events come that much late;
+    published rows are of this network, and `study.scene_truth` reads them with the offset undone.
 
     A scene's probability is that of its frames, weighted by itself: sum of squares over sum.
     Source: Boes & Van hamme, Interspeech 2021, for the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The
@@ -85,7 +87,7 @@ class CRNN(nn.Module):
         if front != "none" and list(streams) != ["spectral"]:
             raise ValueError(f"front={front!r}: merges frames of the log-mel, which must be the only stream")
         self.names, self.fusion = tuple(streams), fusion
-        self.out_s = frames_s[: len(frames_s) // TIME_POOL * TIME_POOL].reshape(-1, TIME_POOL).mean(1)
+        self.out_s = output_times_s(frames_s)
         for name, (_, n_dims) in streams.items():
             self.register_buffer(f"{name}_mean", torch.zeros(n_dims))
             self.register_buffer(f"{name}_deviation", torch.ones(n_dims))
@@ -160,6 +162,11 @@ class CRNN(nn.Module):
         back = strong.gather(1, place[..., None].expand(-1, -1, strong.shape[2]))
         strong = back.unflatten(1, (-1, TIME_POOL)).mean(2)
         return strong, pooled(strong)
+
+
+def output_times_s(frames_s: np.ndarray) -> np.ndarray:
+    """Middles of the output frames, `(out,)`, from those of the log-mel's frames: of four each; fewer make none."""
+    return frames_s[: len(frames_s) // TIME_POOL * TIME_POOL].reshape(-1, TIME_POOL).mean(1)
 
 
 def unsteady(x: torch.Tensor) -> torch.Tensor:

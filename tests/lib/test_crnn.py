@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from course_lib import timebase
+from course_lib.models import crnn
 from course_lib.models.crnn import ALIGNMENTS, CRNN, FUSIONS, pooled
 
 FRAMES_S = 0.02 * np.arange(501)
@@ -48,6 +49,17 @@ def test_an_event_in_a_stream_arrives_at_its_time(align):
         assert not moved.any(), "one vector a scene says nothing of when"
     else:
         assert model.out_s[int(moved.to(torch.uint8).argmax())] == pytest.approx(5.0, abs=0.17)
+
+
+def test_convolutions_look_one_and_a_half_frames_before_the_time_of_their_output():
+    """No network one would build again, but the one whose rows are published: the offset is known, and undone there."""
+    model = made(("spectral",)).eval()
+    x = torch.randn(1, 1, len(FRAMES_S), STREAMS["spectral"][1], requires_grad=True)
+    middle = len(model.out_s) // 2
+    crnn._encoded(model.encoder, x)[0, middle].sum().backward()
+    seen_s = FRAMES_S[(x.grad[0, 0].abs().amax(1) > 0).numpy()]
+    late_s = model.out_s[middle] - (seen_s[0] + seen_s[-1]) / 2
+    assert late_s == pytest.approx(crnn.EARLY_FRAMES * (FRAMES_S[1] - FRAMES_S[0]))
 
 
 def test_a_learned_alignment_begins_as_the_nearest_frame_and_learns():

@@ -6,6 +6,7 @@ import pytest
 
 from course_lib import scene_claims
 from course_lib.scene_claims import ALL, PAPER, QUESTIONS, answers, levels
+from course_lib.study import scene_truth
 
 USUAL = {
     "auditory_ms": 320, "align": "nearest", "fusion": "mid", "front": "none", "scenes.flash": False,
@@ -53,6 +54,17 @@ def test_levels_stand_beside_the_papers():
     assert found.loc[("event", "spectral"), "paper"] == 33.03
     assert found.loc[("tagging", ALL), "mean"] == pytest.approx(100 * np.mean([0.6, 0.701, 0.802]))
     assert len(found) == 6
+
+
+def test_a_hop_is_no_better_for_an_offset_that_is_undone(monkeypatch):
+    """Rows whose events differ by what the nearest frame moves, and by nothing else."""
+    table = rows(*(({"streams": "auditory", "auditory_ms": hop}, 0.3) for hop in (0, 40, 320)))
+    monkeypatch.setattr(scene_truth, "spec_of", lambda row: row["auditory_ms"])
+    monkeypatch.setattr(scene_truth, "offset_s", lambda hop: hop / 10_000)
+    monkeypatch.setattr(scene_truth, "set_right", lambda mine, truth: mine.assign(test_event_f1=0.5))
+    found, offsets = scene_claims.hops_set_right(table, pd.DataFrame({"content": ["c"]}))
+    assert offsets == {40: 4.0, 320: 32.0} and found["difference"].tolist() == [0.0]
+    assert scene_claims.hops_set_right(table, pd.DataFrame())[1] == {}
 
 
 def test_no_rows_no_answers():

@@ -4,17 +4,19 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from course_lib import profiles
+from course_lib import mean_teacher, profiles
 from course_lib.cli import app
 from course_lib.errors import CourseError, UsageError
+from course_lib.events import COLUMNS
 from course_lib.features import FeatureSpec
 from course_lib.mean_teacher import TeacherRecipe
 from course_lib.soundscapes.mix import SceneSpec
-from course_lib.study import engine, grid, rows, scene_run, scene_stats, tasks
+from course_lib.study import engine, grid, rows, scene_run, scene_stats, scene_truth, tasks
 from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import RunSpec, to_dict
 
@@ -54,6 +56,43 @@ def test_a_row_has_scores_curves_and_where_it_came_from(row):
     assert row["test_segment_curve"][scene_run.SEGMENTS_S.index(1.0)] == row["test_segment_f1"]
     assert row["test_event_curve"][scene_run.COLLARS_S.index(0.2)] == row["test_event_f1"]
     assert row["n_test"] == 4 and row["commit"] and row["content"]
+
+
+def test_rows_are_judged_again_by_the_truth_that_lies_beside_them(tmp_path, monkeypatch, row):
+    truth = pd.read_parquet(scene_truth.keep([TINY, replace(TINY, seed=1)], tmp_path))
+    assert set(truth["content"]) == {row["content"]} and len(truth) == row["n_events"]
+    late_s = -scene_truth.offset_s(TINY)
+    assert late_s == pytest.approx(0.06), "one and a half frames of 40 ms"
+    estimated = truth[COLUMNS].assign(onset=truth["onset"] + late_s, offset=truth["offset"] + late_s)
+    barely = row | {"test_estimated": estimated.to_csv(index=False)}
+    monkeypatch.setattr(mean_teacher, "COLLAR_S", 0.05)
+    assert scene_truth.set_right(pd.DataFrame([barely]), truth)["test_event_f1"].tolist() == [1.0]
+    monkeypatch.setattr(scene_truth, "offset_s", lambda spec: 0.0)
+    assert scene_truth.set_right(pd.DataFrame([barely]), truth)["test_event_f1"][0] < 0.5
+    monkeypatch.setattr(mean_teacher, "COLLAR_S", 0.2)
+    assert scene_truth.set_right(pd.DataFrame([row]), truth)["test_event_f1"][0] == row["test_event_f1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "moved_ms"),
+    [({"auditory_ms": 40}, -15), ({"auditory_ms": 80}, 5), ({"auditory_ms": 160}, -35), ({"auditory_ms": 320}, 20),
+     ({"auditory_ms": 320, "align": "learned"}, 20), ({"auditory_ms": 0}, 0), ({"streams": "spectral"}, -30)],
+)  # fmt: skip
+def test_what_an_alignment_moves_is_known(change, moved_ms):
+    spec = replace(SceneRun("esc10", 1, 0, streams="auditory"), **change)
+    assert 1000 * scene_truth.offset_s(spec) == pytest.approx(moved_ms)
+
+
+@pytest.mark.parametrize("change", [{"streams": "spectral+auditory"}, {"front": "diffres-light:0.5"}])
+def test_several_offsets_are_not_one(change):
+    with pytest.raises(ValueError, match="expected one stream and no front"):
+        scene_truth.offset_s(replace(TINY, **change))
+
+
+def test_published_rows_and_their_truth_belong_together():
+    found, truth = rows.done(rows.gather(rows.find("scenes"))), scene_truth.published()
+    n_events = truth["content"].value_counts()
+    assert (found["n_events"] == found["content"].map(n_events)).all() and set(found["content"]) == set(n_events.index)
 
 
 def test_nothing_of_the_test_scenes_reaches_what_is_chosen(monkeypatch, row):
