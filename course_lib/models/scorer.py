@@ -37,7 +37,7 @@ class Scorer(nn.Module):
         self.blocks = nn.ModuleList(map(Block, widths, widths[1:], dilations))
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
-        """`valid` `(clips, frames)` is False on padding, which then counts as the zeros past the end of a clip."""
+        """`valid` `(clips, frames)` is False on padding, which counts as zeros past the end and in no statistics."""
         there = None if valid is None else valid[:, None]
         seen = functional.adaptive_avg_pool1d(x, self.bands) if self.bands < x.shape[2] else x
         seen = seen.transpose(1, 2)  # (clips, bands, frames)
@@ -57,6 +57,15 @@ class Block(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm1d(n_out), nn.BatchNorm1d(n_out)])
 
     def forward(self, x: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
-        mask = 1 if there is None else there
-        first = self.norms[0](functional.relu(self.first(x))) * mask
-        return self.norms[1](functional.relu(self.second(first))) * mask + first
+        first = _normalised(self.norms[0], functional.relu(self.first(x)), there)
+        return _normalised(self.norms[1], functional.relu(self.second(first)), there) + first
+
+
+def _normalised(norm: nn.BatchNorm1d, x: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+    """`norm` of `x` `(clips, channels, frames)`, zeros where `there` is False: padding is in no statistics."""
+    if there is None:
+        return norm(x)
+    frames, valid = x.mT, there[:, 0]
+    out = torch.zeros_like(frames)
+    out[valid] = norm(frames[valid]).to(out.dtype)
+    return out.mT

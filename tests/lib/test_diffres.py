@@ -251,6 +251,20 @@ def test_padding_is_never_heard(scorer):
         assert (found.features[k, :2, left:] == diffres.SILENCE).all() and (found.scores[k, n:] == 0).all()
 
 
+@pytest.mark.parametrize("scorer", ["published", "light"])
+def test_padding_is_in_no_statistics_of_a_training_batch(scorer):
+    x, runs = levels(4, 90, 40), []
+    for n_more in (0, 210):
+        layer = DiffRes(40, 0.4, scorer=scorer).train()
+        layer.load_state_dict(runs[0][0] if runs else layer.state_dict())
+        start = {name: value.clone() for name, value in layer.state_dict().items()}
+        found = layer(torch.nn.functional.pad(x, (0, 0, 0, n_more), value=3.0), torch.tensor([90] * 4))
+        runs.append((start, found.scores[:, :90], dict(layer.scorer.named_buffers())))
+    torch.testing.assert_close(runs[0][1], runs[1][1], atol=1e-5, rtol=1e-4)
+    for name, value in runs[0][2].items():
+        torch.testing.assert_close(value, runs[1][2][name], atol=1e-5, rtol=1e-4)
+
+
 def test_a_clip_does_not_depend_on_its_batch():
     layer, x = settled(64), levels(5, 150, 64)
     x[0, 20:90] = diffres.SILENCE  # empty frames in one clip alone
