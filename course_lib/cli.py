@@ -151,7 +151,7 @@ def site(
     """Make the pages of the course from executed notebooks; `make site` also installs what this needs."""
     from course_lib.site import build
 
-    build.build_site(run, output or paths.runs_dir() / "site", console)
+    build.build_site(run, output or paths.site_dir(), console)
 
 
 @app.command()

@@ -59,6 +59,11 @@ def runs_dir() -> Path:
     return repo_root() / "runs"
 
 
+def site_dir() -> Path:
+    """Folder of the site where no other is named. What is in it was made by `course site`."""
+    return runs_dir() / "site"
+
+
 def grids_dir() -> Path:
     """Folder of the study's grids, one TOML file each."""
     return repo_root() / "study" / "grids"

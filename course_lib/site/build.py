@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib import authoring, readme, teaching
-from course_lib.errors import CourseError
-from course_lib.paths import repo_root, runs_dir
+from course_lib.errors import CourseError, UsageError
+from course_lib.paths import repo_root, runs_dir, site_dir
 from course_lib.site import executed, notebooks, texts
 
 START, LOG = "index.md", "sphinx.log"
+MARK = ".made-by-course-site"  # in a folder that the next site may replace
 # Pages besides the notebooks, by part of the site: those made here, and texts of the repository where they exist
 PARTS = {
     "Questions": ("notebooks/quizzes/*.md",),
@@ -34,9 +35,14 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
 
     Raises
     ------
+    UsageError
+        `output` has a folder `source` or `html` that was not made here.
     CourseError
         There is no run to show, Sphinx is not installed, or it found something to complain about.
     """
+    source, html = output / "source", output / "html"
+    for folder in (source, html):
+        _refuse_foreign(folder)
     run = executed.read(run_folder) if run_folder else executed.latest(runs_dir())
     if find_spec("sphinx_book_theme") is None:
         raise CourseError("the site needs Sphinx and its theme, which are not installed; run `make site`")
@@ -44,15 +50,23 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
     found = executed.complaints(run)
     for line in [*found, *([f"the site is built from what there is; for all of it {executed.HOW}"] if found else [])]:
         console.print(f"[yellow]site[/]: {escape(line)}", soft_wrap=True)
-    gather(run, output / "source")
-    start = render(output / "source", output / "html")
+    gather(run, source)
+    start = render(source, html)
     console.print(f"open {start}", soft_wrap=True)
     return start
 
 
 def gather(run: executed.Run, source: Path) -> None:
-    """Write every page of the site, and what it shows or links to, below `source`, which is emptied first."""
-    shutil.rmtree(source, ignore_errors=True)
+    """Write every page of the site, and what it shows or links to, below `source`, which is emptied first.
+
+    Raises
+    ------
+    UsageError
+        `source` was not made here.
+    CourseError
+        A page links to, or shows, a file that is not in the repository.
+    """
+    _empty(source)
     pages = made_pages(run)
     parts = {"Notebooks": [f"notebooks/{path.name}" for path in run.notebooks]}
     for caption, patterns in PARTS.items():
@@ -114,10 +128,12 @@ def render(source: Path, html: Path) -> Path:
 
     Raises
     ------
+    UsageError
+        `html` was not made here.
     CourseError
         Sphinx warned about something: the site is whole or it is not.
     """
-    shutil.rmtree(html, ignore_errors=True)  # no page of an earlier run stays
+    _empty(html)  # no page of an earlier run stays
     words = ["-W", "--keep-going", "-q", "-b", "html", "-c", repo_root() / "site", source, html]
     told = subprocess.run([sys.executable, "-m", "sphinx", *map(str, words)], capture_output=True, text=True)
     if told.returncode:
@@ -125,6 +141,23 @@ def render(source: Path, html: Path) -> Path:
         (source.parent / LOG).write_text(told.stderr, encoding="utf-8")
         raise CourseError(f"{lines[0] if lines else 'Sphinx failed'} ({len(lines)} lines in {source.parent / LOG})")
     return html / "index.html"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise for a folder that a site must not replace: one that holds something and that no site made."""
+    ours = (folder / MARK).is_file() or folder.parent.resolve() == site_dir().resolve()
+    if not ours and folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise UsageError(
+            f"{folder}: is there already and is no earlier site, which this one would replace; "
+            "name another folder (--output), or move it away"
+        )
+
+
+def _empty(folder: Path) -> None:
+    """Make `folder` anew with nothing but our mark in it."""
+    _refuse_foreign(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    _write(folder / MARK, "Made by `course site`, which replaces this folder.\n")
 
 
 def _gather_notebook(path: Path, failure: str, shown: set[str], source: Path) -> None:

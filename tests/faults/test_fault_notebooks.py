@@ -158,3 +158,13 @@ def test_read_only_results(three, course, small_disk, tell):
         code,
         "nothing: told before any notebook starts, the earlier results are untouched",
     )
+
+
+@pytest.mark.fault("site over sources", "`course site --output notebooks`, where `notebooks/source` holds the sources")
+def test_site_over_sources(course, tell):
+    source = course.here / "notebooks" / "source" / "00_good.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("# %%\n")
+    code, printed = course("site", "--output", "notebooks")
+    assert list(source.parents[1].rglob("*")) == [source.parent, source]
+    tell("site over sources", printed.splitlines(), code, "nothing: told before anything is written")

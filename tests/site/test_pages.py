@@ -3,12 +3,13 @@
 import base64
 import json
 import re
+import subprocess
 
 import pytest
 from rich.console import Console
 
 from course_lib import authoring, cli, paths, readme
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
 from course_lib.notebook import RECORD_MIME
 from course_lib.site import build, executed, notebooks, texts
 from course_lib.teaching import Minutes
@@ -226,6 +227,39 @@ def test_the_command_wants_sphinx_only_when_there_is_something_to_show(tmp_path,
     with pytest.raises(CourseError, match="run `make site`"):
         build.build_site(tmp_path / "run", tmp_path / "site", Console(quiet=True))
     assert "site" in {command.callback.__name__ for command in cli.app.registered_commands}
+
+
+@pytest.mark.parametrize("name", ["source", "html"])
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_no_site_made_is_not_replaced(tmp_path, name, kind):
+    """`--output notebooks` would else delete the sources of the course."""
+    run = write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01")
+    kept = tmp_path / "notebooks" / name / ("00.py" if kind == "folder" else "")
+    kept.parent.mkdir(parents=True)
+    kept.write_text("precious")
+    with pytest.raises(UsageError, match=rf"notebooks/{name}: .*is no earlier site.*another folder \(--output"):
+        build.build_site(run, tmp_path / "notebooks", Console(quiet=True))
+    assert kept.read_text() == "precious" and len(list((tmp_path / "notebooks").iterdir())) == 1, "before any is made"
+
+
+@pytest.mark.parametrize("place", ["named", "default"])
+def test_a_site_replaces_the_one_before(tmp_path, monkeypatch, place):
+    """In the default place also one that has no mark, as sites had none at first."""
+    monkeypatch.setattr(build, "find_spec", lambda _: True)
+    monkeypatch.setattr(build, "_gather_notebook", lambda *_: None)
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(build, "site_dir", lambda: tmp_path / "default")
+    run = write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01")
+    pages = [tmp_path / place / name / "page" for name in ("source", "html")]
+    for page in pages:
+        page.parent.mkdir(parents=True)
+    for _ in range(2):
+        build.build_site(run, tmp_path / place, Console(quiet=True))
+        for page in pages:
+            assert not page.exists() and (page.parent / build.MARK).is_file()
+            page.write_text("old")
+            if place == "default":
+                (page.parent / build.MARK).unlink()
 
 
 def test_the_readme_and_the_minutes_page_tell_the_same_minutes():
