@@ -4,6 +4,12 @@ import errno
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 OF_THE_DISK = FULL | {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOLCK}
+OF_THE_PATH = {
+    errno.EEXIST: "is there already and is no folder",
+    errno.ENOTDIR: "leads through a file, expected a folder",
+    errno.EISDIR: "is a folder, expected a file",
+    errno.ENOENT: "is not there",
+}
 
 
 class CourseError(Exception):
@@ -20,7 +26,12 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 
 def disk_line(error: OSError) -> str | None:
-    """One line on a disk that is full, forbidden or broken; None for an error of another kind, which is a bug."""
+    """One line on a disk that is full, forbidden or broken, or on a path with a file where a folder should be, or none.
+
+    None for an error of another kind, which is a bug.
+    """
+    if error.errno in OF_THE_PATH and error.filename:
+        return f"{error.filename}: {OF_THE_PATH[error.errno]}; name another place (--output, COURSE_DATA_DIR)"
     if error.errno not in OF_THE_DISK:
         return None
     place = error.filename or "the disk"

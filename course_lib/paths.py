@@ -9,6 +9,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -74,6 +75,21 @@ def published_dir() -> Path:
     return repo_root() / "study" / "results"
 
 
+def as_folder(path: Path, option: str) -> Path:
+    """`path`, absolute, which is a folder or can become one; `option` is where the user named it.
+
+    Raises
+    ------
+    UsageError
+        It is a file, or leads through one.
+    """
+    whole = path.resolve()
+    for place in (whole, *whole.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{option} {path}: {place} is a file, expected a folder; name another")
+    return whole
+
+
 def free_bytes(folder: Path) -> int:
     """Free space on the disk where `folder` is, or will be."""
     place = folder.absolute()
@@ -89,7 +105,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a disk that is full does not say which
+        error.filename, error.filename2 = str(path), None  # a disk that is full does not say which, others the partial
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file there is none to remove
+            partial.unlink(missing_ok=True)

@@ -114,7 +114,7 @@ def run_course(
     notebooks = chosen_notebooks(only, folder)
     dataset = located(dataset)
     label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
-    target = (output or paths.runs_dir() / label).resolve()
+    target = paths.as_folder(output or paths.runs_dir() / label, "--output")
     parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
     with lock(target, "notebooks"):
         todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)

@@ -299,7 +299,7 @@ def _readings(folder: Path) -> int:
 
 def folder_of(name: str, output: Path | None) -> Path:
     """Where the records of the grid `name` are."""
-    return (output or paths.runs_dir() / "study" / name).resolve()
+    return paths.as_folder(output or paths.runs_dir() / "study" / name, "--output")
 
 
 def row_line(record: dict) -> str:

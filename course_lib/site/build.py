@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from course_lib import authoring, readme, teaching
 from course_lib.errors import CourseError, UsageError
-from course_lib.paths import repo_root, runs_dir, site_dir
+from course_lib.paths import as_folder, repo_root, runs_dir, site_dir
 from course_lib.site import executed, notebooks, texts
 
 START, LOG = "index.md", "sphinx.log"
@@ -36,10 +36,11 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
     Raises
     ------
     UsageError
-        `output` has a folder `source` or `html` that was not made here.
+        `output` is a file, or has a folder `source` or `html` that was not made here.
     CourseError
         There is no run to show, Sphinx is not installed, or it found something to complain about.
     """
+    as_folder(output, "--output")
     source, html = output / "source", output / "html"
     for folder in (source, html):
         _refuse_foreign(folder)

@@ -43,7 +43,7 @@ def read(folder: Path) -> Run:
     """
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CourseError(f"{folder}: no {REPORT} there; {HOW}") from None
     results = {}
     for path in sorted(folder.glob("[0-9][0-9]_*.result.json")):

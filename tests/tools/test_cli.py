@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from course_lib import cli, runner, running
+from course_lib import cli, paths, runner, running
 from course_lib.errors import UsageError
 
 
@@ -130,6 +130,41 @@ def test_the_notebooks_run_on_a_teachers_own_sounds(course, tmp_path):
     assert [n["state"] for n in result["notebooks"]] == ["passed", "passed"]
     assert result["notebooks"][0]["recorded"]["classes"]["value"] == 2
     assert (tmp_path / "run" / "index.html").exists()
+
+
+@pytest.mark.parametrize("below", ["", "/x"])
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "--only", "00", "--output"], 2, "--output {0}: {1} is a file, expected a folder; name another"),
+        (["study", "run", "smoke", "--output"], 2, "--output {0}: {1} is a file, expected a folder; name another"),
+        (["site", "--output"], 2, "--output {0}: {1} is a file, expected a folder; name another"),
+        (["site", "--run"], 1, "{0}: no results.json there; run `make course` first"),
+    ],
+)
+def test_a_file_where_a_folder_is_expected_is_one_line(course, tmp_path, below, words, code, message):
+    (tmp_path / "mine").write_text("precious")
+    named = f"{tmp_path / 'mine'}{below}"
+    got, _, errors = course(*words, named)
+    assert got == code and errors.startswith(f"course: {message.format(named, tmp_path / 'mine')}")
+    assert len(errors.splitlines()) == 1 and (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("file/table.csv", "file/table.csv: leads through a file, expected a folder; name another place"),
+        ("folder", "folder: is a folder, expected a file; name another place (--output, COURSE_DATA_DIR)"),
+        ("none/table.csv", "none/table.csv: is not there; name another place"),
+    ],
+)
+def test_what_cannot_be_written_there_is_one_line(course, monkeypatch, tmp_path, name, words):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(running, "run_course", lambda *_, **__: paths.write_whole(tmp_path / name, "text"))
+    code, _, errors = course("run")
+    assert code == 1 and errors.startswith(f"course: {tmp_path}/{words}") and len(errors.splitlines()) == 1
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
 
 
 @pytest.mark.parametrize(("number", "one_line"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.ECONNRESET, False)])
