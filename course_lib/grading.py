@@ -94,7 +94,8 @@ def grade(
     """Grades of all submissions below `folder` in order of their paths, and whether all of them were reached.
 
     `limit_s` is the time that one submission may take from its first cell to its last. `on_done` is called with each
-    grade as it comes. A `KeyboardInterrupt` stops the kernels; what was graded until then comes back.
+    grade as it comes. A `KeyboardInterrupt` stops the kernels; what was graded until then comes back. So does every
+    error of `on_done` stop them, which is then raised: nothing is executed that nobody keeps.
     """
     paths = submissions(folder)
     done: dict[Path, Grade] = {}
@@ -107,9 +108,11 @@ def grade(
                     path = running.pop(future)
                     done[path] = future.result()
                     on_done(done[path])
-        except KeyboardInterrupt:
+        except BaseException as error:
             stop.set()
             pool.shutdown(cancel_futures=True)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
     return [done[path] for path in paths if path in done], len(done) == len(paths)
 
 
@@ -227,9 +230,18 @@ def table(grades: Sequence[Grade]) -> str:
 
 
 def write_table(grades: Sequence[Grade], path: Path) -> None:
-    """Write `table` to `path`, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, table(grades))
+    """Write `table` to `path`, whole.
+
+    Raises
+    ------
+    CourseError
+        It cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, table(grades))
+    except OSError as error:
+        raise CourseError(f"{path}: cannot be written ({error.strerror}); name another file (--output)") from error
 
 
 def by_exercise(grades: Sequence[Grade]) -> list[tuple[str, int, int, str]]:

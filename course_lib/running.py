@@ -152,7 +152,10 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
 def grade_folder(
     folder: Path, output: Path, profile: str, dataset: str, *, minutes: float, jobs: int, console: Console
 ) -> int:
-    """Everything behind `course grade`; returns the exit code. The table is whole after every submission."""
+    """Everything behind `course grade`; returns the exit code. The table is whole after every submission.
+
+    It is written empty before the first: where it cannot be, nothing is executed in vain.
+    """
     parameters = {"profile": profiles.get(profile).name, "dataset": located(dataset), "seed": 0}
     total, kept = len(grading.submissions(folder)), []
 
@@ -162,6 +165,7 @@ def grade_folder(
         counts = f"{done.passed} of {len(done.states)}" if done.states else "not graded"
         console.print(f"  {escape(done.file)}  {counts}  {escape(done.remark)}", soft_wrap=True)
 
+    grading.write_table([], output)
     runner.share_cores(jobs)
     grades, complete = grading.grade(folder, parameters, limit_s=60 * minutes, workers=jobs, on_done=on_done)
     for exercise, passed, asked, said in grading.by_exercise(grades):

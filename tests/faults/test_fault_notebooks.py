@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from faulty_course import CELL_LIMIT_S, Course
-from helpers import wait_for
+from helpers import HEAD, wait_for, write_notebooks
 
 pytestmark = pytest.mark.timeout(900)  # for a busy machine
 
@@ -168,3 +168,15 @@ def test_site_over_sources(course, tell):
     code, printed = course("site", "--output", "notebooks")
     assert list(source.parents[1].rglob("*")) == [source.parent, source]
     tell("site over sources", printed.splitlines(), code, "nothing: told before anything is written")
+
+
+@pytest.mark.fault("no place for grades", "`course grade submissions --output marks`, where `marks` is a folder")
+def test_no_place_for_grades(course, tell):
+    ran, marks = course.here / "ran", course.here / "marks"
+    for folder in (course.here / "submissions", marks):
+        folder.mkdir()
+    cell = f"\n# %%\nopen({str(ran)!r}, 'w')\ncheck('00.1', 1)\n"
+    write_notebooks(course.here / "submissions", {"anna": HEAD + cell})
+    code, printed = course("grade", "submissions", "--output", "marks")
+    assert not ran.exists() and not list(marks.iterdir())
+    tell("no place for grades", printed.splitlines(), code, "nothing: told before any submission is executed")

@@ -11,8 +11,9 @@ import time
 import nbformat
 import psutil
 import pytest
+from rich.console import Console
 
-from course_lib import authoring, checks, cli, grading
+from course_lib import authoring, checks, cli, grading, running
 from course_lib.errors import CourseError, UsageError
 
 HEAD = """# %% tags=["parameters"]
@@ -139,6 +140,39 @@ def test_a_folder_that_is_not_there_or_empty_is_one_line(tmp_path):
         grading.submissions(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["", "file/grades.csv", "file"])
+def test_where_no_table_can_be_written_nothing_is_executed(tmp_path, monkeypatch, name):
+    submit(tmp_path, "in/anna/00_start_here", GOOD)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(grading, "graded", lambda *_: pytest.fail("executed in vain"))
+    if name == "file":  # as where another program holds the table open
+        monkeypatch.setattr(grading, "write_whole", lambda *_: (tmp_path / "gone").read_text())
+    with pytest.raises(CourseError, match=rf"^{tmp_path / name}: cannot be written \(.+\); name another file \(--out"):
+        running.grade_folder(
+            tmp_path / "in", tmp_path / name, "smoke", "synth10", minutes=1, jobs=1, console=Console(quiet=True)
+        )
+
+
+def test_a_grade_that_cannot_be_kept_stops_the_rest(tmp_path, monkeypatch):
+    """The submission at work is told to stop, those that wait are never begun."""
+    for name in ("anna", "ben", "carla"):
+        submit(tmp_path, name, GOOD)
+    begun = []
+
+    def graded(path, folder, parameters, limit_s, stop):
+        begun.append(path.stem)
+        assert path.stem == "anna" or stop.wait(30)
+        return grading.Grade(path.stem, path.name, "00")
+
+    def full(done):
+        raise CourseError("grades.csv: cannot be written")
+
+    monkeypatch.setattr(grading, "graded", graded)
+    with pytest.raises(CourseError, match="cannot be written"):
+        grading.grade(tmp_path, {}, limit_s=60, workers=1, on_done=full)
+    assert begun in (["anna"], ["anna", "ben"])
+
+
 GO = """
 import sys
 from course_lib import cli
@@ -152,7 +186,8 @@ def test_interrupting_keeps_what_is_graded_and_leaves_no_kernel(tmp_path):
         submit(tmp_path, name, SUBMITTED[name])
     process = subprocess.Popen([sys.executable, "-c", GO, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (tmp_path / "grades.csv").exists() and time.monotonic() < deadline:
+    table = tmp_path / "grades.csv"
+    while not (table.exists() and "00.1" in table.read_text()) and time.monotonic() < deadline:
         time.sleep(0.2)
     family = psutil.Process(process.pid).children(recursive=True)
     assert family, "the endless submission should still be running"
