@@ -28,12 +28,20 @@ def chosen_notebooks(only: str, folder: Path) -> list[Path]:
 
 
 def parsed_parameters(pairs: list[str]) -> dict[str, object]:
-    """`name=value` pairs as a dictionary; a value is a Python literal, or else a text."""
+    """`name=value` pairs as a dictionary; a value is a Python literal, or else a text.
+
+    Raises
+    ------
+    UsageError
+        A pair is none, or names what has an option of its own: data, limits and reports go by that.
+    """
     parsed = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name.isidentifier():
             raise UsageError(f"--param {pair}: expected name=value")
+        if name in authoring.STANDARD_PARAMETERS:
+            raise UsageError(f"--param {pair}: {name} has an option of its own; use --{name} {text}")
         try:
             parsed[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
