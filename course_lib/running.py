@@ -21,6 +21,8 @@ def chosen_notebooks(only: str, folder: Path) -> list[Path]:
         return every
     wanted = [w.strip().zfill(2) for w in only.split(",") if w.strip()]
     known = {authoring.number(p): p for p in every}
+    if not wanted:
+        raise UsageError(f"--only {only}: names no notebook; there are {', '.join(known)}")
     unknown = [w for w in wanted if w not in known]
     if unknown:
         raise UsageError(f"--only {only}: no notebook {', '.join(unknown)}; there are {', '.join(known)}")

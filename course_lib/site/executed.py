@@ -1,6 +1,7 @@
 """A run of the notebooks, as `course run` left it."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from course_lib.runner import PASSED
 
 HOW = "run `make course` first (PROFILE=lesson for a site to read)"
 REPORT = "results.json"
+TOLD = {"run": ("profile", "data set", "jobs"), "provenance": ("date", "cores", "machine")}  # on the site
 
 
 @dataclass(frozen=True)
@@ -43,31 +45,41 @@ def read(folder: Path) -> Run:
     """
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        results = {}
+        for path in sorted(folder.glob("[0-9][0-9]_*.result.json")):
+            if path.with_name(path.name.replace(".result.json", ".ipynb")).exists():
+                results[path.name.removesuffix(".result.json")] = json.loads(path.read_text(encoding="utf-8"))
+        minutes = {name: result["minutes"] for name, result in results.items()}
+        failures = {name: result["message"] for name, result in results.items() if result["state"] != PASSED}
+        if not all(name in report[part] for part, names in TOLD.items() for name in names):
+            raise ValueError(REPORT)
     except (FileNotFoundError, NotADirectoryError):
         raise CourseError(f"{folder}: no {REPORT} there; {HOW}") from None
-    results = {}
-    for path in sorted(folder.glob("[0-9][0-9]_*.result.json")):
-        if path.with_name(path.name.replace(".result.json", ".ipynb")).exists():
-            results[path.name.removesuffix(".result.json")] = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, LookupError, TypeError):
+        raise CourseError(f"{folder}: {REPORT} or a result there is not what a run leaves; {HOW}") from None
     if not results:
         raise CourseError(f"{folder}: no executed notebooks with their results; {HOW}")
-    minutes = {name: result["minutes"] for name, result in results.items()}
-    failures = {name: result["message"] for name, result in results.items() if result["state"] != PASSED}
     return Run(folder, report["run"], report["provenance"], minutes, failures)
 
 
 def latest(runs: Path) -> Run:
     """The run below `runs` that ended last; runs of solutions do not count, they show no exercise.
 
+    A folder that holds no whole run, as one that was interrupted at once leaves it, is passed over.
+
     Raises
     ------
     CourseError
         There is none yet.
     """
-    found = [path.parent for path in runs.glob(f"*/{REPORT}") if not path.parent.name.endswith("-solutions")]
+    found = []
+    for path in sorted(runs.glob(f"*/{REPORT}")):
+        if not path.parent.name.endswith("-solutions"):
+            with suppress(CourseError):
+                found.append(read(path.parent))
     if not found:
         raise CourseError(f"{runs}: no run of the notebooks yet; {HOW}")
-    return max((read(folder) for folder in found), key=lambda run: run.provenance["date"])
+    return max(found, key=lambda run: run.provenance["date"])
 
 
 def complaints(run: Run) -> list[str]:

@@ -133,6 +133,23 @@ def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
     assert f"{authoring.sources()[2].stem} was not run" in lines
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("results.json", "{"), ("results.json", '{"run": {}, "provenance": {}}'), ("results.json", "[]"),
+                       ("{}.result.json", "{}"), ("{}.ipynb", None)],
+)  # fmt: skip
+def test_a_run_that_cannot_be_read_is_passed_over_and_told_by_name(tmp_path, name, text):
+    first = authoring.sources()[0].stem
+    good = write_run(tmp_path / "good", [first], "2026-01-01")
+    spoilt = write_run(tmp_path / "later", [first], "2026-02-01") / name.format(first)
+    if text is None:  # a run of nothing, or one that was interrupted at once
+        spoilt.unlink()
+    else:
+        spoilt.write_text(text)
+    assert executed.latest(tmp_path).folder == good
+    with pytest.raises(CourseError, match=rf"^{spoilt.parent}: .*run `make course` first"):
+        executed.read(spoilt.parent)
+
+
 @pytest.mark.parametrize("left", ["nothing", "no notebooks"])
 def test_without_a_run_one_line_says_what_to_run(tmp_path, left):
     if left == "no notebooks":

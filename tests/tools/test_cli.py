@@ -41,6 +41,8 @@ def offline(monkeypatch, tmp_path):
         (["run", "--dataset", "esc11"], 2, "data set 'esc11' is unknown; choose one of synth10, timing, esc10"),
         (["run", "--dataset", "nowhere.csv"], 1, "nowhere.csv: No such file"),
         (["run", "--only", "01,77"], 2, "no notebook 77; there are 00, 01, 02"),
+        (["run", "--only", ","], 2, "--only ,: names no notebook; there are 00, 01, 02"),
+        (["expect", "--only", " "], 2, "--only  : names no notebook; there are 00, 01, 02"),
         (["run", "-p", "nonsense"], 2, "--param nonsense: expected name=value"),
         (["run", "-p", "seed=1"], 2, "--param seed=1: seed has an option of its own; use --seed 1"),
         (["run", "-p", "profile=study"], 2, "use --profile study"),
