@@ -62,6 +62,29 @@ def device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def check_device(name: str, *, here: bool = True) -> None:
+    """Find out before anything is run whether torch takes `name` for a device and, with `here`, can use it.
+
+    Raises
+    ------
+    UsageError
+        It does not, or cannot.
+    """
+    import torch
+
+    choose = "choose cpu, cuda or mps, or leave --device out"
+    try:
+        torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name}: is no device that torch knows; {choose}") from None
+    try:
+        if here:
+            torch.zeros(1, device=name).item()  # one that has no values, as `meta`, is no use either
+    except (AssertionError, ImportError, RuntimeError) as error:  # which one is a matter of the build
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"--device {name}: cannot be used on this machine ({reason}); {choose}") from None
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Torch on a single thread inside, on as many as before afterwards; threads that start inside get one each."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from course_lib import paths
+from course_lib import paths, profiles
 from course_lib.errors import CourseError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def run(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
     chosen = _chosen(grid, output)
+    if device is not None:
+        profiles.check_device(device, here=not scheduler)  # else every row would be on record as failed by it
     for one, _ in chosen:
         grids.check(one)  # of all, before any of them is run
     how = {"jobs": jobs, "scheduler": scheduler, "retry_failed": retry_failed, "device": device}

@@ -95,3 +95,13 @@ def test_clock_going_back(clock, quiet, tell):
     assert (dates[-1] - dates[0]).total_seconds() > 3000, "the clock went back"
     assert (found["minutes"] > 0).all() and (found["train_seconds"] > 0).all() and whole(folder, quiet)
     tell("clock going back", [last(printed)], code, f"nothing: {QUIET}, durations are right; only dates tell of it")
+
+
+@pytest.mark.fault("misspelt device", "`course study run --device gpu`; then the same with `--device cpu`")
+def test_misspelt_device(course, quiet, tell):
+    code, printed = course(*study(course, "--device", "gpu"))
+    assert not (course.here / "run").exists()
+    again, resumed = course(*study(course, "--device", "cpu"))
+    assert again == 0 and whole(course.here / "run", quiet)
+    what = f"nothing: told before any row is run, none is on record as failed; {QUIET}"
+    tell("misspelt device", [last(printed), last(resumed)], f"{code}, then {again}", what)

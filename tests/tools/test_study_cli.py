@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from course_lib import cli, paths, readme, study_cli, study_figures
+from course_lib.study import grid as grids
 from course_lib.study import rows
 
 GRID = """
@@ -187,6 +188,23 @@ def test_a_mistake_is_one_line_and_a_code(course, words, code, message):
     assert got == code
     assert errors.startswith("course: ") and message in errors
     assert "Traceback" not in errors and len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nosuch", "is no device that torch knows"), ("", "is no device"), ("meta", "cannot be used on this machine (")],
+)
+@pytest.mark.parametrize("over", [(), ("--scheduler", "tcp://nobody:1")])
+def test_a_wrong_device_fails_no_row(course, monkeypatch, tmp_path, name, words, over):
+    """Of a device that torch knows, workers elsewhere may have what is not here."""
+    monkeypatch.setattr(grids, "check", lambda grid: None)
+    monkeypatch.setattr(study_cli, "_run_one", lambda *_: 0)
+    (tmp_path / "little.toml").write_text(GRID)
+    code, _, errors = course("run", tmp_path / "little.toml", "--device", name, "--output", tmp_path / "run", *over)
+    if over and name == "meta":
+        assert code == 0
+    else:
+        assert code == 2 and errors.startswith(f"course: --device {name}: {words}") and len(errors.splitlines()) == 1
 
 
 def test_a_grid_is_checked_before_anything_is_run(course, tmp_path):
