@@ -36,12 +36,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to execute."""
+    """One notebook to execute; `data` is a hash of what its data set holds."""
 
     notebook: Path
     parameters: Mapping[str, object]
     output: Path
     cell_timeout_s: int
+    data: str = ""
 
     @property
     def name(self) -> str:
@@ -52,9 +53,9 @@ class Job:
         return self.output.with_suffix(".result.json")
 
     def key(self) -> str:
-        """Hash of everything that the outcome depends on: notebook, parameters, library."""
+        """Hash of everything that the recorded numbers depend on: notebook, parameters, data, library."""
         digest = hashlib.sha256(self.notebook.read_bytes())
-        digest.update(json.dumps(dict(self.parameters), sort_keys=True).encode())
+        digest.update(json.dumps([dict(self.parameters), self.data], sort_keys=True).encode())
         for path in sorted((repo_root() / "course_lib").rglob("*.py")):
             digest.update(path.read_bytes())
         return digest.hexdigest()
@@ -99,7 +100,7 @@ def run(
 
     `on_change(progress, finished)` is called often with the cells done and in all of every executed copy, and once with
     each result. A notebook may be there several times, under other parameters and with a copy for each.
-    With `resume`, a green result of the same notebook, parameters and library stands.
+    With `resume`, a green result of the same key stands if its numbers are what is expected of them now.
     A notebook that does nothing for longer than a cell may take is run again, once.
     A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
     """
@@ -285,7 +286,10 @@ def _finished_before(job: Job) -> Result | None:
         result = Result(**json.loads(job.result_path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return result if result.state == PASSED and result.key == job.key() and job.output.exists() else None
+    if result.state != PASSED or result.key != job.key() or not job.output.exists():
+        return None
+    verdicts = _judged(job, result.recorded)  # anew: what is expected may have changed since
+    return None if any(v.ok is False for v in verdicts) else replace(result, verdicts=[asdict(v) for v in verdicts])
 
 
 def _conclude(job: Job, trouble: str, minutes: float) -> Result:
@@ -303,8 +307,7 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
         if isinstance(error, json.JSONDecodeError):
             job.output.unlink()  # half of a copy, which no program opens
     if not message:
-        wanted = expected.expectations(job.parameters["profile"], _dataset_name(job), job.name)
-        verdicts = expected.judge_all(found, wanted)
+        verdicts = _judged(job, found)
         message = "; ".join(f"{v.name} is {v.shown}, expected {v.expected}" for v in verdicts if v.ok is False)
         message = message or ("" if found else "it records nothing; the last cell calls record(...)")
     state = FAILED if message else PASSED
@@ -318,5 +321,6 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
     return result
 
 
-def _dataset_name(job: Job) -> str:
-    return str(job.parameters.get("dataset", ""))
+def _judged(job: Job, found: Mapping[str, Mapping]) -> list[expected.Verdict]:
+    wanted = expected.expectations(job.parameters["profile"], str(job.parameters.get("dataset", "")), job.name)
+    return expected.judge_all(found, wanted)

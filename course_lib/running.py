@@ -1,7 +1,9 @@
 """What `course run` and `course expect` do, below the command line: choose, prepare, execute, report."""
 
 import ast
+import hashlib
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -61,13 +63,15 @@ def located(dataset: str) -> str:
     return str(path)
 
 
-def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> None:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts."""
+def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it."""
     if dataset in registry.names() and not registry.entry(dataset).embedded:
         fetch.get(dataset)
     clips = load(dataset, profile, seed)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
+    listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
+    return hashlib.sha256(clips.content.encode() + listing).hexdigest()
 
 
 def execute(todo: list[runner.Job], workers: int, resume: bool, console: Console) -> list[runner.Result]:
@@ -128,8 +132,8 @@ def run_course(
     parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
     with lock(target, "notebooks"):
         todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)
-        prepare_data(dataset, size, seed, console)
-        results = execute(todo, jobs, resume, console)
+        content = prepare_data(dataset, size, seed, console)
+        results = execute([replace(job, data=content) for job in todo], jobs, resume, console)
     about = {"profile": profile, "data set": dataset, "seed": seed, "jobs": jobs}
     for path in report.publish(results, about, paths.published_dir()) if publish else ():
         console.print(f"published {path.relative_to(paths.repo_root())}")
@@ -144,8 +148,9 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
-        todo += runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
-        prepare_data(name, size, seed, console)
+        begun = runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
+        content = prepare_data(name, size, seed, console)
+        todo += [replace(job, data=content) for job in begun]
     results = execute(todo, jobs, True, console)
     for place, notebook in enumerate(notebooks):
         runs = results[place :: len(notebooks)]

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from helpers import sound
 
 from course_lib import cli, paths, runner, running
 from course_lib.errors import UsageError
@@ -113,6 +114,29 @@ def test_an_interrupted_run_ends_with_130_and_keeps_its_reports(course, monkeypa
     assert code == 130 and "--resume" in out
     assert json.loads((tmp_path / "run" / "results.json").read_text())["notebooks"][0]["state"] == "not run"
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_changed_label_or_sound_of_ones_own_is_another_run(course, monkeypatch, tmp_path):
+    """What `--resume` keeps goes by the keys of the jobs."""
+    keys, names = [], [f"{label}{k}.wav" for label in ("low", "high") for k in range(3)]
+
+    def seen(jobs, **_):
+        keys.extend(job.key() for job in jobs)
+        return [runner.Result(job.name, runner.PASSED, 0.0, "", str(job.output), job.key()) for job in jobs]
+
+    monkeypatch.setattr(runner, "run", seen)
+    for k, name in enumerate(names):
+        sound(tmp_path / name, 300 + 100 * k)
+    listing = tmp_path / "manifest.csv"
+    listing.write_text("filename,label\n" + "".join(f"{name},{name[:-5]}\n" for name in names))
+    words = ("run", "--only", "00", "--dataset", listing, "--output", tmp_path / "run")
+    for change in ("none", "none", "sound", "label"):
+        if change == "sound":
+            sound(tmp_path / names[0], 310)
+        elif change == "label":
+            listing.write_text(listing.read_text().replace(",low", ",deep"))
+        assert course(*words)[0] == 0
+    assert keys[0] == keys[1] and len({*keys}) == 3
 
 
 def test_the_notebooks_run_on_a_teachers_own_sounds(course, tmp_path):

@@ -135,7 +135,7 @@ def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path
     monkeypatch.setattr(runner, "_run_one", ran)
     monkeypatch.setattr(runner, "share_cores", lambda workers: None)
     monkeypatch.setattr(expected, "store", store)
-    monkeypatch.setattr(running, "prepare_data", lambda *asked: None)
+    monkeypatch.setattr(running, "prepare_data", lambda *asked: "")
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path)
     monkeypatch.setattr(authoring, "notebooks_dir", lambda: tmp_path)
     write_notebooks(tmp_path, {"01_a": HEAD + RECORD, "02_longer": HEAD + RECORD})

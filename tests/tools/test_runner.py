@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import papermill
 import psutil
@@ -133,6 +133,26 @@ def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
     other = runner.prepare(notebooks[:1], GIVEN | {"seed": 1}, tmp_path / "out", 30)
     runner.run(other, workers=1, resume=True)
     assert jobs[0].result_path.stat().st_mtime_ns > again[0], "another seed was answered from the old result"
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "stands"), [("as then", 42, True), ("as then", 43, False), ("of today", 42, False)]
+)
+def test_a_green_result_stands_for_the_same_data_and_what_is_expected_now(tmp_path, monkeypatch, data, wanted, stands):
+    file = tmp_path / "smoke.json"
+    entry = {"provenance": {}, "metrics": {"answer": {"kind": "exact", "value": wanted}}}
+    file.write_text(json.dumps({"synth10": {"01_good": entry}}))
+    monkeypatch.setattr(expected, "expected_path", lambda profile: file)
+    monkeypatch.setattr(runner, "_execute", lambda job: "run again")
+    (then,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 30)
+    then = replace(then, data="as then")
+    then.output.write_text("{}")
+    recorded = {"answer": {"kind": "exact", "value": 42, "unit": ""}}
+    green = runner.Result("01_good", runner.PASSED, 1.0, "", str(then.output), then.key(), [], recorded)
+    then.result_path.write_text(json.dumps(asdict(green)))
+    (result,) = runner.run([replace(then, data=data)], workers=1, resume=True)
+    assert (result.state, result.message) == ((runner.PASSED, "") if stands else (runner.FAILED, "run again"))
+    assert [v["expected"] for v in result.verdicts] == (["42"] if stands else [])
 
 
 @pytest.mark.parametrize("counted", [None, 2])
