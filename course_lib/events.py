@@ -39,10 +39,11 @@ def read_tsv(
     return table.astype({"onset": float, "offset": float}).reset_index(drop=True), filenames
 
 
-def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> pd.DataFrame:
-    """The labels of a DCASE list without times, as `filename` and `event_label`, a label a row.
+def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
+    """The labels of a DCASE list without times, as `filename` and `event_label`, a label a row; and all its files.
 
-    In the file the labels of a clip stand in one line, with commas between them. A file without a label has no row.
+    In the file the labels of a clip stand in one line, with commas between them. A file without a label, in which
+    nothing sounds, has no row, but is one of the list.
 
     Raises
     ------
@@ -52,9 +53,10 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> pd.DataFr
     table = _read_cells(path, WEAK_COLUMNS)
     table = table.assign(event_label=table["event_labels"].str.split(",")).explode("event_label")
     table["event_label"] = table["event_label"].str.strip()
+    filenames = table["filename"].unique().tolist()
     table = table.loc[(table["event_labels"] != "") | (table["filename"] == ""), ["filename", "event_label"]]
     _check_names(table, classes, str(path), "line", table.index)
-    return table.reset_index(drop=True)
+    return table.reset_index(drop=True), filenames
 
 
 def write_tsv(events: pd.DataFrame, path: Path, filenames: Iterable[str] = ()) -> None:

@@ -49,10 +49,10 @@ def desed(folder: Path) -> Scenes:
     root = folder / "dataset" if (folder / "dataset" / "metadata").is_dir() else folder
     here = _files(root)
     weak_list, unlabelled_list, held_list, public_list = (_list(root / "metadata" / name) for name in DESED_LISTS)
-    tags = lists.read_weak_tsv(weak_list, DESED_CLASSES)
+    tags, learnt = lists.read_weak_tsv(weak_list, DESED_CLASSES)
     events, held = _strong(held_list, DESED_CLASSES, CLIP_S)
     half = {name: _in_first_half(_source(name)) for name in held}
-    names = {"weak": tags["filename"], "validation": [name for name in held if half[name]]}
+    names = {"weak": learnt, "validation": [name for name in held if half[name]]}
     if public_list.is_file():
         public_events, names["test"] = _strong(public_list, DESED_CLASSES, CLIP_S)
         events = pd.concat([events, public_events], ignore_index=True)
@@ -139,19 +139,19 @@ def video_folder(folder: Path, listing: Path, clip_s: float = CLIP_S) -> Scenes:
     """Your own clips with sound, or videos: `folder` holds the files, `listing` is a folder of lists in DCASE's form.
 
     `weak.tsv` (columns `filename`, `event_labels` with commas between them), `validation.tsv` and `test.tsv`
-    (`filename`, `onset`, `offset`, `event_label`) have to be there, `unlabelled.tsv` (`filename`) may be. The classes
-    are the labels of `weak.tsv`. Clips of one recording must be in one part: name them `RECORDING_FROM_TO.mp4` in
-    seconds, and they count as one; other names are recordings of their own. Names are relative to `folder`, with
-    their endings. All clips get `clip_s` seconds.
+    (`filename`, `onset`, `offset`, `event_label`) have to be there, `unlabelled.tsv` (`filename`) may be; a name alone
+    is a clip in which nothing sounds. The classes are the labels of `weak.tsv`. Clips of one recording must be in one
+    part: name them `RECORDING_FROM_TO.mp4` in seconds, and they count as one; other names are recordings of their own.
+    Names are relative to `folder`, with their endings. All clips get `clip_s` seconds.
 
     Raises
     ------
     CourseError
         A list is missing or bad (its name and line are told), a part has no clip, or a recording is in two parts.
     """
-    tags = lists.read_weak_tsv(listing / "weak.tsv")
+    tags, learnt = lists.read_weak_tsv(listing / "weak.tsv")
     classes = sorted(tags["event_label"].unique())
-    names, tables = {"weak": tags["filename"]}, []
+    names, tables = {"weak": learnt}, []
     if (listing / "unlabelled.tsv").is_file():
         names["unlabelled"] = _table(listing / "unlabelled.tsv", "\t", ["filename"])["filename"]
     for part in ("validation", "test"):

@@ -99,7 +99,9 @@ def test_files_that_cannot_be_read_or_written_are_one_line(tmp_path):
 def test_weak_labels(tmp_path):
     path = tmp_path / "weak.tsv"
     path.write_text("filename\tevent_labels\na.wav\tdog, cat\nb.wav\tcat\nc.wav\t\n")
-    assert read_weak_tsv(path, CLASSES).to_numpy().tolist() == [["a.wav", "dog"], ["a.wav", "cat"], ["b.wav", "cat"]]
+    labels, filenames = read_weak_tsv(path, CLASSES)
+    assert labels.to_numpy().tolist() == [["a.wav", "dog"], ["a.wav", "cat"], ["b.wav", "cat"]]
+    assert filenames == ["a.wav", "b.wav", "c.wav"], "nothing sounds in the last"
     for row, words in (("d.wav\tcow", "event_label 'cow' is unknown"), ("d.wav\tdog,dog", "is there already"),
                        ("d.wav\tdog,", "event_label '' is unknown"), ("\tdog", "has no filename")):  # fmt: skip
         path.write_text(f"filename\tevent_labels\na.wav\tdog,cat\n{row}\n")

@@ -129,6 +129,28 @@ def test_missing_clips_are_counted_in_one_line(desed, caplog):
     assert HELD_NAMES[0] not in set(scenes.events["filename"])
 
 
+@pytest.mark.parametrize("kind", ["desed", "mine"])
+def test_a_clip_in_which_nothing_sounds_is_learnt_from_and_counted(request, kind, caplog):
+    folder = request.getfixturevalue(kind)
+    listing, clips = {
+        "desed": ("dataset/metadata/train/weak.tsv", "dataset/audio/train/weak"), "mine": ("lists/weak.tsv", "clips")
+    }[kind]  # fmt: skip
+    sound(folder / clips / "silent.wav")
+    with (folder / listing).open("a") as file:
+        file.write("silent.wav\t\n")
+
+    def load():
+        return real.desed(folder) if kind == "desed" else real.video_folder(folder / "clips", folder / "lists", 2.0)
+
+    weak = load().part("weak")
+    silent = weak.table["filename"] == "silent.wav"
+    assert weak.targets[silent].tolist() == [[0.0] * len(weak.classes)] and weak.targets[~silent].any(axis=1).all()
+    assert not caplog.records
+    (folder / clips / "silent.wav").unlink()
+    load()
+    assert "1 are missing (weak 1)" in caplog.text
+
+
 def test_a_recording_that_tests_is_not_learnt_from(desed, caplog):
     """The same video in the weak and in the validation list, cut at another place."""
     other = "Y-h_0_77.000_87.000.wav"
