@@ -73,7 +73,8 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise CourseError(f"{path}: cannot be read as a table ({error}); get the data set again") from error
+        told = str(error).strip()
+        raise CourseError(f"{path}: cannot be read as a table ({told}); get the data set again") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise CourseError(f"{path}: lacks the column {missing[0]}; get the data set again")

@@ -36,10 +36,15 @@ class Found:
 def vggsound(listing: Path) -> pd.DataFrame:
     """`vggsound.csv`: no header; YouTube id, start in seconds, label, `train` or `test`. Files: `ID_000030.wav`."""
     try:
-        table = pd.read_csv(listing, header=None, names=["id", "start", "label", "part"], dtype=str)
+        names = ["id", "start", "label", "part"]
+        table = pd.read_csv(listing, header=None, names=names, dtype=str, skip_blank_lines=False)
+        table = table.set_axis(range(1, len(table) + 1)).dropna(how="all")  # by the number of the line
+        if table.empty:
+            raise ValueError("it is empty")
         start = table["start"].astype(int)
     except (OSError, ValueError) as error:
-        raise CourseError(f"{listing}: cannot be read as VGGSound's list ({error}); get vggsound.csv again") from error
+        told = str(error).strip()
+        raise CourseError(f"{listing}: cannot be read as VGGSound's list ({told}); get vggsound.csv again") from error
     name = table["id"] + "_" + start.map("{:06d}".format)
     return pd.DataFrame({"name": name, "label": table["label"], "part": table["part"], "source": table["id"]})
 
@@ -50,6 +55,7 @@ def epic_sounds(listing: Path) -> pd.DataFrame:
     Train and validation of the set are both labelled, its test is not: give both lists to test on the validation part.
     """
     table = files.read_csv(listing, ["annotation_id", "video_id", "class"])
+    table = table.set_axis(range(2, len(table) + 2))  # by the number of the line
     part = "test" if "valid" in listing.stem.lower() else "train"
     columns = {"name": table["annotation_id"], "label": table["class"], "source": table["video_id"]}
     return pd.DataFrame(columns | {"part": part})
@@ -61,6 +67,7 @@ def kinetics(listing: Path) -> pd.DataFrame:
     Kinetics-Sounds is a choice of its classes, which is not published as a list of clips: see `classes` of `manifest`.
     """
     table = files.read_csv(listing, ["label", "youtube_id", "time_start", "time_end", "split"])
+    table = table.set_axis(range(2, len(table) + 2))  # by the number of the line
     try:
         start, end = (table[name].astype(float).astype(int).map("{:06d}".format) for name in ("time_start", "time_end"))
     except ValueError as error:
@@ -83,7 +90,8 @@ def audioset(listing: Path) -> pd.DataFrame:
             raise ValueError(f"a line has fewer than {len(names)} cells")
         start_ms = (1000 * table["start"].astype(float)).round().astype(int)
     except (OSError, ValueError) as error:
-        raise CourseError(f"{listing}: cannot be read as AudioSet's list ({error}); get it again") from error
+        told = str(error).strip()
+        raise CourseError(f"{listing}: cannot be read as AudioSet's list ({told}); get it again") from error
     labels, part = table["labels"].str.replace(",", BETWEEN), "test" if "eval" in listing.stem.lower() else "train"
     found = {"name": table["id"] + "_" + start_ms.astype(str), "label": table["labels"].str.split(",").str[0]}
     return pd.DataFrame(found | {"labels": labels, "part": part, "source": table["id"]})
@@ -106,11 +114,12 @@ def manifest(kind: str, listings: Iterable[Path], folder: Path, classes: Path | 
     UsageError
         No such kind of list.
     CourseError
-        A list cannot be read, a class is not in it, no clip is in the folder, or none is left to train or test on.
+        A list cannot be read, a line of it is not whole, a class is not in it, no clip is in the folder, or none is
+        left to train or test on.
     """
     if kind not in LISTS:
         raise UsageError(f"kind {kind!r} is unknown; choose one of {', '.join(LISTS)}")
-    table = pd.concat([LISTS[kind](path) for path in listings], ignore_index=True)
+    table = pd.concat([_whole(LISTS[kind](path), path) for path in listings]).drop_duplicates(ignore_index=True)
     if classes is not None:
         table = _only(table, classes)
     listed, here = len(table), _files(folder)
@@ -147,6 +156,18 @@ def write_manifest(found: Found, path: Path) -> None:
         write_whole(path, found.table.assign(filename=names).to_csv(index=False, lineterminator="\n"))
     except (OSError, ValueError) as error:
         raise CourseError(f"{path}: cannot be written ({error}); name a file beside the sounds") from error
+
+
+def _whole(table: pd.DataFrame, listing: Path) -> pd.DataFrame:
+    """The `table` of a list, its index the number of the line, if every line has a label, a source and a known part."""
+    expected = {"label": "a text", "source": "a text", "part": f"one of {', '.join(files.PARTS)}"}
+    for column, words in expected.items():
+        wrong = table[column].isna() | (table[column] == "")
+        wrong |= ~table[column].isin(list(files.PARTS)) if column == "part" else False
+        if wrong.any():
+            line, found = table.index[wrong][0], table[column].fillna("")[wrong].iloc[0]
+            raise CourseError(f"{listing}, line {line}: {column} is {found!r}, expected {words}; get the list again")
+    return table
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -106,6 +106,44 @@ def test_what_is_wrong_is_one_line(vgg, spoil, words):
         segments.manifest("vggsound", [vgg / "vggsound.csv"], vgg / "audio")
 
 
+NO_PART, KINETICS = "expected one of train, validation, test", "label,youtube_id,time_start,time_end,split\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        ("vggsound", "id,30,dog,train\n\nid,40,dog\n", rf"line 3: part is '', {NO_PART}; get the list again"),
+        ("vggsound", "id,30,dog,tran\n", rf"line 1: part is 'tran', {NO_PART}"),
+        ("vggsound", "id,30,dog,train\nid,40,,train\n", r"line 2: label is '', expected a text"),
+        ("vggsound", ",30,dog,train\n", r"line 1: source is '', expected a text"),
+        ("vggsound", "id,30,dog,train\nid,40,dog,train,0\n", r"cannot be read .*line 2, saw 5\)"),
+        ("vggsound", "id,30,dog,train,0\n", r"cannot be read as VGGSound's list \(invalid literal"),
+        ("vggsound", "\n", r"cannot be read as VGGSound's list \(it is empty"),
+        ("kinetics", KINETICS + "dog,id,1,2,train\ndog,id,1,2\n", "line 3: part is ''"),
+        ("kinetics", KINETICS + "dog,id,1,2,holdout\n", "line 2: part is 'holdout'"),
+        ("epic-sounds", "annotation_id,video_id,class\na,b\n", r"line 2: label is '', expected a text"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_not_whole_is_told_by_its_number(tmp_path, kind, text, words):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(CourseError, match=rf"list\.csv.* {words}") as told:
+        segments.manifest(kind, [tmp_path / "list.csv"], tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_line_that_is_listed_twice_is_one_clip(vgg):
+    listing = vgg / "vggsound.csv"
+    once = segments.manifest("vggsound", [listing], vgg / "audio")
+    twice = vgg / "twice.csv"
+    twice.write_text(listing.read_text() + "".join(listing.read_text().splitlines(keepends=True)[:3]))
+    for lists in ([twice], [listing, twice]):
+        found = segments.manifest("vggsound", lists, vgg / "audio")
+        pd.testing.assert_frame_equal(found.table, once.table)
+        assert found.listed == 40
+    segments.write_manifest(found, vgg / "manifest.csv")
+    assert len(load(str(vgg / "manifest.csv"), profiles.get("study"))) == 39
+
+
 def test_an_unknown_kind_and_a_place_that_cannot_be_written_are_one_line(vgg):
     with pytest.raises(UsageError, match="kind 'freesound' is unknown; choose one of vggsound"):
         segments.manifest("freesound", [vgg / "vggsound.csv"], vgg / "audio")
