@@ -220,7 +220,8 @@ def _check_scenes(where: str, spec: SceneRun) -> None:
         with torch.no_grad():
             scene_run.network(spec, len(scenes.classes), shapes, scenes.clip_s).eval()(zeros)
     except (CourseError, ValueError, RuntimeError) as error:
-        raise type(error)(f"{where}: {str(error).splitlines()[0]}") from None
+        kind = type(error) if isinstance(error, CourseError) else UsageError  # others are tracebacks
+        raise kind(f"{where}: {str(error).splitlines()[0]}") from None
 
 
 def _check_present(where: str, dataset: str) -> None:

@@ -191,11 +191,31 @@ def test_a_bad_grid_of_scenes_is_one_line(tmp_path, line, said):
         grid.read(path)
 
 
-def test_what_cannot_run_is_found_before_training(tmp_path):
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        ('streams = "auditory"\nauditory_ms = 50', "auditory_ms=50: mn04_as has frames of"),
+        ('streams = "spectral"\nframe_rate_hz = 0.05', "frame_rate_hz=0.05: gives no frame in 10.0 s; use at least"),
+    ],
+)
+def test_what_cannot_run_is_found_before_training(tmp_path, streams, said):
     path = tmp_path / "bad.toml"
-    path.write_text(GRID.replace('streams = "spectral"', 'streams = "auditory"\nauditory_ms = 50'))
-    with pytest.raises(UsageError, match="part 'fusion': auditory_ms=50: mn04_as has frames of"):
+    path.write_text(GRID.replace('streams = "spectral"', streams))
+    with pytest.raises(UsageError, match=f"part 'fusion': {said}"):
         grid.check(grid.read(path))
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(CourseError, CourseError), (ValueError, UsageError),
+                                             (RuntimeError, UsageError)])  # fmt: skip
+def test_what_a_set_or_a_network_refuses_is_one_line_with_its_part(tmp_path, monkeypatch, fault, kind):
+    def refuse(*_):
+        raise fault("no\nmore")
+
+    monkeypatch.setattr(scene_run, "scenes_of", refuse)
+    (tmp_path / "bad.toml").write_text(GRID)
+    with pytest.raises(kind, match=r"bad\.toml: part 'fusion': no$") as told:
+        grid.check(grid.read(tmp_path / "bad.toml"))
+    assert type(told.value) is kind
 
 
 @pytest.fixture
