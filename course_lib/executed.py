@@ -1,6 +1,26 @@
 """How far an executed notebook came: the error inside it, or the cell that did not end, in one line."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from course_lib.errors import UsageError
+
+
+def refuse_to_replace(path: Path) -> None:
+    """A run writes where a run has written before, and never over a notebook of the course or of a learner.
+
+    Raises
+    ------
+    UsageError
+        `path` is a notebook that papermill did not write.
+    """
+    try:
+        ours = "papermill" in json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none, or half of one that a killed run left
+    if not ours:
+        raise UsageError(f"{path}: a notebook that no run has written; give --output another folder")
 
 
 def _code_cells(notebook: Mapping) -> list[Mapping]:

@@ -81,10 +81,11 @@ def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path
     Raises
     ------
     UsageError
-        A notebook does not take a parameter that was given.
+        A notebook does not take a parameter that was given, or `folder` holds one that no run has written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in notebooks:
+        executed.refuse_to_replace(folder / path.name)
         authoring.check_parameters(dict(given), json.loads(path.read_text(encoding="utf-8")), path.stem)
     return [Job(path, given, folder / path.name, cell_timeout_s) for path in notebooks]
 

@@ -57,6 +57,20 @@ MESSAGES = {
 GIVEN = {"profile": "smoke", "dataset": "synth10", "seed": 0}
 
 
+def test_a_run_replaces_what_a_run_has_written_and_no_notebook_of_anybody(tmp_path):
+    """As with --output notebooks, or a folder with a learner's answers in it."""
+    (one,) = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
+    before = one.read_bytes()
+    with pytest.raises(UsageError, match=r"01_good\.ipynb: a notebook that no run has written; give --output another"):
+        runner.prepare([one], GIVEN, tmp_path, 30)
+    assert one.read_bytes() == before
+    ours, half = tmp_path / "ours" / one.name, tmp_path / "half" / one.name
+    for path, text in ((ours, '{"metadata": {"papermill": {}}}'), (half, '{"metadata": {"pap')):
+        path.parent.mkdir()
+        path.write_text(text)
+        assert runner.prepare([one], GIVEN, path.parent, 30)
+
+
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """All faulty notebooks, executed once."""
