@@ -67,7 +67,7 @@ def longest_window_ms(answer: object) -> str:
     slips = {
         6.0: "clicks a whole window apart are told apart with ease; a longer window still does",
         3.0: "the wrong way round: the distance is half of the window, not the window half of the distance",
-        20.0: "at 0.3 N the dip only begins; 3 dB needs half a window",
+        20.0: "at 0.3 N there is no dip yet, it begins at a third; 3 dB needs half a window",
         15.0: "at 0.4 N the dip is less than 1 dB; 3 dB needs half a window",
     }
     expect_number(answer, 12.0, unit="ms", rel=0.01, slips=slips)

@@ -126,7 +126,7 @@ check("01.1", frame_count)
 # Cutting a frame out of a signal multiplies it by a window, and a product in time is a convolution in frequency: every line of the spectrum takes the window's own shape.
 # Four numbers describe that shape, all of them in *bins* (a bin is the sample rate divided by the window's length) or dB:
 #
-# - **width** of the main lobe 3 dB below its top: how close two tones may lie;
+# - **width** of the main lobe where its amplitude is half of its top, 6 dB below: roughly how close two equal tones may lie (Harris, 1978);
 # - **side lobe**: how far a loud tone leaks into distant bins;
 # - **ENBW**, the equivalent noise bandwidth: how much noise a bin collects;
 # - **scalloping**: how much weaker a tone looks when it falls half-way between two bins.
@@ -146,7 +146,7 @@ def window_figures(w):
     db = lobes_db(w)
     first_null = np.flatnonzero(np.diff(db) > 0)[0]
     return {
-        "width (bins)": 2 * np.interp(3.0103, -db[:first_null], np.arange(first_null)) / PAD,
+        "width (bins)": 2 * np.interp(20 * np.log10(2), -db[:first_null], np.arange(first_null)) / PAD,
         "side lobe (dB)": db[first_null:].max(),
         "ENBW (bins)": len(w) * np.sum(w**2) / np.sum(w) ** 2,
         "scalloping (dB)": -db[PAD // 2],
@@ -164,8 +164,8 @@ plots.lines(bins, curves, ax, xlabel="distance from the tone (bins)", ylabel="le
 ax.set_ylim(-110, 3)
 show(fig, alt="Level against distance from a tone in bins: the rectangular window has the narrowest main lobe but side lobes "
      f"at {figures.loc['rectangular', 'side lobe (dB)']:.0f} dB, Hann {figures.loc['Hann', 'side lobe (dB)']:.0f} dB, Blackman lower still and wider.")
-say(f"A rectangular window tells tones {figures.loc['rectangular', 'width (bins)']:.2f} bins apart, and leaks only "
-    f"{-figures.loc['rectangular', 'side lobe (dB)']:.1f} dB below the top. Hann pays with {figures.loc['Hann', 'width (bins)']:.2f} bins and leaks "
+say(f"A rectangular window parts equal tones from roughly {figures.loc['rectangular', 'width (bins)']:.1f} bins on, and leaks only "
+    f"{-figures.loc['rectangular', 'side lobe (dB)']:.1f} dB below the top. Hann pays with {figures.loc['Hann', 'width (bins)']:.1f} bins and leaks "
     f"{-figures.loc['Hann', 'side lobe (dB)']:.1f} dB below. No window wins everywhere; the course uses Hann from here on.")
 
 # %% [markdown]
@@ -262,7 +262,7 @@ show(fig, alt=f"Frame energy in dB against time for two clicks: no dip at 0.3 N,
 
 # %%
 say("Dip between the clicks at hop 1: " + ", ".join(f"**{share:g} N** {dip:.1f} dB" for share, dip in dips.items()) + ". "
-    "Below about 0.3 N two clicks are one, however often we look. At half a window the dip is 3 dB: take that as the resolution of a Hann window.")
+    "Below a third of N two clicks are one bump, however often we look. At half a window the dip is 3 dB: take that as the resolution of a Hann window.")
 
 # %% [markdown]
 # ### Exercise 01.3
@@ -417,8 +417,8 @@ say(f"Energy from the frames differs from the energy of the samples by {parseval
 # %% [markdown]
 # ## 9. Looking twice: reassignment
 #
-# A frame knows more than its magnitude. The phases of neighbouring frames say where *inside* the window the energy lies; the phases of neighbouring bins, at what frequency between the bins. Reassignment moves
-# each value there (Auger & Flandrin, 1995). It sharpens one event; it cannot part two that share a window.
+# A frame knows more than its magnitude. The phases of neighbouring bins say where *inside* the window the energy lies; the phases of neighbouring frames, at what frequency between the bins. Reassignment moves
+# each value there (Auger & Flandrin, 1995). It sharpens one event. But a value gets one place alone: within one frame that sees two clicks, it cannot part them.
 
 # %%
 import warnings

@@ -167,7 +167,7 @@ SLIPS = [
     ("01.2", lambda w: w, "expected one number, got ndarray"),
     ("01.3", 3, "the wrong way round"),
     ("01.3", 6, "a longer window still does"),
-    ("01.3", 20, "0.3 N"),
+    ("01.3", 20, "at 0.3 N there is no dip yet"),
     ("01.3", 13, "too large"),
     ("01.4", lambda f, h: f, "folds back"),
     ("01.4", lambda f, h: abs(1000 / h - f), "use the remainder"),
