@@ -157,6 +157,7 @@ SLIPS = [
     ("01.1", lambda n, w, h, c: 1 + n // h if c else max(0, 1 + (n - w) // h), "even windows only"),
     ("01.1", lambda n, w, h, c: max(0, 1 + (n - w) // h), "`centred` makes no difference"),
     ("01.1", lambda n, w, h, c: RIGHT["01.1"](n, w, h, c) - 1 if RIGHT["01.1"](n, w, h, c) else 0, "add 1"),
+    ("01.1", lambda n, w, h, c: 1 + (n + c * 2 * (w // 2) - w) // h, "shorter than its window"),
     ("01.1", lambda n, w, h: 1, "raised TypeError"),
     ("01.1", lambda n, w, h, c: [1], "expected one number in frames, got list"),
     ("01.1", lambda n, w, h, c: 7, "it gives 7, expected 101 frames"),
