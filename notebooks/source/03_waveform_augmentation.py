@@ -60,12 +60,13 @@ play(clip, RATE_HZ, describe=f"The clip of this notebook: 1.5 s of {label.replac
 # **Predict** before you run: which of the six changes the length, which the pitch, which neither?
 
 # %%
+padded = np.pad(clip, timebase.ms_to_samples(300, RATE_HZ))  # an excerpt need not have a silent end of its own
 variants = {
     "slow 0.7": time_stretch(clip, 0.7, rate_hz=RATE_HZ),
     "fast 1.2": time_stretch(clip, 1.2, rate_hz=RATE_HZ),
     "pitch +4": pitch_shift(clip, 4, rate_hz=RATE_HZ),
     "shift 300 ms": shift(clip, timebase.ms_to_samples(300, RATE_HZ)),
-    "trim 30 dB": trim_silence(clip, 30, rate_hz=RATE_HZ),
+    "trim 30 dB": trim_silence(padded, 30, rate_hz=RATE_HZ),
     "noise 10 dB": add_noise(clip, rng, 10),
 }
 fig, axes = plt.subplots(2, 3, figsize=(13, 6), sharey=True)
@@ -74,14 +75,15 @@ for ax, (name, x) in zip(axes.flat, variants.items(), strict=True):
     plots.mel_spectrogram(levels, spec.frame_centres_s(len(levels)), ax, range_db=60)
     ax.set(title=f"{name}: {len(x) / RATE_HZ:.2f} s", xlim=(0, 1.5 / 0.7))
 show(fig, alt="Six log-mel pictures of one clip: slow is longer and fast shorter at the same height, pitch +4 sits higher at the same length, "
-     "the shifted clip starts with silence, trimming takes off the ends, noise fills the gaps.")
+     "the shifted clip starts with silence, trimming has taken silence off the ends, noise fills the gaps.")
+say(f"The clip has {len(clip) / RATE_HZ:.2f} s. For trimming we put 300 ms of silence at either end of it: of {len(padded) / RATE_HZ:.2f} s **{len(variants['trim 30 dB']) / RATE_HZ:.2f} s** are left.")
 
 # %%
 for name in ("slow 0.7", "pitch +4", "noise 10 dB"):
     play(variants[name][: 2 * RATE_HZ] / max(1, np.abs(variants[name]).max()), RATE_HZ, describe=f"The same clip, {name}.")
 
 # %% [markdown]
-# Stretching and trimming change the length; only the pitch shift changes the pitch; shift and noise change neither. A classifier wants all clips equally long, so what is longer is cut and what is shorter gets zeros at the end, and that, too, is part of the augmentation.
+# Stretching changes the length, and trimming does where an end is silent; only the pitch shift changes the pitch; shift and noise change neither. A classifier wants all clips equally long, so what is longer is cut and what is shorter gets zeros at the end, and that, too, is part of the augmentation.
 #
 # ### Exercise 03.1
 #
