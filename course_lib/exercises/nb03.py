@@ -42,7 +42,7 @@ def cents(answer: object) -> str:
 def shift(answer: object) -> str:
     """03.3: later or earlier, zeros enter."""
     x = np.arange(1.0, 7.0)
-    for n_samples in (2, -2, 0, 9):
+    for n_samples in (2, -2, 0, 9, -9):
         expected = np.zeros(6)
         if abs(n_samples) < 6:
             source = x[: 6 - n_samples] if n_samples >= 0 else x[-n_samples:]
@@ -63,7 +63,7 @@ def shift(answer: object) -> str:
 def noise_factor(answer: object) -> str:
     """03.4: how loud the noise must be for a ratio in dB."""
     rng = np.random.default_rng(0)
-    x, noise = 0.3 * rng.standard_normal(4000), 0.05 * rng.standard_normal(4000)
+    x, noise = 0.2 + 0.3 * rng.standard_normal(4000), 0.03 + 0.05 * rng.standard_normal(4000)  # neither has mean 0
     for snr_db in (0.0, 10.0, -6.0):
         wanted = float(np.sqrt(np.mean(x**2) / np.mean(noise**2) / 10 ** (snr_db / 10)))
         got = call(answer, x.copy(), noise.copy(), snr_db)
@@ -75,6 +75,9 @@ def noise_factor(answer: object) -> str:
                 np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr_db / 10)
             ),
             "the sign of the dB is turned round: a higher ratio means less noise": wanted * 10 ** (snr_db / 10),
+            "that is the deviation: the mean is taken off first; power is the mean of the squares": float(
+                np.std(x) / np.std(noise) / 10 ** (snr_db / 20)
+            ),
             "the noise has a level of its own: divide by it": wanted * float(np.sqrt(np.mean(noise**2))),
         }
         for reason, slip in slips.items():
