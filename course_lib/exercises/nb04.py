@@ -19,15 +19,19 @@ def _table() -> pd.DataFrame:
     )
 
 
+def _names(got: object) -> list[str]:
+    """Names as a list of texts, from a list, a tuple, or an array or index of pandas and numpy."""
+    if not isinstance(got, list | tuple | np.ndarray | pd.Index | pd.Series):
+        raise NotYet(f"expected a list of names, got {type(got).__name__}")
+    return [str(name) for name in got]
+
+
 def crossing_sources(answer: object) -> str:
     """04.1: sources in more than one fold."""
     table = _table()
-    wanted = folds.crossing_sources(table)
-    got = call(answer, table.copy())
-    try:
-        got = [str(name) for name in got]
-    except TypeError:
-        raise NotYet(f"expected a list of names, got {type(got).__name__}") from None
+    wanted, got = folds.crossing_sources(table), _names(call(answer, table.copy()))
+    if len(set(got)) < len(got):
+        raise NotYet(f"each name once: yours are {len(got)} for {len(set(got))} sources, a row of the table each")
     if got == sorted(table["source"].unique()):
         raise NotYet("these are all sources with several clips; several *folds* are asked for (nunique, not size)")
     if sorted(got) == wanted and got != wanted:
@@ -35,7 +39,7 @@ def crossing_sources(answer: object) -> str:
     missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
     if missing or extra:
         raise NotYet(f"missing: {', '.join(missing) or 'none'}; too many: {', '.join(extra) or 'none'}")
-    if call(answer, table.assign(fold=1)) not in ([], ()):
+    if _names(call(answer, table.assign(fold=1))):
         raise NotYet("in a table with one fold nothing crosses; yours still finds something")
     return "The same as `course_lib.datasets.folds.crossing_sources`."
 

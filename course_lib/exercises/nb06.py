@@ -12,7 +12,15 @@ def one_channel_filters(answer: object) -> str:
     """06.1: filters for one channel that answer like those for three equal ones."""
     filters = np.random.default_rng(0).standard_normal((4, 3, 5, 5))
     wanted = filters.sum(axis=1)
-    got = np.asarray(call(answer, filters.copy()))
+    try:
+        got = np.asarray(call(answer, filters.copy()))
+    except NotYet as wrong:  # the notebook's filters are torch's, whose functions take `dim` where numpy's take `axis`
+        import torch
+
+        try:
+            got = np.asarray(call(answer, torch.from_numpy(filters.copy())))
+        except NotYet:
+            raise wrong from None
     slips = {
         "that is the mean; three equal channels are added up, so the answers would be a third": filters.mean(axis=1),
         "that is the first channel alone; the other two see the same picture and answer too": filters[:, 0],
