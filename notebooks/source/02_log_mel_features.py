@@ -57,7 +57,7 @@ say(f"{len(clips)} clips of *{clips.name}*, {clips.length_s:g} s each. `{spec}`"
 # %% [markdown]
 # ## 1. From bins to mel bands
 #
-# Notebook 01 ended with spectra: for every frame, one number a bin, and bins that are equally wide everywhere. With a window of 25 ms they are about 31 Hz apart, at 100 Hz as at 7 kHz. That is too coarse for the pitch of a voice
+# Notebook 01 ended with spectra: for every frame, one number a bin, and bins that are equally wide everywhere. A window of 25 ms has 400 samples, which we pad with zeros to 512; so bins are about 31 Hz apart, at 100 Hz as at 7 kHz. That is too coarse for the pitch of a voice
 # and far finer than anyone can hear at the top. Speech and music people settled on a remedy long ago, and classifiers took it over.
 #
 # A mel band is a weighted sum of the power in neighbouring bins. The weights are a triangle: full in the middle, zero where the next band has its middle. Low bands are narrow and high bands wide, roughly as in the ear
@@ -199,7 +199,7 @@ play(0.8 * clip[: 2 * spec.rate_hz] / np.abs(clip).max(), spec.rate_hz, describe
 #
 # Frames grow as one over the hop, and so do memory and the time to compute them. How alike neighbouring frames are tells how much of that is repetition.
 #
-# **Predict:** at a hop of 2.5 ms, a tenth of the window, what is the correlation between one frame and the next?
+# **Predict:** at the finest hop of your profile, that of the first picture above, what is the correlation between one frame and the next?
 
 # %%
 log_mel_torch(torch.from_numpy(batch), FeatureSpec(hop_ms=7.0))  # the first call of torch's transforms is slow
