@@ -324,7 +324,7 @@ else:
 # ## 7. What a 99 % can and cannot mean
 #
 # Mushtaq, Su and Tran (2021) report 99.04 % on ESC-10, 97.57 % on ESC-50 and 99.49 % on UrbanSound8K with augmentation of the clip and *backbones*, networks that have first learnt from the photographs of ImageNet (notebook 06). The same kind of backbone on spectrograms under the official folds has been reported at
-# 92.89 % (ESC-50) and 87.42 % (UrbanSound8K) by Palanisamy et al. (2020). On UrbanSound8K one and the same network was reported at 83.94 % with official folds and at 98.06 % with a random split (Yurtsever).
+# 92.89 % (ESC-50) and 87.42 % (UrbanSound8K) by Palanisamy et al. (2020). On UrbanSound8K, Yurtsever reports 83.94 % at best with official folds, and 98.06 % with a random split.
 #
 # The texts of the 2021 paper that are open to us do not say how copies were grouped when the data were split. So we can say this and no more: numbers of that size are what a leak alone produces, with classifiers far weaker than theirs; and they are far above what
 # comparable networks reach when nothing leaks. This is *consistent with* leakage. It is not proof, and it says nothing about anyone's intentions: the public tools of the field split by clip unless told otherwise. Notebook 06 trains backbones under the official folds.
@@ -348,7 +348,8 @@ say(f"""- {100 * has_sibling.mean():.0f} % of the clips have a sibling; a random
 #
 # - K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015. doi:10.1145/2733373.2806390
 # - Z. Mushtaq, S.-F. Su, Q.-V. Tran, "Spectral images based environmental sound classification using CNN with meaningful data augmentation", Applied Acoustics 172, 107581, 2021
-# - K. Palanisamy, D. Singhania, A. Yao, "Rethinking CNN models for audio classification", arXiv:2007.11154, 2020.
+# - K. Palanisamy, D. Singhania, A. Yao, "Rethinking CNN models for audio classification", arXiv:2007.11154, 2020
+# - U. Yurtsever, "Modern deep learning architectures for urban sound classification on UrbanSound8K", Sakarya University Journal of Computer and Information Sciences. doi:10.35377/saucis...1830726
 
 # %% tags=["record"]
 one_clip, one_version = 100 / len(clips), 100 / len(table)
