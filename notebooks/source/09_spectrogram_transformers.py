@@ -200,7 +200,7 @@ for name, kernel, stride in (("1-D, time", (1, 3), mast.TIME), ("2-D, time and f
 say("; ".join(f"{name}: **{value:.2g}** deviations" for name, value in off.items()) + ". Pooling time alone does not know which frequencies are neighbours. What a network should know of pitch it must then have learnt in its first layers, which make the tokens, or from its table of positions.")
 
 # %% [markdown]
-# The other axis has a test as well. Shift a clip in time: a network whose strides along time multiply to q frames gives the same last tokens, one place later, when the shift is a whole number of q. For any other shift every token is computed anew from other numbers. That product is the network's **temporal quantum**.
+# The other axis has a test as well. Let the strides along time multiply to q frames, and shift a clip by a whole number of q. Apart from the table of positions and the borders, each patch and each pooled place of the last grid then sees the same numbers as before, as many places later as there are q in the shift. After any other shift it sees other numbers. That product is the network's **temporal quantum**.
 #
 # ### Exercise 09.4
 #
