@@ -192,7 +192,7 @@ show(fig, alt="Two classes over 4 s, black bars of the reference above bars of t
 say("; ".join(f"{k}: by hand **{100 * by_hand[k]:.1f} %**, by `metrics` {100 * scored[k]:.1f} %" for k in scored) + ". The same output, three marks.")
 
 # %% [markdown]
-# The rain is right although it ends a quarter of a second too early: a fifth of 3 s is more. The dog fails by its offset. Segments forgive both, and punish the invented bark twice over, once for each second it and the overhang touch.
+# The rain is right although it ends a quarter of a second too early: a fifth of 3 s is more. The dog fails by its offset. Segments forgive the rain. Of the dog, 50 ms of overhang cost a whole false second, as much as the invented bark of 300 ms.
 #
 # ### Exercise 11.2
 #
@@ -464,9 +464,9 @@ show(fig, alt=f"Change of the features of {heard_by}, in % of the largest, again
 say("Frames that change by more than a tenth reach over " + ", ".join(f"**{s:.0f} ms** ({name})" for name, s in spread_ms.items()) + ". More than 3.5 s away, frames still change by " + ", ".join(f"{f:.2g} % ({name})" for name, f in far.items()) + " of the most.")
 
 # %% [markdown]
-# Two things blur in the published network. Convolutions see a neighbourhood that grows with every layer, to seconds in the end; most of it is seen faintly. And behind the layer of 40 ms there are *gates*, squeeze-and-excitation: each channel is scaled by what its mean over the **whole clip** says. So a burst at 5 s is felt at 1 s, faintly, and out of any neighbourhood: the floor in the figure. At 40 ms there is no gate yet, and the change ends where it must. Such is a network that learnt from one label a clip. Nobody asked it to keep events apart.
+# Two things blur in the published network. Convolutions see a neighbourhood that grows with every layer, to seconds in the end; most of it is seen faintly. And behind the layer of 40 ms there are *gates*, squeeze-and-excitation: each channel is scaled by what its mean over the **whole clip** says. So a burst at 5 s is felt at 1 s, faintly, and out of any neighbourhood. Where the weights of that network are at hand, the figure shows it as a floor; at 40 ms there is no gate yet, and the change ends where it must. The small CNN that stands in for it elsewhere has no gates, and no floor. Both are networks that learnt from one label a clip. Nobody asked them to keep events apart.
 #
-# One more trap: its frames do not tell of the time that counting strides gives. What a frame *can* see lies evenly around that time; what it has learnt to listen to lies later (`AHEAD_MS`, measured). Without that shift its events would come early.
+# One more trap: the frames of the published network do not tell of the time that counting strides gives. What a frame *can* see lies evenly around that time; what it has learnt to listen to lies later (`AHEAD_MS`, measured). Without that shift its events would come early.
 #
 # And our own network? Where it gets a log-mel, there are convolutions, drawn here with fresh weights, for how far they see is a matter of their sizes. Behind them, and behind pretrained features, there are recurrent layers that run both ways through the scene.
 
