@@ -354,7 +354,7 @@ say(f"""- {100 * has_sibling.mean():.0f} % of the clips have a sibling; a random
 # - K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015. doi:10.1145/2733373.2806390
 # - Z. Mushtaq, S.-F. Su, Q.-V. Tran, "Spectral images based environmental sound classification using CNN with meaningful data augmentation", Applied Acoustics 172, 107581, 2021
 # - K. Palanisamy, D. Singhania, A. Yao, "Rethinking CNN models for audio classification", arXiv:2007.11154, 2020
-# - U. Yurtsever, "Modern deep learning architectures for urban sound classification on UrbanSound8K", Sakarya University Journal of Computer and Information Sciences. doi:10.35377/saucis...1830726
+# - U. Yurtsever, "Modern deep learning architectures for urban sound classification on UrbanSound8K". doi:10.35377/saucis...1830726
 
 # %% tags=["record"]
 one_clip, one_version = 100 / len(clips), 100 / len(table)
