@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from course_lib import claim_parts as parts
 from course_lib import claims
-from course_lib.claim_parts import ALL, HALF, level, told, told_scenes
+from course_lib.claim_parts import ALL, FINER, HALF, level, told, told_scenes
 from course_lib.claims import LONG, SHORT
 from course_lib.scene_claims import PAPER
 from course_lib.verdicts import Claim, Evidence, Part
@@ -17,7 +17,7 @@ from course_lib.verdicts import Claim, Evidence, Part
 DIGITS, TIMING = "spoken digits", "timing probe"
 LITE, SMALL, SPOKEN = claims.TRANSFER[0].where, claims.TWINS[0].where, claims.TWINS[-1].where
 ALIKE = 100 * claims.EQUAL  # points: what may still be called as good
-WIDTHS, FINER = "DiffRes better than equal widths", "DiffRes from {} ms better than 10 ms"
+WIDTHS = "DiffRes better than equal widths"
 
 
 def _clips(*questions: tuple[str, str, str]) -> Callable[[Evidence], list[Part]]:
@@ -71,9 +71,9 @@ CLAIMS = (
     ),
     Claim(
         "A4", "better from a finer input resolution at no more computation",
-        "The finer frames are merged to the number that 10 ms gives; whether there is more to hear between two of them "
-        "is asked of a network that gets them all.",
-        _clips(*((FINER.format(hop), LONG, f"from {hop} ms over 10 ms") for hop in ("5", "2.5"))),
+        "The finer frames are merged to the number that 10 ms gives, and the layer that does so is charged on top; "
+        "whether there is more to hear between two of them is asked of a network that gets them all.",
+        parts.a4,
         control=lambda e: told(e, (("all frames of 5 ms better than all frames of 10 ms", LONG),
                                    ("DiffRes from 5 ms better than equal widths from 5 ms", LONG),
                                    (FINER.format("5"), SHORT))),

@@ -71,7 +71,7 @@ def told_scenes(evidence: Evidence, questions: tuple[tuple[str, str], ...]) -> s
     return "; ".join(f"{part.text}, {part.verdict}" for part in parts if part.gap)
 
 
-HALF = "DiffRes, half the frames, no worse than 10 ms"
+HALF, FINER = "DiffRes, half the frames, no worse than 10 ms", "DiffRes from {} ms better than 10 ms"
 
 
 def a3(evidence: Evidence) -> list[Part]:
@@ -81,6 +81,17 @@ def a3(evidence: Evidence) -> list[Part]:
     cheap = rows[rows["macs"] <= 0.75]
     found = [evidence.clip(r.question, r.where, f"{r.where}, {r.macs:.2f} of the MACs") for r in cheap.itertuples()]
     return found or [Part(HALF, None)]
+
+
+def a4(evidence: Evidence) -> list[Part]:
+    """A4: finer hops merged to the frames of 10 ms, with what they cost beside it."""
+    found = []
+    for hop in ("5", "2.5"):
+        question, table = FINER.format(hop), evidence.clips
+        macs = table[(table["question"] == question) & (table["where"] == LONG)]["macs"]
+        charged = f", {macs.iloc[0]:.2f} of the MACs" if len(macs) else ""
+        found.append(evidence.clip(question, LONG, f"from {hop} ms over 10 ms{charged}"))
+    return found
 
 
 def a5(evidence: Evidence) -> str:

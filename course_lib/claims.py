@@ -33,7 +33,7 @@ class Question:
 
 
 COLUMNS = ("where", "claim", "question", "first", "second", "difference", "low", "high", "smallest", "margin", "pairs",
-           "seeds", "macs", "verdict")  # fmt: skip
+           "seeds", "macs", "mixed", "verdict")  # fmt: skip
 LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
 PLACES: dict[str, dict[str, object]] = {
     LONG: {"recipe.steps": 800},
@@ -167,13 +167,22 @@ def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(others[pair].drop_duplicates(), on=pair)
 
 
+def _mixed(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    """How many of the runs that stand against each other ran on another kind of machine; nothing where none did."""
+    both = first.merge(second, on=["fold", "seed"], suffixes=("", "_second"))
+    kinds = both[["device", "device_second"]].apply(lambda names: names.str.partition(":")[0])
+    other = int((kinds["device"] != kinds["device_second"]).sum())
+    return f"{other} of {len(both)}" if other else ""
+
+
 def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.DataFrame:
     """One row a question that `rows` can answer: both accuracies, the difference with its t interval, a verdict.
 
     Columns: `where`, `claim`, `question`, `first`, `second` (accuracies over the folds and seeds that both have),
     `difference`, `low`, `high`, `smallest` (the smallest effect that the pairs could have seen), `margin`, `pairs`,
-    `seeds`, `macs` (of the first, as a share of those of the second, features not counted) and `verdict`; accuracies
-    and differences are shares. Of clips with several labels all are of mean average precision.
+    `seeds`, `macs` (of the first, as a share of those of the second, features not counted), `mixed` (runs that stand
+    against one of another kind of machine, as `4 of 15`, or nothing) and `verdict`; accuracies and differences are
+    shares. Of clips with several labels all are of mean average precision.
     """
     found, score = [], stats.score_of(rows)
     for q in questions if len(rows) else ():
@@ -188,7 +197,8 @@ def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.D
             "second": stats.mean_score(second, score), "difference": gap.mean, "low": gap.low, "high": gap.high,
             "smallest": seen.smallest, "margin": q.margin, "pairs": seen.pairs,
             "seeds": first["seed"].nunique(),
-            "macs": first["macs"].median() / second["macs"].median(), "verdict": verdict(gap, q.margin),
+            "macs": first["macs"].median() / second["macs"].median(), "mixed": _mixed(first, second),
+            "verdict": verdict(gap, q.margin),
         })  # fmt: skip
     return pd.DataFrame(found, columns=COLUMNS)
 

@@ -107,11 +107,16 @@ def claims_figure(answers: pd.DataFrame) -> "Figure":
     return fig
 
 
+def _points(mean: float, low: float, high: float) -> str:
+    """A difference of shares in points, with its interval."""
+    return f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
 def claims_text(answers: pd.DataFrame) -> str:
     """What `claims_figure` shows, in a sentence, for those who do not see it."""
     told = []
     for where, rows in answers.groupby("where", sort=False):
-        points = [f"{row.question} {100 * row.difference:+.1f}" for row in rows.itertuples()]
+        points = [f"{row.question} {_points(row.difference, row.low, row.high)}" for row in rows.itertuples()]
         told.append(f"{where}: {'; '.join(points)}")
     return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(told)}."
 
@@ -162,13 +167,18 @@ def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mappi
     return fig
 
 
-def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> str:
     """What `scenes_subsets_figure` shows, in a sentence, for those who do not see it."""
-    points = [f"{row.streams} {100 * row.tagging:.1f}" for row in _subsets(table).itertuples()]
-    gaps = [f"{row.question} {100 * row.difference:+.1f}" for row in pairs.itertuples()]
+    points = [
+        f"{row.streams} {100 * row.tagging:.1f} ({100 * row.tagging_low:.1f} to {100 * row.tagging_high:.1f})"
+        for row in _subsets(table).itertuples()
+    ]
+    papers = [f"{streams} {value:.1f}" for streams, value in paper.items()]
+    gaps = [f"{row.question} {_points(row.difference, row.low, row.high)}" for row in pairs.itertuples()]
     return (
         f"Left, tagging F1 in % by what the network gets, with 95 % intervals over starts: {', '.join(points)}; "
-        f"crosses are the paper's. Right, differences in points by pairs of starts: {', '.join(gaps)}."
+        f"crosses are the paper's: {', '.join(papers)}. Right, differences in points by pairs of starts: "
+        f"{', '.join(gaps)}."
     )
 
 

@@ -143,9 +143,15 @@ def diffres_table() -> str:
         f"second's, the layer charged; {told['pairs'].min()} folds, {told['seeds'].min()} seeds a fold (in the figure "
         f"at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points. "
         f"{origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
-        f"{', '.join(origin['commits'])}.",
+        f"{', '.join(origin['commits'])}.{_mixed(told)}",
     ]
     return "\n".join(lines)
+
+
+def _mixed(told: pd.DataFrame) -> str:
+    """Questions whose two sides did not always run on the same kind of machine, as sentences; nothing if all did."""
+    named = [f"*{row.question}* ({row.where}): {row.mixed}" for row in told.itertuples() if row.mixed]
+    return f" Runs that stand against one of another kind of machine: {'; '.join(named)}." if named else ""
 
 
 def scenes_table() -> str:

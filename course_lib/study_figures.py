@@ -78,7 +78,8 @@ FIGURES = (
           lambda: by_class.classes_figure(_classes())),
     Drawn("diffres/claims.png", ("diffres",), lambda: figures.claims_text(_diffres()),
           lambda: figures.claims_figure(_diffres())),
-    Drawn("scenes/tagging.png", ("scenes",), lambda: figures.scenes_subsets_text(*_scenes()),
+    Drawn("scenes/tagging.png", ("scenes",),
+          lambda: figures.scenes_subsets_text(*_scenes(), scene_claims.PAPER["tagging"]),
           lambda: figures.scenes_subsets_figure(*_scenes(), scene_claims.PAPER["tagging"])),
 )  # fmt: skip
 

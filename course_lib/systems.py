@@ -1,5 +1,6 @@
-"""Every system of the study on ESC-10: what it costs, how good it is, in one table and one picture.
+"""Systems of the study on ESC-10: what each costs, how good it is, in one table and one picture.
 
+Left out are fronts trained for 240 steps, windows and overlaps other than the usual ones, and rows that two grids ran.
 Systems were trained with different budgets, each as its grid says; the family names the steps. A point is compared
 with the points of its own family in the claims, and across families here, where a longer training may be what differs.
 """

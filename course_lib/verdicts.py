@@ -90,6 +90,7 @@ class Evidence:
         row = rows.iloc[0]
         gap = Interval(row["difference"], row["low"], row["high"]).scaled(100)
         design = f"{row['pairs']} folds x {row['seeds']}"
+        design += f", {row['mixed']} runs against one of another kind of machine" if row["mixed"] else ""
         return Part(about or f"{question} ({where})", gap, 100 * row["margin"], design)
 
     def scene(self, question: str, score: str, about: str = "", *, turned: bool = False, margin: float = 0.0) -> Part:

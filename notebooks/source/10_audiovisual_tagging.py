@@ -469,7 +469,7 @@ pairs = questions[~questions["question"].str.contains("unlabelled|every|fusion")
 gaps = {q.question: Interval(100 * q.difference, 100 * q.low, 100 * q.high) for q in pairs.itertuples()}
 if len(pairs):
     from_study = figures.scenes_subsets_figure(study, pairs, scene_claims.PAPER["tagging"])
-    show(from_study, alt=figures.scenes_subsets_text(study, pairs))
+    show(from_study, alt=figures.scenes_subsets_text(study, pairs, scene_claims.PAPER["tagging"]))
     starts = f"{pairs['pairs'].min()}" if pairs["pairs"].nunique() == 1 else f"{pairs['pairs'].min()} to {pairs['pairs'].max()}"
     say(f"{subset_rows['dataset'].iloc[0]}, {starts} starts, {int(subset_rows['n_test'].iloc[0])} test scenes. Is it better? " + "; ".join(f"{text.replace(' better than ', ' against ')}: **{figures.told(gap)}**" for text, gap in gaps.items()) + ".")
 else:

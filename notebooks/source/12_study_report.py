@@ -200,7 +200,7 @@ say(claims_of("C"))
 say(claims_of("D"))
 
 # %% [markdown]
-# ## 4. Every system in one picture
+# ## 4. Systems in one picture
 #
 # Four papers, four ideas of where to save. In one plane they can be seen side by side: test accuracy on ESC-10 against multiply-accumulates a clip. Families were trained with different budgets, and their names say so; compare points of one family first.
 #

@@ -20,7 +20,7 @@ def row(front, fold, seed, hits, macs, **more):
     spec = RunSpec("esc10", fold, seed, front=front, recipe=Recipe(steps=240, masks=False))
     names = [f"{fold}-{k}" for k in range(CLIPS)]
     return to_dict(spec) | {
-        "status": "done", "macs": macs, "test_accuracy": hits / CLIPS, "test_clips": names, "test_sources": names,
+        "status": "done", "device": "cpu", "macs": macs, "test_accuracy": hits / CLIPS, "test_clips": names, "test_sources": names,
         "test_correct": [1] * hits + [0] * (CLIPS - hits),
     } | more  # fmt: skip
 
@@ -44,6 +44,15 @@ def test_questions_are_answered_by_pairs_and_only_where_both_sides_were_run(rows
     assert light["low"] < -claims.EQUAL < light["high"] and light["verdict"] == "not shown"
     published = found.loc["DiffRes, published scorer, half the frames, no worse than 10 ms"]
     assert published["verdict"] == "contradicted" and published["macs"] == 0.8
+
+
+def test_runs_that_stand_against_one_of_another_kind_of_machine_are_counted(rows):
+    assert set(claims.answers(rows)["mixed"]) == {""}
+    cards = rows["device"].where(~((rows["front"] == "diffres-light:0.5") & (rows["fold"] < 3)), "cuda:1")
+    found = claims.answers(rows.assign(device=cards)).set_index("question")["mixed"]
+    assert found["DiffRes, half the frames, no worse than 10 ms"] == "2 of 5"
+    assert found["DiffRes, published scorer, half the frames, no worse than 10 ms"] == ""
+    assert claims.answers(rows.assign(device=[f"cuda:{k % 2}" for k in range(len(rows))]))["mixed"].eq("").all()
 
 
 def test_rows_of_another_recipe_are_not_mixed_in(rows):

@@ -91,8 +91,9 @@ def test_subsets_show_means_over_starts_pairs_and_the_papers_crosses():
     assert left.get_lines()[-1].get_xdata()[:2].tolist() == [76, 81] and np.isnan(left.get_lines()[-1].get_xdata()[2])
     assert [c[0].get_xdata()[0] for c in right.containers] == pytest.approx([19, 0])
     assert right.get_lines()[-1].get_xdata()[0] == 4.8
-    text = figures.scenes_subsets_text(scene_grid(), pairs)
-    assert "spectral 62.0, auditory 81.0" in text and "auditory better than spectral +19.0" in text
+    text = figures.scenes_subsets_text(scene_grid(), pairs, paper)
+    assert "spectral 62.0 (" in text and "the paper's: spectral 76.0, auditory 81.0." in text
+    assert "auditory better than spectral +19.0 (+10.0 to +28.0)" in text
     plt.close(fig)
 
 
