@@ -20,8 +20,8 @@ def row(front, fold, seed, hits, macs, **more):
     spec = RunSpec("esc10", fold, seed, front=front, recipe=Recipe(steps=240, masks=False))
     names = [f"{fold}-{k}" for k in range(CLIPS)]
     return to_dict(spec) | {
-        "status": "done", "device": "cpu", "macs": macs, "test_accuracy": hits / CLIPS, "test_clips": names, "test_sources": names,
-        "test_correct": [1] * hits + [0] * (CLIPS - hits),
+        "status": "done", "device": "cpu", "macs": macs, "test_accuracy": hits / CLIPS, "test_clips": names,
+        "test_sources": names, "test_correct": [1] * hits + [0] * (CLIPS - hits),
     } | more  # fmt: skip
 
 
