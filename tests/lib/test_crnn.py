@@ -167,3 +167,35 @@ def test_pictures_are_looked_at_in_the_middle_of_their_time():
     np.testing.assert_allclose(timebase.picture_times_s(2.0, 2.0), [0.25, 0.75, 1.25, 1.75])
     with pytest.raises(ValueError, match="gives no frame"):
         timebase.picture_times_s(1.0, 0.5)
+
+
+@pytest.mark.parametrize("unit", [1.0, np.log(10) / 10])
+def test_a_front_gets_natural_logarithms_and_gives_back_the_unit_of_the_log_mel(unit):
+    """Decibels and nats of the same sound: the encoder behind the front sees the same picture, in its own unit."""
+    x, seen = torch.randn(1, 500, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
+    log = "db" if unit == 1.0 else "ln"
+    model = CRNN(10, {"spectral": (FRAMES_S[:500], 64)}, FRAMES_S[:500], front="uniform:0.5", log=log).eval()
+    model.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    with torch.no_grad():
+        model({"spectral": x * unit})
+    power = unit * 10 * torch.log10((10 ** (x / 10)).view(1, 250, 2, 64).mean(2))  # equal widths: means of two frames
+    torch.testing.assert_close(seen[0][:, 0], power - power.median(1, keepdim=True).values, atol=1e-3, rtol=0)
+
+
+def test_a_learnt_front_says_the_same_of_decibels_and_of_nats():
+    x, said = torch.randn(2, 501, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
+    for log, unit in (("db", 1.0), ("ln", np.log(10) / 10)):
+        model = made(("spectral",), front="diffres-light:0.5", log=log)
+        model.standardise("spectral", [(x * unit).numpy()])
+        with torch.no_grad():
+            said.append(model({"spectral": x * unit})[0])
+    torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)
+
+
+def test_a_gate_deals_out_shares_among_the_streams_of_a_frame():
+    model = made(("spectral", "auditory"), fusion="gate")
+    with torch.no_grad():
+        model.gate.weight.zero_()
+        model.gate.bias.copy_(torch.tensor([0.0, np.log(3.0)]))
+        met = model._met([torch.ones(2, 125, 64), 3 * torch.ones(2, 125, 64)])
+    torch.testing.assert_close(met, torch.full((2, 125, 64), 0.25 * 1 + 0.75 * 3))

@@ -445,3 +445,10 @@ def test_bad_input_is_one_line(call, words):
     with pytest.raises(ValueError, match=words) as found:
         call()
     assert "\n" not in str(found.value)
+
+
+def test_places_are_coded_as_in_the_transformer():
+    """Vaswani et al. 2017, section 3.5: sines and cosines, wavelengths from 2 pi to 10,000 times that."""
+    place = torch.arange(5.0)
+    wanted = torch.stack([place.sin(), place.cos(), (place / 100).sin(), (place / 100).cos()], 1)
+    torch.testing.assert_close(diffres.encoding(5, 4), wanted)

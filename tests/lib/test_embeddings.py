@@ -68,3 +68,10 @@ def test_the_measures_are_those_of_scikit_learn():
 def test_what_cannot_be_separated_is_one_line(cut, words):
     with pytest.raises(ValueError, match=words):
         separability(*cut(*blobs(2.0)))
+
+
+def test_intervals_reach_as_far_as_halves_of_the_sources_scatter():
+    """1.96 deviations of the same measure on random halves: about as much as it differs between two other sets."""
+    found = separability(*blobs(1.5), draws=200)["silhouette"]
+    twins = [separability(*blobs(1.5, n_sources=4, seed=seed), draws=2)["silhouette"].mean for seed in range(30)]
+    assert found.high - found.mean == pytest.approx(1.96 * np.std(twins), rel=0.4)

@@ -180,3 +180,13 @@ def test_other_encodings_and_folders(mine, tmp_path):
         mine(listed(), "utf-16")
     with pytest.raises(CourseError, match="is a folder, expected a CSV file"):
         load_manifest(tmp_path)
+
+
+def test_a_seed_draws_the_clips_and_one_odd_file_does_not_set_the_rate(tmp_path):
+    for n in range(20):
+        sound(tmp_path / f"{n}.wav", 300 + 10 * n, rate_hz=16_000 if n == 0 else 8_000)
+    lines = [f"{n}.wav,{'ab'[n % 2]},{n // 2 % 5 + 1}\n" for n in range(20)]
+    (tmp_path / "m.csv").write_text("filename,label,fold\n" + "".join(lines))
+    drawn = [load_manifest(tmp_path / "m.csv", 5, seed=seed).table["clip"].tolist() for seed in (0, 0, 1, 2)]
+    assert drawn[0] == drawn[1] and len({*map(tuple, drawn)}) == 3
+    assert load_manifest(tmp_path / "m.csv").native_rate_hz == 8_000

@@ -106,22 +106,48 @@ def test_the_teacher_is_the_mean_of_the_students_past():
     torch.testing.assert_close(teacher.weight, new)
 
 
-def test_unlabelled_scenes_reach_the_loss_through_the_teacher_alone(learnt):
-    """Other unlabelled scenes change the weights; at no consistency they change only statistics."""
-    data = everything()
-    other = {"spectral": scenes(40, 9)[0]["spectral"]}
+class Said(torch.nn.Module):
+    """Says the same of every frame, half of it of the scene, and keeps what it was given."""
 
-    def with_unlabelled(x, recipe):
-        torch.manual_seed(0)
-        model = CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16, dropout=0.0)
-        _, _, _, judged = data
-        return teach(model, data[0], data[1], x, judged, recipe, SPEC).model
+    def __init__(self, says):
+        super().__init__()
+        self.weight, self.seen = torch.nn.Parameter(torch.tensor(says)), []
 
-    short = replace(RECIPE, steps=12, looks=1)
-    alone = with_unlabelled(None, replace(short, unlabelled=0))
-    first, second = with_unlabelled(data[2], short), with_unlabelled(other, short)
-    assert not torch.equal(first.head.weight, second.head.weight)
-    assert not torch.equal(first.head.weight, alone.head.weight)
+    def forward(self, x):
+        self.seen.append(x["spectral"])
+        strong = self.weight * torch.ones(len(x["spectral"]), 4, 2)
+        return strong, strong[:, 0] / 2
+
+
+@pytest.mark.parametrize(("step", "rise"), [(0, 0.0), (5, 0.5), (10, 1.0), (19, 1.0)])
+def test_the_loss_is_that_of_the_labels_and_the_distance_to_the_teacher_on_all(step, rise):
+    """Two labelled scenes and one without; the weight of the distance rises over the first half of the steps."""
+    recipe = replace(RECIPE, steps=20, consistency=3.0, masks=True)
+    student, teacher, x = Said(0.8), Said(0.2), {"spectral": torch.randn(3, 101, 32)}
+    found = mean_teacher._loss(student, teacher, x, torch.ones(2, 2), recipe, SPEC, np.random.default_rng(0), step)
+    wanted = -np.log(0.4) + 3 * np.exp(-5 * (1 - rise) ** 2) * (0.6**2 + 0.3**2)
+    assert found.item() == pytest.approx(wanted, rel=1e-5)
+    assert torch.equal(teacher.seen[0], x["spectral"]), "masks are for the student"
+    assert not torch.equal(student.seen[0], x["spectral"])
+
+
+def test_the_teacher_follows_fast_at_first_and_slowly_later(monkeypatch):
+    past, student = [], Said(0.5)
+    monkeypatch.setattr(mean_teacher, "_follow", lambda teacher, student, part: past.append(part))
+    optimiser, data = torch.optim.AdamW(student.parameters()), [{"spectral": np.zeros((4, 101, 32), np.float32)}]
+    recipe = replace(RECIPE, steps=100, weak=2, unlabelled=0, teacher=0.98)
+    for step in (0, 1, 9, 99):
+        mean_teacher._step(student, Said(0.5), optimiser, data, np.ones((4, 2), np.float32), recipe, SPEC, 0, step)
+    assert past == pytest.approx([0, 0.5, 0.9, 0.98])
+
+
+def test_scenes_are_mixed_with_their_own_kind_and_labels_with_them():
+    """Each scene shows its own number, so that what was mixed can be read off."""
+    x, tags = {"a": torch.eye(6)[:, None], "b": 2 * torch.eye(6)[:, None]}, torch.eye(6)[:4]
+    mixed, y = mean_teacher._mixed(x, tags, replace(RECIPE, mixup=0.4), np.random.default_rng(1))
+    torch.testing.assert_close(mixed["a"][:4, 0], y)
+    torch.testing.assert_close(mixed["b"], 2 * mixed["a"])
+    assert (mixed["a"][:4, 0, 4:] == 0).all() and (mixed["a"][4:, 0, :4] == 0).all() and not torch.equal(y, tags)
 
 
 def test_labels_in_time_of_validation_choose_and_nothing_else(learnt):

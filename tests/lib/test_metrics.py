@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 from course_lib.metrics import Interval, accuracy_by_source, paired_difference, verdict
 
@@ -89,3 +89,14 @@ def test_a_verdict_needs_the_whole_interval_on_one_side_of_the_margin(low, high,
 def test_a_verdict_on_nothing_is_refused(low, high, margin):
     with pytest.raises(ValueError, match="expected a margin of 0 or more and an interval with ends"):
         verdict(Interval(0.5, low, high), margin)
+
+
+def test_a_level_widens_an_interval_by_what_it_says():
+    rng = np.random.default_rng(0)
+    right, apart = rng.random(60) < 0.7, rng.normal(size=9)
+    for width in (lambda level: accuracy_by_source(right, np.arange(60), level=level),
+                  lambda level: paired_difference(apart, 0 * apart, level=level)):  # fmt: skip
+        half, usual = width(0.5), width(0.95)
+        assert usual.low < half.low < half.high < usual.high and half.level == 0.5
+    found = paired_difference(apart, 0 * apart, level=0.8)
+    assert found.high - found.mean == pytest.approx(t.ppf(0.9, 8) * apart.std(ddof=1) / 3)

@@ -115,3 +115,26 @@ class TestWeights:
         with pytest.raises(CourseError, match=r"^https://127.0.0.1:9/net.pth: cannot be reached"):
             weights.weights_file("https://127.0.0.1:9/net.pth", "00")
         assert not list((tmp_path / "weights").iterdir())
+
+
+@pytest.mark.parametrize("three", backbones.THREE)
+def test_a_backbone_gets_time_to_the_right_and_frequency_upwards(three):
+    net, seen = backbones.Backbone("squeezenet1_1", 3, pretrained=False, three=three).eval(), []
+    net.net.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    x = torch.zeros(1, 80, 64)
+    x[0, 70, 5] = 1.0
+    net(x)
+    assert seen[0].shape == (1, 3, 64, 80)
+    assert divmod(int(seen[0][0, 0].argmax()), 80) == (63 - 5, 70), "band 5 is the sixth from below"
+
+
+def test_smoothed_channels_are_means_of_one_three_and_nine_frames():
+    x = torch.zeros(1, 20, 2)
+    x[:, 10] = 9.0
+    assert [int((row > 0).sum()) for row in backbones.three_channels(x, "smoothed")[0, :, :, 0]] == [1, 3, 9]
+    torch.testing.assert_close(backbones.three_channels(torch.ones(1, 20, 2), "smoothed"), torch.ones(1, 3, 20, 2))
+
+
+def test_a_cnn_keeps_what_happens_once_in_a_window_of_two():
+    pool = next(part for part in cnn.CNN(3, ((4, True),)).modules() if "Pool" in type(part).__name__)
+    assert pool(torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])).item() == 1.0

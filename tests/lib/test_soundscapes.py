@@ -190,3 +190,21 @@ def test_scenes_of_another_kind_have_the_same_face(scenes):
     assert isinstance(scenes, Scenes) and len(scenes.part("test")) == 12
     with pytest.raises(CourseError, match="has no scenes in the part nowhere"):
         scenes.part("nowhere")
+
+
+def test_what_is_drawn_is_what_the_specification_says():
+    """Class a: nine events of one source and one of another; class b: one event, of nine seconds."""
+    items = pd.DataFrame({"row": range(11), "label": ["a"] * 10 + ["b"], "source": ["s"] * 9 + ["t", "u"],
+                          "start_s": 0.5, "end_s": [1.5] * 10 + [9.5], "fold": 1})  # fmt: skip
+    planned = mix.plan(items, "test", 2000, SceneSpec(quietest_db=3.0, loudest_db=6.0))
+    of_b, lasting = planned["event_label"] == "b", planned["offset"] - planned["onset"]
+    assert of_b.mean() == pytest.approx(0.5, abs=0.03), "classes are equally likely, however many events they have"
+    assert (planned.loc[~of_b, "row"] == 9).mean() == pytest.approx(0.5, abs=0.04), "and so are sources of a class"
+    assert planned["snr_db"].between(3, 6).all() and np.ptp(planned["snr_db"]) > 2.9
+    ends = planned["start_s"] + lasting
+    assert (planned["start_s"] >= 0.5).all() and (ends[of_b] <= 9.5 + 1e-9).all() and ends[of_b].max() > 8
+
+
+def test_what_is_cut_out_begins_and_ends_in_silence():
+    x = mix._faded(np.ones(3200))
+    assert x[0] == x[-1] == 0 and x.max() == 1 and np.allclose(x, x[::-1])

@@ -69,6 +69,23 @@ def test_a_row_tells_everything(row):
     json.dumps(row)
 
 
+def test_the_seed_of_a_row_is_that_of_its_training(monkeypatch):
+    class Enough(Exception):
+        pass
+
+    given = []
+
+    def fit(*args, seed, **more):
+        given.append(seed)
+        raise Enough
+
+    monkeypatch.setattr(train, "fit", fit)
+    for seed in (0, 7):
+        with pytest.raises(Enough):
+            run.run_one(replace(TINY, seed=seed), device="cpu")
+    assert given == [0, 7]
+
+
 def test_finished_rows_are_never_run_again(tmp_path, counted, row):
     specs = [TINY, replace(TINY, seed=1)]
     told, warmed = [], []

@@ -207,3 +207,8 @@ def test_rows_without_validation_beside_rows_with_one():
     assert study_rows.compare(table, table)["state"].tolist() == ["same", "same"]
     bare = table.drop(columns=["validation_accuracy"])
     assert study_rows.compare(bare, table)["what"].str.contains("validation_accuracy").any()
+
+
+def test_costs_are_medians_and_a_level_asks_for_a_larger_effect():
+    assert stats.costs(pd.DataFrame({"latency_ms": [1.0, 2.0, 90.0]})) == {"latency_ms": 2.0}
+    assert stats.smallest_effect(1.0, 10, level=0.99) > 1.2 * stats.smallest_effect(1.0, 10)

@@ -174,3 +174,8 @@ def test_span_is_what_the_frames_cover(n_frames, n_fft, hop_samples, rate_hz):
 
 def test_frame_rate_is_hops_a_second():
     assert timebase.frame_rate_hz(160, 16_000) == 100
+
+
+def test_an_average_takes_the_frames_that_fall_to_a_time_and_no_others():
+    found = timebase.alignment(np.arange(9.0), np.array([1.0, 4.0, 7.0]), "average")
+    np.testing.assert_allclose(found, np.repeat(np.eye(3), 3, axis=1) / 3, rtol=1e-6)

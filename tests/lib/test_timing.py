@@ -1,6 +1,7 @@
 """The timing probe: the two classes of a task differ in time and in nothing else, at the resolution it claims."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binom, ks_2samp
 from sklearn.ensemble import RandomForestClassifier
@@ -164,3 +165,25 @@ def test_clips_are_cached_under_their_arguments(tmp_path, monkeypatch):
     assert clips.classes == sorted(clips.table["label"].unique()) and len(clips.events) == 50
     others = [embedded.load_timing(5, 3), embedded.load_timing(5, 2, fineness_ms=5), embedded.load_timing(6, 2)]
     assert len({clips.content, *(other.content for other in others)}) == 4
+
+
+def test_the_rise_and_fall_of_am_has_the_period_of_its_name():
+    """Ten milliseconds of resolution are four a period: 40 ms, spread so that no alias tells the class."""
+    table = timing.timing_table(40, tasks=["am"], fineness_ms=10)
+    onset_s = timing.timing_events(table).set_index("clip")["onset_s"]
+    hz, periods_ms = np.fft.rfftfreq(2**17, 1 / timing.RATE_HZ), []
+    inside = (hz > 12) & (hz < 45)
+    for clip, wave in zip(table["clip"], timing.timing_waves(table).astype(float), strict=True):
+        start = int(onset_s[clip] * timing.RATE_HZ) + 1
+        power = wave[start : start + 7998] ** 2
+        spectrum = np.abs(np.fft.rfft(power - power.mean(), 2**17))
+        periods_ms.append(1000 / hz[inside][spectrum[inside].argmax()])
+    assert np.median(periods_ms) == pytest.approx(40, rel=0.08)
+    assert min(periods_ms) < 33 and max(periods_ms) > 47
+
+
+def test_a_smaller_set_is_the_beginning_of_a_larger_one_and_has_all_folds():
+    few = timing.timing_table(7)
+    assert set(few.groupby("label")["fold"].apply(tuple)) == {(1, 2, 3, 4, 5, 1, 2)}
+    more = timing.timing_table(12).groupby("label").head(7).reset_index(drop=True)
+    pd.testing.assert_frame_equal(few, more)

@@ -263,3 +263,38 @@ def test_bf16_learns_the_same(monkeypatch):
 def test_on_a_gpu_it_learns_too():
     found = fitted(replace(RECIPE, steps=60, precision="auto"), device="cuda")
     assert found.history[-1]["validation_accuracy"] == 1
+
+
+class Bare(torch.nn.Module):
+    """As little as the loss asks for."""
+
+    guide_loss = 0.0
+
+
+@pytest.mark.parametrize("part", [0.0, 0.2])
+def test_smoothing_spreads_a_part_of_the_target_over_all_classes(part):
+    logits, y = torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    wanted = -(logits.log_softmax(1)[0] * torch.tensor([1 - part / 2, part / 2])).sum()
+    torch.testing.assert_close(train._loss(Bare(), logits, y, train.Recipe(smoothing=part), False), wanted)
+
+
+def test_decay_is_that_of_the_recipe(monkeypatch):
+    given, real = {}, torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *args, **more: given.update(more) or real(*args, **more))
+    fitted(replace(RECIPE, steps=1, looks=1, decay=0.125))
+    assert given["weight_decay"] == 0.125
+
+
+def test_each_kind_of_augmentation_is_there_when_it_is_asked_for_and_only_then():
+    x, y = torch.rand(8, 101, 64) * 40 - 60, torch.eye(8)
+    off = train.Recipe(roll=False, masks=False, picture=False, mixup=0.0)
+
+    def out(**on):
+        return train.augmented(x, y, replace(off, **on), FeatureSpec(), np.random.default_rng(0))
+
+    assert torch.equal(out()[0], x) and torch.equal(out()[1], y)
+    assert not any(torch.equal(out(**{name: True})[0], x) for name in ("roll", "masks", "picture"))
+    floor, mean = ((out(masks=True, mask_fill=fill)[0] == -100).any() for fill in ("floor", "mean"))
+    assert floor and not mean
+    little, much = (out(mixup=part)[1].amax(1).median() for part in (0.05, 50.0))
+    assert little > 0.9 and much < 0.7, "a small parameter mostly leaves clips alone, a large one halves them"

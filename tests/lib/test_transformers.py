@@ -361,3 +361,10 @@ def test_by_name_they_need_a_shape(name):
     assert build(name, 5, shape=(100, 64))(clips(1, 100)).shape == (1, 5)
     with pytest.raises(UsageError, match="give the shape"):
         build(name, 5)
+
+
+def test_the_answer_of_ast_is_read_off_the_mean_of_its_special_tokens():
+    net, said = ast_tiny(100, 64, 5, special=2).eval(), []
+    net.v.norm.register_forward_hook(lambda module, given, out: said.append(out))
+    with torch.no_grad():
+        torch.testing.assert_close(net.features(torch.randn(2, 100, 64)), said[0][:, :2].mean(1))
