@@ -336,3 +336,14 @@ def test_any_length_gives_finite_float32_or_one_clear_error(n_samples, name, eng
     assert len(out) > 0
     assert np.isfinite(out).all()
     np.testing.assert_array_equal(x, before)
+
+
+def test_the_free_choices_of_the_set_are_heard():
+    x = np.zeros(RATE_HZ, np.float32)
+    x[4000:8000], x[8000:12000] = 0.5, 0.005  # the second half of the sound is 40 dB below the first
+    still = augment.naa(largest_fraction=0.0)["shift"](x, RATE_HZ, np.random.default_rng(0))
+    assert np.array_equal(still, x) and not np.array_equal(
+        augment.NAA["shift"](x, RATE_HZ, np.random.default_rng(0)), x
+    )
+    lengths = [len(augment.naa(threshold_db=db)["trim"](x, RATE_HZ, None)) for db in (20, 60)]
+    assert lengths[0] < 0.7 * lengths[1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from course_lib import pictures
-from course_lib.features import FeatureSpec
+from course_lib.features import FeatureSpec, mel_bank
 from course_lib.pictures import brightness, flip, mixup, random_picture, rotate, shear, spec_augment, warp, zoom
 
 FRAMES, MELS, DARK = 101, 64, -80.0
@@ -220,3 +220,34 @@ def test_mixup_mixes_sound_and_target_in_the_same_share():
         mixup(features, targets, 0, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"^targets: shape \(5, 6\), expected \(6, classes\)"):
         mixup(features, targets[:5], 1, np.random.default_rng(0))
+
+
+def test_bands_are_masked_by_the_frequency_that_they_hear_best(monkeypatch):
+    spec, asked = FeatureSpec(n_mels=64, n_fft=4096), {}
+    real = pictures._masks
+
+    def masks(rng, name, widest, shape, limits, centres):
+        asked[name] = centres
+        return real(rng, name, widest, shape, limits, centres)
+
+    monkeypatch.setattr(pictures, "_masks", masks)
+    pictures.spec_augment(torch.zeros(1, 101, 64), np.random.default_rng(0), spec)
+    bins_hz = np.fft.rfftfreq(4096, 1 / spec.rate_hz)
+    np.testing.assert_allclose(asked["widest_band_hz"], bins_hz[mel_bank(spec).argmax(0)], atol=bins_hz[1])
+    np.testing.assert_allclose(asked["widest_time_ms"], 10.0 * np.arange(101))
+
+
+def test_the_ranges_are_those_that_the_paper_states():
+    """Zoom 0.25, shifts 0.20, shear 0.30, rotation 30 degrees, brightness 0.5 to 1.5."""
+    around = {"zoom": (1, 0.25), "width": (0, 0.2), "height": (0, 0.2), "shear": (0, 0.3), "degrees": (0, 30),
+              "brightness": (1, 0.5)}  # fmt: skip
+    assert set(pictures.TAA) == set(around)
+    for name, (middle, reach) in around.items():
+        assert pictures.TAA[name] == pytest.approx((middle - reach, middle + reach)), name
+
+
+def test_zoom_along_time_and_along_mels_are_drawn_apart(monkeypatch):
+    given = {}
+    monkeypatch.setattr(pictures, "warp", lambda x, **more: given.update(more) or x)
+    pictures.random_picture(torch.rand(50, 20, 10), np.random.default_rng(0))
+    assert abs(np.corrcoef(given["zoom_time"], given["zoom_mel"])[0, 1]) < 0.5
