@@ -439,9 +439,9 @@ else:
     say("The study of this notebook has not been run: `course study run transfer --jobs 2`, then `course study report transfer --publish`.")
 
 # %% [markdown]
-# One fold of five chose, and taught nothing. What others publish on these folds learns from four. Once the recipe is settled, the clips that chose it can be learnt from too, with the last step kept and nothing left to choose. We did that with half the steps, for the training of 800 had mostly kept an early look. So two things changed at once, and a gain has two possible reasons.
+# One fold of five chose, and taught nothing. What others publish on these folds learns from four. Once the recipe is settled, the clips that chose it can be learnt from too, with the last step kept and nothing left to choose. We did that with half the steps, for the training of 800 had mostly kept an early look. So two things changed at once, and a gain has two possible reasons. Two controls, put down before they were run, change one of them: half the steps on three folds, and, for smaller pictures, the fourth fold with as many steps as before.
 #
-# **Predict:** how much does the fourth fold give by itself, with as many steps as before? The last line of the figure says it for smaller pictures.
+# **Predict:** the clips or the steps?
 
 # %%
 # STUDY GRID
@@ -451,8 +451,11 @@ if len(study):
     fig, ax = plt.subplots(figsize=(8, 0.6 + 0.5 * len(moved)))
     plots.forest([(g.mean, g.low, g.high) for g in moved.values()], list(moved), ax, xlabel="gain (points of test accuracy)")
     show(fig, alt="Gains in points with intervals by folds: " + "; ".join(f"{name} {g.mean:+.1f} ({g.low:+.1f} to {g.high:+.1f})" for name, g in moved.items()) + ".")
-    say(f"Four folds and 400 steps have **{refit.mean:.1f} %** ({refit.low:.1f} to {refit.high:.1f} by source; one seed). Accuracy by folds: " + "; ".join(f"{name}, **{figures.told(gap)}**" for name, gap in moved.items()) + "."
-        + (f" Not run: {', '.join(missing)}." if (missing := [name for name in compared if name not in moved]) else ""))
+    say(f"Four folds and 400 steps have **{refit.mean:.1f} %** ({refit.low:.1f} to {refit.high:.1f} by source; one seed). Accuracy by folds: " + "; ".join(f"{name}, **{figures.told(gap)}**" for name, gap in moved.items()) + ".")
+    shares = {name: moved[name].mean for name in ("half the steps", "the fourth fold") if name in moved}
+    if len(shares) == 2:
+        say(f"Of {moved['four folds and half the steps'].mean:+.1f} points, {shares['half the steps']:+.1f} came with the steps and **{shares['the fourth fold']:+.1f}** with the fold: {'the clips more than the steps' if shares['the fourth fold'] > shares['half the steps'] else 'the steps more than the clips'}, as far as one start on five folds can tell. "
+            "A third more recordings to learn from, none of them of the test: whoever holds back a fold to choose by pays for it, and compares fairly with those alone who do the same.")
 
 # %%
 def direction(gain):
