@@ -452,9 +452,9 @@ if len(study):
     plots.forest([(g.mean, g.low, g.high) for g in moved.values()], list(moved), ax, xlabel="gain (points of test accuracy)")
     show(fig, alt="Gains in points with intervals by folds: " + "; ".join(f"{name} {g.mean:+.1f} ({g.low:+.1f} to {g.high:+.1f})" for name, g in moved.items()) + ".")
     say(f"Four folds and 400 steps have **{refit.mean:.1f} %** ({refit.low:.1f} to {refit.high:.1f} by source; one seed). Accuracy by folds: " + "; ".join(f"{name}, **{figures.told(gap)}**" for name, gap in moved.items()) + ".")
-    shares = {name: moved[name].mean for name in ("half the steps", "the fourth fold") if name in moved}
-    if len(shares) == 2:
-        say(f"Of {moved['four folds and half the steps'].mean:+.1f} points, {shares['half the steps']:+.1f} came with the steps and **{shares['the fourth fold']:+.1f}** with the fold: {'the clips more than the steps' if shares['the fourth fold'] > shares['half the steps'] else 'the steps more than the clips'}, as far as one start on five folds can tell. "
+    parts = {name: moved[name].mean for name in ("half the steps", "the fourth fold") if name in moved}
+    if len(parts) == 2:
+        say(f"Of {moved['four folds and half the steps'].mean:+.1f} points, {parts['half the steps']:+.1f} came with the steps and **{parts['the fourth fold']:+.1f}** with the fold: {'the clips more than the steps' if parts['the fourth fold'] > parts['half the steps'] else 'the steps more than the clips'}, as far as one start on five folds can tell{', and surely it cannot: every interval has 0 in it' if all(g.low < 0 < g.high for g in moved.values()) else ''}. "
             "A third more recordings to learn from, none of them of the test: whoever holds back a fold to choose by pays for it, and compares fairly with those alone who do the same.")
 
 # %%
