@@ -15,7 +15,7 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 00 to 03. Reading takes 40 minutes, the three exercises 30. The machine needs about a minute in `smoke`, eight in `lesson`.
+# You need notebooks 00 to 03. Reading takes 40 minutes, the three exercises 30. The machine needs about a minute in `smoke`, two or three in `lesson`.
 #
 # No neural network appears here. Three old classifiers on 26 numbers a clip are enough, which is the point: the effect is in the protocol, not in the model.
 
