@@ -1,4 +1,4 @@
-"""How far an executed notebook came: the error inside it, or the cell that did not end, in one line."""
+"""Executed notebooks: where one may be written, and how far one came, as one line on an error or an unended cell."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -122,7 +122,8 @@ def hops_set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFram
     usual = {name: value for name, value in usual_fields(rows).items() if name != "auditory_ms"}
     mine = chosen(rows, usual | SOUND)
     mine = mine[mine["auditory_ms"] > 0]
-    offsets = {row["auditory_ms"]: scene_truth.offset_s(scene_truth.spec_of(row)) for row in mine.to_dict("records")}
+    one_each = mine.drop_duplicates("auditory_ms").to_dict("records")
+    offsets = {row["auditory_ms"]: scene_truth.offset_s(scene_truth.spec_of(row)) for row in one_each}
     found = answers(scene_truth.set_right(mine, truth))
     asked = (found["score"] == "event") & found["question"].str.contains("better than every 320 ms", regex=False)
     return found[asked].reset_index(drop=True), {hop: 1000 * offset for hop, offset in sorted(offsets.items())}
