@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from course_lib import mean_teacher, profiles
+from course_lib import mean_teacher, paths, profiles, readme
 from course_lib.cli import app
 from course_lib.errors import CourseError, UsageError
 from course_lib.events import COLUMNS
@@ -127,7 +127,7 @@ fusion = ["mid", "early"]
 """
 
 
-def test_a_grid_of_scenes_runs_resumes_and_is_reported(tmp_path, row):
+def test_a_grid_of_scenes_runs_resumes_and_is_reported(tmp_path, monkeypatch, row):
     path = tmp_path / "tiny.toml"
     path.write_text(GRID)
     read = grid.read(path)
@@ -146,6 +146,11 @@ def test_a_grid_of_scenes_runs_resumes_and_is_reported(tmp_path, row):
     assert list(summary["fusion"]) in (["mid", "early"], ["early", "mid"]) and set(summary["seeds"]) == {2}
     same = runner.invoke(app, ["study", "diff", str(output), str(output)])
     assert same.exit_code == 0 and "same: 4" in same.output
+    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "results")
+    monkeypatch.setattr(readme, "refresh", tuple)
+    published = runner.invoke(app, ["study", "report", str(path), "--output", str(output), "--publish"])
+    assert published.exit_code == 0, published.output
+    assert set(pd.read_parquet(tmp_path / "results" / read.name / "truth.parquet")["content"]) == {row["content"]}
 
 
 def test_differences_are_taken_pair_by_pair():
