@@ -16,6 +16,8 @@ from tqdm import tqdm
 from course_lib import timebase
 from course_lib.errors import CourseError
 
+# Part of the key of every cached array of decoded or resampled sound: raise it when `read` or `resample` change numbers
+DECODING_VERSION = 1
 # A lossy decoder or a resampler overshoots full scale by some tenths; a file of integers saved as floats by thousands
 OVERSHOOT = 2.0
 UNKNOWN_LENGTH = 0xFFFFFFFF  # what a WAV or RF64 writer leaves in the header when it cannot go back to fill it in

@@ -1,54 +1,71 @@
-"""Arrays that cost time to make, kept on disk under a key of everything they depend on."""
+"""Arrays that take time to compute, kept on disk as `.npy` files named by a digest of everything they depend on."""
 
 import hashlib
-import inspect
 import logging
 import os
-import threading
-import warnings
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-from joblib import Memory
 
 from course_lib import paths
 
 log = logging.getLogger(__name__)
-warnings.filterwarnings("ignore", "Unable to cache to disk")  # joblib's, which we tell in one line
-
-
-def source_digest(*modules: ModuleType) -> str:
-    """Hash of the source of `modules`: as part of a key it makes a changed formula miss the old entries."""
-    text = "\n".join(inspect.getsource(module) for module in modules)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object] = ()) -> np.ndarray:
-    """`make(*key, *given)` as a read-only array, from disk if it was made before.
+    """`make(*key, *given)` as a read-only array, memory-mapped from disk if it was computed before.
 
-    The key must name everything that the array depends on; `given` (the waveforms of a data set whose hash is in the
-    key, a progress bar) is handed on but not hashed. Entries are written to a temporary name and then renamed, so that
-    a killed run leaves none half-written, and two runs may share a cache. A cache that cannot be written is reported
-    and done without: a full disk costs time, not the result.
+    The key must name everything that the array depends on, by values whose `repr` says all there is to say about them
+    (numbers, texts, frozen dataclasses); for code, that is a version constant. `given` (the waveforms of a data set
+    whose hash is in the key, a progress bar) is passed on but not hashed.
+
+    A file is written under a temporary name and then renamed: a killed run leaves none half-written, and two runs may
+    share a cache. A damaged file is computed again. Where the cache cannot be written, one line says so and the
+    result is returned all the same.
     """
-    folder = paths.cache_dir() / make.__module__.rsplit(".", 1)[-1]
-    names = list(inspect.signature(make).parameters)
+    path = entry(make, key)
+    found = _load(path)
+    if found is not None:
+        return found
+    array = make(*key, *given)
     try:
-        memory = Memory(folder, mmap_mode="r", verbose=0)
-        return memory.cache(make, ignore=names[len(key) :])(*key, *given)
-    except (OSError, KeyError) as error:  # the second is joblib's, for an entry that it could not write
-        _remove_partial(folder)
-        why = error.strerror if isinstance(error, OSError) else f"{paths.free_bytes(folder) / 1e6:.0f} MB are free"
-        log.warning("%s: cannot keep results here (%s); going on without the cache", folder, why)
-        return make(*key, *given)
+        _save(array, path)
+    except OSError as error:
+        log.warning("%s: cannot keep results here (%s); going on without the cache", path.parent, error.strerror)
+    found = _load(path)
+    if found is not None:
+        return found
+    array.setflags(write=False)
+    return array
 
 
-def _remove_partial(folder: Path) -> None:
-    """Remove what joblib could not finish writing: it would fill the disk that was too small for it."""
-    mine = f"*-{os.getpid()}-{id(threading.current_thread())}"  # how joblib ends the name of a file it is writing
-    with suppress(OSError):
-        for path in folder.rglob(mine):
-            path.unlink()
+def entry(make: Callable[..., np.ndarray], key: Sequence[object]) -> Path:
+    """The file that holds `make` of `key`, whether or not it is there yet."""
+    digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:32]
+    return paths.cache_dir() / make.__name__.strip("_") / f"{digest}.npy"
+
+
+def _load(path: Path) -> np.ndarray | None:
+    """The array in `path`; None where there is none, or none that can be read."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    """Write `array` under a temporary name beside `path` and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".partial", dir=path.parent)
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from course_lib import audio, timebase
-from course_lib.cache import cached, source_digest
+from course_lib import timebase
+from course_lib.audio import DECODING_VERSION
+from course_lib.cache import cached
 from course_lib.datasets.clips import Clips
 
 if TYPE_CHECKING:
     import torch  # otherwise inside functions: torch and librosa take seconds to import, and a specification needs none
 
+FEATURES_VERSION = 1  # part of the key of every cached log-mel: raise it when the formula changes numbers
 LOGS = ("db", "ln", "none")
 # Sizes for the torch twin on a CPU. A block of frames stays in the cache between window, transform and mel bank;
 # a group of clips is padded and put together at once. Neither grows with the batch, nor does memory beyond the result.
@@ -295,20 +297,19 @@ def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, 
     """Log-mels of a data set, shape `(clips, frames, mels)`, float32, read-only, from disk if they were made before.
 
     Clips are cut or padded to `length_s`, None for the set's own length. The key is the sounds (`clips.content` and the
-    clips' names, in order), the length, `spec` and the source of this module, of `timebase` and of `audio`, which
-    decodes and resamples: a change of any of them computes anew. Work of more than two seconds shows a bar with the
-    time left.
+    clips' names, in order), the length, `spec`, `FEATURES_VERSION` and `DECODING_VERSION`: a change of any of them
+    computes anew. Work of more than two seconds shows a bar with the time left.
     """
     length_s = clips.length_s if length_s is None else length_s
     names = hashlib.sha256("\n".join(clips.table["clip"].astype(str)).encode()).hexdigest()
-    code = source_digest(sys.modules[__name__], timebase, audio)
-    return cached(_computed, clips.content, names, length_s, spec, code, given=(clips, progress))
+    versions = (FEATURES_VERSION, DECODING_VERSION)
+    return cached(_log_mels, clips.content, names, length_s, spec, versions, given=(clips, progress))
 
 
-def _computed(
-    content: str, names: str, length_s: float, spec: FeatureSpec, code: str, clips: Clips, progress: bool
+def _log_mels(
+    content: str, names: str, length_s: float, spec: FeatureSpec, versions: tuple, clips: Clips, progress: bool
 ) -> np.ndarray:
-    """What `features` keeps; `content`, `names` and `code` are there for the key alone."""
+    """What `features` keeps; `content`, `names` and `versions` only complete the key."""
     import torch
     from tqdm import tqdm
 

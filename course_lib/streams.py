@@ -6,19 +6,18 @@ Notebook: 10.
 """
 
 import hashlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from course_lib import timebase
-from course_lib.cache import cached, source_digest
+from course_lib.audio import DECODING_VERSION
+from course_lib.cache import cached
 from course_lib.errors import UsageError
-from course_lib.features import FeatureSpec, log_mel_torch
+from course_lib.features import FEATURES_VERSION, FeatureSpec, log_mel_torch
 from course_lib.models import pretrained
 from course_lib.models.cnn import CNN
 from course_lib.soundscapes.scenes import Scenes
@@ -46,8 +45,7 @@ class Stream:
 
 def spectral(scenes: Scenes, spec: FeatureSpec, *, progress: bool = True) -> Stream:
     """Log-mel, float32."""
-    made = cached(_spectral, _key(scenes), spec, source_digest(sys.modules[FeatureSpec.__module__], timebase),
-                  given=(scenes, progress))  # fmt: skip
+    made = cached(_spectral, _key(scenes), spec, FEATURES_VERSION, given=(scenes, progress))
     return Stream(made, spec.frame_centres_s(made.shape[1]))
 
 
@@ -62,7 +60,7 @@ def auditory(scenes: Scenes, hop_ms: int, *, net: str = "mn04_as", progress: boo
         The network gives no frames of that hop.
     """
     times_s, dims = auditory_shape(net, hop_ms, scenes.clip_s)
-    made = cached(_auditory, _key(scenes), net, _code(pretrained.published(net).kind), given=(scenes, progress))
+    made = cached(_auditory, _key(scenes), net, _auditory_version(), given=(scenes, progress))
     first = 0
     for hop in pretrained.published(net).hops_ms:
         if hop == (hop_ms or None):
@@ -96,7 +94,8 @@ def visual(scenes: Scenes, frame_rate_hz: float, *, progress: bool = True) -> St
 
     A picture that is equal to the one before it is not looked at twice.
     """
-    made = cached(_visual, _key(scenes), float(frame_rate_hz), PICTURE_PX, _code(), given=(scenes, progress))
+    key = (_key(scenes), float(frame_rate_hz), PICTURE_PX, pretrained.EXTRACTION_VERSION)
+    made = cached(_visual, *key, given=(scenes, progress))
     return Stream(made, timebase.picture_times_s(scenes.clip_s, frame_rate_hz))
 
 
@@ -105,8 +104,8 @@ def _key(scenes: Scenes) -> str:
     return hashlib.sha256(f"{scenes.content}\n{names}".encode()).hexdigest()
 
 
-def _code(*kind: ModuleType) -> str:
-    return source_digest(pretrained, *kind, timebase)
+def _auditory_version() -> tuple[int, int]:
+    return pretrained.EXTRACTION_VERSION, DECODING_VERSION
 
 
 def _blocks(scenes: Scenes, title: str, progress: bool, work: Callable[[slice], np.ndarray]) -> np.ndarray:
@@ -119,7 +118,7 @@ def _blocks(scenes: Scenes, title: str, progress: bool, work: Callable[[slice], 
     return np.concatenate(found)
 
 
-def _spectral(key: str, spec: FeatureSpec, code: str, scenes: Scenes, progress: bool) -> np.ndarray:
+def _spectral(key: str, spec: FeatureSpec, version: int, scenes: Scenes, progress: bool) -> np.ndarray:
     def work(rows: slice) -> np.ndarray:
         with torch.inference_mode():
             return log_mel_torch(torch.tensor(scenes.waves(spec.rate_hz, rows)), spec).numpy()
@@ -127,7 +126,7 @@ def _spectral(key: str, spec: FeatureSpec, code: str, scenes: Scenes, progress: 
     return _blocks(scenes, "log-mel", progress, work)
 
 
-def _auditory(key: str, net: str, code: str, scenes: Scenes, progress: bool) -> np.ndarray:
+def _auditory(key: str, net: str, version: tuple, scenes: Scenes, progress: bool) -> np.ndarray:
     """Frames of every hop behind each other, `(scenes, numbers)`: the network runs once for all of them."""
     hops_ms, rate_hz = pretrained.published(net).hops_ms, pretrained.published(net).kind.RATE_HZ
 
@@ -139,7 +138,7 @@ def _auditory(key: str, net: str, code: str, scenes: Scenes, progress: bool) -> 
     return _blocks(scenes, net, progress, work)
 
 
-def _visual(key: str, frame_rate_hz: float, size_px: int, code: str, scenes: Scenes, progress: bool) -> np.ndarray:
+def _visual(key: str, frame_rate_hz: float, size_px: int, version: int, scenes: Scenes, progress: bool) -> np.ndarray:
     def work(rows: slice) -> np.ndarray:
         pictures = scenes.pictures(frame_rate_hz, size_px, rows)
         flat = pictures.reshape(-1, *pictures.shape[2:])

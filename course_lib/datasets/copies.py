@@ -10,8 +10,9 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from course_lib import audio, timebase
-from course_lib.cache import cached, source_digest
+from course_lib import timebase
+from course_lib.audio import DECODING_VERSION
+from course_lib.cache import cached
 from course_lib.datasets import folds
 from course_lib.datasets.clips import Clips
 from course_lib.datasets.workers import Start, Transform, digest, spread, workers
@@ -113,7 +114,7 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
     for name in transforms:
         blocks.append(clips.table.assign(clip=names + "+" + name, original=names, transform=name))
     keys = {name: digest(name, _identity(transform), seed) for name, transform in transforms.items()}
-    base, code = digest(clips.content, *names), source_digest(audio)  # how sounds are decoded is no part of `content`
+    base = digest(clips.content, *names)
     place = pd.Series(range(len(clips)), index=names)
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
@@ -125,7 +126,8 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
                     out[rows] = clips.reader(clips.table.iloc[wanted], rate_hz, length_s)
                 else:
                     given = (clips, name, transforms[name], seed, start)
-                    every = cached(make_copies, base, digest(keys[name], code), rate_hz, clips.length_s, given=given)
+                    key = (base, digest(keys[name], DECODING_VERSION), rate_hz, clips.length_s)
+                    every = cached(make_copies, *key, given=given)
                     kept = min(every.shape[1], out.shape[1])
                     out[rows, :kept] = every[wanted, :kept]
         out.setflags(write=False)

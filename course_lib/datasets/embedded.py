@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from course_lib import audio, sounds, synth, timebase, timing
-from course_lib.cache import cached, source_digest
+from course_lib.audio import DECODING_VERSION
+from course_lib.cache import cached
 from course_lib.datasets.clips import Clips
 
 SYNTH10_CLIPS_PER_CLASS = 40  # as ESC-10
@@ -23,8 +24,8 @@ def load_synth10(clips_per_class: int | None = None, seed: int = 0) -> Clips:
         Fewer than one clip a class.
     """
     table = synth.synth10_table(SYNTH10_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class, seed)
-    formulas = source_digest(timebase, sounds, synth)
-    return _clips("synth10", table, synth.synth10_events(table), synth.LENGTH_S, synth.synth10_waves, formulas)
+    events = synth.synth10_events(table)
+    return _clips("synth10", synth.SYNTH10_VERSION, table, events, synth.LENGTH_S, synth.synth10_waves)
 
 
 def load_timing(
@@ -43,27 +44,27 @@ def load_timing(
     """
     n_clips = TIMING_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class
     table = timing.timing_table(n_clips, seed, tasks=tasks, fineness_ms=fineness_ms)
-    formulas = source_digest(timebase, timing)
-    return _clips("timing", table, timing.timing_events(table), timing.LENGTH_S, timing.timing_waves, formulas)
+    events = timing.timing_events(table)
+    return _clips("timing", timing.TIMING_VERSION, table, events, timing.LENGTH_S, timing.timing_waves)
 
 
 def _clips(
     name: str,
+    version: int,
     table: pd.DataFrame,
     events: pd.DataFrame,
     length_s: float,
     make: Callable[[pd.DataFrame], np.ndarray],
-    formulas: str,
 ) -> Clips:
     """`Clips` over all of `table`, made once; a part of the clips is a part of that array."""
-    # Each row of the table names all that its sound depends on, next to the formulas
-    content = hashlib.sha256((formulas + table.to_csv(index=False)).encode()).hexdigest()
+    # Each row of the table names all that its sound depends on; the version stands for the code that makes it
+    content = hashlib.sha256(f"{name} {version}\n{table.to_csv(index=False)}".encode()).hexdigest()
     place = pd.Series(range(len(table)), index=table["clip"])
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
         every = cached(render, content, given=(make, table))
         if rate_hz != sounds.RATE_HZ:
-            every = cached(at_rate, content, rate_hz, source_digest(audio), given=(every,))
+            every = cached(at_rate, content, rate_hz, DECODING_VERSION, given=(every,))
         rows = place.loc[asked["clip"]].to_numpy()
         part = every if np.array_equal(rows, np.arange(len(place))) else every[rows]
         n_samples = timebase.seconds_to_samples(length_s, rate_hz)
@@ -81,7 +82,7 @@ def render(content: str, make: Callable[[pd.DataFrame], np.ndarray], table: pd.D
     return make(table)
 
 
-def at_rate(content: str, rate_hz: int, formula: str, native: np.ndarray) -> np.ndarray:
-    """All clips at another rate, `(clips, samples)`, float32 within ±1; `content` and `formula` complete the key."""
+def at_rate(content: str, rate_hz: int, version: int, native: np.ndarray) -> np.ndarray:
+    """All clips at another rate, `(clips, samples)`, float32 within ±1; `content` and `version` complete the key."""
     resampled = audio.resample(np.ascontiguousarray(native.T), sounds.RATE_HZ, rate_hz).T
     return np.clip(resampled, -1, 1, order="C")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from course_lib import audio
-from course_lib.cache import cached, source_digest
+from course_lib.audio import DECODING_VERSION
+from course_lib.cache import cached
 from course_lib.datasets import sums
 from course_lib.datasets.clips import COLUMNS, Clips
 from course_lib.errors import CourseError
@@ -31,7 +32,7 @@ def clips_from_files(
     table = table[[*COLUMNS, *(column for column in table.columns if column not in COLUMNS)]]
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
-        every = cached(decode, digest, rate_hz, float(length_s), source_digest(audio), given=(folder, names, as_loaded))
+        every = cached(decode, digest, rate_hz, float(length_s), DECODING_VERSION, given=(folder, names, as_loaded))
         rows = place.loc[asked["clip"]].to_numpy()
         part = every if np.array_equal(rows, np.arange(len(names))) else every[rows]
         part.setflags(write=False)
@@ -41,9 +42,9 @@ def clips_from_files(
 
 
 def decode(
-    content: str, rate_hz: int, length_s: float, formula: str, folder: Path, names: Sequence[str], as_loaded: str
+    content: str, rate_hz: int, length_s: float, version: int, folder: Path, names: Sequence[str], as_loaded: str
 ) -> np.ndarray:
-    """Waveforms of `names` in `folder`, `(clips, samples)`, float32. `formula` only completes the key of the cache.
+    """Waveforms of `names` in `folder`, `(clips, samples)`, float32. `version` only completes the key of the cache.
 
     Raises
     ------

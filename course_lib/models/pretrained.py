@@ -18,6 +18,8 @@ from course_lib.errors import UsageError
 from course_lib.models import backbones, mobilenet, weights, yamnet
 from course_lib.profiles import one_thread
 
+# Part of the key of cached features: raise it when the code below, or that of a network, changes numbers
+EXTRACTION_VERSION = 1
 VISUAL_DIMS = 1280
 SMALLEST_PIXELS = 32  # one place of the last feature map
 CLIP_SAMPLES = 2**20  # a block of clips for one thread: four of 10 s

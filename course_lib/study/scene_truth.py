@@ -12,6 +12,7 @@ from course_lib.events import COLUMNS
 from course_lib.models import crnn
 from course_lib.paths import published_dir, write_whole
 from course_lib.study import scene_run
+from course_lib.study.rows import current_content
 from course_lib.study.scene_spec import SceneRun
 from course_lib.study.spec import flat_types, from_dict
 
@@ -34,7 +35,9 @@ def keep(specs: Iterable[SceneRun], folder: Path) -> Path:
 def published() -> pd.DataFrame:
     """What `keep` wrote beside the published rows on scenes; no rows where there is none."""
     path = published_dir() / "scenes" / TRUTH
-    return pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["content", *COLUMNS])
+    if not path.is_file():
+        return pd.DataFrame(columns=["content", *COLUMNS])
+    return current_content(pd.read_parquet(path))
 
 
 def spec_of(row: dict) -> SceneRun:

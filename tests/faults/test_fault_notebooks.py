@@ -134,7 +134,7 @@ def test_full_disk_for_caches(course, small_disk, tell):
     course.env["COURSE_DATA_DIR"] = str(disk / "data")
     code, printed = course("run", "--only", "0", "--output", "run")
     assert states(course.here / "run") == {"00_good": "passed"}
-    assert not list(disk.rglob("output.pkl*"))
+    assert not list(disk.rglob("*.npy*"))
     tell(
         "full disk, caches",
         [line for line in printed.splitlines() if "cannot keep" in line],
