@@ -15,16 +15,22 @@ from course_lib.study.spec import LATER
 
 # Rows published before data sets had versions name their sounds by hashes of source text. Each is followed by the
 # `content` of the same sounds today; the samples are equal bit by bit, see tests/lib/test_data_identity.py.
-PUBLISHED_CONTENT = {
-    # timing, 100 clips a class, seed 0
-    "bec71111ce6abdfc6adb25e31d4cb81c33be22b5a6fac7114b71323483d69a61":
-        "3b0d9312b5085263f2cd176562c32065cab97fa3ce6917d34810a7765dc09de3",
-    # scenes made of esc10, test fold 1: the default SceneSpec, and the same with flash=True
-    "723a570dd33497f1cf94535b1a9415f511f1e286ae3617773a2031b850444272":
-        "58b65d5c0e0b892274fd5afbe25d25993cff13d40e952f0938c0cd27e6df8365",
-    "f50d4b87c231291cc58f787016127267abc911a481b0a87d9297aaea3d30b785":
-        "075c7e253b1d81f99511f6ab1cea54a94c885df13554f6c889baf927c31a23b2",
-}
+PUBLISHED_CONTENT = dict(
+    [
+        (  # timing, 100 clips a class, seed 0
+            "bec71111ce6abdfc6adb25e31d4cb81c33be22b5a6fac7114b71323483d69a61",
+            "3b0d9312b5085263f2cd176562c32065cab97fa3ce6917d34810a7765dc09de3",
+        ),
+        (  # scenes made of esc10, test fold 1, the default SceneSpec
+            "723a570dd33497f1cf94535b1a9415f511f1e286ae3617773a2031b850444272",
+            "58b65d5c0e0b892274fd5afbe25d25993cff13d40e952f0938c0cd27e6df8365",
+        ),
+        (  # the same with flash=True
+            "f50d4b87c231291cc58f787016127267abc911a481b0a87d9297aaea3d30b785",
+            "075c7e253b1d81f99511f6ab1cea54a94c885df13554f6c889baf927c31a23b2",
+        ),
+    ]
+)
 ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
 CLIPS, SCENES = ("dataset", "copies", "clips_per_class"), ("dataset", "fold")  # fields that say what a row heard
 # What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
