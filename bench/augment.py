@@ -40,10 +40,10 @@ def ours(count: int) -> Make:
     """The course's path with `count` workers at most."""
     import pandas as pd
 
-    from course_lib.augment import naa
-    from course_lib.datasets.clips import Clips
-    from course_lib.datasets.copies import make_copies
-    from course_lib.datasets.workers import workers
+    from course_lib.audio.augment import naa
+    from course_lib.data.augmented import make_copies
+    from course_lib.data.clips import Clips
+    from course_lib.data.workers import workers
 
     chosen = naa(semitones=SEMITONES, largest_fraction=SHIFT, threshold_db=TRIM_DB)
 

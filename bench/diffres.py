@@ -34,8 +34,8 @@ BARS = {"speed at 500 frames": 3.0, "speed at 1000 frames": 5.0, "4000 frames ag
 
 def merging(contender: str, n_frames: int, reduction: float, device: str = "cpu") -> Callable[[], None]:
     """One step of widths, warp and merge, forward and backward, as a call."""
+    from course_lib.audio.timebase import out_frames
     from course_lib.models import diffres
-    from course_lib.timebase import out_frames
 
     g, n_out = torch.Generator().manual_seed(0), out_frames(n_frames, reduction)
     x = (-9 + 3 * torch.randn(CLIPS, n_frames, MELS, generator=g)).to(device).requires_grad_()
@@ -59,10 +59,10 @@ def training(front: str, n_frames: int, reduction: float, device: str = "cpu") -
     """One training step of EfficientNet-B2 behind `front`, as a call."""
     from torchvision.models import efficientnet_b2
 
-    from course_lib.models import fronts
+    from course_lib.models import classifier
 
     torch.manual_seed(0)
-    layer, net = fronts.FRONTS[front](MELS, reduction).to(device), efficientnet_b2(num_classes=10).to(device)
+    layer, net = classifier.FRONTS[front](MELS, reduction).to(device), efficientnet_b2(num_classes=10).to(device)
     optimiser = torch.optim.AdamW([*layer.parameters(), *net.parameters()])
     x = (-9 + 3 * torch.randn(CLIPS, n_frames, MELS)).to(device)
     y = (torch.arange(CLIPS) % 10).to(device)

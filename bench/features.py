@@ -33,7 +33,7 @@ def waves(n_clips: int):
 def ours(spec, threads: int) -> Callable:
     import torch
 
-    from course_lib.features import log_mel_torch
+    from course_lib.audio.features import log_mel_torch
 
     return lambda x: log_mel_torch(torch.from_numpy(x), spec).numpy()
 
@@ -100,7 +100,7 @@ def build(name: str, threads: int) -> Callable | None:
     """The contender, warmed up on one clip, or None with a line that says what is missing."""
     import torch
 
-    from course_lib.features import FeatureSpec
+    from course_lib.audio.features import FeatureSpec
 
     torch.set_num_threads(threads)
     try:
@@ -133,7 +133,7 @@ def differences_db(calls: dict[str, Callable]) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from course_lib.features import FeatureSpec, log_mel
+    from course_lib.audio.features import FeatureSpec, log_mel
 
     x = waves(4)
     reference = log_mel(x, FeatureSpec())

@@ -46,7 +46,7 @@ def lists(n_files: int) -> tuple:
 
 def ours(reference, estimated) -> dict[str, Callable]:
     """The course's scores as calls."""
-    from course_lib.metrics import event_based_f1, segment_based_f1
+    from course_lib.evaluation.detection import event_based_f1, segment_based_f1
 
     return {
         "segment": lambda: segment_based_f1(reference, estimated, CLASSES, CLIP_S, SEGMENT_S),

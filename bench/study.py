@@ -26,9 +26,9 @@ HOP_MS, CLIPS_PER_CLASS = 40.0, 20
 
 def made_rows(n_rows: int, steps: int) -> list:
     """Runs of one size that differ in their seed."""
-    from course_lib.features import FeatureSpec
-    from course_lib.study.spec import RunSpec
-    from course_lib.train import Recipe
+    from course_lib.audio.features import FeatureSpec
+    from course_lib.study.config import RunSpec
+    from course_lib.training.supervised import Recipe
 
     chosen = {"features": FeatureSpec(hop_ms=HOP_MS), "recipe": Recipe(steps=steps), "clips_per_class": CLIPS_PER_CLASS}
     return [RunSpec("synth10", 1, seed, **chosen) for seed in range(n_rows)]
@@ -84,13 +84,13 @@ def fastest_rates(specs: list, workers: list[int], repeats: int) -> list[dict]:
 
 def overhead(specs: list, repeats: int) -> dict:
     """Seconds a row in `run_one` without its checkpoints, and those around it and for them: the least of `repeats`."""
-    from course_lib import checkpoints
-    from course_lib.study import run
+    from course_lib.study import clip_run
+    from course_lib.training import checkpoint
 
     alone, added = [], []
     for _ in range(repeats):
         in_row, kept = [], []
-        with clocked(run, "run_one", in_row), clocked(checkpoints, "write", kept):
+        with clocked(clip_run, "run_one", in_row), clocked(checkpoint, "write", kept):
             whole = ends_s(specs, 1)[-1]
         alone.append((sum(in_row) - sum(kept)) / len(specs))
         added.append((whole - sum(in_row) + sum(kept)) / len(specs))

@@ -52,8 +52,8 @@ def clips_a_second(contender: str, n_steps: int, hop_ms: float) -> float:
     import numpy as np
     import torch
 
-    from course_lib import train
-    from course_lib.features import FeatureSpec
+    from course_lib.audio.features import FeatureSpec
+    from course_lib.training import supervised
 
     spec = FeatureSpec(hop_ms=hop_ms, n_mels=MELS)
     frames = spec.frame_count(int(LENGTH_S * spec.rate_hz))
@@ -61,7 +61,7 @@ def clips_a_second(contender: str, n_steps: int, hop_ms: float) -> float:
     y = np.arange(CLIPS) % 10
     net, warm = network(contender), 2
     if contender == "course_lib":
-        recipe = train.Recipe(steps=n_steps + warm, batch=BATCH, looks=1, roll=False, masks=False, mixup=0.0)
+        recipe = supervised.Recipe(steps=n_steps + warm, batch=BATCH, looks=1, roll=False, masks=False, mixup=0.0)
         start = None
 
         def begin(module, given):  # the first steps also choose kernels: the clock starts after them
@@ -72,8 +72,8 @@ def clips_a_second(contender: str, n_steps: int, hop_ms: float) -> float:
 
         seen = 0
         net.register_forward_pre_hook(begin)
-        examples = train.Examples(x, y, 10)
-        fitted = train.fit(net, examples, train.Examples(x[:1], y[:1], 10), recipe, spec)
+        examples = supervised.Examples(x, y, 10)
+        fitted = supervised.fit(net, examples, supervised.Examples(x[:1], y[:1], 10), recipe, spec)
         assert fitted.history
         return n_steps * BATCH / (time.perf_counter() - start)
     x, y = torch.tensor(x), torch.tensor(y)
@@ -93,19 +93,22 @@ def validation_accuracy(contender: str) -> dict:
     """Validation accuracy in % on synth10 and its interval by source, trained as the contender trains."""
     import numpy as np
 
-    from course_lib import metrics, profiles, train
-    from course_lib.datasets import folds
-    from course_lib.datasets.load import load
-    from course_lib.features import FeatureSpec, features
+    from course_lib import profiles
+    from course_lib.audio.features import FeatureSpec
+    from course_lib.data import folds
+    from course_lib.data.clips import features
+    from course_lib.data.load import load
+    from course_lib.evaluation import intervals
+    from course_lib.training import supervised
 
     clips, spec = load("synth10", profiles.get("lesson")), FeatureSpec(hop_ms=20)
     x, (learnt, judged, _) = features(clips, spec), folds.split(clips, 1)
-    parts = [train.Examples(x[mask], clips.targets[mask], len(clips.classes)) for mask in (learnt, judged)]
+    parts = [supervised.Examples(x[mask], clips.targets[mask], len(clips.classes)) for mask in (learnt, judged)]
     precision = "auto" if contender == "course_lib" else "fp32"
-    recipe = train.Recipe(steps=ACCURACY_STEPS, batch=BATCH, precision=precision)
-    fitted = train.fit(network(contender), *parts, recipe, spec)
-    right = train.predict(fitted.model, parts[1].x, precision=fitted.precision).argmax(1) == parts[1].y
-    found = metrics.accuracy_by_source(np.asarray(right), clips.table["source"].to_numpy()[judged]).scaled(100)
+    recipe = supervised.Recipe(steps=ACCURACY_STEPS, batch=BATCH, precision=precision)
+    fitted = supervised.fit(network(contender), *parts, recipe, spec)
+    right = supervised.predict(fitted.model, parts[1].x, precision=fitted.precision).argmax(1) == parts[1].y
+    found = intervals.accuracy_by_source(np.asarray(right), clips.table["source"].to_numpy()[judged]).scaled(100)
     return {"mean": found.mean, "low": found.low, "high": found.high, "precision": fitted.precision}
 
 

@@ -71,8 +71,7 @@ class Transformers(nn.Module):
 
 def network(name: str) -> nn.Module:
     """The contender `name` with fresh weights; ImportError where its package is missing."""
-    from course_lib.models.ast import ast_base
-    from course_lib.models.mast import mast_base
+    from course_lib.models.transformers import ast_base, mast_base
 
     torch.manual_seed(0)
     ours = {"AST": ast_base, "MAST": mast_base}
@@ -130,7 +129,7 @@ def installed(name: str) -> bool:
 
 def rows(repeats: int) -> list[dict]:
     """One row a contender: parameters, MACs, CPU seconds on one and two threads, memory."""
-    from course_lib import cost
+    from course_lib.training import cost
 
     names = [name for name in ("AST", "MAST", "timm", "transformers") if installed(name)]
     took = {threads: cpu_seconds(names, threads, repeats) for threads in (1, 2)}
@@ -176,7 +175,7 @@ def main() -> None:
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.memory:
-        from course_lib import cost
+        from course_lib.training import cost
 
         torch.set_num_threads(1)
         steps(chosen.memory)["training step"]()

@@ -1,7 +1,7 @@
 """Sphinx's settings for the course site. `course site` gathers the pages and calls it; nothing is edited by hand."""
 
 from course_lib.paths import repo_root
-from course_lib.site.texts import address
+from course_lib.tools.site_pages import address
 
 repository, tag = address((repo_root() / "CITATION.cff").read_text(encoding="utf-8"))
 

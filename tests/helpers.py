@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import soundfile as sf
 
-from course_lib import authoring
+from course_lib.tools import authoring
 
 PATIENCE_S = 280  # for a busy machine
 FILES = {f"audio/{n}.wav": bytes([n]) * 2_000 for n in range(4)}  # of the data set `toy`
@@ -27,7 +27,7 @@ dataset: str = "synth10"  # on what
 seed: int = 0  # of everything random
 
 # %%
-from course_lib.notebook import record
+from course_lib.lesson.display import record
 """
 RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_lib import timebase
-from course_lib.models import fronts
+from course_lib.audio import timebase
+from course_lib.models import classifier
 
 FUSIONS = ("early", "mid", "gate")
 ALIGNMENTS = (*timebase.ALIGNMENTS, "learned")
@@ -53,9 +53,9 @@ class CRNN(nn.Module):
     at `out_s`. `fusion` is where streams meet: `early` before the convolutions, side by side as if further mel bands
     (the paper's way, as far as it is told); `mid` behind them, side by side; `gate` behind them, as a sum whose weights
     are learnt frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With `front` the
-    log-mel goes through a front of `models.fronts` first, and the probabilities are brought back to the times of its
-    input. The convolutions look at the log-mel `EARLY_FRAMES` before `out_s`, so that its events come that much late;
-    published rows are of this network, and `study.scene_truth` reads them with the offset undone.
+    log-mel goes through a front of `models.classifier` first, and the probabilities are brought back to the times of
+    its input. The convolutions look at the log-mel `EARLY_FRAMES` before `out_s`, so that its events come that much
+    late; published rows are of this network, and `study.scene_truth` reads them with the offset undone.
 
     A scene's probability is that of its frames, weighted by itself: sum of squares over sum.
     Source: Boes & Van hamme, Interspeech 2021, for the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The
@@ -189,11 +189,11 @@ def _front(front: str, n_mels: int, log: str) -> tuple[nn.Module | None, float, 
     """The front, what a nat is in the unit of the log-mel, and how many channels the encoder gets."""
     if front == "none":
         return None, 1.0, 1
-    name, reduction = fronts.parse(front)
-    made = fronts.FRONTS[name](n_mels, reduction)
+    name, reduction = classifier.parse(front)
+    made = classifier.FRONTS[name](n_mels, reduction)
     if made.channels != 3:
         raise ValueError(f"front={front!r}: only fronts that merge by widths can be undone in time; use diffres or so")
-    return made, fronts.NATS[log], 3
+    return made, classifier.NATS[log], 3
 
 
 def _encoder(n_in: int, bands: int, width: int, dropout: float) -> nn.Sequential:

@@ -17,11 +17,238 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from course_lib.models import pieces
-from course_lib.models.levels import check, finite, full, relative_power
-from course_lib.models.scorer import Scorer
-from course_lib.timebase import out_frames
+from course_lib.audio.timebase import out_frames
+
+# --- Log power as tensors: what is refused, and the way back from the logarithm
+
+
+def check(x: torch.Tensor, n_mels: int | None = None) -> None:
+    """Raise a ValueError unless `x` is floats `(clips, frames, mels)`, with `n_mels` mels and, on a CPU, all finite."""
+    if x.ndim != 3 or 0 in x.shape or not x.is_floating_point():
+        raise ValueError(
+            f"x: {x.dtype} of shape {tuple(x.shape)}, expected floats (clips, frames, mels), none of them 0"
+        )
+    if n_mels is not None and x.shape[2] != n_mels:
+        raise ValueError(f"x: {x.shape[2]} mels, expected {n_mels}, which this layer was made for")
+    finite("x", x)
+
+
+def finite(name: str, values: torch.Tensor) -> None:
+    """Raise a ValueError for NaN and infinity, on a CPU; a GPU would have to stop and wait for the answer."""
+    looked_at = values.device.type == "cpu" and not torch.compiler.is_compiling()
+    if looked_at and not values.detach().sum(dtype=torch.float64).isfinite():
+        raise ValueError(f"{name}: holds NaN or infinite values; expected finite ones, with a floor under silence")
+
+
+def full(x: torch.Tensor) -> torch.Tensor:
+    """`x` in single precision where it is in half."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def relative_power(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Power relative to the loudest value of the clip, and the natural logarithm of that value, `(clips, 1, 1)`."""
+    x = full(x)
+    top = x.detach().amax((1, 2), keepdim=True)
+    return (x - top).exp(), top
+
+
+# --- Frames laid end to end, each as wide as its score, and cut into pieces of width one: what `diffres` merges by
+
+HAIR = 1e-5  # cuts that fall so near to the edge of a frame fall on it
+
+
+class Cuts(NamedTuple):
+    """Which frame gives how much to which output frame.
+
+    Frame j ends in `column[j]` and gives it `own[j]`, both `(clips, frames)`. The cut before output frame k + 1 goes
+    through frame `crossing[k]`, which gives `before[k]` to output frame k, both `(clips, out_frames - 1)`.
+    """
+
+    column: torch.Tensor
+    own: torch.Tensor
+    crossing: torch.Tensor
+    before: torch.Tensor
+
+
+def cut(s: torch.Tensor, n_out: int) -> Cuts:
+    """Where widths `s` `(clips, frames)`, which sum to `n_out` or to less in a shorter clip, are cut.
+
+    Edges are added up in double precision: a sum over thousands of frames must end whole.
+    """
+    exact = torch.float32 if s.device.type == "mps" else torch.float64
+    ends = s.to(exact).cumsum(1)
+    whole = ends[:, -1:].detach().round()
+    ends = ends * (whole / ends[:, -1:])
+    near = ends.detach().round()  # a cut that rounding moved by a hair would let a loud frame into a silent piece
+    ends = torch.where((ends.detach() - near).abs() < HAIR, ends + (near - ends.detach()), ends)
+    starts = functional.pad(ends[:, :-1], (1, 0))
+    column = (ends.detach().ceil() - 1).clamp(0, n_out - 1)
+    own = ends - torch.maximum(starts, column)
+    at = torch.arange(1, n_out, device=s.device, dtype=exact).expand(len(s), -1)
+    crossing = torch.searchsorted(ends.detach(), at.contiguous(), right=True)
+    inside = crossing < s.shape[1]  # past the end of a shorter clip there is nothing to cut
+    crossing = crossing.clamp(max=s.shape[1] - 1)
+    before = torch.where(inside, (at - starts.gather(1, crossing)).clamp(min=0), 0)
+    return Cuts(column.long(), own.to(s.dtype), crossing, before.to(s.dtype))
+
+
+def _rows(index: torch.Tensor, length: int) -> torch.Tensor:
+    """Numbers of the rows `index` `(clips, n)` when clips of `length` rows lie one below the other, `(clips * n,)`."""
+    return (index + torch.arange(len(index), device=index.device)[:, None] * length).reshape(-1)
+
+
+def _weighted(values: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values times width: of each frame `(clips, frames, mels)`, and before each cut."""
+    n_mels = values.shape[-1]
+    rows = cuts.crossing.reshape(-1) if values.ndim == 2 else _rows(cuts.crossing, values.shape[1])
+    crossed = values.reshape(-1, n_mels).index_select(0, rows).view(*cuts.crossing.shape, n_mels)
+    return values * cuts.own[..., None], crossed * cuts.before[..., None]
+
+
+def sums(values: torch.Tensor, cuts: Cuts) -> torch.Tensor:
+    """Sum of every piece, `(clips, out_frames, mels)`; all clips may share their values, then `(frames, mels)`."""
+    given, crossed = _weighted(values, cuts)
+    n_clips, n_out, n_mels = len(given), crossed.shape[1] + 1, given.shape[2]
+    # As rows of one table: torch adds up whole rows of it ten times as fast as slices of three axes
+    found = given.new_zeros(n_clips * n_out, n_mels).index_add(0, _rows(cuts.column, n_out), given.reshape(-1, n_mels))
+    return found.view(n_clips, n_out, n_mels) + functional.pad(crossed, (0, 0, 0, 1))
+
+
+def log_sums_and_peaks(values: torch.Tensor, cuts: Cuts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Natural logarithm of the sum and of the largest part of every piece, each `(clips, out_frames, mels)`.
+
+    A part is a value, 0 or more, times the width that lies in the piece. A piece of zeros gives the logarithm of the
+    smallest normal number.
+    """
+    return _LogSumsAndPeaks.apply(values, *cuts)
+
+
+class _LogSumsAndPeaks(torch.autograd.Function):
+    """`log_sums_and_peaks` of values and the fields of `Cuts`.
+
+    The way back is that of torch's own operations, equals sharing the gradient, in less time and memory: products are
+    worked out again instead of kept, and two arrays of the size of `values` take turns.
+    """
+
+    @staticmethod
+    def forward(
+        ctx, values: torch.Tensor, column: torch.Tensor, own: torch.Tensor, crossing: torch.Tensor, before: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        values, tiny = values.contiguous(), torch.finfo(values.dtype).tiny
+        n_clips, n_out, n_mels = len(values), before.shape[1] + 1, values.shape[2]
+        given, crossed = _weighted(values, Cuts(column, own, crossing, before))
+        given, rows = given.view(-1, n_mels), _rows(column, n_out)
+        sums, peaks = (given.new_zeros(n_clips, n_out, n_mels) for _ in range(2))
+        sums.view(-1, n_mels).index_add_(0, rows, given)
+        peaks.view(-1, n_mels).scatter_reduce_(0, rows[:, None].expand_as(given), given, "amax")
+        sums[:, :-1] += crossed
+        peaks[:, :-1].clamp_(min=crossed)
+        ctx.save_for_backward(values, column, own, crossing, before, sums.clamp_(min=tiny), peaks.clamp_(min=tiny))
+        return sums.log(), peaks.log()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, to_sums: torch.Tensor, to_peaks: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        values, column, own, crossing, before, sums, peaks = ctx.saved_tensors
+        n_mels, rows, at = sums.shape[2], _rows(column, sums.shape[1]), _rows(crossing, values.shape[1])
+
+        def each(table: torch.Tensor, into: torch.Tensor | None = None) -> torch.Tensor:
+            """Of a table of pieces the rows that frames end in, `(clips * frames, mels)`."""
+            return torch.index_select(table.reshape(-1, n_mels), 0, rows, out=into)
+
+        # 1 for the highest of a piece, else 0. A piece without sound has none: its tiny value is no frame's
+        over = values.view(-1, n_mels).index_select(0, at).view(*crossing.shape, n_mels)
+        highest, gathered = (values * own[..., None]).view(-1, n_mels), each(peaks)
+        highest, crossed = highest.eq_(gathered), (over * before[..., None]).eq_(peaks[:, :-1])
+        count = torch.zeros_like(peaks)
+        count.view(-1, n_mels).index_add_(0, rows, highest)
+        count[:, :-1] += crossed
+        none = count == 0
+        to_peaks = to_peaks / count.mul_(peaks).masked_fill_(none, torch.inf)
+        to_sums = (to_sums / sums).masked_fill_(sums <= torch.finfo(sums.dtype).tiny, 0)
+        del count, none
+        highest.mul_(each(to_peaks, into=gathered))
+        to_given = each(to_sums, into=gathered).add_(highest).view_as(values)
+        to_crossed = crossed.mul_(to_peaks[:, :-1]).add_(to_sums[:, :-1])
+        to_own = torch.mul(to_given, values, out=highest.view_as(values)).sum(2)
+        to_before = (to_crossed * over).sum(2)
+        if not ctx.needs_input_grad[0]:  # as in training, where values are data
+            return None, None, to_own, None, to_before
+        to_values, to_over = to_given.mul_(own[..., None]), to_crossed.mul_(before[..., None])
+        to_values.view(-1, n_mels).index_add_(0, at, to_over.view(-1, n_mels))
+        return to_values, None, to_own, None, to_before
+
+
+# --- The small network of DiffRes that tells which frames matter, in two sizes. Notebook: 07
+
+SCORERS = ("published", "light")
+LIGHT_BANDS, LIGHT_DILATIONS = 16, (1, 2, 2)
+
+
+class Scorer(nn.Module):
+    """A score in (0, 1) for every frame, `(clips, frames)`, from `(clips, frames, mels)`.
+
+    `published`: five residual blocks over all mels, their channels falling to one; for 128 mels 82,371 parameters.
+    `light`: three blocks over 16 means of neighbouring mels. A score looks at 41 frames in both. Source: paper, and its
+    code for the channels.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind.
+    """
+
+    def __init__(self, n_mels: int, kind: str = "published") -> None:
+        super().__init__()
+        if kind not in SCORERS:
+            raise ValueError(f"scorer={kind!r}: choose one of {', '.join(SCORERS)}")
+        self.bands = min(n_mels, LIGHT_BANDS) if kind == "light" else n_mels
+        n = self.bands
+        if kind == "light":
+            widths, dilations = [n, (n + 1) // 2, (n + 1) // 2, 1], LIGHT_DILATIONS
+        else:  # halved from the first block on, or from the second where there are few mels
+            shares = (1, 2, 4, 8, 16) if n >= 128 else (1, 1, 2, 4, 4)
+            widths, dilations = [*(max(1, n // share) for share in shares), 1], (1,) * 5
+        self.blocks = nn.ModuleList(map(Block, widths, widths[1:], dilations))
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
+        """`valid` `(clips, frames)` is False on padding, which counts as zeros past the end and in no statistics."""
+        there = None if valid is None else valid[:, None]
+        seen = functional.adaptive_avg_pool1d(x, self.bands) if self.bands < x.shape[2] else x
+        seen = seen.transpose(1, 2)  # (clips, bands, frames)
+        seen = seen if there is None else seen * there
+        for block in self.blocks:
+            seen = block(seen, there)
+        return full(seen[:, 0]).sigmoid()
+
+
+class Block(nn.Module):
+    """Two convolutions over 5 frames, each followed by ReLU and then normalisation, the second added to the first."""
+
+    def __init__(self, n_in: int, n_out: int, dilation: int) -> None:
+        super().__init__()
+        shape = {"kernel_size": 5, "padding": 2 * dilation, "dilation": dilation}
+        self.first, self.second = nn.Conv1d(n_in, n_out, **shape), nn.Conv1d(n_out, n_out, **shape)
+        self.norms = nn.ModuleList([nn.BatchNorm1d(n_out), nn.BatchNorm1d(n_out)])
+
+    def forward(self, x: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+        first = _normalised(self.norms[0], functional.relu(self.first(x)), there)
+        return _normalised(self.norms[1], functional.relu(self.second(first)), there) + first
+
+
+def _normalised(norm: nn.BatchNorm1d, x: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+    """`norm` of `x` `(clips, channels, frames)`, zeros where `there` is False: padding is in no statistics."""
+    if there is None:
+        return norm(x)
+    frames, valid = x.mT, there[:, 0]
+    out = torch.zeros_like(frames)
+    out[valid] = norm(frames[valid]).to(out.dtype)
+    return out.mT
+
+
+# --- The layer
 
 SILENCE = math.log(1e-10)  # natural log power of output frames that hold no sound: the floor of the course's log-mels
 EMPTY = 1e-9  # power above a clip's quietest frame up to which a frame counts as empty, with a floor of 1e-10
@@ -80,7 +307,7 @@ def warp_matrix(s: torch.Tensor, n_out: int) -> torch.Tensor:
     Columns sum to 1, rows to the width of their frame. For pictures and tests: its size is the product of both lengths,
     and `merge` does without. Source: paper, warp matrix, transposed.
     """
-    column, own, crossing, before = pieces.cut(s, n_out)
+    column, own, crossing, before = cut(s, n_out)
     w = s.new_zeros(*s.shape, n_out).scatter(2, column[..., None], own[..., None])
     columns = torch.arange(n_out - 1, device=s.device).expand_as(crossing)
     clips = torch.arange(len(s), device=s.device)[:, None].expand_as(crossing)
@@ -110,14 +337,14 @@ def merge(
     with torch.autocast(x.device.type, enabled=False):
         power, top = relative_power(x)
         s = s.to(power.dtype)
-        return _merged(power, top, pieces.cut(s, n_out), s, valid)
+        return _merged(power, top, cut(s, n_out), s, valid)
 
 
 def _merged(
-    power: torch.Tensor, top: torch.Tensor, cuts: pieces.Cuts, s: torch.Tensor, valid: torch.Tensor | None
+    power: torch.Tensor, top: torch.Tensor, cuts: Cuts, s: torch.Tensor, valid: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and peak in natural log power, from `relative_power` and `pieces.cut`."""
-    mean, peak = pieces.log_sums_and_peaks(power, cuts)
+    mean, peak = log_sums_and_peaks(power, cuts)
     total = s.detach().sum(1).round()
     frames = torch.full_like(total, s.shape[1]) if valid is None else valid.sum(1)
     mean = mean + top
@@ -176,10 +403,10 @@ class WarpMerge(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             power, top = relative_power(x)
             s = s.to(power.dtype)
-            cuts = pieces.cut(s, n_out)
+            cuts = cut(s, n_out)
             mean, peak = _merged(power, top, cuts, s, valid)
             places = encoding(n_frames, self.n_mels, x.device).to(power.dtype)
-            where = pieces.sums(places, cuts)
+            where = sums(places, cuts)
             guide, active = _guide(s, power.mean(2) * top[..., 0].exp(), valid)
         left = left if isinstance(left, torch.Tensor) else None
         return Reduced(torch.stack([mean, peak, where], dim=1), s, guide, active, left)

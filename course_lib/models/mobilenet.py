@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_lib import timebase
+from course_lib.audio import timebase
 from course_lib.errors import CourseError
 
 RATE_HZ, HOP_MS, MELS = 32_000, 10, 128

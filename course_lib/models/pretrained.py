@@ -13,9 +13,10 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from course_lib import audio, timebase
+from course_lib.audio import io as audio_io
+from course_lib.audio import timebase
 from course_lib.errors import UsageError
-from course_lib.models import backbones, mobilenet, weights, yamnet
+from course_lib.models import backbones, mobilenet, yamnet
 from course_lib.profiles import one_thread
 
 # Part of the key of cached features: raise it when the code below, or that of a network, changes numbers
@@ -87,7 +88,7 @@ def published(name: str) -> Published:
 
 def available(name: str = "mn04_as") -> bool:
     """Whether the weights of `name` lie on this machine; the network is not touched, nor are the weights checked."""
-    return weights.at_hand(published(name).url) is not None
+    return backbones.at_hand(published(name).url) is not None
 
 
 def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
@@ -107,7 +108,7 @@ def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
 
 def _file(name: str) -> Path:
     net = published(name)
-    return weights.weights_file(net.url, net.sha256, net.bytes)
+    return backbones.weights_file(net.url, net.sha256, net.bytes)
 
 
 def auditory(
@@ -147,7 +148,7 @@ def auditory(
     out = {hop: np.empty((len(waves), kind.frame_count(n_samples, hop), dims[hop]), np.float32) for hop in hops_ms}
 
     def hear(rows: slice) -> None:
-        x = audio.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, kind.RATE_HZ).T
+        x = audio_io.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, kind.RATE_HZ).T
         for hop, found in net(x, hops_ms).items():
             out[hop][rows] = found
 
@@ -208,4 +209,4 @@ def _in_blocks(work, n: int, batch: int, title: str) -> None:
         work(slice(start, min(start + batch, n)))
 
     with one_thread():
-        audio.threaded(one, range(0, n, batch), title, "block")
+        audio_io.threaded(one, range(0, n, batch), title, "block")

@@ -10,25 +10,24 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
 
-from course_lib.checkpoints import OtherTraining
 from course_lib.errors import CourseError, disk_is_full
-from course_lib.locks import lock
-from course_lib.paths import write_whole
+from course_lib.paths import lock, write_whole
 from course_lib.profiles import one_thread
 from course_lib.provenance import now
-from course_lib.soundscapes.load import is_real
-from course_lib.study.spec import to_dict
-from course_lib.study.tasks import Run, from_fields, runner
+from course_lib.scenes.load import is_real
+from course_lib.study.config import Run, SceneRun, from_fields, to_dict
+from course_lib.study.records import READINGS, read_record, record_path
+from course_lib.training.checkpoint import OtherTraining
 
 if TYPE_CHECKING:
     from distributed import Client
 
 DONE, FAILED = "done", "failed"
-READINGS = "test_readings.jsonl"
 DEATHS = 2  # workers that a row may outlive before it counts as what kills them
 # One thread a row: its numbers are then the same for any number of jobs, and jobs do not fight for cores. The last two
 # keep freed memory for the next step instead of handing it back, which costs a fifth of the time of a training.
@@ -36,28 +35,6 @@ WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPE
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
 }
-
-
-def record_path(folder: Path, key: str) -> Path:
-    """Where the record of the run `key` is, or will be."""
-    return folder / "records" / f"{key}.json"
-
-
-def read_record(folder: Path, key: str) -> dict | None:
-    """The record of the run `key`, or None where there is none yet.
-
-    Raises
-    ------
-    CourseError
-        The file is damaged: no run leaves it so.
-    """
-    path = record_path(folder, key)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise CourseError(f"{path}: cannot be read as a record ({error}); remove it to run the row again") from error
 
 
 def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
@@ -257,3 +234,14 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         Client(cluster) as client,
     ):
         yield client
+
+
+def runner(run: Run) -> ModuleType:
+    """The module with `run_one`, `features_of` and `warm_key` for this run."""
+    if isinstance(run, SceneRun):
+        from course_lib.study import scene_run
+
+        return scene_run
+    from course_lib.study import clip_run
+
+    return clip_run

@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_lib import paths, timebase
-from course_lib.datasets import fetch, folds, registry
-from course_lib.datasets.clips import Clips
+from course_lib import paths
+from course_lib.audio import timebase
+from course_lib.audio.features import mel_bank, padded_window
+from course_lib.data import download, folds, registry
+from course_lib.data.clips import Clips
 from course_lib.errors import CourseError, UsageError
-from course_lib.features import mel_bank, padded_window
-from course_lib.soundscapes.load import is_real
-from course_lib.study import spec as specs
-from course_lib.study.scene_spec import SceneRun
-from course_lib.study.spec import RunSpec
-from course_lib.study.tasks import SPECS, Run
+from course_lib.scenes.load import is_real
+from course_lib.study import config
+from course_lib.study.config import SPECS, Run, RunSpec, SceneRun
 
 TOP = ("about", "task", "against", "common", "part")
 LIST = ("about", "include")
@@ -119,7 +118,7 @@ def read(path: Path) -> Grid:
             raise UsageError(f"{path}: part {place}: name: found {name!r}, expected a name that no other part has")
         where = f"{path}: part {name!r}"
         found[name] = tuple({run.key: run for run in _runs(where, common, part, SPECS[task])}.values())
-    against = {key: specs.typed(key, values[0], SPECS[task]) for key, values in against.items()}
+    against = {key: config.typed(key, values[0], SPECS[task]) for key, values in against.items()}
     return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")), task, against)
 
 
@@ -142,14 +141,14 @@ def _settings(where: str, table: object, kind: type) -> dict[str, list]:
         if inner.keys() & flat.keys():
             raise UsageError(f"{where}: {key}: set twice")
         flat |= inner
-    _known(where, flat, list(specs.flat_types(kind)))
+    _known(where, flat, list(config.flat_types(kind)))
     lists = {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
     for key, values in lists.items():
         if not values:
             raise UsageError(f"{where}: {key}: found an empty list, expected at least one value")
         for value in values:
             try:
-                specs.typed(key, value, kind)
+                config.typed(key, value, kind)
             except ValueError as error:
                 raise UsageError(f"{where}: {error}") from None
     return lists
@@ -169,7 +168,7 @@ def _runs(where: str, common: dict[str, list], part: dict, kind: type) -> Iterat
         lists = common | own | tied
         for values in itertools.product(*lists.values()):
             try:
-                yield specs.from_dict(dict(zip(lists, values, strict=True)), kind)
+                yield config.from_dict(dict(zip(lists, values, strict=True)), kind)
             except ValueError as error:
                 raise UsageError(f"{where}: {error}") from None
 
@@ -184,7 +183,7 @@ def check(grid: Grid) -> None:
     UsageError
         A run cannot be made; the line names file, part and key.
     """
-    from course_lib.study.run import clips_of  # torch and the data sets, which reading a grid need not wait for
+    from course_lib.study.clip_run import clips_of  # torch and the data sets, which reading a grid need not wait for
 
     taken: set[tuple] = set()
     for name, runs in grid.parts:
@@ -232,7 +231,7 @@ def _check_present(where: str, dataset: str) -> None:
             raise CourseError(f"{where}: dataset: {dataset}: no such file")
         return
     _known(f"{where}: dataset", [dataset], registry.names(), "data set")
-    if not fetch.present(dataset):
+    if not download.present(dataset):
         raise CourseError(f"{where}: dataset: {dataset} is not on this machine; run: course data get {dataset}")
 
 
@@ -245,7 +244,7 @@ def _check_fold(where: str, spec: RunSpec, clips: Clips) -> None:
 
 def _classes(where: str, spec: RunSpec, clips: Clips) -> int:
     """How many classes the network of a run tells apart."""
-    from course_lib.study.run import asked_of
+    from course_lib.study.clip_run import asked_of
 
     try:
         return len(asked_of(spec, clips).names)
@@ -271,7 +270,7 @@ def _check_shape(where: str, spec: RunSpec, shape: tuple[int, int], n_classes: i
     """One forward on zeros: the networks themselves say which shapes they take."""
     import torch
 
-    from course_lib.study.run import network
+    from course_lib.study.clip_run import network
 
     try:
         with torch.no_grad():

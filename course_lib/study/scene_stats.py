@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from course_lib.metrics import Interval, paired_difference
+from course_lib.evaluation.intervals import Interval, paired_difference
 from course_lib.study import stats
-from course_lib.study.scene_spec import SceneRun
-from course_lib.study.spec import flat_types
+from course_lib.study.config import SceneRun, flat_types
 from course_lib.study.stats import REPEATS
 
 SCORES = ("tagging", "segment", "event")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from course_lib.metrics import Interval, accuracy_by_source, paired_difference
-from course_lib.study.spec import FIELDS
+from course_lib.evaluation.intervals import Interval, accuracy_by_source, paired_difference
+from course_lib.study.config import FIELDS
 
 REPEATS = ("fold", "seed")  # fields that repeat a condition instead of making another
 COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_seconds", "minutes")

@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from course_lib.metrics import Interval, paired_difference
+from course_lib.evaluation.intervals import Interval, paired_difference
 from course_lib.study import stats
 
 SCORE = "test_map"

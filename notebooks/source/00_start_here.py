@@ -26,10 +26,12 @@ import numpy as np
 import pandas as pd
 from scipy import signal
 
-from course_lib import doctor, plots, profiles, timebase
-from course_lib.checks import check
-from course_lib.datasets.load import load
-from course_lib.notebook import play, record, say, show
+from course_lib import plots, profiles
+from course_lib.audio import timebase
+from course_lib.data.load import load
+from course_lib.lesson import doctor
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, show
 
 plots.use_style()
 

@@ -27,9 +27,10 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
-from course_lib import plots, timebase
-from course_lib.checks import check
-from course_lib.notebook import play, record, say, seed_everything, show
+from course_lib import plots
+from course_lib.audio import timebase
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 
 plots.use_style()
 

@@ -29,12 +29,13 @@ import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
-from course_lib import plots, profiles, timebase, timing
-from course_lib.checks import check
-from course_lib.datasets.embedded import load_timing
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features, log_mel, log_mel_torch, mel_bank, power_spectrogram
-from course_lib.notebook import play, record, say, seed_everything, show
+from course_lib import plots, profiles
+from course_lib.audio import timebase, timing_probe
+from course_lib.audio.features import FeatureSpec, log_mel, log_mel_torch, mel_bank, power_spectrogram
+from course_lib.data.clips import features
+from course_lib.data.load import load, load_timing
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 
 plots.use_style()
 
@@ -270,7 +271,7 @@ check("02.3", megabytes)
 probe = load_timing(probe_clips, seed)
 probe_waves = probe.waves(16_000)
 fig, axes = plt.subplots(1, 3, figsize=(13, 3), sharey=True)
-for ax, task in zip(axes, timing.TASKS, strict=True):
+for ax, task in zip(axes, timing_probe.TASKS, strict=True):
     rows = probe.table[probe.table["task"] == task].groupby("label").head(1)
     for offset, (row, label) in enumerate(zip(rows.index, rows["label"], strict=True)):
         onset = probe.events.loc[probe.events["clip"] == probe.table["clip"][row], "onset_s"].min()
@@ -278,7 +279,7 @@ for ax, task in zip(axes, timing.TASKS, strict=True):
         x = probe_waves[row, start : start + 1600]
         ax.plot(np.arange(len(x)) / 16, x / np.abs(x).max() / 2.5 - 1.2 * offset, "-", linewidth=0.7)
         ax.text(0, 0.45 - 1.2 * offset, label.replace("_", " "), color=plots.COLOURS[offset])
-    ax.set(xlabel="time (ms)", title=f"{task}: needs {timing.needed_resolution_ms(task):g} ms", yticks=[], ylim=(-1.7, 0.75))
+    ax.set(xlabel="time (ms)", title=f"{task}: needs {timing_probe.needed_resolution_ms(task):g} ms", yticks=[], ylim=(-1.7, 0.75))
 show(fig, alt="One clip of each of the six classes, 100 ms: gap with two clicks 5 or 10 ms apart, am rising or falling every 40 ms, order with a short and a long burst.")
 
 # %% [markdown]
@@ -306,13 +307,13 @@ def accuracy(task, hop_ms):
     return float(np.mean(cross_val_predict(trees, frame_energies(probe_waves[own], hop_ms), labels, cv=folds) == labels))
 
 
-found = pd.DataFrame({task: [accuracy(task, hop_ms) for hop_ms in size.hops_ms] for task in timing.TASKS}, index=list(size.hops_ms))
+found = pd.DataFrame({task: [accuracy(task, hop_ms) for hop_ms in size.hops_ms] for task in timing_probe.TASKS}, index=list(size.hops_ms))
 found.index.name = "hop (ms)"
 display(found.round(2))
 
 # %% tags=["cover"]
 fig, ax = plt.subplots()
-plots.lines(found.index.to_numpy(), {f"{task}, needs {timing.needed_resolution_ms(task):g} ms": found[task].to_numpy() for task in found}, ax,
+plots.lines(found.index.to_numpy(), {f"{task}, needs {timing_probe.needed_resolution_ms(task):g} ms": found[task].to_numpy() for task in found}, ax,
             xlabel="hop (ms)", ylabel="accuracy", markers=True)
 ax.axhline(0.5, color="grey", linestyle=":", linewidth=1)
 ax.text(found.index[0], 0.51, "guessing", color="dimgrey", fontsize=11)
@@ -323,7 +324,7 @@ show(fig, alt="Accuracy against hop for the three tasks of the probe. " + "; ".j
     f"{task} from {100 * found[task].iloc[0]:.0f} % at {found.index[0]:g} ms to {100 * found[task].iloc[-1]:.0f} % at {found.index[-1]:g} ms" for task in found) + ".")
 
 # %%
-needs = pd.Series({task: timing.needed_resolution_ms(task) for task in found})
+needs = pd.Series({task: timing_probe.needed_resolution_ms(task) for task in found})
 fine_enough = found.where(found.index.to_numpy()[:, None] <= needs.to_numpy() / 2).stack().mean()
 far_too_coarse = found.where(found.index.to_numpy()[:, None] >= 4 * needs.to_numpy()).stack().mean()
 say(f"At half the needed resolution or finer the accuracy is **{100 * fine_enough:.0f} %** on average. At four times it or coarser it is **{100 * far_too_coarse:.0f} %**, where guessing gives 50 %. "

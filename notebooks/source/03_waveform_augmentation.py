@@ -26,12 +26,13 @@ import pandas as pd
 import seaborn as sns
 import torch
 
-from course_lib import pictures, plots, profiles, timebase
-from course_lib.augment import add_noise, pitch_shift, shift, time_stretch, trim_silence
-from course_lib.checks import check
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, log_mel
-from course_lib.notebook import play, record, say, seed_everything, show
+from course_lib import plots, profiles
+from course_lib.audio import spec_augment, timebase
+from course_lib.audio.augment import add_noise, pitch_shift, shift, time_stretch, trim_silence
+from course_lib.audio.features import FeatureSpec, log_mel
+from course_lib.data.load import load
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 
 plots.use_style()
 
@@ -266,13 +267,13 @@ one_click = np.zeros_like(steady)
 one_click[len(steady) // 4] = 0.9
 CHANGES = {
     "as it is": lambda p: p,
-    "rotated 30°": lambda p: pictures.rotate(p, 30),
-    "sheared 0.3": lambda p: pictures.shear(p, 0.3),
-    "flipped": pictures.flip,
-    "height +0.2": lambda p: pictures.shift_height(p, 0.2),
-    "width +0.2": lambda p: pictures.shift_width(p, 0.2),
-    "zoom 1.25": lambda p: pictures.zoom(p, 1.25),
-    "brightness 0.5": lambda p: pictures.brightness(p, 0.5),
+    "rotated 30°": lambda p: spec_augment.rotate(p, 30),
+    "sheared 0.3": lambda p: spec_augment.shear(p, 0.3),
+    "flipped": spec_augment.flip,
+    "height +0.2": lambda p: spec_augment.shift_height(p, 0.2),
+    "width +0.2": lambda p: spec_augment.shift_width(p, 0.2),
+    "zoom 1.25": lambda p: spec_augment.zoom(p, 1.25),
+    "brightness 0.5": lambda p: spec_augment.brightness(p, 0.5),
 }
 fig, axes = plt.subplots(2, len(CHANGES), figsize=(15, 4.2), sharex=True, sharey=True)
 for row, sound, what in zip(axes, (steady, one_click), ("tone", "click"), strict=True):
@@ -296,9 +297,9 @@ def loudest_hz(picture):
     return centres_hz[np.asarray(picture).argmax(axis=1)]
 
 
-turned = loudest_hz(pictures.rotate(torch.from_numpy(log_mel(steady, spec)), 30))[m // 2 - 20 : m // 2 + 20]
+turned = loudest_hz(spec_augment.rotate(torch.from_numpy(log_mel(steady, spec)), 30))[m // 2 - 20 : m // 2 + 20]
 chirp_hz_per_s = (turned[-1] - turned[0]) / timebase.samples_to_ms(39 * spec.hop_samples, RATE_HZ) * 1000
-reversed_sound, flipped_picture = log_mel(one_click[::-1], spec), pictures.flip(torch.from_numpy(log_mel(one_click, spec))).numpy()
+reversed_sound, flipped_picture = log_mel(one_click[::-1], spec), spec_augment.flip(torch.from_numpy(log_mel(one_click, spec))).numpy()
 audible = reversed_sound > reversed_sound.max() - 60
 flip_error = float(np.abs(reversed_sound - flipped_picture)[audible].max())
 say(f"A rotated tone is a **chirp**: in 0.2 s around the middle it rises from {turned[0]:.0f} to {turned[-1]:.0f} Hz, {chirp_hz_per_s / 1000:.0f} kHz a second. A leaning click is a sweep as well. "
@@ -322,7 +323,7 @@ def octaves_apart(features):
 
 before = octaves_apart([log_mel(x, narrow) for x in tones])
 by_pitch = octaves_apart([log_mel(pitch_shift(x, 7, rate_hz=RATE_HZ), narrow) for x in tones])
-by_height = octaves_apart([pictures.shift_height(torch.from_numpy(log_mel(x, narrow)), 0.1) for x in tones])
+by_height = octaves_apart([spec_augment.shift_height(torch.from_numpy(log_mel(x, narrow)), 0.1) for x in tones])
 say(f"Two tones {before:.2f} octaves apart stay {by_pitch:.2f} octaves apart under a pitch shift of 7 semitones, and come out **{by_height:.2f}** octaves apart under a height shift of a tenth. Harmonics no longer fit their fundamental: no instrument and no throat makes that sound.")
 
 # %% [markdown]
@@ -339,7 +340,7 @@ hidden_ms = {}
 for ax, hop_ms in zip(axes, (5, 10, 20), strict=True):
     at_hop = FeatureSpec(hop_ms=hop_ms)
     features = torch.from_numpy(log_mel(clip, at_hop))
-    masked = pictures.spec_augment(features, np.random.default_rng(seed + 1), at_hop, widest_time_ms=300, widest_band_hz=3000, n_time=1, n_bands=2).numpy()
+    masked = spec_augment.spec_augment(features, np.random.default_rng(seed + 1), at_hop, widest_time_ms=300, widest_band_hz=3000, n_time=1, n_bands=2).numpy()
     changed = (masked != features.numpy()).mean(axis=1) > 0.9
     hidden_ms[hop_ms] = float(changed.sum() * hop_ms)
     plots.mel_spectrogram(masked, at_hop.frame_centres_s(len(masked)), ax, range_db=60)

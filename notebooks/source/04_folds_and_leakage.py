@@ -34,15 +34,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from course_lib import plots, profiles
-from course_lib.augment import NAA
-from course_lib.checks import check
-from course_lib.datasets import fetch, folds
-from course_lib.datasets.copies import with_copies
-from course_lib.datasets.load import load
+from course_lib.audio.augment import NAA
+from course_lib.audio.features import FeatureSpec, log_mel_torch
+from course_lib.data import download, folds
+from course_lib.data.augmented import with_copies
+from course_lib.data.load import load
 from course_lib.errors import CourseError
-from course_lib.features import FeatureSpec, log_mel_torch
-from course_lib.metrics import accuracy_by_source, paired_difference
-from course_lib.notebook import play, record, say, seed_everything, show
+from course_lib.evaluation.intervals import accuracy_by_source, paired_difference
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 
 plots.use_style()
 
@@ -318,7 +318,7 @@ say(f"The forest's accuracy scatters by {spread:.1f} points from fold to fold, a
 # Leaks are worse where recordings are long. UrbanSound8K cuts 8,732 clips from 1,297 recordings, up to a hundred from one. Its authors ask everyone to keep their ten folds.
 
 # %%
-if fetch.present("urbansound8k"):
+if download.present("urbansound8k"):
     urban = load("urbansound8k", profiles.get("study")).table
     exposed = share_that_meets_a_sibling(folds.leaky_split(urban, n_folds=10, seed=seed), urban["source"])
     say(f"Counted from its table: a random split into ten puts **{100 * exposed:.1f} %** of the clips next to training clips of the same recording.")

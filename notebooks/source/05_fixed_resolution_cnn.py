@@ -30,17 +30,20 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from course_lib import cost, figures, paths, plots, profiles, timebase, timing, train
-from course_lib.checks import check
-from course_lib.datasets import folds
-from course_lib.datasets.embedded import load_timing
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features
-from course_lib.metrics import accuracy_by_source
+from course_lib import paths, plots, profiles
+from course_lib.analysis import figures
+from course_lib.audio import timebase, timing_probe
+from course_lib.audio.features import FeatureSpec
+from course_lib.data import folds
+from course_lib.data.clips import features
+from course_lib.data.load import load, load_timing
+from course_lib.evaluation.intervals import accuracy_by_source
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import cnn
-from course_lib.models.build import build
-from course_lib.notebook import play, record, say, seed_everything, show
-from course_lib.train import Examples, Recipe
+from course_lib.models.classifier import build
+from course_lib.training import cost, supervised
+from course_lib.training.supervised import Examples, Recipe
 
 plots.use_style()
 
@@ -199,7 +202,7 @@ def fit_by_hand(model, train_set, validation_set, recipe):
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-        guesses = train.predict(model.eval(), validation_set.x).argmax(1)
+        guesses = supervised.predict(model.eval(), validation_set.x).argmax(1)
         accuracies.append(np.mean(guesses == validation_set.y))
     return losses, accuracies
 
@@ -212,10 +215,10 @@ spec40 = FeatureSpec(hop_ms=40.0)
 log_mels = features(clips, spec40)
 parts = examples(log_mels, training), examples(log_mels, validation)
 seed_everything(seed)
-model = train.Normalised(build("cnn7", n_classes), parts[0].x).to(memory_format=torch.channels_last)
+model = supervised.Normalised(build("cnn7", n_classes), parts[0].x).to(memory_format=torch.channels_last)
 by_hand, accuracies = fit_by_hand(model, *parts, plain)
 seed_everything(seed)
-by_library = train.fit(build("cnn7", n_classes), *parts, plain, spec40, seed=seed).history
+by_library = supervised.fit(build("cnn7", n_classes), *parts, plain, spec40, seed=seed).history
 library_losses = np.array([look["loss"] for look in by_library])
 loop_difference = float(np.max(np.abs(library_losses - by_hand)))
 fig, ax = plt.subplots(figsize=(9, 3))
@@ -261,16 +264,16 @@ def trained(hop_ms, window_ms=WINDOW_MS, name="cnn7", recipe=recipe, bar=None):
     x = features(clips, spec, progress=False)
     report = None if bar is None else lambda look: bar.update(x.shape[1] / recipe.looks)
     seed_everything(seed)
-    fitted = train.fit(build(name, n_classes), examples(x, training), examples(x, validation), recipe, spec, seed=seed, device=device, on_look=report)
+    fitted = supervised.fit(build(name, n_classes), examples(x, training), examples(x, validation), recipe, spec, seed=seed, device=device, on_look=report)
     macs = cost.macs(fitted.model, *x.shape[1:]) + cost.feature_macs(spec, timebase.seconds_to_samples(clips.length_s, spec.rate_hz))
-    best = train.best_look(fitted.history)
+    best = supervised.best_look(fitted.history)
     return {"spec": spec, "model": fitted.model, "history": fitted.history, "seconds": fitted.seconds, "macs": macs,
             "validation": 100 * best["validation_accuracy"], "frames": x.shape[1]}
 
 
 def accuracy_on(run, mask):
     """Share of the clips in `mask` that a trained network gets right, in %."""
-    return 100 * np.mean(train.predict(run["model"], features(clips, run["spec"])[mask]).argmax(1) == targets[mask])
+    return 100 * np.mean(supervised.predict(run["model"], features(clips, run["spec"])[mask]).argmax(1) == targets[mask])
 
 # %% [markdown]
 # First we let a network overfit. At the coarsest hop steps are cheap, so we take five times as many of them: once on the bare clips, once with everything that `train.fit` can do to a batch: clips turned round in time and masks in time and frequency (notebook 03), *mixup*, which adds two clips and shares out their labels, and *soft targets*, which leave a little probability to the other classes.
@@ -358,7 +361,7 @@ say(f"After {steps} steps the finest hop stands {100 * by_step:+.0f} points from
 # Every choice is made; now the test fold is read, for all networks in one cell. The interval draws the *sources* of the test clips again and again (notebook 04). It holds the chance of having these clips, and **not** that of another fold or another start: the true uncertainty is larger. **Predict:** how wide is it?
 
 # %%
-guesses = {key: train.predict(run["model"], features(clips, run["spec"])[test]).argmax(1) for key, run in runs.items()}
+guesses = {key: supervised.predict(run["model"], features(clips, run["spec"])[test]).argmax(1) for key, run in runs.items()}
 right = {key: (guess == targets[test]).astype(float) for key, guess in guesses.items()}
 accuracy = {key: accuracy_by_source(r, groups[test], seed=seed).scaled(100) for key, r in right.items()}
 sweeps = [(hop_sweep, 0, f"hop (ms), window {WINDOW_MS:g} ms"), (both_sweep, 0, "hop (ms), window 2.5 hops"), (window_sweep, 1, f"window (ms), hop {fixed_hop_ms:g} ms")]
@@ -480,14 +483,14 @@ for ax, label in zip(axes.T.flat, probe.table["label"].unique(), strict=True):
     one = probe.where((probe.table["label"] == label) & (probe.table["number"] == 0))
     wave, onset_s = one.waves()[0], one.events["onset_s"].min()
     heard.append(0.5 * wave / np.abs(wave).max())
-    begin = max(0, timebase.seconds_to_samples(onset_s, timing.RATE_HZ) - 320)
-    plots.waveform(wave[begin : begin + 2560] / np.abs(wave).max(), timing.RATE_HZ, ax)
+    begin = max(0, timebase.seconds_to_samples(onset_s, timing_probe.RATE_HZ) - 320)
+    plots.waveform(wave[begin : begin + 2560] / np.abs(wave).max(), timing_probe.RATE_HZ, ax)
     ax.set(title=label.replace("_", " "), ylabel="", xlabel="")
 for ax in axes[-1]:
     ax.set_xlabel("time (ms)")
 axes[0, 0].set_ylabel("amplitude")
 show(fig, alt="Six waveforms of 160 ms, two a column: two clicks 5 or 10 ms apart; noise that swells or drops in periods of about 40 ms; a short burst before or after one twice as long.")
-play(np.concatenate(heard[:2]), timing.RATE_HZ, describe="Two clips of 1 s: a double click with 5 ms of silence inside, then one with 10 ms; they are hard to tell apart by ear.")
+play(np.concatenate(heard[:2]), timing_probe.RATE_HZ, describe="Two clips of 1 s: a double click with 5 ms of silence inside, then one with 10 ms; they are hard to tell apart by ear.")
 
 # %% [markdown]
 # The same 7-layer network learns all six classes at once, with 16 mel bands (white noise has no more to tell) and a window as long as the hop. A clip counts as right when the network prefers its class over the *other class of its task*; guessing is right half of the time.
@@ -498,24 +501,24 @@ play(np.concatenate(heard[:2]), timing.RATE_HZ, describe="Two clips of 1 s: a do
 probe_hops_ms, probe_steps, probe_batch = ((5.0, 40.0), 40, 16) if profile == "smoke" else ((2.5, 5.0, 10.0, 20.0, 40.0), 120, 32)
 probe_recipe = Recipe(steps=probe_steps, batch=probe_batch, roll=False, masks=False, mixup=0.0, smoothing=0.0, looks=4, precision="fp32")
 parts = dict(zip(("learn", "choose", "judge"), folds.split(probe, 1), strict=True))
-task, found = probe.table["task"].to_numpy(), {name: [] for name in timing.TASKS}
+task, found = probe.table["task"].to_numpy(), {name: [] for name in timing_probe.TASKS}
 for hop_ms in tqdm(probe_hops_ms, desc="probe"):
     spec = FeatureSpec(window_ms=hop_ms, hop_ms=hop_ms, n_mels=16, fmin_hz=200.0)
     x = features(probe, spec)
     seed_everything(seed)
     sets = (examples(x, parts[name], probe.targets, 6) for name in ("learn", "choose"))
-    fitted = train.fit(cnn.CNN(6, cnn.CNN7), *sets, probe_recipe, spec, seed=seed, device=device)
-    for name in timing.TASKS:
+    fitted = supervised.fit(cnn.CNN(6, cnn.CNN7), *sets, probe_recipe, spec, seed=seed, device=device)
+    for name in timing_probe.TASKS:
         rows = parts["judge"] & (task == name)
         own = np.unique(probe.targets[rows])
-        best_of_two = own[train.predict(fitted.model, x[rows])[:, own].argmax(1)]
+        best_of_two = own[supervised.predict(fitted.model, x[rows])[:, own].argmax(1)]
         found[name].append(accuracy_by_source(best_of_two == probe.targets[rows], np.flatnonzero(rows), seed=seed).scaled(100))
 display(pd.DataFrame({name: [f"{i.mean:.0f} ({i.low:.0f} to {i.high:.0f})" for i in row] for name, row in found.items()}, index=[f"{h:g} ms" for h in probe_hops_ms]))
 
 # %%
-needed_ms = {name: timing.needed_resolution_ms(name) for name in timing.TASKS}
+needed_ms = {name: timing_probe.needed_resolution_ms(name) for name in timing_probe.TASKS}
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
-for place, (ax, name) in enumerate(zip(axes, timing.TASKS, strict=True)):
+for place, (ax, name) in enumerate(zip(axes, timing_probe.TASKS, strict=True)):
     means = np.array([i.mean for i in found[name]])
     spans = np.abs(np.array([[i.low, i.high] for i in found[name]]).T - means)
     ax.errorbar(probe_hops_ms, means, spans, capsize=3, color=plots.COLOURS[place], marker=plots.MARKERS[place])
@@ -524,11 +527,11 @@ for place, (ax, name) in enumerate(zip(axes, timing.TASKS, strict=True)):
     ax.set(xscale="log", title=f"{name}: needs {needed_ms[name]:g} ms", xlabel="hop = window (ms)", ylim=(25, 104))
     plots.log_ticks(ax.xaxis, (2.5, 5, 10, 20, 40))
 axes[0].set_ylabel("accuracy, chance 50 (%)")
-kept = {name: max((i.mean for i, h in zip(found[name], probe_hops_ms, strict=True) if h <= needed_ms[name])) for name in timing.TASKS}
-at_needed = {name: [i.mean for i, h in zip(found[name], probe_hops_ms, strict=True) if h == needed_ms[name]] for name in timing.TASKS}
-lost = {name: found[name][-1].mean for name in timing.TASKS}
-show(fig, alt="Accuracy in % against the hop in ms, one panel a task, with a dashed line at the hop the task needs: " + "; ".join(f"{name} up to {kept[name]:.0f} at or below {needed_ms[name]:g} ms and {lost[name]:.0f} at {probe_hops_ms[-1]:g} ms" for name in timing.TASKS) + ".")
-say("At or below the dashed line: " + ", ".join(f"**{name}** up to {kept[name]:.0f} %" for name in timing.TASKS) + f"; at {probe_hops_ms[-1]:g} ms: " + ", ".join(f"{lost[name]:.0f} %" for name in timing.TASKS) + (". Forty steps are few: in `smoke` the finest task is not learnt yet, and two hops show no knee. Run `lesson` for that." if profile == "smoke" else "."))
+kept = {name: max((i.mean for i, h in zip(found[name], probe_hops_ms, strict=True) if h <= needed_ms[name])) for name in timing_probe.TASKS}
+at_needed = {name: [i.mean for i, h in zip(found[name], probe_hops_ms, strict=True) if h == needed_ms[name]] for name in timing_probe.TASKS}
+lost = {name: found[name][-1].mean for name in timing_probe.TASKS}
+show(fig, alt="Accuracy in % against the hop in ms, one panel a task, with a dashed line at the hop the task needs: " + "; ".join(f"{name} up to {kept[name]:.0f} at or below {needed_ms[name]:g} ms and {lost[name]:.0f} at {probe_hops_ms[-1]:g} ms" for name in timing_probe.TASKS) + ".")
+say("At or below the dashed line: " + ", ".join(f"**{name}** up to {kept[name]:.0f} %" for name in timing_probe.TASKS) + f"; at {probe_hops_ms[-1]:g} ms: " + ", ".join(f"{lost[name]:.0f} %" for name in timing_probe.TASKS) + (". Forty steps are few: in `smoke` the finest task is not learnt yet, and two hops show no knee. Run `lesson` for that." if profile == "smoke" else "."))
 
 # %% [markdown]
 # With the steps of `lesson` a task is found left of its line and lost right of it. The method works: **where the sounds need fine time, this network and this budget show it**. So a curve that stays flat on other sounds tells about those sounds, within its interval, and not about a blind experiment.
@@ -566,7 +569,7 @@ d = differences[last]
 say(f"""| claim | in the paper's words, shortened | our number on one fold | reading |
 |---|---|---|---|
 | A1 | Liu et al. (2024): a fixed temporal resolution such as 10 ms is not optimal for all sounds; the hop moves accuracy and cost | {last} against 10 ms: {d.mean:+.1f} points ({d.low:+.1f} to {d.high:+.1f}) at {ratios[last]:.2f} of the MACs | cost moves as computed; accuracy: {"too few steps to read" if profile == "smoke" else verdict(d)} |
-| | the same, on sounds made to need time | {"; ".join(f"{name} {kept[name]:.0f} % at or below {needed_ms[name]:g} ms, {lost[name]:.0f} % at {probe_hops_ms[-1]:g} ms" for name in timing.TASKS)} | {"too few steps to read" if profile == "smoke" else "each task wants another hop, as constructed"} |
+| | the same, on sounds made to need time | {"; ".join(f"{name} {kept[name]:.0f} % at or below {needed_ms[name]:g} ms, {lost[name]:.0f} % at {probe_hops_ms[-1]:g} ms" for name in timing_probe.TASKS)} | {"too few steps to read" if profile == "smoke" else "each task wants another hop, as constructed"} |
 | D4 | Mushtaq et al. (2021): 7- and 9-layer CNNs from scratch learn from mel pictures | 7 layers {at10}, 9 layers {accuracy[10.0, WINDOW_MS, 'cnn9']} % at 10 ms; guessing gives {100 / n_classes:.0f} % | {"too few steps to read" if profile == "smoke" else "they learn" if at10.low > 100 / n_classes else "not above guessing"} |
 | | augmentation curbs overfitting | gap between training and validation {gaps['bare']:.0f} points bare, {gaps['augmented']:.0f} augmented | {"narrower here" if gaps['augmented'] < gaps['bare'] else "not narrower here"}, one run each |
 
@@ -608,7 +611,7 @@ for hop_ms in sorted({hops_ms[0], 10.0, hops_ms[-1]}):
 for name, gap in gaps.items():
     record(f"gap_{name}", gap, unit="points", **judged(100 / int(validation.sum())))
 if profile != "smoke":
-    for name in timing.TASKS:
+    for name in timing_probe.TASKS:
         record(f"probe_{name}_at_needed", at_needed[name][0], unit="%", step=100 / int(np.sum(parts["judge"] & (task == name))))
     record("probe_at_longest", float(np.mean(list(lost.values()))), unit="%", step=100 / int(parts["judge"].sum()))
 else:

@@ -30,18 +30,21 @@ import torch
 from sklearn import linear_model, pipeline, preprocessing
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from course_lib import claims, cost, figures, paths, plots, profiles
-from course_lib.augment import NAA
-from course_lib.checks import check
-from course_lib.datasets import folds
-from course_lib.datasets.copies import with_copies
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features
-from course_lib.metrics import Interval, accuracy_by_source
+from course_lib import paths, plots, profiles
+from course_lib.analysis import figures, questions
+from course_lib.audio.augment import NAA
+from course_lib.audio.features import FeatureSpec
+from course_lib.data import folds
+from course_lib.data.augmented import with_copies
+from course_lib.data.clips import features
+from course_lib.data.load import load
+from course_lib.evaluation.intervals import Interval, accuracy_by_source
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models.backbones import NAMES, THREE, Backbone, three_channels
-from course_lib.notebook import play, record, say, seed_everything, show
 from course_lib.study import stats
-from course_lib.train import Examples, Normalised, Recipe, best_look, fit, predict
+from course_lib.training import cost
+from course_lib.training.supervised import Examples, Normalised, Recipe, best_look, fit, predict
 
 plots.use_style()
 
@@ -423,14 +426,14 @@ say(f"AlexNet has {alex[0] / dense[0]:.1f} times the parameters of DenseNet-161 
 
 # %%
 # STUDY GRID
-study = claims.published("transfer")
-answered = claims.answers(study, claims.TRANSFER)
+study = questions.published("transfer")
+answered = questions.answers(study, questions.TRANSFER)
 if len(answered):
     show(figures.claims_figure(answered), alt=figures.claims_text(answered))
     for row in answered.itertuples():
         gap = Interval(100 * row.difference, 100 * row.low, 100 * row.high)
         say(f"- {row.question}: {100 * row.first:.1f} and {100 * row.second:.1f} %, difference **{figures.told(gap)}**, {row.pairs} folds, {row.seeds} seeds.")
-    finer, fourth, large, half, whole = (claims.chosen(study, fields) for fields in (claims.FINER_PICTURES, claims.FINER_PICTURES | {"refit": True}, claims.LARGE, claims.HALF, claims.WHOLE))
+    finer, fourth, large, half, whole = (questions.chosen(study, fields) for fields in (questions.FINER_PICTURES, questions.FINER_PICTURES | {"refit": True}, questions.LARGE, questions.HALF, questions.WHOLE))
     better, best, refit = (stats.accuracy(rows).scaled(100) for rows in (finer, large, whole))
     at_all = 100 * large["validation_accuracy"].mean()
     say(f"And at its best? Twice as many frames, rolled and mixed clips bring Lite0 to **{better.mean:.1f} %** ({better.low:.1f} to {better.high:.1f} by source). Pictures of 251 frames by 224 bands up to 16 kHz, with the six copies of every clip and 800 steps of twice the batch, bring it to **{best.mean:.1f} %** ({best.low:.1f} to {best.high:.1f}; one seed), for {large['macs'].mean() / finer['macs'].mean():.1f} times the multiplications. "

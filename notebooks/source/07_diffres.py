@@ -30,18 +30,20 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from course_lib import cost, pictures, plots, profiles, timebase, train
-from course_lib.checks import check
-from course_lib.datasets import folds
-from course_lib.datasets.embedded import load_timing
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features, floor_level, log_mel
-from course_lib.metrics import accuracy_by_source
-from course_lib.models import diffres, fronts
-from course_lib.models.build import build
-from course_lib.models.scorer import Scorer
-from course_lib.notebook import play, record, say, seed_everything, show
-from course_lib.train import Examples, Recipe
+from course_lib import plots, profiles
+from course_lib.audio import spec_augment, timebase
+from course_lib.audio.features import FeatureSpec, floor_level, log_mel
+from course_lib.data import folds
+from course_lib.data.clips import features
+from course_lib.data.load import load, load_timing
+from course_lib.evaluation.intervals import accuracy_by_source
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
+from course_lib.models import classifier, diffres
+from course_lib.models.classifier import build
+from course_lib.models.diffres import Scorer
+from course_lib.training import cost, supervised
+from course_lib.training.supervised import Examples, Recipe
 
 plots.use_style()
 
@@ -252,8 +254,8 @@ check("07.3", merged_db)
 # We have no trained scorer yet, so let the amplitude of a frame be its score for once, and keep a quarter of the frames.
 
 # %% tags=["cover"]
-quarter = fronts.FRONTS["energy"](n_mels, 0.75)
-in_nats = torch.tensor(x[brief : brief + 1] / fronts.NATS["db"])
+quarter = classifier.FRONTS["energy"](n_mels, 0.75)
+in_nats = torch.tensor(x[brief : brief + 1] / classifier.NATS["db"])
 reduced = quarter(in_nats)
 kept = reduced.scores[0].numpy()
 mean, peak, place = reduced.features[0].numpy()
@@ -262,7 +264,7 @@ fig, axes = plt.subplots(2, 2, figsize=(13, 6.4))
 plots.mel_spectrogram(x[brief], times_s, axes[0, 0], range_db=60)
 axes[0, 0].plot(times_s[chosen], np.full(chosen.sum(), n_mels + 2.0), "v", color=plots.COLOURS[1], markersize=5)
 axes[0, 0].set(title=f"{named[brief]}: {n_frames} frames (triangles: width above 0.5)", ylim=(0, n_mels + 5))
-for ax, picture, name in ((axes[0, 1], mean * fronts.NATS["db"], "mean"), (axes[1, 0], peak * fronts.NATS["db"], "peak")):
+for ax, picture, name in ((axes[0, 1], mean * classifier.NATS["db"], "mean"), (axes[1, 0], peak * classifier.NATS["db"], "peak")):
     plots.mel_spectrogram(picture, np.arange(len(picture)), ax, range_db=60)
     ax.set(title=f"{name}: {len(picture)} output frames", xlabel="output frame")
 image = axes[1, 1].pcolormesh(place.T, cmap="cividis", vmin=-1, vmax=1, rasterized=True)
@@ -288,7 +290,7 @@ for each_ms in (40.0, 10.0, 2.5, 1.0):
 display(pd.DataFrame(rows).T.astype(int))
 matrix = diffres.warp_matrix(reduced.scores.double(), len(mean))[0].numpy()
 product = matrix.T @ power[brief]
-largest = float(np.abs(10 * np.log10(product) - mean * fronts.NATS["db"]).max())
+largest = float(np.abs(10 * np.log10(product) - mean * classifier.NATS["db"]).max())
 product_agrees = largest < 0.05
 say(f"At 1 ms the matrix holds **{rows['1 ms']['matrix'] / 1e6:.1f} million** numbers a clip, and a training keeps one for every clip of the batch; the shares are {rows['1 ms']['two shares a frame']:,}. The result is the same: the product with the matrix differs from the library's mean by at most {largest:.0e} dB.")
 
@@ -347,7 +349,7 @@ class Given(diffres.WarpMerge):
 
 seed_everything(seed)
 by_hand = Given(n_mels, 0.5)
-net = fronts.Normalised(fronts.Fronted(by_hand, build("cnn7", n_classes, channels=3), n_mels, "db"), x[training]).double().eval()
+net = classifier.Normalised(classifier.Fronted(by_hand, build("cnn7", n_classes, channels=3), n_mels, "db"), x[training]).double().eval()
 one, truth = torch.tensor(x[brief : brief + 1]).double(), torch.tensor(targets[brief : brief + 1])
 
 
@@ -393,25 +395,25 @@ say(f"The largest disagreement is {100 * error:.2g} % of the largest gradient, a
 def network(front, n_classes=n_classes, n_mels=n_mels):
     """A fresh 7-layer CNN behind a front, the same weights for the same seed."""
     seed_everything(seed)
-    return fronts.classifier("cnn7", n_classes, front=front, n_mels=n_mels)
+    return classifier.classifier("cnn7", n_classes, front=front, n_mels=n_mels)
 
 
 def widths_by(model, x):
     """Widths `(clips, frames)` that the front of a network gives to log-mels in dB."""
     front = model.model.front.eval()
     with torch.inference_mode():
-        return front(torch.tensor(x / fronts.NATS["db"], device=model.mean.device)).scores.cpu().numpy()
+        return front(torch.tensor(x / classifier.NATS["db"], device=model.mean.device)).scores.cpu().numpy()
 
 
 parts = Examples(x[training], targets[training], n_classes), Examples(x[validation], targets[validation], n_classes)
 plain = {"steps": steps, "batch": 16, "mixup": 0.0, "smoothing": 0.0, "precision": "fp32"}
-fresh = fronts.Normalised(network("diffres-light:0.5"), x[training])
+fresh = classifier.Normalised(network("diffres-light:0.5"), x[training])
 for part in fresh.modules():
     if isinstance(part, torch.nn.BatchNorm1d):
         part.momentum = None  # a plain mean over all that it sees
 with torch.no_grad():
-    fresh.model.front.train()(torch.tensor(x[training] / fronts.NATS["db"]))
-fitted = train.fit(network("diffres-light:0.5"), *parts, Recipe(**plain, masks=False, looks=4), spec, seed=seed, device=device)
+    fresh.model.front.train()(torch.tensor(x[training] / classifier.NATS["db"]))
+fitted = supervised.fit(network("diffres-light:0.5"), *parts, Recipe(**plain, masks=False, looks=4), spec, seed=seed, device=device)
 looks = pd.DataFrame(fitted.history)[["step", "loss", "validation_loss", "validation_accuracy"]]
 display(looks.round(3).style.hide())
 
@@ -437,7 +439,7 @@ axes[0, 0].set_ylabel("mel band")
 axes[1, 0].set_ylabel("width")
 axes[1, 3].legend(*axes[1, 0].get_legend_handles_labels(), loc="center left", bbox_to_anchor=(1, 0.5))
 show(fig, alt="Log-mels of a click, a tone, noise and a short clip, and under each the widths of its frames before and after training. Mean width inside the sound over that outside, before and after: " + "; ".join(f"{name} {a:.2f} and {b:.2f}" for name, (a, b) in ratios.items()) + ".")
-accuracy = accuracy_by_source((train.predict(fitted.model, x[test]).argmax(1) == targets[test]).astype(float), np.arange(int(test.sum())), seed=seed).scaled(100)
+accuracy = accuracy_by_source((supervised.predict(fitted.model, x[test]).argmax(1) == targets[test]).astype(float), np.arange(int(test.sum())), seed=seed).scaled(100)
 spread_before, spread_after = (float(widths_by(model, x[validation]).std(1).mean()) for model in (fresh, fitted.model))
 say(f"On the test fold, read once, the network is right on **{accuracy} %** of {test.sum()} clips at half of the frames; guessing gives {100 / n_classes:.0f} %. Widths within a clip spread by {spread_before:.3f} before and **{spread_after:.3f}** after training, around a mean of 0.5. " + ("After a dozen steps the running statistics of the trained scorer have hardly settled, while the fresh one took its own from all training clips: do not read the two against each other." if profile == "smoke" else f"Inside against outside of the sound, widths stand as {ratios['click'][1]:.2f} for the click, {ratios['tone'][1]:.2f} for the tone, {ratios['noise'][1]:.2f} for the noise and {ratios[named[brief]][1]:.2f} for *{named[brief]}*: above 1 the sound is wider than its surroundings, below 1 it is squeezed."))
 
@@ -455,7 +457,7 @@ mean_db, deviation_db = float(x[training].mean()), float(x[training].std())
 guide_spec = FeatureSpec(hop_ms=coarse_ms)
 coarse = features(clips, guide_spec, progress=False)
 widest_ms = min(200.0, 200 * clips.length_s)  # a fifth of the clip at most
-filled = {fill: pictures.spec_augment(coarse[[steady]], np.random.default_rng([seed, 9]), guide_spec, widest_time_ms=widest_ms, n_bands=0, fill=fill).numpy()[0] for fill in ("mean", "floor")}
+filled = {fill: spec_augment.spec_augment(coarse[[steady]], np.random.default_rng([seed, 9]), guide_spec, widest_time_ms=widest_ms, n_bands=0, fill=fill).numpy()[0] for fill in ("mean", "floor")}
 hidden = (filled["floor"] <= floor_level(guide_spec) + 1e-3).all(1)
 filled["0 in the log"] = np.where(hidden[:, None], 0, coarse[steady])
 fig, ax = plt.subplots(figsize=(10, 3.4))
@@ -472,7 +474,7 @@ say(f"The mean level of the training clips is {mean_db:.0f} dB with a deviation 
 
 # %%
 drawn = np.random.default_rng([seed, 10])
-masked = pictures.spec_augment(coarse[validation], drawn, guide_spec, widest_time_ms=widest_ms, n_bands=0, fill="floor").numpy()
+masked = spec_augment.spec_augment(coarse[validation], drawn, guide_spec, widest_time_ms=widest_ms, n_bands=0, fill="floor").numpy()
 empty = (masked <= floor_level(guide_spec) + 1e-3).all(2)
 hidden = empty & ~(coarse[validation] <= floor_level(guide_spec) + 1e-3).all(2)
 parts = [Examples(coarse[mask], targets[mask], n_classes) for mask in (training, validation)]
@@ -480,7 +482,7 @@ found, shown = {}, {}
 example = int(hidden.sum(1).argmax())
 for weight in (0.0, 1.0):
     recipe = Recipe(**plain, mask_fill="floor", guide=weight, looks=1)
-    model = train.fit(network("diffres-light:0.5"), *parts, recipe, guide_spec, seed=seed, device=device).model
+    model = supervised.fit(network("diffres-light:0.5"), *parts, recipe, guide_spec, seed=seed, device=device).model
     widths = widths_by(model, masked)
     found[weight], shown[f"guide {weight:g}"] = (float(widths[hidden].mean()), float(widths[~empty].mean())), widths[example]
 fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.6), width_ratios=[1, 2])
@@ -512,8 +514,8 @@ probe_recipe = Recipe(steps=40 if profile == "smoke" else 120, batch=16 if profi
 told, probe_models = {}, {}
 for front in ("uniform:0.75", "diffres-light:0.75"):
     sets = (Examples(heights[mask], probe.targets[mask], 2) for mask in (learn, choose))
-    model = train.fit(network(front, 2, 16), *sets, probe_recipe, probe_spec, seed=seed, device=device).model
-    right = (train.predict(model, heights[judge]).argmax(1) == probe.targets[judge]).astype(float)
+    model = supervised.fit(network(front, 2, 16), *sets, probe_recipe, probe_spec, seed=seed, device=device).model
+    right = (supervised.predict(model, heights[judge]).argmax(1) == probe.targets[judge]).astype(float)
     told[front], probe_models[front] = accuracy_by_source(right, np.arange(len(right)), seed=seed).scaled(100), model
 probe_widths = widths_by(probe_models["diffres-light:0.75"], heights[judge])
 bursts = dict(tuple(probe.events.groupby("clip")))
@@ -567,7 +569,7 @@ play(0.8 * kept[piece] / peak, spec.rate_hz, describe=f"The same 1.5 s with each
 say(f"""| claim | in the paper's words, shortened | what we saw | reading |
 |---|---|---|---|
 | A2 | Liu et al. (2024): a drop-in module between mel-spectrogram and an off-the-shelf classifier | one line of code before the 7-layer CNN, any length, any number of mels; output frames weigh one exactly | holds, by construction |
-| A2 | trained jointly with the task | gradients reach every frame; {100 * train.best_look(fitted.history)["validation_accuracy"]:.0f} % on validation at half of the frames | {"too few steps to read" if profile == "smoke" else "it trains"} |
+| A2 | trained jointly with the task | gradients reach every frame; {100 * supervised.best_look(fitted.history)["validation_accuracy"]:.0f} % on validation at half of the frames | {"too few steps to read" if profile == "smoke" else "it trains"} |
 | A2 | merges non-essential frames and keeps important ones | on the probe, where the important frames are known, widths follow them with a correlation of {follows["widths"].mean():+.2f}, the plain level with {follows["level"].mean():+.2f} | {"too few steps to read" if profile == "smoke" else "not shown by this run" if follows["widths"].mean() < 0.5 else "shown on the probe"} |
 
 Our classifier, data and budget are not the paper's. Ours differs from the published code where that leaves output frames empty or too light, lets a clip depend on its batch, hears padding, or cuts off lengths; `course_lib/models/diffres.py` lists all of it.""")

@@ -28,17 +28,21 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from course_lib import claims, cost, figures, paths, plots, profiles, timebase, train
-from course_lib.checks import check
-from course_lib.datasets import folds
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features
-from course_lib.metrics import accuracy_by_source, verdict
-from course_lib.models import fronts
-from course_lib.models.build import build
-from course_lib.models.scorer import Scorer
-from course_lib.notebook import play, record, say, seed_everything, show
-from course_lib.train import Examples, Recipe
+from course_lib import paths, plots, profiles
+from course_lib.analysis import figures, questions
+from course_lib.audio import timebase
+from course_lib.audio.features import FeatureSpec
+from course_lib.data import folds
+from course_lib.data.clips import features
+from course_lib.data.load import load
+from course_lib.evaluation.intervals import accuracy_by_source, verdict
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
+from course_lib.models import classifier
+from course_lib.models.classifier import build
+from course_lib.models.diffres import Scorer
+from course_lib.training import cost, supervised
+from course_lib.training.supervised import Examples, Recipe
 
 plots.use_style()
 
@@ -93,7 +97,7 @@ class B2(torch.nn.Module):
 # The bill of every pair: without the layer, with it forgotten, and with the layer charged three ways.
 
 # %%
-SAVED, b2, cnn, cnn3 = 0.25, B2(), fronts.classifier("cnn7", 10), build("cnn7", 10, channels=3)
+SAVED, b2, cnn, cnn3 = 0.25, B2(), classifier.classifier("cnn7", 10), build("cnn7", 10, channels=3)
 rows = []
 for name, net, n_mels, long in (("EfficientNet-B2", b2, 128, 500), ("EfficientNet-B2", b2, 128, 1000), ("7-layer CNN", cnn, 64, 500)):
     kept = timebase.out_frames(long, SAVED)
@@ -156,9 +160,9 @@ check("08.1", saved_share)
 levels = features(clips, spec)
 spread = levels.mean(2).std(1)  # frames of unlike level: something happens, and then nothing
 which = int(np.flatnonzero(training)[spread[training].argmax()])
-nats = torch.tensor(levels[which : which + 1]) / fronts.NATS[spec.log]
+nats = torch.tensor(levels[which : which + 1]) / classifier.NATS[spec.log]
 names = ("uniform", "energy", "flux", "similarity", "distortion")
-reduced = {name: fronts.FRONTS[name](spec.n_mels, 0.75)(nats) for name in names}
+reduced = {name: classifier.FRONTS[name](spec.n_mels, 0.75)(nats) for name in names}
 fig, axes = plt.subplots(len(names), 1, figsize=(9, 9), sharex=True)
 for ax, name in zip(axes, names, strict=True):
     ends = reduced[name].scores[0].cumsum(0).numpy()
@@ -182,14 +186,14 @@ def lost_db(found, x):
 
     warp = warp_matrix(found.scores, found.features.shape[2])[0]  # (frames, out_frames)
     back = (warp @ found.features[0, 0]) / warp.sum(1, keepdim=True).clamp(min=1e-6)
-    return float((back - x[0]).square().mean().sqrt() * fronts.NATS["db"])
+    return float((back - x[0]).square().mean().sqrt() * classifier.NATS["db"])
 
 
 some = np.flatnonzero(training)[:: max(1, int(training.sum()) // 12)][:12]
 losses = {}
 for name in ("uniform", "random", *names[1:]):
-    front = fronts.FRONTS[name](spec.n_mels, 0.5)
-    pieces = [torch.tensor(levels[k : k + 1]) / fronts.NATS[spec.log] for k in some]
+    front = classifier.FRONTS[name](spec.n_mels, 0.5)
+    pieces = [torch.tensor(levels[k : k + 1]) / classifier.NATS[spec.log] for k in some]
     losses[name] = float(np.mean([lost_db(front(x), x) for x in pieces]))
 order = sorted(losses, key=losses.get)
 fig, ax = plt.subplots(figsize=(8, 3))
@@ -217,12 +221,12 @@ def trained(hop_ms, front):
     own = FeatureSpec(hop_ms=hop_ms)
     x = features(clips, own, progress=False)
     seed_everything(seed)
-    model = fronts.classifier("cnn7", n_classes, front=front, n_mels=own.n_mels, log=own.log)
+    model = classifier.classifier("cnn7", n_classes, front=front, n_mels=own.n_mels, log=own.log)
     parts = (Examples(x[mask], targets[mask], n_classes) for mask in (training, validation))
-    fitted = train.fit(model, *parts, recipe, own, seed=seed, device=device)
+    fitted = supervised.fit(model, *parts, recipe, own, seed=seed, device=device)
     macs = cost.macs(fitted.model, *x.shape[1:]) / 1e6
     return {"model": fitted.model, "spec": own, "macs": macs, "latency": cost.latency_ms(fitted.model, *x.shape[1:]),
-            "seconds": fitted.seconds, "validation": 100 * train.best_look(fitted.history)["validation_accuracy"]}
+            "seconds": fitted.seconds, "validation": 100 * supervised.best_look(fitted.history)["validation_accuracy"]}
 
 
 runs = {name: trained(*how) for name, how in tqdm((methods | finer).items(), desc="methods")}
@@ -250,7 +254,7 @@ check("08.2", matching_reduction)
 # Now the test fold is read. Every method judged the same clips, so we look at differences, clip by clip, with an interval by source. **Predict:** how many of the intervals will not hold 0?
 
 # %%
-guesses = {name: train.predict(r["model"], features(clips, r["spec"])[test]).argmax(1) for name, r in runs.items()}
+guesses = {name: supervised.predict(r["model"], features(clips, r["spec"])[test]).argmax(1) for name, r in runs.items()}
 right = {name: (guess == targets[test]).astype(float) for name, guess in guesses.items()}
 accuracy = {name: accuracy_by_source(r, groups[test], seed=seed).scaled(100) for name, r in right.items()}
 
@@ -292,14 +296,14 @@ say(f"The published scorer makes DiffRes cost {runs['DiffRes, published']['macs'
 # A sharp test needs no second training. Take the network as trained, deal its own widths out to *other* frames of the clip, and test again. If accuracy stays, the scores did not matter.
 
 # %%
-shuffled = fronts.classifier("cnn7", n_classes, front="shuffled:0.5").to(device).eval()
+shuffled = classifier.classifier("cnn7", n_classes, front="shuffled:0.5").to(device).eval()
 model = runs["DiffRes, light"]["model"]
 shuffled.load_state_dict(model.model.state_dict())
 x = features(clips, spec)[test]
-dealt = train.predict(shuffled, x).argmax(1) == targets[test]
+dealt = supervised.predict(shuffled, x).argmax(1) == targets[test]
 fall = accuracy_by_source(dealt - right["DiffRes, light"], groups[test], seed=seed).scaled(100)
 with torch.inference_mode():
-    found = model.model.front(torch.tensor(x[:64], device=device) / fronts.NATS[spec.log])
+    found = model.model.front(torch.tensor(x[:64], device=device) / classifier.NATS[spec.log])
 widths = found.scores.cpu().numpy()
 fig, ax = plt.subplots(figsize=(8, 3))
 ax.hist(widths.ravel(), bins=40, color=plots.COLOURS[0])
@@ -322,10 +326,10 @@ waves = clips.where(test).waves()
 
 def tested(name, changed):
     """Accuracy in % of a trained method on changed waveforms."""
-    from course_lib.features import log_mel_torch
+    from course_lib.audio.features import log_mel_torch
 
     heard = log_mel_torch(torch.tensor(changed), runs[name]["spec"]).numpy()
-    return 100 * np.mean(train.predict(runs[name]["model"], heard).argmax(1) == targets[test])
+    return 100 * np.mean(supervised.predict(runs[name]["model"], heard).argmax(1) == targets[test])
 
 
 rng = np.random.default_rng(0)
@@ -371,7 +375,7 @@ say(f"If DiffRes did what it promises, classes with unlike frames (above) should
 
 # %%
 # STUDY GRID
-study = claims.answers(claims.published())
+study = questions.answers(questions.published())
 from_study = figures.claims_figure(study)
 show(from_study, alt=figures.claims_text(study))
 say(". ".join(f"{where[0].upper() + where[1:]}: " + ", ".join(f"**{n} {v}**" for v, n in rows["verdict"].value_counts().items()) for where, rows in study.groupby("where", sort=False)) + f". The smallest true differences that these pairs could have found are {100 * study['smallest'].min():.0f} to {100 * study['smallest'].max():.0f} points.")
@@ -391,17 +395,17 @@ display(study.assign(**{name: (100 * study[name]).round(1) for name in shares}, 
 summary = pd.read_csv(paths.published_dir() / "diffres" / "summary.csv")
 full = study[study["question"].str.contains("no worse than 10 ms")]
 budgets = full.pivot_table(index="question", columns="where", values=["first", "second"], sort=False)
-ways = {q.removesuffix(", no worse than 10 ms").removesuffix(" no worse than 10 ms"): q for q in budgets.index if budgets.loc[q].notna()["first"][[claims.SHORT, claims.LONG]].all()}
+ways = {q.removesuffix(", no worse than 10 ms").removesuffix(" no worse than 10 ms"): q for q in budgets.index if budgets.loc[q].notna()["first"][[questions.SHORT, questions.LONG]].all()}
 fig, ax = plt.subplots(figsize=(9, 4.6))
 ends = {"all frames of 10 ms": budgets["second"].iloc[0]} | {name: budgets["first"].loc[q] for name, q in ways.items()}
 for k, (name, row) in enumerate(ends.items()):
-    ax.plot([0, 1], [100 * row[claims.SHORT], 100 * row[claims.LONG]], marker="os^DvPX*"[k % 8], color="black" if k == 0 else plots.COLOURS[k % len(plots.COLOURS)], label=name)
+    ax.plot([0, 1], [100 * row[questions.SHORT], 100 * row[questions.LONG]], marker="os^DvPX*"[k % 8], color="black" if k == 0 else plots.COLOURS[k % len(plots.COLOURS)], label=name)
 ax.set_xticks([0, 1], ["240 steps", "800 steps"])
 ax.set(ylabel="test accuracy (%)", xlim=(-0.1, 1.1))
 ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-apart = {where: 100 * (max(r[where] for r in ends.values()) - min(r[where] for r in ends.values())) for where in (claims.SHORT, claims.LONG)}
-show(fig, alt=f"Accuracy at 240 and at 800 steps, one line a way. All rise; at 240 steps they lie {apart[claims.SHORT]:.1f} points apart with all frames of 10 ms on top, at 800 steps {apart[claims.LONG]:.1f}.")
-say(f"At 240 steps these {len(ends)} ways lie **{apart[claims.SHORT]:.1f} points** apart, at 800 steps **{apart[claims.LONG]:.1f}**. What looked like a price of fewer frames was for the most part a price of **few steps**: a shorter picture, or a scorer that has to be learnt as well, takes longer to get as far.")
+apart = {where: 100 * (max(r[where] for r in ends.values()) - min(r[where] for r in ends.values())) for where in (questions.SHORT, questions.LONG)}
+show(fig, alt=f"Accuracy at 240 and at 800 steps, one line a way. All rise; at 240 steps they lie {apart[questions.SHORT]:.1f} points apart with all frames of 10 ms on top, at 800 steps {apart[questions.LONG]:.1f}.")
+say(f"At 240 steps these {len(ends)} ways lie **{apart[questions.SHORT]:.1f} points** apart, at 800 steps **{apart[questions.LONG]:.1f}**. What looked like a price of fewer frames was for the most part a price of **few steps**: a shorter picture, or a scorer that has to be learnt as well, takes longer to get as far.")
 
 # %% [markdown]
 # ### Is DiffRes at least the best way to halve the frames?
@@ -429,7 +433,7 @@ say(f"At 800 steps DiffRes with the light scorer takes **place {rank} of {len(be
 # On the timing probe the answer is known: events of a few milliseconds, in silence. Here a learnt resolution should shine. Do not look at means, look at the single runs: five folds, three starts, one dot each. **Predict:** will DiffRes be a little worse or better everywhere, or very good here and very bad there?
 
 # %%
-probe = claims.published().query("dataset == 'timing'")
+probe = questions.published().query("dataset == 'timing'")
 way = np.where(probe["front"] == "none", [f"all frames of {hop:g} ms" for hop in probe["features.hop_ms"]], [front.split(":")[0] for front in probe["front"]])
 runs_of = (100 * probe["test_accuracy"]).groupby(way).apply(lambda a: np.sort(a.to_numpy()))
 runs_of = runs_of[sorted(runs_of.index, key=lambda name: -np.median(runs_of[name]))]
@@ -457,7 +461,7 @@ say(f"Validation knows which starts failed. Of three starts a fold take the best
 # One thing more, for whoever runs this again: some rows were run twice, on different machines, for this grid and for that of notebook 05. Same commit of what counts, same seed, same clips.
 
 # %%
-twice = claims.published("lesson").merge(claims.published(), on="key", suffixes=("", " here"))
+twice = questions.published("lesson").merge(questions.published(), on="key", suffixes=("", " here"))
 gap = 100 * (twice["test_accuracy"] - twice["test_accuracy here"])
 say(f"**{len(twice)} rows were run twice; {(twice['weights'] == twice['weights here']).sum()} ended in the same weights.** Their accuracies differ by {gap.abs().mean():.1f} points on average, by {gap.abs().max():.0f} at most, and by {abs(gap.mean()):.1f} in the mean. Rounding differs from processor to processor, and hundreds of steps make another network of it: a seed is a name for a draw only on the machine where it was drawn. Means over folds and seeds are what may be compared.")
 
@@ -483,7 +487,7 @@ check("08.3", judged_claim)
 # %%
 def told(claim, words=""):
     """Verdicts of the study on one claim, in a line; those of 240 steps are in the table above."""
-    rows = study[(study["claim"] == claim) & (study["where"] != claims.SHORT) & study["question"].str.contains(words)]
+    rows = study[(study["claim"] == claim) & (study["where"] != questions.SHORT) & study["question"].str.contains(words)]
     return "; ".join(f"{r['where']}, {r['question']}: {100 * r['difference']:+.1f} ({100 * r['low']:+.1f} to {100 * r['high']:+.1f}) at {r['macs']:.2f} of the MACs, **{r['verdict']}**" for r in rows.to_dict("records"))
 
 

@@ -29,17 +29,20 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from course_lib import claims, cost, figures, paths, plots, profiles, train
-from course_lib.checks import check
-from course_lib.datasets import folds
-from course_lib.datasets.load import load
-from course_lib.embeddings import separability
-from course_lib.features import FeatureSpec, features
-from course_lib.metrics import accuracy_by_source, verdict
-from course_lib.models import ast, mast
-from course_lib.models.build import build
-from course_lib.notebook import play, record, say, seed_everything, show
-from course_lib.train import Examples, Recipe
+from course_lib import paths, plots, profiles
+from course_lib.analysis import figures, questions
+from course_lib.audio.features import FeatureSpec
+from course_lib.data import folds
+from course_lib.data.clips import features
+from course_lib.data.load import load
+from course_lib.evaluation.intervals import accuracy_by_source, verdict
+from course_lib.evaluation.separability import separability
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
+from course_lib.models import transformers
+from course_lib.models.classifier import build
+from course_lib.training import cost, supervised
+from course_lib.training.supervised import Examples, Recipe
 
 plots.use_style()
 
@@ -139,7 +142,7 @@ check("09.2", attention_share)
 # MAST starts from a finer grid and gives it up on the way. Between two stages the grid is pooled, and the tokens become twice as wide: fewer places, more to say about each. The paper tells us that some stages pool along time alone (1-D) and others along time and frequency (2-D). Which, it does not say; its stage table is not public. Ours is the member of a published family, MViTv2, that fits the cost the paper states. **That is our inference, not the authors' network.**
 
 # %%
-pyramid = mast.mast_base(500, 128, 50).eval()
+pyramid = transformers.mast_base(500, 128, 50).eval()
 seen = []
 hooks = [stage["blocks"][-1].register_forward_hook(lambda module, given, out: seen.append((out[1], out[0].shape[2]))) for stage in pyramid.v.stages]
 with torch.no_grad():
@@ -189,9 +192,9 @@ generator = torch.Generator().manual_seed(seed)
 grid, places = (6, 16), torch.randn(1, 96, 24, generator=generator)
 order = torch.tensor([3, 0, 5, 1, 4, 2])
 off = {}
-for name, kernel, stride in (("1-D, time", (1, 3), mast.TIME), ("2-D, time and frequency", (3, 3), mast.BOTH)):
+for name, kernel, stride in (("1-D, time", (1, 3), transformers.TIME), ("2-D, time and frequency", (3, 3), transformers.BOTH)):
     torch.manual_seed(seed)
-    layer = mast.PoolingAttention(24, 24, 2, grid, stride, stride, kernel, relative=False)
+    layer = transformers.PoolingAttention(24, 24, 2, grid, stride, stride, kernel, relative=False)
     with torch.no_grad():
         straight, new = layer(places, grid, 0, None)
         dealt, _ = layer(places.unflatten(1, grid)[:, order].flatten(1, 2), grid, 0, None)
@@ -226,7 +229,7 @@ check("09.4", quantum_ms)
 bills = []
 for frames, n_classes in ((1024, 527), (500, 50)):
     with torch.device("meta"):  # shapes are followed, nothing is stored or computed: counting needs no numbers
-        both = {"AST": ast.ast_base(frames, 128, n_classes), "MAST": mast.mast_base(frames, 128, n_classes)}
+        both = {"AST": transformers.ast_base(frames, 128, n_classes), "MAST": transformers.mast_base(frames, 128, n_classes)}
     macs = {name: cost.macs(net, frames, 128) / 1e9 for name, net in both.items()}
     t = 12 * ((frames - PATCH) // STRIDE + 1) + 2
     without = macs["AST"] - 12 * 2 * t**2 * D / 1e9
@@ -256,9 +259,9 @@ def trained(model, recipe):
     """A network trained from scratch, and what it costs."""
     seed_everything(seed)
     parts = (Examples(x[mask], targets[mask], len(classes)) for mask in (training, validation))
-    fitted = train.fit(build(model, len(classes), shape=(n_frames, n_mels)), *parts, recipe, spec, seed=seed, device=device)
+    fitted = supervised.fit(build(model, len(classes), shape=(n_frames, n_mels)), *parts, recipe, spec, seed=seed, device=device)
     size = {"parameters": cost.parameters(fitted.model) / 1e6, "macs": cost.macs(fitted.model, n_frames, n_mels) / 1e6}
-    best = 100 * train.best_look(fitted.history)["validation_accuracy"]
+    best = 100 * supervised.best_look(fitted.history)["validation_accuracy"]
     return {"fitted": fitted, "validation": best, "latency": cost.latency_ms(fitted.model, n_frames, n_mels)} | size
 
 
@@ -284,7 +287,7 @@ say("Augmentation changes the best look by " + ", ".join(f"**{gain:+.0f} points*
 
 # %%
 kind = "augmented"
-right = {name: (train.predict(runs[name, kind]["fitted"].model, x[test]).argmax(1) == targets[test]).astype(float) for name in NAMES}
+right = {name: (supervised.predict(runs[name, kind]["fitted"].model, x[test]).argmax(1) == targets[test]).astype(float) for name in NAMES}
 accuracy = {name: accuracy_by_source(r, groups[test], seed=seed).scaled(100) for name, r in right.items()}
 pairs = {f"{a} less {b}": accuracy_by_source(right[a] - right[b], groups[test], seed=seed).scaled(100) for a, b in (("MAST", "AST"), ("CNN", "AST"), ("CNN", "MAST"))}
 fig, axes = plt.subplots(1, 2, figsize=(13, 3.8), sharey=True)
@@ -388,10 +391,10 @@ strides = (16, 10) if profile == "smoke" else (16, 14, 12, 10)
 knob = {}
 for stride in tqdm(strides, desc="strides"):
     seed_everything(seed)
-    net = ast.ast_tiny(n_frames, n_mels, len(classes), stride=stride)
+    net = transformers.ast_tiny(n_frames, n_mels, len(classes), stride=stride)
     parts = (Examples(x[mask], targets[mask], len(classes)) for mask in (training, validation))
-    fitted = train.fit(net, *parts, recipes["augmented"], spec, seed=seed, device=device)
-    knob[stride] = (stride * spec.hop_ms, cost.macs(fitted.model, n_frames, n_mels) / 1e6, 100 * train.best_look(fitted.history)["validation_accuracy"])
+    fitted = supervised.fit(net, *parts, recipes["augmented"], spec, seed=seed, device=device)
+    knob[stride] = (stride * spec.hop_ms, cost.macs(fitted.model, n_frames, n_mels) / 1e6, 100 * supervised.best_look(fitted.history)["validation_accuracy"])
 display(pd.DataFrame([(stride, *values) for stride, values in knob.items()], columns=["stride", "a column every (ms)", "MACs (M)", "validation (%)"]).round(1))
 fig, ax = plt.subplots(figsize=(7, 3.2))
 plots.pareto(np.array([v[1] for v in knob.values()]), np.array([v[2] for v in knob.values()]), [f"stride {stride}" for stride in knob], ax, xlabel="multiply-accumulates a clip (millions)", ylabel="validation accuracy (%)")
@@ -430,7 +433,7 @@ if study.empty:
 
 # %%
 # STUDY GRID
-answers = claims.answers(claims.published("transformers"), claims.TWINS)
+answers = questions.answers(questions.published("transformers"), questions.TWINS)
 if len(answers):
     show(figures.claims_figure(answers), alt=figures.claims_text(answers))
     apart_from_0 = answers[(answers["low"] > 0) | (answers["high"] < 0)]

@@ -5,7 +5,7 @@
 #
 # Imagine a dog that barks in the rain. A spectrogram hears it through the rain, if it has learnt barks from some hundred scenes. A network that has heard two million clips knows barks already. A third has never heard a sound, but sees the dog. Which of the three should a tagger ask, and is it worth asking all?
 #
-# The code is the same for real videos: `soundscapes/real.py` loads AVE, DESED and any folder of videos that you have.
+# The code is the same for real videos: `scenes/recorded.py` loads AVE, DESED and any folder of videos that you have.
 
 # %% [markdown]
 # ## You will be able to
@@ -35,16 +35,22 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from course_lib import cost, events, figures, mean_teacher, plots, profiles, scene_claims, streams, timebase, train
-from course_lib.checks import check
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features
-from course_lib.metrics import Interval, verdict
+from course_lib import plots, profiles
+from course_lib.analysis import figures, scene_questions
+from course_lib.audio import timebase
+from course_lib.audio.features import FeatureSpec
+from course_lib.data import events
+from course_lib.data.clips import features
+from course_lib.data.load import load
+from course_lib.evaluation.intervals import Interval, verdict
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import crnn, pretrained
-from course_lib.models.build import build
-from course_lib.notebook import play, record, say, seed_everything, show
-from course_lib.soundscapes import illustrate, made, mix, pictograms
+from course_lib.models.classifier import build
+from course_lib.scenes import features as streams
+from course_lib.scenes import images, mixing, scenes
 from course_lib.study import scene_run, scene_stats
+from course_lib.training import cost, mean_teacher, supervised
 
 plots.use_style()
 
@@ -58,9 +64,9 @@ test_fold: int = 1  # the fold whose sounds are only in scenes for testing
 # %%
 started, device = time.perf_counter(), profiles.device()
 many = {"smoke": (40, 40, 20, 40), "lesson": (200, 200, 80, 120), "study": (1200, 1200, 150, 300)}[profile]
-asked = mix.SceneSpec(*many)
+asked = scenes.SceneSpec(*many)
 clips = load(dataset if dataset in ("synth10", "esc10") else "synth10", profiles.get("study"))  # other sets have no drawings; all clips, for every part needs its own
-scenes = made.made_scenes(clips, test_fold, asked)
+scenes = mixing.made_scenes(clips, test_fold, asked)
 names = [label.replace("_", " ") for label in scenes.classes]
 spec = FeatureSpec(hop_ms=20.0)
 steps = n_steps or {"smoke": 24, "lesson": 240, "study": 1000}[profile]
@@ -72,8 +78,8 @@ say(f"{len(clips)} clips of *{clips.name}*, {len(names)} classes, make {len(scen
 def in_view(filename, heard, spec):
     """When things of our classes are in view in a scene: an event list. Clutter, which never sounds, is left out."""
     part, rows = filename.split("-")[0], []
-    for thing in illustrate.in_view(heard, filename, part, spec):
-        rows += [(filename, max(0.0, thing.start_s), min(spec.clip_s, thing.end_s), label) for label, known in pictograms.STYLES[thing.style].items() if thing.name in known]
+    for thing in images.in_view(heard, filename, part, spec):
+        rows += [(filename, max(0.0, thing.start_s), min(spec.clip_s, thing.end_s), label) for label, known in images.STYLES[thing.style].items() if thing.name in known]
     return pd.DataFrame(rows, columns=events.COLUMNS)
 
 # %% [markdown]
@@ -125,12 +131,12 @@ say(f"Heard: {', '.join(known)}. In view: {', '.join(sorted(set(seen['event_labe
 # %%
 def own_network():
     """A 7-layer CNN that has learnt the ten classes from the recordings of the labelled scenes: mean, deviation, network."""
-    part = made.parts_of(clips, test_fold)
+    part = mixing.parts_of(clips, test_fold)
     x = features(clips, spec, progress=False)
-    learn = train.Recipe(steps=12 if profile == "smoke" else 160, batch=16, looks=2, precision="fp32")
-    parts = (train.Examples(x[part == name], clips.targets[part == name], len(names)) for name in ("weak", "validation"))
+    learn = supervised.Recipe(steps=12 if profile == "smoke" else 160, batch=16, looks=2, precision="fp32")
+    parts = (supervised.Examples(x[part == name], clips.targets[part == name], len(names)) for name in ("weak", "validation"))
     seed_everything(0)
-    learnt = train.fit(build("cnn7", len(names)), *parts, learn, spec, seed=0, device=device).model.cpu()
+    learnt = supervised.fit(build("cnn7", len(names)), *parts, learn, spec, seed=0, device=device).model.cpu()
     return learnt.model, learnt.mean.numpy(), learnt.deviation.numpy()
 
 
@@ -209,8 +215,8 @@ check("10.1", nearest_places)
 
 # %%
 LLP = {"dog": (0.91, 0.90, 0.55), "rooster": (0.92, 0.90, 0.71), "crying_baby": (0.83, 0.80, 0.91), "helicopter": (0.91, 0.87, 0.97), "chainsaw": (0.98, 0.89, 0.91)}
-whole = mix.SceneSpec()  # the scenes of the study; nothing has to be mixed to count them
-strong = made.truth(clips, test_fold, whole)
+whole = scenes.SceneSpec()  # the scenes of the study; nothing has to be mixed to count them
+strong = mixing.truth(clips, test_fold, whole)
 strong = strong[strong["filename"].str.startswith(("weak", "unlabelled"))]
 files = strong["filename"].unique().tolist()
 shown = events.merge_touching(pd.concat([in_view(name, rows, whole) for name, rows in strong.groupby("filename")]))
@@ -233,9 +239,9 @@ show(fig, alt="Three panels of bars, one a class, in %, with LLP's counts as dia
 
 # %%
 dog = 100 * counted.loc["dog"]
-unseen = {part: [c.replace("_", " ") for c in scenes.classes if not any(c in pictograms.STYLES[style] for style in hands)] for part, hands in pictograms.STYLES_OF.items()}
+unseen = {part: [c.replace("_", " ") for c in scenes.classes if not any(c in images.STYLES[style] for style in hands)] for part, hands in images.STYLES_OF.items()}
 say(f"In {len(files)} scenes to learn from, a dog is in view in **{dog.iloc[0]:.0f} %** of those in which it barks (LLP: {100 * LLP['dog'][0]:.0f} %), and barks in **{dog.iloc[2]:.0f} %** of the time in which it is in view (LLP: {100 * LLP['dog'][2]:.0f} %). Our events last {whole.longest_s:g} s at most, so drawn things are silent longer than filmed ones. Over all classes a thing in view is heard {100 * both.sum() / is_seen.sum():.0f} % of the time, and a thing that is heard is in view {100 * both.sum() / is_heard.sum():.0f} % of it.")
-say("A second difference is not meant, and had better be told. Each part of the scenes is drawn by other hands: " + "; ".join(f"*{part}* by {', '.join(hands)}" for part, hands in pictograms.STYLES_OF.items()) + ". Where no hand of a part has a picture of a class, it is never seen there: " + "; ".join(f"no {' and no '.join(missing)} in *{part}*" for part, missing in unseen.items() if missing) + ". So the state to keep is chosen without these pictures. The test has them all.")
+say("A second difference is not meant, and had better be told. Each part of the scenes is drawn by other hands: " + "; ".join(f"*{part}* by {', '.join(hands)}" for part, hands in images.STYLES_OF.items()) + ". Where no hand of a part has a picture of a class, it is never seen there: " + "; ".join(f"no {' and no '.join(missing)} in *{part}*" for part, missing in unseen.items() if missing) + ". So the state to keep is chosen without these pictures. The test has them all.")
 
 # %% [markdown]
 # ## 4. From frames to a scene
@@ -464,12 +470,12 @@ say(f"The network of all streams, shown the pictures of other scenes, against it
 # STUDY GRID
 study = figures.scene_rows()
 subset_rows = figures.usual_scenes(study, "streams")
-questions = scene_claims.answers(study).query("score == 'tagging'")
+questions = scene_questions.answers(study).query("score == 'tagging'")
 pairs = questions[~questions["question"].str.contains("unlabelled|every|fusion")]
 gaps = {q.question: Interval(100 * q.difference, 100 * q.low, 100 * q.high) for q in pairs.itertuples()}
 if len(pairs):
-    from_study = figures.scenes_subsets_figure(study, pairs, scene_claims.PAPER["tagging"])
-    show(from_study, alt=figures.scenes_subsets_text(study, pairs, scene_claims.PAPER["tagging"]))
+    from_study = figures.scenes_subsets_figure(study, pairs, scene_questions.PAPER["tagging"])
+    show(from_study, alt=figures.scenes_subsets_text(study, pairs, scene_questions.PAPER["tagging"]))
     starts = f"{pairs['pairs'].min()}" if pairs["pairs"].nunique() == 1 else f"{pairs['pairs'].min()} to {pairs['pairs'].max()}"
     say(f"{subset_rows['dataset'].iloc[0]}, {starts} starts, {int(subset_rows['n_test'].iloc[0])} test scenes. Is it better? " + "; ".join(f"{text.replace(' better than ', ' against ')}: **{figures.told(gap)}**" for text, gap in gaps.items()) + ".")
 else:
@@ -479,7 +485,7 @@ else:
 # Five published numbers make ten pairs. In how many of them are we and the paper of one mind about the order?
 
 # %%
-levels = scene_claims.levels(study).query("score == 'tagging'").set_index("streams")[["paper", "mean", "low", "high"]]
+levels = scene_questions.levels(study).query("score == 'tagging'").set_index("streams")[["paper", "mean", "low", "high"]]
 couples = [(a, b) for place, a in enumerate(levels.index) for b in levels.index[:place]]
 alike = sum((levels.loc[a] - levels.loc[b])[["paper", "mean"]].prod() > 0 for a, b in couples)
 if couples:
@@ -494,7 +500,7 @@ if couples:
 # A mean over ten classes can hide that fusion helps one and hurts another. **Predict:** which class gains most from pictures, and which cannot?
 
 # %%
-fusion, sound = scene_claims.ALL, "spectral+auditory"
+fusion, sound = scene_questions.ALL, "spectral+auditory"
 if "all three better than spectral+auditory" in gaps:
     by_class = {name: np.stack(subset_rows.loc[subset_rows["streams"] == name, "test_tagging_by_class"]) for name in figures.SUBSETS if name in set(subset_rows["streams"])}
     labels = [label.replace("_", " ") for label in subset_rows["classes"].iloc[0]]

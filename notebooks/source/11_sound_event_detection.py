@@ -32,19 +32,26 @@ import pandas as pd
 import torch
 from scipy.ndimage import median_filter
 
-from course_lib import events, figures, mean_teacher, metrics, plots, profiles, scene_claims, streams, timebase, train
-from course_lib.checks import check
-from course_lib.datasets.load import load
-from course_lib.features import FeatureSpec, features, log_mel_torch
-from course_lib.metrics import Interval
+from course_lib import plots, profiles
+from course_lib.analysis import figures, scene_questions
+from course_lib.audio import timebase
+from course_lib.audio.features import FeatureSpec, log_mel_torch
+from course_lib.data import events
+from course_lib.data.clips import features
+from course_lib.data.load import load
+from course_lib.evaluation import detection, intervals
+from course_lib.evaluation.intervals import Interval
+from course_lib.evaluation.psds import LAX, STRICT, psds
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import mobilenet, pretrained
-from course_lib.models.build import build
+from course_lib.models.classifier import build
 from course_lib.models.crnn import CRNN
-from course_lib.notebook import play, record, say, seed_everything, show
-from course_lib.psds import LAX, STRICT, psds
-from course_lib.soundscapes import made
-from course_lib.soundscapes.mix import SceneSpec
-from course_lib.study import scene_run, scene_stats, scene_truth
+from course_lib.scenes import features as streams
+from course_lib.scenes import mixing
+from course_lib.scenes.scenes import SceneSpec
+from course_lib.study import scene_run, scene_stats
+from course_lib.training import mean_teacher, supervised
 
 plots.use_style()
 
@@ -68,18 +75,18 @@ device = profiles.device()
 clips = load(dataset if dataset in ("synth10", "esc10") else "synth10", profiles.get("study"))  # other sets have no drawings; all clips, for every part needs its own
 sizes = {"smoke": (40, 40, 20, 40), "lesson": (200, 200, 80, 120), "study": (1200, 1200, 150, 300)}[profile]
 spec = SceneSpec(**dict(zip(("weak", "unlabelled", "validation", "test"), sizes, strict=True)))
-scenes = made.made_scenes(clips, test_fold, spec)
+scenes = mixing.made_scenes(clips, test_fold, spec)
 classes, names, log_mel = scenes.classes, [c.replace("_", " ") for c in scenes.classes], FeatureSpec(hop_ms=20.0)
 published_net = pretrained.available()
 if published_net:
     heard_by, sound = "mn04, trained on AudioSet", streams.auditory(scenes, 320)
 else:
-    heard_by, of_part = "a CNN trained here on the weak part's recordings", made.parts_of(clips, test_fold)
+    heard_by, of_part = "a CNN trained here on the weak part's recordings", mixing.parts_of(clips, test_fold)
     taught_on, chosen_by = (clips.where(of_part == kind) for kind in ("weak", "validation"))
     seed_everything(seed)
-    parts = (train.Examples(features(c, log_mel, progress=False), c.targets, len(classes)) for c in (taught_on, chosen_by))
-    short = train.Recipe(steps={"smoke": 40, "lesson": 120, "study": 400}[profile], batch=16, masks=False, looks=2, precision="fp32")
-    own = train.fit(build("cnn7", len(classes)), *parts, short, log_mel, seed=seed).model
+    parts = (supervised.Examples(features(c, log_mel, progress=False), c.targets, len(classes)) for c in (taught_on, chosen_by))
+    short = supervised.Recipe(steps={"smoke": 40, "lesson": 120, "study": 400}[profile], batch=16, masks=False, looks=2, precision="fp32")
+    own = supervised.fit(build("cnn7", len(classes)), *parts, short, log_mel, seed=seed).model
     mean, deviation = (t.cpu().numpy().reshape(-1) for t in (own.mean, own.deviation))
     sound = streams.own_auditory(scenes, own.model, mean, deviation, log_mel)
 say(f"**{len(scenes)} scenes** of *{clips.name}*, {scenes.clip_s:g} s each; parts: " + ", ".join(f"{n} {kind}" for kind, n in zip(("weak", "unlabelled", "validation", "test"), sizes, strict=True)) + f". Heard by {heard_by}: {sound.x.shape[1]} frames of {sound.x.shape[2]} numbers a scene.")
@@ -136,7 +143,7 @@ for (kind, table), shift, style in zip(lists.items(), (-0.29, 0, 0.29), ({"color
 axes[2].set_yticks(range(len(order)), [c.replace("_", " ") for c in order])
 axes[2].set(xlabel="time (s)", xlim=(0, scenes.clip_s), ylim=(len(order) - 0.4, -0.6))
 axes[2].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
-right = int(metrics.event_based_f1(lists["reference"], lists["after the vote"], classes).by_class["tp"].sum())
+right = int(detection.event_based_f1(lists["reference"], lists["after the vote"], classes).by_class["tp"].sum())
 counts = {kind: len(table) for kind, table in lists.items()}
 show(fig, alt=f"A validation scene: log-mel above, probabilities of {len(order)} classes over time with the threshold in the middle, events below, three bars a class: {counts['reference']} in the reference, {counts['above 0.5']} above 0.5, {counts['after the vote']} after the vote.")
 asked = lists["reference"].assign(length=lambda t: t["offset"] - t["onset"]).sort_values("length").iloc[0]
@@ -172,8 +179,8 @@ check("11.1", events_of)
 reference = pd.DataFrame([("tiny", 1.1, 1.6, "dog"), ("tiny", 0.4, 3.4, "rain")], columns=events.COLUMNS)
 estimated = pd.DataFrame([("tiny", 1.2, 2.05, "dog"), ("tiny", 3.2, 3.5, "dog"), ("tiny", 0.5, 3.15, "rain")], columns=events.COLUMNS)
 tiny = ["dog", "rain"]
-scored = {"segments of 1 s": metrics.segment_based_f1(reference, estimated, tiny, 4.0).micro_f1}
-scored |= {f"events, collar {c:g} s": metrics.event_based_f1(reference, estimated, tiny, c, c).micro_f1 for c in (0.2, 0.5)}
+scored = {"segments of 1 s": detection.segment_based_f1(reference, estimated, tiny, 4.0).micro_f1}
+scored |= {f"events, collar {c:g} s": detection.event_based_f1(reference, estimated, tiny, c, c).micro_f1 for c in (0.2, 0.5)}
 by_hand = dict(zip(scored, (2 * 5 / (5 + 7), 2 * 1 / (2 + 3), 2 * 2 / (2 + 3)), strict=True))
 assert all(np.isclose(scored[k], by_hand[k]) for k in scored)
 fig, axes = plt.subplots(1, 2, figsize=(12, 3), sharey=True)
@@ -236,10 +243,10 @@ check("11.3", needed_collar)
 # **Predict:** at which delay do segments of 1 s lose 10 %, and at which do events with a collar of 200 ms lose everything?
 
 # %%
-every = made.truth(clips, test_fold, spec)
+every = mixing.truth(clips, test_fold, spec)
 late_by = np.arange(41) / 40 + 0.002  # 2 ms beside the collars, where rounding would decide
-judge = {f"segments of {s:g} s": lambda found, s=s: metrics.segment_based_f1(every, found, classes, scenes.clip_s, s).micro_f1 for s in (1.0, 0.1)}
-judge |= {f"events, collar {1000 * c:.0f} ms": lambda found, c=c: metrics.event_based_f1(every, found, classes, c, c).micro_f1 for c in (0.5, 0.2, 0.05)}
+judge = {f"segments of {s:g} s": lambda found, s=s: detection.segment_based_f1(every, found, classes, scenes.clip_s, s).micro_f1 for s in (1.0, 0.1)}
+judge |= {f"events, collar {1000 * c:.0f} ms": lambda found, c=c: detection.event_based_f1(every, found, classes, c, c).micro_f1 for c in (0.5, 0.2, 0.05)}
 delayed = {name: np.array([100 * f1(every.assign(onset=every["onset"] + d, offset=every["offset"] + d)) for d in late_by]) for name, f1 in judge.items()}
 tagger = every[["filename", "event_label"]].drop_duplicates().assign(onset=0.0, offset=scenes.clip_s)
 of_tagger = {name: 100 * f1(tagger) for name, f1 in judge.items()}
@@ -277,7 +284,7 @@ filters_ms = 1000 * frame_s * np.array(widths)
 def judged(found, judged_on):
     """Segment (1 s) and event F1 (200 ms) of a list, in %."""
     both = judged_on.events, found, classes
-    return [100 * metrics.segment_based_f1(*both, scenes.clip_s, silent_zero=True).micro_f1, 100 * metrics.event_based_f1(*both, silent_zero=True).micro_f1]
+    return [100 * detection.segment_based_f1(*both, scenes.clip_s, silent_zero=True).micro_f1, 100 * detection.event_based_f1(*both, silent_zero=True).micro_f1]
 
 
 swept = np.array([[judged(decided(strong, validation.filenames, t, w), validation) for w in widths] for t in thresholds])
@@ -346,7 +353,7 @@ say("PSDS: " + "; ".join(f"{how}, our network **{scores['our network', how]:.0f}
 # %%
 # STUDY GRID
 study = figures.scene_rows()
-ALL, WITH_SOUND = scene_claims.ALL, "spectral+auditory"
+ALL, WITH_SOUND = scene_questions.ALL, "spectral+auditory"
 
 
 def of(kind, **other):
@@ -381,7 +388,7 @@ if curves:
     told_points = {(kind, score): f"{100 * c[:, 0].mean():.0f} to {100 * c[:, -1].mean():.0f} %" for (kind, score), c in curves.items()}
     show(fig, alt="F1 against the length of a segment, 0.1 to 5 s, and against the collar, 0.05 to 1 s, both logarithmic, a line a kind of input: " + "; ".join(f"{kind}, {score}s {points}" for (kind, score), points in told_points.items()) + ".")
     pairs = of(ALL).merge(of("spectral"), on=["fold", "seed"], suffixes=("", "_base")) if len(of(ALL)) else study[:0]
-    gains = {score: [metrics.paired_difference(*(np.array([c[k] for c in pairs[f"test_{score}_curve{end}"]]) for end in ("", "_base"))) for k in range(6)] for score in TOLERANCES if len(pairs) > 1}
+    gains = {score: [intervals.paired_difference(*(np.array([c[k] for c in pairs[f"test_{score}_curve{end}"]]) for end in ("", "_base"))) for k in range(6)] for score in TOLERANCES if len(pairs) > 1}
 for score, gap in gains.items():
     tolerance = TOLERANCES[score][0]
     say(f"All three against spectral, {score}s: " + "; ".join(f"{tolerance[k]:g} s {told(gap[k])}" for k in (0, 2, 5)) + ".")
@@ -395,7 +402,7 @@ if not gains:
 
 # %%
 if gains:
-    both = {score: {c: metrics.paired_difference(*(np.array([100 * v[k] for v in pairs[f"test_{score}_by_class{end}"]]) for end in ("", "_base"))) for k, c in enumerate(study["classes"].iloc[0])} for score in TOLERANCES}
+    both = {score: {c: intervals.paired_difference(*(np.array([100 * v[k] for v in pairs[f"test_{score}_by_class{end}"]]) for end in ("", "_base"))) for k, c in enumerate(study["classes"].iloc[0])} for score in TOLERANCES}
     ranked = sorted(both["event"], key=lambda c: -both["event"][c].mean)
     fig, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
     for ax, score, words in zip(axes, TOLERANCES, ("segments of 1 s", "events within 200 ms"), strict=True):
@@ -511,7 +518,7 @@ if len(run_at) > 1:
     plots.intervals(at, {f"{score} F1": [(m.mean, m.low, m.high) for m in found] for score, found in by_hop.items()}, ax, xlabel="hop of the pretrained features", ylabel="F1 on the test (%)", spread=0.03)
     ax.set_xticks(at, [f"{h} ms" if h else "one vector" for h in run_at])
     ax.minorticks_off()
-    undone, moved = scene_claims.hops_set_right(study, scene_truth.published())
+    undone, moved = scene_questions.hops_set_right(study, scene_run.published())
     right = {int(row.question.split()[2]): 100 * row.first for row in undone.itertuples()} | ({320: 100 * undone["second"].iloc[0]} if moved else {})
     ax.plot(list(right), list(right.values()), "x", color="black", label="event F1, set right (below)")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -574,7 +581,7 @@ aligned = contrast(pairs, "Ways to align frames of 40 ms")
 # So far pictures told *what* and hardly *when*. That is no law of vision: in the labels of real videos (LLP, counted in notebook 10) a dog is seen for most of the clip and heard for part of it, and our scenes are drawn to such statistics. What if the picture changed exactly at the onset, as a mouth opens at the bark? The condition *flash* shows a thing from its onset to its offset, to the frame, and not otherwise. It is a limit, not a likeness of video.
 
 # %%
-flashing = made.made_scenes(clips, test_fold, replace(spec, flash=True))
+flashing = mixing.made_scenes(clips, test_fold, replace(spec, flash=True))
 some = slice(0, 8)
 views = {kind: s.part("validation").pictures(2.0, 96, some) for kind, s in (("as in notebook 10", scenes), ("flash", flashing))}
 changing = (views["flash"][:, 1:] != views["flash"][:, :-1]).any(axis=(2, 3, 4)).sum(1)
@@ -614,28 +621,28 @@ fronted = contrast({
 # The paper's three pairs of numbers beside ours, *all three* against *spectral*. The margin of two points, up to which we still speak of no gain, was fixed before. Intervals run over starts of training on the same scenes, by pairs: they tell of training alone.
 
 # %%
-PAPER = {score: (known["spectral"], known[ALL]) for score, known in scene_claims.PAPER.items()}
+PAPER = {score: (known["spectral"], known[ALL]) for score, known in scene_questions.PAPER.items()}
 lost, kept = (b - a for a, b in (PAPER["event"], PAPER["segment"]))
 claims = [(f"{s} F1 gains", kind, f"{a:.2f} to {b:.2f}, {b - a:+.2f}" if kind == ALL else "not in the summary", gap_of(of(kind), of("spectral"), s), 0.0) for kind in (ALL, WITH_SOUND) for s, (a, b) in PAPER.items() if s != "event"]
 for kind in (ALL, WITH_SOUND):
     both = of(kind).merge(of("spectral"), on=["fold", "seed"], suffixes=("", "_base")) if len(of(kind)) else study[:0]
     gain = {s: (both[f"test_{s}_f1"] - both[f"test_{s}_f1_base"]).to_numpy() for s in PAPER if len(both) > 1}
     for text, published, get, margin in (("event F1 gains no more than 2 points", f"{PAPER['event'][0]:.2f} to {PAPER['event'][1]:.2f}, {lost:+.2f}", lambda g: (0 * g["event"], g["event"]), 0.02), ("gain in segments larger than by events", f"{kept:+.2f} against {lost:+.2f}", lambda g: (g["segment"], g["event"]), 0.0)):
-        claims.append((text, kind, published if kind == ALL else "not in the summary", metrics.paired_difference(*get(gain)) if gain else None, margin))
+        claims.append((text, kind, published if kind == ALL else "not in the summary", intervals.paired_difference(*get(gain)) if gain else None, margin))
 lines = ["| claim | input | paper (%) | ours: starts, difference (points) | verdict |", "|---|---|---|---|---|"]
 for text, kind, published, gap, margin in sorted(claims, key=lambda c: c[1] != ALL):
     ours_told, verdict = "not run", "-"
     if gap is not None:
         sign = -1 if margin else 1  # of events the gain is told, and its absence judged
         ends = sorted((100 * sign * gap.low, 100 * sign * gap.high))
-        ours_told, verdict = f"{len(of(kind))}: {100 * sign * gap.mean:+.1f} ({ends[0]:+.1f} to {ends[1]:+.1f})", metrics.verdict(gap, margin)
+        ours_told, verdict = f"{len(of(kind))}: {100 * sign * gap.mean:+.1f} ({ends[0]:+.1f} to {ends[1]:+.1f})", intervals.verdict(gap, margin)
     lines.append(f"| {text} | {kind} | {published} | {ours_told} | **{verdict}** |")
 say("\n".join(lines))
 if len(of(ALL)) and len(of("spectral")):
     say("Our levels, spectral to all three: " + ", ".join(f"{s} {100 * of('spectral')[f'test_{s}_f1'].mean():.1f} to {100 * of(ALL)[f'test_{s}_f1'].mean():.1f} %" for s in PAPER) + ". Other sounds, other networks and drawn pictures: the levels may not be compared with the paper's, the signs may.")
     by_events = gap_of(of(ALL), of("spectral"), "event")
     words = {"holds": "Unlike the paper's, our network gains by events as well. One reason may be the baseline: it learns to tell ten classes from scenes of about a dozen recordings each, and where a class is not recognised, no boundary of it can be right. Whatever names the sound then helps to find it, and hides what is lost in time.", "not shown": "As in the paper, no gain by events is shown.", "contradicted": "By events our network loses with pretrained input, more clearly than the paper's."}
-    say(words[metrics.verdict(by_events)] if by_events else "By events: not run yet.")
+    say(words[intervals.verdict(by_events)] if by_events else "By events: not run yet.")
 
 # %% [markdown]
 # - A score of detection is a question with a tolerance in it. Say the tolerance, or draw the curve.
@@ -679,5 +686,5 @@ for how in versions:
     record(f"psds_{how}", scores["our network", how], unit="%", **trained(100 / len(test.events)))
     record(f"psds_{how}_of_a_tagger", scores["a perfect tagger", how], unit="%", kind="rel", rel=1e-6)
 record("study_rows", len(study), kind="info")
-record("verdicts", ", ".join(f"{text} {kind}: {metrics.verdict(gap, margin) if gap else 'not run'}" for text, kind, _, gap, margin in claims), kind="info")
+record("verdicts", ", ".join(f"{text} {kind}: {intervals.verdict(gap, margin) if gap else 'not run'}" for text, kind, _, gap, margin in claims), kind="info")
 record("minutes", (time.perf_counter() - started) / 60, unit="min", kind="info")

@@ -26,13 +26,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from course_lib import all_claims, by_class, claim_parts, claims, figures, plots, profiles, reach, systems, verdicts
-from course_lib.checks import check
-from course_lib.datasets.load import load
-from course_lib.metrics import paired_difference
-from course_lib.notebook import play, record, say, show
-from course_lib.study import spec as specs
-from course_lib.study import stats
+from course_lib import plots, profiles
+from course_lib.analysis import claim_parts, claims, figures, pareto, per_class, power, questions, verdicts
+from course_lib.data.load import load
+from course_lib.evaluation.intervals import paired_difference
+from course_lib.lesson.checks import check
+from course_lib.lesson.display import play, record, say, show
+from course_lib.study import config, stats
 
 plots.use_style()
 
@@ -54,8 +54,8 @@ evidence = verdicts.Evidence()
 rows = claim_parts.sweep(evidence)  # the hop sweep of notebook 05: one window, one budget, every start
 row = rows[(rows["features.hop_ms"] == 10) & (rows["fold"] == 1) & (rows["seed"] == 0)].iloc[0]
 right = np.asarray(row["test_targets"]) == np.asarray(row["test_predicted"])
-asked = {name: None if pd.isna(row[name]) else row[name] for name in specs.FIELDS}
-again = specs.from_dict({name: value.item() if hasattr(value, "item") else value for name, value in asked.items()})
+asked = {name: None if pd.isna(row[name]) else row[name] for name in config.FIELDS}
+again = config.from_dict({name: value.item() if hasattr(value, "item") else value for name, value in asked.items()})
 assert right.mean() == row["test_accuracy"] and again.key == row["key"]
 say(f"Row `{row['key']}`: {row['model']}, hop {row['features.hop_ms']:g} ms, fold {row['fold']}, start {row['seed']}. **{right.sum()} of {len(right)}** test clips are right, which is its {100 * row['test_accuracy']:.1f} %, and its key is that of its fields. It was run at commit {row['commit'][:7]} on {row['device_name']} in {row['minutes']:.1f} minutes.")
 
@@ -146,7 +146,7 @@ check("12.2", judge)
 
 # %%
 PAPERS = {"A": "DiffRes (notebooks 07 and 08)", "B": "MAST (notebook 09)", "C": "audiovisual transfer (notebooks 10 and 11)", "D": "meaningful augmentation (notebooks 03, 04, 06)"}
-table = verdicts.table(all_claims.CLAIMS, evidence)
+table = verdicts.table(claims.CLAIMS, evidence)
 counts = table["verdict"].value_counts()
 fig, ax = plt.subplots(figsize=(9, 3))
 left = np.zeros(len(PAPERS))
@@ -183,10 +183,10 @@ say(claims_of("B"))
 
 # %%
 shown = evidence.clips[(evidence.clips["question"] == claim_parts.HALF) | (evidence.clips["question"] == "equal widths, half the frames, no worse than 10 ms")]
-shown = shown[shown["where"].isin((claims.LONG, claims.SHORT))].sort_values("where", ascending=False)
+shown = shown[shown["where"].isin((questions.LONG, questions.SHORT))].sort_values("where", ascending=False)
 fig, ax = plt.subplots(figsize=(9, 2.8))
 plots.forest(100 * shown[["difference", "low", "high"]].to_numpy(), [f"{r.where}: {r.question.split(',')[0]}" for r in shown.itertuples()], ax, xlabel="half the frames less all of 10 ms (points)")
-ax.axvline(-100 * claims.EQUAL, color="black", linestyle=":", linewidth=1)
+ax.axvline(-100 * questions.EQUAL, color="black", linestyle=":", linewidth=1)
 show(fig, alt="Half the frames less all frames of 10 ms, in points with intervals, a line each: " + "; ".join(f"{r.where}, {r.question.split(',')[0]} {100 * r.difference:+.1f}, {r.verdict}" for r in shown.itertuples()) + "; a dotted line at the margin.")
 say("The same question at two budgets: " + "; ".join(f"{r.where}, {r.question.split(',')[0].replace('DiffRes', 'learnt widths')} **{100 * r.difference:+.1f}** ({r.verdict})" for r in shown.itertuples()) + ". The long budget was added after the short one had been seen, as the protocol says, and the margin stayed.")
 
@@ -207,8 +207,8 @@ say(claims_of("D"))
 # **Predict:** does the front, the line of those that no other beats in both, belong to one family?
 
 # %%
-plane = systems.table(evidence.rows)
-show(systems.systems_figure(plane), alt=systems.systems_text(plane))
+plane = pareto.table(evidence.rows)
+show(pareto.systems_figure(plane), alt=pareto.systems_text(plane))
 best = plane[plane["front"]].sort_values("macs")
 dearest = plane.loc[plane["macs"].idxmax()]
 say(f"{len(plane)} systems. On the front: " + "; ".join(f"**{r.system}** ({r.family}), {r.accuracy:.1f} % at {r.macs:.0f} million" for r in best.itertuples()) + f". They belong to {best['family'].nunique()} families. The dearest system, {dearest['system']} ({dearest['family']}), costs {dearest['macs'] / best['macs'].iloc[-1]:.1f} times as much as the best one, for {dearest['accuracy'] - best['accuracy'].iloc[-1]:+.1f} points. Intervals by source reach over {plane['high'].sub(plane['low']).median():.0f} points: the order of neighbours on this line is not known.")
@@ -221,9 +221,9 @@ say(f"{len(plane)} systems. On the front: " + "; ".join(f"**{r.system}** ({r.fam
 # **Predict:** which class loses most with long hops, and which does not care?
 
 # %%
-cells = by_class.against(rows)
-show(by_class.classes_figure(cells), alt=by_class.classes_text(cells))
-others = cells[cells["hop_ms"] != by_class.USUAL_MS]
+cells = per_class.against(rows)
+show(per_class.classes_figure(cells), alt=per_class.classes_text(cells))
+others = cells[cells["hop_ms"] != per_class.USUAL_MS]
 alone = others[(others["low"] > 0) | (others["high"] < 0)]
 worst = others.loc[others["difference"].idxmin()]
 say(f"The largest loss is **{worst['label'].replace('_', ' ')}** at {worst['hop_ms']:g} ms, {100 * worst['difference']:+.0f} points ({100 * worst['low']:+.0f} to {100 * worst['high']:+.0f}). {len(alone)} of {len(others)} intervals leave out 0, one by one; after Holm **{int(others['sure'].sum())}** do. Noise of folds explains so much of the spread among classes that a cautious reader would shrink {worst['label'].replace('_', ' ')} to {100 * worst['shrunk']:+.0f}.")
@@ -234,12 +234,12 @@ say(f"The largest loss is **{worst['label'].replace('_', ' ')}** at {worst['hop_
 # A second look: the same sweep was run with 800 steps. Do the same cells stand out?
 
 # %%
-own, needs = by_class.own_hop(rows)
+own, needs = per_class.own_hop(rows)
 longer = evidence.rows("diffres")
 longer = longer[(longer["recipe.steps"] == 800) & (longer["front"] == "none") & (longer["dataset"] == "esc10")]
-own_800, needs_800 = by_class.own_hop(longer)
-both = cells.merge(by_class.against(longer), on=["label", "hop_ms"], suffixes=("", "_800"))
-both = both[both["hop_ms"] != by_class.USUAL_MS]
+own_800, needs_800 = per_class.own_hop(longer)
+both = cells.merge(per_class.against(longer), on=["label", "hop_ms"], suffixes=("", "_800"))
+both = both[both["hop_ms"] != per_class.USUAL_MS]
 alike = float(np.corrcoef(both["difference"], both["difference_800"])[0, 1])
 display(needs.merge(needs_800, on="label", suffixes=(", 240 steps", ", 800 steps")).set_index("label"))
 say(f"A hop of its own for each class is worth **{verdicts.signed(own.scaled(100))}** points at 240 steps and {verdicts.signed(own_800.scaled(100))} at 800: {figures.told(own.scaled(100))}. The differences of the two budgets correlate by {alike:+.2f} over {len(both)} cells, on the same clips; {int((needs['hop_ms'] == needs_800['hop_ms']).sum())} of {len(needs)} classes choose the same hop twice. `agree` counts the folds, of five, whose choice without them is the same.")
@@ -250,11 +250,11 @@ say(f"A hop of its own for each class is worth **{verdicts.signed(own.scaled(100
 # *Not shown* is not *not there*. An experiment has a smallest effect that it would find four times in five; below that it is blind. It follows from how much pairs differ and how many there are. Beside it, where a paper states one, the effect that was to be found.
 
 # %%
-seen = reach.designs(evidence)
+seen = power.designs(evidence)
 fig, ax = plt.subplots(figsize=(9, 0.42 * len(seen) + 1.2))
 ax.barh(range(len(seen)), seen["smallest"], color=plots.COLOURS[4], label="smallest effect seen in 80 of 100 studies")
 ax.plot(seen["claimed"], range(len(seen)), "D", color=plots.COLOURS[1], label="least effect that the paper states")
-ax.axvline(100 * claims.EQUAL, color="black", linestyle=":", linewidth=1, label="margin of no worse")
+ax.axvline(100 * questions.EQUAL, color="black", linestyle=":", linewidth=1, label="margin of no worse")
 ax.set(yticks=range(len(seen)), yticklabels=[f"{r.design} ({r.pairs} {r.paired_by}s)" for r in seen.itertuples()], xlabel="points", ylim=(len(seen) - 0.5, -0.5))
 ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.15), ncols=2)
 stated = seen[seen["claimed"].notna()]
@@ -276,9 +276,9 @@ def pairs_needed(sd, effect):
 check("12.3", pairs_needed)
 
 # %%
-long_half = evidence.clip(claim_parts.HALF, claims.LONG)
-folds_run = int(evidence.clips.loc[evidence.clips["where"] == claims.LONG, "pairs"].max())
-sd = reach.spread(long_half.gap, folds_run)
+long_half = evidence.clip(claim_parts.HALF, questions.LONG)
+folds_run = int(evidence.clips.loc[evidence.clips["where"] == questions.LONG, "pairs"].max())
+sd = power.spread(long_half.gap, folds_run)
 effects = np.array([0.5, 1, 1.5, 2, 3, 4])
 thumb = np.ceil((2.8 * sd / effects) ** 2).astype(int)
 exact = [next(n for n in range(2, 2000) if stats.smallest_effect(sd, n) <= e) for e in effects]
@@ -296,11 +296,11 @@ say(f"Half the frames less all frames scatter by **{sd:.1f} points** from fold t
 # More folds of ESC-10 there are not. Larger sets have more clips a fold, and some have more folds. Their grids are in `study/grids`, tested on tiny sets of the same layout. What would they cost, and what could they see? The hours are computed from the seconds of published rows; the smallest effect assumes that the scatter falls with the root of the clips tested.
 
 # %%
-plan = reach.next_runs(evidence.rows)
+plan = power.next_runs(evidence.rows)
 display(plan.assign(week=100 * plan["week"]).rename(columns={"hours": "hours of a GPU", "unknown": "rows of unknown cost", "week": "of a week (%)", "clips": "clips a test fold", "smallest": "could see (points)"}).set_index("grid").round(1))
 fitting = plan.sort_values("hours")
-fitting = fitting[fitting["hours"].cumsum() <= reach.WEEK_H]
-left_h = reach.WEEK_H - fitting["hours"].sum()
+fitting = fitting[fitting["hours"].cumsum() <= power.WEEK_H]
+left_h = power.WEEK_H - fitting["hours"].sum()
 sharpest = plan.loc[plan["smallest"].idxmin()] if plan["smallest"].notna().any() else None
 say(f"**{', '.join(fitting['grid'])}** fit into one week of one GPU, {fitting['hours'].sum():.0f} hours for {fitting['rows'].sum()} rows, with {left_h:.0f} hours to spare" + (f" ({plan['unknown'].sum()} rows of networks that no published row was timed for are not in the sum)" if plan["unknown"].sum() else "") + "." + (f" The sharpest is {sharpest['grid']}: it could see {sharpest['smallest']:.1f} points." if sharpest is not None else ""))
 

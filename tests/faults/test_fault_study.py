@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 from helpers import wait_for, workers
 
-from course_lib.study import rows
+from course_lib.study import records as rows
 
 QUIET = "rows equal those of a quiet run"
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlparse
 import nbformat
 import pytest
 
-from course_lib import authoring, report
+from course_lib.tools import authoring, run_report
 
 FOLDER = authoring.notebooks_dir() / authoring.QUIZZES
 SOURCES = authoring.sources()
@@ -65,6 +65,6 @@ def test_the_page_of_an_executed_copy_leads_to_it_too(solutions, tmp_path):
     nbformat.write(
         authoring.convert(source.read_text(encoding="utf-8"), source.stem, solutions=solutions), tmp_path / "run.ipynb"
     )
-    page = report.write_page(tmp_path / "run.ipynb").read_text(encoding="utf-8")
+    page = run_report.write_page(tmp_path / "run.ipynb").read_text(encoding="utf-8")
     (address,) = re.findall(r'href="([^"]*quizzes/[^"]*)"', page)
     assert Path(unquote(urlparse(address).path)) == FOLDER / f"{source.stem}.md"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import authoring, checks, runner
+from course_lib.lesson import checks
+from course_lib.tools import authoring, runner
 
 GIVEN = {"profile": "smoke", "dataset": "synth10", "seed": 0}
 LARGEST_MB = 1.0

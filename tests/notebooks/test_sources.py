@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from course_lib import authoring, profiles
-from course_lib.checks import NOT_ATTEMPTED, judge
+from course_lib import profiles
+from course_lib.lesson.checks import NOT_ATTEMPTED, judge
+from course_lib.tools import authoring
 
 SOURCES = authoring.sources()
 SECTIONS = ["## You will be able to", "## Before you start", "## What we saw", "## What next", "## References"]

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from course_lib import authoring
 from course_lib.paths import repo_root
+from course_lib.tools import authoring
 
 # Words of STYLE's right-hand column that have no other sense here (a stride, a shift, a step, an example have one)
 NOT_SAID = {

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import authoring, paths
+from course_lib import paths
+from course_lib.tools import authoring
 
 TOKEN, START_S = "of-this-test-alone", 90
 FIRST = authoring.sources()[0].stem

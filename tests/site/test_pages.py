@@ -8,11 +8,12 @@ import subprocess
 import pytest
 from rich.console import Console
 
-from course_lib import authoring, cli, paths, readme
+from course_lib import paths
+from course_lib.cli import main as cli
 from course_lib.errors import CourseError, UsageError
-from course_lib.notebook import RECORD_MIME
-from course_lib.site import build, executed, notebooks, texts
-from course_lib.teaching import Minutes
+from course_lib.lesson.display import RECORD_MIME
+from course_lib.tools import authoring, readme, site_build, site_pages
+from course_lib.tools.timetables import Minutes
 
 PIXEL = base64.b64encode(b"picture").decode()
 ALT = 'Level against time: a "tick" every 10 ms, *twice* as loud at $t_0$ # and <b>.'
@@ -49,7 +50,7 @@ def ran():
 
 
 def test_figures_have_one_caption_and_their_text_word_for_word(ran):
-    page, pictures = notebooks.page(*ran, "01_ticks")
+    page, pictures = site_pages.page(*ran, "01_ticks")
     assert pictures == {"01-1.png": b"picture", "01-2.png": b"picture"}
     outputs = next(c for c in page["cells"] if c["id"] == "nb01-001")["outputs"]
     assert [o.get("data", {}).get("text/markdown", "")[:30] for o in outputs] == [
@@ -62,7 +63,7 @@ def test_figures_have_one_caption_and_their_text_word_for_word(ran):
 
 
 def test_solutions_are_folded_below_their_exercise_with_the_cells_that_only_they_have(ran):
-    page, _ = notebooks.page(*ran, "01_ticks")
+    page, _ = site_pages.page(*ran, "01_ticks")
     order = [c["id"] for c in page["cells"]]
     assert order == ["nb01-000", "01_ticks-about", "x", "nb01-001", "nb01-002", "nb01-002-solution", "nb01-005"]
     text = page["cells"][order.index("nb01-002-solution")]["source"]
@@ -72,7 +73,7 @@ def test_solutions_are_folded_below_their_exercise_with_the_cells_that_only_they
 
 
 def test_what_is_for_programs_stays_out_and_records_are_folded(ran):
-    page, _ = notebooks.page(*ran, "01_ticks")
+    page, _ = site_pages.page(*ran, "01_ticks")
     record = page["cells"][-1]
     assert record["outputs"][0]["data"] == {"text/plain": "1"} and "hide-cell" in record["metadata"]["tags"]
     assert "hide-input" in page["cells"][2]["metadata"]["tags"]
@@ -80,9 +81,9 @@ def test_what_is_for_programs_stays_out_and_records_are_folded(ran):
 
 
 def test_a_run_that_failed_says_so_on_its_page(ran):
-    about = notebooks.page(*ran, "01_ticks", "cell 3: *boom*")[0]["cells"][1]["source"]
+    about = site_pages.page(*ran, "01_ticks", "cell 3: *boom*")[0]["cells"][1]["source"]
     assert "{warning}" in about and r"cell 3: \*boom\*" in about
-    assert "{warning}" not in notebooks.page(*ran, "01_ticks")[0]["cells"][1]["source"]
+    assert "{warning}" not in site_pages.page(*ran, "01_ticks")[0]["cells"][1]["source"]
 
 
 def test_solutions_find_their_exercise_in_a_run_of_an_older_copy(ran):
@@ -90,7 +91,7 @@ def test_solutions_find_their_exercise_in_a_run_of_an_older_copy(ran):
     complete["cells"].insert(1, {"cell_type": "markdown", "id": "nb01-001", "metadata": {}, "source": "new text"})
     for place, cell in enumerate(complete["cells"]):
         cell["id"] = f"nb01-{place:03d}"  # ids are places in the source
-    page, _ = notebooks.page(executed_cells, complete, "01_ticks")
+    page, _ = site_pages.page(executed_cells, complete, "01_ticks")
     assert [c["id"] for c in page["cells"]].index("nb01-002-solution") == 5
 
 
@@ -101,8 +102,8 @@ def test_every_exercise_of_the_course_has_a_solution():
             for folder in (authoring.notebooks_dir(), authoring.notebooks_dir() / "solutions")
         )
         headed = re.findall(r"^#+ Exercise (\d\d\.\d)", "\n".join("".join(c["source"]) for c in learner["cells"]), re.M)
-        asked = [notebooks.exercise(c) for c in learner["cells"] if "exercise" in c["metadata"].get("tags", [])]
-        found = notebooks.answers(complete)
+        asked = [site_pages.exercise(c) for c in learner["cells"] if "exercise" in c["metadata"].get("tags", [])]
+        found = site_pages.answers(complete)
         assert asked == headed == list(found), source.stem
         assert not any(authoring.TO_FILL_IN in text for text in found.values()), source.stem
 
@@ -111,7 +112,7 @@ def write_run(folder, names, date, state="passed"):
     folder.mkdir(parents=True)
     about = {"run": {"profile": "smoke", "data set": "synth10", "seed": 0, "jobs": 1},
              "provenance": {"date": date, "cores": "2", "machine": "any"}}  # fmt: skip
-    (folder / executed.REPORT).write_text(json.dumps(about))
+    (folder / site_build.REPORT).write_text(json.dumps(about))
     for name in names:
         (folder / f"{name}.ipynb").write_bytes((authoring.notebooks_dir() / f"{name}.ipynb").read_bytes())
         (folder / f"{name}.result.json").write_text(json.dumps({"minutes": 0.5, "state": state, "message": "why"}))
@@ -123,11 +124,11 @@ def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
     write_run(tmp_path / "old", [first], "2026-01-01")
     write_run(tmp_path / "new-solutions", [first], "2026-03-01")
     new = write_run(tmp_path / "new", [first, second], "2026-02-01", "failed")
-    run = executed.latest(tmp_path)
+    run = site_build.latest(tmp_path)
     assert run.folder == new and [p.stem for p in run.notebooks] == [first, second]
     assert run.title == "profile smoke, data set synth10"
     (new / f"{second}.ipynb").write_text((new / f"{second}.ipynb").read_text().replace("STFT", "stft", 1))
-    lines = executed.complaints(run)
+    lines = site_build.complaints(run)
     assert lines[:2] == [f"{first} failed: why", f"{second} failed: why"]
     assert f"{second} has changed since it was run" in lines and f"{first} has changed since it was run" not in lines
     assert f"{authoring.sources()[2].stem} was not run" in lines
@@ -145,9 +146,9 @@ def test_a_run_that_cannot_be_read_is_passed_over_and_told_by_name(tmp_path, nam
         spoilt.unlink()
     else:
         spoilt.write_text(text)
-    assert executed.latest(tmp_path).folder == good
+    assert site_build.latest(tmp_path).folder == good
     with pytest.raises(CourseError, match=rf"^{spoilt.parent}: .*run `make course` first"):
-        executed.read(spoilt.parent)
+        site_build.read(spoilt.parent)
 
 
 @pytest.mark.parametrize("left", ["nothing", "no notebooks"])
@@ -155,31 +156,31 @@ def test_without_a_run_one_line_says_what_to_run(tmp_path, left):
     if left == "no notebooks":
         write_run(tmp_path / "run", [], "2026-01-01")
     with pytest.raises(CourseError, match="run `make course` first"):
-        executed.latest(tmp_path)
+        site_build.latest(tmp_path)
 
 
 def test_the_words_are_those_of_the_style_page():
     style = (paths.repo_root() / "STYLE.md").read_text(encoding="utf-8")
-    page = texts.glossary(style)
+    page = site_pages.glossary(style)
     for line in re.findall(r"^\| (?!we say|-)(.*?) \|", style.split("## Names")[0], re.M):
         for word in line.split(", "):
             assert f"\n{word}\n" in page
     assert "  Distance between the starts of two frames, in ms or samples. We do not say: stride, step, shift." in page
     with pytest.raises(CourseError, match="no table"):
-        texts.glossary("# Style")
+        site_pages.glossary("# Style")
 
 
 def test_the_readme_is_on_two_pages_and_nothing_of_it_is_lost():
     text = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
-    both = texts.start_page(text, "") + texts.use_page(text)
+    both = site_pages.start_page(text, "") + site_pages.use_page(text)
     assert sorted(both.splitlines()) == sorted([*text.splitlines(), "# Using the course", ""])
     with pytest.raises(CourseError, match="no section '## The notebooks'"):
-        texts.start_page(text.replace("## The notebooks", "## Our notebooks"), "")
+        site_pages.start_page(text.replace("## The notebooks", "## Our notebooks"), "")
 
 
 def test_minutes_are_added_up_and_gaps_stay_gaps():
     rows = [("00_a", "A", Minutes(15, 5)), ("01_b", "B", Minutes(0, 0)), ("02_c", "C", Minutes(45, 40))]
-    page = texts.timing(rows, {"00_a": 0.25, "02_c": 1.0}, {"lesson": {"01_b": 2.0}}, "a run")
+    page = site_pages.timing(rows, {"00_a": 0.25, "02_c": 1.0}, {"lesson": {"01_b": 2.0}}, "a run")
     cells = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("|")}
     assert cells["00"] == "| 00 | [A](notebooks/00_a.ipynb) | 15 | 5 | 0.2 |  |"
     assert cells["01"].endswith("| 0 | 0 |  | 2.0 |")
@@ -192,7 +193,7 @@ def test_links_lead_to_pages_or_to_copies(tmp_path):
         "[a](../README.md) [b](README.md#claims) [c](https://x.org/y.md) [d](#here) [e](grids/smoke.toml) [f](grids)\n"
         "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/hop.png)\n```\n[i](README.md)\n```\n"
     )
-    found = build.settled(text, "study", pages, tmp_path)
+    found = site_build.settled(text, "study", pages, tmp_path)
     assert found == (
         "[a](../index.md) [b](README.md#claims) [c](https://x.org/y.md) [d](#here) "
         "{download}`e <../download/study/grids/smoke.toml>` f\n"
@@ -203,23 +204,23 @@ def test_links_lead_to_pages_or_to_copies(tmp_path):
     }  # fmt: skip
     for wrong in ("[a](gone.md)", "![a](gone.png)", "[a](../../outside.md)"):
         with pytest.raises(CourseError, match="not in the repository"):
-            build.settled(wrong, "study", pages, tmp_path)
+            site_build.settled(wrong, "study", pages, tmp_path)
 
 
 def test_pages_that_others_have_yet_to_write_are_taken_when_they_are_there(tmp_path, monkeypatch):
-    run = executed.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
+    run = site_build.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
     root = tmp_path / "root"
     for folder in ("notebooks", "study", "data"):
         (root / folder).mkdir(parents=True)
-    (root / "README.md").write_text("# T\n\n" + "".join(f"## {title}\ntext\n\n" for title in texts.START))
+    (root / "README.md").write_text("# T\n\n" + "".join(f"## {title}\ntext\n\n" for title in site_pages.START))
     (root / "notebooks" / "quizzes").mkdir()
     for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md"):
         (root / name).write_text("# A page\n")
-    monkeypatch.setattr(build, "repo_root", lambda: root)
+    monkeypatch.setattr(site_build, "repo_root", lambda: root)
     made = dict.fromkeys(["minutes.md", "glossary.md", "use.md"], "# Made\n")
-    monkeypatch.setattr(build, "made_pages", lambda _: made)
-    monkeypatch.setattr(build, "_gather_notebook", lambda *_: None)
-    build.gather(run, tmp_path / "source")
+    monkeypatch.setattr(site_build, "made_pages", lambda _: made)
+    monkeypatch.setattr(site_build, "_gather_notebook", lambda *_: None)
+    site_build.gather(run, tmp_path / "source")
     contents = (tmp_path / "source" / "index.md").read_text()
     for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md", "minutes.md", "glossary.md"):
         assert f"\n{name}\n" in contents and (tmp_path / "source" / name).exists()
@@ -230,19 +231,19 @@ def test_there_are_launch_buttons_only_where_there_is_an_address():
     cited = (paths.repo_root() / "CITATION.cff").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.+)"$', (paths.repo_root() / "pyproject.toml").read_text(), re.M)[1]
     without = re.sub(r"^repository-code:.*\n", "", cited, flags=re.M)
-    assert texts.address(without) == ("", f"v{version}")
-    address, tag = texts.address(without + 'repository-code: "https://example.org/us/course.git"\n')
+    assert site_pages.address(without) == ("", f"v{version}")
+    address, tag = site_pages.address(without + 'repository-code: "https://example.org/us/course.git"\n')
     assert (address, tag) == ("https://example.org/us/course.git", f"v{version}")
-    page = texts.launch(address, tag)
+    page = site_pages.launch(address, tag)
     assert f"git clone --depth 1 --branch v{version} https://example.org/us/course.git" in page
     assert "%cd course/notebooks" in page
 
 
 def test_the_command_wants_sphinx_only_when_there_is_something_to_show(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "find_spec", lambda _: None)
+    monkeypatch.setattr(site_build, "find_spec", lambda _: None)
     write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01")
     with pytest.raises(CourseError, match="run `make site`"):
-        build.build_site(tmp_path / "run", tmp_path / "site", Console(quiet=True))
+        site_build.build_site(tmp_path / "run", tmp_path / "site", Console(quiet=True))
     assert "site" in {command.callback.__name__ for command in cli.app.registered_commands}
 
 
@@ -255,32 +256,32 @@ def test_what_no_site_made_is_not_replaced(tmp_path, name, kind):
     kept.parent.mkdir(parents=True)
     kept.write_text("precious")
     with pytest.raises(UsageError, match=rf"notebooks/{name}: .*is no earlier site.*another folder \(--output"):
-        build.build_site(run, tmp_path / "notebooks", Console(quiet=True))
+        site_build.build_site(run, tmp_path / "notebooks", Console(quiet=True))
     assert kept.read_text() == "precious" and len(list((tmp_path / "notebooks").iterdir())) == 1, "before any is made"
 
 
 @pytest.mark.parametrize("place", ["named", "default"])
 def test_a_site_replaces_the_one_before(tmp_path, monkeypatch, place):
     """In the default place also one that has no mark, as sites had none at first."""
-    monkeypatch.setattr(build, "find_spec", lambda _: True)
-    monkeypatch.setattr(build, "_gather_notebook", lambda *_: None)
-    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
-    monkeypatch.setattr(build, "site_dir", lambda: tmp_path / "default")
+    monkeypatch.setattr(site_build, "find_spec", lambda _: True)
+    monkeypatch.setattr(site_build, "_gather_notebook", lambda *_: None)
+    monkeypatch.setattr(site_build.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(site_build, "site_dir", lambda: tmp_path / "default")
     run = write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01")
     pages = [tmp_path / place / name / "page" for name in ("source", "html")]
     for page in pages:
         page.parent.mkdir(parents=True)
     for _ in range(2):
-        build.build_site(run, tmp_path / place, Console(quiet=True))
+        site_build.build_site(run, tmp_path / place, Console(quiet=True))
         for page in pages:
-            assert not page.exists() and (page.parent / build.MARK).is_file()
+            assert not page.exists() and (page.parent / site_build.MARK).is_file()
             page.write_text("old")
             if place == "default":
-                (page.parent / build.MARK).unlink()
+                (page.parent / site_build.MARK).unlink()
 
 
 def test_the_readme_and_the_minutes_page_tell_the_same_minutes():
     measured = readme.minutes(*readme.SHOWN[0])
     first = authoring.sources()[0].stem
-    page = texts.timing([(first, "t", Minutes(1, 1))], {}, {"x": measured}, "")
+    page = site_pages.timing([(first, "t", Minutes(1, 1))], {}, {"x": measured}, "")
     assert f"| {measured[first]:.1f} |" in page and f"{measured[first]:.1f}" in readme.notebook_map().splitlines()[2]

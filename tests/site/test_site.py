@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import authoring, paths, report, runner
+from course_lib import paths
 from course_lib.errors import CourseError
-from course_lib.site import build, executed
+from course_lib.tools import authoring, run_report, runner, site_build
 
 pytest.importorskip("sphinx_book_theme", reason="no Sphinx: make site, or uv sync --group site, installs it")
 
@@ -27,9 +27,9 @@ def html(tmp_path_factory, browser):
     jobs = runner.prepare(sorted(authoring.notebooks_dir().glob(SHOWN)), given, folder / "run", cell_timeout_s=120)
     results = runner.run(jobs, workers=2)
     assert [r.message for r in results] == ["", ""]
-    report.write_json(results, ABOUT, folder / "run" / executed.REPORT)
-    build.gather(executed.read(folder / "run"), folder / "source")
-    return build.render(folder / "source", folder / "html").parent
+    run_report.write_json(results, ABOUT, folder / "run" / site_build.REPORT)
+    site_build.gather(site_build.read(folder / "run"), folder / "source")
+    return site_build.render(folder / "source", folder / "html").parent
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_what_sphinx_warns_about_is_an_error_of_one_line(tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "index.md").write_text("# A page\n\n[nowhere](nowhere.md)\n")
     with pytest.raises(CourseError, match=r"nowhere.*\(1 lines in .*sphinx.log\)$"):
-        build.render(tmp_path / "source", tmp_path / "html")
+        site_build.render(tmp_path / "source", tmp_path / "html")
     assert "nowhere" in (tmp_path / "sphinx.log").read_text()
 
 

@@ -5,8 +5,9 @@ import re
 import nbformat
 import pytest
 
-from course_lib import authoring, readme, study_figures
+from course_lib.analysis import study_figures
 from course_lib.errors import CourseError, UsageError
+from course_lib.tools import authoring, readme
 
 SOURCE = """# %% [markdown]
 # # 01 · Title

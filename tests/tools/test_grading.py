@@ -13,8 +13,10 @@ import psutil
 import pytest
 from rich.console import Console
 
-from course_lib import authoring, checks, cli, grading, running
+from course_lib.cli import main as cli
 from course_lib.errors import CourseError, UsageError
+from course_lib.lesson import checks
+from course_lib.tools import authoring, grading
 
 HEAD = """# %% tags=["parameters"]
 profile: str = "study"  # how much
@@ -22,7 +24,7 @@ dataset: str = "esc10"  # on what
 seed: int = 7  # of everything random
 
 # %%
-from course_lib.checks import check
+from course_lib.lesson.checks import check
 """
 GOOD = HEAD + '\n# %% tags=["exercise"]\nlooks = 160\ncheck("00.1", looks)\n'
 SUBMITTED = {
@@ -148,7 +150,7 @@ def test_where_no_table_can_be_written_nothing_is_executed(tmp_path, monkeypatch
     if name == "file":  # as where another program holds the table open
         monkeypatch.setattr(grading, "write_whole", lambda *_: (tmp_path / "gone").read_text())
     with pytest.raises(CourseError, match=rf"^{tmp_path / name}: cannot be written \(.+\); name another file \(--out"):
-        running.grade_folder(
+        cli.grade_folder(
             tmp_path / "in", tmp_path / name, "smoke", "synth10", minutes=1, jobs=1, console=Console(quiet=True)
         )
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, write_notebooks
 
-from course_lib import executed, expected, report, runner
 from course_lib.errors import UsageError
+from course_lib.tools import regression, run_report, runner
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -78,7 +78,7 @@ def outcome(tmp_path_factory):
     file = folder / "smoke.json"
     file.write_text(json.dumps({"synth10": {name: {"provenance": {}, "metrics": m} for name, m in WANTED.items()}}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(expected, "expected_path", lambda profile: file)
+        patch.setattr(regression, "expected_path", lambda profile: file)
         jobs = runner.prepare(write_notebooks(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
         results = runner.run(jobs, workers=2)
     return folder / "out", {r.notebook: r for r in results}
@@ -105,9 +105,9 @@ def test_a_broken_notebook_leaves_its_executed_copy(outcome):
 
 def test_reports_tell_the_same_story(outcome):
     folder, results = outcome
-    report.write_json(list(results.values()), {"profile": "smoke"}, folder / "results.json")
-    report.write_junit(list(results.values()), folder / "junit.xml")
-    index = report.write_pages(list(results.values()), {"profile": "smoke"}, folder)
+    run_report.write_json(list(results.values()), {"profile": "smoke"}, folder / "results.json")
+    run_report.write_junit(list(results.values()), folder / "junit.xml")
+    index = run_report.write_pages(list(results.values()), {"profile": "smoke"}, folder)
     stored = json.loads((folder / "results.json").read_text())
     assert {n["notebook"]: n["state"] for n in stored["notebooks"]} == {r.notebook: r.state for r in results.values()}
     assert {"commit", "date", "python"} <= set(stored["provenance"])
@@ -134,7 +134,7 @@ def test_a_wrong_parameter_stops_the_run_before_it_starts(tmp_path, given, messa
 
 
 def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
-    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
     notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
     jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 30)
     first = runner.run(jobs, workers=2)
@@ -156,7 +156,7 @@ def test_a_green_result_stands_for_the_same_data_and_what_is_expected_now(tmp_pa
     file = tmp_path / "smoke.json"
     entry = {"provenance": {}, "metrics": {"answer": {"kind": "exact", "value": wanted}}}
     file.write_text(json.dumps({"synth10": {"01_good": entry}}))
-    monkeypatch.setattr(expected, "expected_path", lambda profile: file)
+    monkeypatch.setattr(regression, "expected_path", lambda profile: file)
     monkeypatch.setattr(runner, "_execute", lambda job: "run again")
     (then,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 30)
     then = replace(then, data="as then")
@@ -178,7 +178,7 @@ def test_a_kernel_died_in_the_last_cell_that_it_began(counted):
         {"cell_type": "code", "source": text, "metadata": meta, "execution_count": count, "outputs": []}
         for text, meta, count in zip(source, metadata, counts, strict=True)
     ]
-    assert executed.died_in({"cells": cells}) == "cell 2 of 3 (two = 2) never ran to its end"
+    assert runner.died_in({"cells": cells}) == "cell 2 of 3 (two = 2) never ran to its end"
 
 
 def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_path, monkeypatch):
@@ -207,7 +207,7 @@ def test_a_notebook_that_no_longer_answers_is_given_up_and_says_where(tmp_path, 
     real, held = papermill.execute_notebook, threading.Event()
     monkeypatch.setattr(runner, "SILENCE_S", 2)
     monkeypatch.setattr(runner, "FREED_S", 1)
-    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
 
     def never_ends(notebook, *args, **kwargs):
         return held.wait() if notebook.stem == "02_stuck" else real(notebook, *args, **kwargs)
@@ -226,7 +226,7 @@ def test_a_notebook_that_hung_by_chance_passes_the_second_time(tmp_path, monkeyp
     real, tries = papermill.execute_notebook, []
     monkeypatch.setattr(runner, "SILENCE_S", -58)
     monkeypatch.setattr(runner, "FREED_S", 1)
-    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
 
     def hangs_once(*args, **kwargs):
         tries.append(1)
@@ -245,7 +245,7 @@ def test_giving_one_up_stops_its_kernel_and_no_other(tmp_path, monkeypatch):
     notebooks = write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"], "12_slow": slow})
     endless, slow = runner.prepare(notebooks, GIVEN, tmp_path / "out", 600)
     monkeypatch.setattr(runner, "SILENCE_S", -24)
-    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
+    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
     endless, slow = runner.run([replace(endless, cell_timeout_s=30), slow], workers=2)
     assert (endless.state, slow.state) == (runner.FAILED, runner.PASSED)
     assert "Kernel died" in endless.message

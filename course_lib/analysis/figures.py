@@ -1,0 +1,208 @@
+"""Figures of published rows, for the README, the report and notebooks. They take tables and train nothing."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from course_lib import plots
+from course_lib.evaluation.intervals import verdict
+from course_lib.paths import published_dir, runs_dir
+from course_lib.study import records, scene_stats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from course_lib.evaluation.intervals import Interval
+
+
+def hop_figure(summary: pd.DataFrame) -> "Figure":
+    """Accuracy against the hop, and against what a clip costs, from a table of `stats.summarise` with one row a hop."""
+    rows = summary.sort_values("features.hop_ms")
+    hops, percent = rows["features.hop_ms"].to_numpy(), 100 * rows[["accuracy", "low", "high"]].to_numpy()
+    with plt.rc_context(plots.STYLE):
+        fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+        left.set_xscale("log")
+        label = "mean, 95 % by source"
+        plots.intervals(hops, {label: percent}, left, xlabel="hop (ms)", ylabel="test accuracy (%)")
+        plots.log_ticks(left.xaxis, hops)
+        costs = rows["macs"].to_numpy() / 1e6
+        names = [f"{hop:g} ms" for hop in hops]
+        plots.pareto(costs, percent[:, 0], names, right, xlabel="million MACs a clip", ylabel="test accuracy (%)")
+        right.margins(x=0.15, y=0.15)
+    return fig
+
+
+def hop_text(summary: pd.DataFrame) -> str:
+    """What `hop_figure` shows, in a sentence, for those who do not see it."""
+    rows = summary.sort_values("features.hop_ms")
+    points = [f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows[["features.hop_ms", "accuracy"]].to_numpy()]
+    return f"Test accuracy against the hop, and against the cost of a clip: {', '.join(points)}."
+
+
+def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
+    """Summaries of the sweeps of the hop that are published below `folder`, by a label, each in order of the hop.
+
+    At a window of 25 ms and 240 steps first; with a window as long as 2.5 hops; and with 800 steps.
+    """
+    found = {}
+    if (folder / "lesson" / "summary.csv").is_file():
+        parts = dict(tuple(pd.read_csv(folder / "lesson" / "summary.csv").groupby("part")))
+        found |= {"window 25 ms, 240 steps": parts["hop"], "window 2.5 hops, 240 steps": parts["overlap"]}
+    if (folder / "diffres" / "summary.csv").is_file():
+        rows = pd.read_csv(folder / "diffres" / "summary.csv")
+        rows = rows[(rows["front"] == "none") & rows["part"].str.startswith("patience")]
+        found["window 25 ms, 800 steps"] = rows.drop_duplicates("features.hop_ms")
+    return {label: rows.sort_values("features.hop_ms") for label, rows in found.items()}
+
+
+def sweeps_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
+    """Test accuracy with its interval against the hop, a line a sweep of `hop_sweeps`."""
+    hops = sorted({hop for rows in sweeps.values() for hop in rows["features.hop_ms"]})
+    with plt.rc_context(plots.STYLE):
+        fig, ax = plt.subplots(figsize=(8, 4))
+        for k, (label, rows) in enumerate(sweeps.items()):
+            middle, low, high = 100 * rows[["accuracy", "low", "high"]].to_numpy().T
+            at = rows["features.hop_ms"] * 1.04 ** (k - 1)  # beside each other, not on top
+            ax.errorbar(at, middle, yerr=[middle - low, high - middle], marker="osD"[k % 3], capsize=3, label=label)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(hops, [f"{hop:g}" for hop in hops])
+        ax.set(xlabel="hop (ms)", ylabel="test accuracy (%)")
+        ax.legend(loc="lower left")
+    return fig
+
+
+def sweeps_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
+    """What `sweeps_figure` shows, in a sentence, for those who do not see it."""
+    lines = []
+    for label, rows in sweeps.items():
+        points = [
+            f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows[["features.hop_ms", "accuracy"]].to_numpy()
+        ]
+        lines.append(f"{label}: {', '.join(points)}")
+    return f"Test accuracy against the hop, {len(sweeps)} lines. {'; '.join(lines)}."
+
+
+def claims_figure(answers: pd.DataFrame) -> "Figure":
+    """Differences with their intervals from a table of `claims.answers`, a panel a place, with the margins allowed."""
+    places = {where: rows for where, rows in answers.groupby("where", sort=False)}
+    sizes = [len(rows) for rows in places.values()]
+    with plt.rc_context(plots.STYLE):
+        fig, axes = plt.subplots(
+            len(places), 1, figsize=(11, 0.3 * sum(sizes) + 0.6 * len(places) + 0.8), squeeze=False, height_ratios=sizes
+        )  # fmt: skip
+        for ax, (where, rows) in zip(axes[:, 0], places.items(), strict=True):
+            labels = [f"{row.claim}: {row.question}" if row.claim else row.question for row in rows.itertuples()]
+            plots.forest(100 * rows[["difference", "low", "high"]].to_numpy(), labels, ax, xlabel="")
+            ax.set_title(where, loc="left")
+            for margin in sorted({-100 * margin for margin in rows["margin"] if margin}):
+                ax.axvline(margin, color="black", linestyle=":", linewidth=1)
+        axes[-1, 0].set_xlabel("difference in test accuracy (points)")
+    return fig
+
+
+def _points(mean: float, low: float, high: float) -> str:
+    """A difference of shares in points, with its interval."""
+    return f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def claims_text(answers: pd.DataFrame) -> str:
+    """What `claims_figure` shows, in a sentence, for those who do not see it."""
+    told = []
+    for where, rows in answers.groupby("where", sort=False):
+        points = [f"{row.question} {_points(row.difference, row.low, row.high)}" for row in rows.itertuples()]
+        told.append(f"{where}: {'; '.join(points)}")
+    return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(told)}."
+
+
+SUBSETS = ("visual", "spectral", "auditory", "spectral+visual", "auditory+visual", "spectral+auditory",
+           "spectral+auditory+visual")  # fmt: skip
+
+
+def scene_rows(name: str = "scenes") -> pd.DataFrame:
+    """Rows of a grid on scenes that did not fail: the published ones, else those of a run here, else none."""
+    for folder in (published_dir() / name, runs_dir() / "study" / name):
+        if (folder / records.ROWS).is_file() or (folder / "records").is_dir():
+            return records.done(records.gather(folder))
+    return pd.DataFrame()
+
+
+def usual_scenes(table: pd.DataFrame, *free: str) -> pd.DataFrame:
+    """Rows of a whole grid that differ in nothing but the fields `free` (and in fold and seed).
+
+    Of every other field they have the value that most rows of `table` have.
+    """
+    fields = scene_stats.condition_fields(table) if len(table) else []
+    usual = {name: table[name].mode()[0] for name in fields if name not in free}
+    return table[np.logical_and.reduce([table[name] == value for name, value in usual.items()])] if usual else table
+
+
+def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> "Figure":
+    """Tagging F1 of every subset of the streams with its interval over starts, and differences by pairs of starts.
+
+    From the rows of a grid on scenes, rows of `scene_claims.answers`, and the paper's F1 in % by streams. Crosses are
+    the paper's numbers, of other data and another network.
+    """
+    known = _subsets(table)
+    with plt.rc_context(plots.STYLE):
+        height = 0.36 * max(len(known), len(pairs)) + 1.4
+        fig, (left, right) = plt.subplots(1, 2, figsize=(13, height), width_ratios=(1, 1))
+        for place, (mean, low, high) in enumerate(100 * known[["tagging", "tagging_low", "tagging_high"]].to_numpy()):
+            left.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3, color=plots.COLOURS[0])
+        crosses = {"color": plots.COLOURS[1], "markersize": 8, "linestyle": "none", "marker": "x", "zorder": 3}
+        theirs = [paper.get(name, math.nan) for name in known["streams"]]
+        left.plot(theirs, range(len(known)), label="the paper, other data", **crosses)
+        left.set_yticks(range(len(known)), known["streams"])
+        left.set(xlabel="tagging micro F1 (%)", ylim=(len(known) - 0.5, -0.5))
+        gaps = 100 * pairs[["difference", "low", "high"]].to_numpy()
+        plots.forest(gaps, pairs["question"].tolist(), right, xlabel="difference (points)")
+        right.plot(pairs["paper"].astype(float), range(len(pairs)), **crosses)
+        fig.legend(*left.get_legend_handles_labels(), loc="outside lower center")
+    return fig
+
+
+def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> str:
+    """What `scenes_subsets_figure` shows, in a sentence, for those who do not see it."""
+    points = [
+        f"{row.streams} {100 * row.tagging:.1f} ({100 * row.tagging_low:.1f} to {100 * row.tagging_high:.1f})"
+        for row in _subsets(table).itertuples()
+    ]
+    papers = [f"{streams} {value:.1f}" for streams, value in paper.items()]
+    gaps = [f"{row.question} {_points(row.difference, row.low, row.high)}" for row in pairs.itertuples()]
+    return (
+        f"Left, tagging F1 in % by what the network gets, with 95 % intervals over starts: {', '.join(points)}; "
+        f"crosses are the paper's: {', '.join(papers)}. Right, differences in points by pairs of starts: "
+        f"{', '.join(gaps)}."
+    )
+
+
+def _subsets(table: pd.DataFrame) -> pd.DataFrame:
+    """`scene_stats.summarise` of the subsets of streams that are there, in the order of `SUBSETS`."""
+    found = scene_stats.summarise(usual_scenes(table, "streams"), ["streams"])
+    return found.sort_values("streams", key=lambda names: names.map(SUBSETS.index), ignore_index=True)
+
+
+def lanes(heard: pd.DataFrame, seen: pd.DataFrame, clip_s: float, ax: "Axes") -> "Axes":
+    """Two event lists of one scene as bars, a lane a class: full while it is heard, hatched while it is in view."""
+    order = sorted(set(heard["event_label"]) | set(seen["event_label"]))
+    looks = {"facecolor": plots.COLOURS[0]}, {"facecolor": "white", "hatch": "///", "edgecolor": "grey"}
+    for table, low, look in ((heard, 0.0, looks[0]), (seen, -0.4, looks[1])):
+        for label, rows in table.groupby("event_label"):
+            spans = list(zip(rows["onset"], rows["offset"] - rows["onset"], strict=True))
+            ax.broken_barh(spans, (order.index(label) + low, 0.4), **look)
+    ax.set_yticks(range(len(order)), [name.replace("_", " ") for name in order])
+    ax.set(xlim=(0, clip_s), ylim=(-0.6, len(order) - 0.4))
+    return ax
+
+
+def told(gap: "Interval") -> str:
+    """A difference in points in words that its interval allows: higher, lower, or no difference shown."""
+    ends = f"({gap.low:+.1f} to {gap.high:+.1f})"
+    word = {"holds": "higher by", "contradicted": "lower by"}.get(verdict(gap))
+    amount = f"{word} {abs(gap.mean):.1f}" if word else f"no difference shown, {gap.mean:+.1f}"
+    return f"{amount} points {ends}"

@@ -1,0 +1,177 @@
+"""Sound files in, float32 mono waveforms of one rate and one length out."""
+
+import os
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import psutil
+import soundfile as sf
+import soxr
+from tqdm import tqdm
+
+from course_lib.audio import timebase
+from course_lib.errors import CourseError
+
+# Part of the key of every cached array of decoded or resampled sound: raise it when `read` or `resample` change numbers
+DECODING_VERSION = 1
+# A lossy decoder or a resampler overshoots full scale by some tenths; a file of integers saved as floats by thousands
+OVERSHOOT = 2.0
+UNKNOWN_LENGTH = 0xFFFFFFFF  # what a WAV or RF64 writer leaves in the header when it cannot go back to fill it in
+UNKNOWN_FRAMES = 2**40  # libsndfile's answer for a FLAC stream of unknown length is far above, any real file below
+OGG_LAST_PAGE = 4  # flag of the page that ends a stream, RFC 3533, section 6
+OGG_PAGE_BYTES = 65_307  # largest page, RFC 3533, section 6
+
+
+def read(path: str | Path, rate_hz: int | None = None, length_s: float | None = None) -> tuple[np.ndarray, int]:
+    """Waveform `(samples,)`, float32 within ±1, mono, and its rate in Hz.
+
+    Channels are averaged. `rate_hz` resamples, `length_s` then cuts or pads at the end; None leaves either as stored.
+
+    Raises
+    ------
+    CourseError
+        The file is missing, a folder, empty, truncated, no audio, without samples, or holds NaN, infinity or values far
+        outside ±1.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        expected, stored_hz = file.frames, file.samplerate
+        try:
+            x = file.read(dtype="float32", always_2d=True).mean(axis=1)
+        except (sf.LibsndfileError, MemoryError, ValueError) as error:
+            raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
+    if len(x) < expected:
+        raise CourseError(f"{path}: truncated, {len(x)} of {expected} samples are there; get it again")
+    peak = np.abs(x).max()
+    if not np.isfinite(peak):
+        raise CourseError(f"{path}: holds NaN or infinite samples; save it anew with finite values")
+    if peak > OVERSHOOT:
+        raise CourseError(
+            f"{path}: samples reach {peak:.6g}, expected within ±1; divide them by full scale and save it anew"
+        )
+    rate_hz = stored_hz if rate_hz is None else rate_hz
+    x = resample(x, stored_hz, rate_hz)
+    if length_s is not None:
+        x = fix_length(x, timebase.seconds_to_samples(length_s, rate_hz))
+    return np.clip(x, -1, 1), rate_hz
+
+
+def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    """`x` `(samples,)` at `to_hz`, float32, by soxr's HQ filter; the same array where the rates agree.
+
+    Linear phase: an event keeps its place to a fraction of a sample, which a course on time cannot do without.
+    """
+    return x if from_hz == to_hz else soxr.resample(x, from_hz, to_hz, quality="HQ")
+
+
+def fix_length(x: np.ndarray, n_samples: int) -> np.ndarray:
+    """`x` `(samples,)` cut at its end, or padded there with zeros, to `n_samples`."""
+    return x[:n_samples] if len(x) >= n_samples else np.pad(x, (0, n_samples - len(x)))
+
+
+def probe(path: str | Path) -> tuple[int, int]:
+    """`(rate in Hz, samples)` of a file, from its header. Raises CourseError like `read`, but sees no sample."""
+    with _open(Path(path)) as file:
+        return file.samplerate, file.frames
+
+
+def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.ndarray:
+    """Waveforms of all `paths`, `(clips, samples)`, float32 within ±1; one array, filled by a thread a core.
+
+    Raises
+    ------
+    CourseError
+        What `read` says of the first bad file, or the array would not fit into memory.
+    """
+    n_samples = timebase.seconds_to_samples(length_s, rate_hz)
+    needed, free = 4 * len(paths) * n_samples, psutil.virtual_memory().available
+    if needed > free:
+        raise CourseError(
+            f"{len(paths)} clips of {length_s:g} s at {rate_hz} Hz need {needed / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free; choose a smaller profile, rate or length"
+        )
+    out = np.empty((len(paths), n_samples), np.float32)
+
+    def fill(row: int) -> None:
+        out[row] = read(paths[row], rate_hz, length_s)[0]
+
+    threaded(fill, range(len(paths)), "decoding", "clip")
+    return out
+
+
+def threaded(work, items: Sequence, title: str, unit: str) -> list:
+    """`[work(item) for item in items]` on a thread a core, with a bar that tells the time left.
+
+    The first error ends it: what has not begun is not begun.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            # The bar waits a second, so that quick jobs leave no trace, and stays away from logs and executed notebooks
+            return list(tqdm(pool.map(work, items), title, len(items), delay=1, disable=None, unit=unit))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _open(path: Path) -> sf.SoundFile:
+    """The sound file, known to hold at least one sample and to be as long as its header says."""
+    if not path.is_file():
+        raise CourseError(f"{path}: is a folder, expected a sound file" if path.is_dir() else f"{path}: no such file")
+    try:
+        if path.stat().st_size == 0:
+            raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
+        with path.open("rb") as raw:
+            lacking = _lacking(raw, path.stat().st_size)
+        if lacking:
+            raise CourseError(f"{path}: truncated, {lacking}; get it again")
+        file = sf.SoundFile(path)
+    except (sf.LibsndfileError, OSError) as error:
+        raise CourseError(f"{path}: cannot be read as audio ({_reason(error)}); expected WAV, FLAC or OGG") from error
+    if not 0 < file.frames < UNKNOWN_FRAMES:
+        file.close()
+        found = "does not tell its length" if file.frames else "holds no samples"
+        raise CourseError(f"{path}: {found}; save it anew from an audio editor")
+    return file
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the file name that libsndfile's message repeats."""
+    return str(getattr(error, "error_string", None) or getattr(error, "strerror", None) or error).strip().rstrip(".")
+
+
+def _lacking(raw: BinaryIO, size: int) -> str:
+    """What a WAV or OGG file of `size` bytes lacks of what it announces, or an empty string.
+
+    libsndfile plays what is left of either without a word; of a FLAC file it tells itself.
+    """
+    kind = raw.read(4)
+    if kind in (b"RIFF", b"RIFX"):
+        return _wav_lacking(raw, size, "<" if kind == b"RIFF" else ">")
+    return _ogg_lacking(raw, size) if kind == b"OggS" else ""
+
+
+def _wav_lacking(raw: BinaryIO, size: int, byte_order: str) -> str:
+    """Walks the chunks up to `data` and compares its announced length with the bytes that follow."""
+    raw.seek(12)
+    while len(header := raw.read(8)) == 8:
+        name, length = struct.unpack(f"{byte_order}4sI", header)
+        if name == b"data":
+            left = size - raw.tell()
+            known = length != UNKNOWN_LENGTH
+            return f"{left} of {length} bytes of sound are there" if known and left < length else ""
+        raw.seek(length + length % 2, os.SEEK_CUR)
+    return "its header breaks off before the sound"
+
+
+def _ogg_lacking(raw: BinaryIO, size: int) -> str:
+    """Looks at the last page: it has to be whole and to bear the mark of the last one."""
+    raw.seek(max(0, size - 2 * OGG_PAGE_BYTES))
+    tail = raw.read()
+    page = tail[max(tail.rfind(b"OggS"), 0) :]
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(segments)
+    return "" if whole and page[5] & OGG_LAST_PAGE else "its last page is missing"

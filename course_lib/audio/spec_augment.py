@@ -1,0 +1,293 @@
+"""Augmentation of features: the log-mel treated as a picture (the paper's set TAA), SpecAugment and mixup.
+
+Features are `(frames, mels)` or `(clips, frames, mels)`, tensors or arrays; what comes back is a float32 tensor of the
+same shape, and the input stays as it was. A picture transform takes one number for all clips or one a clip, `(clips,)`.
+The picture is seen with time to the right and mel bands upwards, and its unit is the pixel: one frame, one mel band.
+So the same 30 degrees are another sound at another hop, where SpecAugment, in ms and Hz, stays what it is.
+
+Zoom, shifts, shear and rotation are one affine map around the middle of the picture, read with linear interpolation;
+what enters repeats the nearest edge. torchvision's `affine` can only fill with a constant and turns all clips alike, so
+this asks `grid_sample` of torch, which has `border`. Notebook: 03.
+"""
+
+import math
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+
+from course_lib.audio import timebase
+from course_lib.audio.features import FeatureSpec, floor_level
+
+if TYPE_CHECKING:
+    import torch  # otherwise inside functions: it takes seconds to import
+
+    Features = Union[np.ndarray, torch.Tensor]  # noqa: UP007
+    PerClip = Union[float, np.ndarray, torch.Tensor]  # noqa: UP007
+
+FILLS = ("mean", "floor")  # what SpecAugment puts in the place of what it hides
+# The paper's image augmentation; Source: Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581. Its numbers are
+# arguments of Keras' ImageDataGenerator, which draws the same way: evenly, zoom for each axis by itself, flip or not.
+TAA = {
+    "zoom": (0.75, 1.25),
+    "width": (-0.2, 0.2),
+    "height": (-0.2, 0.2),
+    "shear": (-0.3, 0.3),
+    "degrees": (-30.0, 30.0),
+    "brightness": (0.5, 1.5),
+}
+
+
+def zoom(features: "Features", time_factor: "PerClip", mel_factor: "PerClip | None" = None) -> "torch.Tensor":
+    """The picture enlarged about its middle; a factor above 1 is longer in time or wider in mels, below 1 smaller.
+
+    `mel_factor` None is the same factor for both.
+
+    Raises
+    ------
+    ValueError
+        `features` are none, a factor is not above 0, or there is not one a clip. Notebook: 03.
+    """
+    return warp(features, zoom_time=time_factor, zoom_mel=time_factor if mel_factor is None else mel_factor)
+
+
+def shift_width(features: "Features", fraction: "PerClip") -> "torch.Tensor":
+    """The picture later by `fraction` of its length, earlier where negative; the edge frame is smeared into the gap.
+
+    Raises ValueError as `warp`. Notebook: 03.
+    """
+    return warp(features, width=fraction)
+
+
+def shift_height(features: "Features", fraction: "PerClip") -> "torch.Tensor":
+    """The picture higher by `fraction` of its mel bands, lower where negative. No pitch shift: bands are not octaves.
+
+    Raises ValueError as `warp`. Notebook: 03.
+    """
+    return warp(features, height=fraction)
+
+
+def shear(features: "Features", frames_per_mel: "PerClip") -> "torch.Tensor":
+    """Each mel band later by `frames_per_mel` frames than the band below: a click becomes a sweep, rising if positive.
+
+    The paper's 0.3 is taken as this slope. Early versions of Keras read it nearly so, in radians; later ones in
+    degrees, of which 0.3 are next to nothing. Which one the paper ran is not public. Raises ValueError as `warp`.
+    Notebook: 03.
+    """
+    return warp(features, frames_per_mel=frames_per_mel)
+
+
+def rotate(features: "Features", degrees: "PerClip") -> "torch.Tensor":
+    """The picture turned anticlockwise: a steady tone becomes a chirp that rises `tan(degrees)` mel bands a frame.
+
+    Raises ValueError as `warp`. Notebook: 03.
+    """
+    return warp(features, degrees=degrees)
+
+
+def flip(features: "Features") -> "torch.Tensor":
+    """Time reversed: the last frame first. Raises ValueError as `warp`. Notebook: 03."""
+    x, _ = _batch(features)
+    return x.flip(-2).reshape(features.shape)
+
+
+def brightness(features: "Features", factor: "PerClip") -> "torch.Tensor":
+    """Each picture's height above its darkest value times `factor`, not beyond its brightest, as of an 8-bit image.
+
+    On decibels this is no gain, which would add the same to every value: it stretches (above 1) or squeezes level
+    differences, an expander or a compressor, and cuts off what leaves the range. Raises ValueError as `warp`; factors
+    are 0 or more. Notebook: 03.
+    """
+    x, one_each = _batch(features)
+    factor = one_each("factor", factor, low=0).float()[:, None, None]
+    black, white = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
+    return (black + factor * (x - black)).minimum(white).reshape(features.shape)
+
+
+def warp(
+    features: "Features",
+    *,
+    zoom_time: "PerClip" = 1.0,
+    zoom_mel: "PerClip" = 1.0,
+    width: "PerClip" = 0.0,
+    height: "PerClip" = 0.0,
+    frames_per_mel: "PerClip" = 0.0,
+    degrees: "PerClip" = 0.0,
+) -> "torch.Tensor":
+    """The picture zoomed, then sheared, then rotated, all about its middle, and shifted last; interpolated once.
+
+    Raises
+    ------
+    ValueError
+        `features` are no floats of shape `(frames, mels)` or `(clips, frames, mels)`; a parameter is not finite, out of
+        its range, or neither one number nor one a clip. Notebook: 03.
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    x, one_each = _batch(features)
+    time, mel = one_each("zoom_time", zoom_time, low=1e-3), one_each("zoom_mel", zoom_mel, low=1e-3)
+    slope, angle = one_each("frames_per_mel", frames_per_mel), torch.deg2rad(one_each("degrees", degrees))
+    cos, sin, nothing = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    turned = _matrix(cos, -sin, sin, cos)
+    map_pixels = turned @ _matrix(time, slope * mel, nothing, mel)  # acts on (frames, mels) from the middle
+    # grid_sample counts each axis from -1 to 1 and wants the way back, from the result to the picture
+    half = torch.tensor([x.shape[1] / 2, x.shape[2] / 2], dtype=torch.float64, device=x.device)
+    back = torch.linalg.inv(map_pixels) * half / half[:, None]
+    moved = 2 * torch.stack([one_each("width", width), one_each("height", height)], dim=-1)[..., None]
+    theta = torch.cat([back, -back @ moved], dim=-1)
+    picture = x.transpose(1, 2)[:, None]  # grid_sample's first axis runs to the right: time
+    # In double precision: at 1000 frames the rounding of a float32 place would show in the third digit of a decibel
+    grid = affine_grid(theta, list(picture.shape), align_corners=False)
+    warped = grid_sample(picture.double(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return warped[:, 0].transpose(1, 2).float().reshape(features.shape)
+
+
+def random_picture(
+    features: "Features",
+    rng: np.random.Generator,
+    ranges: dict[str, tuple[float, float]] = TAA,
+    *,
+    flip_probability: float = 0.5,
+) -> "torch.Tensor":
+    """The paper's image augmentation, drawn for each clip anew: one affine map, a flip or none, brightness.
+
+    `ranges` as `TAA`: the low and high end of each parameter, between which it is drawn evenly. Raises ValueError
+    as `warp`. Notebook: 03.
+    """
+    import torch
+
+    x, _ = _batch(features)
+    drawn = {name: rng.uniform(*ends, size=len(x)) for name, ends in ranges.items()}
+    warped = warp(
+        x, zoom_time=drawn["zoom"], zoom_mel=rng.uniform(*ranges["zoom"], size=len(x)), width=drawn["width"],
+        height=drawn["height"], frames_per_mel=drawn["shear"], degrees=drawn["degrees"],
+    )  # fmt: skip
+    flipped = torch.as_tensor(rng.random(len(x)) < flip_probability, device=x.device)[:, None, None]
+    return brightness(torch.where(flipped, warped.flip(-2), warped), drawn["brightness"]).reshape(features.shape)
+
+
+def spec_augment(
+    features: "Features",
+    rng: np.random.Generator,
+    spec: FeatureSpec,
+    *,
+    widest_time_ms: float = 200.0,
+    widest_band_hz: float = 1000.0,
+    n_time: int = 2,
+    n_bands: int = 2,
+    fill: str = "mean",
+) -> "torch.Tensor":
+    """Stretches of time and bands of frequency of each clip replaced by the clip's mean, or emptied.
+
+    `fill` is `mean`, or `floor`: the level of no power at all, so that what is hidden is empty in the linear
+    spectrogram, where a 0 in the logarithm would be loud. The guide loss of DiffRes needs it.
+
+    The width of each mask is drawn evenly from 0 to the widest, in ms or Hz, then its start from where it fits. A frame
+    or mel band is masked if its centre lies inside: the same `rng` hides the same piece of sound at every hop and every
+    number of mels. Source: Park et al., "SpecAugment", Interspeech 2019, which counts frames and bands instead.
+
+    Raises
+    ------
+    ValueError
+        `features` are none or have another number of mels than `spec`; a width is negative, or wider than the clip or
+        the mel bands; a number of masks is negative; no such fill. Notebook: 03.
+    """
+    import librosa
+    import torch
+
+    x, _ = _batch(features)
+    n_frames, n_mels = x.shape[1:]
+    if n_mels != spec.n_mels:
+        raise ValueError(f"features: {n_mels} mels, spec has {spec.n_mels}; give the spec that they were made with")
+    if min(n_time, n_bands) < 0:
+        raise ValueError(f"n_time={n_time}, n_bands={n_bands}: must be 0 or more")
+    if fill not in FILLS:
+        raise ValueError(f"fill={fill!r}: choose one of {', '.join(FILLS)}")
+    centres_ms = 1000 * spec.frame_centres_s(n_frames)
+    length_ms = timebase.samples_to_ms((n_frames - 1) * spec.hop_samples, spec.rate_hz)
+    centres_hz = librosa.mel_frequencies(n_mels + 2, fmin=spec.fmin_hz, fmax=spec.top_hz)[1:-1]
+    masked_time = _masks(rng, "widest_time_ms", widest_time_ms, (len(x), n_time), (0, length_ms), centres_ms)
+    limits_hz = (spec.fmin_hz, spec.top_hz)
+    masked_mel = _masks(rng, "widest_band_hz", widest_band_hz, (len(x), n_bands), limits_hz, centres_hz)
+    hidden = torch.as_tensor(masked_time[:, :, None] | masked_mel[:, None, :], device=x.device)
+    filler = x.mean((1, 2), keepdim=True) if fill == "mean" else floor_level(spec)
+    return torch.where(hidden, filler, x).reshape(features.shape)
+
+
+def mixup(
+    features: "torch.Tensor", targets: "torch.Tensor", alpha: float, rng: np.random.Generator
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Each clip mixed with another of the batch, `share * own + (1 - share) * other`, and its target in the same way.
+
+    `features` are `(clips, ...)`, `targets` `(clips, classes)`, one-hot or any probabilities. The share of each clip is
+    drawn from Beta(alpha, alpha). torchvision's MixUp draws one for the whole batch, from a global generator.
+    Source: Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018, equation 1.
+
+    Raises
+    ------
+    ValueError
+        `alpha` is not above 0 and finite, or targets and features do not have the same number of clips. Notebook: 03.
+    """
+    import torch
+
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha={alpha}: must be above 0 and finite")
+    if targets.ndim != 2 or len(targets) != len(features):
+        raise ValueError(f"targets: shape {tuple(targets.shape)}, expected ({len(features)}, classes), one row a clip")
+    share = torch.as_tensor(rng.beta(alpha, alpha, len(features)), dtype=torch.float32)
+    other = torch.as_tensor(rng.permutation(len(features)), device=features.device)
+    mixed = []
+    for own in (features, targets.to(features.dtype)):
+        part = share.to(own).reshape(-1, *[1] * (own.ndim - 1))
+        mixed.append(part * own + (1 - part) * own[other])
+    return mixed[0], mixed[1]
+
+
+def _masks(
+    rng: np.random.Generator,
+    name: str,
+    widest: float,
+    shape: tuple[int, int],
+    limits: tuple[float, float],
+    centres: np.ndarray,
+) -> np.ndarray:
+    """True where one of the masks covers a centre, `(clips, centres)`; `shape` is `(clips, masks)`."""
+    low, high = limits
+    if not 0 <= widest <= high - low:
+        raise ValueError(f"{name}={widest}: must lie within 0 to {high - low:g}, which is all there is")
+    # Both drawn as fractions: how much a generator gives out must not depend on the hop
+    width, place = rng.random((2, *shape, 1))
+    width = width * widest
+    start = low + place * (high - low - width)
+    return ((centres >= start) & (centres < start + width)).any(axis=1)
+
+
+def _matrix(*rows: "torch.Tensor") -> "torch.Tensor":
+    """Matrices `(clips, 2, 2)` from four numbers a clip."""
+    import torch
+
+    return torch.stack(rows, dim=-1).reshape(-1, 2, 2)
+
+
+def _batch(features: "Features"):
+    """`features` as a float32 tensor `(clips, frames, mels)`, and a function that checks a parameter of each clip."""
+    import torch
+
+    x = features if isinstance(features, torch.Tensor) else torch.tensor(np.asarray(features))
+    if x.ndim not in (2, 3) or 0 in x.shape:
+        raise ValueError(f"features: shape {tuple(x.shape)}, expected (frames, mels) or (clips, frames, mels), none 0")
+    if not x.is_floating_point() or not x.isfinite().all():
+        raise ValueError("features: must be floats, none of them NaN or infinite")
+    x = x.float().reshape(-1, *x.shape[-2:])
+
+    def one_each(name: str, value: "PerClip", low: float = -math.inf) -> "torch.Tensor":
+        """`value` as `(clips,)`, float64."""
+        value = torch.as_tensor(value, dtype=torch.float64, device=x.device)
+        if value.shape not in ((), (len(x),)):
+            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected one number or {len(x)}, one a clip")
+        if not value.isfinite().all() or (value < low).any():
+            least = "" if low == -math.inf else f" and at least {low:g}"
+            raise ValueError(f"{name}={value.tolist()}: must be finite{least}")
+        return value.expand(len(x))
+
+    return x, one_each

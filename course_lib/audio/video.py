@@ -1,0 +1,172 @@
+"""Videos in, a waveform of one rate and pictures of one frame rate out, both on the clock of the file.
+
+Time 0 is where the file begins. Sound and pictures are placed by their presentation time stamps, never by counting, so
+that a stream that begins late, a gap, or a variable frame rate moves nothing. One pass forwards, one picture in memory.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import numpy as np
+
+from course_lib.audio import io as audio_io
+from course_lib.audio import timebase
+from course_lib.errors import CourseError
+
+ENDINGS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
+HEADED = ("mp4", "matroska", "avi")  # containers whose header tells how long they are; of others it is a guess
+LACKING_S = 0.5  # a file that ends so much before its announced end was cut off
+GAP_S = 0.05  # time stamps are rounded to a millisecond in some containers: less than this is no gap in the sound
+EDGE_S = 0.1  # sound beyond the wanted length, for the resampler to see
+
+
+def read_sound(path: str | Path, rate_hz: int, length_s: float) -> np.ndarray:
+    """The first `length_s` seconds of sound of a video: `(samples,)`, float32 within ±1, mono, at `rate_hz`.
+
+    Channels are averaged. Where the sound begins late, has a gap or ends early there is silence.
+
+    Raises
+    ------
+    CourseError
+        The file is missing, no video, truncated or damaged, has no sound, or one far outside ±1.
+    """
+    path = Path(path)
+    n_samples = timebase.seconds_to_samples(length_s, rate_hz)
+    with _opened(path, "audio") as (file, stream):
+        stored_hz = stream.rate
+        x = np.zeros(timebase.seconds_to_samples(length_s + EDGE_S, stored_hz), np.float32)
+        gap = timebase.seconds_to_samples(GAP_S, stored_hz)
+        as_floats = av.AudioResampler(format="fltp", rate=stored_hz)  # the rate stays, so that nothing is delayed
+        end = 0
+        for frame, start_s in _frames(file, stream, path):
+            at = int(np.sign(start_s)) * int(timebase.nearest_frame(abs(start_s), 1, 1, stored_hz))
+            at = end if end and abs(at - end) < gap else at
+            for part in as_floats.resample(frame):
+                piece = part.to_ndarray().mean(axis=0)[max(-at, 0) : max(len(x) - at, 0)]  # what lies within x
+                x[max(at, 0) :][: len(piece)] = piece
+                at += part.samples
+            end = at
+            if end >= len(x):
+                break
+    if end <= 0:
+        raise CourseError(f"{path}: its sound holds no samples; get it again")
+    if not np.abs(x).max() <= audio_io.OVERSHOOT:
+        raise CourseError(f"{path}: its sound holds NaN or values far outside ±1; save it anew within full scale")
+    return np.clip(audio_io.fix_length(audio_io.resample(x, stored_hz, rate_hz), n_samples), -1, 1)
+
+
+def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: float) -> tuple[np.ndarray, int]:
+    """Pictures `(frames, size_px, size_px, 3)`, RGB, uint8, and how many of them the video really has.
+
+    Frame `k` is the picture that a viewer sees at `(k + 0.5) / frame_rate_hz` seconds: the last one whose time stamp is
+    not later. Each is turned upright, cut to the square in its middle and resized by area. Before the first picture its
+    first is shown, as players do; after the end of the last nothing is repeated: those frames are black, and they are
+    the ones beyond the number that comes back.
+
+    Raises
+    ------
+    CourseError
+        The file is missing, no video, truncated or damaged, or has no pictures.
+    ValueError
+        `size_px` is below 1, or `length_s` is shorter than a frame.
+    """
+    path = Path(path)
+    if size_px < 1:
+        raise ValueError(f"size_px must be at least 1, got {size_px}")
+    wanted_s = timebase.picture_times_s(length_s, frame_rate_hz)
+    pictures = np.zeros((len(wanted_s), size_px, size_px, 3), np.uint8)
+    shown, end_s, filled = None, 0.0, 0
+    with _opened(path, "video") as (file, stream):
+        aspect = float(stream.sample_aspect_ratio or 1)
+        for frame, start_s in _frames(file, stream, path):
+            filled = _show(pictures, filled, shown, int(np.searchsorted(wanted_s, start_s)), aspect)
+            shown, end_s = frame, start_s + _lasts_s(frame, stream)
+            if filled == len(pictures):
+                break
+        if shown is None:
+            raise CourseError(f"{path}: holds no whole picture; get it again")
+        filled = _show(pictures, filled, shown, int(np.searchsorted(wanted_s, end_s)), aspect)
+    return pictures, filled
+
+
+def _show(pictures: np.ndarray, first: int, frame: av.VideoFrame | None, until: int, aspect: float) -> int:
+    """Writes `frame` to `pictures` from `first` to before `until`; the first place that is still black."""
+    if frame is None or until <= first:
+        return first
+    pictures[first:until] = _square(frame, pictures.shape[1], aspect)
+    return until
+
+
+def _square(frame: av.VideoFrame, size_px: int, aspect: float) -> np.ndarray:
+    """The middle of a picture, upright, `(size_px, size_px, 3)`, RGB; `aspect` is a stored pixel's width by height."""
+    width = frame.width * aspect
+    scale = size_px / min(width, frame.height)
+    width, height = max(round(width * scale), size_px), max(round(frame.height * scale), size_px)
+    left, top = (width - size_px) // 2, (height - size_px) // 2
+    picture = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
+    picture = picture[top : top + size_px, left : left + size_px]
+    return np.rot90(picture, round(frame.rotation / 90))  # phones store how they were held, anticlockwise
+
+
+def _lasts_s(frame: av.VideoFrame, stream: av.VideoStream) -> float:
+    """Seconds that the last picture stays: as the file says, else one picture of the average rate."""
+    if frame.duration:
+        return float(frame.duration * frame.time_base)
+    return float(1 / stream.average_rate) if stream.average_rate else 0.0
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
+    """The file and its first stream of kind `audio` or `video`; what goes wrong inside is one line with its name."""
+    if not path.is_file():
+        raise CourseError(f"{path}: is a folder, expected a video" if path.is_dir() else f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
+    try:
+        # Absolute, because a name like `a:b.mp4` reads as a protocol; tags in old encodings must not stop anybody
+        file = av.open(str(path.absolute()), metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise CourseError(f"{path}: is no video or truncated ({_reason(error)}); get it again") from error
+    with file:
+        if file.format.name.endswith("_pipe") or file.format.name in ("image2", "tty"):
+            raise CourseError(f"{path}: is {file.format.long_name or 'no video'}, expected a video such as MP4 or MKV")
+        streams = [s for s in getattr(file.streams, kind) if not _is_cover(s)]
+        if not streams:
+            lacks = "sound; give a copy with sound" if kind == "audio" else "pictures; choose features of sound alone"
+            raise CourseError(f"{path}: has no {lacks}, or leave it out of the list")
+        try:
+            yield file, streams[0]
+        except (av.FFmpegError, MemoryError, ValueError) as error:
+            raise CourseError(f"{path}: damaged or truncated video ({_reason(error)}); get it again") from error
+
+
+def _frames(file, stream, path: Path) -> Iterator[tuple[av.VideoFrame | av.AudioFrame, float]]:
+    """Every decoded frame of a stream in the order of showing, and the second at which it begins.
+
+    At the end of the file its header is held against what came: FFmpeg plays what is left of a file without a word.
+    """
+    zero_s = max(file.start_time or 0, 0) / av.time_base  # before 0 lies what a decoder of sound needs to warm up
+    reached_s, next_s = 0.0, 0.0
+    for packet in file.demux():
+        if packet.pts is not None:
+            reached_s = max(reached_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        for frame in packet.decode() if packet.stream is stream else ():
+            # Some files leave out a time stamp: the frame then follows the one before it
+            start_s = next_s if frame.pts is None else float(frame.pts * frame.time_base) - zero_s
+            yield frame, start_s
+            sounds = isinstance(frame, av.AudioFrame)
+            next_s = start_s + (frame.samples / frame.sample_rate if sounds else _lasts_s(frame, stream))
+    announced_s = (file.duration or 0) / av.time_base  # in Matroska the last time stamp, in others from the first on
+    if any(name in file.format.name for name in HEADED) and reached_s < announced_s - LACKING_S:
+        raise CourseError(f"{path}: truncated, {reached_s:.2f} of {announced_s:.2f} s are there; get it again")
+
+
+def _is_cover(stream: av.stream.Stream) -> bool:
+    """Whether a stream of pictures is the cover of a record."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")

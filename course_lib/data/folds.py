@@ -1,0 +1,139 @@
+"""Folds that keep every source whole, and the split into training, validation and test that follows from them.
+
+Notebook: 04.
+"""
+
+import numpy as np
+import pandas as pd
+
+from course_lib.data.clips import Clips
+from course_lib.errors import CourseError, UsageError
+
+FEWEST = 3  # one fold each for training, validation and test
+
+
+def folds_by_source(table: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Fold of each row, `(clips,)`, from 1: sources stay whole, classes are spread as evenly as that allows.
+
+    The folds depend on the clips and on `seed`, not on the order of the rows.
+
+    Raises
+    ------
+    UsageError
+        A class has fewer sources than there are folds, so that some fold could not know it.
+    """
+    sources = table.groupby("label")["source"].nunique()
+    if sources.min() < n_folds:
+        raise UsageError(
+            f"class {sources.idxmin()!r} has {sources.min()} sources; {n_folds} folds need at least {n_folds}"
+        )
+    from sklearn.model_selection import StratifiedGroupKFold  # seconds to import, for what most data sets bring along
+
+    order = table.sort_values(["source", "clip"]).index
+    rows = table.loc[order]
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    fold = pd.Series(0, index=order)
+    for number, (_, test) in enumerate(splitter.split(rows, rows["label"], rows["source"]), 1):
+        fold.iloc[test] = number
+    return fold.loc[table.index].to_numpy()
+
+
+def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Fold of each row, `(rows,)`, from 1, that parts what belongs together. To show what leaks, never for a result.
+
+    Rows that agree in column `by` stay together, all else is spread at random: `clip` parts the clips of a source and
+    the copies of a clip, `original` (of `Copies`) keeps a clip and its copies in one fold and parts the source. Classes
+    are spread evenly. The folds come as numbers, not in the table: `Copies` refuses them there. Notebook: 04.
+
+    Raises
+    ------
+    UsageError
+        The table has no such column, or a class has fewer rows of its own than there are folds.
+    """
+    if by not in table.columns:
+        raise UsageError(f"by={by!r}: the table has the columns {', '.join(table.columns)}")
+    return folds_by_source(table.assign(source=table[by]), n_folds, seed)
+
+
+def crossing_sources(table: pd.DataFrame) -> list[str]:
+    """Sources with clips in more than one fold, sorted."""
+    folds = table.groupby("source")["fold"].nunique()
+    return sorted(folds.index[folds > 1])
+
+
+def check_sources_whole(table: pd.DataFrame) -> None:
+    """Raises CourseError if a source has clips in two folds: what is learnt from one would be tested on the other."""
+    crossing = crossing_sources(table)
+    if crossing:
+        first = table[table["source"] == crossing[0]]
+        folds = " and ".join(str(f) for f in sorted(first["fold"].unique()))
+        raise CourseError(
+            f"source {crossing[0]!r} is in folds {folds} ({len(crossing)} such); put a source into one fold"
+        )
+
+
+def testable_folds(clips: Clips) -> list[int]:
+    """Folds that may be tested on: all, or the test fold of a set with one official split (column `part`)."""
+    table = clips.table
+    if "part" in table.columns:
+        table = table[table["part"] == "test"]
+    return sorted(int(fold) for fold in table["fold"].unique())
+
+
+def split(clips: Clips, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks `(clips,)` of training, validation and test; every clip is in exactly one.
+
+    Validation is the fold after `test_fold` (the first after the last), training is the rest: a model is chosen without
+    a look at the test fold. A set with one official split keeps to that.
+
+    Raises
+    ------
+    UsageError
+        `test_fold` may not be tested on, or there are fewer than three folds.
+    """
+    fold = clips.table["fold"].to_numpy()
+    allowed = testable_folds(clips)
+    if test_fold not in allowed:
+        raise UsageError(f"{clips.name}: cannot test on fold {test_fold}; choose one of {', '.join(map(str, allowed))}")
+    present = sorted(set(fold.tolist()))
+    if len(present) < FEWEST:
+        raise UsageError(f"{clips.name}: has {len(present)} folds; training, validation and test need {FEWEST}")
+    if "part" in clips.table.columns:
+        validation = (clips.table["part"] == "validation").to_numpy()
+    else:
+        validation = fold == present[(present.index(test_fold) + 1) % len(present)]
+    test = fold == test_fold
+    return ~(validation | test), validation, test
+
+
+def thin_out(table: pd.DataFrame, clips_per_class: int | None, seed: int) -> pd.DataFrame:
+    """At most `clips_per_class` rows a class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
+
+    Sources are drawn at random and taken whole while they fit; a last one is cut where it would exceed the number. None
+    keeps every row.
+    """
+    if clips_per_class is None:
+        return table.reset_index(drop=True)
+    rng = np.random.default_rng(seed)
+    kept = []
+    for _, of_class in table.groupby("label", sort=True):
+        queues = [_queue(of_fold, rng) for _, of_fold in of_class.groupby("fold", sort=True)]
+        shares = _shares([len(queue) for queue in queues], clips_per_class)
+        kept += [row for queue, share in zip(queues, shares, strict=True) for row in queue[:share]]
+    return table.loc[sorted(kept)].reset_index(drop=True)
+
+
+def _queue(rows: pd.DataFrame, rng: np.random.Generator) -> list[int]:
+    """Index labels of `rows`, source after source in random order."""
+    rank = {source: place for place, source in enumerate(rng.permutation(sorted(rows["source"].unique())))}
+    return rows["source"].map(rank).sort_values(kind="stable").index.tolist()
+
+
+def _shares(available: list[int], wanted: int) -> list[int]:
+    """How many to take from each of `available`, one at a time in turns, until `wanted` or nothing is left."""
+    shares = [0] * len(available)
+    while sum(shares) < min(wanted, sum(available)):
+        for place, there in enumerate(available):
+            if shares[place] < there and sum(shares) < wanted:
+                shares[place] += 1
+    return shares

@@ -1,0 +1,292 @@
+"""One function that turns the name of a data set, or the path of your own list of sounds, into `Clips`."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_lib.audio import io as audio_io
+from course_lib.audio import synth10, timebase, timing_probe
+from course_lib.audio.io import DECODING_VERSION
+from course_lib.data import clips, download, folds, registry
+from course_lib.data.cache import cached
+from course_lib.data.clips import BETWEEN, Clips, clips_from_files
+from course_lib.data.manifest import load_manifest
+from course_lib.errors import CourseError
+from course_lib.profiles import Profile
+
+# --- The data sets that the course makes instead of downloading: `synth10` and `timing`
+
+SYNTH10_CLIPS_PER_CLASS = 40  # as ESC-10
+TIMING_CLIPS_PER_CLASS = 100
+
+
+def load_synth10(clips_per_class: int | None = None, seed: int = 0) -> Clips:
+    """Ten procedural classes with strong labels, 5 s a clip; None makes 40 clips a class, as in ESC-10.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one clip a class.
+    """
+    table = synth10.synth10_table(SYNTH10_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class, seed)
+    events = synth10.synth10_events(table)
+    return _clips("synth10", synth10.SYNTH10_VERSION, table, events, synth10.LENGTH_S, synth10.synth10_waves)
+
+
+def load_timing(
+    clips_per_class: int | None = None,
+    seed: int = 0,
+    *,
+    tasks: tuple[str, ...] = timing_probe.TASKS,
+    fineness_ms: float | None = None,
+) -> Clips:
+    """Six classes, or two for each of `tasks`, that only timing tells apart, 1 s a clip; None makes 100 a class.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one clip a class, an unknown task, a fineness out of range.
+    """
+    n_clips = TIMING_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class
+    table = timing_probe.timing_table(n_clips, seed, tasks=tasks, fineness_ms=fineness_ms)
+    events = timing_probe.timing_events(table)
+    return _clips(
+        "timing", timing_probe.TIMING_VERSION, table, events, timing_probe.LENGTH_S, timing_probe.timing_waves
+    )
+
+
+def _clips(
+    name: str,
+    version: int,
+    table: pd.DataFrame,
+    events: pd.DataFrame,
+    length_s: float,
+    make: Callable[[pd.DataFrame], np.ndarray],
+) -> Clips:
+    """`Clips` over all of `table`, made once; a part of the clips is a part of that array."""
+    # Each row of the table names all that its sound depends on; the version stands for the code that makes it
+    content = hashlib.sha256(f"{name} {version}\n{table.to_csv(index=False)}".encode()).hexdigest()
+    place = pd.Series(range(len(table)), index=table["clip"])
+
+    def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
+        every = cached(render, content, given=(make, table))
+        if rate_hz != synth10.RATE_HZ:
+            every = cached(at_rate, content, rate_hz, DECODING_VERSION, given=(every,))
+        rows = place.loc[asked["clip"]].to_numpy()
+        part = every if np.array_equal(rows, np.arange(len(place))) else every[rows]
+        n_samples = timebase.seconds_to_samples(length_s, rate_hz)
+        part = part[:, :n_samples]  # a view; the copy that padding makes is rarely wanted
+        if part.shape[1] < n_samples:
+            part = np.pad(part, ((0, 0), (0, n_samples - part.shape[1])))
+        part.setflags(write=False)
+        return part
+
+    return Clips(name, table, length_s, synth10.RATE_HZ, content, reader, events)
+
+
+def render(content: str, make: Callable[[pd.DataFrame], np.ndarray], table: pd.DataFrame) -> np.ndarray:
+    """All clips at the rate they are made at, `(clips, samples)`, float32; `content` is the key of the cache."""
+    return make(table)
+
+
+def at_rate(content: str, rate_hz: int, version: int, native: np.ndarray) -> np.ndarray:
+    """All clips at another rate, `(clips, samples)`, float32 within ±1; `content` and `version` complete the key."""
+    resampled = audio_io.resample(np.ascontiguousarray(native.T), synth10.RATE_HZ, rate_hz).T
+    return np.clip(resampled, -1, 1, order="C")
+
+
+# --- ESC-10 and ESC-50: environmental sounds in five official folds (Piczak 2015)
+
+# By the number that each folder's name begins with, in the words of ESC-50's own table
+LABELS = {
+    "001": "dog",
+    "002": "rain",
+    "003": "sea_waves",
+    "004": "crying_baby",
+    "005": "clock_tick",
+    "006": "sneeze",
+    "007": "helicopter",
+    "008": "chainsaw",
+    "009": "rooster",
+    "010": "crackling_fire",
+}
+
+
+def esc10(folder: Path) -> pd.DataFrame:
+    """One row a clip, from names like `001 - Dog bark/1-30226-A.ogg`: fold 1, source 30226, take A."""
+    rows = []
+    for path in sorted(folder.glob("0* - */*.ogg")):
+        fold, source, take = path.stem.split("-")
+        label = LABELS[path.parent.name[:3]]
+        rows.append((path.stem, label, int(fold), source, take, path.relative_to(folder).as_posix()))
+    return pd.DataFrame(rows, columns=["clip", "label", "fold", "source", "take", "path"])
+
+
+def esc50(folder: Path) -> pd.DataFrame:
+    """One row a clip, from `meta/esc50.csv`; the column `esc10` marks the clips of the smaller set."""
+    meta = clips.read_csv(folder / "meta" / "esc50.csv", ["filename", "fold", "category", "esc10", "src_file", "take"])
+    return pd.DataFrame(
+        {
+            "clip": meta["filename"].str.removesuffix(".wav"),
+            "label": meta["category"],
+            "fold": meta["fold"].astype(int),
+            "source": meta["src_file"],
+            "take": meta["take"],
+            "esc10": meta["esc10"] == "True",
+            "path": "audio/" + meta["filename"],
+        }
+    )
+
+
+# --- Free Spoken Digit Dataset: ten digits, six speakers, fifty takes of each
+
+OFFICIAL_TEST = 5  # takes 0 to 4 are the authors' test set
+
+
+def fsdd(folder: Path) -> pd.DataFrame:
+    """One row a clip, from names like `recordings/7_jackson_32.wav`.
+
+    Fold and source are the speaker, so that a test asks for a voice that training did not know. `official_test` marks
+    the authors' own test set, in which every speaker is known.
+    """
+    rows = [(path.stem, *path.stem.split("_")) for path in sorted((folder / "recordings").glob("*_*_*.wav"))]
+    table = pd.DataFrame(rows, columns=["clip", "label", "source", "take"])
+    table["take"] = table["take"].astype(int)
+    speakers = sorted(table["source"].unique())
+    table.insert(2, "fold", table["source"].map({speaker: fold for fold, speaker in enumerate(speakers, 1)}))
+    return table.assign(
+        speaker=table["source"],
+        official_test=table["take"] < OFFICIAL_TEST,
+        path="recordings/" + table["clip"] + ".wav",
+    )
+
+
+# --- UrbanSound8K: ten classes of street sound in ten official folds (Salamon, Jacoby & Bello 2014)
+
+
+def urbansound8k(folder: Path) -> pd.DataFrame:
+    """One row a clip, from `metadata/UrbanSound8K.csv`. The source is the Freesound recording.
+
+    Five recordings are in two official folds, with another class in each: see the card.
+    """
+    columns = ["slice_file_name", "fsID", "salience", "fold", "class"]
+    meta = clips.read_csv(folder / "metadata" / "UrbanSound8K.csv", columns)
+    return pd.DataFrame(
+        {
+            "clip": meta["slice_file_name"].str.removesuffix(".wav"),
+            "label": meta["class"],
+            "fold": meta["fold"].astype(int),
+            "source": meta["fsID"],
+            "salience": meta["salience"].astype(int),
+            "path": "audio/fold" + meta["fold"] + "/" + meta["slice_file_name"],
+        }
+    )
+
+
+# --- Speech Commands v0.02: 35 words, a second each (Warden 2018)
+
+LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+
+def speechcommands(folder: Path) -> pd.DataFrame:
+    """One row a clip, from names like `yes/0a7c2a8d_nohash_0.wav`: the source is the speaker `0a7c2a8d`.
+
+    Part and fold come from the official lists; a clip in neither is for training. Background noise is left out.
+    """
+    listed = {}
+    for part, name in LISTS.items():
+        listed |= dict.fromkeys((folder / name).read_text(encoding="utf-8").split(), part)
+    paths = (path.relative_to(folder) for path in sorted(folder.glob("[!_.]*/*.wav")))
+    rows = [
+        (path.with_suffix("").as_posix(), path.parent.name, path.name.split("_nohash_")[0], path.as_posix())
+        for path in paths
+    ]
+    table = pd.DataFrame(rows, columns=["clip", "label", "source", "path"])
+    table["part"] = table["path"].map(listed).fillna("train")
+    return table.assign(fold=table["part"].map(clips.PARTS))
+
+
+# --- NSynth: single notes of some thousand instruments in eleven families (Engel et al. 2017)
+
+FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}
+
+
+def nsynth(folder: Path) -> pd.DataFrame:
+    """One row a note, from the three `examples.json`: the label is the family, the source the instrument."""
+    rows = []
+    for part, name in FOLDERS.items():
+        notes = json.loads((folder / name / "examples.json").read_text(encoding="utf-8"))
+        rows += [
+            (note, d["instrument_family_str"], d["instrument_str"], d["pitch"], d["velocity"], part,
+             f"{name}/audio/{note}.wav")
+            for note, d in sorted(notes.items())
+        ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["clip", "label", "source", "pitch", "velocity", "part", "path"])
+    return table.assign(fold=table["part"].map(clips.PARTS))
+
+
+# --- FSD50K: clips from Freesound with several of two hundred labels each (Fonseca et al. 2020)
+
+
+def fsd50k(folder: Path) -> pd.DataFrame:
+    """One row a clip, from `dev.csv` and `eval.csv`; `labels` holds all its labels, `label` the first.
+
+    The published task is that of all labels: grids with `task = "tags"`. The first label alone makes one class of a
+    clip, which is good for an exercise and for no comparison with published numbers.
+    """
+    truth = folder / "FSD50K.ground_truth"
+    dev = clips.read_csv(truth / "dev.csv", ["fname", "labels", "split"])
+    held_out = clips.read_csv(truth / "eval.csv", ["fname", "labels"])
+    dev["part"] = dev["split"].map({"train": "train", "val": "validation"})
+    dev["path"] = "FSD50K.dev_audio/" + dev["fname"] + ".wav"
+    held_out["part"] = "test"
+    held_out["path"] = "FSD50K.eval_audio/" + held_out["fname"] + ".wav"
+    both = pd.concat([dev, held_out], ignore_index=True)
+    table = both[["part", "path"]].assign(clip=both["fname"], source=both["fname"])
+    table["label"] = both["labels"].str.split(",").str[0]
+    table["labels"] = both["labels"].str.replace(",", BETWEEN)
+    return table.assign(fold=table["part"].map(clips.PARTS))
+
+
+# --- One function for all of them
+
+TABLES = {table.__name__: table for table in (esc10, esc50, fsdd, urbansound8k, speechcommands, nsynth, fsd50k)}
+
+
+def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
+    """The clips of `dataset`: a name from the registry, or the path of a manifest (see `manifest.py`).
+
+    At most as many clips a class as `profile` says, drawn by `seed`, spread over the folds. Nothing is downloaded here;
+    a set that lies in the mirror is unpacked.
+
+    Raises
+    ------
+    UsageError
+        No such data set.
+    CourseError
+        The set is not on this machine (the line says how to get it), or its files or the manifest are at fault.
+    """
+    name = str(dataset)
+    if name.lower().endswith(".csv") or Path(name).is_file():
+        return load_manifest(name, profile.real_clips_per_class, seed)
+    e = registry.entry(name)
+    if e.embedded:
+        return _embedded(name, profile, seed)
+    folder = download.get(name, network=False)
+    table = TABLES[name](folder)
+    if len(table) != e.clips:
+        raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
+    table = folds.thin_out(table, profile.real_clips_per_class, seed)
+    return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
+
+
+def _embedded(name: str, profile: Profile, seed: int) -> Clips:
+    """A data set that the course makes."""
+    # brings the synthesis, which no other data set needs
+
+    make = {"synth10": load_synth10, "timing": load_timing}[name]
+    return make(profile.clips_per_class, seed)

@@ -1,0 +1,187 @@
+"""Your own sounds: a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`.
+
+Names are relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by
+source. `labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
+"""
+
+import csv
+import hashlib
+import io
+import logging
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from course_lib.audio import io as audio_io
+from course_lib.data import checksums, folds
+from course_lib.data.clips import BETWEEN, Clips, clips_from_files
+from course_lib.errors import CourseError
+
+MOST_FOLDS = 5
+LONGEST_S = 10.0  # one long recording among short ones would otherwise pad them all to its length
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest; `line` is its number in the file, for the errors."""
+
+    line: int
+    filename: str
+    label: str
+    fold: str
+    source: str
+    labels: str = ""
+
+
+def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
+    """The clips that the CSV file `path` lists; at most `clips_per_class` of them a class.
+
+    All get the length of the longest, at most 10 s. The content is the hash of every file and of what the list says of
+    them, taken anew at each call: a file that was changed is decoded again, and a label that was changed makes other
+    data of the same sounds.
+
+    Raises
+    ------
+    CourseError
+        Something is wrong with the list or with a file: one line with the name of the CSV file and the line in it.
+    """
+    path = Path(path).expanduser()
+    rows = read_rows(path)
+    table = _table(path, rows)
+    table["fold"] = _folds(path, rows, table, seed)
+    heads = audio_io.threaded(lambda row: _probe(path, row), rows, "looking at", "file")
+    rate_hz = Counter(rate for rate, _ in heads).most_common(1)[0][0]
+    lengths_s = [samples / rate for rate, samples in heads]
+    longer = sum(length > LONGEST_S for length in lengths_s)
+    if longer:
+        log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
+    content = checksums.of_sums(checksums.of_files(path.parent, table["path"].tolist()))
+    table = folds.thin_out(table, clips_per_class, seed)
+    clips = clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
+    said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
+    return replace(clips, content=hashlib.sha256(f"{clips.content}\n{said}".encode()).hexdigest())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The lines of a manifest, checked one by one. Commas, semicolons or tabs; blank lines do not count."""
+    text = _text(path)
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    lines = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    try:
+        columns = _columns(path, next(lines, []))
+        rows = [_row(path, lines.line_num, cells, columns) for cells in lines if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise CourseError(f"{path}:{lines.line_num}: not a table ({error}); save it as CSV, UTF-8") from error
+    if not rows:
+        raise CourseError(f"{path}: lists no files; add a line for each sound")
+    return rows
+
+
+def _text(path: Path) -> str:
+    """The whole file, without the mark that spreadsheets put before UTF-8."""
+    if path.is_dir():
+        raise CourseError(f"{path}: is a folder, expected a CSV file with the columns filename,label")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CourseError(f"{path}: is not UTF-8 text; save it as CSV, UTF-8") from error
+    except OSError as error:
+        raise CourseError(f"{path}: {error.strerror}; expected a CSV file with the columns filename,label") from error
+
+
+def _columns(path: Path, header: list[str]) -> dict[str, int]:
+    """Place of each column by its name."""
+    names = [name.strip().lower() for name in header]
+    for needed in ("filename", "label"):
+        if names.count(needed) != 1:
+            found = "twice" if names.count(needed) else f"not among {', '.join(names) or 'no names'}"
+            raise CourseError(f"{path}:1: column {needed} is {found}; the first line names the columns filename,label")
+    return {name: names.index(name) for name in ("filename", "label", "fold", "source", "labels") if name in names}
+
+
+def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> Row:
+    """One line with its cells in their places. Cells beyond the five columns are left alone."""
+    if len(cells) <= max(columns.values()):
+        raise CourseError(f"{path}:{line}: has {len(cells)} cells, fewer than the first line; add what is missing")
+    values = {name: cells[place].strip() for name, place in columns.items()}
+    for needed in ("filename", "label"):
+        if not values[needed]:
+            raise CourseError(f"{path}:{line}: the {needed} is empty; fill it in or delete the line")
+    name = values["filename"].replace("\\", "/")  # written on Windows
+    if not (path.parent / name).is_file():
+        raise CourseError(f"{path}:{line}: no such file: {path.parent / name}; names are relative to the CSV file")
+    labels = [label.strip() for label in values["labels"].split(BETWEEN)] if "labels" in columns else []
+    if "" in labels:
+        raise CourseError(f"{path}:{line}: one of the labels {values['labels']!r} is empty; write them as dog|rain")
+    if labels and values["label"] not in labels:
+        raise CourseError(
+            f"{path}:{line}: label {values['label']!r} is not among the labels {values['labels']!r}; add it"
+        )
+    source = values.get("source", "") or name
+    return Row(line, name, values["label"], values.get("fold", ""), source, BETWEEN.join(labels))
+
+
+def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
+    """The columns of `Clips` except the fold."""
+    first: dict[Path, int] = {}
+    for row in rows:
+        target = (path.parent / row.filename).resolve()
+        if target in first:
+            raise CourseError(
+                f"{path}:{row.line}: {row.filename} is already on line {first[target]}; delete one of them"
+            )
+        first[target] = row.line
+    labels = {row.label for row in rows}
+    if len(labels) < 2:
+        raise CourseError(f"{path}: has one label, {labels.pop()!r}; telling classes apart needs two")
+    names = [row.filename for row in rows]
+    found = {"clip": names, "label": [row.label for row in rows], "source": [row.source for row in rows], "path": names}
+    if rows[0].labels:
+        found["labels"] = [row.labels for row in rows]
+    return pd.DataFrame(found)
+
+
+def _folds(path: Path, rows: list[Row], table: pd.DataFrame, seed: int) -> list[int]:
+    """The folds that the manifest gives, checked, or else folds made by source."""
+    if not any(row.fold for row in rows):
+        return _made_folds(path, table, seed)
+    fold_of: dict[str, Row] = {}
+    for row in rows:
+        if not (row.fold.isascii() and row.fold.isdigit() and int(row.fold) > 0):
+            raise CourseError(
+                f"{path}:{row.line}: fold {row.fold!r} is no whole number from 1; give all lines one or none"
+            )
+        other = fold_of.setdefault(row.source, row)
+        if int(other.fold) != int(row.fold):
+            raise CourseError(
+                f"{path}:{row.line}: source {row.source!r} is in fold {row.fold} here and in fold {other.fold} on line "
+                f"{other.line}; put a source into one fold"
+            )
+    found = sorted({int(row.fold) for row in rows})
+    if len(found) < folds.FEWEST:
+        raise CourseError(f"{path}: has {len(found)} folds; training, validation and test need {folds.FEWEST}")
+    return [int(row.fold) for row in rows]
+
+
+def _made_folds(path: Path, table: pd.DataFrame, seed: int) -> list[int]:
+    """Five folds by source, or as many as the class with the fewest sources allows."""
+    sources = table.groupby("label")["source"].nunique()
+    n_folds = min(MOST_FOLDS, int(sources.min()))
+    if n_folds < folds.FEWEST:
+        raise CourseError(
+            f"{path}: label {sources.idxmin()!r} comes from {sources.min()} sources; training, validation and test "
+            f"need {folds.FEWEST}, so add recordings or name the folds in a column"
+        )
+    return folds.folds_by_source(table, n_folds, seed).tolist()
+
+
+def _probe(path: Path, row: Row) -> tuple[int, int]:
+    """Rate and samples of a listed file; its faults with the line that lists it."""
+    try:
+        return audio_io.probe(path.parent / row.filename)
+    except CourseError as error:
+        raise CourseError(f"{path}:{row.line}: {error}") from error

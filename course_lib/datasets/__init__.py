@@ -1,1 +1,0 @@
-"""Data sets: labelled clips with fold, source recording and, where they exist, strong labels."""

@@ -1,0 +1,65 @@
+"""Tests of the exercises in notebook 00."""
+
+import numpy as np
+
+from course_lib.audio import timebase
+from course_lib.lesson.checks import expect_function, expect_number
+
+
+def samples_between_two_looks(answer: object) -> str:
+    """00.1: a hop of 10 ms at 16 kHz."""
+    slips = {
+        1_600_000.0: "that is rate times 10 seconds times 10; 10 ms is a hundredth of a second",
+        160_000.0: "that is 10 seconds; the distance is 10 milliseconds",
+        500.0: "that is how often we look in 5 seconds; the question is how many samples lie between two looks",
+        1600.0: "that is 100 ms; 10 ms is a hundredth of a second, not a tenth",
+        80_000.0: "that is the whole clip; the question is about two neighbouring looks",
+    }
+    expect_number(answer, timebase.ms_to_samples(10, 16_000), unit="samples", slips=slips)
+    return "16,000 samples a second times 0.010 s. That distance is called the hop."
+
+
+def busiest_tenth(answer: object) -> str:
+    """00.2: percent of the energy in the busiest tenth of the frames."""
+
+    def reference(energy: np.ndarray) -> float:
+        return float(100 * np.sort(energy)[-(len(energy) // 10) :].sum() / energy.sum())
+
+    rng = np.random.default_rng(0)
+    cases = [(rng.exponential(size=n) ** 2,) for n in (20, 105, 500)] + [(np.ones(40),)]
+    slips = {
+        "that is a share between 0 and 1; the question is about percent": lambda e: reference(e) / 100,
+        "that is the first tenth in time; sort by energy before you cut": lambda e: (
+            100 * e[: len(e) // 10].sum() / e.sum()
+        ),
+        "that is the quietest tenth; np.sort begins with the smallest": lambda e: (
+            100 * np.sort(e)[: len(e) // 10].sum() / e.sum()
+        ),
+        "that is the busiest frame alone; a tenth of the frames is meant": lambda e: 100 * e.max() / e.sum(),
+        "these are frames above the mean, however many they are; take a tenth of them": lambda e: (
+            100 * e[e > e.mean()].sum() / e.sum()
+        ),
+    }
+    expect_function(answer, reference, cases, unit="%", rel=1e-6, slips=slips)
+    return "Where all frames are alike it gives 10 %: then no frame says more than another."
+
+
+def affordable_hop_ms(answer: object) -> str:
+    """00.3: the hop at which a cost that grows with the number of looks meets a budget."""
+
+    def reference(hop_ms: float, cost: float, budget: float) -> float:
+        return hop_ms * cost / budget
+
+    slips = {
+        "the other way round: a smaller budget buys fewer looks, and those lie further apart": lambda h, c, b: (
+            h * b / c
+        ),
+        "that is how many times dearer it is; the hop that one has grows by as much": lambda h, c, b: c / b,
+        "cost times hop stays the same, so divide; do not subtract": lambda h, c, b: h + c - b,
+    }
+    cases = [(10.0, 100.0, 25.0), (10.0, 60.0, 90.0), (20.0, 8.0, 5.0), (2.5, 1000.0, 50.0)]
+    expect_function(answer, reference, cases, unit="ms", rel=1e-6, slips=slips)
+    return "A quarter of the cost is four times the hop. What that loses is the rest of the course."
+
+
+EXERCISES = {"00.1": samples_between_two_looks, "00.2": busiest_tenth, "00.3": affordable_hop_ms}

@@ -1,0 +1,91 @@
+"""Tests of the exercises in notebook 03."""
+
+import numpy as np
+
+from course_lib.lesson.checks import NotYet, call, expect_array, expect_function
+
+
+def stretched_length(answer: object) -> str:
+    """03.1: samples after a time stretch."""
+
+    def reference(n_samples: int, rate: float) -> int:
+        return round(n_samples / rate)
+
+    slips = {
+        "the wrong way round: a rate above 1 is faster, so the clip gets shorter": lambda n, r: round(n * r),
+        "rounded down: the nearest whole number is expected": lambda n, r: int(n / r),
+        "not a whole number: round to the nearest sample": lambda n, r: n / r,
+    }
+    cases = [(44_100, 0.7), (44_100, 1.2), (16_000, 1.5), (10, 3.0), (80_000, 1.0)]
+    expect_function(answer, reference, cases, unit="samples", slips=slips)
+    return "Slow 0.7 makes 44,100 samples 63,000."
+
+
+def cents(answer: object) -> str:
+    """03.2: an interval in cents."""
+
+    def reference(from_hz: float, to_hz: float) -> float:
+        return 1200 * float(np.log2(to_hz / from_hz))
+
+    slips = {
+        "that is in semitones; a semitone has 100 cents": lambda a, b: reference(a, b) / 100,
+        "that is in octaves; an octave has 1200 cents": lambda a, b: reference(a, b) / 1200,
+        "the sign is turned round: upwards is positive": lambda a, b: -reference(a, b),
+        "cents are logarithmic with base 2; yours uses another base": lambda a, b: 1200 * float(np.log(b / a)),
+        "a ratio, not a difference in Hz: take the logarithm of b / a": lambda a, b: b - a,
+    }
+    cases = [(440.0, 880.0), (440.0, 493.8833), (440.0, 415.3047), (100.0, 101.0)]
+    expect_function(answer, reference, cases, unit="cents", rel=1e-6, slips=slips)
+    return "An octave is 1200 cents; most people hear a change of about 10."
+
+
+def shift(answer: object) -> str:
+    """03.3: later or earlier, zeros enter."""
+    x = np.arange(1.0, 7.0)
+    for n_samples in (2, -2, 0, 9, -9):
+        expected = np.zeros(6)
+        if abs(n_samples) < 6:
+            source = x[: 6 - n_samples] if n_samples >= 0 else x[-n_samples:]
+            expected[max(n_samples, 0) : max(n_samples, 0) + len(source)] = source
+        got = np.asarray(call(answer, x.copy(), n_samples))
+        if got.shape == x.shape and n_samples and np.array_equal(got, np.roll(x, n_samples)):
+            raise NotYet(f"by {n_samples}: what leaves at one end comes in at the other; zeros should enter")
+        if got.shape == x.shape and 0 < abs(n_samples) < 6 and np.array_equal(got, call(answer, x.copy(), n_samples)):
+            mirrored = np.zeros(6)
+            source = x[n_samples:] if n_samples > 0 else x[: 6 + n_samples]
+            mirrored[max(-n_samples, 0) : max(-n_samples, 0) + len(source)] = source
+            if np.array_equal(got, mirrored):
+                raise NotYet(f"by {n_samples}: the wrong direction; positive is later")
+        expect_array(got, expected, what=f"shift by {n_samples}")
+    return "There and back again loses what fell off the end: only a circular shift is reversible."
+
+
+def noise_factor(answer: object) -> str:
+    """03.4: how loud the noise must be for a ratio in dB."""
+    rng = np.random.default_rng(0)
+    x, noise = 0.2 + 0.3 * rng.standard_normal(4000), 0.03 + 0.05 * rng.standard_normal(4000)  # neither has mean 0
+    for snr_db in (0.0, 10.0, -6.0):
+        wanted = float(np.sqrt(np.mean(x**2) / np.mean(noise**2) / 10 ** (snr_db / 10)))
+        got = call(answer, x.copy(), noise.copy(), snr_db)
+        if not np.isscalar(got) and np.ndim(got) != 0:
+            raise NotYet(f"expected one number, got an array of shape {np.shape(got)}; return the factor alone")
+        slips = {
+            "that is the ratio of powers; a factor on samples is its square root": wanted**2,
+            "dB of power: 10 ** (snr_db / 10) before the root, or 10 ** (snr_db / 20) after it": float(
+                np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr_db / 10)
+            ),
+            "the sign of the dB is turned round: a higher ratio means less noise": wanted * 10 ** (snr_db / 10),
+            "that is the deviation: the mean is taken off first; power is the mean of the squares": float(
+                np.std(x) / np.std(noise) / 10 ** (snr_db / 20)
+            ),
+            "the noise has a level of its own: divide by it": wanted * float(np.sqrt(np.mean(noise**2))),
+        }
+        for reason, slip in slips.items():
+            if np.isclose(got, slip, rtol=1e-6) and not np.isclose(got, wanted, rtol=1e-6):
+                raise NotYet(reason)
+        if not np.isclose(got, wanted, rtol=1e-6):
+            raise NotYet(f"at {snr_db:g} dB it gives {got:.4g}, expected {wanted:.4g}")
+    return "At 0 dB sound and noise have the same power."
+
+
+EXERCISES = {"03.1": stretched_length, "03.2": cents, "03.3": shift, "03.4": noise_factor}

@@ -1,0 +1,105 @@
+"""Tests of the exercises in notebook 05."""
+
+import numpy as np
+
+from course_lib.lesson.checks import NotYet, call, expect_function
+
+
+def conv_macs(answer: object) -> str:
+    """05.1: multiply-accumulates of a 3 x 3 convolution."""
+
+    def reference(frames: int, mels: int, n_in: int, n_out: int) -> int:
+        return 9 * frames * mels * n_in * n_out
+
+    slips = {
+        "every output value also sums over the channels of the input: times `n_in`": lambda f, m, i, o: 9 * f * m * o,
+        "the convolution makes `n_out` such pictures: times `n_out`": lambda f, m, i, o: 9 * f * m * i,
+        "each value of the output multiplies 3 x 3 neighbours, nine and not three": lambda f, m, i, o: (
+            3 * f * m * i * o
+        ),
+        "the 3 x 3 of the kernel is missing": lambda f, m, i, o: f * m * i * o,
+        "these are FLOPs: a multiply-accumulate counts once, not twice": lambda f, m, i, o: 18 * f * m * i * o,
+        "that is after the pooling; the convolution runs on the whole picture": lambda f, m, i, o: (
+            9 * (f // 2) * (m // 2) * i * o
+        ),
+        "that counts the weights; each of them is used at every frame and mel": lambda f, m, i, o: 9 * i * o,
+    }
+    cases = [(501, 64, 1, 16), (250, 32, 16, 32), (31, 4, 128, 128)]
+    expect_function(answer, reference, cases, unit="MACs", slips=slips)
+    return "The same as torch counts; five times the length, five times the cost."
+
+
+def reach_in_ms(answer: object) -> str:
+    """05.2: a receptive field in milliseconds."""
+
+    def reference(field: int, window_ms: float, hop_ms: float) -> float:
+        return window_ms + (field - 1) * hop_ms
+
+    slips = {
+        "that is the distance from the first to the last frame's start; the last window is still missing": (
+            lambda field, window_ms, hop_ms: (field - 1) * hop_ms
+        ),
+        "the first frame brings its window, each of the *others* a hop: field - 1 hops": (
+            lambda field, window_ms, hop_ms: window_ms + field * hop_ms
+        ),
+        "frames are a hop apart, and the last one lasts for a window": lambda field, window_ms, hop_ms: field * hop_ms,
+        "frames overlap: windows do not follow each other end to end": lambda field, window_ms, hop_ms: (
+            field * window_ms
+        ),
+    }
+    expect_function(answer, reference, [(78, 25.0, 10.0), (78, 25.0, 2.5), (1, 40.0, 5.0)], unit="ms", slips=slips)
+    return "78 frames are 795 ms at a hop of 10 ms, 6.2 s at 80 ms: longer than the clip."
+
+
+def chosen_step(answer: object) -> str:
+    """05.3: the look whose weights are kept."""
+    rows = [(10, 2.1, 2.2, 0.3), (20, 1.5, 1.6, 0.6), (30, 1.2, 1.5, 0.65), (40, 1.0, 1.3, 0.65)]
+    rows += [(50, 0.6, 1.4, 0.65), (60, 0.7, 1.6, 0.65), (70, 0.3, 1.2, 0.5)]  # of equals 40 wins by one rule alone
+    keys = ("step", "loss", "validation_loss", "validation_accuracy")
+    history = [dict(zip(keys, row, strict=True)) for row in rows]
+    slips = {
+        70: "the last look, with the lowest losses; choose by the accuracy on validation",
+        30: "30 to 60 are equally accurate; of equals take the lower loss on validation, not the first look",
+        50: "30 to 60 are equally accurate; of equals take the lower loss on validation, not on training",
+        60: "30 to 60 are equally accurate; of equals take the lower loss on validation, not the last look",
+        10: "the lowest accuracy of all; the highest is asked for",
+    }
+    for looks in (history, history[::-1]):  # with two orders a tie cannot be won by chance
+        got = call(answer, [dict(look) for look in looks])
+        if isinstance(got, dict):
+            raise NotYet("that is the whole look; return its `step`")
+        if isinstance(got, bool) or not isinstance(got, int | float | np.number):
+            raise NotYet(f"expected a number of steps, got {type(got).__name__}")
+        if got != 40 and got not in [row[0] for row in rows]:
+            raise NotYet(f"{got:g} is no step of a look; is that the place in the list, or the accuracy itself?")
+        if got != 40:
+            raise NotYet(slips.get(int(got), f"step {got:g} is not the most accurate on validation"))
+    return "The same as `train.best_look`. It never sees the test, nor the loss on training."
+
+
+def undominated(answer: object) -> str:
+    """05.4: the Pareto front."""
+    macs, accuracies = [8, 1, 4, 2, 2, 6, 1], [80, 50, 60, 70, 65, 80, 50]
+    wanted = [1, 3, 5, 6]
+    got = call(answer, list(macs), list(accuracies))
+    try:
+        got = [int(place) for place in got]
+    except (TypeError, ValueError):
+        raise NotYet(f"expected a list of places, got {type(got).__name__}") from None
+    if sorted(got) == wanted and got != wanted:
+        raise NotYet("the right settings, not sorted")
+    if got == [0, 5] or got == [5]:
+        raise NotYet("these are the most accurate; a cheaper setting that is less accurate is not beaten by them")
+    if 0 in got:
+        raise NotYet("place 0 is as accurate as place 5 and costs more: to be beaten, worse in one is enough")
+    if 1 not in got or 6 not in got:
+        raise NotYet("places 1 and 6 are the same in both: neither beats the other, and nothing else beats them")
+    missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
+    if missing or extra:
+        raise NotYet(f"missing: {missing or 'none'}; too many: {extra or 'none'}")
+    if list(call(answer, [3.0], [10.0])) != [0]:
+        raise NotYet("a single setting is beaten by none")
+    return "Four of seven remain. Which of them to take is not a question of arithmetic."
+
+
+EXERCISES = {"05.1": conv_macs, "05.2": reach_in_ms, "05.3": chosen_step, "05.4": undominated}

@@ -1,0 +1,153 @@
+"""Tests of the exercises in notebook 07."""
+
+import math
+
+import numpy as np
+
+from course_lib.audio.timebase import out_frames
+from course_lib.lesson.checks import NotYet, call, expect_array, expect_function
+
+
+def widths(answer: object) -> str:
+    """07.1: from scores of 0 or more to widths that sum to the output length."""
+    cases = [(np.array([0.1, 0.9, 0.2, 0.3, 0.1, 0.4]), 3), (np.array([0.5, 0.4, 0.6, 0.3]), 2), (np.ones(5), 5)]
+    for scores, n_out in cases:
+        scaled = scores * n_out / scores.sum()
+        capped = scaled / max(1, scaled.max())
+        missing = n_out - capped.sum()
+        room = 1 - capped
+        wanted = capped + (room * missing / room.sum() if room.sum() > 0 else 0)
+        got = np.asarray(call(answer, scores.copy(), n_out))
+        slips = {
+            "only scaled to the sum; one frame is wider than 1": scaled,
+            "cut off at 1: scale all of them down together, so that their ratios stay": np.minimum(scaled, 1),
+            "the largest is 1 now, but the sum is too small: what is missing must be given out": capped,
+            "what is missing was given out in equal parts; give it in proportion to the distance from 1": (
+                capped + missing / len(scores)
+            ),
+            "the widths sum to 1; they must sum to the output length": scores / scores.sum(),
+        }
+        for reason, slip in slips.items():
+            if got.shape == slip.shape and np.allclose(got, slip) and not np.allclose(slip, wanted):
+                raise NotYet(reason)
+        expect_array(got, wanted, what=f"widths of {len(scores)} scores for {n_out} output frames")
+    return "The same as `diffres.rectify`: within 0 and 1, and the sum is the output length to the last digit."
+
+
+def shares(answer: object) -> str:
+    """07.2: a frame that is shared between two output frames."""
+
+    def reference(start: float, end: float) -> tuple[int, float, float]:
+        column = math.ceil(end) - 1
+        own = end - max(start, column)
+        return column, own, end - start - own
+
+    slips = {
+        "a frame that ends on a cut belongs to the piece before it: ceil(end) - 1, not floor(end)": lambda a, b: (
+            math.floor(b), b - max(a, math.floor(b)), b - a - (b - max(a, math.floor(b)))
+        ),
+        "own is counted from the frame's start if that lies behind the cut: max(start, column)": lambda a, b: (
+            math.ceil(b) - 1, b - (math.ceil(b) - 1), b - a - (b - (math.ceil(b) - 1))
+        ),
+        "own and before are exchanged: own goes to the piece in which the frame ends": lambda a, b: (
+            reference(a, b)[0], reference(a, b)[2], reference(a, b)[1]
+        ),
+        "that is the piece in which the frame starts; asked is where it ends": lambda a, b: (
+            math.floor(a), *reference(a, b)[1:]
+        ),
+        "columns count from 0: ceil(end) - 1": lambda a, b: (math.ceil(b), *reference(a, b)[1:]),
+        "the two shares must add up to the width of the frame, end - start": lambda a, b: (
+            reference(a, b)[0], reference(a, b)[1], b - a
+        ),
+    }  # fmt: skip
+    cases = [(0.25, 0.5), (0.75, 1.25), (1.5, 2.0), (2.0, 3.0), (2.875, 3.25), (0.0, 1.0)]
+    got = [_numbers(call(answer, *case), 3, "three numbers (column, own, before)") for case in cases]
+    wrong = [k for k, case in enumerate(cases) if not np.allclose(got[k], reference(*case))]
+    if not wrong:
+        return "That is the whole warp matrix: two numbers a frame, and where they belong."
+    for reason, slip in slips.items():
+        if all(np.allclose(got[k], slip(*cases[k])) for k in wrong):
+            raise NotYet(reason)
+    first = wrong[0]
+    raise NotYet(
+        f"from {cases[first][0]:g} to {cases[first][1]:g} it gives {tuple(got[first])}, "
+        f"expected {reference(*cases[first])}"
+    )
+
+
+def merged_db(answer: object) -> str:
+    """07.3: two levels merged as power."""
+
+    def reference(first_db: float, second_db: float, share: float) -> float:
+        return 10 * math.log10(share * 10 ** (first_db / 10) + (1 - share) * 10 ** (second_db / 10))
+
+    slips = {
+        "that is the mean of the decibels; go back to power first": lambda a, b, w: w * a + (1 - w) * b,
+        "levels of power: 10 dB to a factor of ten, not 20": lambda a, b, w: (
+            20 * math.log10(w * 10 ** (a / 20) + (1 - w) * 10 ** (b / 20))
+        ),
+        "`share` belongs to the first level, the rest to the second": lambda a, b, w: reference(b, a, w),
+        "that is the sum of the powers; weigh them with `share` and 1 - `share`": lambda a, b, w: (
+            10 * math.log10(10 ** (a / 10) + 10 ** (b / 10))
+        ),
+        "the merged power, right; now back to decibels": lambda a, b, w: 10 ** (reference(a, b, w) / 10),
+        "the natural logarithm; decibels want the one to base 10": lambda a, b, w: reference(a, b, w) * math.log(10),
+        "that is the louder of the two, the peak and not the mean": lambda a, b, w: max(a, b),
+    }
+    cases = [(-10.0, -50.0, 0.25), (-60.0, -20.0, 0.5), (-30.0, -30.0, 0.75), (-12.0, -20.0, 0.125)]
+    expect_function(answer, reference, cases, unit="dB", rel=1e-6, slips=slips)
+    return "Half a frame of -20 dB beside half a frame of near silence is -23 dB; the mean of decibels says -40."
+
+
+def reduced_cost(answer: object) -> str:
+    """07.4: output frames and multiply-accumulates of scorer and classifier."""
+
+    def reference(n_frames: int, reduction: float, scorer: int, network: int) -> tuple[int, float]:
+        left = out_frames(n_frames, reduction)
+        return left, n_frames * scorer + left * network
+
+    slips = {
+        "cut off where the course rounds: 99 and 100 are the same clip": lambda n, r, s, c: (
+            int(n * (1 - r)), n * s + int(n * (1 - r)) * c
+        ),
+        "that keeps the share `reduction`; it is the share to save": lambda n, r, s, c: (
+            round(n * r), n * s + round(n * r) * c
+        ),
+        "the scorer looks at all frames, also at those that it merges": lambda n, r, s, c: (
+            reference(n, r, s, c)[0], reference(n, r, s, c)[0] * (s + c)
+        ),
+        "the network sees the output frames alone": lambda n, r, s, c: (reference(n, r, s, c)[0], n * (s + c)),
+        "the scorer costs something too": lambda n, r, s, c: (
+            reference(n, r, s, c)[0], reference(n, r, s, c)[0] * c
+        ),
+        "that is the difference; scorer and network are both to be paid": lambda n, r, s, c: (
+            reference(n, r, s, c)[0], reference(n, r, s, c)[0] * c - n * s
+        ),
+    }  # fmt: skip
+    cases = [(500, 0.25, 5_000, 130_000), (1000, 0.9, 80_000, 130_000), (98, 0.3, 3_000, 50_000)]
+    got = [_numbers(call(answer, *case), 2, "two numbers (frames, MACs)") for case in cases]
+    wrong = [k for k, case in enumerate(cases) if not np.allclose(got[k], reference(*case), rtol=1e-9)]
+    if not wrong:
+        return "The second case pays the published scorer for 1000 frames, the network for 100: mind which is more."
+    for reason, slip in slips.items():
+        if all(np.allclose(got[k], slip(*cases[k]), rtol=1e-9) for k in wrong):
+            raise NotYet(reason)
+    first = wrong[0]
+    frames, macs = reference(*cases[first])
+    raise NotYet(
+        f"for {cases[first]} it gives {got[first][0]:g} frames and {got[first][1]:g} MACs, "
+        f"expected {frames} and {macs:g}"
+    )
+
+
+def _numbers(found: object, count: int, expected: str) -> list[float]:
+    """`found` as `count` numbers, or what is wrong with it."""
+    if not isinstance(found, tuple | list) or len(found) != count:
+        raise NotYet(f"expected {expected}, got {type(found).__name__} {found!r}")
+    try:
+        return [float(value) for value in found]
+    except (TypeError, ValueError):
+        raise NotYet(f"expected {expected}, got {found!r}") from None
+
+
+EXERCISES = {"07.1": widths, "07.2": shares, "07.3": merged_db, "07.4": reduced_cost}

@@ -1,0 +1,1 @@
+"""Polyphonic scenes: several sounds in a clip, labels in time, images beside them, and aligned features."""

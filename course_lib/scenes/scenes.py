@@ -1,0 +1,150 @@
+"""`Scenes`, the one face of every set that has several sounds a clip, labels in time, and perhaps pictures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from course_lib.data import events as lists
+from course_lib.errors import CourseError
+
+PARTS = ("weak", "unlabelled", "validation", "test")
+COLUMNS = ("filename", "part", "source")
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Clips of one length, each with any number of events.
+
+    Attributes
+    ----------
+    name : name of the set, or the path of the user's folder.
+    table : one row a scene, columns `filename`, `part` (one of `PARTS`), `source` (what must not be in two parts: a
+        video, or the scene itself where it was made of recordings of its own part). Index 0 .. n-1.
+    classes : labels in order; a label's place here is its column in every array.
+    clip_s : seconds of every scene.
+    content : hash over sounds, pictures and labels; part of the key of every cache.
+    reader : function `(table, rate_hz) -> (scenes, samples)`, float32 within ±1, behind `waves`.
+    picture_reader : function `(table, frame_rate_hz, size_px) -> (scenes, frames, size, size, 3)`, uint8, frame `k` as
+        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None where there are no pictures.
+    tags : weak labels of the parts `weak`, `validation` and `test`: columns `filename`, `event_label`.
+    events : strong labels of `validation` and `test` alone: columns `filename`, `onset`, `offset`, `event_label`.
+    """
+
+    name: str
+    table: pd.DataFrame
+    classes: list[str]
+    clip_s: float
+    content: str
+    reader: Callable[[pd.DataFrame, int], np.ndarray] = field(repr=False, compare=False)
+    picture_reader: Callable[[pd.DataFrame, float, int], np.ndarray] | None = field(repr=False, compare=False)
+    tags: pd.DataFrame = field(repr=False, compare=False)
+    events: pd.DataFrame = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        missing = [column for column in COLUMNS if column not in self.table.columns]
+        if missing:
+            raise CourseError(f"{self.name}: the table of scenes lacks the columns {', '.join(missing)}")
+        foreign = sorted(set(self.table["part"]) - set(PARTS))
+        if foreign:
+            raise CourseError(f"{self.name}: part {foreign[0]!r} is unknown; expected one of {', '.join(PARTS)}")
+        parts = self.table.groupby("source")["part"].nunique()
+        if (parts > 1).any():
+            raise CourseError(
+                f"{self.name}: source {parts.idxmax()!r} is in {parts.max()} parts; what is learnt from one would be "
+                "tested on another; put it into one"
+            )
+        held = set(self.table.loc[self.table["part"].isin(["validation", "test"]), "filename"])
+        if not set(self.events["filename"]) <= held:
+            raise CourseError(f"{self.name}: strong labels of scenes to learn from; give them for validation and test")
+        lists.check(self.events, self.classes, clip_s=self.clip_s, where=self.name)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def waves(self, rate_hz: int = 16_000, rows: slice = slice(None)) -> np.ndarray:
+        """Scenes, all or those in `rows`, as one array `(scenes, samples)`, float32 within ±1, mono."""
+        return self.reader(self.table[rows].reset_index(drop=True), rate_hz)
+
+    def pictures(self, frame_rate_hz: float = 1.0, size_px: int = 128, rows: slice = slice(None)) -> np.ndarray:
+        """Frames `(scenes, frames, size, size, 3)`, uint8; frame `k` is what is seen at `(k + 0.5) / frame_rate_hz` s.
+
+        Raises
+        ------
+        CourseError
+            The set has no pictures.
+        """
+        if self.picture_reader is None:
+            raise CourseError(f"{self.name}: has no pictures; choose features of sound alone")
+        return self.picture_reader(self.table[rows].reset_index(drop=True), frame_rate_hz, size_px)
+
+    def part(self, *names: str) -> "Scenes":
+        """The scenes of these parts with their labels.
+
+        Raises
+        ------
+        CourseError
+            There is none.
+        """
+        chosen = self.table["part"].isin(names)
+        if not chosen.any():
+            raise CourseError(f"{self.name}: has no scenes in the part {' or '.join(names)}")
+        table = self.table[chosen].reset_index(drop=True)
+        mine = set(table["filename"])
+        tags, events = (t[t["filename"].isin(mine)].reset_index(drop=True) for t in (self.tags, self.events))
+        return replace(self, table=table, tags=tags, events=events)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Weak labels as an array `(scenes, classes)` of 0 and 1, float32.
+
+        Raises
+        ------
+        CourseError
+            Some of these scenes are unlabelled.
+        """
+        if (self.table["part"] == "unlabelled").any():
+            raise CourseError(f"{self.name}: unlabelled scenes have no targets; take a part of them")
+        found = np.zeros((len(self), len(self.classes)), dtype=np.float32)
+        place = pd.Series(range(len(self)), index=self.table["filename"])
+        column = pd.Series(range(len(self.classes)), index=self.classes)
+        found[place[self.tags["filename"]], column[self.tags["event_label"]]] = 1
+        return found
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """How many scenes, and how hard. Hashable, so that it can be part of a key.
+
+    Attributes
+    ----------
+    weak, unlabelled, validation, test : scenes a part.
+    clip_s : seconds of a scene.
+    most_events : a scene has 1 to so many events, of any classes, anywhere, over each other too.
+    quietest_db, loudest_db : level of an event above the background noise while it lasts is drawn from this range.
+    longest_s : an event that would last longer is cut to a length drawn from 1 s to this.
+    flash : pictures show what sounds exactly from its onset to its offset, instead of as in real video.
+    seed : of everything that is drawn.
+    """
+
+    weak: int = 1200
+    unlabelled: int = 1200
+    validation: int = 150
+    test: int = 300
+    clip_s: float = 10.0
+    most_events: int = 4
+    quietest_db: float = 0.0
+    loudest_db: float = 15.0
+    longest_s: float = 4.0
+    flash: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("weak", "unlabelled", "validation", "test", "most_events"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        if not 1 <= self.longest_s <= self.clip_s:
+            raise ValueError(f"longest_s={self.longest_s}, clip_s={self.clip_s}: need 1 <= longest_s <= clip_s")
+        if not self.quietest_db <= self.loudest_db:
+            raise ValueError(f"quietest_db={self.quietest_db}: must be at most loudest_db={self.loudest_db}")

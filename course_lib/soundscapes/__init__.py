@@ -1,1 +1,0 @@
-"""Scenes of several sounds with labels in time, and with pictures where there are any."""

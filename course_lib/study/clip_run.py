@@ -1,0 +1,214 @@
+"""`run_one`: from a `RunSpec` to one flat row. The test fold is read once, at the end, by `read_test` alone.
+
+Training and the choice of the step get what `learning_data` gives out, which holds no test clip. `read_test` writes a
+line into a log of readings each time, so that how often a test fold was looked at is on record.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from course_lib import profiles
+from course_lib.audio import timebase
+from course_lib.audio.augment import NAA
+from course_lib.data import folds
+from course_lib.data.augmented import Copies, with_copies
+from course_lib.data.clips import Clips, features
+from course_lib.data.load import load
+from course_lib.errors import CourseError
+from course_lib.evaluation import tagging
+from course_lib.models.classifier import classifier
+from course_lib.provenance import now, provenance
+from course_lib.study.config import RunSpec, TagRun, to_dict
+from course_lib.training import cost, supervised
+
+
+@lru_cache(maxsize=8)
+def clips_of(dataset: str, clips_per_class: int | None, copies: str = "none") -> Clips:
+    """The clips of a run, with their copies where it has any. Kept: rows that follow each other share them.
+
+    Errors as `load` and `with_copies`.
+    """
+    profile = replace(profiles.get("study"), clips_per_class=clips_per_class, real_clips_per_class=clips_per_class)
+    clips = load(dataset, profile)
+    return with_copies(clips, NAA) if copies == "naa" else clips
+
+
+def content_of(spec: RunSpec) -> str:
+    """The hash of what a run hears now, as its row keeps it."""
+    return clips_of(spec.dataset, spec.clips_per_class, spec.copies).content
+
+
+def features_of(spec: RunSpec) -> np.ndarray:
+    """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, made once a content."""
+    return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)
+
+
+def warm_key(spec: RunSpec) -> tuple:
+    """What decides the features of `spec`."""
+    return (spec.dataset, spec.clips_per_class, spec.copies, spec.features)
+
+
+def run_one(
+    spec: RunSpec, *, device: str | None = None, checkpoint: Path | None = None, readings: Path | None = None
+) -> dict:
+    """The row of `spec`: its fields by dotted name, what was chosen on validation, the test clips one by one, costs.
+
+    `device` None takes the fastest one. With `checkpoint` a run that was cut off goes on from that file, to the same
+    row but for times. `readings` is the log that `read_test` appends to.
+
+    Raises
+    ------
+    CourseError
+        As `load`, `with_copies`, `folds.split` and `train.fit`.
+    """
+    begun = time.perf_counter()
+    device = device or profiles.device()
+    cost.reset_peak_memory(device)
+    clips = clips_of(spec.dataset, spec.clips_per_class, spec.copies)
+    x = features_of(spec)
+    learning, validation = learning_data(spec, clips, x)
+    torch.manual_seed(spec.seed)
+    model = network(spec, learning.n_classes, x.shape[1:])
+    fitted = supervised.fit(
+        model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
+    )
+    chosen = supervised.best_look(fitted.history)
+    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips).names}
+    row |= {"n_train": len(learning.y), "n_validation": 0 if validation is None else len(validation.y)}
+    row |= {name: chosen[name] for name in (*supervised.SCORES, "validation_loss") if name in chosen}
+    row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}
+    row |= read_test(fitted.model, spec, clips, x, precision=fitted.precision, log=readings)
+    row |= {f"history.{name}": [look[name] for look in fitted.history] for name in chosen if name != "seconds"}
+    row |= costs(spec, fitted.model, clips, x.shape[1:], device)
+    row |= {"precision": fitted.precision, "train_seconds": fitted.seconds}
+    return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
+
+
+class Asked(NamedTuple):
+    """Names of the classes, and the targets of clips as `train.Examples` takes them."""
+
+    names: list[str]
+    targets: np.ndarray
+
+
+def asked_of(spec: RunSpec, clips: Clips) -> Asked:
+    """What a run asks of `clips`: one label each, or all that they have.
+
+    Raises
+    ------
+    CourseError
+        All labels are asked for, and the clips have one each.
+    """
+    if not isinstance(spec, TagRun):
+        return Asked(clips.classes, clips.targets)
+    if not clips.several:
+        raise CourseError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
+    return Asked(clips.tag_names, clips.tags)
+
+
+def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
+    """The classifier of a run with fresh weights, behind its front, for clips of `shape` (frames, mels)."""
+    n_frames, n_mels = shape
+    log = spec.features.log
+    return classifier(spec.model, n_classes, front=spec.front, n_mels=n_mels, n_frames=n_frames, log=log)
+
+
+def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervised.Examples, supervised.Examples | None]:
+    """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold.
+
+    With `refit` those for validation are among those for training, and there are none to choose by.
+    """
+    training, validation, _ = folds.split(clips, spec.fold)
+    asked = asked_of(spec, clips)
+    parts = []
+    for mask in (training | validation,) if spec.refit else (training, _originals(clips, validation)):
+        if not mask.any():
+            raise CourseError(
+                f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class"
+            )
+        parts.append(supervised.Examples(np.asarray(x[mask]), asked.targets[mask], len(asked.names)))
+    return parts[0], None if spec.refit else parts[1]
+
+
+def read_test(
+    model: nn.Module, spec: RunSpec, clips: Clips, x: np.ndarray, *, precision: str, log: Path | None
+) -> dict:
+    """What `model` makes of the clips of the test fold, originals alone; the only function that looks at them.
+
+    Lists have one entry a clip: its name, its source, its class and the predicted one (places in `clips.classes`), 1
+    where they agree. Where several labels are asked for, it is mean average precision and that of each label. Appends
+    time, key, data set, fold and number of clips to `log`, one JSON object a line.
+    """
+    _, _, test = folds.split(clips, spec.fold)
+    test = _originals(clips, test)
+    if log is not None:
+        line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold, "clips": int(test.sum())}
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    targets = asked_of(spec, clips).targets[test]
+    found = supervised.predict(model, np.asarray(x[test]), precision=precision, several=targets.ndim == 2)
+    if targets.ndim == 2:
+        each = tagging.average_precisions(targets, found)
+        told = [None if np.isnan(value) else float(value) for value in each]  # JSON has no word for NaN
+        return {"n_test": len(targets), "test_map": float(np.nanmean(each)), "test_average_precisions": told}
+    predicted = found.argmax(1)
+    correct = predicted == targets
+    return {
+        "n_test": len(targets),
+        "test_accuracy": float(correct.mean()),
+        "test_clips": clips.table["clip"][test].astype(str).tolist(),
+        "test_sources": clips.table["source"][test].astype(str).tolist(),
+        "test_targets": targets.tolist(),
+        "test_predicted": predicted.tolist(),
+        "test_correct": correct.astype(int).tolist(),
+    }
+
+
+def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...], device: str) -> dict:
+    """Parameters, multiply-accumulates of network and features, latency and memory, for clips `(frames, mels)`."""
+    n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
+    return {
+        "frames": int(shape[0]),
+        "parameters": cost.parameters(model),
+        "macs": cost.macs(model, *shape),
+        "feature_macs": cost.feature_macs(spec.features, n_samples),
+        "latency_ms": cost.latency_ms(model, *shape),
+        "peak_memory_mb": cost.peak_memory_mb(device),
+    }
+
+
+def weights_hash(model: nn.Module) -> str:
+    """16 hexadecimal digits over every weight and statistic: equal only for networks that are equal to the last bit."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def origin(device: str) -> dict:
+    """Device, threads, commit and versions, of this process as it was when it ran its first row; the time is now."""
+    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    found = {f"env.{name}": value for name, value in _provenance().items() if name not in ("date", "commit", "threads")}
+    found |= {"date": now(), "commit": _provenance()["commit"]}
+    return {"device": device, "device_name": named, "threads": torch.get_num_threads()} | found
+
+
+def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:
+    """`mask` without copies: what is judged is judged on sounds as they were recorded."""
+    return clips.originals_only(mask) if isinstance(clips, Copies) else mask
+
+
+@lru_cache(maxsize=1)
+def _provenance() -> dict[str, str]:
+    """Asked once: git takes time, and a checkout that moves on later is not what this process has loaded."""
+    return provenance()

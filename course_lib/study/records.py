@@ -1,0 +1,217 @@
+"""The rows of a study as one table: gathered from records, kept as Parquet, published, compared with others."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_lib import paths
+from course_lib.errors import CourseError, UsageError
+from course_lib.provenance import now, provenance
+from course_lib.study.config import LATER
+
+# Rows published before data sets had versions name their sounds by hashes of source text. Each is followed by the
+# `content` of the same sounds today; the samples are equal bit by bit, see tests/lib/test_data_identity.py.
+PUBLISHED_CONTENT = dict(
+    [
+        (  # timing, 100 clips a class, seed 0
+            "bec71111ce6abdfc6adb25e31d4cb81c33be22b5a6fac7114b71323483d69a61",
+            "3b0d9312b5085263f2cd176562c32065cab97fa3ce6917d34810a7765dc09de3",
+        ),
+        (  # scenes made of esc10, test fold 1, the default SceneSpec
+            "723a570dd33497f1cf94535b1a9415f511f1e286ae3617773a2031b850444272",
+            "58b65d5c0e0b892274fd5afbe25d25993cff13d40e952f0938c0cd27e6df8365",
+        ),
+        (  # the same with flash=True
+            "f50d4b87c231291cc58f787016127267abc911a481b0a87d9297aaea3d30b785",
+            "075c7e253b1d81f99511f6ab1cea54a94c885df13554f6c889baf927c31a23b2",
+        ),
+    ]
+)
+READINGS = "test_readings.jsonl"
+ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
+CLIPS, SCENES = ("dataset", "copies", "clips_per_class"), ("dataset", "fold")  # fields that say what a row heard
+# What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
+COMPARED = (
+    "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted",
+    "validation_map", "test_map", "validation_score", "test_tagging_f1", "test_segment_f1", "test_event_f1",
+    "test_estimated",
+)  # fmt: skip
+
+
+def gather(folder: Path) -> pd.DataFrame:
+    """One row a record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
+
+    Columns are those of `run.run_one`; lists stay lists, and fields that came later are there (see `filled`).
+
+    Raises
+    ------
+    CourseError
+        There are no rows, or a file is damaged.
+    """
+    if (folder / ROWS).is_file() and not (folder / "records").is_dir():
+        try:
+            return current_content(filled(pd.read_parquet(folder / ROWS)))
+        except (OSError, ValueError) as error:
+            raise CourseError(f"{folder / ROWS}: cannot be read as Parquet: {error}") from error
+    records = []
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            records.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise CourseError(f"{path}: cannot be read as a record ({error}); remove it and run again") from error
+    if not records:
+        raise CourseError(f"{folder}: no rows, neither {ROWS} nor records/*.json; run: course study run GRID")
+    return current_content(filled(pd.DataFrame(records)))
+
+
+def current_content(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with the hashes in its column `content` as the same data are named today (see `PUBLISHED_CONTENT`)."""
+    if "content" not in table.columns:
+        return table
+    return table.assign(content=table["content"].replace(PUBLISHED_CONTENT))
+
+
+def filled(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows`, with fields that runs on clips got after these at the value that they then had; rows of scenes as is."""
+    if "copies" not in rows.columns:
+        return rows
+    added = {name: rows[name] if name in rows.columns else value for name, value in LATER.items()}
+    return rows.assign(**added).fillna(LATER).astype({name: type(value) for name, value in LATER.items()})
+
+
+def done(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those rows that did not fail, index from 0."""
+    return rows[rows["status"] == "done"].reset_index(drop=True)
+
+
+def find(name: str) -> Path:
+    """A folder of rows: a path, or the name of a grid that was run here or, failing that, published.
+
+    Raises
+    ------
+    UsageError
+        There is none of these.
+    """
+    for folder in (Path(name).expanduser(), paths.runs_dir() / "study" / name, paths.published_dir() / name):
+        if (folder / "records").is_dir() or (folder / ROWS).is_file():
+            return folder.resolve()
+    raise UsageError(f"{name}: no folder of records, no run and no published rows of that name")
+
+
+def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]:
+    """Keep all rows as Parquet and the summary as CSV in `folder`; returns the two files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths.write_whole(folder / ROWS, rows.to_parquet(None, compression="zstd", index=False))
+    paths.write_whole(folder / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
+    return [folder / ROWS, folder / SUMMARY]
+
+
+def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: Path) -> list[Path]:
+    """`write`, and where the rows came from: their commits, data, devices and what they took.
+
+    Raises
+    ------
+    CourseError
+        Some runs heard other versions of the same clips or scenes, as when rows from elsewhere were adopted.
+    """
+    good = done(rows)
+    asked = SCENES if "copies" not in good.columns else CLIPS
+    alike = [name for name in good.columns if name in asked or name.startswith("scenes.")]
+    versions = good.groupby(alike, dropna=False)["content"].nunique()
+    if (versions > 1).any():
+        name = dict(zip(alike, versions.idxmax(), strict=True))["dataset"]
+        raise CourseError(f"{folder.name}: rows of {name} were run on different data; run them again on the same")
+    origin = dict(about) | {
+        "provenance": provenance(),
+        "rows": len(rows),
+        "failed": len(rows) - len(good),
+        "commits": sorted(good["commit"].unique()),
+        "content": {name: sorted(of_set.unique()) for name, of_set in good.groupby("dataset")["content"]},
+        "devices": sorted(good["device_name"].unique()),
+        "minutes": round(float(good["minutes"].sum()), 1),
+    }
+    written = write(rows, summary, folder)
+    paths.write_whole(folder / ORIGIN, json.dumps(origin, indent=1, ensure_ascii=False) + "\n")
+    return [*written, folder / ORIGIN]
+
+
+def adopt(published: Path, keys: Collection[str], folder: Path) -> int:
+    """Put the published rows of `keys` on record in `folder`, a folder of a run, where it has none; returns how many.
+
+    Such a run then does what a grid got since it was published, and its report has both. Each row adopted brings a line
+    to the log of test readings, for its test fold was read, if elsewhere.
+
+    Raises
+    ------
+    CourseError
+        There are no published rows, or their file is damaged.
+    """
+    rows, date, adopted = gather(published), now(), []
+    (folder / "records").mkdir(parents=True, exist_ok=True)
+    for row in rows[rows["key"].isin(keys)].to_dict("records"):
+        path = record_path(folder, row["key"])
+        if path.exists():
+            continue
+        record = {name: value for name, value in row.items() if not (isinstance(value, float) and np.isnan(value))}
+        paths.write_whole(path, json.dumps(record, default=np.ndarray.tolist, separators=(",", ":")) + "\n")
+        adopted.append({"time": date, "key": row["key"], "adopted": row["commit"]})
+    with (folder / READINGS).open("a", encoding="utf-8") as log:
+        log.writelines(json.dumps(line) + "\n" for line in adopted)
+    return len(adopted)
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """One row a key of either: `state` (`same`, `differs`, `only first`, `only second`), and `what` differs."""
+    ours, theirs = ({row["key"]: row for row in table.to_dict("records")} for table in (first, second))
+    found = []
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        if key in ours and key in theirs:
+            what = _differing(ours[key], theirs[key])
+            found.append((key, "differs" if what else "same", what))
+        else:
+            found.append((key, "only first" if key in ours else "only second", ""))
+    return pd.DataFrame(found, columns=["key", "state", "what"])
+
+
+def _differing(one: Mapping, other: Mapping) -> str:
+    """Names of the compared fields in which two rows differ, numbers with both values."""
+    if one["status"] != other["status"]:
+        return f"status {one['status']} and {other['status']}"
+    if one["status"] != "done":
+        return ""
+    parts = []
+    for name in COMPARED:
+        if name not in one and name not in other:
+            continue  # rows on clips and rows on scenes have other scores
+        a, b = one.get(name), other.get(name)  # a row that chose nothing has no score of validation
+        if np.ndim(a) and np.ndim(b):
+            n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
+            parts += [f"{name} of {n} clips"] if n else []
+        elif a != b and not (pd.isna(a) and pd.isna(b)):
+            parts.append(f"{name} {a:.6g} and {b:.6g}" if isinstance(a, float) else f"{name} {a} and {b}")
+    return ", ".join(parts)
+
+
+def record_path(folder: Path, key: str) -> Path:
+    """Where the record of the run `key` is, or will be."""
+    return folder / "records" / f"{key}.json"
+
+
+def read_record(folder: Path, key: str) -> dict | None:
+    """The record of the run `key`, or None where there is none yet.
+
+    Raises
+    ------
+    CourseError
+        The file is damaged: no run leaves it so.
+    """
+    path = record_path(folder, key)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CourseError(f"{path}: cannot be read as a record ({error}); remove it to run the row again") from error

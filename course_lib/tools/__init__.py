@@ -1,0 +1,1 @@
+"""The authors' side: writing, running, grading and publishing the notebooks."""

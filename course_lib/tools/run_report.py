@@ -1,0 +1,146 @@
+"""What a run of the notebooks leaves to read: a table on the screen, `results.json`, `junit.xml`, `index.html`."""
+
+import json
+import logging
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from jinja2 import Environment
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from course_lib.paths import write_whole
+from course_lib.provenance import provenance
+from course_lib.tools.authoring import QUIZZES, notebooks_dir
+from course_lib.tools.runner import FAILED, NOT_RUN, PASSED, Result
+
+SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
+COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
+LOOK_BACK_S = 7 * 86_400
+PAGE = Path(__file__).with_name("run_page.html.j2")
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that tells how many are done and the time left, from all of them so far: one may take minutes."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, speed_estimate_period=LOOK_BACK_S)
+
+
+def numbers_text(result: Result) -> str:
+    """How many of a notebook's numbers are as expected, in words."""
+    judged = [v for v in result.verdicts if v["ok"] is not None]
+    if judged:
+        return f"{sum(v['ok'] for v in judged)} of {len(judged)} as expected"
+    return f"{len(result.recorded)} recorded, none judged" if result.recorded else "none"
+
+
+def screen_table(results: Sequence[Result], title: str) -> Table:
+    """The final table for the terminal."""
+    table = Table(title=title, title_justify="left", show_lines=False)
+    for name, justify in (("notebook", "left"), ("state", "left"), ("minutes", "right"), ("numbers", "left")):
+        table.add_column(name, justify=justify, no_wrap=True)
+    for r in results:
+        table.add_row(r.notebook, f"[{COLOURS[r.state]}]{SIGNS[r.state]}[/]", f"{r.minutes:.2f}", numbers_text(r))
+    table.add_section()
+    passed = sum(r.state == PASSED for r in results)
+    table.add_row("all", f"{passed} of {len(results)} passed", f"{sum(r.minutes for r in results):.2f}", "")
+    return table
+
+
+def write_json(results: Sequence[Result], about: Mapping, path: Path) -> None:
+    """All results and where they came from, for programs."""
+    content = {"run": dict(about), "provenance": provenance(), "notebooks": [asdict(r) for r in results]}
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_junit(results: Sequence[Result], path: Path) -> None:
+    """One test case a notebook, in the form that CI servers read."""
+    failed, skipped = (sum(r.state == s for r in results) for s in (FAILED, NOT_RUN))
+    suite = ET.Element(
+        "testsuite", name="notebooks", tests=str(len(results)), failures=str(failed), skipped=str(skipped)
+    )
+    for r in results:
+        case = ET.SubElement(suite, "testcase", classname="notebooks", name=r.notebook, time=f"{r.minutes * 60:.2f}")
+        if r.state == FAILED:
+            ET.SubElement(case, "failure", message=r.message).text = f"{r.message}\nexecuted copy: {r.output}"
+        elif r.state == NOT_RUN:
+            ET.SubElement(case, "skipped", message=r.message)
+    write_whole(path, ET.tostring(suite, encoding="unicode") + "\n")
+
+
+def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Path]:
+    """Keep what the green notebooks recorded, one file each, as published results with their origin."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for r in results:
+        if r.state == PASSED:
+            path = folder / f"{r.notebook}-{about['profile']}-{Path(about['data set']).stem}.json"
+            content = {"run": dict(about), "provenance": provenance(), "minutes": r.minutes, "recorded": r.recorded}
+            write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            written.append(path)
+    return written
+
+
+def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path:
+    """Every executed notebook as a page and one index that links them; returns the index."""
+    rows = []
+    for r in results:
+        output = Path(r.output)
+        page = write_page(output) if output.exists() else None
+        rows.append(
+            asdict(r)
+            | {
+                "css": r.state.replace(" ", "-"),
+                "sign": SIGNS[r.state],
+                "numbers": numbers_text(r),
+                "file": output.name,
+            }
+            | {"page": page and page.name, "figure": cover_figure(output)}
+        )
+    passed = sum(r.state == PASSED for r in results)
+    template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE.read_text(encoding="utf-8"))
+    summary = f"{passed} of {len(results)} notebooks passed. " + ", ".join(f"{k}: {v}" for k, v in about.items())
+    title = "Temporal resolution in audio classification: run of the notebooks"
+    index = folder / "index.html"
+    write_whole(index, template.render(title=title, summary=summary, rows=rows, provenance=provenance()))
+    return index
+
+
+def write_page(executed: Path) -> Path | None:
+    """`executed` as an HTML page beside it; None when the notebook is too broken to be shown."""
+    import nbformat
+    from nbconvert import HTMLExporter  # seconds to import
+
+    logging.getLogger("traitlets").setLevel(logging.ERROR)  # its warning on missing alt texts repeats our own test
+    try:
+        body, _ = HTMLExporter(template_name="lab").from_notebook_node(nbformat.read(executed, as_version=4))
+    except (ValueError, nbformat.ValidationError):
+        return None
+    page = executed.with_suffix(".html")
+    quizzes = (notebooks_dir() / QUIZZES).as_uri()  # the page lies elsewhere than the notebook
+    write_whole(page, re.sub(rf'href="(\.\./)?{QUIZZES}/', f'href="{quizzes}/', body))
+    return page
+
+
+def cover_figure(executed: Path) -> tuple[str, str] | None:
+    """Picture of the cell tagged `cover`, or else the first one, with its text; None where there is none."""
+    try:
+        cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError):
+        return None
+    for cell in sorted(cells, key=lambda cell: "cover" not in cell["metadata"].get("tags", [])):
+        for output in cell.get("outputs", []):
+            picture = output.get("data", {}).get("image/png")
+            if picture:
+                return "".join(picture).replace("\n", ""), output["metadata"].get("image/png", {}).get("alt", "")
+    return None

@@ -1,0 +1,297 @@
+"""Gather the pages of the site in one folder, laid out as the repository is, and hand it to Sphinx."""
+
+import json
+import posixpath
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from course_lib.errors import CourseError, UsageError
+from course_lib.paths import as_folder, repo_root, runs_dir, site_dir
+from course_lib.tools import authoring, readme, site_pages, timetables
+from course_lib.tools.runner import PASSED
+
+# --- A run of the notebooks, as `course run` left it
+
+HOW = "run `make course` first (PROFILE=lesson for a site to read)"
+REPORT = "results.json"
+TOLD = {"run": ("profile", "data set", "jobs"), "provenance": ("date", "cores", "machine")}  # on the site
+
+
+@dataclass(frozen=True)
+class Run:
+    """Executed notebooks of one folder, with what was asked for and where it ran."""
+
+    folder: Path
+    about: dict
+    provenance: dict
+    minutes: dict[str, float]
+    failures: dict[str, str]
+
+    @property
+    def notebooks(self) -> list[Path]:
+        """The executed copies in the course's order."""
+        return [self.folder / f"{name}.ipynb" for name in self.minutes]
+
+    @property
+    def title(self) -> str:
+        """Profile and data set, in words."""
+        return f"profile {self.about['profile']}, data set {Path(str(self.about['data set'])).stem}"
+
+
+def read(folder: Path) -> Run:
+    """The run that `folder` holds.
+
+    Raises
+    ------
+    CourseError
+        There are no executed notebooks with their results in `folder`.
+    """
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        results = {}
+        for path in sorted(folder.glob("[0-9][0-9]_*.result.json")):
+            if path.with_name(path.name.replace(".result.json", ".ipynb")).exists():
+                results[path.name.removesuffix(".result.json")] = json.loads(path.read_text(encoding="utf-8"))
+        minutes = {name: result["minutes"] for name, result in results.items()}
+        failures = {name: result["message"] for name, result in results.items() if result["state"] != PASSED}
+        if not all(name in report[part] for part, names in TOLD.items() for name in names):
+            raise ValueError(REPORT)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CourseError(f"{folder}: no {REPORT} there; {HOW}") from None
+    except (ValueError, LookupError, TypeError):
+        raise CourseError(f"{folder}: {REPORT} or a result there is not what a run leaves; {HOW}") from None
+    if not results:
+        raise CourseError(f"{folder}: no executed notebooks with their results; {HOW}")
+    return Run(folder, report["run"], report["provenance"], minutes, failures)
+
+
+def latest(runs: Path) -> Run:
+    """The run below `runs` that ended last; runs of solutions do not count, they show no exercise.
+
+    A folder that holds no whole run, as one that was interrupted at once leaves it, is passed over.
+
+    Raises
+    ------
+    CourseError
+        There is none yet.
+    """
+    found = []
+    for path in sorted(runs.glob(f"*/{REPORT}")):
+        if not path.parent.name.endswith("-solutions"):
+            with suppress(CourseError):
+                found.append(read(path.parent))
+    if not found:
+        raise CourseError(f"{runs}: no run of the notebooks yet; {HOW}")
+    return max(found, key=lambda run: run.provenance["date"])
+
+
+def complaints(run: Run) -> list[str]:
+    """What is not as it should be with a run that is to become a site, one line each."""
+    lines = [f"{name} failed: {message}" for name, message in run.failures.items()]
+    for source in authoring.sources():
+        name = source.stem
+        if name not in run.minutes:
+            lines.append(f"{name} was not run")
+        elif _own_cells(run.folder / f"{name}.ipynb") != _own_cells(authoring.notebooks_dir() / f"{name}.ipynb"):
+            lines.append(f"{name} has changed since it was run")
+    return lines
+
+
+def _own_cells(path: Path) -> list[str]:
+    """Text of every cell, without the one that papermill adds."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(c["source"]) for c in cells if "injected-parameters" not in c["metadata"].get("tags", [])]
+
+
+# --- The site
+
+START, LOG = "index.md", "sphinx.log"
+MARK = ".made-by-course-site"  # in a folder that the next site may replace
+# Pages besides the notebooks, by part of the site: those made here, and texts of the repository where they exist
+PARTS = {
+    "Questions": ("notebooks/quizzes/*.md",),
+    "Teach": ("minutes.md", "INSTRUCTORS.md"),
+    "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
+    "Reference": (
+        "use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
+        "CHANGELOG.md",
+    ),
+}  # fmt: skip
+
+
+def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
+    """The start page of the site made from `run_folder`, or from the latest run, below `output`.
+
+    Raises
+    ------
+    UsageError
+        `output` is a file, or has a folder `source` or `html` that was not made here.
+    CourseError
+        There is no run to show, Sphinx is not installed, or it found something to complain about.
+    """
+    as_folder(output, "--output")
+    source, html = output / "source", output / "html"
+    for folder in (source, html):
+        _refuse_foreign(folder)
+    run = read(run_folder) if run_folder else latest(runs_dir())
+    if find_spec("sphinx_book_theme") is None:
+        raise CourseError("the site needs Sphinx and its theme, which are not installed; run `make site`")
+    console.print(f"site: {len(run.minutes)} notebooks of {run.folder}, {run.title}", soft_wrap=True)
+    found = complaints(run)
+    for line in [*found, *([f"the site is built from what there is; for all of it {HOW}"] if found else [])]:
+        console.print(f"[yellow]site[/]: {escape(line)}", soft_wrap=True)
+    gather(run, source)
+    start = render(source, html)
+    console.print(f"open {start}", soft_wrap=True)
+    return start
+
+
+def gather(run: Run, source: Path) -> None:
+    """Write every page of the site, and what it shows or links to, below `source`, which is emptied first.
+
+    Raises
+    ------
+    UsageError
+        `source` was not made here.
+    CourseError
+        A page links to, or shows, a file that is not in the repository.
+    """
+    _empty(source)
+    pages = made_pages(run)
+    parts = {"Notebooks": [f"notebooks/{path.name}" for path in run.notebooks]}
+    for caption, patterns in PARTS.items():
+        kept = [[p] if p in pages else sorted(map(_name, repo_root().glob(p))) for p in patterns]
+        parts[caption] = [name for names in kept for name in names]
+        pages |= {name: _text(name) for name in parts[caption] if name not in pages}
+    pages[START] = site_pages.start_page(_text("README.md"), site_pages.contents(parts))
+    shown = {*pages, *parts["Notebooks"]}
+    for name, text in pages.items():
+        _write(source / name, settled(text, posixpath.dirname(name), shown, source))
+    for path in run.notebooks:
+        _gather_notebook(path, run.failures.get(path.stem, ""), shown, source)
+
+
+def made_pages(run: Run) -> dict[str, str]:
+    """Pages that are no file of the repository: minutes, glossary, use, and how to launch where there is an address."""
+    rows = [(path.stem, readme.title_and_verbs(path)[0], timetables.stated(path)) for path in authoring.sources()]
+    measured = {f"{profile}, `{data}`": readme.minutes(profile, data) for profile, data in readme.SHOWN}
+    where = f"{run.provenance['cores']} cores ({run.provenance['machine']})"
+    ran = f"{run.title}, {run.about['jobs']} at a time, on {where}"
+    pages = {
+        "minutes.md": site_pages.timing(rows, run.minutes, measured, ran),
+        "glossary.md": site_pages.glossary(_text("STYLE.md")),
+        "use.md": site_pages.use_page(_text("README.md")),
+    }
+    repository, tag = site_pages.address(_text("CITATION.cff"))
+    if repository:
+        pages["launch.md"] = site_pages.launch(repository, tag)
+    return pages
+
+
+def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
+    """`text` of a page in `folder` with its links pointing to pages in `shown`, else to copies made below `source`.
+
+    Raises
+    ------
+    CourseError
+        It links to, or shows, a file that is not in the repository.
+    """
+
+    def place(words: str, target: str) -> str:
+        file, mark, fragment = target.partition("#")
+        name = _inside(file, folder)
+        name = START if name in ("README.md", ".") else name
+        if name in shown:
+            return f"[{words}]({posixpath.relpath(name, folder or '.')}{mark}{fragment})"
+        if (repo_root() / name).is_dir():
+            return words
+        copy = _copied(name, source, "download")
+        return f"{{download}}`{words.replace('`', '')} <{posixpath.relpath(copy, folder or '.')}>`"
+
+    for path in site_pages.pictures(text):
+        _copied(_inside(path, folder), source)
+    return site_pages.relinked(text, place)
+
+
+def render(source: Path, html: Path) -> Path:
+    """Run Sphinx on `source`; the start page.
+
+    Raises
+    ------
+    UsageError
+        `html` was not made here.
+    CourseError
+        Sphinx warned about something: the site is whole or it is not.
+    """
+    _empty(html)  # no page of an earlier run stays
+    words = ["-W", "--keep-going", "-q", "-b", "html", "-c", repo_root() / "site", source, html]
+    told = subprocess.run([sys.executable, "-m", "sphinx", *map(str, words)], capture_output=True, text=True)
+    if told.returncode:
+        lines = [line for line in told.stderr.splitlines() if line.strip()]
+        (source.parent / LOG).write_text(told.stderr, encoding="utf-8")
+        raise CourseError(f"{lines[0] if lines else 'Sphinx failed'} ({len(lines)} lines in {source.parent / LOG})")
+    return html / "index.html"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise for a folder that a site must not replace: one that holds something and that no site made."""
+    ours = (folder / MARK).is_file() or folder.parent.resolve() == site_dir().resolve()
+    if not ours and folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise UsageError(
+            f"{folder}: is there already and is no earlier site, which this one would replace; "
+            "name another folder (--output), or move it away"
+        )
+
+
+def _empty(folder: Path) -> None:
+    """Make `folder` anew with nothing but our mark in it."""
+    _refuse_foreign(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    _write(folder / MARK, "Made by `course site`, which replaces this folder.\n")
+
+
+def _gather_notebook(path: Path, failure: str, shown: set[str], source: Path) -> None:
+    complete = json.loads(_text(f"notebooks/solutions/{path.name}"))
+    page, pictures = site_pages.page(json.loads(path.read_text(encoding="utf-8")), complete, path.stem, failure)
+    for cell in page["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = settled("".join(cell["source"]), "notebooks", shown, source)
+    _write(source / "notebooks" / path.name, json.dumps(page))
+    _copied(f"notebooks/{path.name}", source, "download")
+    for name, picture in pictures.items():
+        _write(source / "notebooks" / "figures" / name, picture)
+
+
+def _inside(target: str, folder: str) -> str:
+    """`target`, as a text in `folder` has it, from the root of the repository."""
+    return posixpath.normpath(posixpath.join(folder, target))
+
+
+def _copied(name: str, source: Path, below: str = "") -> str:
+    """Copy a file of the repository to the same place below `source`, or below a folder of it; returns that place."""
+    if name.startswith("..") or not (repo_root() / name).is_file():
+        raise CourseError(f"{name}: a page of the site links to it, and it is not in the repository")
+    place = posixpath.join(below, name)
+    _write(source / place, (repo_root() / name).read_bytes())
+    return place
+
+
+def _text(name: str) -> str:
+    return (repo_root() / name).read_text(encoding="utf-8")
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(repo_root()).as_posix()
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)

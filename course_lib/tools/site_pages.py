@@ -1,0 +1,266 @@
+"""From an executed notebook to a page: figures with captions, folded solutions, a link to the notebook itself.
+
+Pure functions: notebooks and texts in, notebooks and texts out. Pages are in MyST, a Markdown with directives.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from course_lib.errors import CourseError
+from course_lib.tools.timetables import Minutes
+
+MARKUP = re.compile(r"([\\`*_{}\[\]<>$#|~^])")
+OURS = "application/vnd.course."
+FOLDED = {"record": ("hide-cell", "The numbers that this run recorded"),
+          "injected-parameters": ("hide-input", "What this run was asked for")}  # fmt: skip
+
+
+def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> tuple[dict, dict[str, bytes]]:
+    """The notebook `name` as a page, and its pictures by file name.
+
+    `executed` is the learner's copy after a run, `complete` the one with the answers, which may be newer: exercises
+    find theirs by number. `failure` says what went wrong in the run, where something did.
+    """
+    solutions = answers(complete)
+    pictures: dict[str, bytes] = {}
+    cells = []
+    for place, cell in enumerate(executed["cells"]):
+        cells.append(_shown(cell, name, pictures))
+        if place == 0:
+            cells.append(_markdown(f"{name}-about", about(name, failure)))
+        number = exercise(cell) if "exercise" in cell["metadata"].get("tags", []) else ""
+        if number in solutions:
+            cells.append(_markdown(f"{cell['id']}-solution", folded(number, solutions[number])))
+    return {**executed, "cells": cells}, pictures
+
+
+def about(name: str, failure: str = "") -> str:
+    """What stands below the title of the page."""
+    text = f"{{download}}`Download this notebook <../download/notebooks/{name}.ipynb>`"
+    if failure:
+        text += f"\n\n:::{{warning}}\nThis run of the notebook failed: {literal(failure)}\n:::"
+    return text
+
+
+def answers(complete: Mapping) -> dict[str, str]:
+    """Complete code of every exercise, by its number as its check names it.
+
+    Cells tagged `solution`, which the learner's copy lacks, belong to the exercise before them.
+    """
+    found: dict[str, str] = {}
+    last = ""
+    for cell in complete["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        code = "".join(cell["source"])
+        if "exercise" in tags:
+            last = exercise(cell)
+            found[last] = code
+        elif "solution" in tags and last and cell["cell_type"] == "code":
+            found[last] += f"\n\n{code}"
+    return found
+
+
+def exercise(cell: Mapping) -> str:
+    """Number of the exercise that `cell` checks; empty where it checks none."""
+    return ", ".join(re.findall(r'check\(\s*"([\d.]+)"', "".join(cell["source"])))
+
+
+def folded(number: str, code: str) -> str:
+    """A solution behind a heading that opens by mouse and by key."""
+    head = f"::::{{dropdown}} Solution of exercise {number}\n:class-container: solution"
+    return f"{head}\n\n````python\n{code}\n````\n::::"
+
+
+def _shown(cell: Mapping, name: str, pictures: dict[str, bytes]) -> dict:
+    """`cell` with its figures captioned and its tags as the site wants them; `pictures` takes what they show."""
+    if cell["cell_type"] != "code":
+        return dict(cell)
+    metadata = dict(cell["metadata"])
+    for tag, (fold, prompt) in FOLDED.items():
+        if tag in metadata.get("tags", []):
+            metadata["tags"] = [*metadata["tags"], fold]
+            metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
+    outputs: list[dict] = []
+    caption = None  # that `show` prints below a picture, and that the figure here has already
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "image/png" in data:
+            alt = output["metadata"].get("image/png", {}).get("alt", "")
+            file = f"{name[:2]}-{len(pictures) + 1}.png"
+            pictures[file] = base64.b64decode("".join(data["image/png"]))
+            text = {"text/markdown": figure(f"figures/{file}", alt), "text/plain": alt}
+            outputs.append({"output_type": "display_data", "data": text, "metadata": {}})
+            caption = f"*{alt}*"
+        elif "".join(data.get("text/markdown", "")) != caption:
+            outputs.append(_for_readers(output))
+            caption = None
+    return {**cell, "metadata": metadata, "outputs": outputs}
+
+
+def figure(path: str, alt: str) -> str:
+    """A figure whose text stands below it and in the picture's own description, as `show` means it."""
+    return f"```{{figure}} {path}\n:alt: {json.dumps(alt, ensure_ascii=False)}\n\n{literal(alt)}\n```"
+
+
+def literal(text: str) -> str:
+    """`text` so that no character of it is taken for markup."""
+    return MARKUP.sub(r"\\\1", text)
+
+
+def _for_readers(output: Mapping) -> dict:
+    """`output` without what it holds for programs, the runner's own kinds."""
+    if "data" not in output:
+        return dict(output)
+    return {**output, "data": {kind: value for kind, value in output["data"].items() if not kind.startswith(OURS)}}
+
+
+def _markdown(key: str, text: str) -> dict:
+    return {"cell_type": "markdown", "id": re.sub(r"[^\w-]", "-", key)[:64], "metadata": {}, "source": text}
+
+
+# --- Pages that are made from texts and numbers of the repository: start, use, glossary, minutes, launch
+
+START = ("Two commands", "The notebooks", "What comes out")  # sections of README.md that stand on the first page
+LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def sections(text: str) -> tuple[str, dict[str, str]]:
+    """What stands before the first heading of the second level, and the text below each of them."""
+    head, *rest = re.split(r"^## ", text, flags=re.M)
+    parts = (part.partition("\n") for part in rest)
+    return head, {title.strip(): body for title, _, body in parts}
+
+
+def start_page(readme: str, contents: str) -> str:
+    """README.md up to its results, with the table of contents of the site.
+
+    Raises
+    ------
+    CourseError
+        A section that belongs on the first page is not in README.md.
+    """
+    head, found = sections(readme)
+    for title in START:
+        if title not in found:
+            raise CourseError(f"README.md: no section '## {title}', which the first page of the site shows")
+    return head + "".join(f"## {title}\n{found[title]}" for title in START) + contents
+
+
+def use_page(readme: str) -> str:
+    """The rest of README.md."""
+    _, found = sections(readme)
+    return "# Using the course\n\n" + "".join(f"## {t}\n{body}" for t, body in found.items() if t not in START)
+
+
+def glossary(style: str) -> str:
+    """The words of the course, from the table in STYLE.md.
+
+    Raises
+    ------
+    CourseError
+        STYLE.md holds no table with the columns *we say*, *meaning*, *we do not say*.
+    """
+    table = re.search(r"^\| we say \| meaning \| we do not say \|\n\|[-| :]+\|\n((?:\|.*\|\n)+)", style, re.M)
+    if table is None:
+        raise CourseError("STYLE.md: no table '| we say | meaning | we do not say |', which the glossary is made of")
+    lines = ["# Glossary", "", "One word for one thing, the field's word.", "", ":::{glossary}"]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
+    for words, meaning, others in sorted(rows, key=lambda row: row[0].casefold()):
+        lines += words.split(", ")
+        instead = f" We do not say: {others}." if others else ""
+        lines += [f"  {meaning[0].upper()}{meaning[1:]}.{instead}", ""]
+    return "\n".join([*lines, ":::", ""])
+
+
+def timing(
+    rows: Iterable[tuple[str, str, Minutes]],
+    here: Mapping[str, float],
+    measured: Mapping[str, Mapping[str, float]],
+    ran: str,
+) -> str:
+    """Minutes of every notebook: to read, to solve, and of the machine.
+
+    `rows` are name, title and stated minutes of the notebooks, `here` the minutes of the run that the site shows,
+    `measured` those that were measured before, by profile and data set. `ran` says what ran here, on what.
+    """
+    heads = ["", "notebook", "to read", "exercises", "this run", *measured]
+    origin = f"This site shows a run of {ran}. The other columns are medians over seeds, two notebooks at a time."
+    lines = ["# Minutes", "", origin, ""]
+    lines += ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    totals = [0.0] * (len(heads) - 2)
+    for name, title, told in rows:
+        numbers = [
+            f"{told.reading:.0f}",
+            f"{told.exercises:.0f}",
+            *(_minutes(column.get(name)) for column in (here, *measured.values())),
+        ]
+        totals = [total + float(number or 0) for total, number in zip(totals, numbers, strict=True)]
+        lines.append(f"| {name[:2]} | [{title}](notebooks/{name}.ipynb) | " + " | ".join(numbers) + " |")
+    sums = [f"{totals[0]:.0f}", f"{totals[1]:.0f}", *(f"{total:.1f}" for total in totals[2:])]
+    lines.append("| | all | " + " | ".join(sums) + " |")
+    return "\n".join([*lines, "", "An empty field was not measured.", ""])
+
+
+def _minutes(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def contents(parts: Mapping[str, Sequence[str]]) -> str:
+    """Tables of contents, one a part that has pages; the start page shows none of them, the sidebar all."""
+    return "\n".join(
+        "\n".join(["", ":::{toctree}", ":hidden:", f":caption: {caption}", "", *pages, ":::", ""])
+        for caption, pages in parts.items()
+        if pages
+    )
+
+
+def relinked(text: str, place: Callable[[str, str], str]) -> str:
+    """`text` with every link to a file of the repository as `place(words, target)` wants it.
+
+    Blocks of code, and links to elsewhere and within the page, stand as they are.
+    """
+
+    def moved(match: re.Match) -> str:
+        elsewhere = match[2].startswith("#") or re.match(r"[a-z]+:", match[2])
+        return match[0] if elsewhere else place(match[1], match[2])
+
+    pieces = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)
+    return "".join(piece if piece.startswith("```") else LINK.sub(moved, piece) for piece in pieces)
+
+
+def pictures(text: str) -> list[str]:
+    """Paths of the pictures that `text` shows from files."""
+    return [path for path in IMAGE.findall(text) if not re.match(r"[a-z]+:", path)]
+
+
+def address(citation: str) -> tuple[str, str]:
+    """Public address of the repository and the tag of its release, from CITATION.cff; no address is an empty text."""
+    repository = re.search(r"^repository-code: *[\"']?([^\"'\s]+)", citation, re.M)
+    version = re.search(r"^version: *[\"']?([^\"'\s]+)", citation, re.M)
+    return (repository[1] if repository else ""), f"v{version[1]}"
+
+
+def launch(repository: str, tag: str) -> str:
+    """How to open the notebooks on other people's machines, from `repository` at `tag`."""
+    name = repository.rstrip("/").removesuffix(".git").rpartition("/")[2]
+    return f"""# Without installing anything
+
+The rocket above a notebook opens it on somebody else's machine, as it was at {tag}.
+
+**Colab** opens the notebook alone. Put this into a cell of its own and run it first:
+
+```
+!git clone --depth 1 --branch {tag} {repository}
+!pip install --quiet --editable {name}
+%cd {name}/notebooks
+import sys; sys.path.insert(0, "..")
+```
+
+**Binder** makes the whole repository ready from the files in `binder/`, with PyTorch for processors.
+The first start takes minutes.
+
+Neither is part of the course's tests, which stay on one machine: if one of them fails, `make lab` on your own does not.
+"""

@@ -1,0 +1,171 @@
+"""The tables of INSTRUCTORS.md: minutes of every notebook, and timetables made of notebooks and sections.
+
+What a notebook takes is what it says of itself under *Before you start*; what the machine takes was measured together
+with the expected values. The minutes of a section are its share: of the reading by its words, of the exercises by their
+number. `notebooks/timetables.toml` says which sections make a session; only breaks have their minutes there.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_lib.errors import CourseError
+from course_lib.paths import repo_root, write_whole
+from course_lib.tools import authoring, readme
+
+INTRO, SUMMARY = "intro", "What we saw"
+UNREAD = ("What next", "References")  # with the numbers that are recorded at the end
+MACHINE = (("smoke", "synth10"), ("lesson", "synth10"))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A numbered section of a notebook, or what stands before the first or sums up after the last."""
+
+    name: str
+    title: str
+    words: int
+    exercises: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Minutes:
+    """What a notebook, or a part of it, takes someone who works alone."""
+
+    reading: float
+    exercises: float
+
+    @property
+    def total(self) -> float:
+        return self.reading + self.exercises
+
+
+def stated(source: Path) -> Minutes:
+    """Minutes that the notebook of `source` states for reading and for all its exercises (0 where it has none).
+
+    Raises
+    ------
+    CourseError
+        It does not say how long reading takes, in the words that all notebooks use.
+    """
+    text = source.read_text(encoding="utf-8").split("Before you start", 1)[-1].split("# %%", 1)[0].replace("\n#", "")
+    reading = re.search(r"Reading takes (?:about )?(\d+) minutes", text)
+    if not reading:
+        raise CourseError(f"{source.name}: 'Before you start' has to say 'Reading takes N minutes, the k exercises M'")
+    exercises = re.search(r"minutes, the (?:\w+ )?exercises? (\d+)", text)
+    return Minutes(float(reading[1]), float(exercises[1]) if exercises else 0.0)
+
+
+def sections(source: Path) -> list[Section]:
+    """Sections of a notebook in order, with their words (prose and code) and exercises; first what introduces them."""
+    found, name, title, lines = [], INTRO, "", []
+    numbered = re.compile(r"# ## (?:(\d+)\. )?(.+)$")
+    for line in [*source.read_text(encoding="utf-8").splitlines(), "# ## end"]:
+        heading = numbered.match(line)
+        if not heading or (name == INTRO and not heading[1] and heading[2] not in (SUMMARY, *UNREAD)):
+            lines.append(line)
+            continue
+        text = "\n".join(lines)
+        exercises = tuple(re.findall(r'^check\("(\d\d\.\d)"', text, re.M))
+        if title not in UNREAD:
+            found.append(Section(name, title, len(re.findall(r"\w+", text)), exercises))
+        name, title, lines = heading[1] or heading[2], heading[2], []
+    return found
+
+
+def taken(source: Path, names: Sequence[str] = ()) -> tuple[Minutes, tuple[str, ...]]:
+    """Minutes and exercises of some numbered sections of a notebook with what introduces and sums up; of all without.
+
+    Raises
+    ------
+    CourseError
+        There is no such section.
+    """
+    whole, every = stated(source), sections(source)
+    unknown = [name for name in names if name not in {s.name for s in every}]
+    if unknown:
+        raise CourseError(f"{source.stem}: no section {', '.join(unknown)}; see notebooks/timetables.toml")
+    chosen = [s for s in every if not names or s.name in (*names, INTRO, SUMMARY)]
+    exercises = tuple(e for s in chosen for e in s.exercises)
+    words = sum(s.words for s in chosen) / sum(s.words for s in every)
+    share = len(exercises) / max(1, sum(len(s.exercises) for s in every))
+    return Minutes(whole.reading * words, whole.exercises * share), exercises
+
+
+def minutes_table() -> str:
+    """A row a notebook: reading and exercises as it states them, and the machine's minutes as measured."""
+    measured = {run: readme.minutes(*run) for run in MACHINE}
+    heads = [f"machine, {profile}" for profile, _ in MACHINE]
+    lines = [
+        f"| | notebook | reading | exercises | {' | '.join(heads)} |",
+        "|---|---|---:|---:|" + "---:|" * len(heads),
+    ]
+    for source in authoring.sources():
+        title, whole, count = readme.title_and_verbs(source)[0], stated(source), len(taken(source)[1])
+        machine = [f"{measured[r][source.stem]:.1f}" if source.stem in measured[r] else "" for r in MACHINE]
+        cells = [f"{whole.reading:.0f}", f"{whole.exercises:.0f} ({count})", *machine]
+        link = f"[{title}](notebooks/{source.stem}.ipynb)"
+        lines.append(f"| {authoring.number(source)} | {link} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plans() -> dict[str, dict]:
+    """The timetables of `notebooks/timetables.toml` by name."""
+    return tomllib.loads((authoring.notebooks_dir() / "timetables.toml").read_text(encoding="utf-8"))
+
+
+def timetable(plan: Mapping) -> str:
+    """A row a session: what is read and solved, how long that takes someone alone, what the class does together.
+
+    A notebook that is not written yet is left out.
+    """
+    sources = {authoring.number(s): s for s in authoring.sources()}
+    lines = ["| | notebooks and sections | exercises | minutes | together |", "|---|---|---|---:|---|"]
+    whole = 0
+    for session in plan["session"]:
+        parts, exercises, minutes = [], [], float(session.get("break", 0))
+        for entry in session.get("notebooks", []):
+            number, _, names = entry.partition(":")
+            if number in sources:
+                names = [n.strip() for n in names.split(",") if n.strip()]
+                spent, asked = taken(sources[number], names)
+                parts.append(f"**{number}** {_spans(names)}".strip())
+                exercises += asked
+                minutes += spent.total
+        rounded = 5 * round(minutes / 5)
+        whole += rounded
+        cells = ["; ".join(parts), ", ".join(exercises), f"{rounded or ''}", session["together"]]
+        lines.append(f"| {session['when']} | {' | '.join(cells)} |")
+    lines.append(f"| in all | | | {whole} | |")
+    return "\n".join(lines)
+
+
+def _spans(names: Sequence[str]) -> str:
+    """Sections in few characters: `1 to 3, 5`; `whole` where none is named."""
+    if not names:
+        return "whole"
+    runs: list[list[int]] = []
+    for number in sorted(map(int, names)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
+
+
+def filled(text: str) -> str:
+    """The text of INSTRUCTORS.md with every generated part made anew."""
+    parts = {name: lambda plan=plan: timetable(plan) for name, plan in plans().items()}
+    return readme.filled(text, {"minutes": minutes_table} | parts, "INSTRUCTORS.md")
+
+
+def write_instructors() -> bool:
+    """Fill INSTRUCTORS.md; returns whether it changed."""
+    path = repo_root() / "INSTRUCTORS.md"
+    text = path.read_text(encoding="utf-8")
+    made = filled(text)
+    if made != text:
+        write_whole(path, made)
+    return made != text

@@ -1,0 +1,294 @@
+"""Training on weakly labelled and unlabelled scenes: a student, and a teacher that is the mean of the student's past.
+
+The student learns the weak labels, and to say of every frame of every scene what the teacher says. The loop is that of
+`train` otherwise: a budget in steps, a seed, the best state by validation. No strong label of a scene to learn from can
+come in here. Notebook: 10.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.ndimage import median_filter
+from torch import nn
+from torch.nn import functional
+
+from course_lib.audio import spec_augment
+from course_lib.audio.features import FeatureSpec
+from course_lib.data import events
+from course_lib.errors import CourseError
+from course_lib.evaluation import detection
+from course_lib.training import checkpoint as checkpoints
+
+Features = Mapping[str, np.ndarray]  # by stream, (scenes, frames, dims)
+THRESHOLD = 0.5
+COLLAR_S, SEGMENT_S = 0.2, 1.0  # of the events and segments that the best state is chosen by
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """How to train. Hashable, so that it can be part of a key.
+
+    Attributes
+    ----------
+    steps : updates of the student.
+    weak, unlabelled : scenes of each kind that a step sees; 0 unlabelled leaves them out.
+    rate, decay : highest learning rate of AdamW, which rises over a tenth of the steps and falls as a cosine, and its
+        weight decay.
+    teacher : weight of the past in the teacher, `min(1 - 1 / (step + 1), teacher)`; 0 does without a teacher.
+    consistency : weight of the squared distance to the teacher at its highest, after half of the steps.
+    masks : `spec_augment` on the student's log-mel, in ms and Hz.
+    mixup : Beta parameter of mixup; 0 is none.
+    median_ms : length of the median filter over the probabilities' decisions.
+    looks : how often validation is looked at; the best look is kept.
+    """
+
+    steps: int = 600
+    weak: int = 12
+    unlabelled: int = 6
+    rate: float = 1e-3
+    decay: float = 1e-4
+    teacher: float = 0.98
+    consistency: float = 1.0
+    masks: bool = True
+    mixup: float = 0.0
+    median_ms: float = 400.0
+    looks: int = 6
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("weak", 1), ("unlabelled", 0), ("looks", 1)):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least {least}")
+        for name, high in (("teacher", 1.0), ("rate", 1.0), ("decay", 1.0), ("consistency", 1e3), ("mixup", 1e3)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ValueError(f"{name}={getattr(self, name)}: must lie within 0 to {high:g}")
+        if self.unlabelled and not self.teacher:
+            raise ValueError(f"unlabelled={self.unlabelled}, teacher=0: nothing but a teacher says what is in them")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scenes with what is known of them, to choose a state by: features, their names, strong labels, seconds."""
+
+    x: Features
+    filenames: list[str]
+    events: pd.DataFrame
+    classes: list[str]
+    clip_s: float
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A trained network in evaluation mode (the teacher where there is one), its history, and the look it is of."""
+
+    model: nn.Module
+    history: list[dict[str, float]]
+    chosen_step: int
+    seconds: float = field(compare=False)
+
+
+def teach(
+    model: nn.Module,
+    weak: Features,
+    tags: np.ndarray,
+    unlabelled: Features | None,
+    validation: Judged,
+    recipe: TeacherRecipe,
+    spec: FeatureSpec,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    on_look: Callable[[dict[str, float]], None] | None = None,
+) -> Taught:
+    """`model` trained on scenes of which `tags` `(scenes, classes)` are known, and on others of which nothing is.
+
+    The state kept is that of the highest mean of tagging, segment and event F1 on `validation`. The same arguments give
+    the same weights on the same machine with the same number of threads; with `checkpoint` also after being cut off.
+
+    Raises
+    ------
+    CourseError
+        The loss is no longer finite, or the checkpoint belongs to another training.
+    """
+    both = [weak] if unlabelled is None or not recipe.unlabelled else [weak, unlabelled]
+    for name in weak:
+        model.standardise(name, [part[name] for part in both])
+    model.to(device)
+    teacher = copy.deepcopy(model).requires_grad_(False) if recipe.teacher else model
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    settings = (recipe, spec, seed, sorted(weak), validation.events.to_csv())
+    arrays = [tags, *(part[name] for part in (*both, validation.x) for name in sorted(part))]
+    identity = checkpoints.identity(checkpoint, settings, model, arrays)
+    parts = {"student": model, "teacher": teacher, "optimiser": optimiser}
+    kept = checkpoints.resumed(checkpoint, identity, parts, next(model.parameters()).device)
+    history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
+    for step in range(kept["step"], recipe.steps):
+        losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
+        if step + 1 not in checkpoints.look_steps(recipe.steps, recipe.looks):
+            continue
+        seconds = time.perf_counter() - started
+        history.append(_look(teacher, validation, recipe, step + 1, losses, seconds))
+        losses = []
+        kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
+        kept["student"], kept["teacher"] = (checkpoints.copied(m) for m in (model, teacher))
+        if history[-1] is best_look(history):
+            kept["best"] = kept["teacher"]
+        if checkpoint is not None:
+            checkpoints.write(checkpoint, kept)
+        if on_look is not None:
+            on_look(history[-1])
+    teacher.load_state_dict(kept["best"])
+    return Taught(teacher.eval(), history, int(best_look(history)["step"]), kept["seconds"])
+
+
+def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, seed: int, step: int) -> torch.Tensor:
+    """One update of the student, and of the teacher after it; returns the loss."""
+    rng = np.random.default_rng([seed, step])
+    torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
+    x, y = _batch(both, tags, recipe, seed, step, next(model.parameters()).device)
+    if recipe.mixup:
+        x, y = _mixed(x, y, recipe, rng)
+    _set_rate(optimiser, recipe, step)
+    loss = _loss(model, teacher, x, y, recipe, spec, rng, step)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    if recipe.teacher:
+        _follow(teacher, model, min(1 - 1 / (step + 1), recipe.teacher))
+    return loss.detach()
+
+
+def best_look(history: list[dict[str, float]]) -> dict[str, float]:
+    """The entry with the highest mean of the three scores on validation; of equals the first."""
+    return max(history, key=lambda look: look["validation_score"])
+
+
+def probabilities(model: nn.Module, x: Features, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """`(scenes, frames, classes)` and `(scenes, classes)`, float32; the model is left in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    n_scenes = len(next(iter(x.values())))
+    strong, weak = [], []
+    with torch.inference_mode():
+        for start in range(0, n_scenes, batch):
+            found = model({k: _tensor(v[start : start + batch], device) for k, v in x.items()})
+            strong.append(found[0].cpu().numpy())
+            weak.append(found[1].cpu().numpy())
+    return np.concatenate(strong), np.concatenate(weak)
+
+
+def detected(
+    strong: np.ndarray, filenames: list[str], classes: list[str], out_s: np.ndarray, clip_s: float, median_ms: float
+) -> pd.DataFrame:
+    """Event list from probabilities `(scenes, frames, classes)`: above a half, smoothed over `median_ms`.
+
+    `out_s` are the middles of the frames in seconds; an event begins half a frame before the first that is active.
+    """
+    frame_s = float(np.median(np.diff(out_s)))
+    width = max(1, int(median_ms / 1000 / frame_s) | 1)
+    active = median_filter(strong > THRESHOLD, size=(1, width, 1), mode="nearest")
+    return events.from_frames(active, filenames, classes, frame_s, clip_s, first_s=out_s[0] - frame_s / 2)
+
+
+def scores(model: nn.Module, judged: Judged, median_ms: float) -> dict[str, object]:
+    """The three scores of `judged`, as `metrics` gives them: `tagging`, `segment`, `event`, and the `estimated` events.
+
+    `weak` are the probabilities `(scenes, classes)`. A class that is never named has F1 0, as DCASE task 4 has it.
+    """
+    strong, weak = probabilities(model, judged.x)
+    found = detected(strong, judged.filenames, judged.classes, model.out_s, judged.clip_s, median_ms)
+    tags = tags_of(judged)
+    lists = judged.events, found, judged.classes
+    return {
+        "tagging": detection.tagging_f1(tags, weak > THRESHOLD, judged.classes, silent_zero=True),
+        "segment": detection.segment_based_f1(*lists, judged.clip_s, SEGMENT_S, silent_zero=True),
+        "event": detection.event_based_f1(*lists, COLLAR_S, COLLAR_S, silent_zero=True),
+        "estimated": found,
+        "weak": weak,
+    }
+
+
+def tags_of(judged: Judged) -> np.ndarray:
+    """Which classes are in which scene, `(scenes, classes)`, bool."""
+    place = pd.Series(range(len(judged.filenames)), index=judged.filenames)
+    found = np.zeros((len(judged.filenames), len(judged.classes)), dtype=bool)
+    found[place[judged.events["filename"]], [judged.classes.index(c) for c in judged.events["event_label"]]] = True
+    return found
+
+
+def _look(model, judged: Judged, recipe: TeacherRecipe, step: int, losses: list, seconds: float) -> dict[str, float]:
+    loss = float(torch.stack(losses).mean())
+    if not math.isfinite(loss):
+        raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")
+    found = scores(model, judged, recipe.median_ms)
+    f1 = {f"validation_{name}": found[name].micro_f1 for name in ("tagging", "segment", "event")}
+    return (
+        {"step": step, "loss": loss, "validation_score": float(np.mean(list(f1.values())))} | f1 | {"seconds": seconds}
+    )
+
+
+def _loss(student, teacher, x, y, recipe: TeacherRecipe, spec: FeatureSpec, rng, step: int) -> torch.Tensor:
+    """Cross-entropy of the weak labels, of the first `len(y)` scenes, and the distance to the teacher on all."""
+    student.train()
+    seen = dict(x)
+    if recipe.masks and "spectral" in seen:
+        seen["spectral"] = spec_augment.spec_augment(seen["spectral"], rng, spec)
+    strong, weak = student(seen)
+    loss = functional.binary_cross_entropy(weak[: len(y)].clamp(1e-6, 1 - 1e-6), y)
+    if not recipe.teacher:
+        return loss
+    teacher.train()  # its normalisation and dropout as the student's, as in the published baselines
+    with torch.no_grad():
+        said, said_of_scene = teacher(x)
+    rise = min(1.0, 2 * step / recipe.steps)
+    weight = recipe.consistency * math.exp(-5 * (1 - rise) ** 2)
+    distance = functional.mse_loss(strong, said) + functional.mse_loss(weak, said_of_scene)
+    return loss + weight * distance
+
+
+def _batch(both, tags, recipe: TeacherRecipe, seed: int, step: int, device):
+    """Features by stream, labelled scenes first, and the labels of these; each kind in shuffled rounds."""
+    parts = []
+    for kind, (part, size) in enumerate(zip(both, (recipe.weak, recipe.unlabelled), strict=False)):
+        n_scenes = len(next(iter(part.values())))
+        turn, place = divmod(step * size + np.arange(size), n_scenes)
+        rounds = {k: np.random.default_rng([seed, kind, int(k)]).permutation(n_scenes) for k in np.unique(turn)}
+        rows = np.array([rounds[k][p] for k, p in zip(turn, place, strict=True)])
+        parts.append((part, rows))
+    x = {name: torch.cat([_tensor(part[name][rows], device) for part, rows in parts]) for name in both[0]}
+    return x, torch.tensor(tags[parts[0][1]], device=device)
+
+
+def _mixed(x, y, recipe: TeacherRecipe, rng):
+    """Each scene mixed with another of its kind, all its streams in the same share."""
+    n_weak, n_scenes = len(y), len(next(iter(x.values())))
+    share = torch.as_tensor(rng.beta(recipe.mixup, recipe.mixup, n_scenes), dtype=y.dtype, device=y.device)
+    share = torch.maximum(share, 1 - share)
+    other = np.r_[rng.permutation(n_weak), n_weak + rng.permutation(n_scenes - n_weak)]
+    part = share[:, None, None]
+    x = {name: part * value + (1 - part) * value[other] for name, value in x.items()}
+    part = share[:n_weak, None]
+    return x, part * y + (1 - part) * y[other[:n_weak]]
+
+
+def _tensor(x: np.ndarray, device) -> torch.Tensor:
+    return torch.tensor(np.asarray(x, dtype=np.float32), device=device)
+
+
+def _set_rate(optimiser, recipe: TeacherRecipe, step: int) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.rate * checkpoints.height((step + 1) / recipe.steps)
+
+
+@torch.no_grad()
+def _follow(teacher: nn.Module, student: nn.Module, past: float) -> None:
+    """Move the teacher to the student: weights by the share `1 - past`; counts and statistics are its own."""
+    for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
+        old.lerp_(new, 1 - past)

@@ -1,0 +1,70 @@
+"""How far the study carries: spreads read back from intervals, costs from measured steps."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from course_lib.analysis import power, questions
+from course_lib.analysis.verdicts import Evidence
+from course_lib.evaluation.intervals import paired_difference
+from course_lib.study import grid
+from course_lib.study.stats import smallest_effect
+
+
+def test_the_spread_of_pairs_is_read_back_from_their_interval():
+    pairs = np.array([0.1, 0.3, 0.2, -0.1, 0.6])
+    assert power.spread(paired_difference(pairs, np.zeros(5)), 5) == pytest.approx(pairs.std(ddof=1))
+    assert power.spread(paired_difference(pairs, np.zeros(5), level=0.9), 5) == pytest.approx(pairs.std(ddof=1))
+
+
+def test_designs_tell_what_they_could_see():
+    found = power.designs(Evidence()).set_index("design")
+    answers = questions.answers(questions.published("diffres"))
+    of_place = answers[answers["where"] == questions.LONG]
+    assert found.loc[questions.LONG, "smallest"] == pytest.approx(100 * of_place["smallest"].median())
+    assert found.loc["scenes, event", "claimed"] == pytest.approx(0.38) and not found.loc["scenes, event", "sees"]
+    assert found.loc["ESC-10, one class, one hop", "smallest"] > found.loc[questions.SHORT, "smallest"]
+    assert not found["sees"][found["claimed"].isna()].any()
+
+
+def rows(**of_model):
+    """Rows of 100 steps by `model_device=(seconds a step)`."""
+    made = []
+    for name, step in of_model.items():
+        model, device = name.split("_")
+        made.append({"model": model, "device": device, "front": "none", "recipe.batch": 16, "recipe.steps": 100,
+                     "train_seconds": 100 * step, "minutes": (100 * step + 6) / 60})  # fmt: skip
+    return pd.DataFrame(made)
+
+
+def test_seconds_a_step_are_told_by_device_and_front():
+    table = rows(cnn7_cuda=0.01, cnn7_cpu=0.06)
+    table = pd.concat([table, table[:1].assign(front="diffres:0.5", train_seconds=3.0)])
+    assert power.seconds_a_step(table) == {("cnn7", False): pytest.approx(0.01), ("cnn7", True): pytest.approx(0.03)}
+    assert power.seconds_a_step(table, gpu=False) == {("cnn7", False): pytest.approx(0.06)}
+
+
+def test_the_next_runs_cost_what_their_steps_did(monkeypatch):
+    """Every run of a grid by hand: steps, a batch twice as large, what a row takes beside training."""
+    spent = questions.published("diffres").assign(train_seconds=0.0, minutes=0.1)
+    spent.loc[:, ["device", "recipe.batch"]] = ["cuda", 16]
+    spent["train_seconds"] = 0.02 * spent["recipe.steps"]
+    spent["minutes"] = (spent["train_seconds"] + 6) / 60
+    found = power.next_runs(lambda name: spent if name == "diffres" else pd.DataFrame()).set_index("grid")
+    runs = grid.read(grid.find("nsynth")).specs
+    assert found.loc["nsynth", "rows"] == len(runs) and found.loc["nsynth", "unknown"] == 0
+    assert found.loc["nsynth", "hours"] == pytest.approx(len(runs) * (0.02 * 20_000 * 2 + 6) / 3600)
+    lite = [run for run in grid.read(grid.find("esc50")).specs if run.model.startswith("lite0")]
+    assert found.loc["esc50", "unknown"] == len(lite), "no row tells what a network costs that was never run"
+    assert math.isnan(found.loc["speechcommands", "smallest"]), "one split has no folds to pair"
+    assert found.loc["urbansound8k", "smallest"] < found.loc["esc50", "smallest"]
+
+
+def test_what_ran_on_a_cpu_alone_is_scaled_by_what_ran_on_both():
+    gpu, cpu = {("cnn7", False): 0.01}, {("cnn7", False): 0.05, ("lite0", False): 0.5}
+    run = next(r for r in grid.read(grid.find("esc50")).specs if r.model == "lite0-scratch")
+    assert power._seconds(run, gpu, cpu) == pytest.approx(0.1 * run.recipe.steps * run.recipe.batch / 16)
+    assert math.isnan(power._seconds(run, {}, cpu))
+    assert smallest_effect(1.0, 10) < smallest_effect(1.0, 5)

@@ -1,0 +1,350 @@
+"""Transforms of the sound: lengths, pitch, onsets, level, identities, and one clear error for what cannot be done."""
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_lib.audio import augment
+from course_lib.audio import io as audio_io
+from course_lib.audio.augment import NAA, add_noise, gain, pitch_shift, random_shift, shift, time_stretch, trim_silence
+from course_lib.audio.timebase import ms_to_samples
+
+RATE_HZ = 16_000
+ENGINES = augment.ENGINES
+
+
+def noise(n_samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, n_samples).astype(np.float32)
+
+
+def tone(hz: float, n_samples: int = 2 * RATE_HZ) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(n_samples) / RATE_HZ)).astype(np.float32)
+
+
+def click(place: int, n_samples: int = 2 * RATE_HZ) -> np.ndarray:
+    x = np.zeros(n_samples, np.float32)
+    x[place] = 0.9
+    return x
+
+
+def f0_hz(x: np.ndarray) -> float:
+    """Frequency of the largest peak of the middle half, its place by a parabola through the logarithm."""
+    middle = x[len(x) // 4 : 3 * len(x) // 4].astype(float)
+    level = np.log(np.abs(np.fft.rfft(middle * np.hanning(len(middle)), 2**20)) + 1e-12)
+    top = int(level.argmax())
+    before, at, after = level[top - 1 : top + 2]
+    return (top + 0.5 * (before - after) / (before - 2 * at + after)) * RATE_HZ / 2**20
+
+
+def cents(found_hz: float, expected_hz: float) -> float:
+    return 1200 * np.log2(found_hz / expected_hz)
+
+
+def level_db(x: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(x, dtype=float))))
+
+
+# --- length, pitch, level ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("n_samples", [4000, 16_001])
+@pytest.mark.parametrize("rate", [0.7, 1.0, 1.2, 2.0])
+def test_a_rate_above_one_is_faster_and_the_length_is_rounded(engine, n_samples, rate):
+    x = noise(n_samples)
+    assert time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine).shape == (round(n_samples / rate),)
+    assert time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine, keep_length=True).shape == (n_samples,)
+    assert pitch_shift(x, 3, rate_hz=RATE_HZ, engine=engine).shape == (n_samples,)
+
+
+def test_keep_length_cuts_or_fills_the_end():
+    x = noise(RATE_HZ)
+    slow, fast = (time_stretch(x, rate, rate_hz=RATE_HZ) for rate in (0.7, 1.2))
+    kept_slow, kept_fast = (time_stretch(x, rate, rate_hz=RATE_HZ, keep_length=True) for rate in (0.7, 1.2))
+    np.testing.assert_array_equal(kept_slow, slow[:RATE_HZ])
+    np.testing.assert_array_equal(kept_fast[: len(fast)], fast)
+    assert not kept_fast[len(fast) :].any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("hz", [60, 440, 1000])
+def test_pitch_is_exact_to_a_cent_and_comes_back(engine, hz):
+    x = tone(hz)
+    for rate in (0.7, 1.2):
+        assert abs(cents(f0_hz(time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine)), hz)) < 1
+    for semitones in (-2, 0.5, 2):
+        moved = pitch_shift(x, semitones, rate_hz=RATE_HZ, engine=engine)
+        assert abs(cents(f0_hz(moved), hz * 2 ** (semitones / 12))) < 1
+        assert abs(cents(f0_hz(pitch_shift(moved, -semitones, rate_hz=RATE_HZ, engine=engine)), hz)) < 1
+
+
+def test_the_librosa_engine_is_librosa():
+    x = noise(RATE_HZ)
+    np.testing.assert_array_equal(
+        time_stretch(x, 0.7, rate_hz=RATE_HZ, engine="librosa"), librosa.effects.time_stretch(x, rate=0.7)
+    )
+    ours = pitch_shift(x, 2, rate_hz=RATE_HZ, engine="librosa")
+    np.testing.assert_allclose(ours, librosa.effects.pitch_shift(x, sr=RATE_HZ, n_steps=2), atol=1e-5)
+
+
+def changes_db(x: np.ndarray, engine: str) -> dict[str, float]:
+    """Level of the stretched and pitched sound above that of `x`."""
+    done = {f"stretch {rate}": time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine) for rate in (0.7, 1.2)}
+    done |= {f"pitch {by:+}": pitch_shift(x, by, rate_hz=RATE_HZ, engine=engine) for by in (-2, 2)}
+    return {name: level_db(out) - level_db(x) for name, out in done.items()}
+
+
+def test_signalsmith_keeps_the_level_of_noise_to_a_decibel_and_librosa_loses_three():
+    """Noise that ends at 6 kHz: what a pitch shift moves beyond half the rate is gone with any engine."""
+    x = audio_io.resample(audio_io.resample(noise(3 * RATE_HZ), RATE_HZ, 12_000), 12_000, RATE_HZ)
+    assert all(-1 < change < 0 for change in changes_db(x, "signalsmith").values()), changes_db(x, "signalsmith")
+    assert -4 < min(changes_db(x, "librosa").values()) < -2.5, changes_db(x, "librosa")
+
+
+# --- onsets --------------------------------------------------------------------------------------------------------
+
+
+def displacements_ms(transform, rate: float, n_clicks: int = 12) -> np.ndarray:
+    places = np.random.default_rng(1).integers(0, 2 * RATE_HZ - 1, n_clicks)
+    found = [int(np.abs(transform(click(place))).argmax()) for place in places]
+    return 1000 * (np.array(found) - places / rate) / RATE_HZ
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.7, 1.2, 1.5])
+def test_signalsmith_stretch_keeps_an_onset_to_half_a_millisecond(rate):
+    moved = displacements_ms(lambda x: time_stretch(x, rate, rate_hz=RATE_HZ), rate)
+    assert np.abs(moved).max() < 0.5
+
+
+@pytest.mark.parametrize("semitones", [-5, -2, 2, 5])
+def test_signalsmith_pitch_keeps_an_onset_to_half_a_millisecond(semitones):
+    moved = displacements_ms(lambda x: pitch_shift(x, semitones, rate_hz=RATE_HZ), 1)
+    assert np.abs(moved).max() < 0.5
+
+
+def test_librosa_moves_onsets_by_more_than_a_hop_and_a_shorter_window_less():
+    """The reason for the default. Should librosa mend it, this test says so."""
+    long, short = (
+        np.abs(displacements_ms(lambda x, n=n: time_stretch(x, 0.7, rate_hz=RATE_HZ, engine="librosa", n_fft=n), 0.7))
+        for n in (2048, 512)
+    )
+    pitched = np.abs(displacements_ms(lambda x: pitch_shift(x, -2, rate_hz=RATE_HZ, engine="librosa"), 1))
+    assert 10 < long.max() < 40
+    assert 10 < pitched.max() < 50
+    assert short.max() < 0.5 * long.max()
+
+
+# --- shift, gain, noise --------------------------------------------------------------------------------------------
+
+
+@given(
+    x=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30).map(lambda v: np.array(v, np.float32)),
+    later=st.integers(-40, 40),
+)
+@settings(max_examples=60)
+def test_shift_lets_zeros_enter_or_goes_round(x, later):
+    n = len(x)
+    moved = shift(x, later)
+    expected = np.zeros_like(x)
+    if abs(later) < n:
+        expected[max(later, 0) : n + min(later, 0)] = x[max(-later, 0) : n - max(later, 0)]
+    np.testing.assert_array_equal(moved, expected)
+    round_trip = shift(moved, -later)
+    kept = slice(max(-later, 0), n - max(later, 0)) if abs(later) < n else slice(0, 0)
+    np.testing.assert_array_equal(round_trip[kept], x[kept])
+    np.testing.assert_array_equal(shift(x, later, circular=True), np.roll(x, later))
+    np.testing.assert_array_equal(shift(shift(x, later, circular=True), -later, circular=True), x)
+    np.testing.assert_array_equal(np.sort(shift(x, later, circular=True)), np.sort(x))
+
+
+def test_batch_is_item_by_item():
+    batch = np.stack([noise(500, seed) for seed in range(4)])
+    later = np.array([3, -7, 0, 600])
+    np.testing.assert_array_equal(shift(batch, later), [shift(x, int(k)) for x, k in zip(batch, later, strict=True)])
+    np.testing.assert_array_equal(shift(batch, 5), [shift(x, 5) for x in batch])
+    np.testing.assert_array_equal(gain(batch, -3), [gain(x, -3) for x in batch])
+    recorded = noise(130, 9)
+    np.testing.assert_allclose(add_noise(batch, recorded, 10), [add_noise(x, recorded, 10) for x in batch], atol=1e-7)
+
+
+def test_random_shift_keeps_to_its_direction_and_draws_for_each_clip():
+    batch = np.tile(np.arange(1, 101, dtype=np.float32), (200, 1))
+    for direction, low, high in (("left", -20, 0), ("right", 0, 20), ("both", -20, 20)):
+        moved = random_shift(batch, np.random.default_rng(0), 0.2, direction, circular=True)
+        later = (1 - moved[:, 0]).astype(int)
+        later = np.where(later < -50, later + 100, later)
+        assert (later.min(), later.max()) == (low, high)
+        assert len(set(later.tolist())) > 15
+
+
+def test_what_is_drawn_depends_on_the_generator_alone():
+    x = noise(RATE_HZ)
+    for transform in (lambda rng: random_shift(x, rng), lambda rng: add_noise(x, rng, 10)):
+        first, again, other = (transform(np.random.default_rng(seed)) for seed in (1, 1, 2))
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
+    for name, transform in NAA.items():
+        first, again = (transform(x, RATE_HZ, np.random.default_rng(1)) for _ in range(2))
+        np.testing.assert_array_equal(first, again, err_msg=name)
+
+
+def test_gain_and_noise_reach_their_levels():
+    x = tone(440)
+    assert level_db(gain(x, -6)) - level_db(x) == pytest.approx(-6, abs=1e-3)
+    for given_noise in (np.random.default_rng(0), noise(1000)):
+        added = add_noise(x, given_noise, 10) - x
+        assert level_db(x) - level_db(added) == pytest.approx(10, abs=0.01)
+    silent = np.zeros(100, np.float32)
+    np.testing.assert_array_equal(add_noise(silent, np.random.default_rng(0), 10), silent)
+
+
+# --- trim ----------------------------------------------------------------------------------------------------------
+
+
+def test_trim_cuts_whole_hops_and_never_into_the_sound():
+    x = np.concatenate([np.zeros(7003, np.float32), tone(440, 8001), np.zeros(9001, np.float32)])
+    hop, half_window = ms_to_samples(10, RATE_HZ), ms_to_samples(12.5, RATE_HZ)
+    for threshold_db in (20, 40, 60):
+        first, end = augment.silence_bounds(x, threshold_db, rate_hz=RATE_HZ)
+        assert first % hop == end % hop == 0
+        assert 0 <= 7003 - first <= half_window + hop
+        assert 0 <= end - 15_004 <= half_window + hop
+        once = trim_silence(x, threshold_db, rate_hz=RATE_HZ)
+        np.testing.assert_array_equal(once, x[first:end])
+        np.testing.assert_array_equal(trim_silence(once, threshold_db, rate_hz=RATE_HZ), once)
+
+
+def test_trim_leaves_a_steady_tone_and_silence_whole():
+    for x in (tone(440, 5003), np.zeros(5003, np.float32), click(0, 1)):
+        np.testing.assert_array_equal(trim_silence(x, rate_hz=RATE_HZ), x)
+
+
+# --- the paper's set -----------------------------------------------------------------------------------------------
+
+
+def test_the_papers_set_has_its_six_transforms():
+    x = tone(440)
+    done = {name: transform(x, RATE_HZ, np.random.default_rng(0)) for name, transform in NAA.items()}
+    assert list(done) == ["pitch_up", "pitch_down", "slow", "fast", "shift", "trim"]
+    assert len(done["slow"]) == round(len(x) / 0.7)
+    assert len(done["fast"]) == round(len(x) / 1.2)
+    assert 11 < cents(f0_hz(done["pitch_up"]), 440) / 18 < 11.2  # 200 cents
+    assert -11.2 < cents(f0_hz(done["pitch_down"]), 440) / 18 < -11
+    assert len(augment.naa(semitones=1, engine="librosa")["pitch_up"](x, RATE_HZ, None)) == len(x)
+
+
+# --- what cannot be done -------------------------------------------------------------------------------------------
+
+X = noise(4000)
+BAD_CLIPS = {
+    "at least one sample": np.zeros(0, np.float32),
+    "int16": np.zeros(4000, np.int16),
+    "NaN": np.full(4000, np.nan, np.float32),
+    "infinity": np.array([0, np.inf] * 2000, np.float32),
+    r"shape \(1, 2, 4000\)": np.zeros((1, 2, 4000), np.float32),
+}
+CALLS = {
+    "shift": lambda x: shift(x, 3),
+    "random_shift": lambda x: random_shift(x, np.random.default_rng(0)),
+    "time_stretch": lambda x: time_stretch(x, 0.7, rate_hz=RATE_HZ),
+    "pitch_shift": lambda x: pitch_shift(x, 2, rate_hz=RATE_HZ),
+    "trim_silence": lambda x: trim_silence(x, rate_hz=RATE_HZ),
+    "gain": lambda x: gain(x, 3),
+    "add_noise": lambda x: add_noise(x, np.random.default_rng(0), 10),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("says", BAD_CLIPS)
+def test_what_is_no_waveform_is_refused(name, says):
+    with pytest.raises(ValueError, match=f"^x: .*{says}"):
+        CALLS[name](BAD_CLIPS[says])
+
+
+@pytest.mark.parametrize("name", ["time_stretch", "pitch_shift", "trim_silence"])
+def test_stereo_is_refused_where_a_batch_is_none(name):
+    with pytest.raises(ValueError, match=r"^x: shape \(2, 4000\), expected \(samples,\); average the channels"):
+        CALLS[name](np.stack([X, X]))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda v: time_stretch(X, v, rate_hz=RATE_HZ), "rate={}: must lie within 0.1 to 10"),
+        (lambda v: pitch_shift(X, v, rate_hz=RATE_HZ), "semitones={}: must lie within -24 to 24"),
+        (lambda v: trim_silence(X, v, rate_hz=RATE_HZ), "threshold_db={}: must be above 0 and finite"),
+        (lambda v: gain(X, v), "gain_db={}: must lie within -120 to 120"),
+        (lambda v: add_noise(X, X, v), "snr_db={}: must lie within -120 to 120"),
+        (lambda v: random_shift(X, np.random.default_rng(0), v), "largest_fraction={}: must lie within 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("value", [-1e9, float("nan"), float("inf")])
+def test_a_number_out_of_range_is_named_with_its_range(call, says, value):
+    with pytest.raises(ValueError, match=f"^{says.format(value)}$"):
+        call(value)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 0.0999, 10.1])
+def test_a_rate_of_nothing_or_backwards_is_refused(rate):
+    with pytest.raises(ValueError, match=r"^rate=.*within 0.1 to 10"):
+        time_stretch(X, rate, rate_hz=RATE_HZ)
+
+
+def test_other_arguments_are_named():
+    with pytest.raises(ValueError, match=r"^engine='sox': choose one of signalsmith, librosa"):
+        time_stretch(X, 0.7, rate_hz=RATE_HZ, engine="sox")
+    with pytest.raises(ValueError, match=r"^direction='up': choose one of both, left, right|left, right, both"):
+        random_shift(X, np.random.default_rng(0), 0.2, "up")
+    with pytest.raises(ValueError, match=r"^n_samples=1.5: must be a whole number"):
+        shift(X, 1.5)
+    with pytest.raises(ValueError, match=r"^noise: is silent"):
+        add_noise(X, np.zeros(9, np.float32), 10)
+    with pytest.raises(ValueError, match=r"^x: 959 samples, signalsmith needs at least one window of 960"):
+        pitch_shift(X[:959], 2, rate_hz=RATE_HZ)
+    with pytest.raises(ValueError, match=r"^x: 2047 samples, librosa needs at least one window of 2048"):
+        time_stretch(X[:2047], 1.2, rate_hz=RATE_HZ, engine="librosa")
+
+
+LENGTHS = st.one_of(st.sampled_from([1, 2, 959, 960, 961, 2047, 2048, 200_000]), st.integers(1, 200_000))
+
+
+@given(
+    n_samples=LENGTHS,
+    name=st.sampled_from([*NAA, "gain", "add_noise"]),
+    engine=st.sampled_from(ENGINES),
+    kind=st.sampled_from([np.float32, np.float64]),
+    level=st.sampled_from([0.0, 1e-30, 1.0]),
+)
+@settings(max_examples=60)
+def test_any_length_gives_finite_float32_or_one_clear_error(n_samples, name, engine, kind, level):
+    x = (level * noise(n_samples)).astype(kind)
+    before = x.copy()
+    x.setflags(write=False)
+    calls = augment.naa(engine=engine) | {
+        "gain": lambda x, rate_hz, rng: gain(x, 6),
+        "add_noise": lambda x, rate_hz, rng: add_noise(x, rng, 20),
+    }
+    stretches = name in ("pitch_up", "pitch_down", "slow", "fast")
+    if stretches and n_samples < (2048 if engine == "librosa" else 960):
+        with pytest.raises(ValueError, match=rf"^x: {n_samples} samples, {engine} needs at least one window"):
+            calls[name](x, RATE_HZ, np.random.default_rng(0))
+        return
+    out = calls[name](x, RATE_HZ, np.random.default_rng(0))
+    assert out.dtype == np.float32
+    assert out.ndim == 1
+    assert len(out) > 0
+    assert np.isfinite(out).all()
+    np.testing.assert_array_equal(x, before)
+
+
+def test_the_free_choices_of_the_set_are_heard():
+    x = np.zeros(RATE_HZ, np.float32)
+    x[4000:8000], x[8000:12000] = 0.5, 0.005  # the second half of the sound is 40 dB below the first
+    still = augment.naa(largest_fraction=0.0)["shift"](x, RATE_HZ, np.random.default_rng(0))
+    assert np.array_equal(still, x) and not np.array_equal(
+        augment.NAA["shift"](x, RATE_HZ, np.random.default_rng(0)), x
+    )
+    lengths = [len(augment.naa(threshold_db=db)["trim"](x, RATE_HZ, None)) for db in (20, 60)]
+    assert lengths[0] < 0.7 * lengths[1]

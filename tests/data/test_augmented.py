@@ -1,0 +1,454 @@
+"""Copies keep label, fold and source of their clip; nothing but `leaky_split` parts them; sounds are made once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import FrozenInstanceError, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from course_lib.audio import augment
+from course_lib.data import augmented, folds, workers
+from course_lib.data.augmented import Copies, with_copies
+from course_lib.data.clips import Clips
+from course_lib.errors import CourseError, UsageError
+
+RATE_HZ, LENGTH_S = 16_000, 0.25
+SOURCES, TAKES, LABELS = 10, 2, ("dog", "rain")
+
+
+def small(name: str = "small", content: str = "small") -> Clips:
+    """Two classes, five folds, ten sources a class of two clips each; every clip is noise of its own."""
+    rows = [
+        (f"{label}-{source}-{take}", label, 1 + source % 5, f"{label}-{source}")
+        for label in LABELS
+        for source in range(SOURCES)
+        for take in range(TAKES)
+    ]
+    table = pd.DataFrame(rows, columns=["clip", "label", "fold", "source"]).assign(take="A")
+    order = {clip: seed for seed, clip in enumerate(table["clip"])}
+
+    def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
+        n_samples = round(length_s * rate_hz)
+        waves = [np.random.default_rng(order[clip]).uniform(-0.5, 0.5, n_samples) for clip in asked["clip"]]
+        return np.array(waves, np.float32)
+
+    events = pd.DataFrame({"clip": table["clip"], "onset_s": 0.1, "offset_s": 0.2, "label": table["label"]})
+    return Clips(name, table, LENGTH_S, RATE_HZ, content, reader, events)
+
+
+def quieter(x, rate_hz, rng):
+    return augment.gain(x, -6)
+
+
+def drawn(x, rate_hz, rng):
+    return augment.add_noise(x, rng, 20)
+
+
+TWO = {"quieter": quieter, "drawn": drawn}
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def test_copies_inherit_label_fold_source_and_all_else():
+    clips = small()
+    copies = with_copies(clips, TWO)
+    n = len(clips)
+    assert isinstance(copies, Copies)
+    assert len(copies) == 3 * n
+    assert copies.table["transform"].tolist() == ["original"] * n + ["quieter"] * n + ["drawn"] * n
+    assert copies.is_original.tolist() == [True] * n + [False] * 2 * n
+    assert copies.table["clip"].is_unique
+    for start in (0, n, 2 * n):
+        block = copies.table.iloc[start : start + n].reset_index(drop=True)
+        pd.testing.assert_frame_equal(block[["label", "fold", "source", "take"]], clips.table.drop(columns="clip"))
+        assert block["original"].tolist() == clips.table["clip"].tolist()
+    assert copies.table["clip"].iloc[:n].tolist() == clips.table["clip"].tolist()
+    assert set(copies.events["clip"]) == set(clips.table["clip"])
+    assert copies.classes == clips.classes
+
+
+def test_the_originals_stay_when_there_is_nothing_to_copy():
+    copies = with_copies(small(), {})
+    np.testing.assert_array_equal(copies.waves(), small().waves())
+
+
+def test_copies_of_copies_and_the_name_original_are_refused():
+    with pytest.raises(UsageError, match="holds copies already"):
+        with_copies(with_copies(small(), TWO), TWO)
+    with pytest.raises(UsageError, match="cannot be called 'original'"):
+        with_copies(small(), {"original": quieter})
+
+
+# --- what may and what may not be parted ---------------------------------------------------------------------------
+
+
+def test_the_protocol_that_is_honest_is_easy():
+    copies = with_copies(small(), TWO)
+    for test_fold in range(1, 6):
+        train, validation, test = folds.split(copies, test_fold)
+        assert (train.astype(int) + validation + test == 1).all()
+        learnt, tested = copies.where(train), copies.where(copies.originals_only(test))
+        assert len(learnt) == 3 * 24
+        assert len(tested) == 8
+        assert tested.is_original.all()
+        assert not set(learnt.table["source"]) & set(tested.table["source"])
+        assert set(tested.events["clip"]) == set(tested.table["clip"])
+
+
+def one_clip_of_a_source(copies):
+    return copies.table["original"] == "dog-0-0"
+
+
+PARTINGS = {
+    "rows at random": lambda copies: np.random.default_rng(0).random(len(copies)) < 0.8,
+    "a clip and its copies, without its sibling": one_clip_of_a_source,
+    "all but a clip and its copies": lambda copies: ~one_clip_of_a_source(copies),
+    "copies without their clips": lambda copies: ~copies.is_original,
+    "one transform": lambda copies: copies.table["transform"] == "quieter",
+    "originals and one transform": lambda copies: copies.table["transform"] != "drawn",
+    "an original of a source, not the other": lambda copies: copies.is_original & one_clip_of_a_source(copies),
+    "the first half of the rows": lambda copies: np.arange(len(copies)) < len(copies) // 2,
+}
+
+
+@pytest.mark.parametrize("name", PARTINGS)
+def test_a_mask_that_parts_copies_raises(name):
+    copies = with_copies(small(), TWO)
+    with pytest.raises(CourseError, match=r"small: the mask parts the copies of source '.*folds.split"):
+        copies.where(PARTINGS[name](copies))
+    with pytest.raises(CourseError, match="parts the copies"):
+        copies.originals_only(PARTINGS[name](copies))
+
+
+def test_two_masks_that_pass_and_share_no_row_share_no_source():
+    """Over all 256 masks of four sources with an original and a copy: the promise of `where`."""
+    clips = small().where(np.isin(small().table["source"], ["dog-0", "dog-1", "rain-0", "rain-1"]))
+    copies = with_copies(clips.where(clips.table["clip"].str.endswith("-0")), {"quieter": quieter})
+    source = copies.table["source"].to_numpy()
+    passed = []
+    for number in range(2 ** len(copies)):
+        mask = np.array([number >> bit & 1 for bit in range(len(copies))], bool)
+        try:
+            copies.where(mask)
+        except CourseError:
+            continue
+        passed.append(mask)
+    assert len(passed) == 3**4  # all, none or the originals of each source
+    for first in passed:
+        for second in passed:
+            if not (first & second).any():
+                assert not set(source[first]) & set(source[second])
+
+
+def test_a_mask_of_numbers_or_of_another_length_is_refused():
+    copies = with_copies(small(), TWO)
+    for mask in (np.arange(len(copies)), np.ones(5, bool)):
+        with pytest.raises(ValueError, match=r"^mask: .* expected bool of shape \(120,\)"):
+            copies.where(mask)
+
+
+@pytest.mark.parametrize("column", ["fold", "source", "label"])
+def test_a_table_whose_copies_differ_from_their_clip_cannot_be_copies(column):
+    copies = with_copies(small(), TWO)
+    table = copies.table.copy()
+    other = {"fold": 5, "source": "another", "label": "rain"}[column]
+    table.loc[table.index[-20], column] = other if table.loc[table.index[-20], column] != other else "dog"
+    with pytest.raises(CourseError, match=r"is in folds|another label, fold or source"):
+        replace(copies, table=table)
+    with pytest.raises(FrozenInstanceError):
+        copies.table = table
+
+
+def test_a_table_without_originals_cannot_be_copies():
+    copies = with_copies(small(), TWO)
+    with pytest.raises(UsageError, match="lacks `original` and `transform`; make copies with with_copies"):
+        replace(copies, table=copies.table.drop(columns="original"))
+
+
+@pytest.mark.parametrize("by", ["clip", "original"])
+def test_folds_that_leak_cannot_enter_copies(by):
+    copies = with_copies(small(), TWO)
+    leaky = copies.table.assign(fold=folds.leaky_split(copies.table, by))
+    with pytest.raises(CourseError, match=r"source '.*' is in folds"):
+        replace(copies, table=leaky)
+    clips = small()
+    with pytest.raises(CourseError, match=r"source '.*' is in folds"):
+        with_copies(replace(clips, table=clips.table.assign(fold=folds.leaky_split(clips.table))), TWO)
+
+
+def test_the_leaky_split_really_parts_and_only_what_it_says():
+    table = with_copies(small(), TWO).table
+    for by, parts_clips in (("clip", True), ("original", False)):
+        fold = folds.leaky_split(table, by, seed=3)
+        leaky = table.assign(fold=fold)
+        assert len(folds.crossing_sources(leaky)) > 0.5 * SOURCES * len(LABELS)
+        assert (leaky.groupby("original")["fold"].nunique() > 1).any() == parts_clips
+        assert leaky.groupby(["fold", "label"]).size().agg(np.ptp) <= 3
+        np.testing.assert_array_equal(fold, folds.leaky_split(table, by, seed=3))
+        assert (fold != folds.leaky_split(table, by, seed=4)).any()
+    with pytest.raises(UsageError, match="by='recording': the table has the columns clip, label"):
+        folds.leaky_split(table, "recording")
+
+
+# --- the sounds ----------------------------------------------------------------------------------------------------
+
+
+def test_waves_are_the_originals_and_then_what_each_transform_makes_of_them():
+    clips = small()
+    waves = with_copies(clips, TWO).waves()
+    n = len(clips)
+    assert waves.dtype == np.float32
+    assert waves.shape == (3 * n, round(LENGTH_S * RATE_HZ))
+    assert not waves.flags.writeable
+    np.testing.assert_array_equal(waves[:n], clips.waves())
+    np.testing.assert_allclose(waves[n : 2 * n], clips.waves() * 10 ** (-6 / 20), rtol=1e-6)
+    added = waves[2 * n :] - waves[:n]
+    likeness = np.corrcoef(added) - np.eye(n)
+    assert np.abs(likeness).max() < 0.1  # each clip draws its own
+    twice = with_copies(clips, {"first": drawn, "second": drawn}).waves()
+    assert (twice[n : 2 * n] != twice[2 * n :]).any(axis=1).all()  # and each transform
+
+
+def test_a_part_in_any_order_sounds_as_in_the_whole():
+    clips = small()
+    whole = with_copies(clips, TWO)
+    sound = dict(zip(whole.table["clip"], whole.waves(), strict=True))
+    some_folds = whole.where(whole.table["fold"] <= 2)
+    backwards = clips.where((clips.table["fold"] == 1).to_numpy())
+    backwards = replace(backwards, table=backwards.table.iloc[::-1].reset_index(drop=True))
+    for part in (some_folds, with_copies(backwards, dict(reversed(TWO.items())))):
+        for clip, wave in zip(part.table["clip"], part.waves(), strict=True):
+            np.testing.assert_array_equal(wave, sound[clip])
+    other_seed = with_copies(clips, TWO, seed=1).waves()
+    np.testing.assert_array_equal(other_seed[: 2 * len(clips)], whole.waves()[: 2 * len(clips)])
+    assert (other_seed[2 * len(clips) :] != whole.waves()[2 * len(clips) :]).any()
+
+
+def test_another_length_is_cut_or_filled_at_the_end():
+    def longer(x, rate_hz, rng):
+        return np.concatenate([x, np.full(100, 3, np.float32)])
+
+    def shorter(x, rate_hz, rng):
+        return 4 * x[:1000]
+
+    clips = small()
+    copies = with_copies(clips, {"longer": longer, "shorter": shorter})
+    for length_s in (LENGTH_S, 0.1, 0.5):
+        n_samples = round(length_s * RATE_HZ)
+        waves = copies.waves(length_s=length_s)
+        assert waves.shape == (len(copies), n_samples)
+        own, long, short = np.split(waves, 3)
+        kept = min(n_samples, round(LENGTH_S * RATE_HZ))
+        np.testing.assert_array_equal(long[:, :kept], own[:, :kept])
+        assert not long[:, kept:].any()
+        assert not short[:, 1000:].any()
+        np.testing.assert_array_equal(short[:, :1000], np.clip(4 * own[:, :1000], -1, 1))
+
+
+def test_each_transform_is_made_once_and_kept(monkeypatch):
+    made = []
+    real = workers.copies_of
+
+    def counted(waves, clips, *, name, **more):
+        made.extend([name] * len(clips))
+        return real(waves, clips, name=name, **more)
+
+    monkeypatch.setattr(workers, "copies_of", counted)
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)  # what a worker makes would not be counted
+    clips, n = small(), len(small())
+    with_copies(clips, TWO).waves()
+    assert made == ["quieter"] * n + ["drawn"] * n
+    copies = with_copies(clips, TWO)
+    copies.waves()
+    copies.where(copies.table["fold"] == 3).waves(length_s=0.1)
+    with_copies(clips, {"drawn": drawn}).waves()
+    assert len(made) == 2 * n
+    with_copies(clips, TWO | {"third": quieter}).waves()
+    assert made[2 * n :] == ["third"] * n
+    for other in (with_copies(small(content="changed"), TWO), with_copies(clips, TWO, seed=1)):
+        del made[:]
+        other.waves()
+        assert len(made) == 2 * n
+    del made[:]
+    with_copies(clips, TWO).waves(8000)
+    assert len(made) == 2 * n
+    of_before = with_copies(clips, TWO).content
+    monkeypatch.setattr(augmented, "DECODING_VERSION", 0)
+    del made[:]
+    with_copies(clips, TWO).waves()
+    assert len(made) == 2 * n and with_copies(clips, TWO).content == of_before
+
+
+def test_a_changed_transform_of_the_same_name_is_another():
+    """Wherever its setting is: in a partial, in a closure, in a global name, or too small for the probe to show."""
+    global THRESHOLD_DB
+    clips = small()
+
+    def content(transform):
+        return with_copies(clips, {"name": transform}).content
+
+    def closed(threshold_db):
+        return lambda x, rate_hz, rng: augment.trim_silence(x, threshold_db, rate_hz=rate_hz)
+
+    def from_global(x, rate_hz, rng):
+        return augment.gain(x, THRESHOLD_DB)
+
+    def keyword(x, rate_hz, rng, *, gain_db):
+        return augment.gain(x, gain_db)
+
+    THRESHOLD_DB = 3
+    three = content(from_global)
+    THRESHOLD_DB = 4
+    assert content(from_global) != three
+    assert content(closed(40)) == content(closed(40))
+    assert content(closed(40)) != content(closed(40.001))
+    assert content(partial(keyword, gain_db=3)) != content(partial(keyword, gain_db=4))
+    assert content(augment.NAA["slow"]) == content(augment.naa()["slow"])
+    assert content(augment.NAA["slow"]) != content(augment.naa(engine="librosa")["slow"])
+
+
+def commands_of_workers():
+    commands = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # or it is dead and not yet buried
+            commands.append(" ".join(child.cmdline()))
+    return [command for command in commands if "popen_loky" in command]
+
+
+@pytest.fixture
+def two_workers(monkeypatch):
+    """Two workers for everything, however small. Returns a list that grows by one whenever a set of them is started."""
+    started = []
+
+    class Counted(workers.ProcessPoolExecutor):
+        def __init__(self, *arguments, **named):
+            started.append(arguments)
+            super().__init__(*arguments, **named)
+
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 0.0)
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Counted)
+    return started
+
+
+def where_am_i(x, rate_hz, rng):
+    return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
+
+
+def test_one_set_of_processes_makes_the_same_copies_as_this_one(request, monkeypatch, tmp_path):
+    clips = small().where(small().table["fold"] <= 2)
+    few = {name: augment.NAA[name] for name in ("slow", "fast", "shift")}
+    here = with_copies(clips, few).waves()
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "elsewhere"))
+    started = request.getfixturevalue("two_workers")
+    np.testing.assert_array_equal(with_copies(clips, few).waves(), here)
+    assert started == [(2,)]  # for all three
+    seen = set(with_copies(clips, {"where": where_am_i}).waves()[len(clips) :, 0].tolist())
+    assert len(seen) > 1
+    assert len(started) == 2
+    assert not commands_of_workers()  # none is left behind
+    with_copies(clips, {**few, "where": where_am_i}).waves()
+    assert len(started) == 2  # what is kept needs none
+
+
+def test_a_worker_that_grows_is_replaced_and_nobody_is_bothered(two_workers, recwarn, monkeypatch):
+    parent = os.getpid()
+
+    def hoards(x, rate_hz, rng):
+        if os.getpid() != parent:
+            workers.hoard = [*getattr(workers, "hoard", []), np.ones(2**24)]  # 128 MB each
+            time.sleep(0.4)
+        return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
+
+    monkeypatch.setattr(workers, "LARGEST_TASK", 1)
+    made = with_copies(small(), {"hoards": hoards}).waves()[len(small()) :, 0]
+    assert len(set(made.tolist())) > 3, "this process and two workers: none was replaced, the test is too mild"
+    assert not [str(warning.message) for warning in recwarn]
+
+
+def test_small_work_starts_no_process(request, monkeypatch):
+    started = request.getfixturevalue("two_workers")
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)  # whatever else keeps this machine busy
+    seen = set(with_copies(small(), {"where": where_am_i}).waves()[len(small()) :, 0])
+    assert seen == {np.float32(os.getpid() % 1000 / 1000)}
+    assert not started
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there os.kill ends a process whatever the signal")
+def test_an_interrupt_leaves_neither_workers_nor_half_an_array(two_workers, tmp_path):
+    parent = os.getpid()
+
+    def interrupts(x, rate_hz, rng):
+        if os.getpid() != parent:
+            os.kill(parent, signal.SIGINT)
+            time.sleep(60)
+        return x
+
+    with pytest.raises(KeyboardInterrupt):
+        with_copies(small(), {"quieter": quieter, "interrupts": interrupts}).waves()
+    assert not commands_of_workers()
+    kept = list(tmp_path.rglob("make_copies/*.npy"))
+    assert len(kept) == 1  # the whole array of `quieter`
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a process does not learn that its parent is gone")
+def test_workers_end_when_their_parent_was_killed():
+    code = "import os; from course_lib.data.workers import workers\nwith workers() as start: "
+    code += "print(start().submit(os.getpid).result(), flush=True); os.kill(os.getpid(), 9)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    worker, until = int(run.stdout), time.monotonic() + 10
+    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until, "the worker outlives its parent"
+        time.sleep(0.1)
+
+
+def test_workers_import_little():
+    code = "import sys; import course_lib.data.workers, course_lib.audio.augment; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pandas", "scipy", "librosa", "torch", "sklearn"} & set(run.stdout.split())
+
+
+def test_a_clip_that_a_transform_refuses_is_named():
+    def picky(x, rate_hz, rng):
+        if len(x) < 2000:
+            raise ValueError("x: too short")
+        return x
+
+    copies = with_copies(small(), {"picky": picky})
+    copies.waves()
+    with pytest.raises(ValueError, match=r"^transform 'picky' of clip 'dog-0-0': x: too short$"):
+        copies.waves(4000)
+
+
+def test_a_clip_that_is_refused_in_a_worker_is_named_too(two_workers):
+    parent = os.getpid()
+
+    def picky(x, rate_hz, rng):
+        if os.getpid() != parent:
+            raise ValueError("x: too short")
+        return x
+
+    with pytest.raises(ValueError, match=r"^transform 'picky' of clip 'dog-1-0': x: too short$"):
+        with_copies(small(), {"picky": picky}).waves()
+    assert len(two_workers) == 1
+    assert not commands_of_workers()
+
+
+def test_more_than_fits_into_memory_is_said_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(augmented.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10})())
+    with pytest.raises(CourseError, match=r"120 clips and copies of 4000 samples need 0.0 GB"):
+        with_copies(small(), TWO).waves()

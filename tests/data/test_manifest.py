@@ -1,0 +1,192 @@
+"""The learner's own sounds: what a manifest may look like, and what each mistake in it is told."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+from helpers import sound
+
+from course_lib import profiles
+from course_lib.data import folds
+from course_lib.data.load import load
+from course_lib.data.manifest import load_manifest
+from course_lib.errors import CourseError
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Five sounds each of `cat` and `dog`, and a function that writes a manifest and loads it."""
+    for n in range(5):
+        sound(tmp_path / f"cat{n}.wav", 300 + 100 * n)
+        sound(tmp_path / "dogs" / f"dog {n}.wav", 350 + 100 * n)
+
+    def write(text, encoding="utf-8", **kwargs):
+        (tmp_path / "my.csv").write_bytes(text.encode(encoding))
+        return load_manifest(tmp_path / "my.csv", **kwargs)
+
+    return write
+
+
+def listed(*, columns="filename,label", cells="", end="\n"):
+    names = [(f"cat{n}.wav", "cat") for n in range(5)] + [(f"dogs/dog {n}.wav", "dog") for n in range(5)]
+    return columns + end + "".join(f"{name},{label}{cells}{end}" for name, label in names)
+
+
+def test_two_columns_are_enough(mine, tmp_path):
+    clips = mine(listed())
+    assert clips.name == str(tmp_path / "my.csv")
+    assert clips.classes == ["cat", "dog"] and len(clips) == 10
+    assert clips.table.groupby("fold")["label"].apply(list).tolist() == [["cat", "dog"]] * 5
+    assert clips.table["source"].tolist() == clips.table["clip"].tolist()
+    assert (clips.length_s, clips.native_rate_hz) == (0.2, 8_000)
+    waves = clips.waves(8_000)
+    assert waves.shape == (10, 1_600)
+    peaks = 5 * np.abs(np.fft.rfft(waves)).argmax(axis=1)
+    assert peaks.tolist() == [300, 400, 500, 600, 700, 350, 450, 550, 650, 750]
+
+
+def test_load_takes_a_path_and_a_profile(mine, tmp_path):
+    mine(listed())
+    assert len(load(str(tmp_path / "my.csv"), profiles.get("smoke"))) == 10
+    few = load_manifest(tmp_path / "my.csv", clips_per_class=2, seed=0)
+    assert few.table["label"].tolist() == ["cat", "cat", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("end", "encoding", "separator"),
+    [("\r\n", "utf-8-sig", ","), ("\n", "utf-8", ";"), ("\r\n", "utf-8-sig", ";"), ("\r", "utf-8", "\t")],
+)
+def test_as_spreadsheets_write_it(mine, end, encoding, separator):
+    text = listed(end=end).replace(",", separator) + end + separator + end
+    assert len(mine(text, encoding)) == 10
+
+
+def test_header_in_capitals_quotes_further_columns_and_windows_paths(mine):
+    text = listed(columns="No,Label,FileName").splitlines()
+    rows = [f'{n},"{row.split(",")[1]}","{row.split(",")[0]}",extra' for n, row in enumerate(text[1:])]
+    clips = mine("\n".join([text[0], *rows]).replace("dogs/", "dogs\\"))
+    assert clips.table["clip"][9] == "dogs/dog 4.wav" and clips.classes == ["cat", "dog"]
+
+
+def test_given_folds_and_sources(mine):
+    text = "filename,label,fold,source\n" + "".join(
+        f"cat{n}.wav,cat,{n % 3 + 1},tape {n % 3}\ndogs/dog {n}.wav,dog,{n % 3 + 1},\n" for n in range(5)
+    )
+    clips = mine(text)
+    assert clips.table["fold"].tolist() == [1, 1, 2, 2, 3, 3, 1, 1, 2, 2]
+    assert clips.table["source"][0] == "tape 0" and clips.table["source"][1] == "dogs/dog 0.wav"
+
+
+def test_made_folds_keep_sources_whole_and_obey_the_seed(tmp_path):
+    rows = []
+    for n in range(24):
+        sound(tmp_path / f"{n}.wav", 200 + 10 * n)
+        rows.append(f"{n}.wav,{'ab'[n % 2]},tape{n // 3}")
+    (tmp_path / "m.csv").write_text("filename,label,source\n" + "\n".join(rows))
+    clips = load_manifest(tmp_path / "m.csv", seed=3)
+    folds.check_sources_whole(clips.table)
+    assert set(clips.table["fold"]) == {1, 2, 3, 4, 5}
+    assert clips.table.equals(load_manifest(tmp_path / "m.csv", seed=3).table)
+    assert not clips.table.equals(load_manifest(tmp_path / "m.csv", seed=4).table)
+
+
+def test_absolute_names(mine, tmp_path):
+    text = listed().replace("cat0.wav", str(tmp_path / "cat0.wav"))
+    assert mine(text).waves(8_000).shape == (10, 1_600)
+
+
+def test_a_changed_file_is_decoded_again(mine, tmp_path):
+    before = mine(listed())
+    old = before.waves(8_000).copy()
+    stat = (tmp_path / "cat0.wav").stat()
+    sound(tmp_path / "cat0.wav", 3_000)  # as long as before, and below with the same time
+    os.utime(tmp_path / "cat0.wav", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    after = mine(listed())
+    assert after.content != before.content
+    assert np.abs(after.waves(8_000)[0] - old[0]).max() > 0.5
+
+
+def test_long_clips_are_cut_and_told(mine, tmp_path, caplog):
+    sound(tmp_path / "cat0.wav", length_s=11)
+    with caplog.at_level(logging.WARNING):
+        clips = mine(listed())
+    assert clips.length_s == 10 and "1 clips are longer than 10 s and are cut there" in caplog.text
+
+
+FOLDED = listed(columns="filename,label,fold", cells=",1")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "my.csv:1: column filename is not among no names; the first line names the columns filename,label"),
+        ("filename,label\n", "my.csv: lists no files"),
+        ("file,label\ncat0.wav,cat\n", "my.csv:1: column filename is not among file, label"),
+        ("filename\ncat0.wav\n", "my.csv:1: column label is not among filename"),
+        ("filename,label,label\ncat0.wav,cat,dog\n", "my.csv:1: column label is twice"),
+        (listed() + "cat9.wav,cat\n", "my.csv:12: no such file: "),
+        (listed() + "/nowhere/x.wav,cat\n", "my.csv:12: no such file: /nowhere/x.wav"),
+        (listed() + "dogs,dog\n", "my.csv:12: no such file: "),
+        (listed() + "cat0.wav\n", "my.csv:12: has 1 cells, fewer than the first line"),
+        (listed().replace("cat1.wav,cat", "cat1.wav, "), "my.csv:3: the label is empty"),
+        (listed().replace("cat1.wav,cat", ",cat"), "my.csv:3: the filename is empty"),
+        (listed(columns="filename,label,labels", cells=","), "my.csv:2: one of the labels '' is empty"),
+        (listed(columns="filename,label,labels", cells=",cat||dog"), "my.csv:2: one of the labels 'cat||dog' is empty"),
+        (listed(columns="filename,label,labels", cells=",dog"), "my.csv:2: label 'cat' is not among the labels 'dog'"),
+        (listed() + "cat0.wav,dog\n", "my.csv:12: cat0.wav is already on line 2"),
+        (listed() + "dogs/../cat0.wav,dog\n", "my.csv:12: dogs/../cat0.wav is already on line 2"),
+        (listed().replace(",dog", ",cat"), "my.csv: has one label, 'cat'; telling classes apart needs two"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,x"), "my.csv:3: fold 'x' is no whole number from 1"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,1.5"), "my.csv:3: fold '1.5' is no whole number"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,0"), "my.csv:3: fold '0' is no whole number"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,"), "my.csv:3: fold '' is no whole number from 1; give all"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,-1"), "my.csv:3: fold '-1' is no whole number"),
+        (FOLDED, "my.csv: has 1 folds; training, validation and test need 3"),
+        (
+            "filename,label,fold,source\ncat0.wav,cat,1,tape\ncat1.wav,cat,2,other\ncat2.wav,dog,2,tape\n",
+            "my.csv:4: source 'tape' is in fold 2 here and in fold 1 on line 2; put a source into one fold",
+        ),
+        (
+            listed(columns="filename,label,source").replace("wav,dog", "wav,dog,one"),
+            "my.csv:2: has 2 cells, fewer than the first line",
+        ),
+        (listed(columns="filename,label,source", cells=",x").replace("dog,x", "dog,y"), "'cat' comes from 1 sources"),
+        ('filename,label\n"cat0.wav,cat\n', "not a table (unexpected end of data)"),
+    ],
+)  # fmt: skip
+def test_mistakes(mine, text, said):
+    with pytest.raises(CourseError) as caught:
+        mine(text)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_line_numbers_count_blank_lines_and_breaks_in_cells(mine):
+    text = listed().replace("cat1.wav,cat", '\n"cat1.wav","ca\nt"') + "none.wav,cat\n"
+    with pytest.raises(CourseError, match=r"my\.csv:14: no such file"):
+        mine(text)
+
+
+def test_sound_that_is_none_is_told_with_its_line(mine, tmp_path):
+    (tmp_path / "cat3.wav").write_text("no sound")
+    with pytest.raises(CourseError, match=r"my\.csv:5: .*cat3\.wav: cannot be read as audio"):
+        mine(listed())
+
+
+def test_other_encodings_and_folders(mine, tmp_path):
+    with pytest.raises(CourseError, match=r"my\.csv: is not UTF-8 text; save it as CSV, UTF-8"):
+        mine(listed().replace("cat\n", "Kätzchen\n"), "latin-1")
+    with pytest.raises(CourseError, match="is not UTF-8 text"):
+        mine(listed(), "utf-16")
+    with pytest.raises(CourseError, match="is a folder, expected a CSV file"):
+        load_manifest(tmp_path)
+
+
+def test_a_seed_draws_the_clips_and_one_odd_file_does_not_set_the_rate(tmp_path):
+    for n in range(20):
+        sound(tmp_path / f"{n}.wav", 300 + 10 * n, rate_hz=16_000 if n == 0 else 8_000)
+    lines = [f"{n}.wav,{'ab'[n % 2]},{n // 2 % 5 + 1}\n" for n in range(20)]
+    (tmp_path / "m.csv").write_text("filename,label,fold\n" + "".join(lines))
+    drawn = [load_manifest(tmp_path / "m.csv", 5, seed=seed).table["clip"].tolist() for seed in (0, 0, 1, 2)]
+    assert drawn[0] == drawn[1] and len({*map(tuple, drawn)}) == 3
+    assert load_manifest(tmp_path / "m.csv").native_rate_hz == 8_000

@@ -1,0 +1,99 @@
+"""The published archives themselves, where a folder of them is at hand (`COURSE_MIRROR`)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from course_lib import profiles
+from course_lib.data import download, folds, registry
+from course_lib.data.load import load
+from course_lib.errors import CourseError
+
+STUDY = profiles.get("study")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data folder of this module's own, so that the tests share what they fetch."""
+    folder = tmp_path_factory.mktemp("real")
+    before = os.environ.get("COURSE_DATA_DIR")
+    os.environ["COURSE_DATA_DIR"] = str(folder)
+    yield folder
+    os.environ.pop("COURSE_DATA_DIR")
+    if before:
+        os.environ["COURSE_DATA_DIR"] = before
+
+
+def require(name):
+    mirror = os.environ.get("COURSE_MIRROR")
+    if not mirror:
+        pytest.skip("COURSE_MIRROR is not set")
+    for file in registry.entry(name).files:
+        if not (Path(mirror) / file.filename).is_file():
+            pytest.skip(f"{file.filename} is not in COURSE_MIRROR")
+
+
+def test_esc10_is_fetched_and_verified(data):
+    require("esc10")
+    download.get("esc10", network=False)
+    assert download.verify("esc10") == "esc10: 400 files agree with the sums published with the course"
+    assert sorted(p.name for p in data.iterdir()) == ["esc10"]
+
+
+def test_esc10_is_what_its_card_says(data):
+    require("esc10")
+    clips = load("esc10", STUDY)
+    assert clips.table.groupby("label").size().tolist() == [40] * 10
+    assert clips.table.groupby("fold").size().tolist() == [80] * 5
+    assert clips.table["source"].nunique() == 304
+    assert clips.table.groupby("source").size().max() == 7
+    assert (clips.table.groupby("source")["clip"].transform("size") > 1).sum() == 163
+    folds.check_sources_whole(clips.table)
+    assert clips.classes == [
+        "chainsaw", "clock_tick", "crackling_fire", "crying_baby", "dog", "helicopter", "rain", "rooster", "sea_waves",
+        "sneeze",
+    ]  # fmt: skip
+
+
+def test_esc10_decodes(data):
+    require("esc10")
+    clips = load("esc10", profiles.get("smoke"))
+    waves = clips.waves(16_000)
+    assert waves.shape == (400, 80_000) and waves.dtype == np.float32
+    assert np.abs(waves).max() <= 1 and (np.abs(waves).max(axis=1) > 0.001).all()
+    assert clips.table.groupby(["label", "fold"]).size().tolist() == [8] * 50
+
+
+def test_a_flipped_byte_is_caught_and_repaired(data):
+    require("esc10")
+    victim = download.get("esc10", network=False) / "001 - Dog bark" / "1-30226-A.ogg"
+    sound = bytearray(victim.read_bytes())
+    sound[5_000] ^= 1
+    victim.write_bytes(sound)
+    with pytest.raises(CourseError, match=r"1 wrong among 400 files: 001 - Dog bark/1-30226-A\.ogg has other content"):
+        download.verify("esc10")
+    download.get("esc10", force=True, network=False)
+    download.verify("esc10")
+
+
+def test_fsdd_is_what_its_card_says(data):
+    require("fsdd")
+    clips = load("fsdd", STUDY)
+    assert len(clips) == 3_000 and clips.classes == [str(digit) for digit in range(10)]
+    assert clips.table.groupby(["speaker", "label"]).size().tolist() == [50] * 60
+    assert clips.table["fold"].nunique() == 6 and clips.table["official_test"].sum() == 300
+    assert clips.waves(8_000).shape == (3_000, 8_000)
+
+
+def test_two_processes_fetch_the_same_set(tmp_path):
+    require("esc10")
+    code = "from course_lib.datasets import fetch; print(fetch.get('esc10', network=False))"
+    environment = os.environ | {"COURSE_DATA_DIR": str(tmp_path)}
+    both = [subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE) for _ in range(2)]
+    errors = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["esc10"]

@@ -1,0 +1,201 @@
+"""The network for scenes: shapes, what meets where, alignment in time, a front that is undone."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.audio import timebase
+from course_lib.models import crnn
+from course_lib.models.crnn import ALIGNMENTS, CRNN, FUSIONS, pooled
+
+FRAMES_S = 0.02 * np.arange(501)
+STREAMS = {
+    "spectral": (FRAMES_S, 64),
+    "auditory": (0.32 * np.arange(32), 24),
+    "visual": (timebase.picture_times_s(10.0, 4.0), 40),
+}
+
+
+def made(names=tuple(STREAMS), **options):
+    torch.manual_seed(0)
+    return CRNN(10, {name: STREAMS[name] for name in names}, FRAMES_S, **options).eval()
+
+
+def features(names=tuple(STREAMS), n_scenes=2):
+    rng = torch.Generator().manual_seed(1)
+    return {n: torch.randn(n_scenes, len(STREAMS[n][0]), STREAMS[n][1], generator=rng) for n in names}
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("names", [("spectral",), ("visual",), ("auditory", "visual"), tuple(STREAMS)])
+def test_any_streams_give_a_probability_a_frame_and_a_scene(names, fusion):
+    model = made(names, fusion=fusion)
+    strong, weak = model(features(names))
+    assert strong.shape == (2, 125, 10) and weak.shape == (2, 10) and len(model.out_s) == 125
+    assert strong.min() > 0 and strong.max() < 1
+    # a mean in which the likely frames weigh more
+    assert (weak >= strong.mean(1)).all() and (weak <= strong.amax(1)).all()
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+def test_an_event_in_a_stream_arrives_at_its_time(align):
+    """A step in the features at 5 s is a step at 5 s in what the recurrent layers get."""
+    model = made(("auditory",), align=align)
+    x = torch.zeros(1, 32, 24)
+    x[:, STREAMS["auditory"][0] >= 5] = 1
+    got = model.projected["auditory"](x)[0]
+    moved = (got - got[0]).norm(dim=1) > 1e-4
+    if align == "repeat":
+        assert not moved.any(), "one vector a scene says nothing of when"
+    else:
+        assert model.out_s[int(moved.to(torch.uint8).argmax())] == pytest.approx(5.0, abs=0.17)
+
+
+def test_convolutions_look_one_and_a_half_frames_before_the_time_of_their_output():
+    """No network one would build again, but the one whose rows are published: the offset is known, and undone there."""
+    model = made(("spectral",)).eval()
+    x = torch.randn(1, 1, len(FRAMES_S), STREAMS["spectral"][1], requires_grad=True)
+    middle = len(model.out_s) // 2
+    crnn._encoded(model.encoder, x)[0, middle].sum().backward()
+    seen_s = FRAMES_S[(x.grad[0, 0].abs().amax(1) > 0).numpy()]
+    late_s = model.out_s[middle] - (seen_s[0] + seen_s[-1]) / 2
+    assert late_s == pytest.approx(crnn.EARLY_FRAMES * (FRAMES_S[1] - FRAMES_S[0]))
+
+
+def test_a_learned_alignment_begins_as_the_nearest_frame_and_learns():
+    x = features(("auditory",))["auditory"]
+    nearest, learned = (made(("auditory",), align=a).projected["auditory"] for a in ("nearest", "learned"))
+    learned.linear.load_state_dict(nearest.linear.state_dict())
+    torch.testing.assert_close(nearest(x), learned(x))
+    learned(x).square().sum().backward()
+    assert (learned.over_time.weight.grad != 0).all()
+
+
+def test_a_missing_stream_changes_nothing_but_itself():
+    """Mid fusion: with the weights of the others' columns at zero a stream has no say."""
+    model, x = made(), features()
+    before = model(x)[0]
+    with torch.no_grad():
+        model.recurrent.weight_ih_l0[:, 64:128] = 0
+        model.recurrent.weight_ih_l0_reverse[:, 64:128] = 0
+    without = model(x)[0]
+    assert not torch.allclose(before, without)
+    torch.testing.assert_close(model(x | {"auditory": torch.randn(2, 32, 24)})[0], without)
+
+
+def test_a_scenes_probability_is_the_linear_softmax():
+    strong = torch.tensor([[[0.9], [0.1], [0.0]]])
+    assert pooled(strong).item() == pytest.approx((0.81 + 0.01) / 1.0)
+    assert pooled(torch.zeros(1, 4, 2)).tolist() == [[0.0, 0.0]]
+
+
+def test_a_front_is_undone_in_time():
+    """Uniform widths: merged frames are where frames are, so a network that follows the level follows it in time."""
+    model = made(("spectral",), front="uniform:0.5")
+    x = torch.full((1, 501, 64), -80.0)
+    x[:, 300:] = 0.0
+    strong, weak = model({"spectral": x})
+    assert strong.shape == (1, 125, 10) and torch.isfinite(strong).all() and weak.shape == (1, 10)
+    # what the undoing does alone: probabilities that count merged output frames come back in the order of time
+    model.head = torch.nn.Identity()
+    model._judged = lambda met: (torch.arange(met.shape[1]).float()[None, :, None], None)
+    back = model({"spectral": x})[0][0, :, 0]
+    assert (back.diff() >= 0).all()
+    np.testing.assert_allclose(back, np.arange(125) / 2, atol=0.6)
+
+
+def test_steady_noise_and_the_microphone_change_nothing():
+    """Another level and tilt of a whole scene leave what the network says as it was."""
+    model, x = made(("spectral",)), features(("spectral",))
+    model.standardise("spectral", [x["spectral"].numpy()])
+    tilted = {"spectral": x["spectral"] + torch.linspace(-30, 10, 64)}
+    torch.testing.assert_close(model(tilted)[0], model(x)[0], atol=1e-4, rtol=1e-4)
+
+
+def test_features_are_brought_to_mean_0_and_deviation_1():
+    model = made()
+    parts = [np.random.default_rng(k).normal(5, 3, size=(70, 32, 24)).astype(np.float16) for k in range(2)]
+    model.standardise("auditory", parts)
+    every = np.concatenate(parts).astype(np.float64).reshape(-1, 24)
+    np.testing.assert_allclose(model.auditory_mean, every.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(model.auditory_deviation, every.std(0), rtol=1e-5)
+
+
+def test_a_learnt_front_gets_a_gradient():
+    model = made(("spectral",), front="diffres-light:0.5").train()
+    x = {"spectral": torch.randn(2, 501, 64) * 10 - 50}
+    model(x)[0].sum().backward()
+    grads = [p.grad.abs().sum().item() for p in model.front.parameters()]
+    assert sum(g > 0 for g in grads) > len(grads) / 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"fusion": "late"}, "fusion='late'"),
+        ({"align": "warp"}, "align='warp'"),
+        ({"front": "diffres:0.5"}, "must be the only stream"),
+    ],
+)
+def test_bad_requests(options, said):
+    with pytest.raises(ValueError, match=said):
+        made(**options)
+    with pytest.raises(ValueError, match="only fronts that merge by widths"):
+        made(("spectral",), front="average:0.5")
+    with pytest.raises(ValueError, match="the encoder halves them 5 times"):
+        CRNN(10, {"spectral": (FRAMES_S, 16)}, FRAMES_S)
+
+
+@pytest.mark.parametrize("how", timebase.ALIGNMENTS)
+def test_alignment_weights_are_means(how):
+    times_s, at_s = 0.32 * np.arange(32), 0.03 + 0.08 * np.arange(125)
+    weights = timebase.alignment(times_s, at_s, how)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-6)
+    if how == "nearest":
+        assert np.abs(weights @ times_s - at_s).max() < 0.17
+    finer = timebase.alignment(at_s, times_s, how)
+    if how == "average":  # the middle of the frames that fall together
+        np.testing.assert_allclose((finer @ at_s)[1:-1], times_s[1:-1], atol=0.05)
+    for bad, said in ((([], at_s), "expected at least one"), ((times_s[::-1], at_s), "rising")):
+        with pytest.raises(ValueError, match=said):
+            timebase.alignment(*map(np.asarray, bad), how)
+    with pytest.raises(ValueError, match="how='warp'"):
+        timebase.alignment(times_s, at_s, "warp")
+
+
+def test_pictures_are_looked_at_in_the_middle_of_their_time():
+    np.testing.assert_allclose(timebase.picture_times_s(2.0, 2.0), [0.25, 0.75, 1.25, 1.75])
+    with pytest.raises(ValueError, match="gives no frame"):
+        timebase.picture_times_s(1.0, 0.5)
+
+
+@pytest.mark.parametrize("unit", [1.0, np.log(10) / 10])
+def test_a_front_gets_natural_logarithms_and_gives_back_the_unit_of_the_log_mel(unit):
+    """Decibels and nats of the same sound: the encoder behind the front sees the same picture, in its own unit."""
+    x, seen = torch.randn(1, 500, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
+    log = "db" if unit == 1.0 else "ln"
+    model = CRNN(10, {"spectral": (FRAMES_S[:500], 64)}, FRAMES_S[:500], front="uniform:0.5", log=log).eval()
+    model.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    with torch.no_grad():
+        model({"spectral": x * unit})
+    power = unit * 10 * torch.log10((10 ** (x / 10)).view(1, 250, 2, 64).mean(2))  # equal widths: means of two frames
+    torch.testing.assert_close(seen[0][:, 0], power - power.median(1, keepdim=True).values, atol=1e-3, rtol=0)
+
+
+def test_a_learnt_front_says_the_same_of_decibels_and_of_nats():
+    x, said = torch.randn(2, 501, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
+    for log, unit in (("db", 1.0), ("ln", np.log(10) / 10)):
+        model = made(("spectral",), front="diffres-light:0.5", log=log)
+        model.standardise("spectral", [(x * unit).numpy()])
+        with torch.no_grad():
+            said.append(model({"spectral": x * unit})[0])
+    torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)
+
+
+def test_a_gate_deals_out_shares_among_the_streams_of_a_frame():
+    model = made(("spectral", "auditory"), fusion="gate")
+    with torch.no_grad():
+        model.gate.weight.zero_()
+        model.gate.bias.copy_(torch.tensor([0.0, np.log(3.0)]))
+        met = model._met([torch.ones(2, 125, 64), 3 * torch.ones(2, 125, 64)])
+    torch.testing.assert_close(met, torch.full((2, 125, 64), 0.25 * 1 + 0.75 * 3))

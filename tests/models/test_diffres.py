@@ -1,0 +1,453 @@
+"""DiffRes: invariants over many kinds of scores, the published formulas as a peer, padding, gradients, bad input."""
+
+import importlib.util
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_lib.audio.timebase import out_frames
+from course_lib.models import diffres
+from course_lib.models.diffres import DiffRes, Scorer, merge, rectify, warp_matrix
+from course_lib.paths import repo_root
+
+
+def peer():
+    """The published, dense formulation, from the folder of benches."""
+    where = importlib.util.spec_from_file_location("published", repo_root() / "bench" / "published_diffres.py")
+    module = importlib.util.module_from_spec(where)
+    where.loader.exec_module(module)
+    return module
+
+
+published = peer()
+FAMILIES = {
+    "ordinary": lambda shape, g: 0.05 + 0.9 * torch.rand(shape, generator=g),
+    "sparse": lambda shape, g: torch.where(torch.rand(shape, generator=g) < 0.1, 0.9, 1e-6),
+    "constant": lambda shape, g: torch.full(shape, 0.3),
+    "near one": lambda shape, g: 1 - 1e-3 * torch.rand(shape, generator=g),
+    "silent": lambda shape, g: torch.zeros(shape),
+    "one frame": lambda shape, g: torch.nn.functional.one_hot(
+        torch.zeros(shape[0], dtype=torch.long), shape[1]
+    ).float(),
+}
+family = pytest.mark.parametrize("kind", FAMILIES)
+REDUCTIONS = (0.0, 0.25, 0.5, 0.75, 0.9)
+
+
+def drawn(kind, n_frames, seed=0, clips=3):
+    return FAMILIES[kind]((clips, n_frames), torch.Generator().manual_seed(seed))
+
+
+def levels(clips, n_frames, n_mels, seed=0):
+    """Natural log power like that of sounds: around -9, quiet and loud stretches."""
+    g = torch.Generator().manual_seed(seed)
+    loud = 6 * torch.randn(clips, n_frames, 1, generator=g)
+    return -9 + loud.cumsum(1) / n_frames**0.5 + torch.randn(clips, n_frames, n_mels, generator=g)
+
+
+def settled(n_mels, reduction=0.5, **more):
+    """A layer whose normalisation has seen some clips: before, its scores may be equal and every test of them empty."""
+    torch.manual_seed(0)
+    layer = DiffRes(n_mels, reduction, **more)
+    layer.standardise(torch.full((n_mels,), -9.0), torch.full((n_mels,), 6.0))
+    for seed in range(30):
+        layer(levels(8, 120, n_mels, seed))
+    return layer.eval()
+
+
+@family
+@given(n_frames=st.integers(2, 200), reduction=st.sampled_from(REDUCTIONS), seed=st.integers(0, 99))
+def test_widths_are_widths_and_every_piece_weighs_one(kind, n_frames, reduction, seed):
+    n_out = max(1, out_frames(n_frames, min(reduction, 1 - 1 / n_frames)))
+    raw = drawn(kind, n_frames, seed)
+    s = rectify(raw, n_out)
+    assert s.min() >= 0 and s.max() <= 1 + 1e-5
+    assert torch.allclose(s.sum(1), torch.full((3,), float(n_out)), rtol=1e-5, atol=1e-4)
+    assert torch.allclose(rectify(s, n_out), s, atol=1e-5), "a second call changes nothing"
+    assert torch.allclose(rectify(raw * 0.25, n_out), s, atol=1e-4), "nor does a factor"
+    w = warp_matrix(s, n_out)
+    assert w.min() >= 0
+    assert torch.allclose(w.sum(1), torch.ones(3, n_out), atol=1e-4)
+    assert torch.allclose(w.sum(2), s, atol=4e-5)
+    touched = w > 0
+    assert touched.sum(2).max() <= 2
+    for clip in touched:
+        columns = [row.nonzero()[:, 0] for row in clip]
+        firsts = [c.min().item() for c in columns if len(c)]
+        assert firsts == sorted(firsts) and all((c.diff() == 1).all() for c in columns)
+
+
+@family
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_merging_by_edges_equals_the_matrix(kind, reduction):
+    x, n_out = levels(3, 100, 5).double(), out_frames(100, reduction)
+    s = rectify(drawn(kind, 100).double(), n_out)
+    w = warp_matrix(s, n_out)
+    mean, peak = merge(x, s, n_out)
+    assert torch.allclose(mean, torch.einsum("bjk,bjf->bkf", w, x.exp()).log(), atol=1e-6)
+    exact = (w[..., None] * x.exp()[:, :, None]).amax(1) * 100 / n_out
+    assert torch.allclose(peak, exact.log(), atol=1e-6), "the exact maximum of every column"
+    assert (peak + math.log(n_out / 100) <= mean + 1e-9).all()
+
+
+@pytest.mark.parametrize("reduction", [0.25, 0.75])
+def test_the_third_channel_says_where_the_frames_of_a_piece_were(reduction):
+    layer, n_out = settled(32, reduction), out_frames(90, reduction)
+    with torch.no_grad():
+        found = layer(levels(3, 90, 32))
+    where = torch.einsum("bjk,jf->bkf", warp_matrix(found.scores, n_out), diffres.encoding(90, 32))
+    torch.testing.assert_close(found.features[:, 2], where, atol=1e-5, rtol=1e-5)
+
+
+def test_no_reduction_changes_nothing():
+    x = levels(2, 50, 7)
+    s = rectify(drawn("ordinary", 50, clips=2), 50)
+    assert torch.allclose(warp_matrix(s, 50), torch.eye(50).expand(2, -1, -1), atol=1e-5)
+    for merged in merge(x, s, 50):
+        assert torch.allclose(merged, x, atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_equal_widths_pool_power(factor):
+    x, n_out = levels(2, 60, 6), 60 // factor
+    mean, peak = merge(x, rectify(torch.ones(2, 60), n_out), n_out)
+    power = x.exp().transpose(1, 2)
+    average = torch.nn.functional.adaptive_avg_pool1d(power, n_out).transpose(1, 2)
+    highest = torch.nn.functional.adaptive_max_pool1d(power, n_out).transpose(1, 2)
+    assert torch.allclose(mean, average.log(), atol=1e-5) and torch.allclose(peak, highest.log(), atol=1e-5)
+
+
+def test_a_loud_neighbour_does_not_leak_over_a_cut_that_falls_between_frames():
+    x = torch.full((1, 300, 2), -20.0)
+    x[:, ::2] = 3.0  # a hundred decibels above
+    thirds = torch.full((1, 300), 1 / 3)
+    thirds[:, 150:] = torch.tensor([0.5, 0.5]).repeat(75)
+    s = rectify(thirds, 125)
+    quiet = torch.full((1, 4, 2), -20.0)
+    quiet[:, :2] = 3.0
+    mean, _ = merge(quiet, torch.full((1, 4), 0.5), 2)
+    assert mean[0, :, 0].tolist() == pytest.approx([3.0, -20.0], abs=1e-4)
+    assert merge(x, s, 125)[0].isfinite().all()
+
+
+def test_a_constant_clip_keeps_its_level():
+    x = torch.full((2, 97, 4), -7.0)
+    mean, _ = merge(x, rectify(drawn("ordinary", 97, clips=2), 31), 31)
+    assert torch.allclose(mean, torch.tensor(-7.0), atol=1e-4)
+
+
+# --- against the published formulas ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("reduction", [0.25, 0.5, 0.75])
+def test_ordinary_scores_give_the_published_numbers(seed, reduction):
+    n_out = out_frames(200, reduction)
+    raw = drawn("ordinary", 200, seed)
+    theirs = published.rescale(raw, n_out)
+    whole = (n_out - theirs.sum(1)).abs() < 1e-3  # where theirs lacks a part of a frame, ours cannot be the same
+    ours = rectify(raw, n_out)
+    assert whole.any() and torch.allclose(ours[whole], theirs[whole], atol=1e-5)
+    w = published.dense_warp(theirs, n_out)
+    assert (warp_matrix(ours, n_out) - w)[whole].abs().max() < 1e-4
+    x = levels(3, 200, 8, seed).clamp(min=-18)  # far above the 1e-12 that the published formula adds
+    mean, peak = merge(x, ours, n_out)
+    their_mean, their_peak = published.dense_merge(x, w, reduction)
+    assert (mean - their_mean)[whole].abs().max() < 1e-3
+    assert ((peak - their_peak)[whole].abs() < 1e-2).float().mean() > 0.99
+
+
+def test_what_the_published_formulas_do_otherwise():
+    half = torch.where(torch.arange(500) < 250, 0.9, 5e-5)[None]
+    theirs = published.dense_warp(published.rescale(half, 375), 375)
+    assert (theirs.sum(1) < 1e-3).sum() > 100, "there a quarter of the output is empty"
+    assert torch.allclose(warp_matrix(rectify(half, 375), 375).sum(1), torch.ones(1, 375), atol=1e-4)
+    lacking = next(
+        raw
+        for seed in range(50)
+        for raw in [drawn("ordinary", 40, seed, clips=1)]
+        if 0.3 < 20 - published.rescale(raw, 20).sum() < 1
+    )
+    assert published.dense_warp(published.rescale(lacking, 20), 20).sum(1)[0, -1] < 0.7
+    assert warp_matrix(rectify(lacking, 20), 20).sum(1)[0, -1] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "reduction", "left"), [(1000, 0.9, 100), (100, 0.8, 20), (98, 0.25, 74)])
+def test_lengths_are_rounded(frames, reduction, left):
+    assert out_frames(frames, reduction) == left
+
+
+# --- the layer ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_mels", [1, 32, 33, 40, 64, 80, 96, 128])
+@pytest.mark.parametrize("scorer", ["published", "light"])
+def test_any_number_of_mels_and_frames(n_mels, scorer):
+    layer = DiffRes(n_mels, 0.5, scorer=scorer)
+    for n_frames in (2, 61):
+        found = layer(levels(2, n_frames, n_mels))
+        n_out = out_frames(n_frames, 0.5)
+        assert found.features.shape == (2, 3, n_out, n_mels) and found.scores.shape == (2, n_frames)
+        assert found.guide_loss.shape == found.activeness.shape == (2,) and found.features.isfinite().all()
+
+
+@pytest.mark.parametrize(("n_mels", "size"), [(128, 82_371), (64, 63_579), (40, 25_041)])
+def test_the_scorer_is_as_large_as_published(n_mels, size):
+    assert sum(p.numel() for p in Scorer(n_mels).parameters()) == size
+
+
+def macs(scorer, n_mels):
+    with FlopCounterMode(display=False) as counter:
+        scorer(torch.zeros(1, 100, n_mels))
+    return counter.get_total_flops() // 200  # a frame
+
+
+@pytest.mark.parametrize("n_mels", [40, 64, 80, 96, 128])
+def test_the_light_scorer_costs_a_tenth_at_most(n_mels):
+    assert macs(Scorer(n_mels, "light"), n_mels) <= macs(Scorer(n_mels), n_mels) / 10
+    assert n_mels != 128 or macs(Scorer(128), 128) == 81_645
+
+
+@pytest.mark.parametrize("kind", ["published", "light"])
+def test_a_score_sees_41_frames(kind):
+    scorer = settled(64, scorer=kind).scorer.double()
+    x = torch.randn(99, 121, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    touched = x.clone()
+    touched[:, 60] += 3
+    with torch.inference_mode():
+        moved = (scorer(x) != scorer(touched)).any(0).nonzero()[:, 0]
+    assert (moved.min(), moved.max()) == (40, 80)
+
+
+def test_scores_differ_from_clip_to_clip_and_frame_to_frame():
+    found = settled(64)(levels(4, 200, 64, seed=7))
+    assert found.scores.std(1).min() > 0.01 and (found.scores[0] - found.scores[1]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("scorer", ["published", "light"])
+def test_padding_is_never_heard(scorer):
+    layer = settled(40, 0.4, scorer=scorer)
+    lengths = torch.tensor([90, 61, 2, 1])
+    x = levels(4, 90, 40)
+    noisy = torch.where(torch.arange(90)[None, :, None] < lengths[:, None, None], x, 5.0)
+    found, other, longer = (
+        layer(given, lengths) for given in (x, noisy, torch.nn.functional.pad(x, (0, 0, 0, 37), value=-1.0))
+    )
+    assert torch.equal(found.features, other.features), "what the padding holds changes nothing"
+    for k, n in enumerate(lengths.tolist()):
+        alone = layer(x[k : k + 1, :n])
+        left = alone.features.shape[2]
+        assert found.lengths[k] == left
+        for padded in (found, longer):
+            assert torch.allclose(padded.features[k, :, :left], alone.features[0], atol=2e-3)
+            assert torch.allclose(padded.guide_loss[k], alone.guide_loss[0], atol=1e-5)
+            assert torch.allclose(padded.activeness[k], alone.activeness[0], atol=1e-5)
+        assert (found.features[k, :2, left:] == diffres.SILENCE).all() and (found.scores[k, n:] == 0).all()
+
+
+@pytest.mark.parametrize("scorer", ["published", "light"])
+def test_padding_is_in_no_statistics_of_a_training_batch(scorer):
+    x, runs = levels(4, 90, 40), []
+    for n_more in (0, 210):
+        layer = DiffRes(40, 0.4, scorer=scorer).train()
+        layer.load_state_dict(runs[0][0] if runs else layer.state_dict())
+        start = {name: value.clone() for name, value in layer.state_dict().items()}
+        found = layer(torch.nn.functional.pad(x, (0, 0, 0, n_more), value=3.0), torch.tensor([90] * 4))
+        runs.append((start, found.scores[:, :90], dict(layer.scorer.named_buffers())))
+    torch.testing.assert_close(runs[0][1], runs[1][1], atol=1e-5, rtol=1e-4)
+    for name, value in runs[0][2].items():
+        torch.testing.assert_close(value, runs[1][2][name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_clip_does_not_depend_on_its_batch():
+    layer, x = settled(64), levels(5, 150, 64)
+    x[0, 20:90] = diffres.SILENCE  # empty frames in one clip alone
+    together = layer(x)
+    for k in range(5):
+        alone = layer(x[k : k + 1])
+        assert torch.allclose(together.features[k], alone.features[0], atol=3e-3)
+        assert torch.allclose(together.guide_loss[k], alone.guide_loss[0], atol=1e-6)
+        assert torch.allclose(together.activeness[k], alone.activeness[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [diffres.SILENCE, 0.0, 30.0])
+def test_silence_and_levels_of_zero_and_above_are_fine(level):
+    found = settled(64)(torch.full((2, 60, 64), level))
+    assert found.features.isfinite().all() and found.guide_loss.isfinite().all()
+    assert torch.allclose(found.features[:, 0], torch.tensor(level), atol=1e-3)
+
+
+def test_the_guide_loss_is_the_mean_width_of_empty_frames_where_it_is_large():
+    x = levels(2, 60, 64)
+    x[:, 10:30] = diffres.SILENCE
+    found = settled(64)(x)
+    mean = found.scores[:, 10:30].mean(1)
+    expected = torch.where(mean > 0.25, mean, 0.0)
+    assert torch.allclose(found.guide_loss, expected, atol=1e-6) and found.guide_loss.requires_grad
+    rest = torch.cat([found.scores[:, :10], found.scores[:, 30:]], 1)
+    assert torch.allclose(found.activeness, rest.std(1), atol=1e-6)
+
+
+def test_the_guide_loss_teaches_that_empty_frames_need_no_width():
+    torch.manual_seed(0)
+    layer, x = DiffRes(64, 0.5, scorer="light"), levels(8, 80, 64)
+    layer.standardise(torch.full((64,), -9.0), torch.full((64,), 6.0))
+    x[:, 20:50] = diffres.SILENCE
+    optimiser = torch.optim.Adam(layer.parameters(), lr=0.01)
+    before = layer(x).scores[:, 20:50].mean().item()
+    for _ in range(25):
+        optimiser.zero_grad()
+        layer(x).guide_loss.mean().backward()
+        optimiser.step()
+    assert layer(x).scores[:, 20:50].mean() < 0.6 * before
+
+
+def test_gradients_are_those_of_finite_differences():
+    raw = drawn("ordinary", 12, clips=2).double().requires_grad_()
+    x = levels(2, 12, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda r: rectify(r, 7), raw, eps=1e-7, atol=1e-5)
+    s = rectify(raw.detach(), 7).requires_grad_()
+    for which in (0, 1):
+        assert torch.autograd.gradcheck(lambda v, w: merge(v, w, 7)[which], (x, s), eps=1e-7, atol=1e-4)  # noqa: B023
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_gradients_reach_the_scorer_from_every_channel(channel):
+    layer = DiffRes(64, 0.5)
+    layer(levels(4, 100, 64)).features[:, channel].square().mean().backward()
+    assert all(p.grad.abs().sum() > 0 for p in layer.scorer.blocks[0].first.parameters())
+
+
+class Counted(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.n += 1
+        return func(*args, **(kwargs or {}))
+
+
+def by_operations(values, cuts):
+    """Logarithm of sums and peaks of pieces as torch's own operations give them, one row a part of a frame."""
+    (clips, n_frames, n_mels), (column, own, crossing, before) = values.shape, cuts
+    n_out = before.shape[1] + 1
+    frames = torch.cat([torch.arange(n_frames).expand(clips, -1), crossing], 1)
+    pieces = torch.cat([column, torch.arange(n_out - 1).expand(clips, -1)], 1)[..., None].expand(-1, -1, n_mels)
+    parts = values.gather(1, frames[..., None].expand(-1, -1, n_mels)) * torch.cat([own, before], 1)[..., None]
+    empty, tiny = values.new_zeros(clips, n_out, n_mels), torch.finfo(values.dtype).tiny
+    found = empty.scatter_add(1, pieces, parts), empty.scatter_reduce(1, pieces, parts, "amax")
+    return tuple(one.clamp(min=tiny).log() for one in found)
+
+
+@pytest.mark.parametrize("kind", ["all differ", "equals", "silence"])
+def test_the_way_back_through_merging_is_that_of_torch(kind):
+    g, n_out = torch.Generator().manual_seed(0), 9
+    values, widths = torch.rand(3, 40, 6, generator=g).double(), torch.rand(3, 40, generator=g).double()
+    if kind == "equals":
+        values, widths = (values * 3).ceil(), torch.ones_like(widths)
+    if kind == "silence":
+        values[:, 10:25] = 0
+    weights = torch.randn(2, 3, n_out, 6, generator=g).double()
+    found = []
+    for way in (diffres.log_sums_and_peaks, by_operations):
+        x, s = values.clone().requires_grad_(), rectify(widths, n_out).requires_grad_()
+        both = torch.stack(way(x.mT.contiguous().mT, diffres.cut(s, n_out)))  # and in any layout
+        assert (kind == "silence") == (both.detach() < -100).any().item()
+        (both * weights).sum().backward()
+        found.append((both.detach(), x.grad, s.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_no_loop_over_clips_or_frames_and_no_matrix_of_both_lengths():
+    layer, calls = settled(32), []
+    for clips, n_frames in ((2, 100), (16, 100), (2, 400)):
+        with Counted() as counted, torch.no_grad():
+            layer(levels(clips, n_frames, 32))
+        calls.append(counted.n)
+    assert max(calls) - min(calls) <= 2
+
+
+def test_half_precision_and_a_compiler_change_little():
+    layer, x = settled(64), levels(2, 80, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)
+    assert found.features.dtype == torch.float32 and torch.allclose(found.scores.sum(1), torch.tensor(40.0), atol=1e-3)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    assert torch.allclose(compiled(x).features, layer(x).features, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("scorer", ["published", "light"])
+def test_the_same_on_a_gpu_which_never_waits(scorer, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # 10 bits would move some frames over a cut
+    layer, x = settled(64, scorer=scorer), levels(4, 200, 64)
+    lengths = torch.tensor([200, 120, 7, 199])
+    weights = torch.randn(4, 3, 100, 64, generator=torch.Generator().manual_seed(1))
+    (layer(x, lengths).features * weights).sum().backward()
+    here, gradients = layer(x, lengths), [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    x, lengths, weights = x.cuda(), lengths.cuda(), weights.cuda()
+    layer.cuda()
+    layer(x, lengths)  # the first call chooses kernels
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = layer(x, lengths)
+        (there.features * weights).sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.allclose(here.features, there.features.cpu(), atol=2e-2)
+    for ours, theirs in zip(gradients, layer.parameters(), strict=True):
+        assert torch.allclose(ours, theirs.grad.cpu(), rtol=0.05, atol=0.02 * float(ours.abs().max()) + 1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_half_precision_and_a_compiler_on_a_gpu():
+    layer, x = settled(64).cuda(), levels(4, 200, 64).cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        found = layer(x)
+    assert found.features.dtype == torch.float32
+    assert torch.allclose(found.scores.sum(1), torch.full((4,), 100.0, device="cuda"), atol=1e-3)
+    assert torch.allclose(torch.compile(layer)(x).features, layer(x).features, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: DiffRes(64, -0.1), r"reduction=-0.1: must be at least 0 and below 1"),
+        (lambda: DiffRes(64, 1.0), r"reduction=1.0: must be"),
+        (lambda: DiffRes(64, float("nan")), r"reduction=nan: must be"),
+        (lambda: DiffRes(64, 0.5, scorer="heavy"), r"scorer='heavy': choose one of published, light"),
+        (lambda: DiffRes(64, 0.99)(torch.zeros(1, 10, 64)), r"reduction=0.99: leaves none of 10 frames"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 32)), r"x: 32 mels, expected 64"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(10, 64)), r"x: .*shape \(10, 64\), expected floats"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64, dtype=torch.long)), r"x: torch.int64.*expected floats"),
+        (lambda: DiffRes(64, 0.5)(torch.full((1, 10, 64), float("nan"))), r"x: holds NaN or infinite"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64), torch.tensor([0])), r"lengths: \[0\], expected 1 to 10"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64), torch.tensor([11])), r"lengths: \[11\], expected 1 to 10"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64), torch.tensor([5.0])), r"lengths: .*whole numbers"),
+        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64), torch.tensor([5, 5])), r"lengths: shape \(2,\), expected"),
+        (lambda: rectify(torch.ones(3), 1), r"scores: shape \(3,\), expected \(clips, frames\)"),
+        (lambda: rectify(torch.tensor([[1.0, float("nan")]]), 1), r"scores: holds NaN"),
+        (lambda: rectify(torch.ones(1, 3), 0), r"n_out=0: must be within 1 and 3"),
+        (lambda: rectify(torch.ones(1, 3), 4), r"n_out=4: must be within 1 and 3"),
+        (lambda: merge(torch.zeros(1, 4, 2), torch.ones(1, 5), 2), r"s: shape \(1, 5\), expected \(1, 4\)"),
+    ],
+)
+def test_bad_input_is_one_line(call, words):
+    with pytest.raises(ValueError, match=words) as found:
+        call()
+    assert "\n" not in str(found.value)
+
+
+def test_places_are_coded_as_in_the_transformer():
+    """Vaswani et al. 2017, section 3.5: sines and cosines, wavelengths from 2 pi to 10,000 times that."""
+    place = torch.arange(5.0)
+    wanted = torch.stack([place.sin(), place.cos(), (place / 100).sin(), (place / 100).cos()], 1)
+    torch.testing.assert_close(diffres.encoding(5, 4), wanted)

@@ -1,0 +1,285 @@
+"""The engine in one process: records, resuming, failures, and that no test clip can reach what is chosen."""
+
+import ast
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers import sound
+
+from course_lib import paths, profiles
+from course_lib.audio.features import FeatureSpec
+from course_lib.errors import CourseError
+from course_lib.paths import repo_root
+from course_lib.study import clip_run, engine, records
+from course_lib.study.config import RunSpec, to_dict
+from course_lib.training import checkpoint as checkpoints
+from course_lib.training import supervised
+from course_lib.training.supervised import Recipe
+
+TINY = RunSpec(
+    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=4, batch=8, looks=2), clips_per_class=10
+)  # fmt: skip
+# What differs between two runs of a row: times, memory, and when it was
+VOLATILE = {"latency_ms", "peak_memory_mb", "train_seconds", "minutes", "date"}
+
+
+def run_grid(specs, folder, **options):
+    return engine.run_grid(specs, folder, device="cpu", **options)
+
+
+def lasting(record):
+    return {name: value for name, value in record.items() if name not in VOLATILE}
+
+
+@pytest.fixture(scope="module")
+def row():
+    with profiles.one_thread():
+        return clip_run.run_one(TINY, device="cpu")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many trainings there were."""
+    trained = []
+    fit = supervised.fit
+    monkeypatch.setattr(supervised, "fit", lambda *a, **k: trained.append(1) or fit(*a, **k))
+    return trained
+
+
+def test_a_row_tells_everything(row):
+    assert {name: row[name] for name in to_dict(TINY)} == to_dict(TINY)
+    assert row["key"] == TINY.key and len(row["weights"]) == 16
+    n = row["n_test"]
+    lists = ("test_clips", "test_sources", "test_targets", "test_predicted", "test_correct")
+    assert [len(row[name]) for name in lists] == [n] * 5 and n == 20
+    assert (
+        row["test_accuracy"]
+        == np.mean(row["test_correct"])
+        == np.mean(np.equal(row["test_targets"], row["test_predicted"]))
+    )
+    assert {clip.rsplit("-", 2)[0] for clip in row["test_clips"]} == set(row["classes"])
+    assert row["history.step"] == [2, 4] and row["chosen_step"] in (2, 4)
+    assert row["frames"] == 63 and row["macs"] > row["feature_macs"] > 0
+    assert (row["device"], row["threads"]) == ("cpu", 1) and torch.__version__.startswith(row["env.torch"])
+    json.dumps(row)
+
+
+def test_the_seed_of_a_row_is_that_of_its_training(monkeypatch):
+    class Enough(Exception):
+        pass
+
+    given = []
+
+    def fit(*args, seed, **more):
+        given.append(seed)
+        raise Enough
+
+    monkeypatch.setattr(supervised, "fit", fit)
+    for seed in (0, 7):
+        with pytest.raises(Enough):
+            clip_run.run_one(replace(TINY, seed=seed), device="cpu")
+    assert given == [0, 7]
+
+
+def test_finished_rows_are_never_run_again(tmp_path, counted, row):
+    specs = [TINY, replace(TINY, seed=1)]
+    told, warmed = [], []
+    first = run_grid(specs, tmp_path, on_done=told.append, on_warm=lambda *n: warmed.append(n))
+    assert [r["status"] for r in first] == ["done", "done"] and told == first and warmed == [(1, 1)]
+    assert lasting(first[0]) == lasting(row) | {"status": "done"}, "the engine gives the row of run_one"
+    assert len(counted) == 2
+    assert run_grid(specs, tmp_path) == first
+    assert len(counted) == 2, "a second run trains nothing"
+    assert not list((tmp_path / "checkpoints").iterdir()) and not (tmp_path / ".lock").exists()
+    readings = [json.loads(line) for line in (tmp_path / records.READINGS).read_text().splitlines()]
+    assert [(r["key"], r["dataset"], r["fold"], r["clips"]) for r in readings] == [
+        (spec.key, "synth10", 1, 20) for spec in specs
+    ]
+
+
+def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
+    look, looked = supervised._look, []
+
+    def cut_off(*args):
+        looked.append(args[3])
+        if len(looked) == 2:
+            raise KeyboardInterrupt
+        return look(*args)
+
+    monkeypatch.setattr(supervised, "_look", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run_grid([TINY], tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [f"{TINY.key}.pt"]
+    assert not list((tmp_path / "records").iterdir()) and not (tmp_path / ".lock").exists()
+    record = run_grid([TINY], tmp_path)[0]
+    assert looked == [2, 4, 4], "the first half is not trained again"
+    assert lasting(record) == lasting(row) | {"status": "done"}
+
+
+def test_a_checkpoint_of_other_data_is_begun_anew(tmp_path, monkeypatch, row):
+    """As when sounds, or the code that makes features of them, changed after a run was cut off."""
+    fit, refused = supervised.fit, []
+
+    def stale(*args, checkpoint, **more):
+        if not refused:
+            refused.append(checkpoint.write_bytes(b"of other data"))
+            raise checkpoints.OtherTraining(f"{checkpoint}: belongs to another training")
+        assert not checkpoint.exists()
+        return fit(*args, checkpoint=checkpoint, **more)
+
+    monkeypatch.setattr(supervised, "fit", stale)
+    assert lasting(run_grid([TINY], tmp_path)[0]) == lasting(row) | {"status": "done"} and refused
+
+
+def test_a_row_of_the_users_own_list_is_run_again_when_the_list_has_changed(tmp_path, counted):
+    """A label, or a sound: both go under the same name as before."""
+    for k in range(12):
+        sound(tmp_path / f"{k}.wav", 300 + 100 * k, length_s=1.5)
+    lines = [f"{k}.wav,{'low' if k < 6 else 'high'},{1 + k % 3}\n" for k in range(12)]
+    mine = tmp_path / "mine.csv"
+
+    def listed(lines):
+        mine.write_text("filename,label,fold\n" + "".join(lines))
+        clip_run.clips_of.cache_clear()  # as in a process of its own
+        return [replace(TINY, dataset=str(mine), clips_per_class=None, recipe=Recipe(steps=1, batch=4, looks=1))]
+
+    before = run_grid(listed(lines), tmp_path)[0]
+    assert before["status"] == "done", before.get("error")
+    assert run_grid(listed(lines), tmp_path) == [before] and len(counted) == 1
+    relabelled = run_grid(listed([lines[0].replace("low", "high"), *lines[1:]]), tmp_path)[0]
+    assert relabelled["content"] != before["content"] and len(counted) == 2
+    sound(tmp_path / "0.wav", 3000, length_s=1.5)
+    assert run_grid(listed(lines), tmp_path)[0]["content"] != before["content"] and len(counted) == 3
+
+
+def test_what_a_killed_worker_left_unfinished_goes_with_its_row(tmp_path):
+    """It died while writing its checkpoint or record, or between the record and the end of its task."""
+    left = [("checkpoints", ".pt.1.partial"), ("records", ".json.1.partial"), ("checkpoints", ".pt")]
+    other = tmp_path / "checkpoints" / "another.pt"
+    for when in ("before the row", "after its record"):
+        for folder, name in left[: 2 if when == "before the row" else 3]:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{TINY.key}{name}").write_text("cut")
+        other.write_text("of a row in flight")
+        engine.finish(to_dict(TINY), str(tmp_path), "cpu")
+        assert [p.name for p in (tmp_path / "records").iterdir()] == [f"{TINY.key}.json"], when
+        assert list((tmp_path / "checkpoints").iterdir()) == [other], when
+
+
+@pytest.mark.parametrize(
+    "error", [CourseError("the loss is nan\nmore"), torch.OutOfMemoryError("CUDA: no room"), MemoryError()]
+)
+def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, error):
+    network = clip_run.network
+
+    def broken(name, n_classes, shape):
+        if torch.initial_seed() == 1:
+            raise error
+        return network(name, n_classes, shape)
+
+    monkeypatch.setattr(clip_run, "network", broken)
+    specs = [replace(TINY, seed=seed) for seed in (1, 0)]
+    records = run_grid(specs, tmp_path)
+    assert [r["status"] for r in records] == ["failed", "done"]
+    line = str(error).partition("\n")[0] or "no message"
+    assert records[0]["error"] == f"{type(error).__name__}: {line}" and records[0]["seed"] == 1
+    assert engine.pending(specs, tmp_path) == []
+    assert engine.pending(specs, tmp_path, retry_failed=True) == specs[:1]
+    monkeypatch.setattr(clip_run, "network", network)
+    assert [r["status"] for r in run_grid(specs, tmp_path)] == ["failed", "done"]
+    assert [r["status"] for r in run_grid(specs, tmp_path, retry_failed=True)] == ["done", "done"]
+
+
+def test_one_run_a_folder_and_no_damaged_records(tmp_path):
+    refused = pytest.raises(paths.FolderInUse, match=f"process {os.getpid()} is running a study into it")
+    with paths.lock(tmp_path, "another study"), refused:
+        run_grid([TINY], tmp_path)
+    records.record_path(tmp_path, TINY.key).parent.mkdir(exist_ok=True)
+    records.record_path(tmp_path, TINY.key).write_text("{")
+    with pytest.raises(CourseError, match=r"cannot be read as a record .*; remove it to run the row again"):
+        run_grid([TINY], tmp_path)
+
+
+@pytest.mark.parametrize("where", ["checkpoint", "record"])
+def test_a_full_disk_stops_the_run_and_is_no_rows_fault(tmp_path, monkeypatch, where):
+    """Else every row to come would be recorded as failed, and none run again once there is room."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(*(checkpoints, "write") if where == "checkpoint" else (engine, "_write"), full)
+    with pytest.raises(OSError, match="No space left"):
+        run_grid([TINY], tmp_path)
+    monkeypatch.undo()
+    assert engine.pending([TINY], tmp_path) == [TINY]
+    assert run_grid([TINY], tmp_path)[0]["status"] == "done"
+
+
+def test_copies_are_learnt_from_and_never_judged_on():
+    spec = replace(TINY, copies="naa")
+    clips = clip_run.clips_of(spec.dataset, spec.clips_per_class, spec.copies)
+    x = np.arange(len(clips), dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
+    learning, validation = clip_run.learning_data(spec, clips, x)
+    assert (len(learning.y), len(validation.y)) == (7 * 60, 20)
+    assert clips.is_original[validation.x[:, 0, 0].astype(int)].all()
+    of_test = clips.table["fold"].to_numpy()[learning.x[:, 0, 0].astype(int)]
+    assert 1 not in of_test
+
+
+def test_nothing_of_the_test_fold_reaches_what_is_chosen(monkeypatch, row):
+    """Labels of the test fold turned round and its features made useless: only the reading itself changes."""
+    clips = clip_run.clips_of(TINY.dataset, TINY.clips_per_class)
+    is_test = (clips.table["fold"] == TINY.fold).to_numpy()
+    table, x = clips.table.copy(), np.array(clip_run.features_of(TINY))
+    table.loc[is_test, "label"] = table.loc[is_test, "label"].to_numpy()[::-1]
+    x[is_test] = np.nan
+    monkeypatch.setattr(clip_run, "clips_of", lambda *_: replace(clips, table=table))
+    monkeypatch.setattr(clip_run, "features_of", lambda _: x)
+    with profiles.one_thread():
+        poisoned = clip_run.run_one(TINY, device="cpu")
+    changed = {name for name in lasting(row) if row[name] != poisoned[name]}
+    assert "test_targets" in changed and all(name.startswith("test_") for name in changed)
+    assert poisoned["weights"] == row["weights"] and poisoned["chosen_step"] == row["chosen_step"]
+
+
+def test_refit_learns_from_the_clips_for_validation_too_and_keeps_the_last_step(row):
+    again = replace(TINY, refit=True)
+    clips = clip_run.clips_of(TINY.dataset, TINY.clips_per_class)
+    x = np.arange(len(clips), dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
+    learning, validation = clip_run.learning_data(again, clips, x)
+    learnt = clips.table["fold"].to_numpy()[learning.x[:, 0, 0].astype(int)]
+    assert set(learnt) == {2, 3, 4, 5} and validation is None
+    with profiles.one_thread():
+        found = clip_run.run_one(again, device="cpu")
+    assert (found["n_train"], found["n_validation"], found["chosen_step"]) == (80, 0, TINY.recipe.steps)
+    assert found["test_clips"] == row["test_clips"] and found["weights"] != row["weights"]
+    assert not any("validation_" in name for name in found)
+
+
+def test_only_read_test_takes_the_mask_of_the_test_fold():
+    """By the text of the package: who calls `folds.split`, and what becomes of its third mask."""
+    takers = {}
+    for path in sorted((repo_root() / "course_lib" / "study").glob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and "folds.split(" in ast.unparse(function):
+                masks = [n.targets[0] for n in ast.walk(function) if isinstance(n, ast.Assign)]
+                masks = [[name.id for name in m.elts] for m in masks if isinstance(m, ast.Tuple)]
+                takers[f"{path.stem}.{function.name}"] = masks
+    assert takers == {
+        "grid._check_fold": [],
+        "run.learning_data": [["training", "validation", "_"]],
+        "run.read_test": [["_", "_", "test"]],
+    }
+
+
+def test_one_job_does_without_dask():
+    code = "import sys; from course_lib.study import engine, grid, rows, stats; print('distributed' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
