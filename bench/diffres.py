@@ -27,7 +27,7 @@ from course_lib.study.engine import WORKER_ENVIRONMENT
 CLIPS, MELS = 8, 128
 LENGTHS, REDUCTIONS = (500, 1000, 2000, 4000), (0.25, 0.5, 0.75)
 CONTENDERS = ("published", "course_lib")
-FRONTS = ("average", "diffres-light", "diffres")
+REDUCERS = ("average", "diffres-light", "diffres")
 BARS = {"speed at 500 frames": 3.0, "speed at 1000 frames": 5.0, "4000 frames against 1000": 5.0,
         "memory at 1000 frames, 25 % saved": 0.2, "step against average pooling": 1.05}  # fmt: skip
 
@@ -55,14 +55,17 @@ def merging(contender: str, n_frames: int, reduction: float, device: str = "cpu"
     return step
 
 
-def training(front: str, n_frames: int, reduction: float, device: str = "cpu") -> Callable[[], None]:
-    """One training step of EfficientNet-B2 behind `front`, as a call."""
+def training(frame_reducer: str, n_frames: int, reduction: float, device: str = "cpu") -> Callable[[], None]:
+    """One training step of EfficientNet-B2 behind `frame_reducer`, as a call."""
     from torchvision.models import efficientnet_b2
 
     from course_lib.models import classifier
 
     torch.manual_seed(0)
-    layer, net = classifier.FRONTS[front](MELS, reduction).to(device), efficientnet_b2(num_classes=10).to(device)
+    layer, net = (
+        classifier.REDUCERS[frame_reducer](MELS, reduction).to(device),
+        efficientnet_b2(num_classes=10).to(device),
+    )
     optimiser = torch.optim.AdamW([*layer.parameters(), *net.parameters()])
     x = (-9 + 3 * torch.randn(CLIPS, n_frames, MELS)).to(device)
     y = (torch.arange(CLIPS) % 10).to(device)
@@ -141,11 +144,11 @@ def step_rows(repeats: int, device: str) -> list[dict]:
     """One row a length, reduction and front: time of a training step, and its ratio to that of average pooling."""
     found = []
     for n_frames, reduction in ((500, 0.25), (1000, 0.25), (1000, 0.5)):
-        took = seconds({name: training(name, n_frames, reduction, device) for name in FRONTS}, repeats, device)
+        took = seconds({name: training(name, n_frames, reduction, device) for name in REDUCERS}, repeats, device)
         found += [
-            {"frames": n_frames, "reduction": reduction, "front": name, "milliseconds": 1e3 * took[name],
+            {"frames": n_frames, "reduction": reduction, "frame_reducer": name, "milliseconds": 1e3 * took[name],
              "to_average": took[name] / took["average"]}
-            for name in FRONTS
+            for name in REDUCERS
         ]  # fmt: skip
     return found
 
@@ -162,7 +165,9 @@ def judged(merges: list[dict], steps: list[dict]) -> dict[str, float]:
         "speed at 1000 frames": min(row["times_as_fast"] for row in at[1000]),
         "4000 frames against 1000": max(grown),
         "memory at 1000 frames, 25 % saved": next(r["share_of_memory"] for r in at[1000] if r["reduction"] == 0.25),
-        "step against average pooling": max(row["to_average"] for row in steps if row["front"] == "diffres-light"),
+        "step against average pooling": max(
+            row["to_average"] for row in steps if row["frame_reducer"] == "diffres-light"
+        ),
     }
 
 
@@ -179,7 +184,7 @@ def table(merges: list[dict], steps: list[dict], reached: dict[str, float]) -> s
     lines.append("\nframes  saved  step of EfficientNet-B2 behind")
     for row in steps:
         lines.append(
-            f"{row['frames']:6} {row['reduction']:6.0%}  {row['front']:14} {row['milliseconds']:8.1f} ms "
+            f"{row['frames']:6} {row['reduction']:6.0%}  {row['frame_reducer']:14} {row['milliseconds']:8.1f} ms "
             f"{row['to_average']:6.3f} of average"
         )
     lines.append("")

@@ -61,7 +61,9 @@ def clips_a_second(contender: str, n_steps: int, hop_ms: float) -> float:
     y = np.arange(CLIPS) % 10
     net, warm = network(contender), 2
     if contender == "course_lib":
-        recipe = supervised.Recipe(steps=n_steps + warm, batch=BATCH, looks=1, roll=False, masks=False, mixup=0.0)
+        recipe = supervised.Recipe(
+            steps=n_steps + warm, batch_size=BATCH, n_evals=1, roll=False, spec_augment=False, mixup=0.0
+        )
         start = None
 
         def begin(module, given):  # the first steps also choose kernels: the clock starts after them
@@ -72,8 +74,8 @@ def clips_a_second(contender: str, n_steps: int, hop_ms: float) -> float:
 
         seen = 0
         net.register_forward_pre_hook(begin)
-        examples = supervised.Examples(x, y, 10)
-        fitted = supervised.fit(net, examples, supervised.Examples(x[:1], y[:1], 10), recipe, spec)
+        examples = supervised.Split(x, y, 10)
+        fitted = supervised.fit(net, examples, supervised.Split(x[:1], y[:1], 10), recipe, spec)
         assert fitted.history
         return n_steps * BATCH / (time.perf_counter() - start)
     x, y = torch.tensor(x), torch.tensor(y)
@@ -103,9 +105,9 @@ def validation_accuracy(contender: str) -> dict:
 
     clips, spec = load("synth10", profiles.get("lesson")), FeatureSpec(hop_ms=20)
     x, (learnt, judged, _) = features(clips, spec), folds.split(clips, 1)
-    parts = [supervised.Examples(x[mask], clips.targets[mask], len(clips.classes)) for mask in (learnt, judged)]
+    parts = [supervised.Split(x[mask], clips.targets[mask], len(clips.classes)) for mask in (learnt, judged)]
     precision = "auto" if contender == "course_lib" else "fp32"
-    recipe = supervised.Recipe(steps=ACCURACY_STEPS, batch=BATCH, precision=precision)
+    recipe = supervised.Recipe(steps=ACCURACY_STEPS, batch_size=BATCH, precision=precision)
     fitted = supervised.fit(network(contender), *parts, recipe, spec)
     right = supervised.predict(fitted.model, parts[1].x, precision=fitted.precision).argmax(1) == parts[1].y
     found = intervals.accuracy_by_source(np.asarray(right), clips.table["source"].to_numpy()[judged]).scaled(100)

@@ -56,7 +56,7 @@ def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
         found |= {"window 25 ms, 240 steps": parts["hop"], "window 2.5 hops, 240 steps": parts["overlap"]}
     if (folder / "diffres" / "summary.csv").is_file():
         rows = pd.read_csv(folder / "diffres" / "summary.csv")
-        rows = rows[(rows["front"] == "none") & rows["part"].str.startswith("patience")]
+        rows = rows[(rows["frame_reducer"] == "none") & rows["part"].str.startswith("patience")]
         found["window 25 ms, 800 steps"] = rows.drop_duplicates("features.hop_ms")
     return {label: rows.sort_values("features.hop_ms") for label, rows in found.items()}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NO_FRONT = {"front": "none"}
+NO_FRONT = {"frame_reducer": "none"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _hop(row: Mapping[str, object]) -> str:
 
 def _front(row: Mapping[str, object]) -> str:
     """A front by what it leaves of 10 ms; finer hops by their own name."""
-    name, _, saved = str(row["front"]).partition(":")
+    name, _, saved = str(row["frame_reducer"]).partition(":")
     if name == "none":
         return ""
     finer = "" if row["features.hop_ms"] == 10 else f" from {row['features.hop_ms']:g} ms"
@@ -54,11 +54,11 @@ def _front(row: Mapping[str, object]) -> str:
 
 
 def _learnt(row: Mapping[str, object]) -> str:
-    return _front(row) if str(row["front"]).startswith("diffres") else ""
+    return _front(row) if str(row["frame_reducer"]).startswith("diffres") else ""
 
 
 def _ruled(row: Mapping[str, object]) -> str:
-    return "" if str(row["front"]).startswith("diffres") else _front(row)
+    return "" if str(row["frame_reducer"]).startswith("diffres") else _front(row)
 
 
 def _net(row: Mapping[str, object]) -> str:
@@ -67,10 +67,12 @@ def _net(row: Mapping[str, object]) -> str:
 
 def _way(row: Mapping[str, object]) -> str:
     """How Lite0 or a CNN was trained: from what, and with which augmentation."""
-    how = {"naa": "clips augmented", "none": "pictures augmented" if row["recipe.picture"] else "plain"}[row["copies"]]
+    how = {"naa": "clips augmented", "none": "pictures augmented" if row["recipe.image_augment"] else "plain"}[
+        row["copies"]
+    ]
     if row["model"] != "lite0":
         return f"{str(row['model']).removeprefix('lite0-').upper()} {how}".replace("SCRATCH plain", "from scratch")
-    if row["recipe.head_steps"]:
+    if row["recipe.freeze_steps"]:
         return "frozen"
     picture = f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands, {row['recipe.steps']} steps"
     return f"{picture}{', 4 folds' if row['refit'] else ''}" if row["recipe.mixup"] else how
@@ -94,7 +96,7 @@ def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """One row a system: `family`, `system`, `macs` (millions a clip, without log-mel), `accuracy`, `low`, `high` (%).
 
     `published` gives the rows of a grid by its name, none where it was not run: such families are left out. `folds` and
-    `seeds` say what the accuracy rests on, `parameters` and `front` (no other is cheaper and better) the rest.
+    `seeds` say what the accuracy rests on, `parameters` and `pareto_optimal` (no other is cheaper and better) the rest.
     """
     found = []
     for family in FAMILIES:
@@ -112,7 +114,7 @@ def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     made = pd.DataFrame(found, columns=columns)
     cheaper = made["macs"].to_numpy()[:, None] <= made["macs"].to_numpy()
     better = made["accuracy"].to_numpy()[:, None] >= made["accuracy"].to_numpy()
-    made["front"] = (cheaper & better).sum(axis=0) == 1  # none but itself
+    made["pareto_optimal"] = (cheaper & better).sum(axis=0) == 1  # none but itself
     return made
 
 
@@ -130,7 +132,7 @@ def systems_figure(systems: pd.DataFrame) -> "Figure":
                 rows["macs"], mean, yerr=[mean - rows["low"], rows["high"] - mean], fmt=marker, markersize=7,
                 color=colour, elinewidth=0.5, linewidth=1, linestyle=line, label=family.label,
             )  # fmt: skip
-        best = systems[systems["front"]].sort_values("macs")
+        best = systems[systems["pareto_optimal"]].sort_values("macs")
         style = {"color": "grey", "linestyle": ":", "zorder": 0, "label": "none is cheaper and better"}
         ax.plot(best["macs"], best["accuracy"], **style)
         plots.log_ticks(ax.xaxis, [t for t in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if _within(t, systems)])
@@ -145,7 +147,7 @@ def _names(systems: pd.DataFrame, ax: "Axes") -> None:
     """Names beside the points, those of a sweep below their intervals, each where it hides nothing."""
     crowded = {family.label for family in FAMILIES if family.crowded}
     sweeps = {family.label for family in FAMILIES if family.sweep} - crowded
-    named = systems[systems["front"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
+    named = systems[systems["pareto_optimal"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
     below = named["family"].isin(sweeps)
     line = 0.03 * np.ptp(ax.get_ylim())
     taken = plots.around(systems["macs"], systems["accuracy"], ax)

@@ -16,7 +16,7 @@ from course_lib.data import registry
 from course_lib.evaluation.intervals import Interval
 from course_lib.study import grid
 from course_lib.study.config import RunSpec
-from course_lib.study.stats import smallest_effect
+from course_lib.study.stats import minimum_detectable_effect
 
 WEEK_H = 168.0
 NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k")
@@ -33,7 +33,7 @@ def spread(gap: Interval, pairs: int) -> float:
 
 def _smallest(row: object, pairs: int) -> float:
     """The smallest effect of a row with `difference`, `low` and `high` over so many pairs, in their unit."""
-    return smallest_effect(spread(Interval(row.difference, row.low, row.high), pairs), pairs)
+    return minimum_detectable_effect(spread(Interval(row.difference, row.low, row.high), pairs), pairs)
 
 
 def designs(evidence: Evidence) -> pd.DataFrame:
@@ -65,8 +65,8 @@ def designs(evidence: Evidence) -> pd.DataFrame:
 def seconds_a_step(rows: pd.DataFrame, *, gpu: bool = True) -> dict[tuple[str, bool], float]:
     """Median seconds of a step of 16 clips by model and whether learnt scores stand before it, on a GPU or a CPU."""
     rows = rows[(rows["device"] != "cpu") == gpu]
-    rows = rows[rows["recipe.batch"] == 16]
-    learnt = rows["front"].str.startswith(("diffres", "shuffled"))
+    rows = rows[rows["recipe.batch_size"] == 16]
+    learnt = rows["frame_reducer"].str.startswith(("diffres", "shuffled"))
     each = (rows["train_seconds"] / rows["recipe.steps"]).groupby([rows["model"], learnt]).median()
     return {(model, bool(scored)): float(value) for (model, scored), value in each.items()}
 
@@ -84,11 +84,11 @@ def _seconds(run: RunSpec, gpu: dict, cpu: dict) -> float:
     A network that was measured on a CPU alone is scaled as the 7-layer CNN is between the two. A larger batch is taken
     to cost in proportion, which is rather too much.
     """
-    what = (run.model.removesuffix("-scratch"), run.front.startswith(("diffres", "shuffled")))
+    what = (run.model.removesuffix("-scratch"), run.frame_reducer.startswith(("diffres", "shuffled")))
     step, usual = gpu.get(what), ("cnn7", False)
     if step is None and what in cpu and usual in gpu and usual in cpu:
         step = cpu[what] * gpu[usual] / cpu[usual]
-    return math.nan if step is None else step * run.recipe.steps * run.recipe.batch / 16
+    return math.nan if step is None else step * run.recipe.steps * run.recipe.batch_size / 16
 
 
 def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
@@ -117,6 +117,6 @@ def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
         folds = len({run.fold for run in runs})
         clips = registry.entry(name).clips / folds if folds > 1 else math.nan
         small = float(np.median(rows.loc[rows["dataset"] == "esc10", "n_test"]))
-        least = 100 * smallest_effect(sd * math.sqrt(small / clips), folds) if folds > 1 else math.nan
+        least = 100 * minimum_detectable_effect(sd * math.sqrt(small / clips), folds) if folds > 1 else math.nan
         found.append((name, len(runs), hours, int((~known).sum()), hours / WEEK_H, clips, folds, least))
     return pd.DataFrame(found, columns=columns)

@@ -12,7 +12,13 @@ from course_lib.study import stats
 from course_lib.study.records import done, gather
 
 EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
-USUAL = {"refit": False, "dataset": "esc10", "features.hop_ms": 10.0, "front": "none", "recipe.masks": False}
+USUAL = {
+    "refit": False,
+    "dataset": "esc10",
+    "features.hop_ms": 10.0,
+    "frame_reducer": "none",
+    "recipe.spec_augment": False,
+}
 
 
 @dataclass(frozen=True)
@@ -43,57 +49,62 @@ PLACES: dict[str, dict[str, object]] = {
 }
 
 
-def _front(name: str, hop_ms: float = 10.0) -> dict[str, object]:
-    """Fields of a front from frames of a hop."""
-    return {"front": name, "features.hop_ms": hop_ms}
+def _reduced(name: str, hop_ms: float = 10.0) -> dict[str, object]:
+    """Fields of a frame reducer from frames of a hop."""
+    return {"frame_reducer": name, "features.hop_ms": hop_ms}
 
 
-LIGHT, QUARTER, ALL, TIMED = _front("diffres-light:0.5"), _front("diffres-light:0.75"), _front("none"), 2.5
+LIGHT, QUARTER, ALL, TIMED = (
+    _reduced("diffres-light:0.5"),
+    _reduced("diffres-light:0.75"),
+    _reduced("none"),
+    2.5,
+)
 # claim, question, first, second, margin; asked at both budgets
 ESC = (
-    ("A3", "DiffRes, a quarter fewer frames, no worse than 10 ms", _front("diffres-light:0.25"), ALL, EQUAL),
+    ("A3", "DiffRes, a quarter fewer frames, no worse than 10 ms", _reduced("diffres-light:0.25"), ALL, EQUAL),
     ("A3", "DiffRes, half the frames, no worse than 10 ms", LIGHT, ALL, EQUAL),
-    ("A3", "DiffRes, published scorer, half the frames, no worse than 10 ms", _front("diffres:0.5"), ALL, EQUAL),
+    ("A3", "DiffRes, published scorer, half the frames, no worse than 10 ms", _reduced("diffres:0.5"), ALL, EQUAL),
     ("A3", "DiffRes, three quarters fewer frames, no worse than 10 ms", QUARTER, ALL, EQUAL),
-    ("A4", "DiffRes from 5 ms better than 10 ms", _front("diffres-light:0.5", 5.0), ALL, 0.0),
-    ("A4", "DiffRes from 2.5 ms better than 10 ms", _front("diffres-light:0.75", 2.5), ALL, 0.0),
-    ("", "equal widths, half the frames, no worse than 10 ms", _front("uniform:0.5"), ALL, EQUAL),
-    ("", "a hop of 20 ms no worse than 10 ms", _front("none", 20.0), ALL, EQUAL),
-    ("", "a hop of 40 ms no worse than 10 ms", _front("none", 40.0), ALL, EQUAL),
-    ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _front("none", 20.0), 0.0),
-    ("", "DiffRes, three quarters fewer frames, better than a hop of 40 ms", QUARTER, _front("none", 40.0), 0.0),
-    ("", "DiffRes better than equal widths", LIGHT, _front("uniform:0.5"), 0.0),
-    ("", "DiffRes better than random widths", LIGHT, _front("random:0.5"), 0.0),
-    ("", "DiffRes better than widths by energy", LIGHT, _front("energy:0.5"), 0.0),
-    ("", "DiffRes better than average pooling", LIGHT, _front("average:0.5"), 0.0),
-    ("", "DiffRes better than its own widths dealt out to other frames", LIGHT, _front("shuffled:0.5"), 0.0),
+    ("A4", "DiffRes from 5 ms better than 10 ms", _reduced("diffres-light:0.5", 5.0), ALL, 0.0),
+    ("A4", "DiffRes from 2.5 ms better than 10 ms", _reduced("diffres-light:0.75", 2.5), ALL, 0.0),
+    ("", "equal widths, half the frames, no worse than 10 ms", _reduced("uniform:0.5"), ALL, EQUAL),
+    ("", "a hop of 20 ms no worse than 10 ms", _reduced("none", 20.0), ALL, EQUAL),
+    ("", "a hop of 40 ms no worse than 10 ms", _reduced("none", 40.0), ALL, EQUAL),
+    ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _reduced("none", 20.0), 0.0),
+    ("", "DiffRes, three quarters fewer frames, better than a hop of 40 ms", QUARTER, _reduced("none", 40.0), 0.0),
+    ("", "DiffRes better than equal widths", LIGHT, _reduced("uniform:0.5"), 0.0),
+    ("", "DiffRes better than random widths", LIGHT, _reduced("random:0.5"), 0.0),
+    ("", "DiffRes better than widths by energy", LIGHT, _reduced("energy:0.5"), 0.0),
+    ("", "DiffRes better than average pooling", LIGHT, _reduced("average:0.5"), 0.0),
+    ("", "DiffRes better than its own widths dealt out to other frames", LIGHT, _reduced("shuffled:0.5"), 0.0),
     ("", "DiffRes from 5 ms better than equal widths from 5 ms",
-     _front("diffres-light:0.5", 5.0), _front("uniform:0.5", 5.0), 0.0),
+     _reduced("diffres-light:0.5", 5.0), _reduced("uniform:0.5", 5.0), 0.0),
 )  # fmt: skip
 ONLY = {
     LONG: (
         ("", "DiffRes from 2.5 ms better than equal widths from 2.5 ms",
-         _front("diffres-light:0.75", 2.5), _front("uniform:0.75", 2.5), 0.0),
-        ("", "all frames of 5 ms better than all frames of 10 ms", _front("none", 5.0), ALL, 0.0),
+         _reduced("diffres-light:0.75", 2.5), _reduced("uniform:0.75", 2.5), 0.0),
+        ("", "all frames of 5 ms better than all frames of 10 ms", _reduced("none", 5.0), ALL, 0.0),
     ),
     SHORT: (
-        ("A4", "DiffRes from 1.25 ms better than 10 ms", _front("diffres-light:0.875", 1.25), ALL, 0.0),
+        ("A4", "DiffRes from 1.25 ms better than 10 ms", _reduced("diffres-light:0.875", 1.25), ALL, 0.0),
     ),
     "spoken digits": (
         ("A3", "DiffRes, half the frames, no worse than 10 ms", LIGHT, ALL, EQUAL),
-        ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _front("none", 20.0), 0.0),
-        ("", "DiffRes better than equal widths", LIGHT, _front("uniform:0.5"), 0.0),
-        ("", "DiffRes better than average pooling", LIGHT, _front("average:0.5"), 0.0),
+        ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _reduced("none", 20.0), 0.0),
+        ("", "DiffRes better than equal widths", LIGHT, _reduced("uniform:0.5"), 0.0),
+        ("", "DiffRes better than average pooling", LIGHT, _reduced("average:0.5"), 0.0),
     ),
     "timing probe": (
         ("A3", "DiffRes, a quarter of the frames, no worse than 2.5 ms",
-         _front("diffres-light:0.75", TIMED), _front("none", TIMED), EQUAL),
+         _reduced("diffres-light:0.75", TIMED), _reduced("none", TIMED), EQUAL),
         ("", "DiffRes better than equal widths",
-         _front("diffres-light:0.75", TIMED), _front("uniform:0.75", TIMED), 0.0),
+         _reduced("diffres-light:0.75", TIMED), _reduced("uniform:0.75", TIMED), 0.0),
         ("", "DiffRes better than widths by energy",
-         _front("diffres-light:0.75", TIMED), _front("energy:0.75", TIMED), 0.0),
+         _reduced("diffres-light:0.75", TIMED), _reduced("energy:0.75", TIMED), 0.0),
         ("", "DiffRes better than widths by rising levels",
-         _front("diffres-light:0.75", TIMED), _front("flux:0.75", TIMED), 0.0),
+         _reduced("diffres-light:0.75", TIMED), _reduced("flux:0.75", TIMED), 0.0),
     ),
 }  # fmt: skip
 DIFFRES = tuple(
@@ -104,7 +115,7 @@ DIFFRES = tuple(
 
 
 # The same network at one temporal resolution and with its tokens pooled; and a CNN of no more cost. From scratch
-SMALL = {"features.hop_ms": 20.0, "recipe.masks": True, "recipe.steps": 600}
+SMALL = {"features.hop_ms": 20.0, "recipe.spec_augment": True, "recipe.steps": 600}
 SPOKEN = {"dataset": "fsdd", "features.hop_ms": 20.0, "recipe.steps": 1000}
 AST, MAST, SEVEN = ({"model": name} for name in ("ast-tiny", "mast-tiny", "cnn7"))
 THREE = (
@@ -119,15 +130,15 @@ TWINS = tuple(
     for asked in questions
 )
 PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
-PLAIN, CLIPS = ({"copies": copies, "recipe.picture": False} for copies in ("none", "naa"))
-PICTURED = {"copies": "none", "recipe.picture": True}
+PLAIN, CLIPS = ({"copies": copies, "recipe.image_augment": False} for copies in ("none", "naa"))
+PICTURED = {"copies": "none", "recipe.image_augment": True}
 FINER_PICTURES = {"model": "lite0", "features.hop_ms": 20.0, "features.n_mels": 128, "refit": False}
 # The backbone at its best, chosen by validation; with half the steps; and these learning from all that is not the test
 LARGE = {"model": "lite0", "features.n_mels": 224, "recipe.steps": 800, "refit": False}
 HALF = LARGE | {"recipe.steps": 400}
 WHOLE = HALF | {"refit": True}
-TUNED = PLAIN | {"recipe.head_steps": 0}
-FROZEN, FRESH = PLAIN | {"recipe.head_steps": 400}, PLAIN | {"model": "lite0-scratch"}
+TUNED = PLAIN | {"recipe.freeze_steps": 0}
+FROZEN, FRESH = PLAIN | {"recipe.freeze_steps": 400}, PLAIN | {"model": "lite0-scratch"}
 TRANSFER = tuple(
     Question(claim, text, first, second, where="ESC-10, Lite0, 400 steps", usual=PICTURES)
     for claim, text, first, second in (

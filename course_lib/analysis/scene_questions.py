@@ -22,7 +22,7 @@ PAPER: dict[str, dict[str, float]] = {
     "event": {"spectral": 33.03, ALL: 32.65},
 }
 USUAL = {
-    "auditory_ms": 320, "align": "nearest", "fusion": "mid", "front": "none", "scenes.flash": False,
+    "auditory_ms": 320, "align": "nearest", "fusion": "mid", "frame_reducer": "none", "scenes.flash": False,
 }  # fmt: skip
 
 
@@ -77,13 +77,13 @@ QUESTIONS = (
     *(Question("event", f"pictures that change at the onset better than usual ones, {names}",
                _streams(names) | {"scenes.flash": True}, _streams(names)) for names in ("visual", "auditory+visual")),
     *(Question(score, "DiffRes, half the frames, better than all frames", _streams("spectral") |
-               {"front": "diffres-light:0.5"}, _streams("spectral")) for score in ("segment", "event")),
+               {"frame_reducer": "diffres-light:0.5"}, _streams("spectral")) for score in ("segment", "event")),
     Question("event", "DiffRes, half the frames, better than equal widths", _streams("spectral") |
-             {"front": "diffres-light:0.5"}, _streams("spectral") | {"front": "uniform:0.5"}),
+             {"frame_reducer": "diffres-light:0.5"}, _streams("spectral") | {"frame_reducer": "uniform:0.5"}),
     *(Question(score, text, _streams("spectral+auditory"), _streams("spectral+auditory") | without)
       for score in scene_stats.SCORES for text, without in (
-        ("unlabelled scenes better than none", {"recipe.unlabelled": 0, "recipe.teacher": "usual"}),
-        ("teacher and unlabelled scenes better than neither", {"recipe.unlabelled": 0, "recipe.teacher": 0.0}),
+        ("unlabelled scenes better than none", {"recipe.unlabelled": 0, "recipe.ema_decay": "usual"}),
+        ("teacher and unlabelled scenes better than neither", {"recipe.unlabelled": 0, "recipe.ema_decay": 0.0}),
     )),
     *(Question("event", f"fusion {how} better than mid", _streams(ALL) | {"fusion": how}, _streams(ALL))
       for how in ("early", "gate")),
@@ -131,7 +131,7 @@ def hops_set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFram
 
 def usual_fields(rows: pd.DataFrame) -> dict[str, object]:
     """`USUAL`, with the teacher and the unlabelled scenes that most rows have."""
-    return USUAL | {name: rows[name].mode()[0] for name in ("recipe.teacher", "recipe.unlabelled")}
+    return USUAL | {name: rows[name].mode()[0] for name in ("recipe.ema_decay", "recipe.unlabelled")}
 
 
 def _filled(usual: Mapping[str, object], fields: Mapping[str, object]) -> dict[str, object]:

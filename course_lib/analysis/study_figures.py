@@ -16,7 +16,7 @@ import pandas as pd
 
 from course_lib import paths
 from course_lib.analysis import claim_parts, figures, pareto, per_class, questions, scene_questions, verdicts
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,6 +112,6 @@ def write() -> list[Path]:
         fig, full = one.draw(), io.BytesIO()
         fig.savefig(full, format="png", dpi=DPI, metadata={"Description": one.text(), "Source": one.source})
         plt.close(fig)
-        write_whole(one.path, full.getvalue())
+        atomic_write(one.path, full.getvalue())
         written.append(one.path)
     return written

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Features = Union[np.ndarray, torch.Tensor]  # noqa: UP007
     PerClip = Union[float, np.ndarray, torch.Tensor]  # noqa: UP007
 
-FILLS = ("mean", "floor")  # what SpecAugment puts in the place of what it hides
+MASK_VALUES = ("mean", "floor")  # what SpecAugment puts in the place of what it hides
 # The paper's image augmentation; Source: Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581. Its numbers are
 # arguments of Keras' ImageDataGenerator, which draws the same way: evenly, zoom for each axis by itself, flip or not.
 TAA = {
@@ -175,11 +175,11 @@ def spec_augment(
     widest_band_hz: float = 1000.0,
     n_time: int = 2,
     n_bands: int = 2,
-    fill: str = "mean",
+    mask_value: str = "mean",
 ) -> "torch.Tensor":
     """Stretches of time and bands of frequency of each clip replaced by the clip's mean, or emptied.
 
-    `fill` is `mean`, or `floor`: the level of no power at all, so that what is hidden is empty in the linear
+    `mask_value` is `mean`, or `floor`: the level of no power at all, so that what is hidden is empty in the linear
     spectrogram, where a 0 in the logarithm would be loud. The guide loss of DiffRes needs it.
 
     The width of each mask is drawn evenly from 0 to the widest, in ms or Hz, then its start from where it fits. A frame
@@ -201,8 +201,8 @@ def spec_augment(
         raise ValueError(f"features: {n_mels} mels, spec has {spec.n_mels}; give the spec that they were made with")
     if min(n_time, n_bands) < 0:
         raise ValueError(f"n_time={n_time}, n_bands={n_bands}: must be 0 or more")
-    if fill not in FILLS:
-        raise ValueError(f"fill={fill!r}: choose one of {', '.join(FILLS)}")
+    if mask_value not in MASK_VALUES:
+        raise ValueError(f"mask_value={mask_value!r}: choose one of {', '.join(MASK_VALUES)}")
     centres_ms = 1000 * spec.frame_centres_s(n_frames)
     length_ms = timebase.samples_to_ms((n_frames - 1) * spec.hop_samples, spec.rate_hz)
     centres_hz = librosa.mel_frequencies(n_mels + 2, fmin=spec.fmin_hz, fmax=spec.top_hz)[1:-1]
@@ -210,7 +210,7 @@ def spec_augment(
     limits_hz = (spec.fmin_hz, spec.top_hz)
     masked_mel = _masks(rng, "widest_band_hz", widest_band_hz, (len(x), n_bands), limits_hz, centres_hz)
     hidden = torch.as_tensor(masked_time[:, :, None] | masked_mel[:, None, :], device=x.device)
-    filler = x.mean((1, 2), keepdim=True) if fill == "mean" else floor_level(spec)
+    filler = x.mean((1, 2), keepdim=True) if mask_value == "mean" else floor_level(spec)
     return torch.where(hidden, filler, x).reshape(features.shape)
 
 

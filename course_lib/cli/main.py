@@ -300,7 +300,7 @@ def parsed_parameters(pairs: list[str]) -> dict[str, object]:
     return parsed
 
 
-def located(dataset: str) -> str:
+def resolve_dataset(dataset: str) -> str:
     """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of a manifest."""
     if not dataset.endswith(".csv"):
         return registry.entry(dataset).name
@@ -373,7 +373,7 @@ def run_course(
     size = profiles.get(profile)
     folder = authoring.notebooks_dir() / "solutions" if solutions else authoring.notebooks_dir()
     notebooks = chosen_notebooks(only, folder)
-    dataset = located(dataset)
+    dataset = resolve_dataset(dataset)
     label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
     target = paths.as_folder(output or paths.runs_dir() / label, "--output")
     parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
@@ -391,7 +391,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
     """Run the notebooks under several seeds and store what they record as the expected values."""
     size = profiles.get(profile)
     notebooks = chosen_notebooks(only, authoring.notebooks_dir())
-    name, todo = located(dataset), []
+    name, todo = resolve_dataset(dataset), []
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
@@ -418,7 +418,7 @@ def grade_folder(
 
     It is written empty before the first: where it cannot be, nothing is executed in vain.
     """
-    parameters = {"profile": profiles.get(profile).name, "dataset": located(dataset), "seed": 0}
+    parameters = {"profile": profiles.get(profile).name, "dataset": resolve_dataset(dataset), "seed": 0}
     total, kept = len(grading.submissions(folder)), []
 
     def on_done(done: grading.Grade) -> None:

@@ -94,7 +94,7 @@ def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
                 specs,
                 folder,
                 **how,
-                on_warm=lambda done, total: bar.update(warm, completed=done, total=total, visible=done < total),
+                on_prefetch=lambda done, total: bar.update(warm, completed=done, total=total, visible=done < total),
                 on_done=on_done,
             )
     except KeyboardInterrupt:
@@ -120,7 +120,7 @@ def adopt(grid: GridArgument, output: OutputOption = None) -> None:
         if not (published / rows.ROWS).is_file():
             raise CourseError(f"{published}: no rows to adopt; run all of it: course study run {_called(chosen)}")
         with lock(folder, "a study"):
-            n = rows.adopt(published, keys, folder)
+            n = rows.import_rows(published, keys, folder)
         console.print(f"{chosen.name}: {n} of {len(keys)} rows adopted into {folder}", soft_wrap=True)
 
 
@@ -234,11 +234,12 @@ def diff(
 
 def _against(pairs: list[str], kind: type) -> dict[str, object]:
     """`field=value` pairs with values of the types of the fields of `kind`."""
-    from course_lib.study.config import flat_types, typed
+    from course_lib.study.config import current_name, flat_types, typed
 
     found, fields = {}, flat_types(kind)
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        name = current_name(name)
         if not equals or name not in fields:
             raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
         try:
@@ -261,7 +262,9 @@ def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        points = [100 * row[name] for name in ("difference", "difference_low", "difference_high", "smallest_effect")]
+        points = [
+            100 * row[name] for name in ("difference", "difference_low", "difference_high", "minimum_detectable_effect")
+        ]
         seen = row["pairs"] > 0
         table.add_row(
             *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in by),
@@ -314,7 +317,7 @@ def row_line(record: dict) -> str:
     net = record["streams"] if on_scenes else record["model"]
     what = (
         f"{record['key']}  {record['dataset']} fold {record['fold']} seed {record['seed']}  "
-        f"{net}{'' if record['front'] == 'none' else ' behind ' + record['front']}  "
+        f"{net}{'' if record['frame_reducer'] == 'none' else ' behind ' + record['frame_reducer']}  "
         f"hop {record['features.hop_ms']:g} ms  window {record['features.window_ms']:g} ms"
     )
     if record["status"] == "failed":

@@ -1,4 +1,4 @@
-"""`Copies`: clips together with augmented copies of them, which no split can part from their clip. Notebook: 04."""
+"""`AugmentedClips`: clips and augmented copies of them, which no split can separate. Notebook: 04."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ PROBE_RATE_HZ = 16_000
 
 
 @dataclass(frozen=True)
-class Copies(Clips):
+class AugmentedClips(Clips):
     """`Clips` whose table holds each clip and its augmented copies, made by `with_copies`.
 
     Two more columns: `original`, the clip that a row was made from (its own name in the rows of the clips themselves),
@@ -55,7 +55,7 @@ class Copies(Clips):
         """True for the clips themselves, False for their copies, shape `(rows,)`."""
         return (self.table["transform"] == ORIGINAL).to_numpy()
 
-    def where(self, mask: np.ndarray | pd.Series) -> "Copies":
+    def where(self, mask: np.ndarray | pd.Series) -> "AugmentedClips":
         """The rows for which `mask` is true: of every source all rows, none, or exactly its originals.
 
         Of two masks without a common row that pass this, no source is in both: what is learnt from a clip cannot be
@@ -86,7 +86,7 @@ class Copies(Clips):
         return mask
 
 
-def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int = 0) -> Copies:
+def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int = 0) -> AugmentedClips:
     """`clips`, then a copy of each by the first of `transforms` (name to function), then by the second, and so on.
 
     A copy has the label, the fold and the source of its clip; no argument could give it others. A transform is a
@@ -105,7 +105,7 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
     CourseError
         A source of `clips` lies in two folds, so that copies would spread what crosses. Notebook: 04.
     """
-    if isinstance(clips, Copies):
+    if isinstance(clips, AugmentedClips):
         raise UsageError(f"{clips.name}: holds copies already; give with_copies the clips and all transforms at once")
     if ORIGINAL in transforms:
         raise UsageError(f"a transform cannot be called {ORIGINAL!r}: that is the name of no transform")
@@ -135,7 +135,7 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
 
     table = pd.concat(blocks, ignore_index=True)
     content = digest(base, *keys.values())
-    return Copies(clips.name, table, clips.length_s, clips.native_rate_hz, content, reader, clips.events)
+    return AugmentedClips(clips.name, table, clips.length_s, clips.native_rate_hz, content, reader, clips.events)
 
 
 def make_copies(

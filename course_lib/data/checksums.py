@@ -7,7 +7,7 @@ from pathlib import Path
 
 from course_lib.audio import io as audio_io
 from course_lib.errors import CourseError
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 
 
 def read(path: Path) -> dict[str, str]:
@@ -29,7 +29,7 @@ def read(path: Path) -> dict[str, str]:
 
 def write(sums: dict[str, str], path: Path) -> None:
     """Writes `sums` as `read` reads them, sorted by name."""
-    write_whole(path, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    atomic_write(path, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
 def of_files(folder: Path, names: list[str]) -> dict[str, str]:

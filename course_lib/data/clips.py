@@ -64,7 +64,7 @@ class Clips:
         return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
 
     @property
-    def several(self) -> bool:
+    def multilabel(self) -> bool:
         """Whether clips have several labels each."""
         return "labels" in self.table.columns
 
@@ -80,7 +80,7 @@ class Clips:
 
     @cached_property
     def _tags(self) -> pd.DataFrame:
-        return self.table["labels"].str.get_dummies(BETWEEN) if self.several else pd.get_dummies(self.table["label"])
+        return self.table["labels"].str.get_dummies(BETWEEN) if self.multilabel else pd.get_dummies(self.table["label"])
 
     def waves(self, rate_hz: int = 16_000, length_s: float | None = None) -> np.ndarray:
         """All clips as one read-only array `(clips, samples)`, float32 within ±1, mono, resampled to `rate_hz`."""

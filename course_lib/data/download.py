@@ -200,7 +200,7 @@ def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
         raise CourseError(f"{where}: {count}: {', '.join(wrong[:NAMED])}{more}; {remedy}")
     found = {"content": checksums.of_sums(expected), "signature": checksums.signature(place, checksums.listing(place))}
     with suppress(OSError):  # a read-only share of a classroom works without a stamp, verified at every start
-        paths.write_whole(place / STAMP, json.dumps(found))
+        paths.atomic_write(place / STAMP, json.dumps(found))
     return found["content"]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib.errors import CourseError
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 
 COLUMNS = ["filename", "onset", "offset", "event_label"]
 WEAK_COLUMNS = ["filename", "event_labels"]
@@ -77,7 +77,7 @@ def write_tsv(events: pd.DataFrame, path: Path, filenames: Iterable[str] = ()) -
             raise CourseError(f"events for {path}: {name} {table[name][broken].iloc[0]!r} holds a tab or a line break")
     lines = ["\t".join("" if pd.isna(cell) else str(cell) for cell in row) for row in table.itertuples(index=False)]
     try:
-        write_whole(path, "\n".join(["\t".join(COLUMNS), *lines]) + "\n")
+        atomic_write(path, "\n".join(["\t".join(COLUMNS), *lines]) + "\n")
     except OSError as error:
         raise CourseError(f"{path}: cannot be written ({error.strerror}); name a file in a folder of yours") from error
 
@@ -120,7 +120,7 @@ def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
     return merged.sort_values(["file", "onset", "event_label"])[COLUMNS].reset_index(drop=True)
 
 
-def coded(events: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+def encode_events(events: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
     """The list in numbers: columns `file` and `label`, places in `filenames` and `classes`, and `onset` and `offset`.
 
     Raises
@@ -156,7 +156,7 @@ def to_frames(
     """
     if not (frame_s > 0 and n_frames > 0):
         raise ValueError(f"n_frames={n_frames}, frame_s={frame_s}: both must be above 0")
-    table = coded(events, filenames, classes)
+    table = encode_events(events, filenames, classes)
     onset, offset = (table[name].to_numpy() / frame_s for name in ("onset", "offset"))  # in frames
     odd = ~((onset >= 0) & (offset >= onset) & (onset <= n_frames + 1))
     if odd.any():

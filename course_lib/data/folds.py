@@ -42,8 +42,9 @@ def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: i
     """Fold of each row, `(rows,)`, from 1, that parts what belongs together. To show what leaks, never for a result.
 
     Rows that agree in column `by` stay together, all else is spread at random: `clip` parts the clips of a source and
-    the copies of a clip, `original` (of `Copies`) keeps a clip and its copies in one fold and parts the source. Classes
-    are spread evenly. The folds come as numbers, not in the table: `Copies` refuses them there. Notebook: 04.
+    the copies of a clip, `original` (of `AugmentedClips`) keeps a clip and its copies in one fold and parts the
+    source. Classes are spread evenly. The folds come as numbers, not in the table: `AugmentedClips` refuses them
+    there. Notebook: 04.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def split(clips: Clips, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     return ~(validation | test), validation, test
 
 
-def thin_out(table: pd.DataFrame, clips_per_class: int | None, seed: int) -> pd.DataFrame:
+def subsample(table: pd.DataFrame, clips_per_class: int | None, seed: int) -> pd.DataFrame:
     """At most `clips_per_class` rows a class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
 
     Sources are drawn at random and taken whole while they fit; a last one is cut where it would exceed the number. None

@@ -280,7 +280,7 @@ def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
     table = TABLES[name](folder)
     if len(table) != e.clips:
         raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
-    table = folds.thin_out(table, profile.real_clips_per_class, seed)
+    table = folds.subsample(table, profile.real_clips_per_class, seed)
     return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
 
 

@@ -59,7 +59,7 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
     if longer:
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
     content = checksums.of_sums(checksums.of_files(path.parent, table["path"].tolist()))
-    table = folds.thin_out(table, clips_per_class, seed)
+    table = folds.subsample(table, clips_per_class, seed)
     clips = clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
     said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
     return replace(clips, content=hashlib.sha256(f"{clips.content}\n{said}".encode()).hexdigest())

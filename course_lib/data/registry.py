@@ -172,5 +172,5 @@ def write_cards() -> bool:
     path = paths.repo_root() / "data" / "README.md"
     if path.exists() and path.read_text(encoding="utf-8") == all_cards():
         return False
-    paths.write_whole(path, all_cards())
+    paths.atomic_write(path, all_cards())
     return True

@@ -16,7 +16,7 @@ import pandas as pd
 from course_lib.data import clips
 from course_lib.data.clips import BETWEEN
 from course_lib.errors import CourseError, UsageError
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 
 ENDINGS = (".wav", ".flac", ".ogg")
 HELD_OUT = 10  # one source in so many validates, where a list has no validation part
@@ -153,7 +153,7 @@ def write_manifest(found: Found, path: Path) -> None:
     base = path.resolve().parent
     try:
         names = [Path(os.path.relpath(Path(name).resolve(), base)).as_posix() for name in found.table["filename"]]
-        write_whole(path, found.table.assign(filename=names).to_csv(index=False, lineterminator="\n"))
+        atomic_write(path, found.table.assign(filename=names).to_csv(index=False, lineterminator="\n"))
     except (OSError, ValueError) as error:
         raise CourseError(f"{path}: cannot be written ({error}); name a file beside the sounds") from error
 

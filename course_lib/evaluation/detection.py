@@ -256,7 +256,7 @@ def _both(reference: pd.DataFrame, estimated: pd.DataFrame, classes: Sequence[st
     for table, name in ((reference, "reference"), (estimated, "estimated")):
         events.check(table, classes, where=name)
     files = pd.Index(pd.concat([reference["filename"], estimated["filename"]]).unique(), name="filename")
-    return files, [events.coded(table, files, classes) for table in (reference, estimated)]
+    return files, [events.encode_events(table, files, classes) for table in (reference, estimated)]
 
 
 def _table(file: np.ndarray, label: np.ndarray, files: Sequence, classes: Sequence) -> np.ndarray:

@@ -39,18 +39,18 @@ class Tolerance:
     cttc: float = 0.3
     alpha_ct: float = 0.0
     alpha_st: float = 1.0
-    most_an_hour: float = 100.0
+    max_efpr: float = 100.0
 
     def __post_init__(self) -> None:
         for name in ("dtc", "gtc", "cttc"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: a share above 0, at most 1")
-        if min(self.alpha_ct, self.alpha_st) < 0 or self.most_an_hour <= 0:
+        if min(self.alpha_ct, self.alpha_st) < 0 or self.max_efpr <= 0:
             raise ValueError("alpha_ct and alpha_st must not be below 0, most_an_hour must be above 0")
 
 
-STRICT = Tolerance(0.7, 0.7)  # PSDS1 of DCASE task 4, 2021 to 2023: where the sound is
-LAX = Tolerance(0.1, 0.1, alpha_ct=0.5)  # PSDS2: which sound it is
+PSDS1 = Tolerance(0.7, 0.7)  # PSDS1 of DCASE task 4, 2021 to 2023: where the sound is
+PSDS2 = Tolerance(0.1, 0.1, alpha_ct=0.5)  # PSDS2: which sound it is
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def psds(
     classes: Sequence[str],
     frame_s: float,
     clip_s: float,
-    tolerance: Tolerance = STRICT,
+    tolerance: Tolerance = PSDS1,
     *,
     first_s: float = 0.0,
 ) -> Psds:
@@ -94,7 +94,7 @@ def psds(
         )
     if not (frame_s > 0 and clip_s > 0):
         raise ValueError(f"frame_s={frame_s}, clip_s={clip_s}: both must be above 0")
-    coded = events.coded(events.merge_touching(reference), filenames, classes)
+    coded = events.encode_events(events.merge_touching(reference), filenames, classes)
     coded = coded.sort_values(["file", "label"], kind="stable")
     wrong = (coded["offset"] - coded["onset"] <= events.ROUNDING_S) | (coded["offset"] > clip_s + events.ROUNDING_S)
     if wrong.any():  # no detection could be asked to cover it
@@ -197,7 +197,7 @@ def _curve(levels: np.ndarray, found: np.ndarray, false: np.ndarray) -> tuple[np
 
 def _score(rates: list[tuple[np.ndarray, np.ndarray]], classes: Sequence[str], tolerance: Tolerance) -> Psds:
     """The curves of all classes put together, and the areas below."""
-    end = tolerance.most_an_hour
+    end = tolerance.max_efpr
     ends = np.unique(np.concatenate([false for false, _ in rates]))
     grid = np.r_[ends[ends < end], end]
     by_class = np.array([found[np.searchsorted(false, grid, side="right") - 1] for false, found in rates])

@@ -19,7 +19,7 @@ def separability(
     `silhouette` (-1 to 1) compares the distance to the own class with that to the next one; `nmi` (0 to 1) is what
     k-means, told the number of classes, finds of them again; `purity` (0 to 1) is the share of the nearest
     `neighbours` from other sources that are of the clip's class; `davies_bouldin` (0 and up, less is better) sets the
-    widths of classes against their distances. Embeddings are brought to deviation 1 in every dimension first.
+    widths of classes against their distances. Embeddings are brought to standard deviation 1 in every dimension first.
     Intervals are the value and 1.96 deviations of the same measure on random halves of the sources: drawing sources
     twice, as a bootstrap does, would make clips their own neighbours. They are rather too wide than too narrow, but for
     the purity of so few clips that a half has no more than `neighbours`: all halves then agree.

@@ -18,7 +18,7 @@ from course_lib.errors import CourseError, UsageError
 
 TORCHVISION = ("resnet152", "densenet161", "alexnet", "squeezenet1_1", "vgg16")
 NAMES = (*TORCHVISION, "lite0")
-THREE = ("copy", "deltas", "smoothed")
+CHANNEL_MODES = ("copy", "deltas", "smoothed")
 # Where the last layer of each is, the one that names 1000 kinds of things in photographs
 LAST = {
     "resnet152": "fc", "densenet161": "classifier", "alexnet": "classifier.6", "squeezenet1_1": "classifier.1",
@@ -34,8 +34,9 @@ class Backbone(nn.Module):
 
     Input `(clips, frames, mels)`, or three channels `(clips, 3, frames, mels)` ready made; output `(clips, classes)`,
     logits. Time runs to the right, frequency upwards, as on
-    the figures of the course. `three` says how one channel becomes three: `copy`; `deltas` (the log-mel, its change
-    from frame to frame, the change of that); `smoothed` (means over 1, 3 and 9 frames: three temporal resolutions).
+    the figures of the course. `channel_mode` says how one channel becomes three: `copy`; `deltas` (the log-mel, its
+    change from frame to frame, the change of that); `smoothed` (means over 1, 3 and 9 frames: three temporal
+    resolutions).
 
     Raises
     ------
@@ -47,11 +48,13 @@ class Backbone(nn.Module):
         `forward`: a picture smaller than 64 x 64.
     """
 
-    def __init__(self, name: str, n_classes: int, *, pretrained: bool = True, three: str = "copy") -> None:
+    def __init__(self, name: str, n_classes: int, *, pretrained: bool = True, channel_mode: str = "copy") -> None:
         super().__init__()
-        if name not in NAMES or three not in THREE:
-            raise UsageError(f"backbone {name!r} with {three!r}: choose of {', '.join(NAMES)} and {', '.join(THREE)}")
-        self.three, self.name = three, name
+        if name not in NAMES or channel_mode not in CHANNEL_MODES:
+            raise UsageError(
+                f"backbone {name!r} with {channel_mode!r}: choose of {', '.join(NAMES)} and {', '.join(CHANNEL_MODES)}"
+            )
+        self.channel_mode, self.name = channel_mode, name
         self.net = _lite0(pretrained) if name == "lite0" else _torchvision(name, pretrained)
         parent, _, last = LAST[name].rpartition(".")
         holder = self.net.get_submodule(parent)
@@ -72,16 +75,16 @@ class Backbone(nn.Module):
                 f"x: shape {tuple(x.shape)}, expected (clips, frames, mels) of at least {SMALLEST} x {SMALLEST}; "
                 "take a shorter hop, more mels or a CNN"
             )
-        three = three_channels(x, self.three) if x.ndim == 3 else x
-        picture = three.transpose(2, 3).flip(2)  # (clips, 3, mels, frames)
+        channel_mode = three_channels(x, self.channel_mode) if x.ndim == 3 else x
+        picture = channel_mode.transpose(2, 3).flip(2)  # (clips, 3, mels, frames)
         return self.net(picture.contiguous(memory_format=torch.channels_last))
 
 
-def three_channels(x: torch.Tensor, three: str) -> torch.Tensor:
+def three_channels(x: torch.Tensor, channel_mode: str) -> torch.Tensor:
     """`(clips, 3, frames, mels)` from `(clips, frames, mels)`; see `Backbone`. Notebook: 06."""
-    if three == "copy":
+    if channel_mode == "copy":
         return x[:, None].expand(-1, 3, -1, -1)
-    if three == "deltas":
+    if channel_mode == "deltas":
         first = torch.gradient(x, dim=1)[0]
         return torch.stack([x, first, torch.gradient(first, dim=1)[0]], dim=1)
     by_band = x.transpose(1, 2)

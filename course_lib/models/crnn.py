@@ -52,10 +52,10 @@ class CRNN(nn.Module):
     the times of the log-mel's frames whether it is used or not: one output frame is made of four of them, its middle
     at `out_s`. `fusion` is where streams meet: `early` before the convolutions, side by side as if further mel bands
     (the paper's way, as far as it is told); `mid` behind them, side by side; `gate` behind them, as a sum whose weights
-    are learnt frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With `front` the
-    log-mel goes through a front of `models.classifier` first, and the probabilities are brought back to the times of
-    its input. The convolutions look at the log-mel `EARLY_FRAMES` before `out_s`, so that its events come that much
-    late; published rows are of this network, and `study.scene_truth` reads them with the offset undone.
+    are learnt frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With `frame_reducer` the
+    log-mel goes through a frame reducer of `models.classifier` first, and the probabilities are brought back to the
+    times of its input. The convolutions look at the log-mel `EARLY_FRAMES` before `out_s`, so that its events come
+    that much late; published rows are of this network, and `study.scene_truth` reads them with the offset undone.
 
     A scene's probability is that of its frames, weighted by itself: sum of squares over sum.
     Source: Boes & Van hamme, Interspeech 2021, for the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The
@@ -64,7 +64,7 @@ class CRNN(nn.Module):
     Raises
     ------
     ValueError
-        No streams, no such fusion or alignment, or a front without the log-mel alone.
+        No streams, no such fusion or alignment, or a frame reducer without the log-mel alone.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CRNN(nn.Module):
         *,
         fusion: str = "mid",
         align: str = "nearest",
-        front: str = "none",
+        frame_reducer: str = "none",
         log: str = "db",
         width: int = 64,
         dropout: float = 0.3,
@@ -84,8 +84,10 @@ class CRNN(nn.Module):
         if not streams or fusion not in FUSIONS or align not in ALIGNMENTS:
             raise ValueError(f"streams={list(streams)}, fusion={fusion!r}, align={align!r}: expected at least one "
                              f"stream, {' or '.join(FUSIONS)}, and {' or '.join(ALIGNMENTS)}")  # fmt: skip
-        if front != "none" and list(streams) != ["spectral"]:
-            raise ValueError(f"front={front!r}: merges frames of the log-mel, which must be the only stream")
+        if frame_reducer != "none" and list(streams) != ["spectral"]:
+            raise ValueError(
+                f"frame_reducer={frame_reducer!r}: merges frames of the log-mel, which must be the only stream"
+            )
         self.names, self.fusion = tuple(streams), fusion
         self.out_s = output_times_s(frames_s)
         for name, (_, n_dims) in streams.items():
@@ -98,7 +100,7 @@ class CRNN(nn.Module):
         self.projected = nn.ModuleDict(
             {name: Projected(n, wide, times_s, at_s, align, dropout) for name, (times_s, n) in others.items()}
         )
-        self.front, self.nat, channels = _front(front, n_mels, log)
+        self.frame_reducer, self.nat, channels = _frame_reducer(frame_reducer, n_mels, log)
         bands = n_mels * (len(streams) if fusion == "early" else 1)
         convolved = fusion == "early" or "spectral" in streams
         self.encoder = _encoder(channels, bands, width, dropout) if convolved else None
@@ -112,17 +114,17 @@ class CRNN(nn.Module):
         self.guide_loss = torch.zeros(())
 
     def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
-        """Bring a stream's features to mean 0 and deviation 1; those in `parts`, each `(scenes, frames, dims)`."""
-        mean, deviation = _statistics(parts, unsteady if name == "spectral" else None)
+        """Bring a stream's features in `parts`, each `(scenes, frames, dims)`, to mean 0 and standard deviation 1."""
+        mean, std = _statistics(parts, subtract_median if name == "spectral" else None)
         getattr(self, f"{name}_mean").copy_(mean)
-        getattr(self, f"{name}_deviation").copy_(deviation.clamp(min=1e-5))
-        if hasattr(self.front, "standardise"):
-            mean, deviation = _statistics(parts)
-            self.front.standardise(mean / self.nat, deviation / self.nat)
+        getattr(self, f"{name}_deviation").copy_(std.clamp(min=1e-5))
+        if hasattr(self.frame_reducer, "standardise"):
+            mean, std = _statistics(parts)
+            self.frame_reducer.standardise(mean / self.nat, std / self.nat)
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """`x` has the features of each stream, `(scenes, frames, dims)`."""
-        if self.front is not None:
+        if self.frame_reducer is not None:
             return self._fronted(x["spectral"])
         parts = {name: self._levelled(name, x[name]) for name in self.names}
         parts |= {name: projected(parts[name]) for name, projected in self.projected.items()}
@@ -135,7 +137,7 @@ class CRNN(nn.Module):
         return self._judged(self._met(list(parts.values())))
 
     def _levelled(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        x = unsteady(x) if name == "spectral" else x
+        x = subtract_median(x) if name == "spectral" else x
         return (x - getattr(self, f"{name}_mean")) / getattr(self, f"{name}_deviation")
 
     def _met(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -148,11 +150,11 @@ class CRNN(nn.Module):
 
     def _judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         strong = self.head(self.dropout(self.recurrent(x)[0])).sigmoid()
-        return strong, pooled(strong)
+        return strong, linear_softmax_pool(strong)
 
     def _fronted(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Through a front that merges frames, and back: a frame gets what the merged frame around its middle got."""
-        merged = self.front(x / self.nat)
+        """Through a frame reducer and back: a frame gets what the merged frame around its middle got."""
+        merged = self.frame_reducer(x / self.nat)
         self.guide_loss = merged.guide_loss.mean()
         power, places = merged.features[:, :2] * self.nat, merged.features[:, 2:]
         picture = torch.cat([self._levelled("spectral", power), places], 1)
@@ -161,7 +163,7 @@ class CRNN(nn.Module):
         place = (middle / TIME_POOL).long().clamp(0, strong.shape[1] - 1)  # (scenes, frames)
         back = strong.gather(1, place[..., None].expand(-1, -1, strong.shape[2]))
         strong = back.unflatten(1, (-1, TIME_POOL)).mean(2)
-        return strong, pooled(strong)
+        return strong, linear_softmax_pool(strong)
 
 
 def output_times_s(frames_s: np.ndarray) -> np.ndarray:
@@ -169,7 +171,7 @@ def output_times_s(frames_s: np.ndarray) -> np.ndarray:
     return frames_s[: len(frames_s) // TIME_POOL * TIME_POOL].reshape(-1, TIME_POOL).mean(1)
 
 
-def unsteady(x: torch.Tensor) -> torch.Tensor:
+def subtract_median(x: torch.Tensor) -> torch.Tensor:
     """Log-mel `(..., frames, mels)` less the median of each band over the scene: without microphone and steady noise.
 
     A network from scratch learns from it several times faster; what lasts through more than half of a scene is lost.
@@ -177,7 +179,7 @@ def unsteady(x: torch.Tensor) -> torch.Tensor:
     return x - x.median(-2, keepdim=True).values
 
 
-def pooled(strong: torch.Tensor) -> torch.Tensor:
+def linear_softmax_pool(strong: torch.Tensor) -> torch.Tensor:
     """Probability of a scene from those of its frames `(scenes, frames, classes)`: linear softmax, `(scenes, classes)`.
 
     Source: Wang, Li & Metze, "A comparison of five multiple instance learning pooling functions", ICASSP 2019.
@@ -185,14 +187,16 @@ def pooled(strong: torch.Tensor) -> torch.Tensor:
     return strong.square().sum(1) / strong.sum(1).clamp(min=1e-7)
 
 
-def _front(front: str, n_mels: int, log: str) -> tuple[nn.Module | None, float, int]:
-    """The front, what a nat is in the unit of the log-mel, and how many channels the encoder gets."""
-    if front == "none":
+def _frame_reducer(frame_reducer: str, n_mels: int, log: str) -> tuple[nn.Module | None, float, int]:
+    """The frame reducer, what a nat is in the unit of the log-mel, and how many channels the encoder gets."""
+    if frame_reducer == "none":
         return None, 1.0, 1
-    name, reduction = classifier.parse(front)
-    made = classifier.FRONTS[name](n_mels, reduction)
+    name, reduction = classifier.parse_reducer(frame_reducer)
+    made = classifier.REDUCERS[name](n_mels, reduction)
     if made.channels != 3:
-        raise ValueError(f"front={front!r}: only fronts that merge by widths can be undone in time; use diffres or so")
+        raise ValueError(
+            f"frame_reducer={frame_reducer!r}: only merging by widths can be undone in time; use diffres or so"
+        )
     return made, classifier.NATS[log], 3
 
 
@@ -226,7 +230,7 @@ def _encoded(encoder: nn.Module, picture: torch.Tensor) -> torch.Tensor:
 
 
 def _statistics(parts: Sequence[np.ndarray], work: Callable | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of each dimension over all frames, `(dims,)`, after `work` where there is any."""
+    """Mean and standard deviation of each dimension over all frames, `(dims,)`, after `work` where there is any."""
     count, total, squares = 0, 0.0, 0.0
     for part in parts:
         for start in range(0, len(part), 64):  # a few scenes at a time, for whole sets do not fit twice

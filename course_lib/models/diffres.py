@@ -430,7 +430,7 @@ def _guide(s: torch.Tensor, power: torch.Tensor, valid: torch.Tensor | None) -> 
     """Guide loss and activeness of each clip, `(clips,)`, from widths and mean power of its frames `(clips, frames)`.
 
     The guide loss is the mean width of empty frames where it is more than half the mean width of all, else 0. The
-    activeness is the deviation of the widths of the other frames. Source: paper and its code, but for the
+    activeness is the standard deviation of the widths of the other frames. Source: paper and its code, but for the
     quietest frame, which is the clip's own.
     """
     there = torch.ones_like(s, dtype=torch.bool) if valid is None else valid
@@ -462,13 +462,13 @@ class DiffRes(WarpMerge):
         super().__init__(n_mels, reduction)
         self.scorer = Scorer(n_mels, scorer)
         self.register_buffer("mean", torch.zeros(n_mels))
-        self.register_buffer("deviation", torch.ones(n_mels))
+        self.register_buffer("std", torch.ones(n_mels))
 
-    def standardise(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Let the scorer see levels of mean 0 and deviation 1; both `(mels,)`, in natural log power."""
+    def standardise(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Let the scorer see levels of mean 0 and standard deviation 1; both `(mels,)`, in natural log power."""
         self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
+        self.std.copy_(std)
 
     def raw_scores(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         """Sigmoid of the scorer's output, `(clips, frames)`."""
-        return self.scorer((x - self.mean) / self.deviation, valid)
+        return self.scorer((x - self.mean) / self.std, valid)

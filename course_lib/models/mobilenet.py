@@ -162,7 +162,7 @@ class AudioMobileNet(nn.Module):
             found[None] = found[320].mean(1, keepdim=True)
         return {hop: found[hop] for hop in hops_ms}
 
-    def field(self, hop_ms: int) -> tuple[int, int]:
+    def receptive_field(self, hop_ms: int) -> tuple[int, int]:
         """`(field, jump)` of a frame at `hop_ms`, in frames of 10 ms: what it sees but for the gates, and its hop."""
         layers = self.net.features[: LAST_LAYER[hop_ms] + 1].modules()
         sizes = [(m.kernel_size[1], m.stride[1]) for m in layers if isinstance(m, nn.Conv2d)]
@@ -216,14 +216,16 @@ def load(path: Path, width: float = 0.4) -> AudioMobileNet:
     return net.eval()
 
 
-def ready(path: Path, width: float = 0.4) -> Callable[[np.ndarray, Sequence[int | None]], dict[int | None, np.ndarray]]:
+def extractor(
+    path: Path, width: float = 0.4
+) -> Callable[[np.ndarray, Sequence[int | None]], dict[int | None, np.ndarray]]:
     """What gives features of `(clips, samples)` at 32 kHz by hop, `(clips, frames, dims)`. Errors as `load`."""
     net = load(path, width).fused()
 
-    def hear(x: np.ndarray, hops_ms: Sequence[int | None]) -> dict[int | None, np.ndarray]:
+    def extract(x: np.ndarray, hops_ms: Sequence[int | None]) -> dict[int | None, np.ndarray]:
         return {hop: found.numpy() for hop, found in net.maps(front_end(torch.tensor(x)), hops_ms).items()}
 
-    return hear
+    return extract
 
 
 def _our_name(key: str) -> str:

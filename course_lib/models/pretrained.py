@@ -147,12 +147,12 @@ def auditory(
     net = _ready(_file(name), name)
     out = {hop: np.empty((len(waves), kind.frame_count(n_samples, hop), dims[hop]), np.float32) for hop in hops_ms}
 
-    def hear(rows: slice) -> None:
+    def extract(rows: slice) -> None:
         x = audio_io.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, kind.RATE_HZ).T
         for hop, found in net(x, hops_ms).items():
             out[hop][rows] = found
 
-    _in_blocks(hear, len(waves), batch, "hearing")
+    _in_blocks(extract, len(waves), batch, "hearing")
     return out
 
 
@@ -186,7 +186,7 @@ def visual(frames: np.ndarray, *, batch: int | None = None) -> np.ndarray:
 @lru_cache(maxsize=2)
 def _ready(path: Path, name: str) -> yamnet.Hear:
     """What hears with the network of a checked file."""
-    return published(name).kind.ready(path, published(name).width)
+    return published(name).kind.extractor(path, published(name).width)
 
 
 @lru_cache(maxsize=1)

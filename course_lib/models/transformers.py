@@ -15,7 +15,7 @@ from torch.nn import functional
 # --- What spectrogram transformers share: where a token stands, which tokens hold sound, the layers behind attention
 
 
-def placed(table: torch.Tensor, n_columns: int | torch.Tensor, width: int) -> torch.Tensor:
+def interpolate_pos_embed(table: torch.Tensor, n_columns: int | torch.Tensor, width: int) -> torch.Tensor:
     """Positions of a grid with another number of columns than the table has, `(1 or clips, rows, width, dim)`.
 
     `table` is `(rows, columns, dim)`. `n_columns` is the columns of all clips, or of each one `(clips,)`; what lies
@@ -87,8 +87,8 @@ class Mlp(nn.Module):
         return self.fc2(functional.gelu(self.fc1(x)))
 
 
-def fresh(module: nn.Module) -> None:
-    """Weights as vision transformers begin: truncated normal of deviation 0.02, biases 0; on `meta` there are none."""
+def init_weights(module: nn.Module) -> None:
+    """Weights as vision transformers begin: truncated normal of standard deviation 0.02, biases 0; none on `meta`."""
     if isinstance(module, nn.Linear | nn.Conv2d) and not module.weight.is_meta:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
@@ -144,7 +144,7 @@ class Encoder(nn.Module):
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(channels, dim, patch, stride)})
         self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.apply(fresh)
+        self.apply(init_weights)
         for name in (*self.special, "pos_embed"):
             nn.init.trunc_normal_(getattr(self, name), std=0.02)
 
@@ -153,7 +153,7 @@ class Encoder(nn.Module):
         patches = self.patch_embed["proj"](picture)  # (clips, dim, rows, columns)
         n_special, columns = len(self.special), patches.shape[3]
         table = self.pos_embed[0, n_special:].unflatten(0, self.grid)
-        where = placed(table, columns if n_columns is None else n_columns, columns)
+        where = interpolate_pos_embed(table, columns if n_columns is None else n_columns, columns)
         tokens = patches.flatten(2).transpose(1, 2) + where.flatten(1, 2)
         heads = torch.cat([getattr(self, name) for name in self.special], dim=1) + self.pos_embed[:, :n_special]
         x = torch.cat([heads.expand(len(tokens), -1, -1), tokens], dim=1)
@@ -196,7 +196,7 @@ class AST(nn.Module):
         grid = ((n_mels - patch) // stride + 1, (n_frames - patch) // stride + 1)
         self.v = Encoder(grid, channels, dim, depth, heads, patch, stride, special)
         self.mlp_head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, n_classes))
-        self.mlp_head.apply(fresh)
+        self.mlp_head.apply(init_weights)
 
     @property
     def stages(self) -> list[nn.Module]:
@@ -262,8 +262,8 @@ def _fitted(positions: torch.Tensor, special: int, rows: int | None, grid: tuple
     if len(table) % rows:
         raise ValueError(f"weights: v.pos_embed has {len(table)} places, expected a grid of {rows} rows")
     table = table.unflatten(0, (rows, -1))
-    table = placed(table.transpose(0, 1), grid[0], grid[0])[0].transpose(0, 1)  # along the mels
-    table = placed(table, grid[1], grid[1])[0]  # along time
+    table = interpolate_pos_embed(table.transpose(0, 1), grid[0], grid[0])[0].transpose(0, 1)  # along the mels
+    table = interpolate_pos_embed(table, grid[1], grid[1])[0]  # along time
     return torch.cat([positions[:, :special], table.flatten(0, 1)[None]], dim=1)
 
 
@@ -420,7 +420,7 @@ class Pyramid(nn.Module):
             stages.append(nn.ModuleDict({"blocks": blocks}))
         self.stages = nn.ModuleList(stages)
         self.norm = nn.LayerNorm(dims[-1], eps=1e-6)
-        self.apply(fresh)
+        self.apply(init_weights)
         if n_first:
             self.cls_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dims[0]), std=0.02))
         if not relative:
@@ -440,7 +440,7 @@ class Pyramid(nn.Module):
         x = patches.flatten(2).transpose(1, 2)
         if hasattr(self, "pos_embed"):
             table = self.pos_embed[0].unflatten(0, self.grid)
-            x = x + placed(table, grid[1] if columns is None else columns, grid[1]).flatten(1, 2)
+            x = x + interpolate_pos_embed(table, grid[1] if columns is None else columns, grid[1]).flatten(1, 2)
         if self.n_first:
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
         for stage in self.stages:
@@ -454,17 +454,19 @@ class Pyramid(nn.Module):
 class MAST(nn.Module):
     """A multiscale transformer; input `(clips, frames, mels)` or with `channels` in the second place, output logits.
 
-    A stem turns `stem_stride` (mels, frames) into one token; the first block of every later stage pools the grid by its
-    stride of `q_strides` and widens the tokens to the next of `dims`. Keys and values are pooled by `kv_stride` in the
-    first stage, by what is left of it after the pooling of the queries in the others. `positions` is `absolute` (a
-    table added once, made for `n_frames`, see `placed`) or `relative`; `read` is `mean` over tokens, or `class` for a
-    token of its own. `kernel` is that of the pooling convolutions, in mels and frames. `lengths` `(clips,)` says how
-    many frames are no padding; padding then changes nothing.
+     A stem turns `stem_stride` (mels, frames) into one token; the first block of every later stage pools the grid by
+     its stride of `q_strides` and widens the tokens to the next of `dims`. Keys and values are pooled by `kv_stride`
+     in the first stage, by what is left of it after the pooling of the queries in the others. `positions` is
+     `absolute` (a table added once, made for `n_frames`, see `interpolate_pos_embed`) or `relative`; `read` is `mean`
+     over tokens, or `class` for
+    a     token of its own. `kernel` is that of the pooling convolutions, in mels and frames. `lengths` `(clips,)` says
+    how
+     many frames are no padding; padding then changes nothing.
 
-    Raises
-    ------
-    ValueError
-        Sizes that do not belong together; `forward`: see `check_clips`.
+     Raises
+     ------
+     ValueError
+         Sizes that do not belong together; `forward`: see `check_clips`.
     """
 
     def __init__(
@@ -498,7 +500,7 @@ class MAST(nn.Module):
             stem_stride, kernel, positions == "relative", int(read == "class"),
         )  # fmt: skip
         self.head = nn.Linear(dims[-1], n_classes)
-        fresh(self.head)
+        init_weights(self.head)
 
     @property
     def stages(self) -> list[nn.Module]:

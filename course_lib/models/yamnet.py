@@ -39,7 +39,7 @@ def frame_centres_s(n_frames: int, hop_ms: int) -> np.ndarray:
     return (starts + PATCH_SAMPLES / 2) / RATE_HZ
 
 
-def ready(path: Path, width: float = 1.0) -> Hear:
+def extractor(path: Path, width: float = 1.0) -> Hear:
     """What gives features of `(clips, samples)` at 16 kHz, float32, by hop: `(clips, frames, 1024)`. For threads.
 
     Raises
@@ -50,7 +50,7 @@ def ready(path: Path, width: float = 1.0) -> Hear:
     mine = local()  # an interpreter holds one patch at a time: each thread has its own
     _interpreter(path)
 
-    def hear(x: np.ndarray, hops_ms: Sequence[int | None]) -> dict[int | None, np.ndarray]:
+    def extract(x: np.ndarray, hops_ms: Sequence[int | None]) -> dict[int | None, np.ndarray]:
         if not hasattr(mine, "net"):
             mine.net = _interpreter(path)
         n_frames = frame_count(x.shape[1], HOP_MS)
@@ -61,7 +61,7 @@ def ready(path: Path, width: float = 1.0) -> Hear:
         frames = frames.reshape(len(x), n_frames, DIMS)
         return {hop: frames.mean(1, keepdims=True) if hop is None else frames for hop in hops_ms}
 
-    return hear
+    return extract
 
 
 def _interpreter(path: Path):

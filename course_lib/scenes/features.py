@@ -149,13 +149,13 @@ def _visual(key: str, frame_rate_hz: float, size_px: int, version: int, scenes: 
     return _blocks(scenes, "pictures", progress, work)
 
 
-def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, deviation: np.ndarray, spec: FeatureSpec) -> Stream:
+def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, std: np.ndarray, spec: FeatureSpec) -> Stream:
     """What a CNN that was trained in the course hears, a frame every 16 frames of the log-mel, float32.
 
-    `net` was trained on log-mels of `spec` brought to mean 0 and deviation 1 with `mean` and `deviation`, `(mels,)`. It
-    stands in for a published network where there are no weights of one.
+    `net` was trained on log-mels of `spec` brought to mean 0 and standard deviation 1 with `mean` and `std`,
+    `(mels,)`. It stands in for a published network where there are no weights of one.
     """
-    x = (spectral(scenes, spec, progress=False).x - mean) / deviation
+    x = (spectral(scenes, spec, progress=False).x - mean) / std
     net.eval()
     with torch.inference_mode():
         picture = torch.tensor(x, dtype=torch.float32)[:, None].contiguous(memory_format=torch.channels_last)

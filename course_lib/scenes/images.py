@@ -27,7 +27,7 @@ SEEN: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 DECOYS = 0.15  # share of scenes with something in view that does not sound
 SIZE = (0.3, 0.75)  # of a pictogram, as a share of the side of the picture
-NOISE = (4.0, 16.0)  # deviation of the noise of the camera, of 255
+NOISE = (4.0, 16.0)  # standard deviation of the noise of the camera, of 255
 CONTRAST = (0.5, 1.0)
 
 

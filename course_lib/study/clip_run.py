@@ -21,7 +21,7 @@ from course_lib import profiles
 from course_lib.audio import timebase
 from course_lib.audio.augment import NAA
 from course_lib.data import folds
-from course_lib.data.augmented import Copies, with_copies
+from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips, features
 from course_lib.data.load import load
 from course_lib.errors import CourseError
@@ -53,7 +53,7 @@ def features_of(spec: RunSpec) -> np.ndarray:
     return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)
 
 
-def warm_key(spec: RunSpec) -> tuple:
+def prefetch_key(spec: RunSpec) -> tuple:
     """What decides the features of `spec`."""
     return (spec.dataset, spec.clips_per_class, spec.copies, spec.features)
 
@@ -82,7 +82,7 @@ def run_one(
     fitted = supervised.fit(
         model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
     )
-    chosen = supervised.best_look(fitted.history)
+    chosen = supervised.best_eval(fitted.history)
     row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips).names}
     row |= {"n_train": len(learning.y), "n_validation": 0 if validation is None else len(validation.y)}
     row |= {name: chosen[name] for name in (*supervised.SCORES, "validation_loss") if name in chosen}
@@ -95,7 +95,7 @@ def run_one(
 
 
 class Asked(NamedTuple):
-    """Names of the classes, and the targets of clips as `train.Examples` takes them."""
+    """Names of the classes, and the targets of clips as `train.Split` takes them."""
 
     names: list[str]
     targets: np.ndarray
@@ -111,19 +111,21 @@ def asked_of(spec: RunSpec, clips: Clips) -> Asked:
     """
     if not isinstance(spec, TagRun):
         return Asked(clips.classes, clips.targets)
-    if not clips.several:
+    if not clips.multilabel:
         raise CourseError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
     return Asked(clips.tag_names, clips.tags)
 
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
-    """The classifier of a run with fresh weights, behind its front, for clips of `shape` (frames, mels)."""
+    """The classifier of a run with fresh weights, behind its frame reducer, for clips of `shape` (frames, mels)."""
     n_frames, n_mels = shape
     log = spec.features.log
-    return classifier(spec.model, n_classes, front=spec.front, n_mels=n_mels, n_frames=n_frames, log=log)
+    return classifier(
+        spec.model, n_classes, frame_reducer=spec.frame_reducer, n_mels=n_mels, n_frames=n_frames, log=log
+    )
 
 
-def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervised.Examples, supervised.Examples | None]:
+def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervised.Split, supervised.Split | None]:
     """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold.
 
     With `refit` those for validation are among those for training, and there are none to choose by.
@@ -136,7 +138,7 @@ def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervise
             raise CourseError(
                 f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class"
             )
-        parts.append(supervised.Examples(np.asarray(x[mask]), asked.targets[mask], len(asked.names)))
+        parts.append(supervised.Split(np.asarray(x[mask]), asked.targets[mask], len(asked.names)))
     return parts[0], None if spec.refit else parts[1]
 
 
@@ -156,7 +158,7 @@ def read_test(
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     targets = asked_of(spec, clips).targets[test]
-    found = supervised.predict(model, np.asarray(x[test]), precision=precision, several=targets.ndim == 2)
+    found = supervised.predict(model, np.asarray(x[test]), precision=precision, multilabel=targets.ndim == 2)
     if targets.ndim == 2:
         each = tagging.average_precisions(targets, found)
         told = [None if np.isnan(value) else float(value) for value in each]  # JSON has no word for NaN
@@ -205,7 +207,7 @@ def origin(device: str) -> dict:
 
 def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:
     """`mask` without copies: what is judged is judged on sounds as they were recorded."""
-    return clips.originals_only(mask) if isinstance(clips, Copies) else mask
+    return clips.originals_only(mask) if isinstance(clips, AugmentedClips) else mask
 
 
 @lru_cache(maxsize=1)

@@ -17,8 +17,25 @@ from course_lib.training.mean_teacher import TeacherRecipe
 from course_lib.training.supervised import Recipe
 
 COPIES = ("none", "naa")
+# Today's names of fields, and the names that they had when the first rows were published. Grids, rows and parameters
+# may use either; keys are hashes over the older ones, so that a published row keeps its key.
+FIRST_NAMES = {
+    "frame_reducer": "front",
+    "recipe.batch_size": "recipe.batch",
+    "recipe.learning_rate": "recipe.rate",
+    "recipe.weight_decay": "recipe.decay",
+    "recipe.freeze_steps": "recipe.head_steps",
+    "recipe.layer_decay": "recipe.stage_factor",
+    "recipe.spec_augment": "recipe.masks",
+    "recipe.image_augment": "recipe.picture",
+    "recipe.label_smoothing": "recipe.smoothing",
+    "recipe.n_evals": "recipe.looks",
+    "recipe.mask_value": "recipe.mask_fill",
+    "recipe.ema_decay": "recipe.teacher",
+}
+ALIASES = {first: today for today, first in FIRST_NAMES.items()}
 # Fields that came after rows had been published: at these values they stay out of the key, which so stays what it was
-LATER = {"recipe.guide": 0.0, "recipe.mask_fill": "mean", "refit": False}
+BACKFILL_DEFAULTS = {"recipe.guide": 0.0, "recipe.mask_value": "mean", "refit": False}
 NONE = "none"  # how a grid says None, which TOML has no word for
 
 
@@ -32,7 +49,7 @@ class RunSpec:
     fold, seed : the fold tested on; seed of weights, order and augmentation. The clips stay the same whatever the seed.
     features : the log-mel that the network gets.
     copies : copies of the training clips: `none`, or `naa`, the six waveform transforms of the paper.
-    front : what stands between the features and the classifier: `none`, or as `diffres:0.5`, a name of
+    frame_reducer : what stands between the features and the classifier: `none`, or as `diffres:0.5`, a name of
         `models.classifier` and the share of frames that it saves.
     model : a name of `models.classifier`.
     recipe : how to train.
@@ -45,15 +62,15 @@ class RunSpec:
     seed: int
     features: FeatureSpec = field(default_factory=FeatureSpec)
     copies: str = "none"
-    front: str = "none"
+    frame_reducer: str = "none"
     model: str = "cnn7"
     recipe: Recipe = field(default_factory=Recipe)
     clips_per_class: int | None = None
     refit: bool = False
 
     def __post_init__(self) -> None:
-        if self.front != "none":
-            classifier.parse(self.front)
+        if self.frame_reducer != "none":
+            classifier.parse_reducer(self.frame_reducer)
         for name, known in (("copies", COPIES), ("model", tuple(MODELS))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
@@ -65,12 +82,20 @@ class RunSpec:
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name this run: a hash of every field."""
-        return key_of({name: value for name, value in to_dict(self).items() if (name, value) not in LATER.items()})
+        return key_of(
+            {name: value for name, value in to_dict(self).items() if (name, value) not in BACKFILL_DEFAULTS.items()}
+        )
+
+
+def current_name(name: str) -> str:
+    """Today's name of the field `name`, which may be its first one."""
+    return ALIASES.get(name, name)
 
 
 def key_of(fields: Mapping[str, object]) -> str:
-    """16 hexadecimal digits that name these fields and values."""
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    """16 hexadecimal digits that name these fields and values, each field under its first name."""
+    first = {FIRST_NAMES.get(name, name): value for name, value in fields.items()}
+    canonical = json.dumps(first, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -106,13 +131,15 @@ def to_dict(spec: object) -> dict[str, object]:
 
 
 def from_dict(given: Mapping[str, object], kind: type = RunSpec):
-    """The run, a `kind`, of which `given` holds fields by dotted name; what is missing has its default.
+    """The run, a `kind`, of which `given` holds fields by dotted name, first names too; what is missing has its
+    default.
 
     Raises
     ------
     ValueError
         A value of the wrong type or out of range, a name that is no field, or one of dataset, fold, seed missing.
     """
+    given = {current_name(name): value for name, value in given.items()}
     missing = [name for name in REQUIRED if name not in given]
     if missing:
         raise ValueError(f"{missing[0]}: not given; every run needs {', '.join(REQUIRED)}")
@@ -190,7 +217,7 @@ class SceneRun:
     streams : what the network gets: `spectral`, `auditory`, `visual`, joined by `+`.
     auditory, auditory_ms : the pretrained network for sound and the hop of its features; 0 is one vector a scene.
     frame_rate_hz : pictures a second.
-    fusion, align, front : as `models.crnn.CRNN` takes them.
+    fusion, align, frame_reducer : as `models.crnn.CRNN` takes them.
     recipe : how to train.
     """
 
@@ -205,7 +232,7 @@ class SceneRun:
     frame_rate_hz: float = 4.0
     fusion: str = "mid"
     align: str = "nearest"
-    front: str = "none"
+    frame_reducer: str = "none"
     recipe: TeacherRecipe = field(default_factory=TeacherRecipe)
     task: str = SCENES
 
@@ -216,8 +243,8 @@ class SceneRun:
         for name, known in (("fusion", crnn.FUSIONS), ("align", crnn.ALIGNMENTS), ("task", (SCENES,))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
-        if self.front != "none":
-            classifier.parse(self.front)
+        if self.frame_reducer != "none":
+            classifier.parse_reducer(self.frame_reducer)
         for name, least in (("fold", 1), ("seed", 0), ("auditory_ms", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")

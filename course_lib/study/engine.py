@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from course_lib.errors import CourseError, disk_is_full
-from course_lib.paths import lock, write_whole
+from course_lib.paths import atomic_write, lock
 from course_lib.profiles import one_thread
 from course_lib.provenance import now
 from course_lib.scenes.load import is_real
@@ -64,14 +64,14 @@ def run_grid(
     scheduler: str | None = None,
     retry_failed: bool = False,
     device: str | None = None,
-    on_warm: Callable[[int, int], None] = lambda done, total: None,
+    on_prefetch: Callable[[int, int], None] = lambda done, total: None,
     on_done: Callable[[dict], None] = lambda record: None,
 ) -> list[dict]:
     """Records of `specs` in their order, after those without one were run.
 
     One job runs here; more are processes of this machine; `scheduler` is the address of a Dask scheduler, or the file
     it wrote, whose workers see `folder` and the data under the same paths. A row that fails is recorded with its error
-    and the rest goes on. `on_warm` is told how many sets of features are made, `on_done` each record as it comes.
+    and the rest goes on. `on_prefetch` is told how many sets of features are made, `on_done` each record as it comes.
     An interrupted call leaves whole records and no processes, and the next goes on from there.
 
     Raises
@@ -88,23 +88,23 @@ def run_grid(
         todo = pending(specs, folder, retry_failed=retry_failed)
         for spec in todo:
             record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, or of other data, tried again
-        warm(todo, on_warm)
+        prefetch(todo, on_prefetch)
         finished = _inline(todo, folder, device) if jobs == 1 and not scheduler else None
         for record in finished or _over_dask(todo, folder, device, jobs, scheduler):
             on_done(record)
     return [read_record(folder, spec.key) for spec in specs]
 
 
-def warm(specs: Iterable[Run], on_warm: Callable[[int, int], None] = lambda done, total: None) -> None:
+def prefetch(specs: Iterable[Run], on_prefetch: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Make the features of `specs`, each set once, so that no two workers make the same at the same time.
 
     What fails here fails again in its row, where it is recorded.
     """
-    sets = {runner(s).warm_key(s): s for s in specs}
+    sets = {runner(s).prefetch_key(s): s for s in specs}
     for place, spec in enumerate(sets.values(), 1):
         with suppress(Exception):
             runner(spec).features_of(spec)
-        on_warm(place, len(sets))
+        on_prefetch(place, len(sets))
 
 
 def finish(fields: dict, folder: str, device: str | None) -> str:
@@ -152,7 +152,7 @@ def _checkpoint(folder: Path, key: str) -> Path:
 
 
 def _write(folder: Path, record: dict) -> None:
-    write_whole(record_path(folder, record["key"]), json.dumps(record, separators=(",", ":")) + "\n")
+    atomic_write(record_path(folder, record["key"]), json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def _tidy(folder: Path, key: str) -> None:
@@ -237,7 +237,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
 
 
 def runner(run: Run) -> ModuleType:
-    """The module with `run_one`, `features_of` and `warm_key` for this run."""
+    """The module with `run_one`, `features_of` and `prefetch_key` for this run."""
     if isinstance(run, SceneRun):
         from course_lib.study import scene_run
 

@@ -138,6 +138,7 @@ def _settings(where: str, table: object, kind: type) -> dict[str, list]:
     flat: dict[str, object] = {}
     for key, value in table.items():
         inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+        inner = {config.current_name(name): v for name, v in inner.items()}
         if inner.keys() & flat.keys():
             raise UsageError(f"{where}: {key}: set twice")
         flat |= inner
@@ -201,9 +202,9 @@ def check(grid: Grid) -> None:
             _check_features(where, spec, clips)
             n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
             shape = (spec.features.frame_count(n_samples), spec.features.n_mels)
-            if (spec.model, spec.front, shape, n_classes) not in taken:
+            if (spec.model, spec.frame_reducer, shape, n_classes) not in taken:
                 _check_shape(where, spec, shape, n_classes)
-                taken.add((spec.model, spec.front, shape, n_classes))
+                taken.add((spec.model, spec.frame_reducer, shape, n_classes))
 
 
 def _check_scenes(where: str, spec: SceneRun) -> None:
@@ -281,4 +282,4 @@ def _check_shape(where: str, spec: RunSpec, shape: tuple[int, int], n_classes: i
 
 
 def _named(spec: RunSpec) -> str:
-    return spec.model if spec.front == "none" else f"{spec.model} behind {spec.front}"
+    return spec.model if spec.frame_reducer == "none" else f"{spec.model} behind {spec.frame_reducer}"

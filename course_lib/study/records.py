@@ -10,7 +10,7 @@ import pandas as pd
 from course_lib import paths
 from course_lib.errors import CourseError, UsageError
 from course_lib.provenance import now, provenance
-from course_lib.study.config import LATER
+from course_lib.study.config import BACKFILL_DEFAULTS, current_name
 
 # Rows published before data sets had versions name their sounds by hashes of source text. Each is followed by the
 # `content` of the same sounds today; the samples are equal bit by bit, see tests/lib/test_data_identity.py.
@@ -53,33 +53,38 @@ def gather(folder: Path) -> pd.DataFrame:
     """
     if (folder / ROWS).is_file() and not (folder / "records").is_dir():
         try:
-            return current_content(filled(pd.read_parquet(folder / ROWS)))
+            return filled(current(pd.read_parquet(folder / ROWS)))
         except (OSError, ValueError) as error:
             raise CourseError(f"{folder / ROWS}: cannot be read as Parquet: {error}") from error
     records = []
     for path in sorted((folder / "records").glob("*.json")):
         try:
-            records.append(json.loads(path.read_text(encoding="utf-8")))
+            records.append(_renamed(json.loads(path.read_text(encoding="utf-8"))))
         except ValueError as error:
             raise CourseError(f"{path}: cannot be read as a record ({error}); remove it and run again") from error
     if not records:
         raise CourseError(f"{folder}: no rows, neither {ROWS} nor records/*.json; run: course study run GRID")
-    return current_content(filled(pd.DataFrame(records)))
+    return filled(current(pd.DataFrame(records)))
 
 
-def current_content(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with the hashes in its column `content` as the same data are named today (see `PUBLISHED_CONTENT`)."""
-    if "content" not in table.columns:
-        return table
-    return table.assign(content=table["content"].replace(PUBLISHED_CONTENT))
+def current(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` as they would be written today: names of fields, and `content` (see `PUBLISHED_CONTENT`)."""
+    rows = rows.rename(columns=current_name)
+    if "content" not in rows.columns:
+        return rows
+    return rows.assign(content=rows["content"].replace(PUBLISHED_CONTENT))
 
 
 def filled(rows: pd.DataFrame) -> pd.DataFrame:
     """`rows`, with fields that runs on clips got after these at the value that they then had; rows of scenes as is."""
     if "copies" not in rows.columns:
         return rows
-    added = {name: rows[name] if name in rows.columns else value for name, value in LATER.items()}
-    return rows.assign(**added).fillna(LATER).astype({name: type(value) for name, value in LATER.items()})
+    added = {name: rows[name] if name in rows.columns else value for name, value in BACKFILL_DEFAULTS.items()}
+    return (
+        rows.assign(**added)
+        .fillna(BACKFILL_DEFAULTS)
+        .astype({name: type(value) for name, value in BACKFILL_DEFAULTS.items()})
+    )
 
 
 def done(rows: pd.DataFrame) -> pd.DataFrame:
@@ -104,8 +109,8 @@ def find(name: str) -> Path:
 def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]:
     """Keep all rows as Parquet and the summary as CSV in `folder`; returns the two files."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths.write_whole(folder / ROWS, rows.to_parquet(None, compression="zstd", index=False))
-    paths.write_whole(folder / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
+    paths.atomic_write(folder / ROWS, rows.to_parquet(None, compression="zstd", index=False))
+    paths.atomic_write(folder / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
     return [folder / ROWS, folder / SUMMARY]
 
 
@@ -134,11 +139,11 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
         "minutes": round(float(good["minutes"].sum()), 1),
     }
     written = write(rows, summary, folder)
-    paths.write_whole(folder / ORIGIN, json.dumps(origin, indent=1, ensure_ascii=False) + "\n")
+    paths.atomic_write(folder / ORIGIN, json.dumps(origin, indent=1, ensure_ascii=False) + "\n")
     return [*written, folder / ORIGIN]
 
 
-def adopt(published: Path, keys: Collection[str], folder: Path) -> int:
+def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
     """Put the published rows of `keys` on record in `folder`, a folder of a run, where it has none; returns how many.
 
     Such a run then does what a grid got since it was published, and its report has both. Each row adopted brings a line
@@ -156,7 +161,7 @@ def adopt(published: Path, keys: Collection[str], folder: Path) -> int:
         if path.exists():
             continue
         record = {name: value for name, value in row.items() if not (isinstance(value, float) and np.isnan(value))}
-        paths.write_whole(path, json.dumps(record, default=np.ndarray.tolist, separators=(",", ":")) + "\n")
+        paths.atomic_write(path, json.dumps(record, default=np.ndarray.tolist, separators=(",", ":")) + "\n")
         adopted.append({"time": date, "key": row["key"], "adopted": row["commit"]})
     with (folder / READINGS).open("a", encoding="utf-8") as log:
         log.writelines(json.dumps(line) + "\n" for line in adopted)
@@ -210,8 +215,13 @@ def read_record(folder: Path, key: str) -> dict | None:
     """
     path = record_path(folder, key)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _renamed(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise CourseError(f"{path}: cannot be read as a record ({error}); remove it to run the row again") from error
+
+
+def _renamed(record: dict) -> dict:
+    """A record with its fields by today's names: a folder may hold records of both editions."""
+    return {current_name(name): value for name, value in record.items()}

@@ -18,7 +18,7 @@ from course_lib.data.events import COLUMNS
 from course_lib.evaluation import detection
 from course_lib.models import crnn, pretrained
 from course_lib.models.crnn import CRNN
-from course_lib.paths import published_dir, write_whole
+from course_lib.paths import atomic_write, published_dir
 from course_lib.provenance import now
 from course_lib.scenes import features as streams
 from course_lib.scenes.features import Stream
@@ -26,9 +26,9 @@ from course_lib.scenes.load import load_scenes
 from course_lib.scenes.scenes import Scenes, SceneSpec
 from course_lib.study.clip_run import origin, weights_hash
 from course_lib.study.config import SceneRun, flat_types, from_dict, to_dict
-from course_lib.study.records import current_content
+from course_lib.study.records import current
 from course_lib.training import cost, mean_teacher
-from course_lib.training.mean_teacher import Judged
+from course_lib.training.mean_teacher import EvalSet
 
 SEGMENTS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # how coarsely detection is judged, for the curves
 COLLARS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -51,7 +51,7 @@ def features_of(spec: SceneRun) -> dict[str, Stream]:
     return {name: _stream(name, scenes, spec) for name in spec.names}
 
 
-def warm_key(spec: SceneRun) -> tuple:
+def prefetch_key(spec: SceneRun) -> tuple:
     """What decides the features of `spec`."""
     sounds = (spec.auditory,) if "auditory" in spec.names else ()
     pictures = (spec.frame_rate_hz,) if "visual" in spec.names else ()
@@ -79,7 +79,12 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
 
 def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, int]], clip_s: float) -> CRNN:
     """The network of a run with fresh weights."""
-    options = {"fusion": spec.fusion, "align": spec.align, "front": spec.front, "log": spec.features.log}
+    options = {
+        "fusion": spec.fusion,
+        "align": spec.align,
+        "frame_reducer": spec.frame_reducer,
+        "log": spec.features.log,
+    }
     return CRNN(n_classes, shapes, frame_times_s(spec.features, clip_s), **options)
 
 
@@ -107,7 +112,7 @@ def run_one(
         model, *learning_data(scenes, found), spec.recipe, spec.features,
         seed=spec.seed, device=device, checkpoint=checkpoint,
     )  # fmt: skip
-    chosen = mean_teacher.best_look(learnt.history)
+    chosen = mean_teacher.best_eval(learnt.history)
     row = to_dict(spec) | {"key": spec.key, "content": scenes.content, "classes": scenes.classes}
     row |= {name: chosen[name] for name in chosen if name.startswith("validation_")}
     row |= {"chosen_step": learnt.chosen_step, "weights": weights_hash(learnt.model)}
@@ -129,11 +134,11 @@ def learning_data(scenes: Scenes, found: dict[str, Stream]) -> tuple:
     return weak, scenes.part("weak").targets, there, judged(scenes, found, "validation")
 
 
-def judged(scenes: Scenes, found: dict[str, Stream], part: str) -> Judged:
+def judged(scenes: Scenes, found: dict[str, Stream], part: str) -> EvalSet:
     """The scenes of a part with their strong labels."""
     mine, rows = scenes.part(part), (scenes.table["part"] == part).to_numpy()
     x = {name: s.x[rows] for name, s in found.items()}
-    return Judged(x, mine.table["filename"].tolist(), mine.events, scenes.classes, scenes.clip_s)
+    return EvalSet(x, mine.table["filename"].tolist(), mine.events, scenes.classes, scenes.clip_s)
 
 
 def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stream], *, log: Path | None) -> dict:
@@ -184,7 +189,7 @@ def keep(specs: Iterable[SceneRun], folder: Path) -> Path:
     sets = {(spec.dataset, spec.fold, spec.scenes) for spec in specs}
     found = {scenes.content: scenes.part("test").events[COLUMNS] for scenes in (scenes_of(*s) for s in sets)}
     table = pd.concat([events.assign(content=content) for content, events in sorted(found.items())])
-    write_whole(folder / TRUTH, table[["content", *COLUMNS]].to_parquet(None, compression="zstd", index=False))
+    atomic_write(folder / TRUTH, table[["content", *COLUMNS]].to_parquet(None, compression="zstd", index=False))
     return folder / TRUTH
 
 
@@ -193,7 +198,7 @@ def published() -> pd.DataFrame:
     path = published_dir() / "scenes" / TRUTH
     if not path.is_file():
         return pd.DataFrame(columns=["content", *COLUMNS])
-    return current_content(pd.read_parquet(path))
+    return current(pd.read_parquet(path))
 
 
 def spec_of(row: dict) -> SceneRun:
@@ -212,10 +217,12 @@ def offset_s(spec: SceneRun) -> float:
     Raises
     ------
     ValueError
-        The run has several streams, each with an offset of its own, or a front, which has one a frame.
+        The run has several streams, each with an offset of its own, or a frame reducer, which has one a frame.
     """
-    if len(spec.names) > 1 or spec.front != "none":
-        raise ValueError(f"streams={spec.streams!r}, front={spec.front!r}: expected one stream and no front")
+    if len(spec.names) > 1 or spec.frame_reducer != "none":
+        raise ValueError(
+            f"streams={spec.streams!r}, frame_reducer={spec.frame_reducer!r}: expected one stream and no frame reducer"
+        )
     frames_s = frame_times_s(spec.features, spec.scenes.clip_s)
     if spec.names == ("spectral",):
         return crnn.EARLY_FRAMES * spec.features.hop_ms / -1000

@@ -20,7 +20,7 @@ class Difference:
 
     `pairs` is how many pairs the interval rests on, `paired_by` what they are: `fold` (the seeds of a fold averaged:
     they share its clips and are no pairs of their own) or, where there is a single fold, `seed`; then the interval
-    tells of training alone, not of other sounds. `smallest` is `smallest_effect` of these pairs.
+    tells of training alone, not of other sounds. `smallest` is `minimum_detectable_effect` of these pairs.
     """
 
     interval: Interval
@@ -82,13 +82,13 @@ def difference(
         return None
     interval = paired_difference(means[:, 0], means[:, 1], level=level)
     sd = float(np.std(means[:, 0] - means[:, 1], ddof=1))
-    return Difference(interval, len(means), paired_by, smallest_effect(sd, len(means), level=level))
+    return Difference(interval, len(means), paired_by, minimum_detectable_effect(sd, len(means), level=level))
 
 
-def smallest_effect(sd: float, pairs: int, *, power: float = 0.8, level: float = 0.95) -> float:
+def minimum_detectable_effect(sd: float, pairs: int, *, power: float = 0.8, level: float = 0.95) -> float:
     """True difference that a two-sided paired t test would find with probability `power`, in the unit of `sd`.
 
-    `sd` is the deviation of the differences, `pairs` their number. Solved with the noncentral t distribution.
+    `sd` is the standard deviation of the differences, `pairs` their number. Solved with the noncentral t distribution.
     Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988, chapter 2.
 
     Raises
@@ -177,7 +177,7 @@ def compared(rows: pd.DataFrame, other: pd.DataFrame | None, score: str = "test_
         "difference_high": seen.interval.high if seen else math.nan,
         "pairs": seen.pairs if seen else 0,
         "paired_by": seen.paired_by if seen else "",
-        "smallest_effect": seen.smallest if seen else math.nan,
+        "minimum_detectable_effect": seen.smallest if seen else math.nan,
     }
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.errors import CourseError, UsageError
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import atomic_write, repo_root
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -127,7 +127,7 @@ def write_notebooks() -> list[Path]:
         for path, text in rendered(source_path).items():
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, text)
+                atomic_write(path, text)
                 changed.append(path)
     return changed
 

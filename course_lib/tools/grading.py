@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson import checks
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 from course_lib.tools import runner
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def write_table(grades: Sequence[Grade], path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, table(grades))
+        atomic_write(path, table(grades))
     except OSError as error:
         raise CourseError(f"{path}: cannot be written ({error.strerror}); name another file (--output)") from error
 

@@ -20,7 +20,7 @@ from course_lib.analysis import (
     verdicts,
 )
 from course_lib.errors import CourseError
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import atomic_write, repo_root
 from course_lib.study import scene_run
 from course_lib.tools import authoring
 from course_lib.tools.regression import expected_path
@@ -116,7 +116,7 @@ def hop_table() -> str:
         cells = [f"{row['features.hop_ms']:g} ms", f"{spans[0]} ({spans[1]} to {spans[2]})", change]
         lines.append(f"| {' | '.join(cells)} | {row['macs'] / 1e6:.0f} | {row['folds']} x {row['seeds']} |")
     origin = json.loads((paths.published_dir() / GRID / "provenance.json").read_text(encoding="utf-8"))
-    widest = 100 * rows["smallest_effect"].max()
+    widest = 100 * rows["minimum_detectable_effect"].max()
     lines += [
         "",
         "Accuracy in % with 95 % intervals by source, differences in points with 95 % t intervals. With so many folds "
@@ -214,7 +214,7 @@ def claims_table() -> str:
 def systems_picture() -> str:
     """Accuracy and cost of every system on ESC-10 in one picture, and what it rests on."""
     found = pareto.table(questions.published)
-    best = found[found["front"]].sort_values("macs")
+    best = found[found["pareto_optimal"]].sort_values("macs")
     told = ", ".join(f"{row.system} ({row.family}) {row.accuracy:.1f} % at {row.macs:.0f}" for row in best.itertuples())
     return (
         f"{study_figures.markdown('systems.png')}\n\n"
@@ -287,7 +287,7 @@ def write_readme() -> bool:
     new = filled(text, PARTS)
     if new == text:
         return False
-    write_whole(path, new)
+    atomic_write(path, new)
     return True
 
 
@@ -377,5 +377,5 @@ def write_table() -> list[Path]:
     new = filled(text, {"bars": table}, "bench/README.md")
     if new == text:
         return []
-    write_whole(path, new)
+    atomic_write(path, new)
     return [path]

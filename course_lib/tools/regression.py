@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib.errors import CourseError
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import atomic_write, repo_root
 
 MIN_SEEDS = 5
 
@@ -142,5 +142,5 @@ def store(profile: str, dataset: str, notebook: str, metrics: Mapping, provenanc
     everything.setdefault(dataset, {})[notebook] = {"provenance": dict(provenance), "metrics": dict(metrics)}
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {d: dict(sorted(everything[d].items())) for d in sorted(everything)}
-    write_whole(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
 from course_lib.tools.authoring import QUIZZES, notebooks_dir
 from course_lib.tools.runner import FAILED, NOT_RUN, PASSED, Result
@@ -60,7 +60,7 @@ def screen_table(results: Sequence[Result], title: str) -> Table:
 def write_json(results: Sequence[Result], about: Mapping, path: Path) -> None:
     """All results and where they came from, for programs."""
     content = {"run": dict(about), "provenance": provenance(), "notebooks": [asdict(r) for r in results]}
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:
@@ -75,7 +75,7 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
             ET.SubElement(case, "failure", message=r.message).text = f"{r.message}\nexecuted copy: {r.output}"
         elif r.state == NOT_RUN:
             ET.SubElement(case, "skipped", message=r.message)
-    write_whole(path, ET.tostring(suite, encoding="unicode") + "\n")
+    atomic_write(path, ET.tostring(suite, encoding="unicode") + "\n")
 
 
 def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Path]:
@@ -86,7 +86,7 @@ def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Pat
         if r.state == PASSED:
             path = folder / f"{r.notebook}-{about['profile']}-{Path(about['data set']).stem}.json"
             content = {"run": dict(about), "provenance": provenance(), "minutes": r.minutes, "recorded": r.recorded}
-            write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
             written.append(path)
     return written
 
@@ -112,7 +112,7 @@ def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path
     summary = f"{passed} of {len(results)} notebooks passed. " + ", ".join(f"{k}: {v}" for k, v in about.items())
     title = "Temporal resolution in audio classification: run of the notebooks"
     index = folder / "index.html"
-    write_whole(index, template.render(title=title, summary=summary, rows=rows, provenance=provenance()))
+    atomic_write(index, template.render(title=title, summary=summary, rows=rows, provenance=provenance()))
     return index
 
 
@@ -128,7 +128,7 @@ def write_page(executed: Path) -> Path | None:
         return None
     page = executed.with_suffix(".html")
     quizzes = (notebooks_dir() / QUIZZES).as_uri()  # the page lies elsewhere than the notebook
-    write_whole(page, re.sub(rf'href="(\.\./)?{QUIZZES}/', f'href="{quizzes}/', body))
+    atomic_write(page, re.sub(rf'href="(\.\./)?{QUIZZES}/', f'href="{quizzes}/', body))
     return page
 
 

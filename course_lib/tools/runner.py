@@ -23,7 +23,7 @@ import psutil
 
 from course_lib.errors import UsageError, disk_line
 from course_lib.lesson.display import records
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import atomic_write, repo_root
 from course_lib.tools import authoring, regression
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -316,7 +316,7 @@ def _conclude(job: Job, trouble: str, minutes: float) -> Result:
         job.name, state, round(minutes, 3), message, str(job.output), job.key(), [asdict(v) for v in verdicts], found
     )
     try:
-        write_whole(job.result_path, json.dumps(asdict(result), indent=1))
+        atomic_write(job.result_path, json.dumps(asdict(result), indent=1))
     except OSError as error:  # the other notebooks go on, and --resume runs this one again
         return replace(result, state=FAILED, message=message or _one_line(error))
     return result

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_lib.errors import CourseError
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import atomic_write, repo_root
 from course_lib.tools import authoring, readme
 
 INTRO, SUMMARY = "intro", "What we saw"
@@ -167,5 +167,5 @@ def write_instructors() -> bool:
     text = path.read_text(encoding="utf-8")
     made = filled(text)
     if made != text:
-        write_whole(path, made)
+        atomic_write(path, made)
     return made != text

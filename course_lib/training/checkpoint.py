@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from course_lib.errors import CourseError
-from course_lib.paths import write_whole
+from course_lib.paths import atomic_write
 
 EVERY_S = 10.0
 
@@ -20,12 +20,12 @@ class OtherTraining(CourseError):
     """A checkpoint was written by a training of other settings, other data or another network."""
 
 
-def look_steps(steps: int, looks: int) -> set[int]:
+def eval_steps(steps: int, looks: int) -> set[int]:
     """Numbers of steps after which validation is looked at: `looks` of them, evenly, the last among them."""
     return {math.ceil(steps * k / looks) for k in range(1, looks + 1)}
 
 
-def height(done: float) -> float:
+def lr_multiplier(done: float) -> float:
     """Share of the highest learning rate once the share `done` of the steps is taken: up for a tenth, then a cosine.
 
     Both loops ask with the step in hand counted as taken, so that the last one of a training moves nothing.
@@ -85,7 +85,7 @@ def write(path: Path, kept: dict) -> None:
         return
     buffer = io.BytesIO()
     torch.save(kept, buffer)
-    write_whole(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue())
 
 
 def copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:

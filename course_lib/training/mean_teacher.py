@@ -39,41 +39,47 @@ class TeacherRecipe:
     ----------
     steps : updates of the student.
     weak, unlabelled : scenes of each kind that a step sees; 0 unlabelled leaves them out.
-    rate, decay : highest learning rate of AdamW, which rises over a tenth of the steps and falls as a cosine, and its
-        weight decay.
-    teacher : weight of the past in the teacher, `min(1 - 1 / (step + 1), teacher)`; 0 does without a teacher.
+    learning_rate, weight_decay : highest learning rate of AdamW, which rises over a tenth of the steps and falls as a
+        cosine, and its weight decay.
+    ema_decay : weight of the past in the teacher, `min(1 - 1 / (step + 1), teacher)`; 0 does without a teacher.
     consistency : weight of the squared distance to the teacher at its highest, after half of the steps.
-    masks : `spec_augment` on the student's log-mel, in ms and Hz.
+    spec_augment : `spec_augment` on the student's log-mel, in ms and Hz.
     mixup : Beta parameter of mixup; 0 is none.
     median_ms : length of the median filter over the probabilities' decisions.
-    looks : how often validation is looked at; the best look is kept.
+    n_evals : how often validation is looked at; the best look is kept.
     """
 
     steps: int = 600
     weak: int = 12
     unlabelled: int = 6
-    rate: float = 1e-3
-    decay: float = 1e-4
-    teacher: float = 0.98
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.98
     consistency: float = 1.0
-    masks: bool = True
+    spec_augment: bool = True
     mixup: float = 0.0
     median_ms: float = 400.0
-    looks: int = 6
+    n_evals: int = 6
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("weak", 1), ("unlabelled", 0), ("looks", 1)):
+        for name, least in (("steps", 1), ("weak", 1), ("unlabelled", 0), ("n_evals", 1)):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least {least}")
-        for name, high in (("teacher", 1.0), ("rate", 1.0), ("decay", 1.0), ("consistency", 1e3), ("mixup", 1e3)):
+        for name, high in (
+            ("ema_decay", 1.0),
+            ("learning_rate", 1.0),
+            ("weight_decay", 1.0),
+            ("consistency", 1e3),
+            ("mixup", 1e3),
+        ):
             if not 0 <= getattr(self, name) <= high:
                 raise ValueError(f"{name}={getattr(self, name)}: must lie within 0 to {high:g}")
-        if self.unlabelled and not self.teacher:
-            raise ValueError(f"unlabelled={self.unlabelled}, teacher=0: nothing but a teacher says what is in them")
+        if self.unlabelled and not self.ema_decay:
+            raise ValueError(f"unlabelled={self.unlabelled}, ema_decay=0: nothing but a teacher says what is in them")
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvalSet:
     """Scenes with what is known of them, to choose a state by: features, their names, strong labels, seconds."""
 
     x: Features
@@ -84,7 +90,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainResult:
     """A trained network in evaluation mode (the teacher where there is one), its history, and the look it is of."""
 
     model: nn.Module
@@ -98,15 +104,15 @@ def teach(
     weak: Features,
     tags: np.ndarray,
     unlabelled: Features | None,
-    validation: Judged,
+    validation: EvalSet,
     recipe: TeacherRecipe,
     spec: FeatureSpec,
     *,
     seed: int = 0,
     device: str = "cpu",
     checkpoint: Path | None = None,
-    on_look: Callable[[dict[str, float]], None] | None = None,
-) -> Taught:
+    on_eval: Callable[[dict[str, float]], None] | None = None,
+) -> TrainResult:
     """`model` trained on scenes of which `tags` `(scenes, classes)` are known, and on others of which nothing is.
 
     The state kept is that of the highest mean of tagging, segment and event F1 on `validation`. The same arguments give
@@ -121,8 +127,8 @@ def teach(
     for name in weak:
         model.standardise(name, [part[name] for part in both])
     model.to(device)
-    teacher = copy.deepcopy(model).requires_grad_(False) if recipe.teacher else model
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    teacher = copy.deepcopy(model).requires_grad_(False) if recipe.ema_decay else model
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     settings = (recipe, spec, seed, sorted(weak), validation.events.to_csv())
     arrays = [tags, *(part[name] for part in (*both, validation.x) for name in sorted(part))]
     identity = checkpoints.identity(checkpoint, settings, model, arrays)
@@ -131,21 +137,21 @@ def teach(
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
     for step in range(kept["step"], recipe.steps):
         losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
-        if step + 1 not in checkpoints.look_steps(recipe.steps, recipe.looks):
+        if step + 1 not in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             continue
         seconds = time.perf_counter() - started
         history.append(_look(teacher, validation, recipe, step + 1, losses, seconds))
         losses = []
         kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
         kept["student"], kept["teacher"] = (checkpoints.copied(m) for m in (model, teacher))
-        if history[-1] is best_look(history):
+        if history[-1] is best_eval(history):
             kept["best"] = kept["teacher"]
         if checkpoint is not None:
             checkpoints.write(checkpoint, kept)
-        if on_look is not None:
-            on_look(history[-1])
+        if on_eval is not None:
+            on_eval(history[-1])
     teacher.load_state_dict(kept["best"])
-    return Taught(teacher.eval(), history, int(best_look(history)["step"]), kept["seconds"])
+    return TrainResult(teacher.eval(), history, int(best_eval(history)["step"]), kept["seconds"])
 
 
 def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, seed: int, step: int) -> torch.Tensor:
@@ -160,12 +166,12 @@ def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, se
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-    if recipe.teacher:
-        _follow(teacher, model, min(1 - 1 / (step + 1), recipe.teacher))
+    if recipe.ema_decay:
+        update_ema(teacher, model, min(1 - 1 / (step + 1), recipe.ema_decay))
     return loss.detach()
 
 
-def best_look(history: list[dict[str, float]]) -> dict[str, float]:
+def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     """The entry with the highest mean of the three scores on validation; of equals the first."""
     return max(history, key=lambda look: look["validation_score"])
 
@@ -197,7 +203,7 @@ def detected(
     return events.from_frames(active, filenames, classes, frame_s, clip_s, first_s=out_s[0] - frame_s / 2)
 
 
-def scores(model: nn.Module, judged: Judged, median_ms: float) -> dict[str, object]:
+def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, object]:
     """The three scores of `judged`, as `metrics` gives them: `tagging`, `segment`, `event`, and the `estimated` events.
 
     `weak` are the probabilities `(scenes, classes)`. A class that is never named has F1 0, as DCASE task 4 has it.
@@ -215,7 +221,7 @@ def scores(model: nn.Module, judged: Judged, median_ms: float) -> dict[str, obje
     }
 
 
-def tags_of(judged: Judged) -> np.ndarray:
+def tags_of(judged: EvalSet) -> np.ndarray:
     """Which classes are in which scene, `(scenes, classes)`, bool."""
     place = pd.Series(range(len(judged.filenames)), index=judged.filenames)
     found = np.zeros((len(judged.filenames), len(judged.classes)), dtype=bool)
@@ -223,7 +229,7 @@ def tags_of(judged: Judged) -> np.ndarray:
     return found
 
 
-def _look(model, judged: Judged, recipe: TeacherRecipe, step: int, losses: list, seconds: float) -> dict[str, float]:
+def _look(model, judged: EvalSet, recipe: TeacherRecipe, step: int, losses: list, seconds: float) -> dict[str, float]:
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
         raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")
@@ -238,11 +244,11 @@ def _loss(student, teacher, x, y, recipe: TeacherRecipe, spec: FeatureSpec, rng,
     """Cross-entropy of the weak labels, of the first `len(y)` scenes, and the distance to the teacher on all."""
     student.train()
     seen = dict(x)
-    if recipe.masks and "spectral" in seen:
+    if recipe.spec_augment and "spectral" in seen:
         seen["spectral"] = spec_augment.spec_augment(seen["spectral"], rng, spec)
     strong, weak = student(seen)
     loss = functional.binary_cross_entropy(weak[: len(y)].clamp(1e-6, 1 - 1e-6), y)
-    if not recipe.teacher:
+    if not recipe.ema_decay:
         return loss
     teacher.train()  # its normalisation and dropout as the student's, as in the published baselines
     with torch.no_grad():
@@ -284,11 +290,11 @@ def _tensor(x: np.ndarray, device) -> torch.Tensor:
 
 def _set_rate(optimiser, recipe: TeacherRecipe, step: int) -> None:
     for group in optimiser.param_groups:
-        group["lr"] = recipe.rate * checkpoints.height((step + 1) / recipe.steps)
+        group["lr"] = recipe.learning_rate * checkpoints.lr_multiplier((step + 1) / recipe.steps)
 
 
 @torch.no_grad()
-def _follow(teacher: nn.Module, student: nn.Module, past: float) -> None:
+def update_ema(teacher: nn.Module, student: nn.Module, past: float) -> None:
     """Move the teacher to the student: weights by the share `1 - past`; counts and statistics are its own."""
     for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
         old.lerp_(new, 1 - past)

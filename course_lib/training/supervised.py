@@ -33,59 +33,60 @@ class Recipe:
 
     Attributes
     ----------
-    steps, batch : the budget: updates of the weights, and clips that each of them sees.
-    rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine, to zero at
-        the last, which so moves nothing.
-    decay : weight decay.
-    head_steps : for so many steps only the last stage learns and the others stay as they were (transfer).
-    stage_factor : each stage before the last learns at this factor of the rate of the one after it (discriminative
+    steps, batch_size : the budget: updates of the weights, and clips that each of them sees.
+    learning_rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine,
+        to zero at the last, which so moves nothing.
+    weight_decay : weight decay.
+    freeze_steps : for so many steps only the last stage learns and the others stay as they were (transfer).
+    layer_decay : each stage before the last learns at this factor of the rate of the one after it (discriminative
         rates; 1 is one rate for all).
     roll : turn each clip round by a random part of its length, so that it begins elsewhere.
-    masks : `spec_augment`, in ms and Hz.
-    picture : `random_picture`, the image augmentation of the paper (TAA).
+    spec_augment : `spec_augment`, in ms and Hz.
+    image_augment : `random_picture`, the image augmentation of the paper (TAA).
     mixup : Beta parameter of mixup; 0 is none.
-    smoothing : part of each target spread over all classes; not where clips have several labels.
-    looks : how often validation is looked at, evenly over the steps; the best look is kept.
-    guide : weight of the guide loss of a front that scores frames (DiffRes); 0 leaves it out.
-    mask_fill : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
+    label_smoothing : part of each target spread over all classes; not where clips have several labels.
+    n_evals : how often validation is looked at, evenly over the steps; the best look is kept.
+    guide : weight of the guide loss of a frame reducer that scores frames (DiffRes); 0 leaves it out.
+    mask_value : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
     precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
     """
 
     steps: int = 200
-    batch: int = 32
-    rate: float = 2e-3
-    decay: float = 0.05
-    head_steps: int = 0
-    stage_factor: float = 1.0
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    freeze_steps: int = 0
+    layer_decay: float = 1.0
     roll: bool = True
-    masks: bool = True
-    picture: bool = False
+    spec_augment: bool = True
+    image_augment: bool = False
     mixup: float = 0.2
-    smoothing: float = 0.1
-    looks: int = 8
+    label_smoothing: float = 0.1
+    n_evals: int = 8
     guide: float = 0.0
-    mask_fill: str = "mean"
+    mask_value: str = "mean"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "looks"):
+        for name in ("steps", "batch_size", "n_evals"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least 1")
-        if not 0 <= self.head_steps <= self.steps:
-            raise ValueError(f"head_steps={self.head_steps}: must lie within 0 and steps={self.steps}")
+        if not 0 <= self.freeze_steps <= self.steps:
+            raise ValueError(f"freeze_steps={self.freeze_steps}: must lie within 0 and steps={self.steps}")
         for name, low, high in (
-            ("rate", 0, math.inf), ("decay", 0, math.inf), ("mixup", 0, math.inf), ("smoothing", 0, 1),
-            ("stage_factor", 0, 1), ("guide", 0, math.inf),
+            ("learning_rate", 0, math.inf), ("weight_decay", 0, math.inf), ("mixup", 0, math.inf),
+            ("label_smoothing", 0, 1),
+            ("layer_decay", 0, 1), ("guide", 0, math.inf),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high or math.isinf(getattr(self, name)):
                 raise ValueError(f"{name}={getattr(self, name)}: must be finite and within {low} to {high}")
-        for name, known in (("precision", PRECISIONS), ("mask_fill", spec_augment.FILLS)):
+        for name, known in (("precision", PRECISIONS), ("mask_value", spec_augment.MASK_VALUES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
-class Examples:
+class Split:
     """Features `x` `(clips, frames, mels)`, float32, and targets `y`.
 
     These are whole numbers below `n_classes`, `(clips,)`, or, where clips have several labels, 0 and 1 for each of
@@ -103,23 +104,23 @@ class Examples:
                 f"x {self.x.shape}, y {self.y.shape}: expected (clips, frames, mels) and (clips,) or "
                 f"(clips, {self.n_classes}), at least one clip"
             )
-        highest = 1 if self.several else self.n_classes - 1
+        highest = 1 if self.multilabel else self.n_classes - 1
         if not 0 <= self.y.min() <= self.y.max() <= highest:
             raise ValueError(f"y: {self.y.min()} to {self.y.max()}, expected 0 to {highest}")
 
     @property
-    def several(self) -> bool:
+    def multilabel(self) -> bool:
         """Whether clips have several labels each."""
         return self.y.ndim == 2
 
     @property
     def tags(self) -> np.ndarray:
         """`y` as 0 and 1 for each class, `(clips, n_classes)`, float32, however many labels a clip has."""
-        return self.y.astype(np.float32) if self.several else np.eye(self.n_classes, dtype=np.float32)[self.y]
+        return self.y.astype(np.float32) if self.multilabel else np.eye(self.n_classes, dtype=np.float32)[self.y]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainResult:
     """A trained model in evaluation mode, on its device, and how it got there.
 
     `history` has one entry a look: `step`, `loss` (training, mean since the last look), `validation_loss`,
@@ -151,23 +152,23 @@ def precision_on(device: str, wanted: str = "auto", model: nn.Module | None = No
 
 def fit(
     model: nn.Module,
-    train: Examples,
-    validation: Examples | None,
+    train: Split,
+    validation: Split | None,
     recipe: Recipe,
     spec: FeatureSpec,
     *,
     seed: int = 0,
     device: str = "cpu",
     checkpoint: Path | None = None,
-    on_look: Callable[[dict[str, float]], None] | None = None,
-) -> Fitted:
+    on_eval: Callable[[dict[str, float]], None] | None = None,
+) -> TrainResult:
     """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
 
     Without `validation` nothing is chosen: it is the state after the last step. The same arguments give the same
     weights on the same machine with the same number of threads. The order of clips and what augmentation draws depend
     on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after looks, some
     seconds apart, and a training that was cut off goes on to the same result.
-    `on_look` gets each entry of the history as it comes.
+    `on_eval` gets each entry of the history as it comes.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def fit(
     """
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
     precision = precision_on(device, recipe.precision, model)
-    optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.decay, fused=device != "mps")
+    optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.weight_decay, fused=device != "mps")
     x, y = (torch.tensor(array, device=device) for array in (train.x, train.tags))
     arrays = [array for part in (train, validation) if part is not None for array in (part.x, part.y)]
     identity = checkpoints.identity(checkpoint, (recipe, spec, seed, precision, train.n_classes), model, arrays)
@@ -188,25 +189,25 @@ def fit(
         torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(clips)
-        loss = _loss(model, logits, targets, recipe, train.several)
+        loss = _loss(model, logits, targets, recipe, train.multilabel)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.detach())
-        if step + 1 in checkpoints.look_steps(recipe.steps, recipe.looks):
+        if step + 1 in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             seconds = time.perf_counter() - started
             history.append(_look(model, validation, precision, step + 1, losses, seconds))
             losses = []
             kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
             kept["weights"] = checkpoints.copied(model)
-            if history[-1] is best_look(history):
+            if history[-1] is best_eval(history):
                 kept["best"] = kept["weights"]
             if checkpoint is not None:
                 checkpoints.write(checkpoint, kept)
-            if on_look is not None:
-                on_look(history[-1])
+            if on_eval is not None:
+                on_eval(history[-1])
     model.load_state_dict(kept["best"])
-    return Fitted(model.eval(), history, int(best_look(history)["step"]), precision, kept["seconds"])
+    return TrainResult(model.eval(), history, int(best_eval(history)["step"]), precision, kept["seconds"])
 
 
 def augmented(
@@ -218,22 +219,22 @@ def augmented(
     """
     if recipe.roll:
         x = _rolled(x, rng.random(len(x)))
-    if recipe.picture:
+    if recipe.image_augment:
         x = spec_augment.random_picture(x, rng)
-    if recipe.masks:
-        x = spec_augment.spec_augment(x, rng, spec, fill=recipe.mask_fill)
+    if recipe.spec_augment:
+        x = spec_augment.spec_augment(x, rng, spec, mask_value=recipe.mask_value)
     if recipe.mixup:
         x, y = spec_augment.mixup(x, y, recipe.mixup, rng)
     return x, y
 
 
 def predict(
-    model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: int = 64, several: bool = False
+    model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: int = 64, multilabel: bool = False
 ) -> np.ndarray:
     """Probabilities of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
 
-    They add up to 1, or with `several` each label has its own. `model` is used as for a test, whatever mode it was in,
-    and left in evaluation mode.
+    They add up to 1, or with `multilabel` each label has its own. `model` is used as for a test, whatever mode it was
+    in, and left in evaluation mode.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -241,22 +242,22 @@ def predict(
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         for start in range(0, len(x), batch):
             logits = model(torch.tensor(x[start : start + batch], device=device))
-            parts.append((logits.float().sigmoid() if several else logits.float().softmax(1)).cpu().numpy())
+            parts.append((logits.float().sigmoid() if multilabel else logits.float().softmax(1)).cpu().numpy())
     return np.concatenate(parts)
 
 
 def _loss(
-    model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe, several: bool
+    model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe, multilabel: bool
 ) -> torch.Tensor:
-    """That of the task, and the guide loss of a front as far as the recipe wants it."""
-    if several:
+    """That of the task, and the guide loss of a frame reducer as far as the recipe wants it."""
+    if multilabel:
         loss = functional.binary_cross_entropy_with_logits(logits.float(), targets)
     else:
-        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.smoothing)
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
     return loss + recipe.guide * model.guide_loss
 
 
-def best_look(history: list[dict[str, float]]) -> dict[str, float]:
+def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first.
 
     The last one, where nothing was looked at.
@@ -268,7 +269,7 @@ def best_look(history: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _look(
-    model: nn.Module, validation: Examples | None, precision: str, step: int, losses: list[torch.Tensor], seconds: float
+    model: nn.Module, validation: Split | None, precision: str, step: int, losses: list[torch.Tensor], seconds: float
 ) -> dict[str, float]:
     """One entry of the history; leaves the model in evaluation mode."""
     loss = float(torch.stack(losses).mean())
@@ -276,9 +277,9 @@ def _look(
         raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate, or precision='fp32'")
     if validation is None:
         return {"step": step, "loss": loss, "seconds": seconds}
-    found = predict(model, validation.x, precision=precision, several=validation.several)
+    found = predict(model, validation.x, precision=precision, multilabel=validation.multilabel)
     y = validation.y
-    if validation.several:
+    if validation.multilabel:
         of_truth = np.where(y, found, 1 - found).astype(np.float64)
         score = {"validation_map": tagging.mean_average_precision(y, found)}
     else:
@@ -290,12 +291,12 @@ def _look(
 
 def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tuple[int, torch.Tensor]]:
     """Number of each step from `first` on, and the clips of its batch, shuffled anew once all had their turn."""
-    turns = math.ceil(recipe.steps * recipe.batch / n_clips)
+    turns = math.ceil(recipe.steps * recipe.batch_size / n_clips)
     order = torch.tensor(
         np.concatenate([np.random.default_rng([seed, 0, k]).permutation(n_clips) for k in range(turns)])
     )
     for step in range(first, recipe.steps):
-        yield step, order[step * recipe.batch : (step + 1) * recipe.batch]
+        yield step, order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
 
 
 def _rolled(x: torch.Tensor, part: np.ndarray) -> torch.Tensor:
@@ -310,19 +311,23 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict]:
     """Parameters for the optimiser, one group a stage, with the `factor` of its learning rate."""
     stages = model.stages
     return [
-        {"params": list(stage.parameters()), "lr": recipe.rate, "factor": recipe.stage_factor ** (len(stages) - 1 - k)}
+        {
+            "params": list(stage.parameters()),
+            "lr": recipe.learning_rate,
+            "factor": recipe.layer_decay ** (len(stages) - 1 - k),
+        }
         for k, stage in enumerate(stages)
     ]
 
 
 def _set_stages(model: nn.Module, optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
     """Set which stages learn at `step`, and how fast: a short rise, then a cosine to zero, once a phase."""
-    only_head = step < recipe.head_steps
-    first, last = (0, recipe.head_steps) if only_head else (recipe.head_steps, recipe.steps)
-    height = checkpoints.height((step - first + 1) / (last - first))
+    only_head = step < recipe.freeze_steps
+    first, last = (0, recipe.freeze_steps) if only_head else (recipe.freeze_steps, recipe.steps)
+    height = checkpoints.lr_multiplier((step - first + 1) / (last - first))
     model.train()
     for k, (stage, group) in enumerate(zip(model.stages, optimiser.param_groups, strict=True)):
         learns = not only_head or k == len(model.stages) - 1
         stage.train(learns)  # a frozen stage keeps the statistics of its normalisation too
         stage.requires_grad_(learns)
-        group["lr"] = recipe.rate * height * group["factor"]
+        group["lr"] = recipe.learning_rate * height * group["factor"]

@@ -43,7 +43,7 @@ from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import cnn
 from course_lib.models.classifier import build
 from course_lib.training import cost, supervised
-from course_lib.training.supervised import Examples, Recipe
+from course_lib.training.supervised import Recipe, Split
 
 plots.use_style()
 
@@ -74,7 +74,7 @@ hops_ms = [h for h in size.hops_ms if 1000 * clips.length_s / h >= 16]  # four h
 
 
 def examples(x, mask, y=targets, n=n_classes):
-    return Examples(x[mask], y[mask], n)
+    return Split(x[mask], y[mask], n)
 
 
 first = clips.where(np.arange(len(clips)) == np.flatnonzero(training)[0])
@@ -180,7 +180,7 @@ check("05.2", reach_in_ms)
 #
 # Two details make it work. The size of a step, the *rate*, rises over the first tenth and falls to zero as half a cosine: large steps early, fine ones late. And `train()` and `eval()` switch dropout and the normalisation between learning and judging; forgetting `eval()` is a classic mistake, and it shows as validation numbers that change when nothing else does.
 #
-# `Normalised` brings every mel band to mean 0 and deviation 1, with statistics of the training clips alone. Those of all clips would be a small leak.
+# `Normalised` brings every mel band to mean 0 and standard deviation 1, with statistics of the training clips alone. Those of all clips would be a small leak.
 
 # %%
 def rate_at(done, highest):
@@ -190,12 +190,12 @@ def rate_at(done, highest):
 
 def fit_by_hand(model, train_set, validation_set, recipe):
     """Losses of all steps and accuracy on validation after each, as `train.fit` would find them."""
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=recipe.decay, fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay, fused=True)
     x, y = torch.tensor(train_set.x), torch.tensor(train_set.y)
-    turns = [np.random.default_rng([seed, 0, k]).permutation(len(y)) for k in range(1 + recipe.steps * recipe.batch // len(y))]
+    turns = [np.random.default_rng([seed, 0, k]).permutation(len(y)) for k in range(1 + recipe.steps * recipe.batch_size // len(y))]
     losses, accuracies = [], []
-    for step, batch in enumerate(np.concatenate(turns)[: recipe.steps * recipe.batch].reshape(recipe.steps, -1)):
-        optimiser.param_groups[0]["lr"] = rate_at((step + 1) / recipe.steps, recipe.rate)
+    for step, batch in enumerate(np.concatenate(turns)[: recipe.steps * recipe.batch_size].reshape(recipe.steps, -1)):
+        optimiser.param_groups[0]["lr"] = rate_at((step + 1) / recipe.steps, recipe.learning_rate)
         torch.manual_seed(seed * 1_000_003 + step)  # dropout drops the same values as in the library
         loss = functional.cross_entropy(model.train()(x[batch]), y[batch])
         optimiser.zero_grad()
@@ -210,7 +210,7 @@ def fit_by_hand(model, train_set, validation_set, recipe):
 # The library's `train.fit` is this loop, with augmentation, checkpoints and the choice of the best look around it. Do not believe it, test it: same weights at the start, same clips in the same order, everything else off. **Predict:** will the losses be equal, or only similar?
 
 # %%
-plain = Recipe(steps=8, batch=10, roll=False, masks=False, mixup=0.0, smoothing=0.0, looks=8, precision="fp32")
+plain = Recipe(steps=8, batch_size=10, roll=False, spec_augment=False, mixup=0.0, label_smoothing=0.0, n_evals=8, precision="fp32")
 spec40 = FeatureSpec(hop_ms=40.0)
 log_mels = features(clips, spec40)
 parts = examples(log_mels, training), examples(log_mels, validation)
@@ -255,18 +255,18 @@ check("05.3", chosen_step)
 # One function trains at any setting. Every setting starts from the same weights, sees the same clips in the same order and takes the same number of steps: the **budget** is counted in steps times clips, never in frames, or a fine hop would get more of it.
 
 # %%
-recipe = Recipe(steps=steps, batch=16, masks=False, mixup=0.0, smoothing=0.0, looks=looks, precision="fp32")
+recipe = Recipe(steps=steps, batch_size=16, spec_augment=False, mixup=0.0, label_smoothing=0.0, n_evals=looks, precision="fp32")
 
 
 def trained(hop_ms, window_ms=WINDOW_MS, name="cnn7", recipe=recipe, bar=None):
     """A network trained at one setting, with its history, its cost and its accuracies on training and validation in %."""
     spec = FeatureSpec(window_ms=window_ms, hop_ms=hop_ms)
     x = features(clips, spec, progress=False)
-    report = None if bar is None else lambda look: bar.update(x.shape[1] / recipe.looks)
+    report = None if bar is None else lambda look: bar.update(x.shape[1] / recipe.n_evals)
     seed_everything(seed)
-    fitted = supervised.fit(build(name, n_classes), examples(x, training), examples(x, validation), recipe, spec, seed=seed, device=device, on_look=report)
+    fitted = supervised.fit(build(name, n_classes), examples(x, training), examples(x, validation), recipe, spec, seed=seed, device=device, on_eval=report)
     macs = cost.macs(fitted.model, *x.shape[1:]) + cost.feature_macs(spec, timebase.seconds_to_samples(clips.length_s, spec.rate_hz))
-    best = supervised.best_look(fitted.history)
+    best = supervised.best_eval(fitted.history)
     return {"spec": spec, "model": fitted.model, "history": fitted.history, "seconds": fitted.seconds, "macs": macs,
             "validation": 100 * best["validation_accuracy"], "frames": x.shape[1]}
 
@@ -282,7 +282,7 @@ def accuracy_on(run, mask):
 # %%
 long = {"steps": 5 * steps, "batch": 16, "looks": 2 * looks, "precision": "fp32"}
 longs = {
-    "bare": trained(hops_ms[-1], recipe=Recipe(**long, roll=False, masks=False, mixup=0.0, smoothing=0.0)),
+    "bare": trained(hops_ms[-1], recipe=Recipe(**long, roll=False, spec_augment=False, mixup=0.0, label_smoothing=0.0)),
     "augmented": trained(hops_ms[-1], recipe=Recipe(**long)),
 }
 fit_and_validation = {name: (accuracy_on(run, training), run["validation"]) for name, run in longs.items()}
@@ -452,7 +452,7 @@ say(f"Between the cheapest and the most expensive dot lie a factor of {macs.max(
 # %% [markdown]
 # ### Exercise 05.4
 #
-# Write the front: from equally long lists of costs and accuracies, the places (0, 1, …) of all settings that no other beats. A setting is beaten when another costs no more and is at least as good, and is better in one of the two. Return a sorted list.
+# Write the frame reducer: from equally long lists of costs and accuracies, the places (0, 1, …) of all settings that no other beats. A setting is beaten when another costs no more and is at least as good, and is better in one of the two. Return a sorted list.
 
 # %% tags=["exercise"]
 def undominated(macs, accuracies):
@@ -499,7 +499,7 @@ play(np.concatenate(heard[:2]), timing_probe.RATE_HZ, describe="Two clips of 1 s
 
 # %%
 probe_hops_ms, probe_steps, probe_batch = ((5.0, 40.0), 40, 16) if profile == "smoke" else ((2.5, 5.0, 10.0, 20.0, 40.0), 120, 32)
-probe_recipe = Recipe(steps=probe_steps, batch=probe_batch, roll=False, masks=False, mixup=0.0, smoothing=0.0, looks=4, precision="fp32")
+probe_recipe = Recipe(steps=probe_steps, batch_size=probe_batch, roll=False, spec_augment=False, mixup=0.0, label_smoothing=0.0, n_evals=4, precision="fp32")
 parts = dict(zip(("learn", "choose", "judge"), folds.split(probe, 1), strict=True))
 task, found = probe.table["task"].to_numpy(), {name: [] for name in timing_probe.TASKS}
 for hop_ms in tqdm(probe_hops_ms, desc="probe"):

@@ -41,10 +41,10 @@ from course_lib.data.load import load
 from course_lib.evaluation.intervals import Interval, accuracy_by_source
 from course_lib.lesson.checks import check
 from course_lib.lesson.display import play, record, say, seed_everything, show
-from course_lib.models.backbones import NAMES, THREE, Backbone, three_channels
+from course_lib.models.backbones import CHANNEL_MODES, NAMES, Backbone, three_channels
 from course_lib.study import stats
 from course_lib.training import cost
-from course_lib.training.supervised import Examples, Normalised, Recipe, best_look, fit, predict
+from course_lib.training.supervised import Normalised, Recipe, Split, best_eval, fit, predict
 
 plots.use_style()
 
@@ -144,7 +144,7 @@ check("06.1", one_channel_filters)
 # An edge that stands upright in the picture is an *onset*; one that lies is the border of a *tone*. We take from each network the filter that likes upright edges best and the one that likes lying edges best, and let them look at the clip that you heard. Each has its mean taken off first, so that silence and steady noise alike give no answer.
 
 # %%
-band_db = x[training].std((0, 1))  # every band is brought to mean 0 and deviation 1, as in training
+band_db = x[training].std((0, 1))  # every band is brought to mean 0 and standard deviation 1, as in training
 normal = torch.tensor((x[training] - x[training].mean((0, 1))) / band_db)
 picture = normal[np.flatnonzero(training).tolist().index(one)]
 fig = plt.figure(figsize=(12, 5))
@@ -178,10 +178,10 @@ say(f"The trained filter for upright edges answers {liking['photographs', 0]:.0f
 
 # %%
 fig, axes = plt.subplots(3, 4, figsize=(13, 7), sharex=True, sharey=True)
-deviation = {}
-for row, three in zip(axes, THREE, strict=True):
+std = {}
+for row, three in zip(axes, CHANNEL_MODES, strict=True):
     channels = three_channels(picture[None], three)[0]
-    deviation[three] = three_channels(normal, three).std((0, 2, 3)).numpy()
+    std[three] = three_channels(normal, three).std((0, 2, 3)).numpy()
     row[0].imshow(((channels + 2) / 4).clamp(0, 1).permute(2, 1, 0), origin="lower", aspect="auto")
     row[0].set_ylabel(f"{three}: mel band")
     for k, ax in enumerate(row[1:]):
@@ -191,8 +191,8 @@ for ax, title in zip(axes[0], ("as a colour picture", "red", "green", "blue"), s
 fig.supxlabel("frame")
 louder = three_channels(picture[None] + torch.tensor(10 / band_db), "deltas") - three_channels(picture[None], "deltas")
 show(fig, alt="One clip in three ways, a row each: three copies make a grey picture; with deltas green and blue are even but where the sound changes; smoothed over 1, 3 and 9 frames, sharp things have coloured fringes.")
-say(f"Ten dB louder move the copies by 10 dB and the deltas by **{float(louder[0, 1:].abs().max()):.0f}**: change does not know the gain. They are also smaller, a deviation of {deviation['deltas'][1]:.2f} where the log-mel has 1. "
-    f"The third smoothed channel looks {9 * spec.hop_ms:.0f} ms wide and still keeps {deviation['smoothed'][2]:.2f}: most of what distinguishes these clips is slow.")
+say(f"Ten dB louder move the copies by 10 dB and the deltas by **{float(louder[0, 1:].abs().max()):.0f}**: change does not know the gain. They are also smaller, a standard deviation of {std['deltas'][1]:.2f} where the log-mel has 1. "
+    f"The third smoothed channel looks {9 * spec.hop_ms:.0f} ms wide and still keeps {std['smoothed'][2]:.2f}: most of what distinguishes these clips is slow.")
 
 # %% [markdown]
 # Do they help? And does transfer work at all? There is a cheap way to ask: *freeze* the whole body. Its output for a clip then never changes, so we compute it once for all clips, keep it, and train a last layer on that table of numbers, in seconds. (The test clips go through the body as well; nobody looks at their labels yet.)
@@ -215,7 +215,7 @@ def linear(table):
 
 
 began = time.perf_counter()
-tables = {"fresh": body_output(nets["fresh"])} | {three: body_output(Backbone(backbone, len(clips.classes), three=three)) for three in THREE}
+tables = {"fresh": body_output(nets["fresh"])} | {three: body_output(Backbone(backbone, len(clips.classes), three=three)) for three in CHANNEL_MODES}
 probes = {name: linear(table) for name, table in tables.items()}
 seconds = time.perf_counter() - began
 guess = 100 / len(clips.classes)
@@ -227,7 +227,7 @@ say(f"A frozen body that never heard a sound, with a linear layer behind it: **{
 # %% [markdown]
 # ## 3. Freeze, train, unfreeze, train again
 #
-# A new last layer starts at random. Its first gradients are large and wrong, and would be handed down into a body that is right. So: first train the last layer alone (`head_steps`), then everything, the early stages more slowly than the late ones (`stage_factor`): *discriminative rates*.
+# A new last layer starts at random. Its first gradients are large and wrong, and would be handed down into a body that is right. So: first train the last layer alone (`freeze_steps`), then everything, the early stages more slowly than the late ones (`layer_decay`): *discriminative rates*.
 #
 # We watch a real training rather than a drawing of it: a hook sees the optimiser just before each update and notes the rate of every stage that has a gradient, and how far its weights have moved from where they began.
 #
@@ -235,7 +235,7 @@ say(f"A frozen body that never heard a sound, with a linear layer behind it: **{
 
 # %%
 n_train_steps = n_steps or max(4, size.steps * 2 // 3)
-recipe = Recipe(steps=n_train_steps, batch=8 if profile == "smoke" else 16, rate=2e-3, head_steps=max(2, n_train_steps // 5), stage_factor=0.6, roll=False, masks=False, mixup=0.0, looks=min(5, n_train_steps))
+recipe = Recipe(steps=n_train_steps, batch_size=8 if profile == "smoke" else 16, learning_rate=2e-3, freeze_steps=max(2, n_train_steps // 5), layer_decay=0.6, roll=False, spec_augment=False, mixup=0.0, n_evals=min(5, n_train_steps))
 began_with, rates, moved = [], [], []
 
 
@@ -251,7 +251,7 @@ def watch(optimiser, *_):
 
 # %%
 def examples(mask, table=x, targets=y):
-    return Examples(table[mask], targets[mask], len(clips.classes))
+    return Split(table[mask], targets[mask], len(clips.classes))
 
 
 def trained(recipe, given=None, *, pretrained=True):
@@ -274,8 +274,8 @@ axes[0].set_yscale("log")
 axes[1].set_yscale("symlog", linthresh=0.1)
 axes[1].legend().remove()
 far = dict(zip(stage_names, 100 * np.array(moved[-1]), strict=True))
-show(fig, alt=f"Left: learning rate of four stages against the step; for {recipe.head_steps} steps the new layer is alone, then all rise and fall, each earlier stage at 0.6 of the next. Right: how far their weights moved, at the end " + ", ".join(f"{v:.1f} % ({k})" for k, v in far.items()) + ".")
-say(f"Up to step {recipe.head_steps} three stages stand still. At the end the first third has moved by **{far['first third']:.1f} %** of its norm, the last third by {far['last third']:.1f} %, the new layer by {far['new layer']:.0f} %. Fine-tuning is a small correction of a large thing.")
+show(fig, alt=f"Left: learning rate of four stages against the step; for {recipe.freeze_steps} steps the new layer is alone, then all rise and fall, each earlier stage at 0.6 of the next. Right: how far their weights moved, at the end " + ", ".join(f"{v:.1f} % ({k})" for k, v in far.items()) + ".")
+say(f"Up to step {recipe.freeze_steps} three stages stand still. At the end the first third has moved by **{far['first third']:.1f} %** of its norm, the last third by {far['last third']:.1f} %, the new layer by {far['new layer']:.0f} %. Fine-tuning is a small correction of a large thing.")
 
 # %% [markdown]
 # ### Exercise 06.2
@@ -314,8 +314,8 @@ check("06.3", batches_to_forget)
 # **Predict** the order of the three, and how far apart they are.
 
 # %%
-fits["from scratch"] = trained(replace(recipe, head_steps=0, stage_factor=1.0), pretrained=False)
-fits["frozen"] = trained(replace(recipe, head_steps=recipe.steps))
+fits["from scratch"] = trained(replace(recipe, freeze_steps=0, layer_decay=1.0), pretrained=False)
+fits["frozen"] = trained(replace(recipe, freeze_steps=recipe.steps))
 
 # %% tags=["cover"]
 fig, ax = plt.subplots(figsize=(8.5, 3.6))
@@ -324,7 +324,7 @@ for (name, done), marker in zip(fits.items(), plots.MARKERS, strict=False):
 ax.axhline(guess, color="grey", linestyle=":", linewidth=1)
 ax.set(xlabel="step", ylabel="accuracy on validation (%)", ylim=(0, 102))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-best = {name: 100 * best_look(done.history)["validation_accuracy"] for name, done in fits.items()}
+best = {name: 100 * best_eval(done.history)["validation_accuracy"] for name, done in fits.items()}
 show(fig, alt="Accuracy on the validation fold against the step: best look of each " + ", ".join(f"{name} {value:.0f} %" for name, value in best.items()) + "; a dotted line marks guessing.")
 say(f"After {recipe.steps} steps the best look is {best['from scratch']:.1f} % from scratch, {best['frozen']:.1f} % frozen, **{best['fine-tuned']:.1f} %** fine-tuned. A head start of {best['fine-tuned'] - best['from scratch']:.0f} points. "
     f"Frozen and fine-tuned are apart by {abs(best['fine-tuned'] - best['frozen']) * validation.sum() / 100:.0f} of {validation.sum()} clips: in so few steps, unfreezing has to earn its keep.")
@@ -348,12 +348,12 @@ check("06.4", honest_masks)
 
 # %%
 augmented = with_copies(clips.where(training), NAA, seed=seed)  # copies of training clips are all there is
-naa = Examples(features(augmented, spec), augmented.targets, len(clips.classes))
+naa = Split(features(augmented, spec), augmented.targets, len(clips.classes))
 fits["NAA"] = trained(recipe, naa)
-fits["TAA"] = trained(replace(recipe, picture=True))
-best |= {name: 100 * best_look(fits[name].history)["validation_accuracy"] for name in ("NAA", "TAA")}
+fits["TAA"] = trained(replace(recipe, image_augment=True))
+best |= {name: 100 * best_eval(fits[name].history)["validation_accuracy"] for name in ("NAA", "TAA")}
 say(f"{len(naa.y)} training rows with NAA instead of {training.sum()}. Best look on validation: none {best['fine-tuned']:.1f} %, NAA {best['NAA']:.1f} %, TAA {best['TAA']:.1f} %. "
-    f"{recipe.steps} steps are {recipe.steps * recipe.batch / training.sum():.1f} passes over the training clips: augmentation is a medicine against learning by heart, and such a short training has hardly begun to. Where it does not help here, that is no verdict on a long one.")
+    f"{recipe.steps} steps are {recipe.steps * recipe.batch_size / training.sum():.1f} passes over the training clips: augmentation is a medicine against learning by heart, and such a short training has hardly begun to. Where it does not help here, that is no verdict on a long one.")
 
 # %% [markdown]
 # ### The test, once
@@ -521,7 +521,7 @@ say(f"""- {deaf['photographs']} of {len(shares['fresh'])} first filters are deaf
 band = {"step": 100 / int(test.sum())}
 judged = {"kind": "info"} if profile == "smoke" else band  # a handful of steps, or a body of chance: no band means much
 for name in order:
-    drawn = name not in [f"linear, {three}" for three in THREE]
+    drawn = name not in [f"linear, {three}" for three in CHANNEL_MODES]
     record("test_" + name.replace(", ", "_").replace(" ", "_").replace("-", "_"), found[name].mean, unit="%", **(judged if drawn else band))
 record("transfer_minus_scratch", gain_transfer.mean, unit="points", **judged)
 record("naa_minus_taa", gain_naa.mean, unit="points", **judged)

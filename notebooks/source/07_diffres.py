@@ -43,7 +43,7 @@ from course_lib.models import classifier, diffres
 from course_lib.models.classifier import build
 from course_lib.models.diffres import Scorer
 from course_lib.training import cost, supervised
-from course_lib.training.supervised import Examples, Recipe
+from course_lib.training.supervised import Recipe, Split
 
 plots.use_style()
 
@@ -254,7 +254,7 @@ check("07.3", merged_db)
 # We have no trained scorer yet, so let the amplitude of a frame be its score for once, and keep a quarter of the frames.
 
 # %% tags=["cover"]
-quarter = classifier.FRONTS["energy"](n_mels, 0.75)
+quarter = classifier.REDUCERS["energy"](n_mels, 0.75)
 in_nats = torch.tensor(x[brief : brief + 1] / classifier.NATS["db"])
 reduced = quarter(in_nats)
 kept = reduced.scores[0].numpy()
@@ -341,7 +341,7 @@ check("07.4", reduced_cost)
 
 # %%
 class Given(diffres.WarpMerge):
-    """A front whose scores are set by hand."""
+    """A frame reducer whose scores are set by hand."""
 
     def raw_scores(self, x, valid):
         return self.scores[None]
@@ -349,7 +349,7 @@ class Given(diffres.WarpMerge):
 
 seed_everything(seed)
 by_hand = Given(n_mels, 0.5)
-net = classifier.Normalised(classifier.Fronted(by_hand, build("cnn7", n_classes, channels=3), n_mels, "db"), x[training]).double().eval()
+net = classifier.Normalised(classifier.ReducedClassifier(by_hand, build("cnn7", n_classes, channels=3), n_mels, "db"), x[training]).double().eval()
 one, truth = torch.tensor(x[brief : brief + 1]).double(), torch.tensor(targets[brief : brief + 1])
 
 
@@ -392,28 +392,28 @@ say(f"The largest disagreement is {100 * error:.2g} % of the largest gradient, a
 # Before and after the training we look at four sounds that the network never learns from: a click, a tone, noise, each in the middle of near silence, and the short clip of section 1. A fresh scorer first gets its normalisation statistics from the training clips, as otherwise its sigmoid would be stuck.
 
 # %%
-def network(front, n_classes=n_classes, n_mels=n_mels):
-    """A fresh 7-layer CNN behind a front, the same weights for the same seed."""
+def network(frame_reducer, n_classes=n_classes, n_mels=n_mels):
+    """A fresh 7-layer CNN behind a frame reducer, the same weights for the same seed."""
     seed_everything(seed)
-    return classifier.classifier("cnn7", n_classes, front=front, n_mels=n_mels)
+    return classifier.classifier("cnn7", n_classes, frame_reducer=frame_reducer, n_mels=n_mels)
 
 
 def widths_by(model, x):
-    """Widths `(clips, frames)` that the front of a network gives to log-mels in dB."""
-    front = model.model.front.eval()
+    """Widths `(clips, frames)` that the frame reducer of a network gives to log-mels in dB."""
+    frame_reducer = model.model.frame_reducer.eval()
     with torch.inference_mode():
-        return front(torch.tensor(x / classifier.NATS["db"], device=model.mean.device)).scores.cpu().numpy()
+        return frame_reducer(torch.tensor(x / classifier.NATS["db"], device=model.mean.device)).scores.cpu().numpy()
 
 
-parts = Examples(x[training], targets[training], n_classes), Examples(x[validation], targets[validation], n_classes)
+parts = Split(x[training], targets[training], n_classes), Split(x[validation], targets[validation], n_classes)
 plain = {"steps": steps, "batch": 16, "mixup": 0.0, "smoothing": 0.0, "precision": "fp32"}
 fresh = classifier.Normalised(network("diffres-light:0.5"), x[training])
 for part in fresh.modules():
     if isinstance(part, torch.nn.BatchNorm1d):
         part.momentum = None  # a plain mean over all that it sees
 with torch.no_grad():
-    fresh.model.front.train()(torch.tensor(x[training] / classifier.NATS["db"]))
-fitted = supervised.fit(network("diffres-light:0.5"), *parts, Recipe(**plain, masks=False, looks=4), spec, seed=seed, device=device)
+    fresh.model.frame_reducer.train()(torch.tensor(x[training] / classifier.NATS["db"]))
+fitted = supervised.fit(network("diffres-light:0.5"), *parts, Recipe(**plain, spec_augment=False, n_evals=4), spec, seed=seed, device=device)
 looks = pd.DataFrame(fitted.history)[["step", "loss", "validation_loss", "validation_accuracy"]]
 display(looks.round(3).style.hide())
 
@@ -457,7 +457,7 @@ mean_db, deviation_db = float(x[training].mean()), float(x[training].std())
 guide_spec = FeatureSpec(hop_ms=coarse_ms)
 coarse = features(clips, guide_spec, progress=False)
 widest_ms = min(200.0, 200 * clips.length_s)  # a fifth of the clip at most
-filled = {fill: spec_augment.spec_augment(coarse[[steady]], np.random.default_rng([seed, 9]), guide_spec, widest_time_ms=widest_ms, n_bands=0, fill=fill).numpy()[0] for fill in ("mean", "floor")}
+filled = {fill: spec_augment.spec_augment(coarse[[steady]], np.random.default_rng([seed, 9]), guide_spec, widest_time_ms=widest_ms, n_bands=0, mask_value=fill).numpy()[0] for fill in ("mean", "floor")}
 hidden = (filled["floor"] <= floor_level(guide_spec) + 1e-3).all(1)
 filled["0 in the log"] = np.where(hidden[:, None], 0, coarse[steady])
 fig, ax = plt.subplots(figsize=(10, 3.4))
@@ -467,21 +467,21 @@ for line in ax.get_lines():
     line.set_markersize(4)
 ax.legend(title="masked with", loc="center left", bbox_to_anchor=(1, 0.5))
 show(fig, alt=f"Level over time of one clip with hidden stretches, three curves. Masked with the mean they are hard to see, with the floor they fall to {floor_level(guide_spec):.0f} dB, with a 0 in the log they rise to 0 dB, above everything else.")
-say(f"The mean level of the training clips is {mean_db:.0f} dB with a deviation of {deviation_db:.0f} dB. A 0 lies **{-mean_db / deviation_db:.1f} deviations above** the mean, louder than {100 * np.mean(x[training] < 0):.0f} % of all values; the floor of {floor_level(spec):.0f} dB lies {(mean_db - floor_level(spec)) / deviation_db:.1f} below. Empty must mean no *power*.")
+say(f"The mean level of the training clips is {mean_db:.0f} dB with a standard deviation of {deviation_db:.0f} dB. A 0 lies **{-mean_db / deviation_db:.1f} deviations above** the mean, louder than {100 * np.mean(x[training] < 0):.0f} % of all values; the floor of {floor_level(spec):.0f} dB lies {(mean_db - floor_level(spec)) / deviation_db:.1f} below. Empty must mean no *power*.")
 
 # %% [markdown]
 # Now two short trainings at a coarse hop, the same but for one number: the weight of the guide loss, 0 or 1. Masks are filled with the floor. We look at validation once, at the end, so nothing is chosen. Then we mask the validation clips with fresh masks and compare widths. **Predict:** without the guide loss, will the network find out by itself that hidden frames are useless?
 
 # %%
 drawn = np.random.default_rng([seed, 10])
-masked = spec_augment.spec_augment(coarse[validation], drawn, guide_spec, widest_time_ms=widest_ms, n_bands=0, fill="floor").numpy()
+masked = spec_augment.spec_augment(coarse[validation], drawn, guide_spec, widest_time_ms=widest_ms, n_bands=0, mask_value="floor").numpy()
 empty = (masked <= floor_level(guide_spec) + 1e-3).all(2)
 hidden = empty & ~(coarse[validation] <= floor_level(guide_spec) + 1e-3).all(2)
-parts = [Examples(coarse[mask], targets[mask], n_classes) for mask in (training, validation)]
+parts = [Split(coarse[mask], targets[mask], n_classes) for mask in (training, validation)]
 found, shown = {}, {}
 example = int(hidden.sum(1).argmax())
 for weight in (0.0, 1.0):
-    recipe = Recipe(**plain, mask_fill="floor", guide=weight, looks=1)
+    recipe = Recipe(**plain, mask_value="floor", guide=weight, n_evals=1)
     model = supervised.fit(network("diffres-light:0.5"), *parts, recipe, guide_spec, seed=seed, device=device).model
     widths = widths_by(model, masked)
     found[weight], shown[f"guide {weight:g}"] = (float(widths[hidden].mean()), float(widths[~empty].mean())), widths[example]
@@ -510,13 +510,13 @@ probe_spec = FeatureSpec(window_ms=10.0, hop_ms=10.0, n_mels=16, fmin_hz=200.0)
 heights, centres_s = features(probe, probe_spec, progress=False), None
 centres_s = probe_spec.frame_centres_s(heights.shape[1])
 learn, choose, judge = folds.split(probe, 1)
-probe_recipe = Recipe(steps=40 if profile == "smoke" else 120, batch=16 if profile == "smoke" else 32, roll=False, masks=False, mixup=0.0, smoothing=0.0, looks=4, precision="fp32")
+probe_recipe = Recipe(steps=40 if profile == "smoke" else 120, batch_size=16 if profile == "smoke" else 32, roll=False, spec_augment=False, mixup=0.0, label_smoothing=0.0, n_evals=4, precision="fp32")
 told, probe_models = {}, {}
-for front in ("uniform:0.75", "diffres-light:0.75"):
-    sets = (Examples(heights[mask], probe.targets[mask], 2) for mask in (learn, choose))
-    model = supervised.fit(network(front, 2, 16), *sets, probe_recipe, probe_spec, seed=seed, device=device).model
+for frame_reducer in ("uniform:0.75", "diffres-light:0.75"):
+    sets = (Split(heights[mask], probe.targets[mask], 2) for mask in (learn, choose))
+    model = supervised.fit(network(frame_reducer, 2, 16), *sets, probe_recipe, probe_spec, seed=seed, device=device).model
     right = (supervised.predict(model, heights[judge]).argmax(1) == probe.targets[judge]).astype(float)
-    told[front], probe_models[front] = accuracy_by_source(right, np.arange(len(right)), seed=seed).scaled(100), model
+    told[frame_reducer], probe_models[frame_reducer] = accuracy_by_source(right, np.arange(len(right)), seed=seed).scaled(100), model
 probe_widths = widths_by(probe_models["diffres-light:0.75"], heights[judge])
 bursts = dict(tuple(probe.events.groupby("clip")))
 burst = np.array([((bursts[c].onset_s.to_numpy()[:, None] <= centres_s) & (centres_s < bursts[c].offset_s.to_numpy()[:, None])).any(0) for c in probe.table["clip"][judge]])
@@ -569,7 +569,7 @@ play(0.8 * kept[piece] / peak, spec.rate_hz, describe=f"The same 1.5 s with each
 say(f"""| claim | in the paper's words, shortened | what we saw | reading |
 |---|---|---|---|
 | A2 | Liu et al. (2024): a drop-in module between mel-spectrogram and an off-the-shelf classifier | one line of code before the 7-layer CNN, any length, any number of mels; output frames weigh one exactly | holds, by construction |
-| A2 | trained jointly with the task | gradients reach every frame; {100 * supervised.best_look(fitted.history)["validation_accuracy"]:.0f} % on validation at half of the frames | {"too few steps to read" if profile == "smoke" else "it trains"} |
+| A2 | trained jointly with the task | gradients reach every frame; {100 * supervised.best_eval(fitted.history)["validation_accuracy"]:.0f} % on validation at half of the frames | {"too few steps to read" if profile == "smoke" else "it trains"} |
 | A2 | merges non-essential frames and keeps important ones | on the probe, where the important frames are known, widths follow them with a correlation of {follows["widths"].mean():+.2f}, the plain level with {follows["level"].mean():+.2f} | {"too few steps to read" if profile == "smoke" else "not shown by this run" if follows["widths"].mean() < 0.5 else "shown on the probe"} |
 
 Our classifier, data and budget are not the paper's. Ours differs from the published code where that leaves output frames empty or too light, lets a clip depend on its batch, hears padding, or cuts off lengths; `course_lib/models/diffres.py` lists all of it.""")

@@ -42,7 +42,7 @@ from course_lib.models import classifier
 from course_lib.models.classifier import build
 from course_lib.models.diffres import Scorer
 from course_lib.training import cost, supervised
-from course_lib.training.supervised import Examples, Recipe
+from course_lib.training.supervised import Recipe, Split
 
 plots.use_style()
 
@@ -162,7 +162,7 @@ spread = levels.mean(2).std(1)  # frames of unlike level: something happens, and
 which = int(np.flatnonzero(training)[spread[training].argmax()])
 nats = torch.tensor(levels[which : which + 1]) / classifier.NATS[spec.log]
 names = ("uniform", "energy", "flux", "similarity", "distortion")
-reduced = {name: classifier.FRONTS[name](spec.n_mels, 0.75)(nats) for name in names}
+reduced = {name: classifier.REDUCERS[name](spec.n_mels, 0.75)(nats) for name in names}
 fig, axes = plt.subplots(len(names), 1, figsize=(9, 9), sharex=True)
 for ax, name in zip(axes, names, strict=True):
     ends = reduced[name].scores[0].cumsum(0).numpy()
@@ -192,9 +192,9 @@ def lost_db(found, x):
 some = np.flatnonzero(training)[:: max(1, int(training.sum()) // 12)][:12]
 losses = {}
 for name in ("uniform", "random", *names[1:]):
-    front = classifier.FRONTS[name](spec.n_mels, 0.5)
+    frame_reducer = classifier.REDUCERS[name](spec.n_mels, 0.5)
     pieces = [torch.tensor(levels[k : k + 1]) / classifier.NATS[spec.log] for k in some]
-    losses[name] = float(np.mean([lost_db(front(x), x) for x in pieces]))
+    losses[name] = float(np.mean([lost_db(frame_reducer(x), x) for x in pieces]))
 order = sorted(losses, key=losses.get)
 fig, ax = plt.subplots(figsize=(8, 3))
 bars = ax.barh(order[::-1], [losses[name] for name in order[::-1]], color=plots.COLOURS[0])
@@ -207,26 +207,26 @@ say(f"Of {len(some)} clips *{order[0]}* loses least, {losses[order[0]]:.1f} dB, 
 # ## 3. One recipe for all
 #
 # Every method trains with the same batches, steps, rate and choice on validation. In the paper's public scripts the batch grew with the reduction, since more clips fitted into memory; then two things change at once.
-# What stands between log-mel and classifier, DiffRes or a rival, is called the *front*. The levels are brought to mean 0 and deviation 1 *behind* it, since merging needs power; the scorer sees them so too.
+# What stands between log-mel and classifier, DiffRes or a rival, is called the *front*. The levels are brought to mean 0 and standard deviation 1 *behind* it, since merging needs power; the scorer sees them so too.
 
 # %%
-recipe = Recipe(steps=steps, batch=16, masks=False, mixup=0.0, smoothing=0.0, looks=2 if profile == "smoke" else 4, precision="fp32")
+recipe = Recipe(steps=steps, batch_size=16, spec_augment=False, mixup=0.0, label_smoothing=0.0, n_evals=2 if profile == "smoke" else 4, precision="fp32")
 methods = {"hop ×1": (base_ms, "none"), "hop ×2": (2 * base_ms, "none"), "DiffRes, light": (base_ms, "diffres-light:0.5"), "DiffRes, published": (base_ms, "diffres:0.5")}
 methods |= {name: (base_ms, f"{name}:0.5") for name in ("uniform", "random", "energy", "average")}
 finer = {f"DiffRes, hop ÷{k}": (base_ms / k, f"diffres-light:{1 - 1 / k:g}") for k in ((2,) if profile == "smoke" else (2, 4))}
 
 
-def trained(hop_ms, front):
-    """A network trained behind a front, what it costs, and its guesses on the test fold."""
+def trained(hop_ms, frame_reducer):
+    """A network trained behind a frame reducer, what it costs, and its guesses on the test fold."""
     own = FeatureSpec(hop_ms=hop_ms)
     x = features(clips, own, progress=False)
     seed_everything(seed)
-    model = classifier.classifier("cnn7", n_classes, front=front, n_mels=own.n_mels, log=own.log)
-    parts = (Examples(x[mask], targets[mask], n_classes) for mask in (training, validation))
+    model = classifier.classifier("cnn7", n_classes, frame_reducer=frame_reducer, n_mels=own.n_mels, log=own.log)
+    parts = (Split(x[mask], targets[mask], n_classes) for mask in (training, validation))
     fitted = supervised.fit(model, *parts, recipe, own, seed=seed, device=device)
     macs = cost.macs(fitted.model, *x.shape[1:]) / 1e6
     return {"model": fitted.model, "spec": own, "macs": macs, "latency": cost.latency_ms(fitted.model, *x.shape[1:]),
-            "seconds": fitted.seconds, "validation": 100 * supervised.best_look(fitted.history)["validation_accuracy"]}
+            "seconds": fitted.seconds, "validation": 100 * supervised.best_eval(fitted.history)["validation_accuracy"]}
 
 
 runs = {name: trained(*how) for name, how in tqdm((methods | finer).items(), desc="methods")}
@@ -296,14 +296,14 @@ say(f"The published scorer makes DiffRes cost {runs['DiffRes, published']['macs'
 # A sharp test needs no second training. Take the network as trained, deal its own widths out to *other* frames of the clip, and test again. If accuracy stays, the scores did not matter.
 
 # %%
-shuffled = classifier.classifier("cnn7", n_classes, front="shuffled:0.5").to(device).eval()
+shuffled = classifier.classifier("cnn7", n_classes, frame_reducer="shuffled:0.5").to(device).eval()
 model = runs["DiffRes, light"]["model"]
 shuffled.load_state_dict(model.model.state_dict())
 x = features(clips, spec)[test]
 dealt = supervised.predict(shuffled, x).argmax(1) == targets[test]
 fall = accuracy_by_source(dealt - right["DiffRes, light"], groups[test], seed=seed).scaled(100)
 with torch.inference_mode():
-    found = model.model.front(torch.tensor(x[:64], device=device) / classifier.NATS[spec.log])
+    found = model.model.frame_reducer(torch.tensor(x[:64], device=device) / classifier.NATS[spec.log])
 widths = found.scores.cpu().numpy()
 fig, ax = plt.subplots(figsize=(8, 3))
 ax.hist(widths.ravel(), bins=40, color=plots.COLOURS[0])
@@ -411,21 +411,21 @@ say(f"At 240 steps these {len(ends)} ways lie **{apart[questions.SHORT]:.1f} poi
 # ### Is DiffRes at least the best way to halve the frames?
 
 # %%
-half = summary[summary["front"].str.endswith(":0.5") & summary["part"].isin(["controls", "patience"])]
-order_of = half.sort_values("accuracy", ascending=False).drop_duplicates("front")["front"].tolist()
+half = summary[summary["frame_reducer"].str.endswith(":0.5") & summary["part"].isin(["controls", "patience"])]
+order_of = half.sort_values("accuracy", ascending=False).drop_duplicates("frame_reducer")["frame_reducer"].tolist()
 fig, ax = plt.subplots(figsize=(9, 0.34 * len(order_of) + 1.2))
 for part, marker, shift, label in (("patience", "s", -0.12, "800 steps"), ("controls", "o", 0.12, "240 steps")):
     rows = half[half["part"] == part]
-    at = np.array([order_of.index(front) for front in rows["front"]]) + shift
+    at = np.array([order_of.index(frame_reducer) for frame_reducer in rows["frame_reducer"]]) + shift
     middle, low, high = (100 * rows[name].to_numpy() for name in ("accuracy", "low", "high"))
     ax.errorbar(middle, at, xerr=[middle - low, high - middle], fmt=marker, capsize=3, color=plots.COLOURS[part == "patience"], label=label)
-ax.set_yticks(range(len(order_of)), [front.split(":")[0] for front in order_of])
+ax.set_yticks(range(len(order_of)), [frame_reducer.split(":")[0] for frame_reducer in order_of])
 ax.set(xlabel="test accuracy at half the frames (%), 95 % by source", ylim=(len(order_of) - 0.5, -0.5))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 best = half[half["part"] == "patience"].sort_values("accuracy", ascending=False)
-rank = best["front"].tolist().index("diffres-light:0.5") + 1
-show(fig, alt=f"Accuracy at half the frames with intervals, one line a way. At 800 steps, squares, from {best['front'].iloc[0].split(':')[0]} with {100 * best['accuracy'].iloc[0]:.1f} % to {best['front'].iloc[-1].split(':')[0]} with {100 * best['accuracy'].iloc[-1]:.1f} %; the intervals overlap. At 240 steps, circles, all lie lower.")
-say(f"At 800 steps DiffRes with the light scorer takes **place {rank} of {len(best)}**; best and worst are {100 * (best['accuracy'].iloc[0] - best['accuracy'].iloc[-1]):.1f} points apart, less than any of the intervals is wide. *Shuffled* is DiffRes whose learnt widths are dealt out to other frames at the test: {100 * best.set_index('front').loc['shuffled:0.5', 'accuracy']:.1f} % where they gave {100 * best.set_index('front').loc['diffres-light:0.5', 'accuracy']:.1f} % in place.")
+rank = best["frame_reducer"].tolist().index("diffres-light:0.5") + 1
+show(fig, alt=f"Accuracy at half the frames with intervals, one line a way. At 800 steps, squares, from {best['frame_reducer'].iloc[0].split(':')[0]} with {100 * best['accuracy'].iloc[0]:.1f} % to {best['frame_reducer'].iloc[-1].split(':')[0]} with {100 * best['accuracy'].iloc[-1]:.1f} %; the intervals overlap. At 240 steps, circles, all lie lower.")
+say(f"At 800 steps DiffRes with the light scorer takes **place {rank} of {len(best)}**; best and worst are {100 * (best['accuracy'].iloc[0] - best['accuracy'].iloc[-1]):.1f} points apart, less than any of the intervals is wide. *Shuffled* is DiffRes whose learnt widths are dealt out to other frames at the test: {100 * best.set_index('frame_reducer').loc['shuffled:0.5', 'accuracy']:.1f} % where they gave {100 * best.set_index('frame_reducer').loc['diffres-light:0.5', 'accuracy']:.1f} % in place.")
 
 # %% [markdown]
 # ### Where fine time is all there is
@@ -434,7 +434,7 @@ say(f"At 800 steps DiffRes with the light scorer takes **place {rank} of {len(be
 
 # %%
 probe = questions.published().query("dataset == 'timing'")
-way = np.where(probe["front"] == "none", [f"all frames of {hop:g} ms" for hop in probe["features.hop_ms"]], [front.split(":")[0] for front in probe["front"]])
+way = np.where(probe["frame_reducer"] == "none", [f"all frames of {hop:g} ms" for hop in probe["features.hop_ms"]], [frame_reducer.split(":")[0] for frame_reducer in probe["frame_reducer"]])
 runs_of = (100 * probe["test_accuracy"]).groupby(way).apply(lambda a: np.sort(a.to_numpy()))
 runs_of = runs_of[sorted(runs_of.index, key=lambda name: -np.median(runs_of[name]))]
 fig, ax = plt.subplots(figsize=(9, 3.4))

@@ -42,7 +42,7 @@ from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import transformers
 from course_lib.models.classifier import build
 from course_lib.training import cost, supervised
-from course_lib.training.supervised import Examples, Recipe
+from course_lib.training.supervised import Recipe, Split
 
 plots.use_style()
 
@@ -252,16 +252,16 @@ say(f"With attention counted on both sides our MAST has **{bill['times fewer'][0
 # %%
 NAMES = {"AST": "ast-tiny", "MAST": "mast-tiny", "CNN": "cnn7"}
 plain = {"steps": steps, "batch": 16, "rate": 1e-3, "looks": 2 if profile == "smoke" else 8, "precision": "fp32"}
-recipes = {"augmented": Recipe(**plain, mixup=0.3), "bare": Recipe(**plain, roll=False, masks=False, mixup=0.0)}
+recipes = {"augmented": Recipe(**plain, mixup=0.3), "bare": Recipe(**plain, roll=False, spec_augment=False, mixup=0.0)}
 
 
 def trained(model, recipe):
     """A network trained from scratch, and what it costs."""
     seed_everything(seed)
-    parts = (Examples(x[mask], targets[mask], len(classes)) for mask in (training, validation))
+    parts = (Split(x[mask], targets[mask], len(classes)) for mask in (training, validation))
     fitted = supervised.fit(build(model, len(classes), shape=(n_frames, n_mels)), *parts, recipe, spec, seed=seed, device=device)
     size = {"parameters": cost.parameters(fitted.model) / 1e6, "macs": cost.macs(fitted.model, n_frames, n_mels) / 1e6}
-    best = 100 * supervised.best_look(fitted.history)["validation_accuracy"]
+    best = 100 * supervised.best_eval(fitted.history)["validation_accuracy"]
     return {"fitted": fitted, "validation": best, "latency": cost.latency_ms(fitted.model, n_frames, n_mels)} | size
 
 
@@ -341,7 +341,7 @@ held = test if fewest >= 4 else test | validation  # a class of fewer sources ha
 def vectors(name):
     """What the head reads, one vector a clip that was not learnt from."""
     net = runs[name, kind]["fitted"].model.cpu().eval()
-    heard = (torch.tensor(x[held]) - net.mean) / net.deviation
+    heard = (torch.tensor(x[held]) - net.mean) / net.std
     with torch.no_grad():
         return torch.cat([net.model.features(part) for part in heard.split(32)]).numpy()
 
@@ -392,9 +392,9 @@ knob = {}
 for stride in tqdm(strides, desc="strides"):
     seed_everything(seed)
     net = transformers.ast_tiny(n_frames, n_mels, len(classes), stride=stride)
-    parts = (Examples(x[mask], targets[mask], len(classes)) for mask in (training, validation))
+    parts = (Split(x[mask], targets[mask], len(classes)) for mask in (training, validation))
     fitted = supervised.fit(net, *parts, recipes["augmented"], spec, seed=seed, device=device)
-    knob[stride] = (stride * spec.hop_ms, cost.macs(fitted.model, n_frames, n_mels) / 1e6, 100 * supervised.best_look(fitted.history)["validation_accuracy"])
+    knob[stride] = (stride * spec.hop_ms, cost.macs(fitted.model, n_frames, n_mels) / 1e6, 100 * supervised.best_eval(fitted.history)["validation_accuracy"])
 display(pd.DataFrame([(stride, *values) for stride, values in knob.items()], columns=["stride", "a column every (ms)", "MACs (M)", "validation (%)"]).round(1))
 fig, ax = plt.subplots(figsize=(7, 3.2))
 plots.pareto(np.array([v[1] for v in knob.values()]), np.array([v[2] for v in knob.values()]), [f"stride {stride}" for stride in knob], ax, xlabel="multiply-accumulates a clip (millions)", ylabel="validation accuracy (%)")

@@ -133,11 +133,11 @@ def own_network():
     """A 7-layer CNN that has learnt the ten classes from the recordings of the labelled scenes: mean, deviation, network."""
     part = mixing.parts_of(clips, test_fold)
     x = features(clips, spec, progress=False)
-    learn = supervised.Recipe(steps=12 if profile == "smoke" else 160, batch=16, looks=2, precision="fp32")
-    parts = (supervised.Examples(x[part == name], clips.targets[part == name], len(names)) for name in ("weak", "validation"))
+    learn = supervised.Recipe(steps=12 if profile == "smoke" else 160, batch_size=16, n_evals=2, precision="fp32")
+    parts = (supervised.Split(x[part == name], clips.targets[part == name], len(names)) for name in ("weak", "validation"))
     seed_everything(0)
     learnt = supervised.fit(build("cnn7", len(names)), *parts, learn, spec, seed=0, device=device).model.cpu()
-    return learnt.model, learnt.mean.numpy(), learnt.deviation.numpy()
+    return learnt.model, learnt.mean.numpy(), learnt.std.numpy()
 
 
 published = pretrained.available()
@@ -286,15 +286,15 @@ say(f"Untrained, it gives {strong_p.shape[1]} frames of {strong_p.shape[2]} prob
 n, high, low = len(out_s), 0.9, 0.05
 lengths = np.arange(1, n + 1)
 frames = torch.where(torch.arange(n) < torch.tensor(lengths)[:, None], high, low)[..., None]  # a row a length
-curves = {"mean": frames.mean(1), "maximum": frames.amax(1), "linear softmax": crnn.pooled(frames)}
+curves = {"mean": frames.mean(1), "maximum": frames.amax(1), "linear softmax": crnn.linear_softmax_pool(frames)}
 fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.6))
 plots.lines(lengths * 0.08, {name: y[:, 0].numpy() for name, y in curves.items()}, left, xlabel="length of the event (s)", ylabel="probability of the scene")
 left.axhline(0.5, color="grey", linewidth=1, linestyle=":")
 y = torch.tensor(np.linspace(0.01, 0.99, n, dtype=np.float32)[:, None], requires_grad=True)
 pushes = {}
-for name, pool in {"mean": lambda y: y.mean(0), "maximum": lambda y: y.amax(0), "linear softmax": lambda y: crnn.pooled(y[None])[0]}.items():
+for name, pool in {"mean": lambda y: y.mean(0), "maximum": lambda y: y.amax(0), "linear softmax": lambda y: crnn.linear_softmax_pool(y[None])[0]}.items():
     pushes[name] = n * torch.autograd.grad(pool(y).sum(), y)[0][:, 0].numpy()
-total = crnn.pooled(y[None]).item()
+total = crnn.linear_softmax_pool(y[None]).item()
 off = float(np.abs(pushes["linear softmax"] - n * ((2 * y - total) / y.sum()).detach().numpy()[:, 0]).max())
 plots.lines(y.detach().numpy()[:, 0], {name: np.minimum(push, 4) for name, push in pushes.items()}, right, xlabel="probability of a frame", ylabel="push on it, times frames")
 right.axhline(0, color="grey", linewidth=1, linestyle=":")
@@ -400,7 +400,7 @@ runs = {}
 for wanted in tqdm(subsets, desc="networks"):
     mine = {name: found[name] for name in wanted}
     runs["+".join(wanted)] = mean_teacher.teach(fresh(*wanted), *scene_run.learning_data(scenes, mine), recipe, spec, seed=seed, device=device)
-display(pd.DataFrame([(name, cost.parameters(run.model) / 1e3, run.seconds / 60, run.chosen_step, 100 * mean_teacher.best_look(run.history)["validation_tagging"]) for name, run in runs.items()], columns=["streams", "parameters (thousands)", "training (minutes)", "step kept", "validation tagging F1 (%)"]).round(1))
+display(pd.DataFrame([(name, cost.parameters(run.model) / 1e3, run.seconds / 60, run.chosen_step, 100 * mean_teacher.best_eval(run.history)["validation_tagging"]) for name, run in runs.items()], columns=["streams", "parameters (thousands)", "training (minutes)", "step kept", "validation tagging F1 (%)"]).round(1))
 fig, axes = plt.subplots(1, 2, figsize=(12, 3.6))
 looked = np.array([look["step"] for look in next(iter(runs.values())).history])
 for ax, what, label in zip(axes, ("loss", "validation_tagging"), ("loss of training", "validation tagging F1 (%)"), strict=True):
@@ -525,9 +525,9 @@ if "all three better than spectral+auditory" in gaps:
 # Take one part away and leave the rest. Differences are against the full recipe with the same streams, by pairs of starts. Without unlabelled scenes the teacher remains and watches the labelled ones; without both there is a plain network.
 
 # %%
-WORDS = {"recipe.unlabelled": lambda v: "" if v else "no unlabelled scenes", "recipe.teacher": lambda v: f"teacher {v:g}" if v else "no teacher", "fusion": lambda v: f"{v} fusion"}
+WORDS = {"recipe.unlabelled": lambda v: "" if v else "no unlabelled scenes", "recipe.ema_decay": lambda v: f"teacher {v:g}" if v else "no teacher", "fusion": lambda v: f"{v} fusion"}
 changed = []
-for which, fields in ((sound, ["recipe.unlabelled", "recipe.teacher"]), (fusion, ["fusion"])) if len(pairs) else ():
+for which, fields in ((sound, ["recipe.unlabelled", "recipe.ema_decay"]), (fusion, ["fusion"])) if len(pairs) else ():
     chosen, base = (rows[rows["streams"] == which] for rows in (figures.usual_scenes(study, "streams", *fields), subset_rows))
     if len(base) < 2 or len(chosen) == len(base):
         continue

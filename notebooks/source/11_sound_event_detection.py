@@ -41,7 +41,7 @@ from course_lib.data.clips import features
 from course_lib.data.load import load
 from course_lib.evaluation import detection, intervals
 from course_lib.evaluation.intervals import Interval
-from course_lib.evaluation.psds import LAX, STRICT, psds
+from course_lib.evaluation.psds import PSDS1, PSDS2, psds
 from course_lib.lesson.checks import check
 from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import mobilenet, pretrained
@@ -84,11 +84,11 @@ else:
     heard_by, of_part = "a CNN trained here on the weak part's recordings", mixing.parts_of(clips, test_fold)
     taught_on, chosen_by = (clips.where(of_part == kind) for kind in ("weak", "validation"))
     seed_everything(seed)
-    parts = (supervised.Examples(features(c, log_mel, progress=False), c.targets, len(classes)) for c in (taught_on, chosen_by))
-    short = supervised.Recipe(steps={"smoke": 40, "lesson": 120, "study": 400}[profile], batch=16, masks=False, looks=2, precision="fp32")
+    parts = (supervised.Split(features(c, log_mel, progress=False), c.targets, len(classes)) for c in (taught_on, chosen_by))
+    short = supervised.Recipe(steps={"smoke": 40, "lesson": 120, "study": 400}[profile], batch_size=16, spec_augment=False, n_evals=2, precision="fp32")
     own = supervised.fit(build("cnn7", len(classes)), *parts, short, log_mel, seed=seed).model
-    mean, deviation = (t.cpu().numpy().reshape(-1) for t in (own.mean, own.deviation))
-    sound = streams.own_auditory(scenes, own.model, mean, deviation, log_mel)
+    mean, std = (t.cpu().numpy().reshape(-1) for t in (own.mean, own.std))
+    sound = streams.own_auditory(scenes, own.model, mean, std, log_mel)
 say(f"**{len(scenes)} scenes** of *{clips.name}*, {scenes.clip_s:g} s each; parts: " + ", ".join(f"{n} {kind}" for kind, n in zip(("weak", "unlabelled", "validation", "test"), sizes, strict=True)) + f". Heard by {heard_by}: {sound.x.shape[1]} frames of {sound.x.shape[2]} numbers a scene.")
 
 # %% [markdown]
@@ -107,7 +107,7 @@ model = CRNN(len(classes), {"auditory": (sound.times_s, sound.x.shape[2])}, fram
 taught = mean_teacher.teach(model, weak, tags, unlabelled, validation, recipe, log_mel, seed=seed, device=device)
 out_s = taught.model.out_s  # the middle of every frame of the output
 frame_s = float(np.median(np.diff(out_s)))
-best = mean_teacher.best_look(taught.history)
+best = mean_teacher.best_eval(taught.history)
 say(f"{steps} steps, {taught.seconds:.0f} s of training. On validation: " + ", ".join(f"{name} F1 **{100 * best[f'validation_{name}']:.0f} %**" for name in scene_stats.SCORES) + f". A probability every {1000 * frame_s:g} ms.")
 
 
@@ -328,7 +328,7 @@ display(read.round(1))
 say(f"For events the choice is worth **{on_test['chosen for events'][1] - on_test['usual'][1]:+.1f} points** on the test, for segments {on_test['chosen for segments'][0] - on_test['usual'][0]:+.1f}; {len(test.events)} events are tested. Whoever compares two networks gives both the same right to such a choice, or neither.")
 everywhere = np.repeat(mean_teacher.tags_of(test)[:, None], len(out_s), axis=1)
 detectors = {"our network": strong_test, "a perfect tagger": everywhere}
-versions = {"strict": STRICT, "lax": LAX}
+versions = {"strict": PSDS1, "lax": PSDS2}
 areas = {(who, how): psds(test.events, s, test.filenames, classes, frame_s, scenes.clip_s, asked, first_s=out_s[0] - frame_s / 2) for who, s in detectors.items() for how, asked in versions.items()}
 fig, axes = plt.subplots(1, 2, figsize=(12, 3.8), sharey=True)
 for ax, how in zip(axes, versions, strict=True):
@@ -455,7 +455,7 @@ with torch.inference_mode():
         fields_ms = {h: timebase.span_ms(net.field(h)[0], mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, rate) for h in mobilenet.AHEAD_MS}
         say("Counted from its layers, a frame can see " + ", ".join(f"{f:,.0f} ms at a hop of {h} ms" for h, f in fields_ms.items()) + f". Its frames tell of times {min(mobilenet.AHEAD_MS.values())} to {max(mobilenet.AHEAD_MS.values())} ms later than the strides say.")
     else:  # every other sample: noise stays noise
-        x = (log_mel_torch(torch.tensor(pair[:, ::2]), log_mel) - torch.tensor(mean)) / torch.tensor(deviation)
+        x = (log_mel_torch(torch.tensor(pair[:, ::2]), log_mel) - torch.tensor(mean)) / torch.tensor(std)
         heard = {"320 ms, our CNN": (sound.times_s, own.model.cpu().eval().blocks(x[:, None]).mean(3).mT)}
 away = {name: times - 5 for name, (times, _) in heard.items()}
 change = {name: (c := (m[1] - m[0]).norm(dim=1).numpy()) / c.max() for name, (_, m) in heard.items()}
@@ -608,9 +608,9 @@ flashed = contrast({f"{label}, flash less usual": tuple(of(kind, scenes__flash=f
 
 # %%
 fronted = contrast({
-    "equal widths less all frames": (of("spectral", front="uniform:0.5"), of("spectral", front="none")),
-    "DiffRes less all frames": (of("spectral", front="diffres-light:0.5"), of("spectral", front="none")),
-    "DiffRes less equal widths": (of("spectral", front="diffres-light:0.5"), of("spectral", front="uniform:0.5")),
+    "equal widths less all frames": (of("spectral", frame_reducer="uniform:0.5"), of("spectral", frame_reducer="none")),
+    "DiffRes less all frames": (of("spectral", frame_reducer="diffres-light:0.5"), of("spectral", frame_reducer="none")),
+    "DiffRes less equal widths": (of("spectral", frame_reducer="diffres-light:0.5"), of("spectral", frame_reducer="uniform:0.5")),
 }, "Half the frames, times mapped back")  # fmt: skip
 
 # %% [markdown]

@@ -204,14 +204,14 @@ say(claims_of("D"))
 #
 # Four papers, four ideas of where to save. In one plane they can be seen side by side: test accuracy on ESC-10 against multiply-accumulates a clip. Families were trained with different budgets, and their names say so; compare points of one family first.
 #
-# **Predict:** does the front, the line of those that no other beats in both, belong to one family?
+# **Predict:** does the frame reducer, the line of those that no other beats in both, belong to one family?
 
 # %%
 plane = pareto.table(evidence.rows)
 show(pareto.systems_figure(plane), alt=pareto.systems_text(plane))
-best = plane[plane["front"]].sort_values("macs")
+best = plane[plane["frame_reducer"]].sort_values("macs")
 dearest = plane.loc[plane["macs"].idxmax()]
-say(f"{len(plane)} systems. On the front: " + "; ".join(f"**{r.system}** ({r.family}), {r.accuracy:.1f} % at {r.macs:.0f} million" for r in best.itertuples()) + f". They belong to {best['family'].nunique()} families. The dearest system, {dearest['system']} ({dearest['family']}), costs {dearest['macs'] / best['macs'].iloc[-1]:.1f} times as much as the best one, for {dearest['accuracy'] - best['accuracy'].iloc[-1]:+.1f} points. Intervals by source reach over {plane['high'].sub(plane['low']).median():.0f} points: the order of neighbours on this line is not known.")
+say(f"{len(plane)} systems. On the frame reducer: " + "; ".join(f"**{r.system}** ({r.family}), {r.accuracy:.1f} % at {r.macs:.0f} million" for r in best.itertuples()) + f". They belong to {best['family'].nunique()} families. The dearest system, {dearest['system']} ({dearest['family']}), costs {dearest['macs'] / best['macs'].iloc[-1]:.1f} times as much as the best one, for {dearest['accuracy'] - best['accuracy'].iloc[-1]:+.1f} points. Intervals by source reach over {plane['high'].sub(plane['low']).median():.0f} points: the order of neighbours on this line is not known.")
 
 # %% [markdown]
 # ## 5. What resolution does each sound need?
@@ -236,7 +236,7 @@ say(f"The largest loss is **{worst['label'].replace('_', ' ')}** at {worst['hop_
 # %%
 own, needs = per_class.own_hop(rows)
 longer = evidence.rows("diffres")
-longer = longer[(longer["recipe.steps"] == 800) & (longer["front"] == "none") & (longer["dataset"] == "esc10")]
+longer = longer[(longer["recipe.steps"] == 800) & (longer["frame_reducer"] == "none") & (longer["dataset"] == "esc10")]
 own_800, needs_800 = per_class.own_hop(longer)
 both = cells.merge(per_class.against(longer), on=["label", "hop_ms"], suffixes=("", "_800"))
 both = both[both["hop_ms"] != per_class.USUAL_MS]
@@ -281,7 +281,7 @@ folds_run = int(evidence.clips.loc[evidence.clips["where"] == questions.LONG, "p
 sd = power.spread(long_half.gap, folds_run)
 effects = np.array([0.5, 1, 1.5, 2, 3, 4])
 thumb = np.ceil((2.8 * sd / effects) ** 2).astype(int)
-exact = [next(n for n in range(2, 2000) if stats.smallest_effect(sd, n) <= e) for e in effects]
+exact = [next(n for n in range(2, 2000) if stats.minimum_detectable_effect(sd, n) <= e) for e in effects]
 fig, ax = plt.subplots(figsize=(8, 3.2))
 plots.lines(effects, {"rule of thumb": thumb, "t test, exact": np.array(exact)}, ax, xlabel="effect (points)", ylabel="pairs needed", markers=True)
 ax.set(yscale="log")
@@ -316,7 +316,7 @@ say(f"""- **Holds here** ({len(holds)}): {', '.join(holds) or 'none'}.
 - **Contradicted** ({len(against)}): {', '.join(against) or 'none'}.
 - **Not testable here** ({len(untested)}): {', '.join(untested) or 'none'}; **not run** ({len(left)}): {', '.join(left) or 'none'}.
 - The hop moves accuracy by up to {abs(100 * cells['difference'].groupby(cells['hop_ms']).mean().min()):.0f} points at one budget. That each class has a hop of its own: {figures.told(own.scaled(100))}.
-- The front of accuracy and cost has {len(best)} systems of {best['family'].nunique()} families on it.""")
+- The frame reducer of accuracy and cost has {len(best)} systems of {best['family'].nunique()} families on it.""")
 
 # %% [markdown]
 # - A verdict is made by an interval and a margin that was there before. Whoever writes the verdict first finds the interval later.

@@ -45,7 +45,7 @@ def test_sweeps_are_told_apart_by_window_and_steps(tmp_path):
     hops = {"features.hop_ms": [20.0, 10.0, 20.0]}
     published(tmp_path, "lesson", part=["hop", "hop", "overlap"], **hops, **share)
     fronts, parts = ["none", "none", "diffres:0.5"], ["patience", "patience, finer", "patience"]
-    published(tmp_path, "diffres", part=parts, front=fronts, **hops, **share)
+    published(tmp_path, "diffres", part=parts, frame_reducer=fronts, **hops, **share)
     sweeps = figures.hop_sweeps(tmp_path)
     assert [rows["features.hop_ms"].tolist() for rows in sweeps.values()] == [[10, 20], [20], [10, 20]]
     fig = figures.sweeps_figure(sweeps)
@@ -60,11 +60,11 @@ def scene_grid():
     """Rows of a grid on scenes: three subsets from two starts each, and one start with another teacher."""
     starts = [("spectral", 0.60, 0.64), ("auditory", 0.80, 0.82), ("spectral+auditory+visual", 0.81, 0.83)]
     rows = [
-        {"fold": 1, "seed": seed, "streams": streams, "recipe.teacher": 0.98, "fusion": "mid", "test_tagging_f1": f1}
+        {"fold": 1, "seed": seed, "streams": streams, "recipe.ema_decay": 0.98, "fusion": "mid", "test_tagging_f1": f1}
         for streams, *values in starts
         for seed, f1 in enumerate(values)
     ]
-    rows.append(rows[2] | {"recipe.teacher": 0.0, "test_tagging_f1": 0.1})
+    rows.append(rows[2] | {"recipe.ema_decay": 0.0, "test_tagging_f1": 0.1})
     fixed = {"test_segment_f1": 0.5, "test_event_f1": 0.1, "parameters": 1, "train_seconds": 1.0, "status": "done"}
     return pd.DataFrame(rows).assign(**fixed)
 
@@ -72,10 +72,10 @@ def scene_grid():
 def test_usual_scenes_leave_out_what_is_rare_anywhere():
     table = scene_grid()
     assert len(figures.usual_scenes(table, "streams")) == 6
-    assert sorted(figures.usual_scenes(table, "streams", "recipe.teacher")["recipe.teacher"])[0] == 0
-    few = table[(table["streams"] == "auditory") & ((table["seed"] == 0) | (table["recipe.teacher"] == 0))]
+    assert sorted(figures.usual_scenes(table, "streams", "recipe.ema_decay")["recipe.ema_decay"])[0] == 0
+    few = table[(table["streams"] == "auditory") & ((table["seed"] == 0) | (table["recipe.ema_decay"] == 0))]
     chosen = figures.usual_scenes(pd.concat([few, table[table["streams"] != "auditory"]]), "streams")
-    assert chosen.loc[chosen["streams"] == "auditory", "recipe.teacher"].tolist() == [0.98]
+    assert chosen.loc[chosen["streams"] == "auditory", "recipe.ema_decay"].tolist() == [0.98]
     assert figures.usual_scenes(pd.DataFrame()).empty
 
 

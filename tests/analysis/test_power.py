@@ -10,7 +10,7 @@ from course_lib.analysis import power, questions
 from course_lib.analysis.verdicts import Evidence
 from course_lib.evaluation.intervals import paired_difference
 from course_lib.study import grid
-from course_lib.study.stats import smallest_effect
+from course_lib.study.stats import minimum_detectable_effect
 
 
 def test_the_spread_of_pairs_is_read_back_from_their_interval():
@@ -34,14 +34,15 @@ def rows(**of_model):
     made = []
     for name, step in of_model.items():
         model, device = name.split("_")
-        made.append({"model": model, "device": device, "front": "none", "recipe.batch": 16, "recipe.steps": 100,
+        made.append({"model": model, "device": device, "frame_reducer": "none", "recipe.batch_size": 16,
+                     "recipe.steps": 100,
                      "train_seconds": 100 * step, "minutes": (100 * step + 6) / 60})  # fmt: skip
     return pd.DataFrame(made)
 
 
 def test_seconds_a_step_are_told_by_device_and_front():
     table = rows(cnn7_cuda=0.01, cnn7_cpu=0.06)
-    table = pd.concat([table, table[:1].assign(front="diffres:0.5", train_seconds=3.0)])
+    table = pd.concat([table, table[:1].assign(frame_reducer="diffres:0.5", train_seconds=3.0)])
     assert power.seconds_a_step(table) == {("cnn7", False): pytest.approx(0.01), ("cnn7", True): pytest.approx(0.03)}
     assert power.seconds_a_step(table, gpu=False) == {("cnn7", False): pytest.approx(0.06)}
 
@@ -49,7 +50,7 @@ def test_seconds_a_step_are_told_by_device_and_front():
 def test_the_next_runs_cost_what_their_steps_did(monkeypatch):
     """Every run of a grid by hand: steps, a batch twice as large, what a row takes beside training."""
     spent = questions.published("diffres").assign(train_seconds=0.0, minutes=0.1)
-    spent.loc[:, ["device", "recipe.batch"]] = ["cuda", 16]
+    spent.loc[:, ["device", "recipe.batch_size"]] = ["cuda", 16]
     spent["train_seconds"] = 0.02 * spent["recipe.steps"]
     spent["minutes"] = (spent["train_seconds"] + 6) / 60
     found = power.next_runs(lambda name: spent if name == "diffres" else pd.DataFrame()).set_index("grid")
@@ -65,6 +66,6 @@ def test_the_next_runs_cost_what_their_steps_did(monkeypatch):
 def test_what_ran_on_a_cpu_alone_is_scaled_by_what_ran_on_both():
     gpu, cpu = {("cnn7", False): 0.01}, {("cnn7", False): 0.05, ("lite0", False): 0.5}
     run = next(r for r in grid.read(grid.find("esc50")).specs if r.model == "lite0-scratch")
-    assert power._seconds(run, gpu, cpu) == pytest.approx(0.1 * run.recipe.steps * run.recipe.batch / 16)
+    assert power._seconds(run, gpu, cpu) == pytest.approx(0.1 * run.recipe.steps * run.recipe.batch_size / 16)
     assert math.isnan(power._seconds(run, {}, cpu))
-    assert smallest_effect(1.0, 10) < smallest_effect(1.0, 5)
+    assert minimum_detectable_effect(1.0, 10) < minimum_detectable_effect(1.0, 5)

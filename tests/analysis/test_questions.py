@@ -16,9 +16,9 @@ from course_lib.training.supervised import Recipe
 CLIPS = 20
 
 
-def row(front, fold, seed, hits, macs, **more):
+def row(frame_reducer, fold, seed, hits, macs, **more):
     """A row with `hits` of its clips right."""
-    spec = RunSpec("esc10", fold, seed, front=front, recipe=Recipe(steps=240, masks=False))
+    spec = RunSpec("esc10", fold, seed, frame_reducer=frame_reducer, recipe=Recipe(steps=240, spec_augment=False))
     names = [f"{fold}-{k}" for k in range(CLIPS)]
     return to_dict(spec) | {
         "status": "done", "device": "cpu", "macs": macs, "test_accuracy": hits / CLIPS, "test_clips": names,
@@ -28,7 +28,7 @@ def row(front, fold, seed, hits, macs, **more):
 
 @pytest.fixture
 def rows():
-    """Five folds: 15 of 20 right without a front, 14 or 15 with the light scorer, 10 with the published one."""
+    """Five folds: 15 of 20 right without a frame reducer, 14 or 15 with the light scorer, 10 with the published one."""
     made = [row("none", fold, 0, 15, 100) for fold in range(1, 6)]
     made += [row("diffres-light:0.5", fold, 0, 15 - (fold == 1), 60) for fold in range(1, 6)]
     made += [row("diffres:0.5", fold, 0, 10 + fold % 2, 80) for fold in range(1, 6)]
@@ -49,7 +49,7 @@ def test_questions_are_answered_by_pairs_and_only_where_both_sides_were_run(rows
 
 def test_runs_that_stand_against_one_of_another_kind_of_machine_are_counted(rows):
     assert set(questions.answers(rows)["mixed"]) == {""}
-    cards = rows["device"].where(~((rows["front"] == "diffres-light:0.5") & (rows["fold"] < 3)), "cuda:1")
+    cards = rows["device"].where(~((rows["frame_reducer"] == "diffres-light:0.5") & (rows["fold"] < 3)), "cuda:1")
     found = questions.answers(rows.assign(device=cards)).set_index("question")["mixed"]
     assert found["DiffRes, half the frames, no worse than 10 ms"] == "2 of 5"
     assert found["DiffRes, published scorer, half the frames, no worse than 10 ms"] == ""
@@ -57,7 +57,9 @@ def test_runs_that_stand_against_one_of_another_kind_of_machine_are_counted(rows
 
 
 def test_rows_of_another_recipe_are_not_mixed_in(rows):
-    other = pd.DataFrame([row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.masks": True}) for fold in range(1, 6)])
+    other = pd.DataFrame(
+        [row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.spec_augment": True}) for fold in range(1, 6)]
+    )
     more = pd.DataFrame([row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.steps": 800}) for fold in range(1, 6)])
     both = questions.answers(pd.concat([rows, other, more], ignore_index=True))
     pd.testing.assert_frame_equal(both, questions.answers(rows))

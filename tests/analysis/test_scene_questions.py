@@ -9,8 +9,8 @@ from course_lib.analysis.scene_questions import ALL, PAPER, QUESTIONS, answers, 
 from course_lib.study import scene_run
 
 USUAL = {
-    "auditory_ms": 320, "align": "nearest", "fusion": "mid", "front": "none", "scenes.flash": False,
-    "recipe.teacher": 0.98, "recipe.unlabelled": 6, "fold": 1,
+    "auditory_ms": 320, "align": "nearest", "fusion": "mid", "frame_reducer": "none", "scenes.flash": False,
+    "recipe.ema_decay": 0.98, "recipe.unlabelled": 6, "fold": 1,
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_only_the_field_in_question_differs():
     table = rows(
         ({"streams": "spectral+auditory"}, 0.5),
         ({"streams": "spectral+auditory", "recipe.unlabelled": 0}, 0.4),
-        ({"streams": "spectral+auditory", "recipe.unlabelled": 0, "recipe.teacher": 0.0}, 0.2),
+        ({"streams": "spectral+auditory", "recipe.unlabelled": 0, "recipe.ema_decay": 0.0}, 0.2),
         ({"streams": "auditory"}, 0.45),
         ({"streams": "auditory", "auditory_ms": 40}, 0.1),
         ({"streams": "visual"}, 0.3),

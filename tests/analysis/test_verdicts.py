@@ -47,9 +47,9 @@ def test_the_first_sentence_says_what_the_verdict_says(gap):
     assert gap is None or verdicts.first_sentence([part(gap, design="counted")]) == "This is counted, not estimated."
     words = {HOLDS: "above 0", CONTRADICTED: "below 0", NOT_SHOWN: "has 0 in it", NOT_RUN: "not been run"}
     assert words[part(gap).verdict] in told, "pairs that all agree are an estimate too"
-    several = verdicts.first_sentence([part(gap), part(UP), part(UP), part(None)])
+    multilabel = verdicts.first_sentence([part(gap), part(UP), part(UP), part(None)])
     held = 2 + (part(gap).verdict == HOLDS)
-    assert several.startswith(f"Of 4 questions {held} hold") and ("2 were" if gap is None else "1 was") in several
+    assert multilabel.startswith(f"Of 4 questions {held} hold") and ("2 were" if gap is None else "1 was") in multilabel
 
 
 def test_a_row_of_the_table_tells_design_control_and_reason():
@@ -158,7 +158,7 @@ def test_every_question_of_a_claim_is_one_that_is_asked():
 
 def clip_row(fold, hits, model="cnn7", loss=1.0, **fields):
     names = [f"{fold}-{k}" for k in range(20)]
-    base = to_dict(RunSpec("esc10", fold, 0, model=model, recipe=Recipe(steps=400, roll=False, masks=False)))
+    base = to_dict(RunSpec("esc10", fold, 0, model=model, recipe=Recipe(steps=400, roll=False, spec_augment=False)))
     return base | {"test_accuracy": hits / 20, "test_clips": names, "test_sources": names,
                    "test_correct": [1] * hits + [0] * (20 - hits), "status": "done",
                    "history.validation_loss": [2.0, loss]} | fields  # fmt: skip
@@ -167,7 +167,7 @@ def clip_row(fold, hits, model="cnn7", loss=1.0, **fields):
 def test_overfitting_is_the_last_loss_and_learning_is_above_chance():
     rows = [clip_row(f, 2 + f % 2, model) for f in range(1, 6) for model in ("cnn7", "cnn9")]
     rows += [clip_row(f, 9, m, 0.8 + 0.01 * f, copies="naa") for f in range(1, 6) for m in ("cnn7", "cnn9")]
-    rows += [clip_row(f, 9, "cnn7", 1.2, **{"recipe.picture": True}) for f in range(1, 6)]
+    rows += [clip_row(f, 9, "cnn7", 1.2, **{"recipe.image_augment": True}) for f in range(1, 6)]
     found = claim_parts.d4(Evidence(lambda name: pd.DataFrame(rows if name == "scratch" else [])))
     assert [p.verdict for p in found] == [NOT_SHOWN, HOLDS, CONTRADICTED, NOT_SHOWN, HOLDS, NOT_RUN]
     assert found[0].gap.mean == pytest.approx(3.0) and found[1].gap.mean == pytest.approx(0.17)

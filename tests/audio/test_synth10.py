@@ -154,7 +154,7 @@ def test_noise_has_the_slope_asked_for():
 
 
 def test_a_plain_classifier_finds_the_task_neither_trivial_nor_hopeless(table, waves):
-    """The baseline of the ESC-10 paper, over folds: mean and deviation of 13 MFCCs, a forest of 500 trees."""
+    """The baseline of the ESC-10 paper, over folds: mean and standard deviation of 13 MFCCs, a forest of 500 trees."""
     mfcc = np.concatenate(
         [librosa.feature.mfcc(y=x, sr=RATE_HZ, n_mfcc=13, hop_length=1024) for x in np.split(waves, 20)]
     )

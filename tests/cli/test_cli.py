@@ -192,7 +192,7 @@ def test_a_file_where_a_folder_is_expected_is_one_line(course, tmp_path, below, 
 def test_what_cannot_be_written_there_is_one_line(course, monkeypatch, tmp_path, name, words):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    monkeypatch.setattr(cli, "run_course", lambda *_, **__: paths.write_whole(tmp_path / name, "text"))
+    monkeypatch.setattr(cli, "run_course", lambda *_, **__: paths.atomic_write(tmp_path / name, "text"))
     code, _, errors = course("run")
     assert code == 1 and errors.startswith(f"course: {tmp_path}/{words}") and len(errors.splitlines()) == 1
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]

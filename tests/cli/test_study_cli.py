@@ -22,11 +22,11 @@ clips_per_class = 10
 seed = 0
 features.hop_ms = 80
 recipe.steps = 2
-recipe.batch = 4
+recipe.batch_size = 4
 [[part]]
 name = "folds"
 fold = [1, 2]
-recipe.masks = [true, false]
+recipe.spec_augment = [true, false]
 """
 
 
@@ -64,7 +64,7 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     assert sorted(p.name for p in published.iterdir()) == ["provenance.json", "rows.parquet", "summary.csv"]
     assert json.loads((published / "provenance.json").read_text())["test_readings"] == 4
     summary = pd.read_csv(published / "summary.csv")
-    assert summary["part"].tolist() == ["folds"] * 2 and summary["recipe.masks"].tolist() == [True, False]
+    assert summary["part"].tolist() == ["folds"] * 2 and summary["recipe.spec_augment"].tolist() == [True, False]
     code, out, _ = course("diff", "little", published)
     assert code == 0 and out == "same: 4, differs: 0, only first: 0, only second: 0"
 

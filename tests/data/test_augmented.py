@@ -16,7 +16,7 @@ import pytest
 
 from course_lib.audio import augment
 from course_lib.data import augmented, folds, workers
-from course_lib.data.augmented import Copies, with_copies
+from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips
 from course_lib.errors import CourseError, UsageError
 
@@ -67,7 +67,7 @@ def test_copies_inherit_label_fold_source_and_all_else():
     clips = small()
     copies = with_copies(clips, TWO)
     n = len(clips)
-    assert isinstance(copies, Copies)
+    assert isinstance(copies, AugmentedClips)
     assert len(copies) == 3 * n
     assert copies.table["transform"].tolist() == ["original"] * n + ["quieter"] * n + ["drawn"] * n
     assert copies.is_original.tolist() == [True] * n + [False] * 2 * n

@@ -70,7 +70,7 @@ def test_an_error_of_the_maker_is_its_own():
 
 def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
     target = tmp_path / "results.json"
-    paths.write_whole(target, "old")
+    paths.atomic_write(target, "old")
 
     def half(self, content):
         with self.open("wb") as file:
@@ -79,7 +79,7 @@ def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_bytes", half)
     with pytest.raises(OSError, match=r"No space left on device: '.*results\.json'"):
-        paths.write_whole(target, "new text")
+        paths.atomic_write(target, "new text")
     monkeypatch.undo()
     assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["results.json"]
 

@@ -89,10 +89,10 @@ def test_a_fresh_row_and_a_published_one_are_the_same_where_their_numbers_are():
     published = pd.read_parquet(published_dir() / "diffres" / records.ROWS)
     one = published[published["dataset"] == "timing"].iloc[[0]]
     fresh = one.assign(content=load.load_timing().content)
-    (found,) = records.compare(records.current_content(one), records.current_content(fresh))["state"]
+    (found,) = records.compare(records.current(one), records.current(fresh))["state"]
     assert found == "same"
     moved = fresh.assign(test_accuracy=fresh["test_accuracy"] + 0.01)
-    (found,) = records.compare(records.current_content(one), records.current_content(moved))["state"]
+    (found,) = records.compare(records.current(one), records.current(moved))["state"]
     assert found == "differs"
 
 

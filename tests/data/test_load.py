@@ -268,15 +268,15 @@ def test_split_needs_three_folds():
 
 def test_thin_out_takes_whole_sources_in_all_folds():
     t = table(*(("a", fold, f"{fold}-{s}") for fold in range(1, 6) for s in range(4) for _ in range(3)))
-    thin = folds.thin_out(t, 30, 0)
+    thin = folds.subsample(t, 30, 0)
     assert thin["fold"].value_counts().tolist() == [6] * 5
     assert thin["source"].value_counts().tolist() == [3] * 10
     assert thin.index.tolist() == list(range(30))
-    pd.testing.assert_frame_equal(thin, folds.thin_out(t, 30, 0))
-    assert folds.thin_out(t, 30, 1)["clip"].tolist() != thin["clip"].tolist()
-    assert len(folds.thin_out(t, None, 0)) == len(folds.thin_out(t, 1_000, 0)) == 60
+    pd.testing.assert_frame_equal(thin, folds.subsample(t, 30, 0))
+    assert folds.subsample(t, 30, 1)["clip"].tolist() != thin["clip"].tolist()
+    assert len(folds.subsample(t, None, 0)) == len(folds.subsample(t, 1_000, 0)) == 60
 
 
 def test_thin_out_makes_up_for_a_small_fold():
     t = table(("a", 1, "s"), *(("a", 2, f"t{n}") for n in range(9)))
-    assert folds.thin_out(t, 6, 0)["fold"].value_counts().to_dict() == {1: 1, 2: 5}
+    assert folds.subsample(t, 6, 0)["fold"].value_counts().to_dict() == {1: 1, 2: 5}

@@ -176,7 +176,7 @@ def test_audioset_keeps_all_labels_of_a_clip(audioset):
     done = made_of(audioset)
     assert done.exit_code == 0 and "36 of 36 listed clips are there" in done.output
     clips = load(str(audioset / "manifest.csv"), profiles.get("study"))
-    assert clips.several and clips.tag_names == ["/m/bark", "/m/rain", "/t/both"]
+    assert clips.multilabel and clips.tag_names == ["/m/bark", "/m/rain", "/t/both"]
     table = clips.table.assign(labels=clips.table["labels"].str.split("|"))
     assert [[n for n, t in zip(clips.tag_names, row, strict=True) if t] for row in clips.tags] == table[
         "labels"

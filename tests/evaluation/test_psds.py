@@ -11,7 +11,7 @@ from course_lib.data import events
 from course_lib.evaluation import psds
 
 CLASSES = ("cat", "dog", "rain")
-SEVERE = psds.Tolerance(0.3, 0.9, cttc=0.1, alpha_ct=2.0, most_an_hour=2000.0)
+SEVERE = psds.Tolerance(0.3, 0.9, cttc=0.1, alpha_ct=2.0, max_efpr=2000.0)
 
 
 def listed(*rows):
@@ -70,18 +70,18 @@ def by_definition(*case, tolerance):
         [counted(*case, tolerance, name, t) for t in np.unique(scores[:, :, k])] for k, name in enumerate(classes)
     ]
     grid = sorted({false for of_class in points for _, false in of_class} | {0.0})
-    grid = [x for x in grid if x < tolerance.most_an_hour] + [tolerance.most_an_hour]
+    grid = [x for x in grid if x < tolerance.max_efpr] + [tolerance.max_efpr]
     area = 0.0
     for left, right in pairwise(grid):
         best = [max([hit for hit, false in of_class if false <= left + 1e-9], default=0.0) for of_class in points]
         area += (right - left) * max(0.0, np.mean(best) - tolerance.alpha_st * np.std(best))
-    return area / tolerance.most_an_hour
+    return area / tolerance.max_efpr
 
 
-@pytest.mark.parametrize("tolerance", [psds.STRICT, psds.LAX, SEVERE], ids=["strict", "lax", "severe"])
+@pytest.mark.parametrize("tolerance", [psds.PSDS1, psds.PSDS2, SEVERE], ids=["strict", "lax", "severe"])
 @pytest.mark.parametrize("seed", range(3))
 def test_it_is_what_the_definition_says(seed, tolerance):
-    tolerance = replace(tolerance, alpha_st=0.5, most_an_hour=max(2000.0, tolerance.most_an_hour))
+    tolerance = replace(tolerance, alpha_st=0.5, max_efpr=max(2000.0, tolerance.max_efpr))
     case = made(seed, n_files=3, rounded=seed > 0)
     found = psds.psds(*case, tolerance)
     assert found.score > 0 and found.score == pytest.approx(by_definition(*case, tolerance=tolerance), abs=1e-9)
@@ -106,11 +106,11 @@ def _agree(judge, seed):
     truth = {name: [] for name in files}
     for row in reference.itertuples(index=False):
         truth[row.filename].append((row.onset, row.offset, row.event_label))
-    for asked in (psds.STRICT, psds.LAX, SEVERE):
+    for asked in (psds.PSDS1, psds.PSDS2, SEVERE):
         theirs, by_class, *_ = judge.psds(
             tables, truth, dict.fromkeys(files, clip_s), dtc_threshold=asked.dtc, gtc_threshold=asked.gtc,
             cttc_threshold=asked.cttc if asked.alpha_ct else None, alpha_ct=asked.alpha_ct, alpha_st=asked.alpha_st,
-            max_efpr=asked.most_an_hour,
+            max_efpr=asked.max_efpr,
         )  # fmt: skip
         found = psds.psds(*case, asked)
         assert found.score == pytest.approx(theirs, abs=1e-9)
@@ -121,7 +121,7 @@ def test_a_curve_drawn_by_hand():
     """36 s hold one false detection per 100 an hour: half is found with none, all with one."""
     scores = np.zeros((1, 36, 1))
     scores[0, 2:5], scores[0, 20:24], scores[0, 10:12] = 0.9, 0.3, 0.5
-    asked = psds.Tolerance(0.5, 0.5, most_an_hour=200.0)
+    asked = psds.Tolerance(0.5, 0.5, max_efpr=200.0)
     found = psds.psds(listed(("f", 2, 5, "cat"), ("f", 20, 24, "cat")), scores, ["f"], ["cat"], 1.0, 36.0, asked)
     assert found.score == pytest.approx((0.5 * 100 + 1.0 * 100) / 200)
     assert found.curve["an_hour"].tolist() == pytest.approx([0, 100, 200])
@@ -134,10 +134,10 @@ def test_time_is_what_strict_asks_and_lax_does_not():
     everywhere = np.ones((3, 10, 1))
     shares = [
         psds.psds(reference, everywhere, ["a", "b", "c"], ["rain"], 1.0, 10.0, how).score
-        for how in (psds.STRICT, psds.LAX)
+        for how in (psds.PSDS1, psds.PSDS2)
     ]
     assert shares == pytest.approx([0, 0]), "two false ones in 30 s, or one, are more than 100 an hour"
-    generous = [replace(how, most_an_hour=1000.0, alpha_ct=0.0) for how in (psds.STRICT, psds.LAX)]
+    generous = [replace(how, max_efpr=1000.0, alpha_ct=0.0) for how in (psds.PSDS1, psds.PSDS2)]
     shares = [psds.psds(reference, everywhere, ["a", "b", "c"], ["rain"], 1.0, 10.0, how).score for how in generous]
     assert shares == pytest.approx([1 / 3 * 0.76, 2 / 3 * 0.88]), "from 240 and from 120 false ones an hour on"
 
@@ -185,9 +185,9 @@ def test_what_cannot_be_judged_is_refused():
             psds.psds(wrong, scores, files, classes, frame_s, clip_s)
     with pytest.raises(ValueError, match="'rain' is not one of the 2"):
         psds.psds(reference, scores[..., :2], files, classes[:2], frame_s, clip_s)
-    for wrong in ({"dtc": 0.0}, {"gtc": 1.5}, {"alpha_ct": -1.0}, {"most_an_hour": 0.0}):
+    for wrong in ({"dtc": 0.0}, {"gtc": 1.5}, {"alpha_ct": -1.0}, {"max_efpr": 0.0}):
         with pytest.raises(ValueError):
-            replace(psds.STRICT, **wrong)
+            replace(psds.PSDS1, **wrong)
 
 
 def test_the_score_of_a_class_is_the_area_below_its_own_curve():
@@ -196,6 +196,6 @@ def test_the_score_of_a_class_is_the_area_below_its_own_curve():
     scores[0, 2:5, 0], scores[0, 20:24, 0], scores[0, 10:12, 0], scores[0, 7:9, 1] = 0.9, 0.3, 0.5, 0.9
     rows = [("f", 2, 5, "cat"), ("f", 20, 24, "cat"), ("f", 7, 9, "dog")]
     reference = pd.DataFrame(rows, columns=events.COLUMNS)
-    tolerance = psds.Tolerance(0.5, 0.5, most_an_hour=200.0)
+    tolerance = psds.Tolerance(0.5, 0.5, max_efpr=200.0)
     found = psds.psds(reference, scores, ["f"], ["cat", "dog"], 1.0, 36.0, tolerance)
     assert found.by_class.to_dict() == pytest.approx({"cat": 0.75, "dog": 1.0})

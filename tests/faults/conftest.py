@@ -11,7 +11,7 @@ from faulty_course import CLOCK, TOY, Course, made_copy
 from helpers import FILES
 
 from course_lib.data import checksums
-from course_lib.paths import repo_root, write_whole
+from course_lib.paths import atomic_write, repo_root
 
 ROWS = pytest.StashKey[dict[str, Row]]()
 
@@ -70,7 +70,7 @@ def toy(course, host, tmp_path):
     def change(url=host.url, checksum="", manifest="toy.sha256"):
         line = f'checksum = "{checksum}"' if checksum else ""
         table = TOY.format(url=url, checksum=line, manifest=manifest)
-        write_whole(course.copy / "data" / "registry.toml", registry + table)  # the early study may be reading it
+        atomic_write(course.copy / "data" / "registry.toml", registry + table)  # the early study may be reading it
 
     change()
     return change

@@ -50,8 +50,8 @@ clips_per_class = 10
 fold = 1
 features.hop_ms = 80
 recipe.steps = 24
-recipe.batch = 8
-recipe.looks = 12
+recipe.batch_size = 8
+recipe.n_evals = 12
 [[part]]
 name = "seeds"
 seed = [0, 1, 2]

@@ -1,4 +1,4 @@
-"""The network for scenes: shapes, what meets where, alignment in time, a front that is undone."""
+"""The network for scenes: shapes, what meets where, alignment in time, a frame reducer that is undone."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from course_lib.audio import timebase
 from course_lib.models import crnn
-from course_lib.models.crnn import ALIGNMENTS, CRNN, FUSIONS, pooled
+from course_lib.models.crnn import ALIGNMENTS, CRNN, FUSIONS, linear_softmax_pool
 
 FRAMES_S = 0.02 * np.arange(501)
 STREAMS = {
@@ -85,13 +85,13 @@ def test_a_missing_stream_changes_nothing_but_itself():
 
 def test_a_scenes_probability_is_the_linear_softmax():
     strong = torch.tensor([[[0.9], [0.1], [0.0]]])
-    assert pooled(strong).item() == pytest.approx((0.81 + 0.01) / 1.0)
-    assert pooled(torch.zeros(1, 4, 2)).tolist() == [[0.0, 0.0]]
+    assert linear_softmax_pool(strong).item() == pytest.approx((0.81 + 0.01) / 1.0)
+    assert linear_softmax_pool(torch.zeros(1, 4, 2)).tolist() == [[0.0, 0.0]]
 
 
 def test_a_front_is_undone_in_time():
     """Uniform widths: merged frames are where frames are, so a network that follows the level follows it in time."""
-    model = made(("spectral",), front="uniform:0.5")
+    model = made(("spectral",), frame_reducer="uniform:0.5")
     x = torch.full((1, 501, 64), -80.0)
     x[:, 300:] = 0.0
     strong, weak = model({"spectral": x})
@@ -122,10 +122,10 @@ def test_features_are_brought_to_mean_0_and_deviation_1():
 
 
 def test_a_learnt_front_gets_a_gradient():
-    model = made(("spectral",), front="diffres-light:0.5").train()
+    model = made(("spectral",), frame_reducer="diffres-light:0.5").train()
     x = {"spectral": torch.randn(2, 501, 64) * 10 - 50}
     model(x)[0].sum().backward()
-    grads = [p.grad.abs().sum().item() for p in model.front.parameters()]
+    grads = [p.grad.abs().sum().item() for p in model.frame_reducer.parameters()]
     assert sum(g > 0 for g in grads) > len(grads) / 2
 
 
@@ -134,14 +134,14 @@ def test_a_learnt_front_gets_a_gradient():
     [
         ({"fusion": "late"}, "fusion='late'"),
         ({"align": "warp"}, "align='warp'"),
-        ({"front": "diffres:0.5"}, "must be the only stream"),
+        ({"frame_reducer": "diffres:0.5"}, "must be the only stream"),
     ],
 )
 def test_bad_requests(options, said):
     with pytest.raises(ValueError, match=said):
         made(**options)
-    with pytest.raises(ValueError, match="only fronts that merge by widths"):
-        made(("spectral",), front="average:0.5")
+    with pytest.raises(ValueError, match="only frame reducers that merge by widths"):
+        made(("spectral",), frame_reducer="average:0.5")
     with pytest.raises(ValueError, match="the encoder halves them 5 times"):
         CRNN(10, {"spectral": (FRAMES_S, 16)}, FRAMES_S)
 
@@ -171,10 +171,10 @@ def test_pictures_are_looked_at_in_the_middle_of_their_time():
 
 @pytest.mark.parametrize("unit", [1.0, np.log(10) / 10])
 def test_a_front_gets_natural_logarithms_and_gives_back_the_unit_of_the_log_mel(unit):
-    """Decibels and nats of the same sound: the encoder behind the front sees the same picture, in its own unit."""
+    """Decibels and nats of the same sound: the encoder behind the reducer sees the same image, in its own unit."""
     x, seen = torch.randn(1, 500, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
     log = "db" if unit == 1.0 else "ln"
-    model = CRNN(10, {"spectral": (FRAMES_S[:500], 64)}, FRAMES_S[:500], front="uniform:0.5", log=log).eval()
+    model = CRNN(10, {"spectral": (FRAMES_S[:500], 64)}, FRAMES_S[:500], frame_reducer="uniform:0.5", log=log).eval()
     model.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     with torch.no_grad():
         model({"spectral": x * unit})
@@ -185,7 +185,7 @@ def test_a_front_gets_natural_logarithms_and_gives_back_the_unit_of_the_log_mel(
 def test_a_learnt_front_says_the_same_of_decibels_and_of_nats():
     x, said = torch.randn(2, 501, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
     for log, unit in (("db", 1.0), ("ln", np.log(10) / 10)):
-        model = made(("spectral",), front="diffres-light:0.5", log=log)
+        model = made(("spectral",), frame_reducer="diffres-light:0.5", log=log)
         model.standardise("spectral", [(x * unit).numpy()])
         with torch.no_grad():
             said.append(model({"spectral": x * unit})[0])

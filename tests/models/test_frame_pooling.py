@@ -8,11 +8,11 @@ from torch.nn import functional
 
 from course_lib.audio.timebase import out_frames
 from course_lib.models import frame_pooling
-from course_lib.models.classifier import FRONTS
+from course_lib.models.classifier import REDUCERS
 from course_lib.models.diffres import SILENCE, DiffRes, Reduced, merge
 from course_lib.models.frame_pooling import Distortion, Energy, Flux, Pooling, Random, Similarity, Uniform
 
-each = pytest.mark.parametrize("name", FRONTS)
+each = pytest.mark.parametrize("name", REDUCERS)
 LEARN = {"diffres", "diffres-light", "shuffled", "convolution"}
 
 
@@ -24,12 +24,12 @@ def levels(clips, n_frames, n_mels=16, seed=0):
 
 
 def made(name, n_mels=16, reduction=0.5):
-    """A front as after some training: its normalisation has seen clips."""
+    """A frame reducer as after some training: its normalisation has seen clips."""
     torch.manual_seed(0)
-    front = FRONTS[name](n_mels, reduction)
+    frame_reducer = REDUCERS[name](n_mels, reduction)
     for seed in range(20):
-        front(levels(8, 60, n_mels, seed))
-    return front.eval()
+        frame_reducer(levels(8, 60, n_mels, seed))
+    return frame_reducer.eval()
 
 
 @each
@@ -38,7 +38,7 @@ def test_one_face(name, n_frames, reduction):
     found = made(name, reduction=reduction)(levels(3, n_frames))
     n_out = out_frames(n_frames, reduction)
     assert isinstance(found, Reduced)
-    assert found.features.shape == (3, FRONTS[name](16, reduction).channels, n_out, 16)
+    assert found.features.shape == (3, REDUCERS[name](16, reduction).channels, n_out, 16)
     assert torch.isfinite(found.features).all() and found.lengths is None
     assert found.guide_loss.shape == found.activeness.shape == (3,)
     if found.scores is not None:
@@ -49,12 +49,12 @@ def test_one_face(name, n_frames, reduction):
 @each
 @pytest.mark.parametrize("lengths", [(60, 60), (60, 35), (21, 2)])
 def test_padding_changes_nothing(name, lengths):
-    front, x = made(name), levels(2, 60)
+    frame_reducer, x = made(name), levels(2, 60)
     for k, length in enumerate(lengths):
         x[k, length:] = 5.0  # loud, to be noticed
-    found = front(x, torch.tensor(lengths))
+    found = frame_reducer(x, torch.tensor(lengths))
     for k, length in enumerate(lengths):
-        alone, left = front(x[k : k + 1, :length]), out_frames(length, 0.5)
+        alone, left = frame_reducer(x[k : k + 1, :length]), out_frames(length, 0.5)
         assert found.lengths[k] == left
         whole, part = found.features[k, :2, :left], alone.features[0, :2]
         assert torch.allclose(whole, part, atol=1e-3), float((whole - part).abs().max())
@@ -63,18 +63,18 @@ def test_padding_changes_nothing(name, lengths):
 
 @each
 def test_a_clip_does_not_depend_on_its_batch(name):
-    front, x = made(name), levels(4, 50)
-    assert torch.allclose(front(x).features[2], front(x[2:3]).features[0], atol=1e-4)
+    frame_reducer, x = made(name), levels(4, 50)
+    assert torch.allclose(frame_reducer(x).features[2], frame_reducer(x[2:3]).features[0], atol=1e-4)
 
 
 @each
 def test_gradients_reach_the_clip_and_what_learns(name):
-    front = made(name).train()
+    frame_reducer = made(name).train()
     x = levels(2, 50).requires_grad_()
-    found = front(x).features
+    found = frame_reducer(x).features
     (found * torch.randn(found.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
     assert torch.isfinite(x.grad).all() and x.grad.abs().sum() > 0
-    learnt = [p.grad for p in front.parameters()]
+    learnt = [p.grad for p in frame_reducer.parameters()]
     assert bool(learnt) == (name in LEARN)
     assert all(g is not None and torch.isfinite(g).all() for g in learnt)
     assert sum(float(g.abs().sum()) for g in learnt) > 0 or not learnt
@@ -83,7 +83,7 @@ def test_gradients_reach_the_clip_and_what_learns(name):
 @each
 def test_a_constant_clip_stays_what_it_is(name):
     x = torch.full((2, 40, 16), -7.0)
-    found = FRONTS[name](16, 0.5).eval()(x).features
+    found = REDUCERS[name](16, 0.5).eval()(x).features
     tolerance = 3.0 if name == "convolution" else 1e-3  # its blocks add what they make of it
     assert (found[:, :1] + 7).abs().max() < tolerance
 
@@ -91,7 +91,7 @@ def test_a_constant_clip_stays_what_it_is(name):
 @each
 @pytest.mark.parametrize("level", [SILENCE, 0.0, 30.0])
 def test_silence_and_loud_levels_are_fine(name, level):
-    assert torch.isfinite(FRONTS[name](16, 0.25)(torch.full((2, 20, 16), level)).features).all()
+    assert torch.isfinite(REDUCERS[name](16, 0.25)(torch.full((2, 20, 16), level)).features).all()
 
 
 @each
@@ -106,21 +106,21 @@ def test_silence_and_loud_levels_are_fine(name, level):
 )
 def test_bad_clips_are_one_line(name, x, words):
     with pytest.raises(ValueError, match=words):
-        FRONTS[name](16, 0.5)(x)
+        REDUCERS[name](16, 0.5)(x)
 
 
 @each
 @pytest.mark.parametrize("lengths", [[0, 20], [21, 20], [20], [1.5, 20.0]])
 def test_bad_lengths_are_one_line(name, lengths):
     with pytest.raises(ValueError, match="lengths"):
-        FRONTS[name](16, 0.5)(torch.zeros(2, 20, 16), torch.tensor(lengths))
+        REDUCERS[name](16, 0.5)(torch.zeros(2, 20, 16), torch.tensor(lengths))
 
 
 @each
 @pytest.mark.parametrize("reduction", [-0.1, 1.0, float("nan")])
 def test_bad_reductions_are_one_line(name, reduction):
     with pytest.raises(ValueError, match="reduction"):
-        FRONTS[name](16, reduction)
+        REDUCERS[name](16, reduction)
 
 
 def test_energy_is_the_amplitude_and_does_not_hear_the_gain():
@@ -151,16 +151,16 @@ def test_random_scores_are_a_clip_s_own_or_all_the_same():
 
 
 def test_shuffled_is_diffres_in_training_and_deals_its_scores_out_anew_in_evaluation():
-    front, x = made("shuffled"), levels(3, 60)
+    frame_reducer, x = made("shuffled"), levels(3, 60)
     twin = DiffRes(16, 0.5, scorer="light").eval()
-    twin.load_state_dict(front.state_dict())
-    dealt, own = front.raw_scores(x, None), twin.raw_scores(x, None)
+    twin.load_state_dict(frame_reducer.state_dict())
+    dealt, own = frame_reducer.raw_scores(x, None), twin.raw_scores(x, None)
     assert torch.allclose(dealt.sort(1).values, own.sort(1).values) and not torch.allclose(dealt, own)
-    front.train(), twin.train()
-    assert torch.allclose(front.raw_scores(x, None), twin.raw_scores(x, None))
-    front.eval()
+    frame_reducer.train(), twin.train()
+    assert torch.allclose(frame_reducer.raw_scores(x, None), twin.raw_scores(x, None))
+    frame_reducer.eval()
     valid = torch.arange(60) < torch.tensor([[60], [30], [5]])
-    masked = front.raw_scores(x, valid)
+    masked = frame_reducer.raw_scores(x, valid)
     assert torch.allclose(masked[1, :30].sort().values, twin.eval().raw_scores(x, valid)[1, :30].sort().values)
 
 

@@ -83,7 +83,7 @@ def test_lite0_really_knows_photographs():
 
 def test_three_channels():
     x = torch.arange(2 * 6 * 4, dtype=torch.float32).reshape(2, 6, 4)  # rises by 4 a frame
-    copied, deltas, smoothed = (backbones.three_channels(x, three) for three in backbones.THREE)
+    copied, deltas, smoothed = (backbones.three_channels(x, channel_mode) for channel_mode in backbones.CHANNEL_MODES)
     assert (copied == x[:, None]).all()
     assert (deltas[:, 0] == x).all() and (deltas[:, 1] == 4).all() and (deltas[:, 2] == 0).all()
     assert (smoothed[:, 0] == x).all()
@@ -117,9 +117,9 @@ class TestWeights:
         assert not list((tmp_path / "weights").iterdir())
 
 
-@pytest.mark.parametrize("three", backbones.THREE)
-def test_a_backbone_gets_time_to_the_right_and_frequency_upwards(three):
-    net, seen = backbones.Backbone("squeezenet1_1", 3, pretrained=False, three=three).eval(), []
+@pytest.mark.parametrize("channel_mode", backbones.CHANNEL_MODES)
+def test_a_backbone_gets_time_to_the_right_and_frequency_upwards(channel_mode):
+    net, seen = backbones.Backbone("squeezenet1_1", 3, pretrained=False, channel_mode=channel_mode).eval(), []
     net.net.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     x = torch.zeros(1, 80, 64)
     x[0, 70, 5] = 1.0

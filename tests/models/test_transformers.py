@@ -17,10 +17,10 @@ from course_lib.models.transformers import (
     PoolingAttention,
     ast_base,
     ast_tiny,
+    interpolate_pos_embed,
     load_weights,
     mast_base,
     mast_tiny,
-    placed,
 )
 from course_lib.training import cost
 
@@ -257,14 +257,14 @@ def test_a_shift_of_32_frames_moves_the_last_grid_by_one_column():
 
 def test_places_are_cut_from_the_middle_or_interpolated():
     table = torch.arange(101.0)[None, :, None]
-    assert torch.equal(placed(table, 101, 101)[0], table)
-    assert placed(table, 50, 50)[0, 0, :, 0].tolist() == list(range(25, 75))
-    assert placed(table, 49, 49)[0, 0, :, 0].tolist() == list(range(26, 75))
+    assert torch.equal(interpolate_pos_embed(table, 101, 101)[0], table)
+    assert interpolate_pos_embed(table, 50, 50)[0, 0, :, 0].tolist() == list(range(25, 75))
+    assert interpolate_pos_embed(table, 49, 49)[0, 0, :, 0].tolist() == list(range(26, 75))
     small = torch.randn(4, 7, 5, generator=torch.Generator().manual_seed(0))
     wanted = functional.interpolate(small.permute(2, 0, 1)[None], size=(4, 12), mode="bilinear")[0].permute(1, 2, 0)
-    assert torch.allclose(placed(small, 12, 12)[0], wanted, atol=1e-5)
-    both = placed(small, torch.tensor([7, 3]), 7)
-    assert torch.equal(both[0], small) and torch.equal(both[1, :, :3], placed(small, 3, 3)[0])
+    assert torch.allclose(interpolate_pos_embed(small, 12, 12)[0], wanted, atol=1e-5)
+    both = interpolate_pos_embed(small, torch.tensor([7, 3]), 7)
+    assert torch.equal(both[0], small) and torch.equal(both[1, :, :3], interpolate_pos_embed(small, 3, 3)[0])
 
 
 # --- published weights

@@ -97,4 +97,4 @@ def test_another_file_is_one_line(tmp_path, content):
     pytest.importorskip("ai_edge_litert")
     (tmp_path / "net.tflite").write_bytes(content)
     with pytest.raises(CourseError, match=r"net\.tflite: not YAMNet as TensorFlow publishes it \("):
-        yamnet.ready(tmp_path / "net.tflite")
+        yamnet.extractor(tmp_path / "net.tflite")

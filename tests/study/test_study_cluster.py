@@ -22,7 +22,7 @@ from course_lib.study.config import RunSpec
 from course_lib.training.supervised import Recipe
 
 ROW = RunSpec(
-    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=24, batch=16, looks=12), clips_per_class=10
+    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=24, batch_size=16, n_evals=12), clips_per_class=10
 )
 SPECS = [replace(ROW, seed=seed) for seed in range(4)]
 MEASURED = ("status", "weights", "chosen_step", "history.validation_loss", "test_predicted", "test_accuracy", "threads")
@@ -81,7 +81,7 @@ def test_a_row_that_kills_its_workers_is_recorded_as_failed(tmp_path, monkeypatc
 
     monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(Client()))
     monkeypatch.setattr(distributed, "as_completed", list)
-    monkeypatch.setattr(engine, "warm", lambda *_: None)
+    monkeypatch.setattr(engine, "prefetch", lambda *_: None)
     record = engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")[0]
     assert (record["status"], record["error"]) == ("failed", "RuntimeError: attempted on 3 workers, all died")
 
@@ -98,7 +98,7 @@ def test_a_full_disk_of_a_worker_stops_the_run(tmp_path, monkeypatch):
     client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {}}, submit=lambda *_, **__: Full())
     monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(client))
     monkeypatch.setattr(distributed, "as_completed", list)
-    monkeypatch.setattr(engine, "warm", lambda *_: None)
+    monkeypatch.setattr(engine, "prefetch", lambda *_: None)
     with pytest.raises(OSError, match=r"No space left on device: 'a\.json'"):
         engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")
     assert engine.pending([ROW], tmp_path) == [ROW]
@@ -134,7 +134,7 @@ clips_per_class = 10
 fold = 1
 features.hop_ms = 80
 recipe.steps = 100000
-recipe.looks = 20000
+recipe.n_evals = 20000
 [[part]]
 name = "endless"
 seed = [0, 1, 2]

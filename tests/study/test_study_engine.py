@@ -24,7 +24,7 @@ from course_lib.training import supervised
 from course_lib.training.supervised import Recipe
 
 TINY = RunSpec(
-    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=4, batch=8, looks=2), clips_per_class=10
+    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=4, batch_size=8, n_evals=2), clips_per_class=10
 )  # fmt: skip
 # What differs between two runs of a row: times, memory, and when it was
 VOLATILE = {"latency_ms", "peak_memory_mb", "train_seconds", "minutes", "date"}
@@ -91,7 +91,7 @@ def test_the_seed_of_a_row_is_that_of_its_training(monkeypatch):
 def test_finished_rows_are_never_run_again(tmp_path, counted, row):
     specs = [TINY, replace(TINY, seed=1)]
     told, warmed = [], []
-    first = run_grid(specs, tmp_path, on_done=told.append, on_warm=lambda *n: warmed.append(n))
+    first = run_grid(specs, tmp_path, on_done=told.append, on_prefetch=lambda *n: warmed.append(n))
     assert [r["status"] for r in first] == ["done", "done"] and told == first and warmed == [(1, 1)]
     assert lasting(first[0]) == lasting(row) | {"status": "done"}, "the engine gives the row of run_one"
     assert len(counted) == 2
@@ -148,7 +148,7 @@ def test_a_row_of_the_users_own_list_is_run_again_when_the_list_has_changed(tmp_
     def listed(lines):
         mine.write_text("filename,label,fold\n" + "".join(lines))
         clip_run.clips_of.cache_clear()  # as in a process of its own
-        return [replace(TINY, dataset=str(mine), clips_per_class=None, recipe=Recipe(steps=1, batch=4, looks=1))]
+        return [replace(TINY, dataset=str(mine), clips_per_class=None, recipe=Recipe(steps=1, batch_size=4, n_evals=1))]
 
     before = run_grid(listed(lines), tmp_path)[0]
     assert before["status"] == "done", before.get("error")

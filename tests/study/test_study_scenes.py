@@ -25,7 +25,7 @@ TINY = SceneRun(
     "synth10", 1, 0,
     features=FeatureSpec(hop_ms=40.0, n_mels=32),
     scenes=SceneSpec(weak=8, unlabelled=4, validation=4, test=4),
-    recipe=TeacherRecipe(steps=4, weak=4, unlabelled=2, looks=2, masks=False),
+    recipe=TeacherRecipe(steps=4, weak=4, unlabelled=2, n_evals=2, spec_augment=False),
 )  # fmt: skip
 
 
@@ -84,9 +84,9 @@ def test_what_an_alignment_moves_is_known(change, moved_ms):
     assert 1000 * scene_run.offset_s(spec) == pytest.approx(moved_ms)
 
 
-@pytest.mark.parametrize("change", [{"streams": "spectral+auditory"}, {"front": "diffres-light:0.5"}])
+@pytest.mark.parametrize("change", [{"streams": "spectral+auditory"}, {"frame_reducer": "diffres-light:0.5"}])
 def test_several_offsets_are_not_one(change):
-    with pytest.raises(ValueError, match="expected one stream and no front"):
+    with pytest.raises(ValueError, match="expected one stream and no frame reducer"):
         scene_run.offset_s(replace(TINY, **change))
 
 

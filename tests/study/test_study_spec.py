@@ -16,7 +16,7 @@ from course_lib.training.supervised import Recipe
 BASE = RunSpec("synth10", 1, 0)
 OTHER_TEXTS = {
     "dataset": "timing", "features.log": "ln", "features.window": "hamming", "copies": "naa",
-    "front": "uniform:0.5", "recipe.mask_fill": "floor",
+    "frame_reducer": "uniform:0.5", "recipe.mask_value": "floor",
     "model": "cnn9", "recipe.precision": "fp32",
 }  # fmt: skip
 NUMBERS_FOR_NONE = {"features.n_fft": 1024, "features.fmax_hz": 4000.0, "clips_per_class": 5}
@@ -60,7 +60,7 @@ def test_published_rows_keep_their_keys():
 
 
 def test_a_run_survives_the_way_through_a_dictionary():
-    run = RunSpec("esc10", 3, 2, FeatureSpec(hop_ms=2.5), model="cnn9", recipe=Recipe(steps=7, masks=False))
+    run = RunSpec("esc10", 3, 2, FeatureSpec(hop_ms=2.5), model="cnn9", recipe=Recipe(steps=7, spec_augment=False))
     assert from_dict(to_dict(run)) == run
 
 
@@ -78,7 +78,7 @@ def test_a_grid_crosses_lists_ties_cases_and_merges_duplicates(tmp_path):
         [common]
         dataset = "synth10"
         recipe.steps = 7
-        "recipe.batch" = 8
+        "recipe.batch_size" = 8
         [common.features]
         n_fft = "none"
         [[part]]
@@ -104,7 +104,7 @@ def test_a_grid_crosses_lists_ties_cases_and_merges_duplicates(tmp_path):
         (10, 25, "cnn7"), (20, 50, "cnn9"), (20, 60, "cnn9")
     ]  # fmt: skip
     assert len(grid.specs) == 14, "the first case is also a row of the first part"
-    assert all(s.recipe == Recipe(steps=7, batch=8) for s in grid.specs)
+    assert all(s.recipe == Recipe(steps=7, batch_size=8) for s in grid.specs)
     grids.check(grid)
 
 
@@ -132,7 +132,7 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (PART + "features.hop_ms = 10\n'features.hop_ms' = 5\n", "features.hop_ms: set twice"),
         (PART + 'model = "cnn8"\n', "part 'a': model='cnn8': choose one of cnn7"),
         (PART + 'copies = "all"\n', "part 'a': copies='all': choose one of none, naa"),
-        (PART + 'front = "diffres"\n', "part 'a': front='diffres': expected diffres:SHARE"),
+        (PART + 'frame_reducer = "diffres"\n', "part 'a': front='diffres': expected diffres:SHARE"),
         (PART + "features.hop_ms = -1\n", "part 'a': features.hop_ms=-1.0: must be above 0"),
         (PART + "recipe.steps = 0\n", "part 'a': recipe.steps=0: must be a whole number of at least 1"),
         (PART.replace("seed = 0", ""), "part 'a': seed: not given; every run needs dataset, fold, seed"),

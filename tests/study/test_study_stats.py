@@ -59,7 +59,7 @@ def test_a_summary_of_known_rows(table):
     half = 4.302653 / 8 / math.sqrt(3)
     assert second["difference_low"] == pytest.approx(-2 / 8 - half, rel=1e-6)
     assert second["difference_high"] == pytest.approx(-2 / 8 + half, rel=1e-6)
-    assert second["smallest_effect"] == pytest.approx(stats.smallest_effect(1 / 8, 3))
+    assert second["minimum_detectable_effect"] == pytest.approx(stats.minimum_detectable_effect(1 / 8, 3))
 
 
 def test_more_seeds_are_no_more_sounds(table):
@@ -114,18 +114,18 @@ def test_a_condition_is_compared_with_the_one_that_is_asked_for(table):
 @pytest.mark.parametrize(("pairs", "known"), [(5, 1.6820), (10, 0.9960), (20, 0.6604)])
 def test_the_smallest_effect_is_that_of_the_tables(pairs, known):
     """G*Power, t test of dependent means, two-sided, alpha 0.05, power 0.8: the effect dz."""
-    assert stats.smallest_effect(1.0, pairs) == pytest.approx(known, abs=2e-4)
-    assert stats.smallest_effect(3.0, pairs) == pytest.approx(3 * known, abs=1e-3)
+    assert stats.minimum_detectable_effect(1.0, pairs) == pytest.approx(known, abs=2e-4)
+    assert stats.minimum_detectable_effect(3.0, pairs) == pytest.approx(3 * known, abs=1e-3)
 
 
 def test_the_smallest_effect_is_found_eight_times_in_ten():
     from scipy.stats import t
 
-    x = np.random.default_rng(0).normal(stats.smallest_effect(1.0, 3), 1.0, (20_000, 3))
+    x = np.random.default_rng(0).normal(stats.minimum_detectable_effect(1.0, 3), 1.0, (20_000, 3))
     values = x.mean(1) / (x.std(1, ddof=1) / math.sqrt(3))
     assert np.mean(np.abs(values) > t.ppf(0.975, 2)) == pytest.approx(0.8, abs=0.01)
     with pytest.raises(ValueError, match="pairs=1"):
-        stats.smallest_effect(1.0, 1)
+        stats.minimum_detectable_effect(1.0, 1)
 
 
 @pytest.fixture
@@ -215,4 +215,4 @@ def test_rows_without_validation_beside_rows_with_one():
 
 def test_costs_are_medians_and_a_level_asks_for_a_larger_effect():
     assert stats.costs(pd.DataFrame({"latency_ms": [1.0, 2.0, 90.0]})) == {"latency_ms": 2.0}
-    assert stats.smallest_effect(1.0, 10, level=0.99) > 1.2 * stats.smallest_effect(1.0, 10)
+    assert stats.minimum_detectable_effect(1.0, 10, level=0.99) > 1.2 * stats.minimum_detectable_effect(1.0, 10)

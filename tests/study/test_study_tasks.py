@@ -124,20 +124,20 @@ def test_a_grid_of_another_set_is_ready_to_run(tiny, name):
 @pytest.mark.parametrize(
     ("name", "part", "asked"),
     [
-        ("esc50", "fronts", {"front": "diffres-light:0.5"}),
+        ("esc50", "frame reducers", {"frame_reducer": "diffres-light:0.5"}),
         ("esc50", "backbone", {"copies": "naa"}),
         ("urbansound8k", "hop", {"features.hop_ms": 20.0}),
-        ("urbansound8k", "backbone", {"recipe.picture": True}),
-        ("speechcommands", "fronts", {"front": "uniform:0.5"}),
+        ("urbansound8k", "backbone", {"recipe.image_augment": True}),
+        ("speechcommands", "frame reducers", {"frame_reducer": "uniform:0.5"}),
         ("speechcommands", "backbone", {"model": "lite0-scratch"}),
-        ("nsynth", "finer", {"front": "diffres-light:0.75"}),
+        ("nsynth", "finer", {"frame_reducer": "diffres-light:0.75"}),
     ],
 )
 def test_a_run_of_it_goes_from_its_files_to_a_row(tiny, name, part, asked):
     tiny(name)
     runs = dict(grid.read(grid.find(name)).parts)[part]
     spec = next(s for s in runs if all(to_dict(s)[field] == value for field, value in asked.items()))
-    spec = replace(spec, recipe=replace(spec.recipe, steps=2, batch=4, looks=1))
+    spec = replace(spec, recipe=replace(spec.recipe, steps=2, batch_size=4, n_evals=1))
     row = clip_run.run_one(spec, device="cpu")
     assert row["n_test"] == 4 and row["classes"] == sorted(row["classes"]) and len(row["classes"]) == 2
     assert 0 <= row["test_accuracy"] <= 1 and {field: row[field] for field in asked} == asked
@@ -148,7 +148,7 @@ def test_of_clips_with_several_labels_all_are_learnt_and_judged(tiny):
     tiny("fsd50k")
     spec = dict(grid.read(grid.find("fsd50k")).parts)["hop"][4]
     features = replace(spec.features, rate_hz=RATE_HZ, n_mels=32)
-    spec = replace(spec, features=features, recipe=replace(spec.recipe, steps=60, batch=18, looks=4, mixup=0.0))
+    spec = replace(spec, features=features, recipe=replace(spec.recipe, steps=60, batch_size=18, n_evals=4, mixup=0.0))
     row = clip_run.run_one(spec, device="cpu")
     assert row["classes"] == ["Bark", "Rain"] and (row["n_train"], row["n_validation"], row["n_test"]) == (18, 6, 6)
     assert row["test_map"] == pytest.approx(np.mean(row["test_average_precisions"])) and row["test_map"] > 0.95
@@ -182,8 +182,8 @@ def test_a_manifest_with_several_labels_goes_from_its_lines_to_a_report(tmp_path
         fold = [1, 2]
         seed = 0
         recipe.steps = 8
-        recipe.batch = 8
-        recipe.looks = 2
+        recipe.batch_size = 8
+        recipe.n_evals = 2
         features.rate_hz = {RATE_HZ}
         features.n_mels = 16
         [[part]]

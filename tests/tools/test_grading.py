@@ -148,7 +148,7 @@ def test_where_no_table_can_be_written_nothing_is_executed(tmp_path, monkeypatch
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(grading, "graded", lambda *_: pytest.fail("executed in vain"))
     if name == "file":  # as where another program holds the table open
-        monkeypatch.setattr(grading, "write_whole", lambda *_: (tmp_path / "gone").read_text())
+        monkeypatch.setattr(grading, "atomic_write", lambda *_: (tmp_path / "gone").read_text())
     with pytest.raises(CourseError, match=rf"^{tmp_path / name}: cannot be written \(.+\); name another file \(--out"):
         cli.grade_folder(
             tmp_path / "in", tmp_path / name, "smoke", "synth10", minutes=1, jobs=1, console=Console(quiet=True)

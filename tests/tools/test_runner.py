@@ -193,7 +193,7 @@ def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_
         full(output, "")
 
     monkeypatch.setattr("papermill.execute_notebook", half)
-    monkeypatch.setattr(runner, "write_whole", full)
+    monkeypatch.setattr(runner, "atomic_write", full)
     (result,) = runner.run([job], workers=1)
     assert result.state == runner.FAILED
     assert result.message.startswith(f"{job.output}: No space left on device; make room or allow writing")

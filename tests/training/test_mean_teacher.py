@@ -11,12 +11,14 @@ from course_lib.audio.features import FeatureSpec
 from course_lib.errors import CourseError
 from course_lib.models.crnn import CRNN
 from course_lib.training import mean_teacher
-from course_lib.training.mean_teacher import Judged, TeacherRecipe, detected, probabilities, tags_of, teach
+from course_lib.training.mean_teacher import EvalSet, TeacherRecipe, detected, probabilities, tags_of, teach
 
 SPEC = FeatureSpec(hop_ms=20.0, n_mels=32)
 FRAMES_S = 0.02 * np.arange(101)  # scenes of 2 s
 CLASSES = ["high", "low"]
-RECIPE = TeacherRecipe(steps=60, weak=8, unlabelled=8, rate=1e-2, looks=3, masks=False, mixup=0.0, median_ms=160.0)
+RECIPE = TeacherRecipe(
+    steps=60, weak=8, unlabelled=8, learning_rate=1e-2, n_evals=3, spec_augment=False, mixup=0.0, median_ms=160.0
+)
 
 
 def scenes(n, seed):
@@ -37,7 +39,7 @@ def everything():
     weak, labels = scenes(40, 1)
     tags = np.stack([labels["event_label"] == c for c in CLASSES], 1).astype(np.float32)
     x, known = scenes(30, 3)
-    return weak, tags, scenes(40, 2)[0], Judged(x, known["filename"].tolist(), known, CLASSES, 2.0)
+    return weak, tags, scenes(40, 2)[0], EvalSet(x, known["filename"].tolist(), known, CLASSES, 2.0)
 
 
 def network():
@@ -57,7 +59,7 @@ def learnt():
 
 def test_weak_labels_teach_when(learnt):
     """No time was ever told, and yet the events are found in time."""
-    best = mean_teacher.best_look(learnt.history)
+    best = mean_teacher.best_eval(learnt.history)
     assert best["validation_tagging"] > 0.9 and best["validation_segment"] > 0.8
     assert learnt.chosen_step == best["step"] and len(learnt.history) == 3
     judged = everything()[3]
@@ -81,12 +83,12 @@ def test_a_training_cut_off_goes_on_to_the_same_weights(tmp_path, learnt):
             raise CutOff
 
     with pytest.raises(CutOff):
-        taught(checkpoint=tmp_path / "c.pt", on_look=stop)
+        taught(checkpoint=tmp_path / "c.pt", on_eval=stop)
     resumed = taught(checkpoint=tmp_path / "c.pt")
     for one, other in zip(learnt.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     with pytest.raises(CourseError, match="belongs to another training"):
-        taught(replace(RECIPE, rate=1e-3), checkpoint=tmp_path / "c.pt")
+        taught(replace(RECIPE, learning_rate=1e-3), checkpoint=tmp_path / "c.pt")
     weak, tags, unlabelled, known = everything()
     moved = replace(known, events=known.events.assign(onset=known.events["onset"] / 2))
     for data in ((weak, 1 - tags, unlabelled, known), (unlabelled, tags, weak, known), (weak, tags, unlabelled, moved)):
@@ -100,9 +102,9 @@ def test_a_training_cut_off_goes_on_to_the_same_weights(tmp_path, learnt):
 def test_the_teacher_is_the_mean_of_the_students_past():
     student, teacher = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
     old, new = teacher.weight.clone(), student.weight.clone()
-    mean_teacher._follow(teacher, student, 0.9)
+    mean_teacher.update_ema(teacher, student, 0.9)
     torch.testing.assert_close(teacher.weight, 0.9 * old + 0.1 * new)
-    mean_teacher._follow(teacher, student, 0.0)
+    mean_teacher.update_ema(teacher, student, 0.0)
     torch.testing.assert_close(teacher.weight, new)
 
 
@@ -122,7 +124,7 @@ class Said(torch.nn.Module):
 @pytest.mark.parametrize(("step", "rise"), [(0, 0.0), (5, 0.5), (10, 1.0), (19, 1.0)])
 def test_the_loss_is_that_of_the_labels_and_the_distance_to_the_teacher_on_all(step, rise):
     """Two labelled scenes and one without; the weight of the distance rises over the first half of the steps."""
-    recipe = replace(RECIPE, steps=20, consistency=3.0, masks=True)
+    recipe = replace(RECIPE, steps=20, consistency=3.0, spec_augment=True)
     student, teacher, x = Said(0.8), Said(0.2), {"spectral": torch.randn(3, 101, 32)}
     found = mean_teacher._loss(student, teacher, x, torch.ones(2, 2), recipe, SPEC, np.random.default_rng(0), step)
     wanted = -np.log(0.4) + 3 * np.exp(-5 * (1 - rise) ** 2) * (0.6**2 + 0.3**2)
@@ -133,9 +135,9 @@ def test_the_loss_is_that_of_the_labels_and_the_distance_to_the_teacher_on_all(s
 
 def test_the_teacher_follows_fast_at_first_and_slowly_later(monkeypatch):
     past, student = [], Said(0.5)
-    monkeypatch.setattr(mean_teacher, "_follow", lambda teacher, student, part: past.append(part))
+    monkeypatch.setattr(mean_teacher, "update_ema", lambda teacher, student, part: past.append(part))
     optimiser, data = torch.optim.AdamW(student.parameters()), [{"spectral": np.zeros((4, 101, 32), np.float32)}]
-    recipe = replace(RECIPE, steps=100, weak=2, unlabelled=0, teacher=0.98)
+    recipe = replace(RECIPE, steps=100, weak=2, unlabelled=0, ema_decay=0.98)
     for step in (0, 1, 9, 99):
         mean_teacher._step(student, Said(0.5), optimiser, data, np.ones((4, 2), np.float32), recipe, SPEC, 0, step)
     assert past == pytest.approx([0, 0.5, 0.9, 0.98])

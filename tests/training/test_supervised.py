@@ -12,7 +12,7 @@ from course_lib.models import cnn
 from course_lib.training import checkpoint, supervised
 
 LAYERS = ((8, True), (8, True))
-RECIPE = supervised.Recipe(steps=12, batch=8, looks=3, precision="fp32")
+RECIPE = supervised.Recipe(steps=12, batch_size=8, n_evals=3, precision="fp32")
 SPEC = FeatureSpec(n_mels=16)
 
 
@@ -23,7 +23,7 @@ def toy(n=40, n_frames=40, seed=0, n_classes=2):
     x = rng.normal(-40, 5, (n, n_frames, 16)).astype(np.float32)
     for k in range(n_classes):
         x[y == k, :, 16 * k // n_classes : 16 * (k + 1) // n_classes] += 8
-    return supervised.Examples(x, y, n_classes)
+    return supervised.Split(x, y, n_classes)
 
 
 def fitted(recipe=RECIPE, seed=0, data=None, **given):
@@ -70,9 +70,9 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path, monkey
 
     file = tmp_path / "state.pt"
     with pytest.raises(Cut):
-        fitted(checkpoint=file, on_look=cut)
+        fitted(checkpoint=file, on_eval=cut)
     steps = []
-    resumed = fitted(checkpoint=file, on_look=lambda look: steps.append(look["step"]))
+    resumed = fitted(checkpoint=file, on_eval=lambda look: steps.append(look["step"]))
     whole = fitted()
     assert steps == left, "only what was missing was trained"
     assert same(weights(resumed.model), weights(whole.model))
@@ -84,7 +84,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     file = tmp_path / "state.pt"
     fitted(checkpoint=file)
     with pytest.raises(CourseError, match=r"state\.pt: belongs to another training; remove it"):
-        fitted(replace(RECIPE, rate=1e-3), checkpoint=file)
+        fitted(replace(RECIPE, learning_rate=1e-3), checkpoint=file)
     same_shape = toy(seed=3)
     for other in (same_shape, replace(toy(), y=1 - toy().y)):  # another fold, or labels that were corrected
         with pytest.raises(checkpoint.OtherTraining, match="belongs to another training"):
@@ -99,8 +99,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 
 
 def test_the_chosen_look_is_the_best_on_validation_and_its_weights_are_returned():
-    found, validation = fitted(replace(RECIPE, steps=24, looks=8)), toy(16, seed=1)
-    best = supervised.best_look(found.history)
+    found, validation = fitted(replace(RECIPE, steps=24, n_evals=8)), toy(16, seed=1)
+    best = supervised.best_eval(found.history)
     assert found.chosen_step == best["step"]
     probabilities = supervised.predict(found.model, validation.x)
     assert np.mean(probabilities.argmax(1) == validation.y) == best["validation_accuracy"]
@@ -111,8 +111,8 @@ def test_the_chosen_look_is_the_best_on_validation_and_its_weights_are_returned(
 def test_best_look_takes_accuracy_then_loss_then_the_first():
     looks = [(0.5, 0.1), (0.8, 0.9), (0.8, 0.7), (0.8, 0.7)]
     history = [{"step": k, "validation_accuracy": a, "validation_loss": b} for k, (a, b) in enumerate(looks)]
-    assert supervised.best_look(history)["step"] == 2
-    assert supervised.best_look([{"step": 1, "loss": 0.1}, {"step": 2, "loss": 0.2}])["step"] == 2, (
+    assert supervised.best_eval(history)["step"] == 2
+    assert supervised.best_eval([{"step": 1, "loss": 0.1}, {"step": 2, "loss": 0.2}])["step"] == 2, (
         "nothing to choose by"
     )
 
@@ -123,20 +123,20 @@ def test_without_validation_the_state_after_the_last_step_is_returned():
     assert (
         found.chosen_step == RECIPE.steps and [set(look) for look in found.history] == [{"step", "loss", "seconds"}] * 3
     )
-    one_look = fitted(replace(RECIPE, looks=1))
+    one_look = fitted(replace(RECIPE, n_evals=1))
     assert same(weights(found.model), weights(one_look.model)), "the same training, looked at or not"
 
 
 @pytest.mark.parametrize("frames", [(20, 160), (40, 41)])
 def test_the_hop_moves_neither_the_order_of_clips_nor_what_is_drawn(frames):
     """Same clips a step, same pieces of sound turned and hidden, whatever the number of frames."""
-    recipe, ends, moved = supervised.Recipe(steps=5, batch=8, masks=False), [], []
+    recipe, ends, moved = supervised.Recipe(steps=5, batch_size=8, spec_augment=False), [], []
     for n_frames in frames:
         rng = np.random.default_rng(3)
         x = torch.linspace(0, 1, n_frames)[None, :, None].expand(8, n_frames, 16)  # each frame knows its time
         rolled, _ = supervised.augmented(x, torch.eye(2)[torch.arange(8) % 2], replace(recipe, mixup=0.0), SPEC, rng)
         moved.append(rolled[:, 0, 0])
-        supervised.augmented(x, torch.eye(2)[torch.arange(8) % 2], replace(recipe, picture=True), SPEC, rng)
+        supervised.augmented(x, torch.eye(2)[torch.arange(8) % 2], replace(recipe, image_augment=True), SPEC, rng)
         ends.append(rng.bit_generator.state)
     assert ends[0] == ends[1]
     assert (moved[0] - moved[1]).abs().max() < 2 / min(frames)
@@ -145,7 +145,7 @@ def test_the_hop_moves_neither_the_order_of_clips_nor_what_is_drawn(frames):
 
 
 def test_every_clip_has_its_turn_before_any_has_its_second():
-    recipe = supervised.Recipe(steps=10, batch=8)
+    recipe = supervised.Recipe(steps=10, batch_size=8)
     seen = torch.cat([chosen for _, chosen in supervised._batches(40, recipe, 0, 0)]).tolist()
     assert len(seen) == 80
     assert sorted(seen[:40]) == sorted(seen[40:]) == list(range(40))
@@ -155,10 +155,10 @@ def test_every_clip_has_its_turn_before_any_has_its_second():
 def test_statistics_come_from_training_clips_and_travel_with_the_weights():
     data = toy()
     model = supervised.Normalised(cnn.CNN(2, LAYERS), data.x)
-    normal = (torch.tensor(data.x) - model.mean) / model.deviation
+    normal = (torch.tensor(data.x) - model.mean) / model.std
     assert normal.mean((0, 1)).abs().max() < 1e-4
     assert (normal.std((0, 1)) - 1).abs().max() < 1e-2
-    assert {"mean", "deviation"} <= model.state_dict().keys()
+    assert {"mean", "std"} <= model.state_dict().keys()
     silent = supervised.Normalised(cnn.CNN(2, LAYERS), np.full((4, 8, 16), -100, np.float32))
     assert torch.isfinite(silent(torch.full((1, 8, 16), -100.0))).all()
 
@@ -167,7 +167,7 @@ def test_a_frozen_body_stays_as_it_was_statistics_and_all():
     torch.manual_seed(0)
     net = cnn.CNN(2, LAYERS)
     body, head = weights(net.blocks), weights(net.head)
-    supervised.fit(net, toy(), toy(16, seed=1), replace(RECIPE, head_steps=12), SPEC)
+    supervised.fit(net, toy(), toy(16, seed=1), replace(RECIPE, freeze_steps=12), SPEC)
     assert same(body, weights(net.blocks))
     assert not same(head, weights(net.head))
 
@@ -175,7 +175,7 @@ def test_a_frozen_body_stays_as_it_was_statistics_and_all():
 def test_stages_learn_at_their_own_rates_once_they_may():
     torch.manual_seed(0)
     model = supervised.Normalised(cnn.CNN(2, LAYERS), toy().x)
-    recipe = replace(RECIPE, steps=40, head_steps=20, stage_factor=0.25, rate=0.01)
+    recipe = replace(RECIPE, steps=40, freeze_steps=20, layer_decay=0.25, learning_rate=0.01)
     optimiser = torch.optim.AdamW(supervised._groups(model, recipe))
     rates = []
     for step in range(40):
@@ -201,7 +201,7 @@ def test_a_loss_that_is_not_finite_is_told_in_one_line():
     with pytest.raises((CourseError, ValueError), match="finite"):
         fitted(data=data)
     with pytest.raises(CourseError, match=r"the loss is nan after \d+ steps; use a lower rate"):
-        fitted(replace(RECIPE, masks=False, mixup=0.0), data=data)
+        fitted(replace(RECIPE, spec_augment=False, mixup=0.0), data=data)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_loss_that_is_not_finite_is_told_in_one_line():
     [
         ({"steps": 0}, "steps=0: must be a whole number of at least 1"),
         ({"batch": 2.5}, "batch=2.5: must be a whole number"),
-        ({"head_steps": 300}, "head_steps=300: must lie within 0 and steps=200"),
+        ({"freeze_steps": 300}, "freeze_steps=300: must lie within 0 and steps=200"),
         ({"rate": float("inf")}, "rate=inf: must be finite"),
         ({"smoothing": 2}, "smoothing=2: must be finite and within 0 to 1"),
         ({"precision": "fp8"}, "precision='fp8': choose one of auto, fp32, bf16"),
@@ -223,13 +223,13 @@ def test_a_recipe_that_cannot_be_is_refused(given, message):
 def test_examples_that_cannot_be_are_refused():
     x = np.zeros((4, 8, 16), np.float32)
     with pytest.raises(ValueError, match=r"expected \(clips, frames, mels\) and \(clips,\)"):
-        supervised.Examples(x, np.zeros(3, int), 2)
+        supervised.Split(x, np.zeros(3, int), 2)
     with pytest.raises(ValueError, match="y: 0 to 2, expected 0 to 1"):
-        supervised.Examples(x, np.array([0, 1, 2, 0]), 2)
+        supervised.Split(x, np.array([0, 1, 2, 0]), 2)
     with pytest.raises(ValueError, match=r"\(4, 3\): expected .* or \(clips, 2\)"):
-        supervised.Examples(x, np.zeros((4, 3), int), 2)
+        supervised.Split(x, np.zeros((4, 3), int), 2)
     with pytest.raises(ValueError, match="y: 0 to 2, expected 0 to 1"):
-        supervised.Examples(x, np.full((4, 2), 2) * np.eye(4, 2, dtype=int), 2)
+        supervised.Split(x, np.full((4, 2), 2) * np.eye(4, 2, dtype=int), 2)
 
 
 def test_several_labels_a_clip_have_a_loss_and_a_probability_each():
@@ -237,15 +237,15 @@ def test_several_labels_a_clip_have_a_loss_and_a_probability_each():
     y = np.array([(0, 0), (0, 1), (1, 0), (1, 1)] * 10)
     x = np.random.default_rng(0).normal(-40, 5, (40, 40, 16)).astype(np.float32)
     x += 8 * np.repeat(y, 8, axis=1)[:, None, :]
-    data = supervised.Examples(x, y, 2)
+    data = supervised.Split(x, y, 2)
     torch.manual_seed(0)
-    bare = replace(RECIPE, steps=200, rate=1e-2, masks=False, mixup=0.0, looks=20)
+    bare = replace(RECIPE, steps=200, learning_rate=1e-2, spec_augment=False, mixup=0.0, n_evals=20)
     found = supervised.fit(cnn.CNN(2, LAYERS), data, data, bare, SPEC, seed=0)
     assert found.history[0]["loss"] == pytest.approx(np.log(2), abs=0.15)
     assert (
-        supervised.best_look(found.history)["validation_map"] > 0.95 and "validation_accuracy" not in found.history[0]
+        supervised.best_eval(found.history)["validation_map"] > 0.95 and "validation_accuracy" not in found.history[0]
     )
-    said = supervised.predict(found.model, x, several=True)
+    said = supervised.predict(found.model, x, multilabel=True)
     assert (np.abs(said - y) < 0.5).mean() > 0.95 and said[y.sum(1) == 2].sum(1).min() > 1.1
 
 
@@ -279,26 +279,28 @@ class Bare(torch.nn.Module):
 def test_smoothing_spreads_a_part_of_the_target_over_all_classes(part):
     logits, y = torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0]])
     wanted = -(logits.log_softmax(1)[0] * torch.tensor([1 - part / 2, part / 2])).sum()
-    torch.testing.assert_close(supervised._loss(Bare(), logits, y, supervised.Recipe(smoothing=part), False), wanted)
+    torch.testing.assert_close(
+        supervised._loss(Bare(), logits, y, supervised.Recipe(label_smoothing=part), False), wanted
+    )
 
 
 def test_decay_is_that_of_the_recipe(monkeypatch):
     given, real = {}, torch.optim.AdamW
     monkeypatch.setattr(torch.optim, "AdamW", lambda *args, **more: given.update(more) or real(*args, **more))
-    fitted(replace(RECIPE, steps=1, looks=1, decay=0.125))
+    fitted(replace(RECIPE, steps=1, n_evals=1, weight_decay=0.125))
     assert given["weight_decay"] == 0.125
 
 
 def test_each_kind_of_augmentation_is_there_when_it_is_asked_for_and_only_then():
     x, y = torch.rand(8, 101, 64) * 40 - 60, torch.eye(8)
-    off = supervised.Recipe(roll=False, masks=False, picture=False, mixup=0.0)
+    off = supervised.Recipe(roll=False, spec_augment=False, image_augment=False, mixup=0.0)
 
     def out(**on):
         return supervised.augmented(x, y, replace(off, **on), FeatureSpec(), np.random.default_rng(0))
 
     assert torch.equal(out()[0], x) and torch.equal(out()[1], y)
     assert not any(torch.equal(out(**{name: True})[0], x) for name in ("roll", "masks", "picture"))
-    floor, mean = ((out(masks=True, mask_fill=fill)[0] == -100).any() for fill in ("floor", "mean"))
+    floor, mean = ((out(masks=True, mask_value=fill)[0] == -100).any() for fill in ("floor", "mean"))
     assert floor and not mean
     little, much = (out(mixup=part)[1].amax(1).median() for part in (0.05, 50.0))
     assert little > 0.9 and much < 0.7, "a small parameter mostly leaves clips alone, a large one halves them"

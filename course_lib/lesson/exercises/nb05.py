@@ -74,7 +74,7 @@ def chosen_step(answer: object) -> str:
             raise NotYet(f"{got:g} is no step of a look; is that the place in the list, or the accuracy itself?")
         if got != 40:
             raise NotYet(slips.get(int(got), f"step {got:g} is not the most accurate on validation"))
-    return "The same as `train.best_look`. It never sees the test, nor the loss on training."
+    return "The same as `train.best_eval`. It never sees the test, nor the loss on training."
 
 
 def undominated(answer: object) -> str:
