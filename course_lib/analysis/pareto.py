@@ -147,7 +147,9 @@ def _names(systems: pd.DataFrame, ax: "Axes") -> None:
     """Names beside the points, those of a sweep below their intervals, each where it hides nothing."""
     crowded = {family.label for family in FAMILIES if family.crowded}
     sweeps = {family.label for family in FAMILIES if family.sweep} - crowded
-    named = systems[systems["pareto_optimal"] | ~systems["family"].isin(crowded)].sort_values("accuracy", ascending=False)
+    named = systems[systems["pareto_optimal"] | ~systems["family"].isin(crowded)].sort_values(
+        "accuracy", ascending=False
+    )
     below = named["family"].isin(sweeps)
     line = 0.03 * np.ptp(ax.get_ylim())
     taken = plots.around(systems["macs"], systems["accuracy"], ax)

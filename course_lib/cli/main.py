@@ -256,10 +256,6 @@ def data_scenes(
         console.print(f"  {part}: {len(table)} scenes from {table['source'].nunique()} sources{labels}")
 
 
-if __name__ == "__main__":
-    main()
-
-
 # --- What `course run` and `course expect` do, below the command line: choose, prepare, execute, report
 
 

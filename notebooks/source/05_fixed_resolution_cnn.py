@@ -280,7 +280,7 @@ def accuracy_on(run, mask):
 # **Predict:** which has the lower training loss? Which is better on validation?
 
 # %%
-long = {"steps": 5 * steps, "batch": 16, "looks": 2 * looks, "precision": "fp32"}
+long = {"steps": 5 * steps, "batch_size": 16, "n_evals": 2 * looks, "precision": "fp32"}
 longs = {
     "bare": trained(hops_ms[-1], recipe=Recipe(**long, roll=False, spec_augment=False, mixup=0.0, label_smoothing=0.0)),
     "augmented": trained(hops_ms[-1], recipe=Recipe(**long)),

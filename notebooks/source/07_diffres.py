@@ -406,7 +406,7 @@ def widths_by(model, x):
 
 
 parts = Split(x[training], targets[training], n_classes), Split(x[validation], targets[validation], n_classes)
-plain = {"steps": steps, "batch": 16, "mixup": 0.0, "smoothing": 0.0, "precision": "fp32"}
+plain = {"steps": steps, "batch_size": 16, "mixup": 0.0, "label_smoothing": 0.0, "precision": "fp32"}
 fresh = classifier.Normalised(network("diffres-light:0.5"), x[training])
 for part in fresh.modules():
     if isinstance(part, torch.nn.BatchNorm1d):

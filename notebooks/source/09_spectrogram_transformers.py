@@ -251,7 +251,7 @@ say(f"With attention counted on both sides our MAST has **{bill['times fewer'][0
 
 # %%
 NAMES = {"AST": "ast-tiny", "MAST": "mast-tiny", "CNN": "cnn7"}
-plain = {"steps": steps, "batch": 16, "rate": 1e-3, "looks": 2 if profile == "smoke" else 8, "precision": "fp32"}
+plain = {"steps": steps, "batch_size": 16, "learning_rate": 1e-3, "n_evals": 2 if profile == "smoke" else 8, "precision": "fp32"}
 recipes = {"augmented": Recipe(**plain, mixup=0.3), "bare": Recipe(**plain, roll=False, spec_augment=False, mixup=0.0)}
 
 

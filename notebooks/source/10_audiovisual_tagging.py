@@ -71,7 +71,7 @@ names = [label.replace("_", " ") for label in scenes.classes]
 spec = FeatureSpec(hop_ms=20.0)
 steps = n_steps or {"smoke": 24, "lesson": 240, "study": 1000}[profile]
 usual = mean_teacher.TeacherRecipe(steps=steps)
-recipe = usual if profile != "smoke" else replace(usual, rate=5e-3, teacher=0.8, looks=4)  # in haste
+recipe = usual if profile != "smoke" else replace(usual, learning_rate=5e-3, ema_decay=0.8, n_evals=4)  # in haste
 say(f"{len(clips)} clips of *{clips.name}*, {len(names)} classes, make {len(scenes)} scenes of {scenes.clip_s:g} s: **{asked.weak}** of which we know what sounds in them, **{asked.unlabelled}** of which we know nothing, {asked.validation} to choose by, {asked.test} to be tested on. No recording, no style of drawing that is tested and no photograph behind it is in two of the roles *learn*, *choose*, *test*.")
 
 

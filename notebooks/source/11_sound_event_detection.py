@@ -98,7 +98,7 @@ say(f"**{len(scenes)} scenes** of *{clips.name}*, {scenes.clip_s:g} s each; part
 
 # %%
 steps = n_steps or {"smoke": 40, "lesson": 300, "study": 1000}[profile]
-quick = {"smoke": {"rate": 4e-3, "teacher": 0.9, "looks": 2}, "lesson": {"rate": 2e-3, "teacher": 0.97}, "study": {}}[profile]
+quick = {"smoke": {"learning_rate": 4e-3, "ema_decay": 0.9, "n_evals": 2}, "lesson": {"learning_rate": 2e-3, "ema_decay": 0.97}, "study": {}}[profile]
 recipe = mean_teacher.TeacherRecipe(steps=steps, **quick)
 frames_s = scene_run.frame_times_s(log_mel, scenes.clip_s)
 weak, tags, unlabelled, validation = scene_run.learning_data(scenes, {"auditory": sound})

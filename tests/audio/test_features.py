@@ -255,7 +255,7 @@ def test_whatever_changes_the_numbers_misses_the_cache(monkeypatch):
         call()
     assert made.reads == len(calls)
     for name in ("FEATURES_VERSION", "DECODING_VERSION"):
-        monkeypatch.setattr(features, name, 0)
+        monkeypatch.setattr(clips, name, 0)
         done = made.reads
         calls[0]()
         assert made.reads == done + 1

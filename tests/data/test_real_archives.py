@@ -91,7 +91,7 @@ def test_fsdd_is_what_its_card_says(data):
 
 def test_two_processes_fetch_the_same_set(tmp_path):
     require("esc10")
-    code = "from course_lib.datasets import fetch; print(fetch.get('esc10', network=False))"
+    code = "from course_lib.data import download; print(download.get('esc10', network=False))"
     environment = os.environ | {"COURSE_DATA_DIR": str(tmp_path)}
     both = [subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE) for _ in range(2)]
     errors = [process.communicate()[1] for process in both]

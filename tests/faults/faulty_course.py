@@ -83,7 +83,7 @@ class Course:
 
     def start(self, *words, **env) -> subprocess.Popen:
         """The command, running; ended with the test at the latest."""
-        command = [sys.executable, "-m", "course_lib.cli.main", *map(str, words)]
+        command = [sys.executable, "-m", "course_lib.cli", *map(str, words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.running.append(subprocess.Popen(command, cwd=self.here, env=self.env | env, **pipes))
         return self.running[-1]

@@ -11,15 +11,15 @@ from course_lib import paths
 CONTEND = """
 import sys
 from pathlib import Path
-from course_lib import locks
+from course_lib import paths
 
-locks.PATIENCE_S = 0
+paths.PATIENCE_S = 0
 for folder in sys.stdin:
     try:
-        with locks.lock(Path(folder.strip()), "a race"):
+        with paths.lock(Path(folder.strip()), "a race"):
             print("won", flush=True)
             sys.stdin.readline()
-    except locks.FolderInUse:
+    except paths.FolderInUse:
         print("lost", flush=True)
         sys.stdin.readline()
 """

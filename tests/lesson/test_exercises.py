@@ -480,7 +480,7 @@ SLIPS = [
 
 def every_exercise():
     names = [m.stem for m in Path(exercises.__file__).parent.glob("nb*.py")]
-    return sorted(e for name in names for e in importlib.import_module(f"course_lib.exercises.{name}").EXERCISES)
+    return sorted(e for name in names for e in importlib.import_module(f"course_lib.lesson.exercises.{name}").EXERCISES)
 
 
 def test_every_exercise_has_an_answer_and_slips_here():

@@ -117,7 +117,7 @@ def weights(found):
 
 
 def test_the_guide_loss_acts_on_scores_that_are_learnt_and_on_nothing_else():
-    masks = {"masks": True, "mask_value": "floor", "precision": "fp32"}
+    masks = {"spec_augment": True, "mask_value": "floor", "precision": "fp32"}
     for frame_reducer, differs in (("none", False), ("average:0.5", False), ("diffres-light:0.5", True)):
         without, guided = (weights(fitted(frame_reducer, guide=guide, **masks)) for guide in (0.0, 100.0))
         assert torch.equal(without, guided) != differs, frame_reducer

@@ -63,16 +63,6 @@ def test_parameters(path):
 
 
 @source
-def test_budgets(path):
-    code, words = cells(path, "code"), sum(len(c.source.split()) for c in cells(path, "markdown"))
-    assert 10 <= len(code) <= 25, f"{len(code)} code cells"
-    longest = max(code, key=lambda c: len(c.source.splitlines()))
-    assert len(longest.source.splitlines()) <= 25, f"too long a cell: {longest.source[:60]}"
-    lines = sum(bool(line.strip()) for c in code for line in c.source.splitlines())
-    assert words / lines >= 3, f"{words} words of prose for {lines} lines of code"
-
-
-@source
 def test_figures_and_sounds_go_through_the_library(path):
     code = "\n".join(c.source for c in cells(path, "code"))
     assert "plt.show(" not in code and "Audio(" not in code

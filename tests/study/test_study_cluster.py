@@ -149,7 +149,7 @@ def test_an_interrupt_leaves_whole_records_and_no_processes(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "course_lib.cli.main",
+        "course_lib.cli",
         "study",
         "run",
         "endless.toml",

@@ -274,12 +274,12 @@ def test_only_read_test_takes_the_mask_of_the_test_fold():
                 takers[f"{path.stem}.{function.name}"] = masks
     assert takers == {
         "grid._check_fold": [],
-        "run.learning_data": [["training", "validation", "_"]],
-        "run.read_test": [["_", "_", "test"]],
+        "clip_run.learning_data": [["training", "validation", "_"]],
+        "clip_run.read_test": [["_", "_", "test"]],
     }
 
 
 def test_one_job_does_without_dask():
-    code = "import sys; from course_lib.study import engine, grid, rows, stats; print('distributed' in sys.modules)"
+    code = "import sys; from course_lib.study import engine, grid, records, stats; print('distributed' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

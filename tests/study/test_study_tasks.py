@@ -124,11 +124,11 @@ def test_a_grid_of_another_set_is_ready_to_run(tiny, name):
 @pytest.mark.parametrize(
     ("name", "part", "asked"),
     [
-        ("esc50", "frame reducers", {"frame_reducer": "diffres-light:0.5"}),
+        ("esc50", "fronts", {"frame_reducer": "diffres-light:0.5"}),
         ("esc50", "backbone", {"copies": "naa"}),
         ("urbansound8k", "hop", {"features.hop_ms": 20.0}),
         ("urbansound8k", "backbone", {"recipe.image_augment": True}),
-        ("speechcommands", "frame reducers", {"frame_reducer": "uniform:0.5"}),
+        ("speechcommands", "fronts", {"frame_reducer": "uniform:0.5"}),
         ("speechcommands", "backbone", {"model": "lite0-scratch"}),
         ("nsynth", "finer", {"frame_reducer": "diffres-light:0.75"}),
     ],

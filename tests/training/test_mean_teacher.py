@@ -188,8 +188,8 @@ def test_probabilities_do_not_depend_on_the_batch(learnt):
     [
         ({"steps": 0}, "steps=0"),
         ({"weak": 1.5}, "weak=1.5"),
-        ({"teacher": 2.0}, "teacher=2"),
-        ({"teacher": 0.0}, "teacher"),
+        ({"ema_decay": 2.0}, "ema_decay=2"),
+        ({"ema_decay": 0.0}, "ema_decay=0"),
     ],
 )
 def test_bad_recipes(wrong, said):

@@ -208,10 +208,10 @@ def test_a_loss_that_is_not_finite_is_told_in_one_line():
     ("given", "message"),
     [
         ({"steps": 0}, "steps=0: must be a whole number of at least 1"),
-        ({"batch": 2.5}, "batch=2.5: must be a whole number"),
+        ({"batch_size": 2.5}, "batch_size=2.5: must be a whole number"),
         ({"freeze_steps": 300}, "freeze_steps=300: must lie within 0 and steps=200"),
-        ({"rate": float("inf")}, "rate=inf: must be finite"),
-        ({"smoothing": 2}, "smoothing=2: must be finite and within 0 to 1"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf: must be finite"),
+        ({"label_smoothing": 2}, "label_smoothing=2: must be finite and within 0 to 1"),
         ({"precision": "fp8"}, "precision='fp8': choose one of auto, fp32, bf16"),
     ],
 )
@@ -299,8 +299,8 @@ def test_each_kind_of_augmentation_is_there_when_it_is_asked_for_and_only_then()
         return supervised.augmented(x, y, replace(off, **on), FeatureSpec(), np.random.default_rng(0))
 
     assert torch.equal(out()[0], x) and torch.equal(out()[1], y)
-    assert not any(torch.equal(out(**{name: True})[0], x) for name in ("roll", "masks", "picture"))
-    floor, mean = ((out(masks=True, mask_value=fill)[0] == -100).any() for fill in ("floor", "mean"))
+    assert not any(torch.equal(out(**{name: True})[0], x) for name in ("roll", "spec_augment", "image_augment"))
+    floor, mean = ((out(spec_augment=True, mask_value=fill)[0] == -100).any() for fill in ("floor", "mean"))
     assert floor and not mean
     little, much = (out(mixup=part)[1].amax(1).median() for part in (0.05, 50.0))
     assert little > 0.9 and much < 0.7, "a small parameter mostly leaves clips alone, a large one halves them"
