@@ -1,6 +1,7 @@
 """The errors a user can cause. Each is one line: what was found, where, what was expected, what to do."""
 
 import errno
+from types import UnionType
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 OF_THE_DISK = FULL | {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOLCK}
@@ -18,6 +19,13 @@ class CourseError(Exception):
 
 class UsageError(CourseError):
     """The request itself cannot be understood (an unknown name, a value out of range). Exit code 2."""
+
+
+def expect(name: str, value: object, kind: type | UnionType, meaning: str) -> None:
+    """Raise UsageError unless the argument `name` is of `kind`; `meaning` says in words what is expected."""
+    if not isinstance(value, kind):
+        expected = getattr(kind, "__name__", kind)  # one of several types has no name
+        raise UsageError(f"{name}: got {type(value).__name__}, expected {expected}, {meaning}")
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -297,7 +297,9 @@ def parsed_parameters(pairs: list[str]) -> dict[str, object]:
 
 
 def resolve_dataset(dataset: str) -> str:
-    """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of a manifest."""
+    """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of your own sounds."""
+    if dataset not in registry.names() and Path(dataset).expanduser().is_dir():
+        return str(Path(dataset).expanduser().resolve())
     if not dataset.endswith(".csv"):
         return registry.entry(dataset).name
     path = Path(dataset).expanduser().resolve()

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from course_lib.audio import io as audio_io
-from course_lib.audio.features import FEATURES_VERSION, GROUP_SAMPLES, FeatureSpec, log_mel_torch
+from course_lib.audio.features import FEATURES_VERSION, GROUP_SAMPLES, SPEC_MEANS, FeatureSpec, log_mel_torch
 from course_lib.audio.io import DECODING_VERSION
-from course_lib.data import checksums
+from course_lib.data import checksums, folds
 from course_lib.data.cache import cached
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, expect
 
 COLUMNS = ("clip", "label", "fold", "source")
 BETWEEN = "|"  # stands between the labels of a clip in the column `labels`
@@ -59,6 +59,11 @@ class Clips:
         return sorted(self.table["label"].unique())
 
     @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    @property
     def targets(self) -> np.ndarray:
         """Place of each clip's label in `classes`, shape `(clips,)`, int64."""
         return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
@@ -91,6 +96,10 @@ class Clips:
         table = self.table[np.asarray(mask)].reset_index(drop=True)
         events = None if self.events is None else self.events[self.events["clip"].isin(table["clip"])]
         return replace(self, table=table, events=events)
+
+    def split(self, test_fold: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Masks `(clips,)` of training, validation and test, as `folds.split` makes them."""
+        return folds.split(self, test_fold)
 
 
 # --- `Clips` whose sounds are files: decoded once, then kept as one array
@@ -169,7 +178,14 @@ def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, 
     Clips are cut or padded to `length_s`, None for the set's own length. The key is the sounds (`clips.content` and the
     clips' names, in order), the length, `spec`, `FEATURES_VERSION` and `DECODING_VERSION`: a change of any of them
     computes anew. Work of more than two seconds shows a bar with the time left.
+
+    Raises
+    ------
+    UsageError
+        `clips` are no `Clips`, or `spec` is no `FeatureSpec`.
     """
+    expect("clips", clips, Clips, "clips as load() returns them")
+    expect("spec", spec, FeatureSpec, SPEC_MEANS)
     length_s = clips.length_s if length_s is None else length_s
     names = hashlib.sha256("\n".join(clips.table["clip"].astype(str)).encode()).hexdigest()
     versions = (FEATURES_VERSION, DECODING_VERSION)

@@ -14,8 +14,8 @@ from course_lib.audio.io import DECODING_VERSION
 from course_lib.data import clips, download, folds, registry
 from course_lib.data.cache import cached
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
-from course_lib.data.manifest import load_manifest
-from course_lib.errors import CourseError
+from course_lib.data.manifest import load_folder, load_manifest
+from course_lib.errors import CourseError, expect
 from course_lib.profiles import Profile
 
 # --- The data sets that the course makes instead of downloading: `synth10` and `timing`
@@ -257,36 +257,35 @@ def fsd50k(folder: Path) -> pd.DataFrame:
 TABLES = {table.__name__: table for table in (esc10, esc50, fsdd, urbansound8k, speechcommands, nsynth, fsd50k)}
 
 
-def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
-    """The clips of `dataset`: a name from the registry, or the path of a manifest (see `manifest.py`).
+def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0) -> Clips:
+    """The clips of `dataset`: a name from the registry, a manifest, or a folder with a sub-folder per class.
 
-    At most as many clips a class as `profile` says, drawn by `seed`, spread over the folds. Nothing is downloaded here;
-    a set that lies in the mirror is unpacked.
+    All clips, or at most as many per class as `profile` allows, drawn by `seed`, spread over the folds. For your own
+    sounds see `manifest.py`. Nothing is downloaded here; a set that lies in the mirror is unpacked.
 
     Raises
     ------
     UsageError
-        No such data set.
+        No such data set, or `profile` is no profile.
     CourseError
         The set is not on this machine (the line says how to get it), or its files or the manifest are at fault.
     """
+    expect("dataset", dataset, str | Path, "the name of a data set, or the path of a manifest or folder")
+    if profile is not None:
+        expect("profile", profile, Profile, "a size such as profiles.get('smoke'); leave it out for all clips")
     name = str(dataset)
+    most = profile.real_clips_per_class if profile else None
     if name.lower().endswith(".csv") or Path(name).is_file():
-        return load_manifest(name, profile.real_clips_per_class, seed)
+        return load_manifest(name, most, seed)
+    if name not in registry.names() and Path(name).expanduser().is_dir():
+        return load_folder(name, most, seed)
     e = registry.entry(name)
     if e.embedded:
-        return _embedded(name, profile, seed)
+        make = {"synth10": load_synth10, "timing": load_timing}[name]
+        return make(profile.clips_per_class if profile else None, seed)
     folder = download.get(name, network=False)
     table = TABLES[name](folder)
     if len(table) != e.clips:
         raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
-    table = folds.subsample(table, profile.real_clips_per_class, seed)
+    table = folds.subsample(table, most, seed)
     return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
-
-
-def _embedded(name: str, profile: Profile, seed: int) -> Clips:
-    """A data set that the course makes."""
-    # brings the synthesis, which no other data set needs
-
-    make = {"synth10": load_synth10, "timing": load_timing}[name]
-    return make(profile.clips_per_class, seed)

@@ -1,7 +1,8 @@
-"""Your own sounds: a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`.
+"""Your own sounds: a manifest, or a folder with one sub-folder per class.
 
-Names are relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by
-source. `labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
+A manifest is a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`. Names are
+relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by source.
+`labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
 """
 
 import csv
@@ -20,6 +21,7 @@ from course_lib.data.clips import BETWEEN, Clips, clips_from_files
 from course_lib.errors import CourseError
 
 MOST_FOLDS = 5
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")  # that libsndfile reads
 LONGEST_S = 10.0  # one long recording among short ones would otherwise pad them all to its length
 log = logging.getLogger(__name__)
 
@@ -53,14 +55,50 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
     table = _table(path, rows)
     table["fold"] = _folds(path, rows, table, seed)
     heads = audio_io.threaded(lambda row: _probe(path, row), rows, "looking at", "file")
+    return _own_clips(path, path.parent, table, heads, clips_per_class, seed)
+
+
+def load_folder(folder: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
+    """The clips in `folder`, which has one sub-folder per class; at most `clips_per_class` of them per class.
+
+    A sound file (`SUFFIXES`) may lie deeper inside the sub-folder of its class. Hidden files and other kinds of files
+    are passed over. Each file is its own source, and the folds are drawn by `seed`: where several files come from one
+    recording, use a manifest and name their `source`. Length and content as in `load_manifest`.
+
+    Raises
+    ------
+    CourseError
+        A sub-folder without sounds, fewer than two classes, a class with fewer than three files, or a damaged file.
+    """
+    folder = Path(folder).expanduser()
+    rows = []
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = [path for path in sorted(sub.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+        if not files:
+            raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or take the folder away")
+        names = [path.relative_to(folder).as_posix() for path in files]
+        rows += [{"clip": name, "label": sub.name, "source": name, "path": name} for name in names]
+    if not rows:
+        raise CourseError(f"{folder}: has no sub-folders; expected one sub-folder per class, with the sounds inside")
+    table = pd.DataFrame(rows)
+    _check_classes(folder, table)
+    table["fold"] = _made_folds(folder, table, seed)
+    heads = audio_io.threaded(lambda name: audio_io.probe(folder / name), table["path"].tolist(), "looking at", "file")
+    return _own_clips(folder, folder, table, heads, clips_per_class, seed)
+
+
+def _own_clips(
+    path: Path, folder: Path, table: pd.DataFrame, heads: list[tuple[int, int]], clips_per_class: int | None, seed: int
+) -> Clips:
+    """`Clips` over `table`, whose `path` is relative to `folder`; `heads` are rate and samples of every file."""
     rate_hz = Counter(rate for rate, _ in heads).most_common(1)[0][0]
     lengths_s = [samples / rate for rate, samples in heads]
     longer = sum(length > LONGEST_S for length in lengths_s)
     if longer:
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
-    content = checksums.of_sums(checksums.of_files(path.parent, table["path"].tolist()))
+    content = checksums.of_sums(checksums.of_files(folder, table["path"].tolist()))
     table = folds.subsample(table, clips_per_class, seed)
-    clips = clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
+    clips = clips_from_files(str(path), table, folder, min(max(lengths_s), LONGEST_S), rate_hz, content)
     said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
     return replace(clips, content=hashlib.sha256(f"{clips.content}\n{said}".encode()).hexdigest())
 
@@ -135,14 +173,19 @@ def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
                 f"{path}:{row.line}: {row.filename} is already on line {first[target]}; delete one of them"
             )
         first[target] = row.line
-    labels = {row.label for row in rows}
-    if len(labels) < 2:
-        raise CourseError(f"{path}: has one label, {labels.pop()!r}; telling classes apart needs two")
     names = [row.filename for row in rows]
     found = {"clip": names, "label": [row.label for row in rows], "source": [row.source for row in rows], "path": names}
     if rows[0].labels:
         found["labels"] = [row.labels for row in rows]
-    return pd.DataFrame(found)
+    table = pd.DataFrame(found)
+    _check_classes(path, table)
+    return table
+
+
+def _check_classes(path: Path, table: pd.DataFrame) -> None:
+    """Raise CourseError for a single class."""
+    if table["label"].nunique() < 2:
+        raise CourseError(f"{path}: has one label, {table['label'][0]!r}; telling classes apart needs two")
 
 
 def _folds(path: Path, rows: list[Row], table: pd.DataFrame, seed: int) -> list[int]:
@@ -174,7 +217,7 @@ def _made_folds(path: Path, table: pd.DataFrame, seed: int) -> list[int]:
     if n_folds < folds.FEWEST:
         raise CourseError(
             f"{path}: label {sources.idxmin()!r} comes from {sources.min()} sources; training, validation and test "
-            f"need {folds.FEWEST}, so add recordings or name the folds in a column"
+            f"need {folds.FEWEST}, so add recordings, or name the folds in the column fold of a manifest"
         )
     return folds.folds_by_source(table, n_folds, seed).tolist()
 

@@ -109,7 +109,8 @@ def entry(name: str) -> Entry:
     """
     if name not in _entries():
         raise UsageError(
-            f"data set {name!r} is unknown; choose one of {', '.join(names())}, or the path of a manifest.csv"
+            f"data set {name!r} is unknown; choose one of {', '.join(names())}, or the path of a manifest.csv, or of a "
+            "folder with a sub-folder per class"
         )
     return _entries()[name]
 

@@ -120,9 +120,7 @@ def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
     """The classifier of a run with fresh weights, behind its frame reducer, for clips of `shape` (frames, mels)."""
     n_frames, n_mels = shape
     log = spec.features.log
-    return classifier(
-        spec.model, n_classes, frame_reducer=spec.frame_reducer, n_mels=n_mels, n_frames=n_frames, log=log
-    )
+    return classifier(spec.model, n_classes, reducer=spec.frame_reducer, n_mels=n_mels, n_frames=n_frames, log=log)
 
 
 def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervised.Split, supervised.Split | None]:

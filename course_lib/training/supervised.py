@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from tqdm import tqdm
 
 from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
@@ -161,6 +162,7 @@ def fit(
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_eval: Callable[[dict[str, float]], None] | None = None,
+    progress: bool = False,
 ) -> TrainResult:
     """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
 
@@ -168,12 +170,14 @@ def fit(
     weights on the same machine with the same number of threads. The order of clips and what augmentation draws depend
     on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after looks, some
     seconds apart, and a training that was cut off goes on to the same result.
-    `on_eval` gets each entry of the history as it comes.
+    `on_eval` gets each entry of the history as it comes. With `progress` a bar shows steps, time left and validation.
 
     Raises
     ------
     CourseError
         The loss is no longer finite, or the checkpoint belongs to another training.
+    ValueError
+        `model` is normalised already, or has another number of outputs than there are classes.
     """
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
     precision = precision_on(device, recipe.precision, model)
@@ -183,6 +187,7 @@ def fit(
     identity = checkpoints.identity(checkpoint, (recipe, spec, seed, precision, train.n_classes), model, arrays)
     kept = checkpoints.resumed(checkpoint, identity, {"weights": model, "optimiser": optimiser}, x.device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
+    bar = tqdm(desc="training", unit="step", total=recipe.steps, initial=kept["step"], disable=not progress)
     for step, chosen in _batches(len(y), recipe, seed, first=kept["step"]):
         _set_stages(model, optimiser, recipe, step)
         clips, targets = augmented(x[chosen], y[chosen], recipe, spec, np.random.default_rng([seed, 1, step]))
@@ -194,10 +199,12 @@ def fit(
         loss.backward()
         optimiser.step()
         losses.append(loss.detach())
+        bar.update()
         if step + 1 in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             seconds = time.perf_counter() - started
             history.append(_look(model, validation, precision, step + 1, losses, seconds))
             losses = []
+            bar.set_postfix({name: history[-1][name] for name in SCORES if name in history[-1]})
             kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
             kept["weights"] = checkpoints.copied(model)
             if history[-1] is best_eval(history):
@@ -206,6 +213,7 @@ def fit(
                 checkpoints.write(checkpoint, kept)
             if on_eval is not None:
                 on_eval(history[-1])
+    bar.close()
     model.load_state_dict(kept["best"])
     return TrainResult(model.eval(), history, int(best_eval(history)["step"]), precision, kept["seconds"])
 
@@ -250,6 +258,8 @@ def _loss(
     model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe, multilabel: bool
 ) -> torch.Tensor:
     """That of the task, and the guide loss of a frame reducer as far as the recipe wants it."""
+    if logits.shape != targets.shape:
+        raise ValueError(f"the network has {logits.shape[1]} outputs, the targets have {targets.shape[1]} classes")
     if multilabel:
         loss = functional.binary_cross_entropy_with_logits(logits.float(), targets)
     else:

@@ -132,7 +132,7 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (PART + "features.hop_ms = 10\n'features.hop_ms' = 5\n", "features.hop_ms: set twice"),
         (PART + 'model = "cnn8"\n', "part 'a': model='cnn8': choose one of cnn7"),
         (PART + 'copies = "all"\n', "part 'a': copies='all': choose one of none, naa"),
-        (PART + 'frame_reducer = "diffres"\n', "part 'a': frame_reducer='diffres': expected diffres:SHARE"),
+        (PART + 'frame_reducer = "diffres"\n', "part 'a': reducer 'diffres': expected diffres:SHARE"),
         (PART + "features.hop_ms = -1\n", "part 'a': features.hop_ms=-1.0: must be above 0"),
         (PART + "recipe.steps = 0\n", "part 'a': recipe.steps=0: must be a whole number of at least 1"),
         (PART.replace("seed = 0", ""), "part 'a': seed: not given; every run needs dataset, fold, seed"),
