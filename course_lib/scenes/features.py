@@ -18,7 +18,7 @@ from course_lib.audio.features import FEATURES_VERSION, FeatureSpec, log_mel_tor
 from course_lib.audio.io import DECODING_VERSION
 from course_lib.data.cache import cached
 from course_lib.errors import UsageError
-from course_lib.models import pretrained
+from course_lib.models import mobilenet, pretrained
 from course_lib.models.cnn import CNN
 from course_lib.scenes.scenes import Scenes
 
@@ -79,14 +79,15 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
     UsageError
         There is no such network, or it gives no frames of that hop.
     """
-    kind, dims = pretrained.published(net).kind, pretrained.published(net).dims
+    dims = pretrained.published(net).dims
     if (hop_ms or None) not in dims:
         known = ", ".join(str(hop or 0) for hop in dims)
         raise UsageError(f"auditory_ms={hop_ms}: {net} has frames of {known} ms (0: one vector a scene)")
     if not hop_ms:
         return np.array([clip_s / 2]), dims[None]
-    n_samples = timebase.seconds_to_samples(clip_s, kind.RATE_HZ)
-    return kind.frame_centres_s(kind.frame_count(n_samples, hop_ms), hop_ms), dims[hop_ms]
+    n_samples = timebase.seconds_to_samples(clip_s, mobilenet.RATE_HZ)
+    times_s = mobilenet.frame_centres_s(mobilenet.frame_count(n_samples, hop_ms), hop_ms)
+    return times_s, dims[hop_ms]
 
 
 def visual(scenes: Scenes, frame_rate_hz: float, *, progress: bool = True) -> Stream:
@@ -128,7 +129,7 @@ def _spectral(key: str, spec: FeatureSpec, version: int, scenes: Scenes, progres
 
 def _auditory(key: str, net: str, version: tuple, scenes: Scenes, progress: bool) -> np.ndarray:
     """Frames of every hop behind each other, `(scenes, numbers)`: the network runs once for all of them."""
-    hops_ms, rate_hz = pretrained.published(net).hops_ms, pretrained.published(net).kind.RATE_HZ
+    hops_ms, rate_hz = pretrained.published(net).hops_ms, mobilenet.RATE_HZ
 
     def work(rows: slice) -> np.ndarray:
         waves = np.array(scenes.waves(rate_hz, rows))  # torch warns of arrays that it must not write to

@@ -125,8 +125,6 @@ say(f"Heard: {', '.join(known)}. In view: {', '.join(sorted(set(seen['event_labe
 # - **visual**: EfficientNet-Lite0 of notebook 06, which learnt from ImageNet what is on a photograph. It sees one picture at a time and knows no time at all, and it has not been shown drawings.
 #
 # Without the weights of mn04 on your machine, a small CNN takes its place, trained here on the recordings that the labelled scenes are made of. The table says which one you got.
-#
-# Ears differ in their clock too. The library knows one more, YAMNet: a vector every 480 ms, each of 0.975 s of sound, and nothing finer. Nothing in this notebook needs it; a grid of the study takes it with `auditory = "yamnet"` and `auditory_ms = 480`, or 0 for one vector a scene. Notebook 11 asks what such a clock costs.
 
 # %%
 def own_network():

@@ -452,7 +452,7 @@ with torch.inference_mode():
     if published_net:
         net = pretrained.network()
         heard = {f"{h} ms": (mobilenet.frame_centres_s(m.shape[1], h), m) for h, m in net.maps(mobilenet.front_end(torch.tensor(pair)), tuple(mobilenet.AHEAD_MS)).items()}
-        fields_ms = {h: timebase.span_ms(net.field(h)[0], mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, rate) for h in mobilenet.AHEAD_MS}
+        fields_ms = {h: timebase.span_ms(net.receptive_field(h)[0], mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, rate) for h in mobilenet.AHEAD_MS}
         say("Counted from its layers, a frame can see " + ", ".join(f"{f:,.0f} ms at a hop of {h} ms" for h, f in fields_ms.items()) + f". Its frames tell of times {min(mobilenet.AHEAD_MS.values())} to {max(mobilenet.AHEAD_MS.values())} ms later than the strides say.")
     else:  # every other sample: noise stays noise
         x = (log_mel_torch(torch.tensor(pair[:, ::2]), log_mel) - torch.tensor(mean)) / torch.tensor(std)

@@ -88,14 +88,3 @@ def test_an_own_network_hears_frames_in_their_middle(scenes):
     with pytest.raises(ValueError, match="expected a time for each frame"):
         features.Stream(found.x, found.times_s[:-1])
     assert found.at(np.array([True] + [False] * 8)).x.shape == (1, 62, 128)
-
-
-@pytest.mark.skipif(not pretrained.available("yamnet"), reason="the weights of YAMNet are not here")
-def test_another_network_brings_its_own_clock(scenes):
-    pytest.importorskip("ai_edge_litert", reason="nothing here runs YAMNet")
-    found = features.auditory(scenes, 480, net="yamnet")
-    assert found.x.shape == (9, 20, 1024)
-    assert found.times_s[:2] == pytest.approx([0.4875, 0.9675])
-    assert features.auditory(scenes, 0, net="yamnet").x.shape == (9, 1, 1024)
-    with pytest.raises(UsageError, match="auditory_ms=320: yamnet has frames of 480, 0 ms"):
-        features.auditory_shape("yamnet", 320, 10.0)
