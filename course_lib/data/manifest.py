@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from course_lib.audio import io as audio_io
-from course_lib.data import checksums, folds
+from course_lib.data import download, folds
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
 from course_lib.errors import CourseError
 
@@ -58,7 +58,7 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
     longer = sum(length > LONGEST_S for length in lengths_s)
     if longer:
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
-    content = checksums.of_sums(checksums.of_files(path.parent, table["path"].tolist()))
+    content = download.content_hash(download.file_checksums(path.parent, table["path"].tolist()))
     table = folds.subsample(table, clips_per_class, seed)
     clips = clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
     said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()

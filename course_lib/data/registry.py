@@ -35,7 +35,6 @@ class RemoteFile:
     url: str
     kind: str
     strip: int = 0
-    bytes: int | None = None
     checksum: str | None = None
     keep: tuple[str, ...] = ()
 

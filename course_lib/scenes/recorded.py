@@ -17,7 +17,7 @@ import psutil
 
 from course_lib.audio import io as audio_io
 from course_lib.audio import timebase, video
-from course_lib.data import checksums, segments
+from course_lib.data import download, segments
 from course_lib.data import events as lists
 from course_lib.errors import CourseError, UsageError
 from course_lib.scenes.scenes import PARTS, Scenes
@@ -189,7 +189,7 @@ def _scenes(
     tags = tags[tags["filename"].isin(table.loc[table["part"] == "weak", "filename"])]
     tags = pd.concat([tags, events[["filename", "event_label"]].drop_duplicates()], ignore_index=True)
     # Of the files only names, sizes and times: to read 20 GB at every start would take minutes
-    parts = [checksums.signature(folder, table["path"]), f"{clip_s}", *(t.to_csv() for t in (table, tags, events))]
+    parts = [download.signature(folder, table["path"]), f"{clip_s}", *(t.to_csv() for t in (table, tags, events))]
     content = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     sounds, pictures = _readers(folder, clip_s)
     pictures = pictures if table["path"].map(_is_video).all() else None
@@ -237,7 +237,7 @@ def _found(folder: Path) -> list[str]:
     """Paths of all sounds and videos below `folder`, relative to it, in order."""
     if not folder.is_dir():
         raise CourseError(f"{folder}: no such folder; give the one that holds the clips as files")
-    return [name for name in checksums.listing(folder) if name.lower().endswith((*segments.ENDINGS, *video.ENDINGS))]
+    return [name for name in download.listing(folder) if name.lower().endswith((*segments.ENDINGS, *video.ENDINGS))]
 
 
 def _files(folder: Path) -> dict[str, str]:
