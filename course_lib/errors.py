@@ -1,6 +1,8 @@
 """The errors a user can cause. Each is one line: what was found, where, what was expected, what to do."""
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 OF_THE_DISK = FULL | {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOLCK}
@@ -18,6 +20,13 @@ class CourseError(Exception):
 
 class UsageError(CourseError):
     """The request itself cannot be understood (an unknown name, a value out of range). Exit code 2."""
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The end of an error on an unknown name: up to three of `known` that look like it, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(given, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(known)}"
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -234,19 +234,22 @@ def diff(
 
 def _against(pairs: list[str], kind: type) -> dict[str, object]:
     """`field=value` pairs with values of the types of the fields of `kind`."""
-    from course_lib.study.config import current_name, flat_types, typed
+    from course_lib.study.config import current_name, field_names, typed
 
-    found, fields = {}, flat_types(kind)
+    found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         name = current_name(name)
-        if not equals or name not in fields:
+        if not equals or name not in field_names(kind):
             raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
         try:
-            value: object = text if fields[name][0] is str else ast.literal_eval(text)
-            found[name] = typed(name, value, kind)
+            value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            raise UsageError(f"--against {pair}: expected a value of type {fields[name][0].__name__}") from None
+            value = text
+        try:
+            found[name] = typed(name, value, kind)
+        except ValueError as error:
+            raise UsageError(f"--against {pair}: {error}") from None
     return found
 
 

@@ -1,7 +1,7 @@
 """A grid of runs from a TOML file, checked before anything is trained.
 
 `[common]` holds what all runs share, every `[[part]]` what is its own. A list is crossed with all others of its part;
-`cases`, a list of tables, ties fields that change together. Names are those of `spec.FIELDS`.
+`cases`, a list of tables, ties fields that change together. Names are those of `config.FIELDS`.
 """
 
 import difflib
@@ -142,7 +142,7 @@ def _settings(where: str, table: object, kind: type) -> dict[str, list]:
         if inner.keys() & flat.keys():
             raise UsageError(f"{where}: {key}: set twice")
         flat |= inner
-    _known(where, flat, list(config.flat_types(kind)))
+    _known(where, flat, config.field_names(kind))
     lists = {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
     for key, values in lists.items():
         if not values:

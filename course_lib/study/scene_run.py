@@ -25,7 +25,7 @@ from course_lib.scenes.features import Stream
 from course_lib.scenes.load import load_scenes
 from course_lib.scenes.scenes import Scenes, SceneSpec
 from course_lib.study.clip_run import origin, weights_hash
-from course_lib.study.config import SceneRun, flat_types, from_dict, to_dict
+from course_lib.study.config import SceneRun, from_fields, to_dict
 from course_lib.study.records import current
 from course_lib.training import cost, mean_teacher
 from course_lib.training.mean_teacher import EvalSet
@@ -203,8 +203,7 @@ def published() -> pd.DataFrame:
 
 def spec_of(row: dict) -> SceneRun:
     """The run that `row` is of."""
-    fields = {name: row[name] for name in flat_types(SceneRun) if name in row}
-    return from_dict({name: None if value != value else value for name, value in fields.items()}, SceneRun)
+    return from_fields(row)
 
 
 def offset_s(spec: SceneRun) -> float:

@@ -183,7 +183,11 @@ def test_a_list_of_grids_is_run_and_reported_one_after_the_other(course, monkeyp
         (["status", "smoky"], 2, "grid 'smoky'"),
         (["report", "smoke", "--output", "nowhere"], 1, "nowhere: no rows, neither rows.parquet nor records/*.json"),
         (["report", "smoke", "--against", "hop=10"], 2, "--against hop=10: expected field=value"),
-        (["report", "smoke", "--against", "fold=ten"], 2, "--against fold=ten: expected a value of type int"),
+        (
+            ["report", "smoke", "--against", "fold=ten"],
+            2,
+            "--against fold=ten: fold: found 'ten', expected a whole number",
+        ),
         (["diff", "nowhere", "smoke"], 2, "nowhere: no folder of records, no run and no published rows"),
     ],
 )
