@@ -6,7 +6,6 @@ line into a log of readings each time, so that how often a test fold was looked 
 
 import hashlib
 import json
-import platform
 import time
 from dataclasses import replace
 from functools import lru_cache
@@ -27,7 +26,8 @@ from course_lib.data.load import load
 from course_lib.errors import CourseError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import classifier
-from course_lib.provenance import now, provenance
+from course_lib.provenance import code_hash, now, processor, provenance
+from course_lib.study import plugins
 from course_lib.study.config import RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
@@ -118,6 +118,7 @@ def asked_of(spec: RunSpec, clips: Clips) -> Asked:
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
     """The classifier of a run with fresh weights, behind its frame reducer, for clips of `shape` (frames, mels)."""
+    plugins.use(spec.plugin)
     n_frames, n_mels = shape
     log = spec.features.log
     return classifier(
@@ -198,10 +199,10 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def origin(device: str) -> dict:
-    """Device, threads, commit and versions, of this process as it was when it ran its first row; the time is now."""
-    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    """Device, threads, commit, code and versions, as they were when this process ran its first row; the time is now."""
+    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     found = {f"env.{name}": value for name, value in _provenance().items() if name not in ("date", "commit", "threads")}
-    found |= {"date": now(), "commit": _provenance()["commit"]}
+    found |= {"date": now(), "commit": _provenance()["commit"], "code": code_hash()}
     return {"device": device, "device_name": named, "threads": torch.get_num_threads()} | found
 
 
