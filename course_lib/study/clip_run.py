@@ -23,7 +23,7 @@ from course_lib.data import folds
 from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips, features
 from course_lib.data.load import load
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import classifier
 from course_lib.provenance import code_hash, now, processor, provenance
@@ -106,13 +106,13 @@ def asked_of(spec: RunSpec, clips: Clips) -> Asked:
 
     Raises
     ------
-    CourseError
+    UsageError
         All labels are asked for, and the clips have one each.
     """
     if not isinstance(spec, TagRun):
         return Asked(clips.classes, clips.targets)
     if not clips.multilabel:
-        raise CourseError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
+        raise UsageError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
     return Asked(clips.tag_names, clips.tags)
 
 

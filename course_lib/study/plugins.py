@@ -6,6 +6,9 @@ file itself is copied into the folder of the run, where workers on other machine
 """
 
 import hashlib
+import sys
+import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,11 @@ class Plugin:
     text: str
     models: dict
     reducers: dict
+
+    def serves(self, fields: Mapping[str, object]) -> bool:
+        """Whether a run with these fields needs this file."""
+        reducer, _, _ = str(fields.get("frame_reducer", "")).partition(":")
+        return fields.get("model") in self.models or reducer in self.reducers
 
     def register(self) -> None:
         """Let the names of this file mean what it says, whatever other plugins made of them."""
@@ -48,13 +56,15 @@ def read(path: Path) -> Plugin:
         raise UsageError(f"plugin {path}: cannot be read: {error}") from None
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     if digest not in _read:
-        names = {"__name__": f"course_plugin_{digest}", "__file__": str(path)}
+        module = types.ModuleType(f"course_plugin_{digest}")
+        module.__file__ = str(path)
+        sys.modules[module.__name__] = module
         try:
-            exec(compile(text, path, "exec"), names)
+            exec(compile(text, path, "exec"), module.__dict__)
         except Exception as error:  # whatever the user's code raises
             line = (str(error).splitlines() or ["no message"])[0]
             raise UsageError(f"plugin {path}: cannot be imported: {type(error).__name__}: {line}") from None
-        models, reducers = names.get("MODELS", {}), names.get("REDUCERS", {})
+        models, reducers = getattr(module, "MODELS", {}), getattr(module, "REDUCERS", {})
         if not isinstance(models, dict) or not isinstance(reducers, dict) or not (models or reducers):
             raise UsageError(f"plugin {path}: expected a dictionary MODELS or REDUCERS, from names to functions")
         _read[digest] = Plugin(digest, text, models, reducers)
