@@ -1,8 +1,8 @@
 """Event lists: what sounds in which file, from when to when.
 
-A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, an event a row, as DCASE
-writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows may
-overlap, but not be equal. Notebook: 11.
+A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, one event per row, as
+DCASE writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows
+may overlap, but not be equal. Notebook: 11.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def read_tsv(
 
 
 def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
-    """The labels of a DCASE list without times, as `filename` and `event_label`, a label a row; and all its files.
+    """The labels of a DCASE list without times, as `filename` and `event_label`, one label per row; and all its files.
 
     In the file the labels of a clip stand in one line, with commas between them. A file without a label, in which
     nothing sounds, has no row, but is one of the list.
