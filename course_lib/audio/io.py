@@ -82,7 +82,7 @@ def probe(path: str | Path) -> tuple[int, int]:
 
 
 def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.ndarray:
-    """Waveforms of all `paths`, `(clips, samples)`, float32 within ±1; one array, filled by a thread a core.
+    """Waveforms of all `paths`, `(clips, samples)`, float32 within ±1; one array, filled by one thread per core.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.
 
 
 def threaded(work, items: Sequence, title: str, unit: str) -> list:
-    """`[work(item) for item in items]` on a thread a core, with a bar that tells the time left.
+    """`[work(item) for item in items]` on one thread per core, with a bar that shows the time left.
 
     The first error ends it: what has not begun is not begun.
     """

@@ -116,19 +116,23 @@ def clips_from_files(
     time and disk than one.
     """
     names = table["path"].tolist()
-    place = pd.Series(range(len(table)), index=table["clip"])
     digest = hashlib.sha256("\n".join([content, *names]).encode()).hexdigest()
     as_loaded = _signature(folder, names)
     table = table[[*COLUMNS, *(column for column in table.columns if column not in COLUMNS)]]
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
         every = cached(decode, digest, rate_hz, float(length_s), DECODING_VERSION, given=(folder, names, as_loaded))
-        rows = place.loc[asked["clip"]].to_numpy()
-        part = every if np.array_equal(rows, np.arange(len(names))) else every[rows]
+        part = rows_of(every, table, asked)
         part.setflags(write=False)
         return part
 
     return Clips(name, table, length_s, native_rate_hz, digest, reader)
+
+
+def rows_of(every: np.ndarray, table: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+    """The rows of `every`, which has one for each clip of `table`, for the clips of `asked`; a view where all are."""
+    rows = pd.Series(range(len(table)), index=table["clip"]).loc[asked["clip"]].to_numpy()
+    return every if np.array_equal(rows, np.arange(len(table))) else every[rows]
 
 
 def decode(
@@ -164,8 +168,8 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        told = str(error).strip()
-        raise CourseError(f"{path}: cannot be read as a table ({told}); get the data set again") from error
+        reason = str(error).strip()
+        raise CourseError(f"{path}: cannot be read as a table ({reason}); get the data set again") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise CourseError(f"{path}: lacks the column {missing[0]}; get the data set again")

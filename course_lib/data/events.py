@@ -1,8 +1,8 @@
 """Event lists: what sounds in which file, from when to when.
 
-A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, an event a row, as DCASE
-writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows may
-overlap, but not be equal. Notebook: 11.
+A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, one event per row, as
+DCASE writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows
+may overlap, but not be equal. Notebook: 11.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ def read_tsv(
     filenames = table["filename"].unique().tolist()
     empty = (table[COLUMNS[1:]] == "").all(axis=1) & (table["filename"] != "")
     table = table[~empty]
-    _check(table, classes, clip_s, str(path), "line", table.index)
+    check(table, classes, clip_s, str(path), lines=table.index)
     return table.astype({"onset": float, "offset": float}).reset_index(drop=True), filenames
 
 
 def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
-    """The labels of a DCASE list without times, as `filename` and `event_label`, a label a row; and all its files.
+    """The labels of a DCASE list without times, as `filename` and `event_label`, one label per row; and all its files.
 
     In the file the labels of a clip stand in one line, with commas between them. A file without a label, in which
     nothing sounds, has no row, but is one of the list.
@@ -54,7 +54,7 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.
     table["event_label"] = table["event_label"].str.strip()
     filenames = table["filename"].unique().tolist()
     table = table.loc[(table["event_labels"] != "") | (table["filename"] == ""), ["filename", "event_label"]]
-    _check_names(table, classes, str(path), "line", table.index)
+    _raise_first(table, _wrong_names(table, classes), str(path), lines=table.index)
     return table.reset_index(drop=True), filenames
 
 
@@ -85,17 +85,60 @@ def read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def check(
-    events: pd.DataFrame, classes: Sequence[str] | None = None, clip_s: float | None = None, where: str = "events"
+    events: pd.DataFrame,
+    classes: Sequence[str] | None = None,
+    clip_s: float | None = None,
+    where: str = "events",
+    lines: Sequence[int] | None = None,
 ) -> None:
     """Refuse what is no event list, which `where` names; `classes` are the labels it may have, clips end at `clip_s`.
+
+    `lines` are the lines of a file that the rows come from.
 
     Raises
     ------
     CourseError
         A column is missing; a row has no file name, a time that is no number or below 0, an offset before its onset or
-        after `clip_s`, a label not of `classes`, or says what an earlier row said. The message names the row, from 1.
+        after `clip_s`, a label not of `classes`, or repeats an earlier row. The message names the row, from 1, or line.
     """
-    _check(events, classes, clip_s, where, "row", np.arange(1, len(events) + 1))
+    missing = [name for name in COLUMNS if name not in events.columns]
+    if missing:
+        raise CourseError(f"{where}: lacks the column {missing[0]}; an event list has {', '.join(COLUMNS)}")
+    time = {name: pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset")}
+    end_s = np.inf if clip_s is None else clip_s
+    faults = []
+    for name, time_s in time.items():
+        faults += [
+            (~np.isfinite(time_s), f"{name} {{{name}!r}} is no time in seconds"),
+            (time_s < 0, f"{name} {{{name}}} s is below 0, the start of the file"),
+            (time_s > end_s + ROUNDING_S, f"{name} {{{name}}} s lies beyond the end of the clip at {end_s:g} s"),
+        ]
+    faults.append((time["offset"] < time["onset"], "offset {offset} s lies before onset {onset} s"))
+    _raise_first(events, faults, where, lines)
+    numeric = events.assign(**time)[COLUMNS]
+    _raise_first(numeric, _wrong_names(numeric, classes), where, lines)
+
+
+def _wrong_names(table: pd.DataFrame, classes: Sequence[str] | None) -> list[tuple[pd.Series, str]]:
+    """Faults for `_raise_first`: rows without a file name, with an unknown label, or that are there already."""
+    label = table["event_label"]
+    unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
+    known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
+    return [
+        (table["filename"].isna() | (table["filename"] == ""), "has no filename"),
+        (unknown, f"event_label {{event_label!r}} is unknown{known.replace('{', '{{').replace('}', '}}')}"),
+        (table.duplicated(), "{event_label} in {filename} is there already; an event stands in a list once"),
+    ]
+
+
+def _raise_first(table: pd.DataFrame, faults: list, where: str, lines: Sequence[int] | None) -> None:
+    """Raise CourseError for the first row of `table` with one of `faults`: a mask of rows, and words for a row."""
+    for wrong, words in faults:
+        if np.any(wrong):
+            k = int(np.argmax(wrong))
+            place = f"row {k + 1}" if lines is None else f"line {lines[k]}"
+            row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
+            raise CourseError(f"{where}, {place}: {words.format(**row)}")
 
 
 def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
@@ -213,44 +256,3 @@ def from_frames(
     names, labels = np.asarray(filenames, dtype=object), np.asarray(classes, dtype=object)
     table = {"filename": names[file], "onset": onset, "offset": offset, "event_label": labels[label]}
     return pd.DataFrame(table).iloc[order].reset_index(drop=True).astype({"filename": "str", "event_label": "str"})
-
-
-def _check(
-    events: pd.DataFrame, classes: Sequence[str] | None, clip_s: float | None, where: str, unit: str, numbers: Sequence
-) -> None:
-    """`check`, for rows that are called by `unit` and `numbers`."""
-    missing = [name for name in COLUMNS if name not in events.columns]
-    if missing:
-        raise CourseError(f"{where}: lacks the column {missing[0]}; an event list has {', '.join(COLUMNS)}")
-    time = {name: pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset")}
-    end_s = np.inf if clip_s is None else clip_s
-    faults = [(~np.isfinite(time[name]), f"{name} {{{name}!r}} is no time in seconds") for name in time]
-    faults += [(time[name] < 0, f"{name} {{{name}}} s is below 0, the start of the file") for name in time]
-    faults += [
-        (time["offset"] < time["onset"], "offset {offset} s lies before onset {onset} s"),
-        (time["onset"] > end_s + ROUNDING_S, f"onset {{onset}} s lies beyond the end of the clip at {end_s:g} s"),
-        (time["offset"] > end_s + ROUNDING_S, f"offset {{offset}} s lies beyond the end of the clip at {end_s:g} s"),
-    ]
-    _raise_first(events, faults, where, unit, numbers)
-    _check_names(events.assign(**time)[COLUMNS], classes, where, unit, numbers)
-
-
-def _check_names(table: pd.DataFrame, classes: Sequence[str] | None, where: str, unit: str, numbers: Sequence) -> None:
-    """Refuse rows without a file name, with an unknown label, or that are there already."""
-    label = table["event_label"]
-    unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
-    known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
-    faults = [
-        (table["filename"].isna() | (table["filename"] == ""), "has no filename"),
-        (unknown, f"event_label {{event_label!r}} is unknown{known.replace('{', '{{').replace('}', '}}')}"),
-        (table.duplicated(), "{event_label} in {filename} is there already; an event stands in a list once"),
-    ]
-    _raise_first(table, faults, where, unit, numbers)
-
-
-def _raise_first(table: pd.DataFrame, faults: list, where: str, unit: str, numbers: Sequence) -> None:
-    for wrong, words in faults:
-        if np.any(wrong):
-            k = int(np.argmax(wrong))
-            row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
-            raise CourseError(f"{where}, {unit} {numbers[k]}: {words.format(**row)}")

@@ -112,7 +112,7 @@ def split(clips: "Clips", test_fold: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def subsample(table: pd.DataFrame, clips_per_class: int | None, seed: int) -> pd.DataFrame:
-    """At most `clips_per_class` rows a class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
+    """At most `clips_per_class` rows per class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
 
     Sources are drawn at random and taken whole while they fit; a last one is cut where it would exceed the number. None
     keeps every row.

@@ -44,7 +44,7 @@ class Row:
 
 
 def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
-    """The clips that the CSV file `path` lists; at most `clips_per_class` of them a class.
+    """The clips that the CSV file `path` lists; at most `clips_per_class` of them per class.
 
     All get the length of the longest, at most 10 s. The content is the hash of every file and of what the list says of
     them, taken anew at each call: a file that was changed is decoded again, and a label that was changed makes other

@@ -12,8 +12,8 @@ from course_lib.errors import CourseError, UsageError
 
 PREFACE = """# Data
 
-Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the sums that
-its files are checked against, and the cards below are generated from the registry (`make generate`).
+Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the checksums
+of its files, and the cards below are generated from the registry (`make generate`).
 
 `course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
 card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.

@@ -1,4 +1,7 @@
-"""Downloads from a server on this machine: everything that can go wrong leaves one line and nothing half-written."""
+"""Downloads from a server on this machine: everything that can go wrong leaves one line and nothing half-written.
+
+No host, a download that breaks off and a wrong checksum are in `tests/faults/test_fault_downloads.py`.
+"""
 
 import errno
 import io
@@ -157,28 +160,10 @@ def test_without_network_the_command_is_named(toy):
     assert "run: course data get toy" in complaint(lambda: download.verify("toy"))
 
 
-def test_no_host(toy, host):
-    host.shutdown()
-    host.server_close()
-    assert (
-        "cannot be reached (ConnectionError); check the network, try again, or download it by hand" in fails_cleanly()
-    )
-
-
 def test_not_found(toy, host):
     host.files.clear()
     assert "toy.zip: the host answered 404; try again" in fails_cleanly()
     assert host.asked == 1 + download.RETRIES
-
-
-def test_download_that_breaks_off(toy, host):
-    host.short = 3_000
-    assert "the download broke off" in fails_cleanly()
-
-
-def test_wrong_sum(toy, host):
-    toy(checksum="md5:" + "0" * 32)
-    assert f"does not have the published checksum md5:{'0' * 32}" in fails_cleanly()
 
 
 def test_right_sum(toy, host, tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
+from helpers import sound
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +18,6 @@ from course_lib.data.clips import Clips
 from course_lib.errors import CourseError, UsageError
 
 SMOKE, STUDY = profiles.get("smoke"), profiles.get("study")
-
-
-def sound(path, hz=440.0, length_s=0.1, rate_hz=8_000):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sf.write(path, 0.5 * np.sin(2 * np.pi * hz * np.arange(round(rate_hz * length_s)) / rate_hz), rate_hz)
 
 
 def lines(path, *rows):
