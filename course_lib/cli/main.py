@@ -223,25 +223,20 @@ def data_card(name: Annotated[str, typer.Argument(help="A name from `course data
 
 @data.command("manifest")
 def data_manifest(
-    kind: Annotated[str, typer.Argument(help="vggsound, epic-sounds, kinetics or audioset.")],
+    kind: Annotated[str, typer.Argument(help="vggsound or audioset.")],
     listings: Annotated[list[Path], typer.Argument(help="The official lists, as downloaded.")],
     folder: Annotated[Path, typer.Option(help="Folder of the sounds, one file a clip.")],
     output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path("manifest.csv"),
-    classes: Annotated[Path | None, typer.Option(help="Text file with a label a line: keep only those.")] = None,
 ) -> None:
     """From a set's official list and the sounds that you have of it, a manifest for `--dataset`."""
-    from course_lib.data import segments
+    from course_lib.data.manifest import manifest_from_list
 
-    found = segments.manifest(kind, listings, folder, classes)
-    segments.write_manifest(found, output)
-    console.print(f"{output}: {found}", soft_wrap=True, markup=False)
+    console.print(f"{output}: {manifest_from_list(kind, listings, folder, output)}", soft_wrap=True, markup=False)
 
 
 @data.command("scenes", epilog="`course data scenes esc10` · `course data scenes ave:/media/usb/AVE_Dataset`")
 def data_scenes(
-    dataset: Annotated[
-        str, typer.Argument(help="A set to mix from, or desed:, audioset:, ave: or videos: and a folder.")
-    ],
+    dataset: Annotated[str, typer.Argument(help="A set to mix from, or ave: or videos: and a folder.")],
 ) -> None:
     """Scenes for the study on sound events: how many a part, how many events, what is missing."""
     from course_lib.scenes import load as load_scenes_module

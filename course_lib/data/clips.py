@@ -12,7 +12,7 @@ import pandas as pd
 from course_lib.audio import io as audio_io
 from course_lib.audio.features import FEATURES_VERSION, GROUP_SAMPLES, SPEC_MEANS, FeatureSpec, log_mel_torch
 from course_lib.audio.io import DECODING_VERSION
-from course_lib.data import checksums, folds
+from course_lib.data import download, folds
 from course_lib.data.cache import cached
 from course_lib.errors import CourseError, UsageError, expect
 
@@ -148,7 +148,7 @@ def decode(
 
 def _signature(folder: Path, names: Sequence[str]) -> str:
     try:
-        return checksums.signature(folder, names)
+        return download.signature(folder, names)
     except OSError as error:
         raise CourseError(f"{error.filename}: {error.strerror}, but it is listed; get the data set again") from error
 

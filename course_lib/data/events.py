@@ -5,14 +5,13 @@ writes it into TSV files. An event may have no length (`offset` equal to `onset`
 overlap, but not be equal. Notebook: 11.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from course_lib.errors import CourseError
-from course_lib.paths import atomic_write
 
 COLUMNS = ["filename", "onset", "offset", "event_label"]
 WEAK_COLUMNS = ["filename", "event_labels"]
@@ -31,7 +30,7 @@ def read_tsv(
     CourseError
         The file cannot be read as such a list, or holds what `check` refuses; the message names the line.
     """
-    table = _read_cells(path, COLUMNS)
+    table = read_cells(path, COLUMNS)
     filenames = table["filename"].unique().tolist()
     empty = (table[COLUMNS[1:]] == "").all(axis=1) & (table["filename"] != "")
     table = table[~empty]
@@ -50,7 +49,7 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.
     CourseError
         The file cannot be read as such a list, a label is not of `classes`, or a file has a label twice.
     """
-    table = _read_cells(path, WEAK_COLUMNS)
+    table = read_cells(path, WEAK_COLUMNS)
     table = table.assign(event_label=table["event_labels"].str.split(",")).explode("event_label")
     table["event_label"] = table["event_label"].str.strip()
     filenames = table["filename"].unique().tolist()
@@ -59,27 +58,30 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.
     return table.reset_index(drop=True), filenames
 
 
-def write_tsv(events: pd.DataFrame, path: Path, filenames: Iterable[str] = ()) -> None:
-    """Keep a list as DCASE's TSV, whole or not at all. Those of `filenames` without an event get a row of their own.
+def read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
+    """The `columns` of a TSV as texts; the index is the number of the line. Lines without any text are left out.
 
     Raises
     ------
     CourseError
-        The list is none that `check` passes, a name holds a tab or a line break, or the file cannot be written.
+        The file cannot be read, lacks a column, or a line has another number of cells than the first.
     """
-    check(events, where=f"events for {path}")
-    heard = set(events["filename"])
-    silent = [name for name in filenames if name not in heard]
-    table = pd.concat([events[COLUMNS].astype(object), pd.DataFrame({"filename": silent}, columns=COLUMNS)])
-    for name in ("filename", "event_label"):
-        broken = table[name].astype(str).str.contains(r"[\t\r\n]", na=False)
-        if broken.any():
-            raise CourseError(f"events for {path}: {name} {table[name][broken].iloc[0]!r} holds a tab or a line break")
-    lines = ["\t".join("" if pd.isna(cell) else str(cell) for cell in row) for row in table.itertuples(index=False)]
     try:
-        atomic_write(path, "\n".join(["\t".join(COLUMNS), *lines]) + "\n")
-    except OSError as error:
-        raise CourseError(f"{path}: cannot be written ({error.strerror}); name a file in a folder of yours") from error
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise CourseError(f"{path}: cannot be read ({reason}); expected a TSV of {', '.join(columns)}") from error
+    header = lines[0].split("\t")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise CourseError(f"{path}: lacks the column {missing[0]}; expected a TSV with {', '.join(columns)} in line 1")
+    rows = {k: line.split("\t") for k, line in enumerate(lines[1:], start=2) if line.strip()}
+    for k, cells in rows.items():
+        if len(cells) != len(header):
+            raise CourseError(
+                f"{path}, line {k}: has {len(cells)} cells, expected {len(header)} with tabs between them"
+            )
+    return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str)[columns]
 
 
 def check(
@@ -252,23 +254,3 @@ def _raise_first(table: pd.DataFrame, faults: list, where: str, unit: str, numbe
             k = int(np.argmax(wrong))
             row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
             raise CourseError(f"{where}, {unit} {numbers[k]}: {words.format(**row)}")
-
-
-def _read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The `columns` of a TSV as texts; the index is the number of the line. Lines without any text are left out."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise CourseError(f"{path}: cannot be read ({reason}); expected a TSV of {', '.join(columns)}") from error
-    header = lines[0].split("\t")
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise CourseError(f"{path}: lacks the column {missing[0]}; expected a TSV with {', '.join(columns)} in line 1")
-    rows = {k: line.split("\t") for k, line in enumerate(lines[1:], start=2) if line.strip()}
-    for k, cells in rows.items():
-        if len(cells) != len(header):
-            raise CourseError(
-                f"{path}, line {k}: has {len(cells)} cells, expected {len(header)} with tabs between them"
-            )
-    return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str)[columns]

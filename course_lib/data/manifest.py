@@ -3,22 +3,27 @@
 A manifest is a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`. Names are
 relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by source.
 `labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
+
+`manifest_from_list` writes such a file for corpora that publish lists of segments of videos and no sound.
 """
 
 import csv
 import hashlib
 import io
 import logging
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from course_lib.audio import io as audio_io
-from course_lib.data import checksums, folds
+from course_lib.data import download, folds
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
+from course_lib.paths import atomic_write
 
 MOST_FOLDS = 5
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")  # that libsndfile reads
@@ -96,7 +101,7 @@ def _own_clips(
     longer = sum(length > LONGEST_S for length in lengths_s)
     if longer:
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
-    content = checksums.of_sums(checksums.of_files(folder, table["path"].tolist()))
+    content = download.content_hash(download.file_checksums(folder, table["path"].tolist()))
     table = folds.subsample(table, clips_per_class, seed)
     clips = clips_from_files(str(path), table, folder, min(max(lengths_s), LONGEST_S), rate_hz, content)
     said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
@@ -228,3 +233,105 @@ def _probe(path: Path, row: Row) -> tuple[int, int]:
         return audio_io.probe(path.parent / row.filename)
     except CourseError as error:
         raise CourseError(f"{path}:{row.line}: {error}") from error
+
+
+# --- Corpora that come as a list of labels: from the list and a folder of their sounds to a manifest
+
+ENDINGS = (".wav", ".flac", ".ogg")
+HELD_OUT = 10  # one source in ten of training validates
+FOLDS = {"validation": 1, "train": 2, "test": 3}  # `folds.split` validates on the fold that follows the test fold
+
+
+def vggsound(listing: Path) -> pd.DataFrame:
+    """The clips of `vggsound.csv`: YouTube id, start in seconds, label, `train` or `test`. Files: `ID_000030.wav`."""
+    table = _read_list(listing, ["id", "start", "label", "part"])
+    name = table["id"] + "_" + table["start"].map("{:06.0f}".format)
+    return table.assign(name=name)
+
+
+def audioset(listing: Path) -> pd.DataFrame:
+    """The clips of `balanced_train_segments.csv`, `unbalanced_...` or `eval_segments.csv`, whose clips test.
+
+    A row is YouTube id, start, end, labels of a clip. Labels are the codes of the set (`/m/09x0r`), because its names
+    hold commas. Files: `ID_30000.wav`, start in ms, as in AudioSet's lists of labels in time.
+    """
+    table = _read_list(listing, ["id", "start", "end", "labels"])
+    return table.assign(
+        name=table["id"] + "_" + (1000 * table["start"]).map("{:.0f}".format),
+        label=table["labels"].str.split(",").str[0],
+        labels=table["labels"].str.replace(",", BETWEEN),
+        part="test" if "eval" in listing.stem.lower() else "train",
+    )
+
+
+LISTS = {"vggsound": vggsound, "audioset": audioset}
+
+
+def manifest_from_list(kind: str, listings: Sequence[Path], folder: Path, output: Path) -> str:
+    """Write to `output` a manifest of the clips of official `listings` that lie in `folder`; one sentence with counts.
+
+    Validation is fold 1, training 2, test 3. These lists have no validation part: one source in ten of training becomes
+    it, by a hash of its name, the same on every machine.
+
+    Raises
+    ------
+    UsageError
+        No such kind of list.
+    CourseError
+        A list cannot be read, has an incomplete row or an unknown part, a part has no clip in the folder, or the
+        manifest cannot be written.
+    """
+    if kind not in LISTS:
+        raise UsageError(f"kind {kind!r} is unknown; choose one of {', '.join(LISTS)}")
+    listed = pd.concat([LISTS[kind](path) for path in listings]).drop_duplicates(ignore_index=True)
+    if not folder.is_dir():
+        raise CourseError(f"{folder}: no such folder; give the one that holds the clips as files")
+    here = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS}
+    table = listed[listed["name"].isin(list(here))]
+    validates = (table["part"] == "train") & table["id"].map(held_out).astype(bool)
+    fold = table["part"].mask(validates, "validation").map(FOLDS)
+    for part, number in FOLDS.items():
+        if not (fold == number).any():
+            example = listed["name"][0]
+            raise CourseError(
+                f"{folder}: has no clip of the {part} part, of {len(listed)} listed ones; the study needs all three; "
+                f"clips are looked for as {example}.wav"
+            )
+    base = output.resolve().parent
+    try:
+        names = [Path(os.path.relpath(here[name].resolve(), base)).as_posix() for name in table["name"]]
+        found = table.assign(filename=names, fold=fold, source=table["id"])
+        columns = [c for c in ("filename", "label", "fold", "source", "labels") if c in found]
+        atomic_write(output, found[columns].to_csv(index=False, lineterminator="\n"))
+    except (OSError, ValueError) as error:  # on Windows there is no relative path to another drive
+        raise CourseError(f"{output}: cannot be written ({error}); name a file beside the sounds") from error
+    return f"{len(table)} of {len(listed)} listed clips are there, {len(listed) - len(table)} are missing"
+
+
+def held_out(source: str) -> bool:
+    """Whether a source of training is set aside for validation: one in ten is, by its name alone."""
+    return int(hashlib.sha256(source.encode()).hexdigest(), 16) % HELD_OUT == 0
+
+
+def _read_list(listing: Path, columns: list[str]) -> pd.DataFrame:
+    """The rows of a list without header, remarks after `#` left out; `start` is a number, all else text."""
+    try:
+        table = pd.read_csv(listing, header=None, names=columns, comment="#", skipinitialspace=True, dtype=str)
+        if table.empty:
+            raise ValueError("it is empty")
+        table["start"] = table["start"].astype(float)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip()
+        raise CourseError(
+            f"{listing}: cannot be read as a list of {', '.join(columns)} ({reason}); get it again"
+        ) from error
+    bad = table.isna().any(axis=1)
+    expected = ", ".join(columns)
+    if "part" in columns:
+        bad |= ~table["part"].isin(list(FOLDS))
+        expected = f"{expected}, the part one of {', '.join(FOLDS)}"
+    if bad.any():
+        row = bad.to_numpy().argmax()
+        found = ", ".join(table.iloc[row].fillna("").astype(str))
+        raise CourseError(f"{listing}, row {row + 1}: found {found}; expected {expected}; get the list again")
+    return table

@@ -23,9 +23,9 @@ Sounds with several labels have all of them in a column `labels`, `|` between, f
 
 LISTS = """## Sets that are lists
 
-They publish labels of segments of videos, and no audio. Whoever has the sounds makes a manifest of those that are there
-with `course data manifest NAME LISTING --folder SOUNDS`, and is told how many are missing; scenes of AudioSet's labels
-in time are read by `course data scenes audioset:FOLDER`.
+They publish labels of segments of videos, and no audio. If you have the sounds, `course data manifest NAME LISTING
+--folder SOUNDS` makes a manifest of those that are there and says how many are missing. For any other corpus, write the
+manifest yourself: a row for each sound, with the columns named above.
 """
 
 
@@ -36,7 +36,6 @@ class RemoteFile:
     url: str
     kind: str
     strip: int = 0
-    bytes: int | None = None
     checksum: str | None = None
     keep: tuple[str, ...] = ()
 

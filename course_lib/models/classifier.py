@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from course_lib.audio.timebase import out_frames
-from course_lib.errors import UsageError
+from course_lib.errors import UsageError, nearest
 from course_lib.models import backbones, cnn, diffres, frame_pooling, transformers
 
 NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # what one nat of power is in the unit of the log-mel
@@ -40,7 +40,7 @@ def parse_reducer(reducer: str) -> tuple[str, float]:
     """
     name, _, text = reducer.partition(":")
     if name not in REDUCERS:
-        raise ValueError(f"reducer {reducer!r}: choose none, or NAME:SHARE with a name of {', '.join(REDUCERS)}")
+        raise ValueError(f"reducer {reducer!r}: choose none, or NAME:SHARE; {nearest(name, REDUCERS)}")
     try:
         reduction = float(text)
     except ValueError:
@@ -206,6 +206,47 @@ MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = (
 )
 
 
+BUILT_IN = frozenset(MODELS) | frozenset(REDUCERS)
+
+
+def register_model(name: str, make: Callable[[int, int, Shape | None], nn.Module]) -> None:
+    """Let `name` mean your own network: wherever this process takes the name of a model, it takes this one.
+
+    `make(n_classes, channels, shape)` gives a module from `(clips, channels, frames, mels)`, with one channel also from
+    `(clips, frames, mels)`, to logits `(clips, n_classes)`. `shape` is (frames, mels), or None where it is not known.
+    The module may have `stages`, a list of its parts from input to head, for training that tells them apart. A name
+    that you registered before gets the new meaning.
+
+    Raises
+    ------
+    UsageError
+        The course has a model or a frame reducer of that name.
+    """
+    _check_free(name)
+    MODELS[name] = make
+
+
+def register_reducer(name: str, make: Callable[[int, float], nn.Module]) -> None:
+    """Let `name:SHARE` mean your own frame reducer, as `register_model` does for networks.
+
+    `make(n_mels, reduction)` gives a module from natural log power `(clips, frames, mels)` to a `diffres.Reduced`, with
+    the attribute `channels`: how many channels its features have. Errors as `register_model`.
+    """
+    _check_free(name)
+    REDUCERS[name] = make
+
+
+def _check_free(name: str) -> None:
+    if name in BUILT_IN or name == "none":
+        raise UsageError(f"{name!r} is a name of the course's own; give yours another")
+
+
+def check_model(name: str) -> None:
+    """Raise a `ValueError` of one line for a name that no model has, with those that look like it."""
+    if name not in MODELS:
+        raise ValueError(f"model={name!r}: unknown; {nearest(name, MODELS)}")
+
+
 def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None = None) -> nn.Module:
     """The classifier `name` with fresh weights (or pretrained ones where its name says so), `n_classes` outputs.
 
@@ -221,5 +262,8 @@ def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None =
     if not isinstance(n_classes, int | np.integer) or n_classes < 1:
         raise UsageError(f"n_classes={n_classes!r}: must be a whole number of at least 1")
     if name not in MODELS:
-        raise UsageError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
-    return MODELS[name](n_classes, channels, shape)
+        raise UsageError(f"model {name!r} is unknown; {nearest(name, MODELS)}")
+    net = MODELS[name](n_classes, channels, shape)
+    if not hasattr(net, "stages"):
+        net.stages = [net]  # a network of the user's that has no parts to tell apart
+    return net

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from course_lib.checked import Count, checked
 from course_lib.data import events as lists
 from course_lib.errors import CourseError
 
@@ -113,7 +114,7 @@ class Scenes:
         return found
 
 
-@dataclass(frozen=True)
+@checked
 class SceneSpec:
     """How many scenes, and how hard. Hashable, so that it can be part of a key.
 
@@ -128,12 +129,12 @@ class SceneSpec:
     seed : of everything that is drawn.
     """
 
-    weak: int = 1200
-    unlabelled: int = 1200
-    validation: int = 150
-    test: int = 300
+    weak: Count = 1200
+    unlabelled: Count = 1200
+    validation: Count = 150
+    test: Count = 300
     clip_s: float = 10.0
-    most_events: int = 4
+    most_events: Count = 4
     quietest_db: float = 0.0
     loudest_db: float = 15.0
     longest_s: float = 4.0
@@ -141,9 +142,6 @@ class SceneSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("weak", "unlabelled", "validation", "test", "most_events"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
         if not 1 <= self.longest_s <= self.clip_s:
             raise ValueError(f"longest_s={self.longest_s}, clip_s={self.clip_s}: need 1 <= longest_s <= clip_s")
         if not self.quietest_db <= self.loudest_db:

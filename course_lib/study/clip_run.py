@@ -6,7 +6,6 @@ line into a log of readings each time, so that how often a test fold was looked 
 
 import hashlib
 import json
-import platform
 import time
 from dataclasses import replace
 from functools import lru_cache
@@ -24,10 +23,11 @@ from course_lib.data import folds
 from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips, features
 from course_lib.data.load import load
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import classifier
-from course_lib.provenance import now, provenance
+from course_lib.provenance import code_hash, now, processor, provenance
+from course_lib.study import plugins
 from course_lib.study.config import RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
@@ -106,18 +106,19 @@ def asked_of(spec: RunSpec, clips: Clips) -> Asked:
 
     Raises
     ------
-    CourseError
+    UsageError
         All labels are asked for, and the clips have one each.
     """
     if not isinstance(spec, TagRun):
         return Asked(clips.classes, clips.targets)
     if not clips.multilabel:
-        raise CourseError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
+        raise UsageError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
     return Asked(clips.tag_names, clips.tags)
 
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
     """The classifier of a run with fresh weights, behind its frame reducer, for clips of `shape` (frames, mels)."""
+    plugins.use(spec.plugin)
     n_frames, n_mels = shape
     log = spec.features.log
     return classifier(spec.model, n_classes, reducer=spec.frame_reducer, n_mels=n_mels, n_frames=n_frames, log=log)
@@ -196,10 +197,10 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def origin(device: str) -> dict:
-    """Device, threads, commit and versions, of this process as it was when it ran its first row; the time is now."""
-    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    """Device, threads, commit, code and versions, as they were when this process ran its first row; the time is now."""
+    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     found = {f"env.{name}": value for name, value in _provenance().items() if name not in ("date", "commit", "threads")}
-    found |= {"date": now(), "commit": _provenance()["commit"]}
+    found |= {"date": now(), "commit": _provenance()["commit"], "code": code_hash()}
     return {"device": device, "device_name": named, "threads": torch.get_num_threads()} | found
 
 

@@ -20,6 +20,7 @@ from course_lib.paths import atomic_write, lock
 from course_lib.profiles import one_thread
 from course_lib.provenance import now
 from course_lib.scenes.load import is_real
+from course_lib.study import plugins
 from course_lib.study.config import Run, SceneRun, from_fields, to_dict
 from course_lib.study.records import READINGS, read_record, record_path
 from course_lib.training.checkpoint import OtherTraining
@@ -88,6 +89,8 @@ def run_grid(
         todo = pending(specs, folder, retry_failed=retry_failed)
         for spec in todo:
             record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, or of other data, tried again
+        for plugin in {spec.plugin for spec in todo}:
+            plugins.keep(plugin, folder)
         prefetch(todo, on_prefetch)
         finished = _inline(todo, folder, device) if jobs == 1 and not scheduler else None
         for record in finished or _over_dask(todo, folder, device, jobs, scheduler):
@@ -112,7 +115,10 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
 
     A row that is on record already is left alone: its first worker may have died between writing and reporting.
     """
-    spec, place = from_fields(fields), Path(folder)
+    place, plugin = Path(folder), fields["plugin"]
+    if plugin != "none":
+        plugins.read(plugins.kept_path(plugin, place))
+    spec = from_fields(fields)
     if read_record(place, spec.key) is None:
         with one_thread():
             record = _attempt(spec, place, device)

@@ -1,7 +1,7 @@
 """The rows of a study as one table: gathered from records, kept as Parquet, published, compared with others."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from course_lib import paths
 from course_lib.errors import CourseError, UsageError
-from course_lib.provenance import now, provenance
+from course_lib.provenance import code_hash, now, provenance
 from course_lib.study.config import BACKFILL_DEFAULTS, current_name
 
 # Rows published before data sets had versions name their sounds by hashes of source text. Each is followed by the
@@ -197,7 +197,27 @@ def _differing(one: Mapping, other: Mapping) -> str:
             parts += [f"{name} of {n} clips"] if n else []
         elif a != b and not (pd.isna(a) and pd.isna(b)):
             parts.append(f"{name} {a:.6g} and {b:.6g}" if isinstance(a, float) else f"{name} {a} and {b}")
+    codes = {code for code in (one.get("code"), other.get("code")) if isinstance(code, str)}
+    if parts and len(codes) == 2:
+        parts.append("computed by different code")
     return ", ".join(parts)
+
+
+def code_states(records: Iterable[Mapping]) -> dict[str, int]:
+    """How many rows were computed by today's code (`current`) and by other code (`stale`).
+
+    Rows of the first edition do not say what computed them: they are `unknown`. A row that failed is none of these.
+    """
+    counts = {"current": 0, "stale": 0, "unknown": 0}
+    for record in records:
+        if record["status"] != "done":
+            continue
+        code = record.get("code")
+        if not isinstance(code, str):  # a table has NaN where a record has nothing
+            counts["unknown"] += 1
+        else:
+            counts["current" if code == code_hash() else "stale"] += 1
+    return counts
 
 
 def record_path(folder: Path, key: str) -> Path:

@@ -24,8 +24,9 @@ from course_lib.scenes import features as streams
 from course_lib.scenes.features import Stream
 from course_lib.scenes.load import load_scenes
 from course_lib.scenes.scenes import Scenes, SceneSpec
+from course_lib.study import plugins
 from course_lib.study.clip_run import origin, weights_hash
-from course_lib.study.config import SceneRun, flat_types, from_dict, to_dict
+from course_lib.study.config import SceneRun, from_fields, to_dict
 from course_lib.study.records import current
 from course_lib.training import cost, mean_teacher
 from course_lib.training.mean_teacher import EvalSet
@@ -79,6 +80,7 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
 
 def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, int]], clip_s: float) -> CRNN:
     """The network of a run with fresh weights."""
+    plugins.use(spec.plugin)
     options = {
         "fusion": spec.fusion,
         "align": spec.align,
@@ -203,8 +205,7 @@ def published() -> pd.DataFrame:
 
 def spec_of(row: dict) -> SceneRun:
     """The run that `row` is of."""
-    fields = {name: row[name] for name in flat_types(SceneRun) if name in row}
-    return from_dict({name: None if value != value else value for name, value in fields.items()}, SceneRun)
+    return from_fields(row)
 
 
 def offset_s(spec: SceneRun) -> float:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from course_lib.evaluation.intervals import Interval, paired_difference
 from course_lib.study import stats
-from course_lib.study.config import SceneRun, flat_types
+from course_lib.study.config import SceneRun, field_names
 from course_lib.study.stats import REPEATS
 
 SCORES = ("tagging", "segment", "event")
@@ -17,7 +17,7 @@ NOTHING = Interval(math.nan, math.nan, math.nan)
 
 def condition_fields(rows: pd.DataFrame) -> list[str]:
     """Fields that tell the conditions among `rows` apart: those of a run with more than one value, but no repeats."""
-    fields = [name for name in flat_types(SceneRun) if name in rows.columns and name not in REPEATS]
+    fields = [name for name in field_names(SceneRun) if name in rows.columns and name not in REPEATS]
     return [name for name in fields if rows[name].nunique(dropna=False) > 1]
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
+from course_lib.checked import Count, CountOrZero, Share, Weight, checked
 from course_lib.data import events
 from course_lib.errors import CourseError
 from course_lib.evaluation import detection
@@ -31,7 +32,7 @@ THRESHOLD = 0.5
 COLLAR_S, SEGMENT_S = 0.2, 1.0  # of the events and segments that the best state is chosen by
 
 
-@dataclass(frozen=True)
+@checked
 class TeacherRecipe:
     """How to train. Hashable, so that it can be part of a key.
 
@@ -49,31 +50,19 @@ class TeacherRecipe:
     n_evals : how often validation is looked at; the best look is kept.
     """
 
-    steps: int = 600
-    weak: int = 12
-    unlabelled: int = 6
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    ema_decay: float = 0.98
-    consistency: float = 1.0
+    steps: Count = 600
+    weak: Count = 12
+    unlabelled: CountOrZero = 6
+    learning_rate: Share = 1e-3
+    weight_decay: Share = 1e-4
+    ema_decay: Share = 0.98
+    consistency: Weight = 1.0
     spec_augment: bool = True
-    mixup: float = 0.0
+    mixup: Weight = 0.0
     median_ms: float = 400.0
-    n_evals: int = 6
+    n_evals: Count = 6
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("weak", 1), ("unlabelled", 0), ("n_evals", 1)):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least {least}")
-        for name, high in (
-            ("ema_decay", 1.0),
-            ("learning_rate", 1.0),
-            ("weight_decay", 1.0),
-            ("consistency", 1e3),
-            ("mixup", 1e3),
-        ):
-            if not 0 <= getattr(self, name) <= high:
-                raise ValueError(f"{name}={getattr(self, name)}: must lie within 0 to {high:g}")
         if self.unlabelled and not self.ema_decay:
             raise ValueError(f"unlabelled={self.unlabelled}, ema_decay=0: nothing but a teacher says what is in them")
 

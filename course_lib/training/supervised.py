@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,16 +20,16 @@ from tqdm import tqdm
 
 from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
+from course_lib.checked import Count, CountOrZero, Share, Weight, checked
 from course_lib.errors import CourseError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import Normalised
 from course_lib.training import checkpoint as checkpoints
 
-PRECISIONS = ("auto", "fp32", "bf16")
 SCORES = ("validation_accuracy", "validation_map")  # what a look is chosen by: of one label a clip, of several
 
 
-@dataclass(frozen=True)
+@checked
 class Recipe:
     """How to train. Hashable, so that it can be part of a key.
 
@@ -52,38 +53,25 @@ class Recipe:
     precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
     """
 
-    steps: int = 200
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    freeze_steps: int = 0
-    layer_decay: float = 1.0
+    steps: Count = 200
+    batch_size: Count = 32
+    learning_rate: Weight = 2e-3
+    weight_decay: Weight = 0.05
+    freeze_steps: CountOrZero = 0
+    layer_decay: Share = 1.0
     roll: bool = True
     spec_augment: bool = True
     image_augment: bool = False
-    mixup: float = 0.2
-    label_smoothing: float = 0.1
-    n_evals: int = 8
-    guide: float = 0.0
-    mask_value: str = "mean"
-    precision: str = "auto"
+    mixup: Weight = 0.2
+    label_smoothing: Share = 0.1
+    n_evals: Count = 8
+    guide: Weight = 0.0
+    mask_value: Literal["mean", "floor"] = "mean"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "n_evals"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least 1")
-        if not 0 <= self.freeze_steps <= self.steps:
-            raise ValueError(f"freeze_steps={self.freeze_steps}: must lie within 0 and steps={self.steps}")
-        for name, low, high in (
-            ("learning_rate", 0, math.inf), ("weight_decay", 0, math.inf), ("mixup", 0, math.inf),
-            ("label_smoothing", 0, 1),
-            ("layer_decay", 0, 1), ("guide", 0, math.inf),
-        ):  # fmt: skip
-            if not low <= getattr(self, name) <= high or math.isinf(getattr(self, name)):
-                raise ValueError(f"{name}={getattr(self, name)}: must be finite and within {low} to {high}")
-        for name, known in (("precision", PRECISIONS), ("mask_value", spec_augment.MASK_VALUES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
+        if self.freeze_steps > self.steps:
+            raise ValueError(f"freeze_steps={self.freeze_steps}: must be at most steps={self.steps}")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 #
 # Imagine a dog that barks in the rain. A spectrogram hears it through the rain, if it has learnt barks from some hundred scenes. A network that has heard two million clips knows barks already. A third has never heard a sound, but sees the dog. Which of the three should a tagger ask, and is it worth asking all?
 #
-# The code is the same for real videos: `scenes/recorded.py` loads AVE, DESED and any folder of videos that you have.
+# The code is the same for real videos: `scenes/recorded.py` loads AVE and any folder of videos that you have.
 
 # %% [markdown]
 # ## You will be able to

@@ -170,7 +170,7 @@ def test_changed_sounds_are_not_stale(small_fsdd):
     sound(small_fsdd / "recordings" / "0_ann_0.wav", hz=3_000)
     with pytest.raises(CourseError, match=r"0_ann_0\.wav has other content than published"):
         load.load("fsdd", STUDY)
-    (small_fsdd / download.OWN_SUMS).unlink()
+    (small_fsdd / download.OWN_CHECKSUMS).unlink()
     after = load.load("fsdd", STUDY)
     assert after.content != before.content
     assert np.abs(after.waves(8_000, 0.1)[0] - old[0]).max() > 0.5

@@ -40,7 +40,7 @@ def require(name):
 def test_esc10_is_fetched_and_verified(data):
     require("esc10")
     download.get("esc10", network=False)
-    assert download.verify("esc10") == "esc10: 400 files agree with the sums published with the course"
+    assert download.verify("esc10") == "esc10: 400 files match the checksums published with the course"
     assert sorted(p.name for p in data.iterdir()) == ["esc10"]
 
 

@@ -179,7 +179,7 @@ def test_bad_scenes_are_refused(scenes):
     with pytest.raises(CourseError, match="no picture is known for"):
         mixing.made_scenes(load("timing", profiles.get("smoke")), 1, SPEC)
     for wrong, said in (
-        ({"test": 0}, "test=0"),
+        ({"test": 0}, "test: found 0"),
         ({"longest_s": 11.0}, "longest_s=11.0"),
         ({"quietest_db": 20.0}, "loudest"),
     ):

@@ -173,9 +173,9 @@ def test_differences_are_taken_pair_by_pair():
     [
         ('task = "dreams"', "task: dreams: unknown task"),
         ('streams = "smell"', "expected some of spectral, auditory, visual"),
-        ('fusion = "late"', "fusion='late'"),
-        ("recipe.steps = 0", "steps=0"),
-        ("scenes.weak = 0", "weak=0"),
+        ('fusion = "late"', "fusion: found 'late'"),
+        ("recipe.steps = 0", "steps: found 0"),
+        ("scenes.weak = 0", "weak: found 0"),
         ("model = 1", "model: unknown key"),
     ],
 )

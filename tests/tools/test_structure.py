@@ -10,7 +10,7 @@ from course_lib.paths import repo_root
 LIBRARY = repo_root() / "course_lib"
 # From the ground up. A package imports from those before it; inside a package modules may meet, but not in a circle.
 ORDER = (
-    "errors", "paths", "profiles", "provenance", "plots",  # the ground
+    "errors", "checked", "paths", "profiles", "provenance", "plots",  # the ground
     "audio", "data", "models", "scenes", "evaluation", "training", "api",  # science
     "study", "analysis",  # the study
     "lesson", "tools", "cli",  # the course

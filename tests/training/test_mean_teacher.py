@@ -186,9 +186,9 @@ def test_probabilities_do_not_depend_on_the_batch(learnt):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"steps": 0}, "steps=0"),
-        ({"weak": 1.5}, "weak=1.5"),
-        ({"ema_decay": 2.0}, "ema_decay=2"),
+        ({"steps": 0}, "steps: found 0"),
+        ({"weak": 1.5}, "weak: found 1.5"),
+        ({"ema_decay": 2.0}, "ema_decay: found 2.0"),
         ({"ema_decay": 0.0}, "ema_decay=0"),
     ],
 )

@@ -207,12 +207,12 @@ def test_a_loss_that_is_not_finite_is_told_in_one_line():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"steps": 0}, "steps=0: must be a whole number of at least 1"),
-        ({"batch_size": 2.5}, "batch_size=2.5: must be a whole number"),
-        ({"freeze_steps": 300}, "freeze_steps=300: must lie within 0 and steps=200"),
-        ({"learning_rate": float("inf")}, "learning_rate=inf: must be finite"),
-        ({"label_smoothing": 2}, "label_smoothing=2: must be finite and within 0 to 1"),
-        ({"precision": "fp8"}, "precision='fp8': choose one of auto, fp32, bf16"),
+        ({"steps": 0}, "steps: found 0, expected at least 1"),
+        ({"batch_size": 2.5}, "batch_size: found 2.5, expected a whole number"),
+        ({"freeze_steps": 300}, "freeze_steps=300: must be at most steps=200"),
+        ({"learning_rate": float("inf")}, "learning_rate: found inf, expected a finite number"),
+        ({"label_smoothing": 2}, "label_smoothing: found 2, expected at most 1"),
+        ({"precision": "fp8"}, "precision: found 'fp8', expected 'auto', 'fp32' or 'bf16'"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(given, message):
