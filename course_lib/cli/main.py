@@ -39,7 +39,7 @@ console = Console(highlight=False)
 
 ProfileOption = Annotated[str, typer.Option(help="How much to run: smoke, lesson or study.")]
 DatasetOption = Annotated[
-    str, typer.Option(help="A name from `course data list`, or the path of your own manifest.csv.")
+    str, typer.Option(help="A name from `course data list`, or the path of your own manifest.csv or folder.")
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Notebooks at a time; the cores are shared among them.")]
 

@@ -16,7 +16,8 @@ Nothing in this folder is sound. `registry.toml` says where each data set comes 
 of its files, and the cards below are generated from the registry (`make generate`).
 
 `course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
-card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
+card: give a notebook the path of a folder with one sub-folder per class, or of a CSV file with the columns
+`filename,label` and, if you have them, `fold,source`.
 Sounds with several labels have all of them in a column `labels`, `|` between, for grids with `task = "tags"`.
 """
 

@@ -165,7 +165,7 @@ def fit(
     CourseError
         The loss is no longer finite, or the checkpoint belongs to another training.
     ValueError
-        `model` is normalised already, or has another number of outputs than there are classes.
+        `model` is normalised already, has parameters outside its `stages`, or has more or fewer outputs than classes.
     """
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
     precision = precision_on(device, recipe.precision, model)
@@ -306,8 +306,12 @@ def _rolled(x: torch.Tensor, part: np.ndarray) -> torch.Tensor:
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """Parameters for the optimiser, one group a stage, with the `factor` of its learning rate."""
+    """Parameters for the optimiser, one group per stage, with the `factor` of its learning rate."""
     stages = model.stages
+    found = {parameter for stage in stages for parameter in stage.parameters()}
+    missing = [name for name, parameter in model.named_parameters() if parameter not in found]
+    if missing:
+        raise ValueError(f"the model's stages lack {missing[0]}: name all its parts there, from input to head")
     return [
         {
             "params": list(stage.parameters()),
