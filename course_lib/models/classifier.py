@@ -179,7 +179,7 @@ def _cnn(layers: tuple, n_classes: int, channels: int, shape: Shape | None) -> n
 def _transformer(name: str, make: Callable, n_classes: int, channels: int, shape: Shape | None) -> nn.Module:
     if shape is None:
         raise UsageError(f"model {name!r} has a place for every token: give the shape (frames, mels) that it is for")
-    return make(*shape, n_classes, channels=channels)
+    return make(*shape, n_classes, in_chans=channels)
 
 
 TRANSFORMERS = {
