@@ -3,7 +3,6 @@
 import ast
 import signal
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -183,8 +182,9 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     import pandas as pd
 
     from course_lib.study import records as rows
+    from course_lib.study import stats
 
-    stats, draw = _statistics(chosen.task), _scenes_table if chosen.task == "scenes" else _summary_table
+    draw = _scenes_table if chosen.task == "scenes" else _summary_table
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
     missing = len(chosen.specs) - len(every)
@@ -277,8 +277,8 @@ def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
 
 
 def _scenes_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
-    """One part for the screen: F1 in per cent (interval over starts), differences in points (by pairs of starts)."""
-    from course_lib.study.scene_stats import SCORES
+    """One part for the screen: F1 in per cent (interval over seeds), differences in points (by pairs of seeds)."""
+    from course_lib.study.stats import SCORES
 
     table = Table(title=title, title_justify="left")
     for column in (
@@ -334,10 +334,3 @@ def row_line(record: dict) -> str:
 def _counts(records: list[dict | None]) -> list[str]:
     states = [record and record["status"] for record in records]
     return [str(n) for n in (len(states), states.count("done"), states.count("failed"), states.count(None))]
-
-
-def _statistics(task: str) -> ModuleType:
-    """The module with `summarise` and `condition_fields` for rows of this task."""
-    from course_lib.study import scene_stats, stats, tag_stats
-
-    return {"clips": stats, "tags": tag_stats, "scenes": scene_stats}[task]
