@@ -68,14 +68,19 @@ def site_dir() -> Path:
     return runs_dir() / "site"
 
 
+def study_dir() -> Path:
+    """Folder of the study: its protocol, questions, claims, grids and results."""
+    return repo_root() / "study"
+
+
 def grids_dir() -> Path:
     """Folder of the study's grids, one TOML file each."""
-    return repo_root() / "study" / "grids"
+    return study_dir() / "grids"
 
 
 def published_dir() -> Path:
     """Folder of the results that the course quotes; they are committed, with where they came from."""
-    return repo_root() / "study" / "results"
+    return study_dir() / "results"
 
 
 def as_folder(path: Path, option: str) -> Path:

@@ -1,7 +1,15 @@
-"""Figures of published rows, for the README, the report and notebooks. They take tables and train nothing."""
+"""Figures of published rows, for the README, the report and notebooks. They take tables and train nothing.
 
+`FIGURES` are those that the README shows. Each file carries its text, and a hash of the rows that it was drawn from. A
+figure of other rows than those that are published now is drawn again by `write`, and a test fails while there is one.
+To change how a figure is drawn, remove its file and let `write` draw it anew.
+"""
+
+import hashlib
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +17,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from course_lib import plots
-from course_lib.evaluation.intervals import verdict
-from course_lib.paths import published_dir, runs_dir
-from course_lib.study import records, scene_stats
+from course_lib import paths, plots
+from course_lib.analysis import claims, pareto, per_class, questions
+from course_lib.analysis.verdicts import signed
+from course_lib.paths import atomic_write
+from course_lib.study import records, stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from course_lib.evaluation.intervals import Interval
+DPI = 110
+SUBSETS = ("visual", "spectral", "auditory", "spectral+visual", "auditory+visual", "spectral+auditory",
+           "spectral+auditory+visual")  # fmt: skip
 
 
 def hop_figure(summary: pd.DataFrame) -> "Figure":
@@ -40,9 +51,18 @@ def hop_figure(summary: pd.DataFrame) -> "Figure":
 
 def hop_text(summary: pd.DataFrame) -> str:
     """What `hop_figure` shows, in a sentence, for those who do not see it."""
-    rows = summary.sort_values("features.hop_ms")
-    points = [f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows[["features.hop_ms", "accuracy"]].to_numpy()]
-    return f"Test accuracy against the hop, and against the cost of a clip: {', '.join(points)}."
+    return f"Test accuracy against the hop, and against the cost of a clip: {_accuracy_by_hop(summary)}."
+
+
+def _accuracy_by_hop(summary: pd.DataFrame) -> str:
+    rows = summary.sort_values("features.hop_ms")[["features.hop_ms", "accuracy"]].to_numpy()
+    return ", ".join(f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows)
+
+
+def hops() -> pd.DataFrame:
+    """The published summary of the hop sweep of the grid `lesson`, one row a hop."""
+    summary = pd.read_csv(paths.published_dir() / "lesson" / "summary.csv")
+    return summary[summary["part"] == "hop"]
 
 
 def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
@@ -79,17 +99,12 @@ def sweeps_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
 
 def sweeps_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
     """What `sweeps_figure` shows, in a sentence, for those who do not see it."""
-    lines = []
-    for label, rows in sweeps.items():
-        points = [
-            f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows[["features.hop_ms", "accuracy"]].to_numpy()
-        ]
-        lines.append(f"{label}: {', '.join(points)}")
+    lines = [f"{label}: {_accuracy_by_hop(rows)}" for label, rows in sweeps.items()]
     return f"Test accuracy against the hop, {len(sweeps)} lines. {'; '.join(lines)}."
 
 
 def claims_figure(answers: pd.DataFrame) -> "Figure":
-    """Differences with their intervals from a table of `claims.answers`, a panel a place, with the margins allowed."""
+    """Differences with their intervals from a table of `questions.answers`, a panel a place, with their margins."""
     places = {where: rows for where, rows in answers.groupby("where", sort=False)}
     sizes = [len(rows) for rows in places.values()]
     with plt.rc_context(plots.STYLE):
@@ -106,27 +121,20 @@ def claims_figure(answers: pd.DataFrame) -> "Figure":
     return fig
 
 
-def _points(mean: float, low: float, high: float) -> str:
-    """A difference of shares in points, with its interval."""
-    return f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-
-
 def claims_text(answers: pd.DataFrame) -> str:
     """What `claims_figure` shows, in a sentence, for those who do not see it."""
-    told = []
-    for where, rows in answers.groupby("where", sort=False):
-        points = [f"{row.question} {_points(row.difference, row.low, row.high)}" for row in rows.itertuples()]
-        told.append(f"{where}: {'; '.join(points)}")
-    return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(told)}."
+    panels = [f"{where}: {'; '.join(_differences(rows))}" for where, rows in answers.groupby("where", sort=False)]
+    return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(panels)}."
 
 
-SUBSETS = ("visual", "spectral", "auditory", "spectral+visual", "auditory+visual", "spectral+auditory",
-           "spectral+auditory+visual")  # fmt: skip
+def _differences(answers: pd.DataFrame) -> list[str]:
+    """Each question of a table of `questions.answers` with its difference in points."""
+    return [f"{row['question']} {signed(questions.points(row))}" for row in answers.to_dict("records")]
 
 
 def scene_rows(name: str = "scenes") -> pd.DataFrame:
     """Rows of a grid on scenes that did not fail: the published ones, else those of a run here, else none."""
-    for folder in (published_dir() / name, runs_dir() / "study" / name):
+    for folder in (paths.published_dir() / name, paths.runs_dir() / "study" / name):
         if (folder / records.ROWS).is_file() or (folder / "records").is_dir():
             return records.done(records.gather(folder))
     return pd.DataFrame()
@@ -137,15 +145,15 @@ def usual_scenes(table: pd.DataFrame, *free: str) -> pd.DataFrame:
 
     Of every other field they have the value that most rows of `table` have.
     """
-    fields = scene_stats.condition_fields(table) if len(table) else []
+    fields = stats.condition_fields(table) if len(table) else []
     usual = {name: table[name].mode()[0] for name in fields if name not in free}
     return table[np.logical_and.reduce([table[name] == value for name, value in usual.items()])] if usual else table
 
 
 def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> "Figure":
-    """Tagging F1 of every subset of the streams with its interval over starts, and differences by pairs of starts.
+    """Tagging F1 of every subset of the streams with its interval over seeds, and differences by pairs of seeds.
 
-    From the rows of a grid on scenes, rows of `scene_claims.answers`, and the paper's F1 in % by streams. Crosses are
+    From the rows of a grid on scenes, rows of `questions.answers`, and the paper's F1 in % by streams. Crosses are
     the paper's numbers, of other data and another network.
     """
     known = _subsets(table)
@@ -173,17 +181,16 @@ def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping
         for row in _subsets(table).itertuples()
     ]
     papers = [f"{streams} {value:.1f}" for streams, value in paper.items()]
-    gaps = [f"{row.question} {_points(row.difference, row.low, row.high)}" for row in pairs.itertuples()]
     return (
         f"Left, tagging F1 in % by what the network gets, with 95 % intervals over starts: {', '.join(points)}; "
         f"crosses are the paper's: {', '.join(papers)}. Right, differences in points by pairs of starts: "
-        f"{', '.join(gaps)}."
+        f"{', '.join(_differences(pairs))}."
     )
 
 
 def _subsets(table: pd.DataFrame) -> pd.DataFrame:
-    """`scene_stats.summarise` of the subsets of streams that are there, in the order of `SUBSETS`."""
-    found = scene_stats.summarise(usual_scenes(table, "streams"), ["streams"])
+    """`stats.summarise` of the subsets of streams that are there, in the order of `SUBSETS`."""
+    found = stats.summarise(usual_scenes(table, "streams"), ["streams"])
     return found.sort_values("streams", key=lambda names: names.map(SUBSETS.index), ignore_index=True)
 
 
@@ -200,9 +207,84 @@ def lanes(heard: pd.DataFrame, seen: pd.DataFrame, clip_s: float, ax: "Axes") ->
     return ax
 
 
-def told(gap: "Interval") -> str:
-    """A difference in points in words that its interval allows: higher, lower, or no difference shown."""
-    ends = f"({gap.low:+.1f} to {gap.high:+.1f})"
-    word = {"holds": "higher by", "contradicted": "lower by"}.get(verdict(gap))
-    amount = f"{word} {abs(gap.mean):.1f}" if word else f"no difference shown, {gap.mean:+.1f}"
-    return f"{amount} points {ends}"
+# --- The figures of the README, as files
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure: its file below the published results, the grids that it is drawn from, and how to draw it.
+
+    `text` and `figure` say and draw what the `tables` hold.
+    """
+
+    name: str
+    grids: tuple[str, ...]
+    tables: Callable[[], tuple]
+    text: Callable[..., str]
+    figure: Callable[..., "Figure"]
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return paths.published_dir() / self.name
+
+    @property
+    def source(self) -> str:
+        """A hash of the published files that it is drawn from, empty where none of its grids is published."""
+        found = [paths.published_dir() / grid / name for grid in self.grids for name in ("rows.parquet", "summary.csv")]
+        contents = [path.read_bytes() for path in found if path.is_file()]
+        return hashlib.sha256(b"".join(contents)).hexdigest() if contents else ""
+
+    @property
+    def drawn_from(self) -> str:
+        """The `source` that the file was drawn from, empty where there is no file."""
+        from PIL import Image
+
+        if not self.path.is_file():
+            return ""
+        with Image.open(self.path) as image:
+            return getattr(image, "text", {}).get("Source", "")
+
+    @property
+    def markdown(self) -> str:
+        """A line of Markdown that shows it from the repository's root, its text beside it."""
+        return f"![{self.text(*self.tables())}](study/results/{self.name})"
+
+
+def _tagging() -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, float]]:
+    """Published rows on scenes that differ in their streams alone, what they say to tagging, and the paper's scores."""
+    rows = usual_scenes(questions.published("scenes"), "streams")
+    answers = questions.answers("scenes", rows)
+    return rows, answers[answers["where"] == "tagging"], questions.paper_scores("tagging")
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        Published("systems.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
+        Published("lesson/hop.png", ("lesson",), lambda: (hops(),), hop_text, hop_figure),
+        Published("lesson/classes.png", ("lesson",), lambda: (per_class.against(claims.sweep(claims.Evidence())),),
+                  per_class.classes_text, per_class.classes_figure),
+        Published("diffres/claims.png", ("diffres",), lambda: (questions.answers(),), claims_text, claims_figure),
+        Published("scenes/tagging.png", ("scenes",), _tagging, scenes_subsets_text, scenes_subsets_figure),
+    )
+}  # fmt: skip
+
+
+def stale() -> list[Published]:
+    """Figures that are missing or were drawn from other rows than those that are published."""
+    return [figure for figure in FIGURES.values() if figure.source and figure.drawn_from != figure.source]
+
+
+def write() -> list[Path]:
+    """Draw what is stale; returns the files."""
+    written = []
+    for one in stale():
+        tables = one.tables()
+        figure, content = one.figure(*tables), io.BytesIO()
+        metadata = {"Description": one.text(*tables), "Source": one.source}
+        figure.savefig(content, format="png", dpi=DPI, metadata=metadata)
+        plt.close(figure)
+        atomic_write(one.path, content.getvalue())
+        written.append(one.path)
+    return written

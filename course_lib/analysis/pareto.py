@@ -1,6 +1,6 @@
 """Systems of the study on ESC-10: what each costs, how good it is, in one table and one picture.
 
-Left out are fronts trained for 240 steps, windows and overlaps other than the usual ones, and rows that two grids ran.
+Left out are frame reducers trained for 240 steps, unusual windows and overlaps, and rows that two grids ran.
 Systems were trained with different budgets, each as its grid says; the family names the steps. A point is compared
 with the points of its own family in the claims, and across families here, where a longer training may be what differs.
 """
@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 from course_lib import plots
+from course_lib.analysis import questions
 from course_lib.study import stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NO_FRONT = {"frame_reducer": "none"}
+NO_REDUCER = {"frame_reducer": "none"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ def _hop(row: Mapping[str, object]) -> str:
     return f"{row['features.hop_ms']:g} ms" if row["features.window_ms"] == 25 else ""
 
 
-def _front(row: Mapping[str, object]) -> str:
-    """A front by what it leaves of 10 ms; finer hops by their own name."""
+def _reducer(row: Mapping[str, object]) -> str:
+    """A frame reducer by what it leaves of 10 ms; finer hops by their own name."""
     name, _, saved = str(row["frame_reducer"]).partition(":")
     if name == "none":
         return ""
@@ -53,12 +54,12 @@ def _front(row: Mapping[str, object]) -> str:
     return f"{name.replace('diffres-light', 'light')} -{100 * float(saved):.0f} %{finer}"
 
 
-def _learnt(row: Mapping[str, object]) -> str:
-    return _front(row) if str(row["frame_reducer"]).startswith("diffres") else ""
+def _learned(row: Mapping[str, object]) -> str:
+    return _reducer(row) if str(row["frame_reducer"]).startswith("diffres") else ""
 
 
-def _ruled(row: Mapping[str, object]) -> str:
-    return "" if str(row["frame_reducer"]).startswith("diffres") else _front(row)
+def _fixed(row: Mapping[str, object]) -> str:
+    return "" if str(row["frame_reducer"]).startswith("diffres") else _reducer(row)
 
 
 def _net(row: Mapping[str, object]) -> str:
@@ -67,9 +68,9 @@ def _net(row: Mapping[str, object]) -> str:
 
 def _way(row: Mapping[str, object]) -> str:
     """How Lite0 or a CNN was trained: from what, and with which augmentation."""
-    how = {"naa": "clips augmented", "none": "pictures augmented" if row["recipe.image_augment"] else "plain"}[
-        row["copies"]
-    ]
+    how = "pictures augmented" if row["recipe.image_augment"] else "plain"
+    if row["copies"] == "naa":
+        how = "clips augmented"
     if row["model"] != "lite0":
         return f"{str(row['model']).removeprefix('lite0-').upper()} {how}".replace("SCRATCH plain", "from scratch")
     if row["recipe.freeze_steps"]:
@@ -80,19 +81,20 @@ def _way(row: Mapping[str, object]) -> str:
 
 FAMILIES = (
     Family("fixed hop, 240 steps", "lesson", {"recipe.steps": 240}, _hop, sweep=True),
-    Family("fixed hop, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"} | NO_FRONT, _hop,
+    Family("fixed hop, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"} | NO_REDUCER, _hop,
            crowded=True, sweep=True),
-    Family("DiffRes, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _learnt, crowded=True),
-    Family("merged by rule, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _ruled, crowded=True),
+    Family("DiffRes, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _learned, crowded=True),
+    Family("merged by rule, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"}, _fixed, crowded=True),
     Family("transformers, 600 steps", "transformers", {"dataset": "esc10"}, _net),
     Family("CNN7 and CNN9, 400 steps", "scratch", {}, _way),
     Family("Lite0, from photographs", "transfer", {}, _way),
 )  # fmt: skip
+GRIDS = tuple(dict.fromkeys(family.grid for family in FAMILIES))
 MARKERS = ("o", "s", "^", "v", "D", "P", "X")
 COLOURS = (*plots.COLOURS, "#000000")
 
 
-def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+def table(published: Callable[[str], pd.DataFrame] = questions.published) -> pd.DataFrame:
     """One row a system: `family`, `system`, `macs` (millions a clip, without log-mel), `accuracy`, `low`, `high` (%).
 
     `published` gives the rows of a grid by its name, none where it was not run: such families are left out. `folds` and
@@ -100,9 +102,7 @@ def table(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """
     found = []
     for family in FAMILIES:
-        rows = published(family.grid)
-        for name, value in family.fields.items():
-            rows = rows[rows[name] == value] if len(rows) else rows
+        rows = questions.chosen(published(family.grid), family.fields)
         names = [family.named(row) for row in rows.to_dict("records")]
         for name, of_system in rows.groupby(pd.Series(names, rows.index, dtype=object), sort=False):
             if name:
@@ -168,11 +168,11 @@ def _within(tick: float, systems: pd.DataFrame) -> bool:
 
 def systems_text(systems: pd.DataFrame) -> str:
     """What `systems_figure` shows, in sentences, for those who do not see it."""
-    told = []
+    families = []
     for label, rows in systems.groupby("family", sort=False):
         points = [f"{r.system} {r.accuracy:.1f} % at {r.macs:.0f}" for r in rows.sort_values("macs").itertuples()]
-        told.append(f"{label}: {', '.join(points)}")
+        families.append(f"{label}: {', '.join(points)}")
     return (
         "Test accuracy on ESC-10 against million multiply-accumulates a clip, logarithmic, a marker a family of "
-        f"systems, with intervals by source. {'. '.join(told)}."
+        f"systems, with intervals by source. {'. '.join(families)}."
     )

@@ -1,7 +1,7 @@
-"""How far data and compute carry: the smallest effect each design could see, and what the next runs would cost.
+"""How far data and compute carry: the effect that each design could detect, and what the next runs would cost.
 
-Nothing is run here. Costs are estimates from the seconds that published rows took; the smallest effect of a larger set
-is an estimate as well, from the spread of differences on the small one. Notebook: 12.
+Nothing is run here. Costs are estimates from the seconds that published rows took; the detectable effect of a larger
+set is an estimate as well, from the spread of differences on the small one. Notebook: 12.
 """
 
 import math
@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from course_lib.analysis import claim_parts, per_class, questions, scene_questions
-from course_lib.analysis.verdicts import Evidence
+from course_lib.analysis import per_class, questions
+from course_lib.analysis.claims import Evidence, sweep
 from course_lib.data import registry
 from course_lib.evaluation.intervals import Interval
 from course_lib.study import grid
@@ -21,53 +21,51 @@ from course_lib.study.stats import minimum_detectable_effect
 WEEK_H = 168.0
 NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k")
 # What the papers claim to gain, in points: the least of what they state for the question
-CLAIMED = {questions.TWINS[0].where: 4.4}
+CLAIMED = {"ESC-10, small and from scratch": 4.4}
 
 
 def spread(gap: Interval, pairs: int) -> float:
-    """Deviation of the differences that made a t interval from so many pairs, in its unit."""
+    """Standard deviation of the differences that made a t interval from so many pairs, in its unit."""
     from scipy.stats import t
 
     return (gap.high - gap.low) / 2 / t.ppf((1 + gap.level) / 2, pairs - 1) * math.sqrt(pairs)
 
 
-def _smallest(row: object, pairs: int) -> float:
-    """The smallest effect of a row with `difference`, `low` and `high` over so many pairs, in their unit."""
-    return minimum_detectable_effect(spread(Interval(row.difference, row.low, row.high), pairs), pairs)
-
-
 def designs(evidence: Evidence) -> pd.DataFrame:
-    """A row a design: what was compared, over how many pairs, the smallest effect that 80 of 100 studies would find.
+    """A row a design: what was compared, over how many pairs, the effect that 80 of 100 studies would find.
 
-    Columns: `design`, `questions`, `pairs`, `paired_by`, `smallest` (median over its questions, points), `claimed`
-    (the least that the paper states for it, NaN where it states none), `sees` (whether the one is below the other).
+    Columns: `design`, `questions`, `pairs`, `paired_by`, `minimum_detectable_effect` (median over its questions,
+    points), `claimed` (the least that the paper states for it, NaN where it states none), `sees` (whether the one is
+    below the other).
     """
     found = []
-    for where, rows in evidence.clips.groupby("where", sort=False):
-        claimed = CLAIMED.get(where, math.nan)
-        found.append((where, len(rows), rows["pairs"].max(), "fold", 100 * rows["smallest"].median(), claimed))
-    for score, rows in evidence.scenes.groupby("score", sort=False):
-        each = [_smallest(row, row.pairs) for row in rows.itertuples()]
-        known = scene_questions.PAPER[score]
-        claimed = abs(known[scene_questions.ALL] - known["spectral"])
-        found.append((f"scenes, {score}", len(rows), rows["pairs"].max(), "start", 100 * np.median(each), claimed))
-    sweep = claim_parts.sweep(evidence)
-    if len(sweep):
-        cells = per_class.against(sweep)
+    for where, rows in evidence.answers.groupby("where", sort=False):
+        name, claimed, paired_by = where, CLAIMED.get(where, math.nan), "fold"
+        if rows["grid"].iloc[0] == "scenes":
+            known = questions.paper_scores(where)
+            claimed = abs(known[questions.ALL_STREAMS] - known["spectral"])
+            name, paired_by = f"scenes, {where}", "start"
+        effect = 100 * rows["minimum_detectable_effect"].median()
+        found.append((name, len(rows), rows["pairs"].max(), paired_by, effect, claimed))
+    rows = sweep(evidence)
+    if len(rows):
+        cells = per_class.against(rows)
         cells = cells[cells["hop_ms"] != per_class.USUAL_MS]
-        pairs = sweep["fold"].nunique()
-        each = [_smallest(row, pairs) for row in cells.itertuples()]
-        found.append(("ESC-10, one class, one hop", len(cells), pairs, "fold", 100 * np.median(each), math.nan))
-    table = pd.DataFrame(found, columns=["design", "questions", "pairs", "paired_by", "smallest", "claimed"])
-    return table.assign(sees=table["smallest"] < table["claimed"])
+        pairs = rows["fold"].nunique()
+        spreads = [spread(questions.points(cell), pairs) for cell in cells.to_dict("records")]
+        effects = [minimum_detectable_effect(value, pairs) for value in spreads]
+        found.append(("ESC-10, one class, one hop", len(cells), pairs, "fold", np.median(effects), math.nan))
+    columns = ["design", "questions", "pairs", "paired_by", "minimum_detectable_effect", "claimed"]
+    table = pd.DataFrame(found, columns=columns)
+    return table.assign(sees=table["minimum_detectable_effect"] < table["claimed"])
 
 
 def seconds_a_step(rows: pd.DataFrame, *, gpu: bool = True) -> dict[tuple[str, bool], float]:
-    """Median seconds of a step of 16 clips by model and whether learnt scores stand before it, on a GPU or a CPU."""
+    """Median seconds of a step of 16 clips by model and whether learned scores stand before it, on a GPU or a CPU."""
     rows = rows[(rows["device"] != "cpu") == gpu]
     rows = rows[rows["recipe.batch_size"] == 16]
-    learnt = rows["frame_reducer"].str.startswith(("diffres", "shuffled"))
-    each = (rows["train_seconds"] / rows["recipe.steps"]).groupby([rows["model"], learnt]).median()
+    learned = rows["frame_reducer"].str.startswith(("diffres", "shuffled"))
+    each = (rows["train_seconds"] / rows["recipe.steps"]).groupby([rows["model"], learned]).median()
     return {(model, bool(scored)): float(value) for (model, scored), value in each.items()}
 
 
@@ -95,19 +93,19 @@ def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """What the grids that are ready would take on the GPU of the published rows, and what they could see.
 
     Columns: `grid`, `rows`, `hours` of one GPU, `unknown` (rows of networks that no published row tells of, left out
-    of the hours), `week` (share of a week), `clips` a test fold, `pairs`, `smallest`: the smallest effect in points
-    that the pairs of folds could see if the spread of differences on ESC-10 fell with the root of the clips tested;
-    NaN for one official split, whose pairs are starts. No rows where the grid `diffres` is not published.
+    of the hours), `week` (share of a week), `clips` a test fold, `pairs`, `minimum_detectable_effect`: that
+    of the pairs of folds, in points, if the spread of differences on ESC-10 fell with the root of the clips tested; NaN
+    for one official split, whose pairs are seeds. No rows where the grid `diffres` is not published.
     """
-    columns = ["grid", "rows", "hours", "unknown", "week", "clips", "pairs", "smallest"]
+    columns = ["grid", "rows", "hours", "unknown", "week", "clips", "pairs", "minimum_detectable_effect"]
     if published("diffres").empty:
         return pd.DataFrame(columns=columns)
     rows = measured(published)
     gpu, cpu = (seconds_a_step(rows, gpu=where) for where in (True, False))
     aside = float((60 * rows["minutes"] - rows["train_seconds"]).median())
-    asked = questions.answers(published("diffres"))
-    asked = asked[asked["where"] == questions.LONG]
-    sd = float(np.median([spread(Interval(r.difference, r.low, r.high), r.pairs) for r in asked.itertuples()]))
+    answers = questions.answers("diffres", published("diffres"))
+    answers = answers[answers["where"] == questions.LONG].to_dict("records")
+    std = float(np.median([spread(questions.points(answer), answer["pairs"]) for answer in answers]))
     found = []
     for name in NEXT:
         runs = grid.read(grid.find(name)).specs
@@ -117,6 +115,6 @@ def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
         folds = len({run.fold for run in runs})
         clips = registry.entry(name).clips / folds if folds > 1 else math.nan
         small = float(np.median(rows.loc[rows["dataset"] == "esc10", "n_test"]))
-        least = 100 * minimum_detectable_effect(sd * math.sqrt(small / clips), folds) if folds > 1 else math.nan
+        least = minimum_detectable_effect(std * math.sqrt(small / clips), folds) if folds > 1 else math.nan
         found.append((name, len(runs), hours, int((~known).sum()), hours / WEEK_H, clips, folds, least))
     return pd.DataFrame(found, columns=columns)

@@ -1,217 +1,202 @@
-"""Claims of the papers as questions to the published rows of the study, each answered by a paired difference."""
+"""Questions to rows of the study, each answered by a paired difference. They are listed in `study/questions.toml`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from course_lib import paths
-from course_lib.evaluation.intervals import verdict
-from course_lib.study import stats
+from course_lib.errors import CourseError
+from course_lib.evaluation.intervals import Interval, verdict
+from course_lib.study import config, scene_run, stats
 from course_lib.study.records import done, gather
 
 EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
-USUAL = {
-    "refit": False,
-    "dataset": "esc10",
-    "features.hop_ms": 10.0,
-    "frame_reducer": "none",
-    "recipe.spec_augment": False,
-}
+LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
+ALL_STREAMS = "spectral+auditory+visual"
+COLUMNS = (
+    "where", "claim", "question", "paper", "first", "second", "difference", "low", "high", "minimum_detectable_effect",
+    "margin", "pairs", "paired_by", "seeds", "macs", "mixed", "verdict",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Question:
-    """Is `first` better than `second` (or no worse than `margin` below it)?
+    """Is `first` better than `second`, or no worse than `margin` (a share) below it?
 
-    `claim` is the paper's, or empty where the paper has no such control. `first` and `second` are fields of runs by
-    dotted name, on top of `USUAL` and of `usual`, which is what the runs of one place (`where`) have in common.
+    `first` and `second` hold every field that the rows of the two conditions must have, by dotted name. `where` is the
+    place that is asked, `grid` the grid of its rows, `score` the score by which they are compared. `claim` is the
+    paper's and empty for a control, `paper` the paper's own difference in points, where it gives one.
     """
 
-    claim: str
     text: str
+    where: str
+    grid: str
     first: Mapping[str, object]
     second: Mapping[str, object]
+    score: str = ""
+    claim: str = ""
     margin: float = 0.0
-    where: str = ""
-    usual: Mapping[str, object] = field(default_factory=dict)
+    paper: float | None = None
 
 
-COLUMNS = ("where", "claim", "question", "first", "second", "difference", "low", "high", "smallest", "margin", "pairs",
-           "seeds", "macs", "mixed", "verdict")  # fmt: skip
-LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
-PLACES: dict[str, dict[str, object]] = {
-    LONG: {"recipe.steps": 800},
-    SHORT: {"recipe.steps": 240},
-    "spoken digits": {"dataset": "fsdd", "recipe.steps": 2000},
-    "timing probe": {"dataset": "timing", "recipe.steps": 800},
-}
+@cache
+def _file() -> dict:
+    """What `study/questions.toml` holds."""
+    return read_toml("questions.toml")
 
 
-def _reduced(name: str, hop_ms: float = 10.0) -> dict[str, object]:
-    """Fields of a frame reducer from frames of a hop."""
-    return {"frame_reducer": name, "features.hop_ms": hop_ms}
+def read_toml(name: str) -> dict:
+    """What a TOML file of the study holds.
+
+    Raises
+    ------
+    CourseError
+        It is missing, or no TOML.
+    """
+    path = paths.study_dir() / name
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CourseError(f"{path}: cannot be read as TOML: {error}") from error
 
 
-LIGHT, QUARTER, ALL, TIMED = (
-    _reduced("diffres-light:0.5"),
-    _reduced("diffres-light:0.75"),
-    _reduced("none"),
-    2.5,
-)
-# claim, question, first, second, margin; asked at both budgets
-ESC = (
-    ("A3", "DiffRes, a quarter fewer frames, no worse than 10 ms", _reduced("diffres-light:0.25"), ALL, EQUAL),
-    ("A3", "DiffRes, half the frames, no worse than 10 ms", LIGHT, ALL, EQUAL),
-    ("A3", "DiffRes, published scorer, half the frames, no worse than 10 ms", _reduced("diffres:0.5"), ALL, EQUAL),
-    ("A3", "DiffRes, three quarters fewer frames, no worse than 10 ms", QUARTER, ALL, EQUAL),
-    ("A4", "DiffRes from 5 ms better than 10 ms", _reduced("diffres-light:0.5", 5.0), ALL, 0.0),
-    ("A4", "DiffRes from 2.5 ms better than 10 ms", _reduced("diffres-light:0.75", 2.5), ALL, 0.0),
-    ("", "equal widths, half the frames, no worse than 10 ms", _reduced("uniform:0.5"), ALL, EQUAL),
-    ("", "a hop of 20 ms no worse than 10 ms", _reduced("none", 20.0), ALL, EQUAL),
-    ("", "a hop of 40 ms no worse than 10 ms", _reduced("none", 40.0), ALL, EQUAL),
-    ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _reduced("none", 20.0), 0.0),
-    ("", "DiffRes, three quarters fewer frames, better than a hop of 40 ms", QUARTER, _reduced("none", 40.0), 0.0),
-    ("", "DiffRes better than equal widths", LIGHT, _reduced("uniform:0.5"), 0.0),
-    ("", "DiffRes better than random widths", LIGHT, _reduced("random:0.5"), 0.0),
-    ("", "DiffRes better than widths by energy", LIGHT, _reduced("energy:0.5"), 0.0),
-    ("", "DiffRes better than average pooling", LIGHT, _reduced("average:0.5"), 0.0),
-    ("", "DiffRes better than its own widths dealt out to other frames", LIGHT, _reduced("shuffled:0.5"), 0.0),
-    ("", "DiffRes from 5 ms better than equal widths from 5 ms",
-     _reduced("diffres-light:0.5", 5.0), _reduced("uniform:0.5", 5.0), 0.0),
-)  # fmt: skip
-ONLY = {
-    LONG: (
-        ("", "DiffRes from 2.5 ms better than equal widths from 2.5 ms",
-         _reduced("diffres-light:0.75", 2.5), _reduced("uniform:0.75", 2.5), 0.0),
-        ("", "all frames of 5 ms better than all frames of 10 ms", _reduced("none", 5.0), ALL, 0.0),
-    ),
-    SHORT: (
-        ("A4", "DiffRes from 1.25 ms better than 10 ms", _reduced("diffres-light:0.875", 1.25), ALL, 0.0),
-    ),
-    "spoken digits": (
-        ("A3", "DiffRes, half the frames, no worse than 10 ms", LIGHT, ALL, EQUAL),
-        ("", "DiffRes, half the frames, better than a hop of 20 ms", LIGHT, _reduced("none", 20.0), 0.0),
-        ("", "DiffRes better than equal widths", LIGHT, _reduced("uniform:0.5"), 0.0),
-        ("", "DiffRes better than average pooling", LIGHT, _reduced("average:0.5"), 0.0),
-    ),
-    "timing probe": (
-        ("A3", "DiffRes, a quarter of the frames, no worse than 2.5 ms",
-         _reduced("diffres-light:0.75", TIMED), _reduced("none", TIMED), EQUAL),
-        ("", "DiffRes better than equal widths",
-         _reduced("diffres-light:0.75", TIMED), _reduced("uniform:0.75", TIMED), 0.0),
-        ("", "DiffRes better than widths by energy",
-         _reduced("diffres-light:0.75", TIMED), _reduced("energy:0.75", TIMED), 0.0),
-        ("", "DiffRes better than widths by rising levels",
-         _reduced("diffres-light:0.75", TIMED), _reduced("flux:0.75", TIMED), 0.0),
-    ),
-}  # fmt: skip
-DIFFRES = tuple(
-    Question(*asked, where=where, usual=usual)
-    for where, usual in PLACES.items()
-    for asked in ((*ESC, *ONLY[where]) if where in (LONG, SHORT) else ONLY[where])
-)
+def paper_scores(score: str) -> dict[str, float]:
+    """Micro F1 in % of the audiovisual paper, by the streams that its network got; `score` as in `stats.SCORES`."""
+    return _file()["paper"][score]
 
 
-# The same network at one temporal resolution and with its tokens pooled; and a CNN of no more cost. From scratch
-SMALL = {"features.hop_ms": 20.0, "recipe.spec_augment": True, "recipe.steps": 600}
-SPOKEN = {"dataset": "fsdd", "features.hop_ms": 20.0, "recipe.steps": 1000}
-AST, MAST, SEVEN = ({"model": name} for name in ("ast-tiny", "mast-tiny", "cnn7"))
-THREE = (
-    ("B2", "MAST better than AST", MAST, AST),
-    ("", "a CNN of 7 layers better than MAST", SEVEN, MAST),
-    ("", "a CNN of 7 layers better than AST", SEVEN, AST),
-)
-FINER = ("", "AST at 10 ms better than AST at 20 ms", AST | {"features.hop_ms": 10.0}, AST)
-TWINS = tuple(
-    Question(*asked, where=f"{place}, small and from scratch", usual=usual)
-    for place, usual, questions in (("ESC-10", SMALL, THREE), ("spoken digits", SPOKEN, (*THREE, FINER)))
-    for asked in questions
-)
-PICTURES = {"features.hop_ms": 40.0, "features.n_mels": 128, "recipe.steps": 400, "model": "lite0"}
-PLAIN, CLIPS = ({"copies": copies, "recipe.image_augment": False} for copies in ("none", "naa"))
-PICTURED = {"copies": "none", "recipe.image_augment": True}
-FINER_PICTURES = {"model": "lite0", "features.hop_ms": 20.0, "features.n_mels": 128, "refit": False}
-# The backbone at its best, chosen by validation; with half the steps; and these learning from all that is not the test
-LARGE = {"model": "lite0", "features.n_mels": 224, "recipe.steps": 800, "refit": False}
-HALF = LARGE | {"recipe.steps": 400}
-WHOLE = HALF | {"refit": True}
-TUNED = PLAIN | {"recipe.freeze_steps": 0}
-FROZEN, FRESH = PLAIN | {"recipe.freeze_steps": 400}, PLAIN | {"model": "lite0-scratch"}
-TRANSFER = tuple(
-    Question(claim, text, first, second, where="ESC-10, Lite0, 400 steps", usual=PICTURES)
-    for claim, text, first, second in (
-        ("D1", "clips augmented better than pictures augmented", CLIPS, PICTURED),
-        ("", "clips augmented better than neither", CLIPS, TUNED),
-        ("", "pictures augmented better than neither", PICTURED, TUNED),
-        ("D5", "fine-tuned better than from scratch", TUNED, FRESH),
-        ("", "only the last layer learning better than from scratch", FROZEN, FRESH),
-        ("", "fine-tuned better than only the last layer learning", TUNED, FROZEN),
-    )
-)
+def condition(fields: str | Mapping[str, object]) -> dict[str, object]:
+    """Fields of a condition by dotted name: `fields`, nested or not, or those of the condition of that name.
 
-
-# Other data sets with a grid of the same design, by the name of grid and set
-TASKS = {
-    "esc50": "ESC-50", "speechcommands": "Speech Commands", "nsynth": "NSynth", "fsd50k": "FSD50K",
-    "urbansound8k": "UrbanSound8K",
-}  # fmt: skip
-
-
-def of_task(dataset: str, where: str) -> tuple[Question, ...]:
-    """Questions A3 and A4 and their controls of `DIFFRES`, to the rows of another data set (one budget)."""
-    return tuple(Question(*asked, where=where, usual={"dataset": dataset, "model": "cnn7"}) for asked in ESC)
-
-
-def chosen(rows: pd.DataFrame, fields: Mapping[str, object]) -> pd.DataFrame:
-    """Rows of one condition: those with all of `fields`."""
-    wanted = np.ones(len(rows), bool)
+    Raises
+    ------
+    CourseError
+        No condition has this name, or there is no such field.
+    """
+    if isinstance(fields, str):
+        known = _file()["conditions"]
+        if fields not in known:
+            raise CourseError(f"questions.toml: no condition {fields!r}; there are {', '.join(known)}")
+        fields = known[fields]
+    found = {}
     for name, value in fields.items():
+        found |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
+    unknown = found.keys() - config.FIELDS.keys() - config.flat_types(config.SceneRun).keys()
+    if unknown:
+        raise CourseError(f"questions.toml: {min(unknown)}: no field of a run; name one as in a grid")
+    return found
+
+
+@cache
+def usual_fields(where: str) -> dict[str, object]:
+    """The fields that all conditions of a place have unless they say otherwise.
+
+    Raises
+    ------
+    CourseError
+        There is no such place.
+    """
+    places = _file()["places"]
+    if where not in places:
+        raise CourseError(f"questions.toml: no place {where!r}; there are {', '.join(places)}")
+    kind = "scenes" if "score" in places[where] else "clips"
+    return condition(_file()["usual"][kind]) | condition(places[where].get("fields", {}))
+
+
+@cache
+def questions() -> tuple[Question, ...]:
+    """Every question, in the order in which tables show them.
+
+    Raises
+    ------
+    CourseError
+        The file names a place, a condition, a field or a key that does not exist.
+    """
+    return tuple(
+        _question(where, **given) for block in _file()["asked"] for where in block["of"] for given in block["questions"]
+    )
+
+
+def _question(where: str, text: str, first: str | Mapping, second: str | Mapping = {}, **more: object) -> Question:
+    """The question that `study/questions.toml` puts to one place."""
+    usual, place = usual_fields(where), _file()["places"][where]
+    first, second = condition(first), condition(second)
+    score = place.get("score", "")
+    paper = None
+    if first.keys() == second.keys() == {"streams"}:
+        known = paper_scores(score)
+        if first["streams"] in known and second["streams"] in known:
+            paper = round(known[first["streams"]] - known[second["streams"]], 2)
+    try:
+        return Question(text, where, place["grid"], usual | first, usual | second, score, paper=paper, **more)
+    except TypeError as error:
+        raise CourseError(f"questions.toml: question {text!r}: {error}") from None
+
+
+def chosen(rows: pd.DataFrame, fields: str | Mapping[str, object]) -> pd.DataFrame:
+    """Rows of one condition: those with all of `fields`, or with those of the condition of that name."""
+    wanted = np.ones(len(rows), bool)
+    for name, value in condition(fields).items() if len(rows) else ():
         wanted &= (rows[name] == value).to_numpy()
     return rows[wanted]
 
 
 def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """Those of `rows` whose fold and seed `others` have too."""
-    pair = ["fold", "seed"]
-    return rows.merge(others[pair].drop_duplicates(), on=pair)
+    return rows.merge(others[list(stats.REPEATS)].drop_duplicates(), on=list(stats.REPEATS))
 
 
 def _mixed(first: pd.DataFrame, second: pd.DataFrame) -> str:
     """How many of the runs that stand against each other ran on another kind of machine; nothing where none did."""
-    both = first.merge(second, on=["fold", "seed"], suffixes=("", "_second"))
+    both = first.merge(second, on=list(stats.REPEATS), suffixes=("", "_second"))
     kinds = both[["device", "device_second"]].apply(lambda names: names.str.partition(":")[0])
     other = int((kinds["device"] != kinds["device_second"]).sum())
     return f"{other} of {len(both)}" if other else ""
 
 
-def answers(rows: pd.DataFrame, questions: Sequence[Question] = DIFFRES) -> pd.DataFrame:
-    """One row a question that `rows` can answer: both accuracies, the difference with its t interval, a verdict.
+def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row a question to `grid` that can be answered from `rows`, by default from those that are published.
 
-    Columns: `where`, `claim`, `question`, `first`, `second` (accuracies over the folds and seeds that both have),
-    `difference`, `low`, `high`, `smallest` (the smallest effect that the pairs could have seen), `margin`, `pairs`,
-    `seeds`, `macs` (of the first, as a share of those of the second, features not counted), `mixed` (runs that stand
-    against one of another kind of machine, as `4 of 15`, or nothing) and `verdict`; accuracies and differences are
-    shares. Of clips with several labels all are of mean average precision.
+    Columns: `where`, `claim`, `question`, `paper` (its difference in points, None where it gives none), `first`,
+    `second` (scores over the folds and seeds that both have), `difference` with its t interval `low` to `high`,
+    `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `macs` (of the first, as a share of those of
+    the second, features not counted; NaN for scenes), `mixed` (runs that stand against one of another kind of machine,
+    as `4 of 15`, or nothing) and `verdict`; scores and differences are shares. On scenes all pairs are of one fold:
+    their intervals tell of training on these scenes, and nothing of other sounds.
     """
-    found, score = [], stats.score_of(rows)
-    for q in questions if len(rows) else ():
-        first, second = (chosen(rows, {**USUAL, **q.usual, **fields}) for fields in (q.first, q.second))
-        first, second = _shared(first, second), _shared(second, first)
-        seen = stats.difference(first, second, score=score) if len(first) and len(second) else None
-        if seen is None:
-            continue
-        gap = seen.interval
-        found.append({
-            "where": q.where, "claim": q.claim, "question": q.text, "first": stats.mean_score(first, score),
-            "second": stats.mean_score(second, score), "difference": gap.mean, "low": gap.low, "high": gap.high,
-            "smallest": seen.smallest, "margin": q.margin, "pairs": seen.pairs,
-            "seeds": first["seed"].nunique(),
-            "macs": first["macs"].median() / second["macs"].median(), "mixed": _mixed(first, second),
-            "verdict": verdict(gap, q.margin),
-        })  # fmt: skip
+    rows = published(grid) if rows is None else rows
+    asked = [question for question in questions() if question.grid == grid and len(rows)]
+    found = [answer for answer in (_answer(question, rows) for question in asked) if answer]
     return pd.DataFrame(found, columns=COLUMNS)
+
+
+def _answer(question: Question, rows: pd.DataFrame) -> dict[str, object] | None:
+    """The answer to one question; None where there are not enough rows."""
+    scores = stats.scores_of(rows)
+    score = scores[question.score] if question.score else next(iter(scores.values()))
+    first, second = chosen(rows, question.first), chosen(rows, question.second)
+    first, second = _shared(first, second), _shared(second, first)
+    seen = stats.difference(first, second, score=score)
+    if seen is None:
+        return None
+    gap = seen.interval
+    return {
+        "where": question.where, "claim": question.claim, "question": question.text, "paper": question.paper,
+        "first": stats.mean_score(first, score), "second": stats.mean_score(second, score), "difference": gap.mean,
+        "low": gap.low, "high": gap.high, "minimum_detectable_effect": seen.minimum_detectable_effect,
+        "margin": question.margin, "pairs": seen.pairs, "paired_by": seen.paired_by, "seeds": first["seed"].nunique(),
+        "macs": first["macs"].median() / second["macs"].median() if "macs" in rows.columns else np.nan,
+        "mixed": _mixed(first, second), "verdict": verdict(gap, question.margin),
+    }  # fmt: skip
+
+
+def points(answer: Mapping[str, object]) -> Interval:
+    """The difference of a row of `answers`, in points."""
+    return Interval(answer["difference"], answer["low"], answer["high"]).scaled(100)
 
 
 def published(grid: str = "diffres") -> pd.DataFrame:
@@ -220,3 +205,36 @@ def published(grid: str = "diffres") -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     return done(gather(path.parent))
+
+
+def levels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the audiovisual paper beside ours: `score`, `streams`, `paper`, ours as `mean`, `low`, `high`, in %.
+
+    The t intervals are over seeds.
+    """
+    found = []
+    for score in stats.SCORES:
+        for streams, number in paper_scores(score).items():
+            ours = chosen(rows, usual_fields(score) | {"streams": streams})
+            if len(ours):
+                got = stats.mean_interval(ours[f"test_{score}_f1"]).scaled(100)
+                found.append((score, streams, number, got.mean, got.low, got.high))
+    return pd.DataFrame(found, columns=["score", "streams", "paper", "mean", "low", "high"])
+
+
+def offsets_undone(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]]:
+    """`answers` about the hop of auditory features once each hop's offset is undone, and these offsets in ms by hop.
+
+    Frames of every hop are brought to one time base by the nearest, which moves each by an amount of its own: what
+    looks like an effect of the hop may be one of the offset. `truth` is as `study.scene_run.published` gives it.
+    """
+    if rows.empty or truth.empty:
+        return answers("scenes", rows.iloc[:0]), {}
+    usual = {name: value for name, value in usual_fields("event").items() if name != "auditory_ms"}
+    ours = chosen(rows, usual | {"streams": "auditory"})
+    ours = ours[ours["auditory_ms"] > 0]
+    one_each = ours.drop_duplicates("auditory_ms").sort_values("auditory_ms").to_dict("records")
+    offsets = {row["auditory_ms"]: 1000 * scene_run.offset_s(scene_run.spec_of(row)) for row in one_each}
+    found = answers("scenes", scene_run.set_right(ours, truth))
+    asked = (found["where"] == "event") & found["question"].str.contains("better than every 320 ms", regex=False)
+    return found[asked].reset_index(drop=True), offsets

@@ -4,7 +4,6 @@ import ast
 import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -188,8 +187,9 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     import pandas as pd
 
     from course_lib.study import records as rows
+    from course_lib.study import stats
 
-    stats, draw = _statistics(chosen.task), _scenes_table if chosen.task == "scenes" else _summary_table
+    draw = _scenes_table if chosen.task == "scenes" else _summary_table
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
     missing = len(chosen.specs) - len(every)
@@ -301,8 +301,8 @@ def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
 
 
 def _scenes_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
-    """One part for the screen: F1 in per cent (interval over starts), differences in points (by pairs of starts)."""
-    from course_lib.study.scene_stats import SCORES
+    """One part for the screen: F1 in per cent (interval over seeds), differences in points (by pairs of seeds)."""
+    from course_lib.study.stats import SCORES
 
     table = Table(title=title, title_justify="left")
     for column in (
@@ -362,10 +362,3 @@ def _counts(records: list[dict | None]) -> list[str]:
     stale = code_states(filter(None, records))["stale"]
     counts = (len(states), states.count("done"), stale, states.count("failed"), states.count(None))
     return [str(n) for n in counts]
-
-
-def _statistics(task: str) -> ModuleType:
-    """The module with `summarise` and `condition_fields` for rows of this task."""
-    from course_lib.study import scene_stats, stats, tag_stats
-
-    return {"clips": stats, "tags": tag_stats, "scenes": scene_stats}[task]

@@ -1,48 +1,74 @@
-"""What rows say: accuracy with an interval by source, differences by pairs, the smallest effect they could show."""
+"""What rows say: scores with intervals, differences by pairs, the smallest effect that those pairs could detect."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from course_lib.evaluation.intervals import Interval, accuracy_by_source, paired_difference
-from course_lib.study.config import FIELDS
+from course_lib.study.config import FIELDS, SceneRun, flat_types
 
 REPEATS = ("fold", "seed")  # fields that repeat a condition instead of making another
+SCORES = ("tagging", "segment", "event")  # of rows on scenes
 COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_seconds", "minutes")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of one condition less that of another, or another score, as shares.
+    """A score of one condition less that of another, as shares.
 
     `pairs` is how many pairs the interval rests on, `paired_by` what they are: `fold` (the seeds of a fold averaged:
     they share its clips and are no pairs of their own) or, where there is a single fold, `seed`; then the interval
-    tells of training alone, not of other sounds. `smallest` is `minimum_detectable_effect` of these pairs.
+    tells of training alone, not of other sounds. `minimum_detectable_effect` is that of these pairs.
     """
 
     interval: Interval
     pairs: int
     paired_by: str
-    smallest: float
+    minimum_detectable_effect: float
 
 
 def condition_fields(rows: pd.DataFrame) -> list[str]:
     """Fields that tell the conditions among `rows` apart: those of a run with more than one value, but no repeats."""
-    fields = [name for name in FIELDS if name in rows.columns and name not in REPEATS]
+    names = flat_types(SceneRun) if "streams" in rows.columns else FIELDS
+    fields = [name for name in names if name in rows.columns and name not in REPEATS]
     return [name for name in fields if rows[name].nunique(dropna=False) > 1]
 
 
-def score_of(rows: pd.DataFrame) -> str:
-    """The column that rows on clips are judged by: accuracy, or mean average precision where clips have more labels."""
-    return "test_map" if "test_map" in rows.columns else "test_accuracy"
+def scores_of(rows: pd.DataFrame) -> dict[str, str]:
+    """The columns that `rows` are judged by, by the names of the scores.
+
+    Rows on scenes have three F1, rows on clips with several labels the mean average precision `map`, others `accuracy`.
+    """
+    if "test_tagging_f1" in rows.columns:
+        return {name: f"test_{name}_f1" for name in SCORES}
+    name = "map" if "test_map" in rows.columns else "accuracy"
+    return {name: f"test_{name}"}
 
 
 def mean_score(rows: pd.DataFrame, score: str = "test_accuracy") -> float:
-    """`score` of one condition: the seeds of a fold averaged, then the folds."""
+    """Column `score` of one condition: the seeds of a fold averaged, then the folds."""
     return float(rows.groupby("fold")[score].mean().mean())
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean of `values` and its t interval, whose ends are NaN for a single value."""
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2:
+        return Interval(float(values.mean()), math.nan, math.nan)
+    return paired_difference(values, np.zeros(len(values)))
+
+
+def repeats_interval(rows: pd.DataFrame, score: str) -> Interval:
+    """Mean of column `score` of one condition: the seeds of a fold averaged, then the t interval over the folds.
+
+    With a single fold the interval is over seeds: it tells how much the seed of the training matters, and nothing of
+    other sounds.
+    """
+    by = "fold" if rows["fold"].nunique() > 1 else "seed"
+    return mean_interval(rows.groupby(by)[score].mean())
 
 
 def accuracy(rows: pd.DataFrame) -> Interval:
@@ -81,23 +107,23 @@ def difference(
     if len(means) < 2:
         return None
     interval = paired_difference(means[:, 0], means[:, 1], level=level)
-    sd = float(np.std(means[:, 0] - means[:, 1], ddof=1))
-    return Difference(interval, len(means), paired_by, minimum_detectable_effect(sd, len(means), level=level))
+    std = float(np.std(means[:, 0] - means[:, 1], ddof=1))
+    return Difference(interval, len(means), paired_by, minimum_detectable_effect(std, len(means), level=level))
 
 
-def minimum_detectable_effect(sd: float, pairs: int, *, power: float = 0.8, level: float = 0.95) -> float:
-    """True difference that a two-sided paired t test would find with probability `power`, in the unit of `sd`.
+def minimum_detectable_effect(std: float, pairs: int, *, power: float = 0.8, level: float = 0.95) -> float:
+    """True difference that a two-sided paired t test would find with probability `power`, in the unit of `std`.
 
-    `sd` is the standard deviation of the differences, `pairs` their number. Solved with the noncentral t distribution.
+    `std` is the standard deviation of the differences, `pairs` their number. Solved with the noncentral t distribution.
     Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988, chapter 2.
 
     Raises
     ------
     ValueError
-        Fewer than two pairs, a negative deviation, a power or level outside of 0 to 1.
+        Fewer than two pairs, a negative standard deviation, a power or level outside of 0 to 1.
     """
-    if pairs < 2 or sd < 0 or not 0 < power < 1 or not 0 < level < 1:
-        raise ValueError(f"sd={sd}, pairs={pairs}, power={power}, level={level}: need sd >= 0, pairs >= 2, shares")
+    if pairs < 2 or std < 0 or not 0 < power < 1 or not 0 < level < 1:
+        raise ValueError(f"std={std}, pairs={pairs}, power={power}, level={level}: need std >= 0, pairs >= 2, shares")
     from scipy.optimize import brentq
     from scipy.stats import nct, t
 
@@ -107,30 +133,27 @@ def minimum_detectable_effect(sd: float, pairs: int, *, power: float = 0.8, leve
         wrong_way = np.nan_to_num(nct.cdf(-critical, pairs - 1, standard_errors))  # scipy has no number for almost 0
         return nct.sf(critical, pairs - 1, standard_errors) + wrong_way - power
 
-    return sd / math.sqrt(pairs) * float(brentq(lacking, 0, 8 * critical))
+    return std / math.sqrt(pairs) * float(brentq(lacking, 0, 8 * critical))
 
 
 def summarise(
-    rows: pd.DataFrame,
-    by: Sequence[str] | None = None,
-    against: Mapping[str, object] | None = None,
-    *,
-    condition: Callable[[pd.DataFrame, pd.DataFrame | None], dict] | None = None,
+    rows: pd.DataFrame, by: Sequence[str] | None = None, against: Mapping[str, object] | None = None
 ) -> pd.DataFrame:
-    """One row a condition, in the order of `rows`: `accuracy`, its interval, the difference to another one, costs.
+    """One row a condition, in the order of `rows`: scores, their intervals and differences to another one, costs.
 
     `by` are the fields that make a condition, None for those that vary. With `against`, a condition is compared with
     the one that has these fields instead and agrees in the others; without, or where none of them varies, with the
-    first one of its data set.
-    All accuracies and differences are shares; costs are medians. `condition` tells of rows and of those that they are
-    compared with, None for accuracies.
+    first one of its data set. Scores and differences are shares, costs medians.
+
+    Rows on clips have `accuracy` or `map`, `low`, `high`, `difference`, `difference_low` and so on; rows on scenes have
+    all of that for each of their scores: `tagging`, `tagging_low`, `tagging_high`, `tagging_difference` and so on.
     """
     by = list(condition_fields(rows) if by is None else by)
     groups = dict(_groups(rows, by))
     table = []
     for values, group in groups.items():
         other = groups.get(_baseline(values, by, against, groups))
-        table.append(dict(zip(by, values, strict=True)) | (condition or _condition)(group, other))
+        table.append(dict(zip(by, values, strict=True)) | _condition(group, other))
     return pd.DataFrame(table)
 
 
@@ -154,33 +177,33 @@ def _baseline(values: tuple, by: list[str], against: Mapping[str, object] | None
     return next(other for other in groups if other[place] == values[place])
 
 
-def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict:
-    found = accuracy(rows)
-    row = {"accuracy": found.mean, "low": found.low, "high": found.high}
-    kept = rows.get("validation_accuracy", pd.Series(dtype=float))  # none where nothing was chosen
-    row |= {"validation_accuracy": float(kept.mean())} | counted(rows)
-    row |= {name: len({each for row in rows[f"test_{name}"] for each in row}) for name in ("clips", "sources")}
-    return row | compared(rows, other) | costs(rows)
+def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict[str, object]:
+    """The columns of one condition, compared with `other`, which may be missing or the same."""
+    row: dict[str, object] = {}
+    scores = scores_of(rows)
+    for name, column in scores.items():
+        found = accuracy(rows) if name == "accuracy" else repeats_interval(rows, column)
+        compared = None if other is None or other is rows else difference(rows, other, score=column)
+        prefix = f"{name}_" if len(scores) > 1 else ""
+        row |= {name: found.mean, f"{prefix}low": found.low, f"{prefix}high": found.high}
+        if f"validation_{name}" in rows.columns:  # not where nothing was chosen
+            row[f"validation_{name}"] = float(rows[f"validation_{name}"].mean())
+        row |= {prefix + column: value for column, value in _compared(compared).items()}
+    row |= {"folds": rows["fold"].nunique(), "seeds": rows["seed"].nunique(), "rows": len(rows)}
+    if "accuracy" in scores:
+        row |= {name: len({each for row in rows[f"test_{name}"] for each in row}) for name in ("clips", "sources")}
+    return row | {name: float(rows[name].median()) for name in COSTS if name in rows.columns}
 
 
-def counted(rows: pd.DataFrame) -> dict[str, int]:
-    """How many folds, seeds and rows a condition has."""
-    return {"folds": rows["fold"].nunique(), "seeds": rows["seed"].nunique(), "rows": len(rows)}
-
-
-def compared(rows: pd.DataFrame, other: pd.DataFrame | None, score: str = "test_accuracy") -> dict:
-    """The `difference` of a condition in `score` to another one, as columns; NaN where there is none."""
-    seen = None if other is None or other is rows else difference(rows, other, score=score)
+def _compared(seen: Difference | None) -> dict[str, object]:
+    """A difference as columns; NaN where there is none."""
+    if seen is None:
+        seen = Difference(Interval(math.nan, math.nan, math.nan), 0, "", math.nan)
     return {
-        "difference": seen.interval.mean if seen else math.nan,
-        "difference_low": seen.interval.low if seen else math.nan,
-        "difference_high": seen.interval.high if seen else math.nan,
-        "pairs": seen.pairs if seen else 0,
-        "paired_by": seen.paired_by if seen else "",
-        "minimum_detectable_effect": seen.smallest if seen else math.nan,
+        "difference": seen.interval.mean,
+        "difference_low": seen.interval.low,
+        "difference_high": seen.interval.high,
+        "pairs": seen.pairs,
+        "paired_by": seen.paired_by,
+        "minimum_detectable_effect": seen.minimum_detectable_effect,
     }
-
-
-def costs(rows: pd.DataFrame) -> dict[str, float]:
-    """Medians of what the rows of a condition cost."""
-    return {name: float(rows[name].median()) for name in COSTS if name in rows.columns}

@@ -2,24 +2,17 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from course_lib import paths
-from course_lib.analysis import (
-    claim_parts,
-    claims,
-    pareto,
-    per_class,
-    questions,
-    scene_questions,
-    study_figures,
-    verdicts,
-)
+from course_lib.analysis import claims, figures, pareto, per_class, questions
+from course_lib.analysis.verdicts import VERDICTS, signed
 from course_lib.errors import CourseError
+from course_lib.evaluation.intervals import Interval
 from course_lib.paths import atomic_write, repo_root
 from course_lib.study import scene_run
 from course_lib.tools import authoring
@@ -29,7 +22,6 @@ SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # run
 BENCH = "bench/results/features.json"
 GRID, DIFFRES, SCENES = "lesson", "diffres", "scenes"
 SCORES = {"tagging": "tagging", "segment": "segments of 1 s", "event": "events within 200 ms"}
-LEAK = "04_folds_and_leakage-study-esc10.json"
 PROTOCOLS = {
     "A": "official folds",
     "B": "official folds, copies of training clips in training",
@@ -40,17 +32,34 @@ PROTOCOLS = {
 MODELS = ("forest", "SVM", "1-NN")
 
 
+def table(head: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown. `head` names its columns as in `notebook | minutes:`; a colon aligns right."""
+    columns = [column.strip() for column in head.split("|")]
+    lines = ["|" + "".join(f" {name.removesuffix(':')} |" if name else " |" for name in columns)]
+    lines.append("|" + "".join("---:|" if name.endswith(":") else "---|" for name in columns))
+    return lines + [f"| {' | '.join(cells)} |" for cells in rows]
+
+
+def percent(mean: float, low: float, high: float) -> str:
+    """A share with its interval, in %."""
+    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def origin(grid: str) -> dict:
+    """Where the published rows of a grid come from."""
+    return json.loads((paths.published_dir() / grid / "provenance.json").read_text(encoding="utf-8"))
+
+
 def notebook_map() -> str:
     """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
     measured = {run: minutes(*run) for run in SHOWN}
-    head = "| | notebook | afterwards you can | " + " | ".join(f"{p}, `{d}`" for p, d in SHOWN) + " |"
-    lines = [head, "|---|---|---|" + "---:|" * len(SHOWN)]
+    rows = []
     for source in authoring.sources():
         title, verbs = title_and_verbs(source)
         cells = [f"{measured[run][source.stem]:.1f}" if source.stem in measured[run] else "" for run in SHOWN]
-        link = f"[{title}](notebooks/{source.stem}.ipynb)"
-        lines.append(f"| {authoring.number(source)} | {link} | {verbs} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([authoring.number(source), f"[{title}](notebooks/{source.stem}.ipynb)", verbs, *cells])
+    columns = " | ".join(f"{profile}, `{dataset}`:" for profile, dataset in SHOWN)
+    return "\n".join(table(f" | notebook | afterwards you can | {columns}", rows))
 
 
 def minutes(profile: str, dataset: str) -> dict[str, float]:
@@ -74,168 +83,157 @@ def bench_table() -> str:
     measured = json.loads((repo_root() / BENCH).read_text(encoding="utf-8"))
     few, many = measured["growth"][0], measured["growth"][-1]
     what = f"{measured['clips']} clips of {measured['length_s']} s"
-    lines = [f"| {what} | ms | times ours | MB, {few} clips | MB, {many} clips |", "|---|---:|---:|---:|---:|"]
+    rows = []
     for row in measured["rows"]:
-        memory = row["memory_mb"] or ["", *[""] * (len(measured["growth"]) - 1)]
-        cells = [
-            f"{row['ms']:.0f}",
-            f"{row['ratio']:.1f}",
-            *(f"{mb:.0f}" if mb else "" for mb in (memory[0], memory[-1])),
-        ]
-        lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
+        memory = row["memory_mb"] or [0]
+        used = [f"{mb:.0f}" if mb else "" for mb in (memory[0], memory[-1])]
+        rows.append([row["name"], f"{row['ms']:.0f}", f"{row['ratio']:.1f}", *used])
     where = measured["provenance"]
-    lines += ["", f"{measured['threads']} threads, {where['machine']}, torch {where['torch']}, {where['date'][:10]}."]
-    return "\n".join(lines)
+    below = f"{measured['threads']} threads, {where['machine']}, torch {where['torch']}, {where['date'][:10]}."
+    lines = table(f"{what} | ms: | times ours: | MB, {few} clips: | MB, {many} clips:", rows)
+    return "\n".join([*lines, "", below])
 
 
 def leak_table() -> str:
     """Accuracy on ESC-10 under five protocols, from the published run of notebook 04."""
-    published = json.loads((paths.published_dir() / LEAK).read_text(encoding="utf-8"))
-    value = {name: entry["value"] for name, entry in published["recorded"].items()}
-    lines = ["| | how ESC-10 was split | " + " | ".join(MODELS) + " |", "|---|---|" + "---:|" * len(MODELS)]
+    path = paths.published_dir() / claims.LEAKAGE
+    commit = json.loads(path.read_text(encoding="utf-8"))["provenance"]["commit"]
+    value = claims.recorded(claims.LEAKAGE)
+    rows = []
     for letter, how in PROTOCOLS.items():
         cells = [f"{value[f'accuracy_{letter}_{m}']:.1f} ({value[f'interval_{letter}_{m}']})" for m in MODELS]
-        lines.append(f"| {letter} | {how} | " + " | ".join(cells) + " |")
-    origin = f"{value['seeds']} seeds, {value['trees']} trees, commit {published['provenance']['commit']}"
-    lines += ["", f"Accuracy in % with 95 % intervals by source; 26 numbers a clip, no neural network; {origin}."]
-    return "\n".join(lines)
+        rows.append([letter, how, *cells])
+    lines = table(f" | how ESC-10 was split | {': | '.join(MODELS)}:", rows)
+    below = (
+        "Accuracy in % with 95 % intervals by source; 26 numbers a clip, no neural network; "
+        f"{value['seeds']} seeds, {value['trees']} trees, commit {commit}."
+    )
+    return "\n".join([*lines, "", below])
 
 
 def hop_table() -> str:
     """Accuracy of the course's CNN on ESC-10 against the hop, from the published grid, with its figure."""
-    rows = study_figures.hops().sort_values("features.hop_ms")
-    lines = [study_figures.markdown("lesson/hop.png"), ""]
-    lines += [
-        "| hop | test accuracy | against 10 ms, paired by fold | million MACs | folds x seeds |",
-        "|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows.to_dict("records"):
-        spans = [f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high")]
-        changes = [f"{100 * row[name]:+.1f}" for name in ("difference", "difference_low", "difference_high")]
-        change = f"{changes[0]} ({changes[1]} to {changes[2]})" if row["pairs"] > 0 else ""
-        cells = [f"{row['features.hop_ms']:g} ms", f"{spans[0]} ({spans[1]} to {spans[2]})", change]
-        lines.append(f"| {' | '.join(cells)} | {row['macs'] / 1e6:.0f} | {row['folds']} x {row['seeds']} |")
-    origin = json.loads((paths.published_dir() / GRID / "provenance.json").read_text(encoding="utf-8"))
-    widest = 100 * rows["minimum_detectable_effect"].max()
-    lines += [
-        "",
+    summary, rows = figures.hops().sort_values("features.hop_ms"), []
+    for row in summary.to_dict("records"):
+        gap = Interval(row["difference"], row["difference_low"], row["difference_high"]).scaled(100)
+        rows.append([
+            f"{row['features.hop_ms']:g} ms", percent(row["accuracy"], row["low"], row["high"]),
+            signed(gap) if row["pairs"] > 0 else "", f"{row['macs'] / 1e6:.0f}", f"{row['folds']} x {row['seeds']}",
+        ])  # fmt: skip
+    head = "hop: | test accuracy: | against 10 ms, paired by fold: | million MACs: | folds x seeds:"
+    widest = 100 * summary["minimum_detectable_effect"].max()
+    below = (
         "Accuracy in % with 95 % intervals by source, differences in points with 95 % t intervals. With so many folds "
-        f"a true difference of less than {widest:.0f} points could go unseen. {origin['rows']} rows are in the grid, "
-        f"run at commit {', '.join(origin['commits'])}.",
-    ]
-    return "\n".join(lines)
+        f"a true difference of less than {widest:.0f} points could go unseen. {origin(GRID)['rows']} rows are in the "
+        f"grid, run at commit {', '.join(origin(GRID)['commits'])}."
+    )
+    return "\n".join([figures.FIGURES["lesson/hop.png"].markdown, "", *table(head, rows), "", below])
 
 
 def diffres_table() -> str:
-    """Questions to DiffRes with their answers, from the published grid, with its figure; those of short runs drawn."""
-    answers = questions.answers(questions.published(DIFFRES))
-    lines = [study_figures.markdown("diffres/claims.png"), ""]
-    lines += ["| runs | claim | question | accuracies | difference | MACs | |", "|---|---|---|---:|---:|---:|---|"]
-    told = answers[answers["where"] != questions.SHORT]
-    for row in told.itertuples():
-        points = [f"{100 * value:+.1f}" for value in (row.difference, row.low, row.high)]
-        cells = [row.where, row.claim, row.question, f"{100 * row.first:.1f} and {100 * row.second:.1f}"]
-        cells += [f"{points[0]} ({points[1]} to {points[2]})", f"{row.macs:.2f}", row.verdict]
-        lines.append(f"| {' | '.join(cells)} |")
-    origin = json.loads((paths.published_dir() / DIFFRES / "provenance.json").read_text(encoding="utf-8"))
-    lines += [
-        "",
+    """Questions to DiffRes with their answers, from the published grid, with its figure, which has short runs too."""
+    answers = questions.answers(DIFFRES)
+    shown = answers[answers["where"] != questions.SHORT]
+    rows = [
+        [row["where"], row["claim"], row["question"], f"{100 * row['first']:.1f} and {100 * row['second']:.1f}",
+         signed(questions.points(row)), f"{row['macs']:.2f}", row["verdict"]]
+        for row in shown.to_dict("records")
+    ]  # fmt: skip
+    below = (
         "Accuracies in %, differences in points with 95 % t intervals over folds, MACs of the first as a share of the "
-        f"second's, the layer charged; {told['pairs'].min()} folds, {told['seeds'].min()} seeds a fold (in the figure "
-        f"at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points. "
-        f"{origin['rows']} rows on {' and '.join(origin['devices'])}, commits "
-        f"{', '.join(origin['commits'])}.{_mixed(told)}",
-    ]
-    return "\n".join(lines)
+        f"second's, the layer charged; {shown['pairs'].min()} folds, {shown['seeds'].min()} seeds a fold (in the "
+        f"figure at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points. "
+        f"{_rows_of(DIFFRES)}.{_mixed(shown)}"
+    )
+    lines = table("runs | claim | question | accuracies: | difference: | MACs: | ", rows)
+    return "\n".join([figures.FIGURES["diffres/claims.png"].markdown, "", *lines, "", below])
 
 
-def _mixed(told: pd.DataFrame) -> str:
+def _rows_of(grid: str) -> str:
+    """How many rows of a grid are published, where they were run, and at which commits."""
+    made = origin(grid)
+    return f"{made['rows']} rows on {' and '.join(made['devices'])}, commits {', '.join(made['commits'])}"
+
+
+def _mixed(answers: pd.DataFrame) -> str:
     """Questions whose two sides did not always run on the same kind of machine, as sentences; nothing if all did."""
-    named = [f"*{row.question}* ({row.where}): {row.mixed}" for row in told.itertuples() if row.mixed]
+    named = [f"*{row.question}* ({row.where}): {row.mixed}" for row in answers.itertuples() if row.mixed]
     return f" Runs that stand against one of another kind of machine: {'; '.join(named)}." if named else ""
 
 
 def scenes_table() -> str:
     """The audiovisual paper's numbers beside ours, and questions to rows on scenes, from the published grid."""
     rows = questions.published(SCENES)
-    lines = ["| micro F1 in % | the network gets | paper | here |", "|---|---|---:|---:|"]
-    for row in scene_questions.levels(rows).itertuples():
-        ours = f"{row.mean:.1f} ({row.low:.1f} to {row.high:.1f})"
-        lines.append(f"| {SCORES[row.score]} | {row.streams.replace('+', ', ')} | {row.paper:.2f} | {ours} |")
-    lines += ["", "| score | question | paper | difference here | |", "|---|---|---:|---:|---|"]
-    answers = scene_questions.answers(rows)
-    for row in answers.itertuples():
-        points = [f"{100 * value:+.1f}" for value in (row.difference, row.low, row.high)]
-        paper = "" if pd.isna(row.paper) else f"{row.paper:+.2f}"
-        cells = [row.score, row.question, paper, f"{points[0]} ({points[1]} to {points[2]})", row.verdict]
-        lines.append(f"| {' | '.join(cells)} |")
-    origin = json.loads((paths.published_dir() / SCENES / "provenance.json").read_text(encoding="utf-8"))
-    lines += [
-        "",
-        _hops_set_right(rows),
-        "",
+    levels = [
+        [SCORES[row.score], row.streams.replace("+", ", "), f"{row.paper:.2f}",
+         f"{row.mean:.1f} ({row.low:.1f} to {row.high:.1f})"]
+        for row in questions.levels(rows).itertuples()
+    ]  # fmt: skip
+    answers = questions.answers(SCENES, rows)
+    asked = [
+        [row["where"], row["question"], "" if pd.isna(row["paper"]) else f"{row['paper']:+.2f}",
+         signed(questions.points(row)), row["verdict"]]
+        for row in answers.to_dict("records")
+    ]  # fmt: skip
+    below = (
         f"{answers['pairs'].min()} to {answers['pairs'].max()} starts on the same scenes of one fold, pair by pair: "
-        f"the 95 % t intervals tell of training, not of other sounds. {origin['rows']} rows on "
-        f"{' and '.join(origin['devices'])}, commits {', '.join(origin['commits'])}.",
-    ]
-    return "\n".join(lines)
+        f"the 95 % t intervals tell of training, not of other sounds. {_rows_of(SCENES)}."
+    )
+    lines = table("micro F1 in % | the network gets | paper: | here:", levels)
+    lines += ["", *table("score | question | paper: | difference here: | ", asked)]
+    return "\n".join([*lines, "", _offsets_undone(rows), "", below])
 
 
-def _hops_set_right(rows: pd.DataFrame) -> str:
+def _offsets_undone(rows: pd.DataFrame) -> str:
     """What is left of the answers about hops once the offset of each is undone, in two sentences."""
-    found, offsets = scene_questions.hops_set_right(rows, scene_run.published())
+    found, offsets = questions.offsets_undone(rows, scene_run.published())
     moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
-    points = 100 * found[["difference", "low", "high"]]
-    told = ", ".join("{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in points.to_numpy())
+    left = ", ".join(signed(questions.points(row)) for row in found.to_dict("records"))
     return (
         f"Every hop is brought to frames of 80 ms by the nearest, which moves events by an amount of its own: {moved}. "
-        f"With that undone, and nothing trained anew, the finer hops have {told} over 320 ms."
+        f"With that undone, and nothing trained anew, the finer hops have {left} over 320 ms."
     )
 
 
 def claims_table() -> str:
     """Every claim of the four papers beside what was measured here, and the verdict that follows."""
-    found = verdicts.table(claims.CLAIMS, verdicts.Evidence())
-    lines = ["| | claim | paper | here | |", "|---|---|---|---|---|"]
-    for row in found.to_dict("records"):
-        cells = [row["id"], row["claim"], row["paper"], row["ours"], f"**{row['verdict']}**"]
-        lines.append(f"| {' | '.join(cells)} |")
+    found = claims.table(claims.Evidence())
+    cells = [[r.id, r.claim, r.paper, r.ours, f"**{r.verdict}**"] for r in found.itertuples()]
     counts = found["verdict"].value_counts()
-    told = ", ".join(f"{counts[word]} {word}" for word in verdicts.VERDICTS if word in counts)
-    lines += [
-        "",
-        f"{len(found)} claims: {told}. Differences in points with 95 % intervals; the verdict follows from them by the "
-        "rules of [study/protocol.md](study/protocol.md), of a claim with several questions from all of them. Designs, "
-        "controls and reasons: [notebook 12](notebooks/12_study_report.ipynb).",
-    ]
-    return "\n".join(lines)
+    listed = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if word in counts)
+    below = (
+        f"{len(found)} claims: {listed}. Differences in points with 95 % intervals; the verdict follows from them by "
+        "the rules of [study/protocol.md](study/protocol.md), of a claim with several questions from all of them. "
+        "Designs, controls and reasons: [notebook 12](notebooks/12_study_report.ipynb)."
+    )
+    return "\n".join([*table(" | claim | paper | here | ", cells), "", below])
 
 
-def systems_picture() -> str:
-    """Accuracy and cost of every system on ESC-10 in one picture, and what it rests on."""
-    found = pareto.table(questions.published)
+def systems_figure() -> str:
+    """Accuracy and cost of every system on ESC-10 in one figure, and what it rests on."""
+    found = pareto.table()
     best = found[found["pareto_optimal"]].sort_values("macs")
-    told = ", ".join(f"{row.system} ({row.family}) {row.accuracy:.1f} % at {row.macs:.0f}" for row in best.itertuples())
+    listed = ", ".join(f"{r.system} ({r.family}) {r.accuracy:.1f} % at {r.macs:.0f}" for r in best.itertuples())
     return (
-        f"{study_figures.markdown('systems.png')}\n\n"
+        f"{figures.FIGURES['systems.png'].markdown}\n\n"
         f"{len(found)} systems of {found['family'].nunique()} families, each with its own budget of steps; test "
         f"accuracy on the official folds with 95 % intervals by source, {found['seeds'].min()} to "
         f"{found['seeds'].max()} starts a fold. With *4 folds* the one that chooses elsewhere was learnt from too, and "
-        f"nothing chosen. No other is cheaper and better than: {told} million MACs."
+        f"nothing chosen. No other is cheaper and better than: {listed} million MACs."
     )
 
 
-def classes_picture() -> str:
+def classes_figure() -> str:
     """What a hop does to every class, and what a hop of its own would be worth to each."""
-    rows = claim_parts.sweep(verdicts.Evidence())
+    rows = claims.sweep(claims.Evidence())
     asked = per_class.against(rows)
     asked = asked[asked["hop_ms"] != per_class.USUAL_MS]
     gain, _ = per_class.own_hop(rows)
     return (
-        f"{study_figures.markdown('lesson/classes.png')}\n\n"
+        f"{figures.FIGURES['lesson/classes.png'].markdown}\n\n"
         f"{int(asked['sure'].sum())} of {len(asked)} differences are more than noise where so many are asked (Holm). "
         "A hop of its own for each class, chosen on four folds and judged on the fifth, is worth "
-        f"{verdicts.signed(gain.scaled(100))} points (notebook 12)."
+        f"{signed(gain.scaled(100))} points (notebook 12)."
     )
 
 
@@ -251,9 +249,9 @@ def _of_grids(make: Callable[[], str], *grids: str) -> Callable[[], str]:
 
 
 PARTS = {
-    "claims": claims_table, "systems": _of_grids(systems_picture, *(f.grid for f in pareto.FAMILIES)),
+    "claims": claims_table, "systems": _of_grids(systems_figure, *pareto.GRIDS),
     "notebooks": notebook_map, "leak": leak_table, "hop": _of_grids(hop_table, GRID),
-    "classes": _of_grids(classes_picture, GRID),
+    "classes": _of_grids(classes_figure, GRID),
     "diffres": _of_grids(diffres_table, DIFFRES), "scenes": _of_grids(scenes_table, SCENES), "bench": bench_table,
 }  # fmt: skip
 
@@ -292,8 +290,8 @@ def write_readme() -> bool:
 
 
 def refresh() -> list[Path]:
-    """Draw and fill what follows from the published rows: the pictures and README.md; returns what changed."""
-    return study_figures.write() + ([readme_path()] if write_readme() else [])
+    """Draw and fill what follows from the published rows: the figures and README.md; returns what changed."""
+    return figures.write() + ([readme_path()] if write_readme() else [])
 
 
 # --- The table of bench/README.md: what every benchmark reached beside the bar that was set before it was measured
@@ -359,22 +357,22 @@ def reached(path: Path) -> list[Reached]:
     return [Reached(path.stem, what, *pair) for what, pair in found.items()]
 
 
-def table() -> str:
+def bars_table() -> str:
     """A row a bar, and why it is missed where it is."""
-    lines = ["| file | what | reached | bar | |", "|---|---|---:|---:|---|"]
+    rows = []
     for one in (one for path in results() for one in reached(path)):
         sense = "at most" if one.what in AT_MOST else "at least"
         said = "met" if one.met else f"**missed**: {WHY.get((one.file, one.what), 'not looked into')}"
         value = f"{one.value:,.0f}" if one.value >= 100 else f"{one.value:.3g}"
-        lines.append(f"| `{one.file}` | {one.what} | {value} | {sense} {one.bar:g} | {said} |")
-    return "\n".join(lines)
+        rows.append([f"`{one.file}`", one.what, value, f"{sense} {one.bar:g}", said])
+    return "\n".join(table("file | what | reached: | bar: | ", rows))
 
 
 def write_table() -> list[Path]:
     """Fill bench/README.md; returns it if it changed."""
     path = repo_root() / "bench" / "README.md"
     text = path.read_text(encoding="utf-8")
-    new = filled(text, {"bars": table}, "bench/README.md")
+    new = filled(text, {"bars": bars_table}, "bench/README.md")
     if new == text:
         return []
     atomic_write(path, new)

@@ -452,7 +452,7 @@ say(f"Between the cheapest and the most expensive dot lie a factor of {macs.max(
 # %% [markdown]
 # ### Exercise 05.4
 #
-# Write the frame reducer: from equally long lists of costs and accuracies, the places (0, 1, …) of all settings that no other beats. A setting is beaten when another costs no more and is at least as good, and is better in one of the two. Return a sorted list.
+# Write the Pareto front: from equally long lists of costs and accuracies, the places (0, 1, …) of all settings that no other beats. A setting is beaten when another costs no more and is at least as good, and is better in one of the two. Return a sorted list.
 
 # %% tags=["exercise"]
 def undominated(macs, accuracies):

@@ -31,7 +31,7 @@ from sklearn import linear_model, pipeline, preprocessing
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from course_lib import paths, plots, profiles
-from course_lib.analysis import figures, questions
+from course_lib.analysis import figures, questions, verdicts
 from course_lib.audio.augment import NAA
 from course_lib.audio.features import FeatureSpec
 from course_lib.data import folds
@@ -427,13 +427,13 @@ say(f"AlexNet has {alex[0] / dense[0]:.1f} times the parameters of DenseNet-161 
 # %%
 # STUDY GRID
 study = questions.published("transfer")
-answered = questions.answers(study, questions.TRANSFER)
+answered = questions.answers("transfer", study)
 if len(answered):
     show(figures.claims_figure(answered), alt=figures.claims_text(answered))
     for row in answered.itertuples():
         gap = Interval(100 * row.difference, 100 * row.low, 100 * row.high)
-        say(f"- {row.question}: {100 * row.first:.1f} and {100 * row.second:.1f} %, difference **{figures.told(gap)}**, {row.pairs} folds, {row.seeds} seeds.")
-    finer, fourth, large, half, whole = (questions.chosen(study, fields) for fields in (questions.FINER_PICTURES, questions.FINER_PICTURES | {"refit": True}, questions.LARGE, questions.HALF, questions.WHOLE))
+        say(f"- {row.question}: {100 * row.first:.1f} and {100 * row.second:.1f} %, difference **{verdicts.difference_text(gap)}**, {row.pairs} folds, {row.seeds} seeds.")
+    finer, fourth, large, half, whole = (questions.chosen(study, fields) for fields in ("Lite0, 128 bands", "Lite0, 128 bands, refit", "Lite0, 224 bands", "Lite0, 224 bands, half the steps", "Lite0, 224 bands, half the steps, refit"))
     better, best, refit = (stats.accuracy(rows).scaled(100) for rows in (finer, large, whole))
     at_all = 100 * large["validation_accuracy"].mean()
     say(f"And at its best? Twice as many frames, rolled and mixed clips bring Lite0 to **{better.mean:.1f} %** ({better.low:.1f} to {better.high:.1f} by source). Pictures of 251 frames by 224 bands up to 16 kHz, with the six copies of every clip and 800 steps of twice the batch, bring it to **{best.mean:.1f} %** ({best.low:.1f} to {best.high:.1f}; one seed), for {large['macs'].mean() / finer['macs'].mean():.1f} times the multiplications. "
@@ -454,7 +454,7 @@ if len(study):
     fig, ax = plt.subplots(figsize=(8, 0.6 + 0.5 * len(moved)))
     plots.forest([(g.mean, g.low, g.high) for g in moved.values()], list(moved), ax, xlabel="gain (points of test accuracy)")
     show(fig, alt="Gains in points with intervals by folds: " + "; ".join(f"{name} {g.mean:+.1f} ({g.low:+.1f} to {g.high:+.1f})" for name, g in moved.items()) + ".")
-    say(f"Four folds and 400 steps have **{refit.mean:.1f} %** ({refit.low:.1f} to {refit.high:.1f} by source; one seed). Accuracy by folds: " + "; ".join(f"{name}, **{figures.told(gap)}**" for name, gap in moved.items()) + ".")
+    say(f"Four folds and 400 steps have **{refit.mean:.1f} %** ({refit.low:.1f} to {refit.high:.1f} by source; one seed). Accuracy by folds: " + "; ".join(f"{name}, **{verdicts.difference_text(gap)}**" for name, gap in moved.items()) + ".")
     parts = {name: moved[name].mean for name in ("half the steps", "the fourth fold") if name in moved}
     if len(parts) == 2:
         say(f"Of {moved['four folds and half the steps'].mean:+.1f} points, {parts['half the steps']:+.1f} came with the steps and **{parts['the fourth fold']:+.1f}** with the fold: {'the clips more than the steps' if parts['the fourth fold'] > parts['half the steps'] else 'the steps more than the clips'}, as far as one start on five folds can tell{', and surely it cannot: every interval has 0 in it' if all(g.low < 0 < g.high for g in moved.values()) else ''}. "

@@ -375,13 +375,13 @@ say(f"If DiffRes did what it promises, classes with unlike frames (above) should
 
 # %%
 # STUDY GRID
-study = questions.answers(questions.published())
+study = questions.answers()
 from_study = figures.claims_figure(study)
 show(from_study, alt=figures.claims_text(study))
-say(". ".join(f"{where[0].upper() + where[1:]}: " + ", ".join(f"**{n} {v}**" for v, n in rows["verdict"].value_counts().items()) for where, rows in study.groupby("where", sort=False)) + f". The smallest true differences that these pairs could have found are {100 * study['smallest'].min():.0f} to {100 * study['smallest'].max():.0f} points.")
+say(". ".join(f"{where[0].upper() + where[1:]}: " + ", ".join(f"**{n} {v}**" for v, n in rows["verdict"].value_counts().items()) for where, rows in study.groupby("where", sort=False)) + f". The smallest true differences that these pairs could have found are {100 * study['minimum_detectable_effect'].min():.0f} to {100 * study['minimum_detectable_effect'].max():.0f} points.")
 
 # %%
-shares = ["first", "second", "difference", "low", "high", "smallest"]
+shares = ["first", "second", "difference", "low", "high"]
 display(study.assign(**{name: (100 * study[name]).round(1) for name in shares}, macs=study["macs"].round(2))[["where", "claim", "question", "first", "second", "difference", "low", "high", "macs", "verdict"]])
 
 # %% [markdown]

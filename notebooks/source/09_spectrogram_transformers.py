@@ -433,7 +433,7 @@ if study.empty:
 
 # %%
 # STUDY GRID
-answers = questions.answers(questions.published("transformers"), questions.TWINS)
+answers = questions.answers("transformers")
 if len(answers):
     show(figures.claims_figure(answers), alt=figures.claims_text(answers))
     apart_from_0 = answers[(answers["low"] > 0) | (answers["high"] < 0)]

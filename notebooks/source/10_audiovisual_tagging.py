@@ -36,7 +36,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from course_lib import plots, profiles
-from course_lib.analysis import figures, scene_questions
+from course_lib.analysis import figures, questions, verdicts
 from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec
 from course_lib.data import events
@@ -49,7 +49,7 @@ from course_lib.models import crnn, pretrained
 from course_lib.models.classifier import build
 from course_lib.scenes import features as streams
 from course_lib.scenes import images, mixing, scenes
-from course_lib.study import scene_run, scene_stats
+from course_lib.study import scene_run, stats
 from course_lib.training import cost, mean_teacher, supervised
 
 plots.use_style()
@@ -455,7 +455,7 @@ for place, (name, value) in enumerate(score.items()):
 ax.set_yticks(range(len(score)), list(score))
 ax.set(xlabel=f"tagging micro F1 of {asked.test} test scenes (%)", ylim=(len(score) - 0.5, -0.5))
 show(fig, alt="Tagging F1 in % with 95 % intervals over scenes, one line a subset of the streams: " + "; ".join(f"{name} {value}" for name, value in score.items()) + ".")
-say(f"The network of all streams, shown the pictures of other scenes, against its own score: **{figures.told(fall)}**." + (" After two dozen steps that means little." if profile == "smoke" else " Whatever it lost, it had leant on its pictures for; that does not yet say that it is better with pictures than without."))
+say(f"The network of all streams, shown the pictures of other scenes, against its own score: **{verdicts.difference_text(fall)}**." + (" After two dozen steps that means little." if profile == "smoke" else " Whatever it lost, it had leant on its pictures for; that does not yet say that it is better with pictures than without."))
 
 # %% [markdown]
 # ## 7. The study: seven subsets, several starts
@@ -468,14 +468,14 @@ say(f"The network of all streams, shown the pictures of other scenes, against it
 # STUDY GRID
 study = figures.scene_rows()
 subset_rows = figures.usual_scenes(study, "streams")
-questions = scene_questions.answers(study).query("score == 'tagging'")
-pairs = questions[~questions["question"].str.contains("unlabelled|every|fusion")]
+answers = questions.answers("scenes", study).query("where == 'tagging'")
+pairs = answers[~answers["question"].str.contains("unlabelled|every|fusion")]
 gaps = {q.question: Interval(100 * q.difference, 100 * q.low, 100 * q.high) for q in pairs.itertuples()}
 if len(pairs):
-    from_study = figures.scenes_subsets_figure(study, pairs, scene_questions.PAPER["tagging"])
-    show(from_study, alt=figures.scenes_subsets_text(study, pairs, scene_questions.PAPER["tagging"]))
+    from_study = figures.scenes_subsets_figure(study, pairs, questions.paper_scores("tagging"))
+    show(from_study, alt=figures.scenes_subsets_text(study, pairs, questions.paper_scores("tagging")))
     starts = f"{pairs['pairs'].min()}" if pairs["pairs"].nunique() == 1 else f"{pairs['pairs'].min()} to {pairs['pairs'].max()}"
-    say(f"{subset_rows['dataset'].iloc[0]}, {starts} starts, {int(subset_rows['n_test'].iloc[0])} test scenes. Is it better? " + "; ".join(f"{text.replace(' better than ', ' against ')}: **{figures.told(gap)}**" for text, gap in gaps.items()) + ".")
+    say(f"{subset_rows['dataset'].iloc[0]}, {starts} starts, {int(subset_rows['n_test'].iloc[0])} test scenes. Is it better? " + "; ".join(f"{text.replace(' better than ', ' against ')}: **{verdicts.difference_text(gap)}**" for text, gap in gaps.items()) + ".")
 else:
     say("The study of this notebook has not been run far enough yet, two starts of two subsets at least: `course study run scenes --jobs 2`, then `course study report scenes --publish`.")
 
@@ -483,7 +483,7 @@ else:
 # Five published numbers make ten pairs. In how many of them are we and the paper of one mind about the order?
 
 # %%
-levels = scene_questions.levels(study).query("score == 'tagging'").set_index("streams")[["paper", "mean", "low", "high"]]
+levels = questions.levels(study).query("score == 'tagging'").set_index("streams")[["paper", "mean", "low", "high"]]
 couples = [(a, b) for place, a in enumerate(levels.index) for b in levels.index[:place]]
 alike = sum((levels.loc[a] - levels.loc[b])[["paper", "mean"]].prod() > 0 for a, b in couples)
 if couples:
@@ -498,7 +498,7 @@ if couples:
 # A mean over ten classes can hide that fusion helps one and hurts another. **Predict:** which class gains most from pictures, and which cannot?
 
 # %%
-fusion, sound = scene_questions.ALL, "spectral+auditory"
+fusion, sound = questions.ALL_STREAMS, "spectral+auditory"
 if "all three better than spectral+auditory" in gaps:
     by_class = {name: np.stack(subset_rows.loc[subset_rows["streams"] == name, "test_tagging_by_class"]) for name in figures.SUBSETS if name in set(subset_rows["streams"])}
     labels = [label.replace("_", " ") for label in subset_rows["classes"].iloc[0]]
@@ -512,10 +512,10 @@ if "all three better than spectral+auditory" in gaps:
     fig.colorbar(drawn, ax=ax, label="tagging F1 (%)", pad=0.01)
     show(fig, alt="Tagging F1 in % by class, a row a subset of the streams; " + "; ".join(f"{name}: " + ", ".join(f"{c} {v:.0f}" for c, v in zip(labels, values, strict=True)) for name, values in zip(by_class, heat, strict=True)) + ".")
     with_class = {c: subset_rows.assign(test_class_f1=[100 * v[j] for v in subset_rows["test_tagging_by_class"]]) for j, c in enumerate(labels)}
-    gain = {c: scene_stats.difference(t[t["streams"] == fusion], t[t["streams"] == sound], "class") for c, t in with_class.items()}
-    gain = {c: gap for c, gap in sorted(gain.items(), key=lambda item: -item[1].mean) if gap is not None}
+    gain = {c: stats.difference(t[t["streams"] == fusion], t[t["streams"] == sound], score="test_class_f1") for c, t in with_class.items()}
+    gain = {c: seen.interval for c, seen in sorted(gain.items(), key=lambda item: -item[1].interval.mean)}
     surely = {word: [c for c, gap in gain.items() if verdict(gap) == word] for word in ("holds", "contradicted")}
-    say(f"Pictures on top of both kinds of sound: most for **{next(iter(gain))}** ({figures.told(next(iter(gain.values())))}), least for **{list(gain)[-1]}** ({figures.told(list(gain.values())[-1])}). Intervals leave out 0 for {len(surely['holds'])} classes above ({', '.join(surely['holds']) or 'none'}) and {len(surely['contradicted'])} below ({', '.join(surely['contradicted']) or 'none'}). Of {len(gain)} true zeros, one in twenty would be outside by chance.")
+    say(f"Pictures on top of both kinds of sound: most for **{next(iter(gain))}** ({verdicts.difference_text(next(iter(gain.values())))}), least for **{list(gain)[-1]}** ({verdicts.difference_text(list(gain.values())[-1])}). Intervals leave out 0 for {len(surely['holds'])} classes above ({', '.join(surely['holds']) or 'none'}) and {len(surely['contradicted'])} below ({', '.join(surely['contradicted']) or 'none'}). Of {len(gain)} true zeros, one in twenty would be outside by chance.")
 
 # %% [markdown]
 # ### What the unlabelled scenes, the teacher, and the place of fusion are worth
@@ -529,7 +529,7 @@ for which, fields in ((sound, ["recipe.unlabelled", "recipe.ema_decay"]), (fusio
     chosen, base = (rows[rows["streams"] == which] for rows in (figures.usual_scenes(study, "streams", *fields), subset_rows))
     if len(base) < 2 or len(chosen) == len(base):
         continue
-    for case in scene_stats.summarise(pd.concat([base, chosen.drop(base.index)]), fields).iloc[1:].to_dict("records"):
+    for case in stats.summarise(pd.concat([base, chosen.drop(base.index)]), fields).iloc[1:].to_dict("records"):
         other = [name for name in fields if case[name] != base[name].iloc[0]]
         gap = Interval(*(100 * case[f"tagging_difference{end}"] for end in ("", "_low", "_high")))
         changed.append((f"{', '.join(filter(None, (WORDS[n](case[n]) for n in other)))} ({which.replace(fusion, 'all')})", gap, int(case["seeds"])))
@@ -538,7 +538,7 @@ if changed:
     fig, ax = plt.subplots(figsize=(9, 0.45 * len(changed) + 1.2))
     plots.forest([(gap.mean, gap.low, gap.high) for _, gap, _ in changed], [label for label, _, _ in changed], ax, xlabel="tagging F1 against the full recipe (points)")
     show(fig, alt="Differences in tagging F1 to the full recipe in points, with 95 % intervals over starts: " + "; ".join(f"{label} {gap.mean:+.1f}" for label, gap, _ in changed) + ".")
-    say("; ".join(f"{label}: **{figures.told(gap)}** over {starts} starts" for label, gap, starts in changed) + ".")
+    say("; ".join(f"{label}: **{verdicts.difference_text(gap)}** over {starts} starts" for label, gap, starts in changed) + ".")
 
 # %% [markdown]
 # The recipe was tried out on validation scenes with one start, never on those for testing. That it was tried out *with* unlabelled scenes and a teacher speaks for them; the comparison leans to their side by as much.
@@ -550,11 +550,11 @@ def line_of(question):
     """A line of the table: what is asked, the paper's difference, ours in words."""
     paper = "not told" if pd.isna(question["paper"]) else f"{question['paper']:+.2f} points"
     gap = Interval(*(100 * question[name] for name in ("difference", "low", "high")))
-    return f"| {question['question']}? | {paper} | **{figures.told(gap)}** |"
+    return f"| {question['question']}? | {paper} | **{verdicts.difference_text(gap)}** |"
 
 
 here = "; ".join(f"{name} {value.mean:.0f}" for name, value in score.items()) + (": too few steps to read" if profile == "smoke" else "")
-lines = ["| is it better at tagging? | the paper | our number, by pairs of starts |", "|---|---|---|", *map(line_of, questions.to_dict("records")), f"| this run, one start, F1 in % | | {here} |"]
+lines = ["| is it better at tagging? | the paper | our number, by pairs of starts |", "|---|---|---|", *map(line_of, answers.to_dict("records")), f"| this run, one start, F1 in % | | {here} |"]
 say("\n".join(lines) + """
 
 *Not shown* is not *false*: the interval holds 0. We could not read the paper's tables; its numbers are those that a summary tells. Its networks and data are not ours, so no row confirms or refutes a number of theirs.""")
@@ -600,7 +600,7 @@ for name, value in second.items():
 record("shake_of_the_teacher", shake[usual.teacher], kind="rel", rel=1e-3)
 for name, value in score.items():
     record(f"tagging_{name}", value.mean, unit="%", **judged(name, one_tag))
-record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(questions["verdict"].value_counts().items())) or "none", kind="info")
+record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(answers["verdict"].value_counts().items())) or "none", kind="info")
 for text, gap in gaps.items():
     record(f"study_{text}", gap.mean, unit="points", kind="info")
 record("minutes", (time.perf_counter() - started) / 60, kind="info")

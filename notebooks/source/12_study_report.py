@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib import plots, profiles
-from course_lib.analysis import claim_parts, claims, figures, pareto, per_class, power, questions, verdicts
+from course_lib.analysis import claims, pareto, per_class, power, questions, verdicts
 from course_lib.data.load import load
 from course_lib.evaluation.intervals import paired_difference
 from course_lib.lesson.checks import check
@@ -50,8 +50,8 @@ seed: int = 0  # not used: nothing here is drawn or trained
 
 # %%
 started = time.perf_counter()
-evidence = verdicts.Evidence()
-rows = claim_parts.sweep(evidence)  # the hop sweep of notebook 05: one window, one budget, every start
+evidence = claims.Evidence()
+rows = claims.sweep(evidence)  # the hop sweep of notebook 05: one window, one budget, every start
 row = rows[(rows["features.hop_ms"] == 10) & (rows["fold"] == 1) & (rows["seed"] == 0)].iloc[0]
 right = np.asarray(row["test_targets"]) == np.asarray(row["test_predicted"])
 asked = {name: None if pd.isna(row[name]) else row[name] for name in config.FIELDS}
@@ -146,7 +146,7 @@ check("12.2", judge)
 
 # %%
 PAPERS = {"A": "DiffRes (notebooks 07 and 08)", "B": "MAST (notebook 09)", "C": "audiovisual transfer (notebooks 10 and 11)", "D": "meaningful augmentation (notebooks 03, 04, 06)"}
-table = verdicts.table(claims.CLAIMS, evidence)
+table = claims.table(evidence)
 counts = table["verdict"].value_counts()
 fig, ax = plt.subplots(figsize=(9, 3))
 left = np.zeros(len(PAPERS))
@@ -182,7 +182,7 @@ say(claims_of("B"))
 # Look at the controls of A2 and A3. Whatever a learnt layer gains by having fewer frames, equal widths gain too if the gain is in the merging. A comparison without that control would have told another story from the same rows. So would one that stopped at 240 steps.
 
 # %%
-shown = evidence.clips[(evidence.clips["question"] == claim_parts.HALF) | (evidence.clips["question"] == "equal widths, half the frames, no worse than 10 ms")]
+shown = evidence.answers[(evidence.answers["question"] == claims.HALF) | (evidence.answers["question"] == "equal widths, half the frames, no worse than 10 ms")]
 shown = shown[shown["where"].isin((questions.LONG, questions.SHORT))].sort_values("where", ascending=False)
 fig, ax = plt.subplots(figsize=(9, 2.8))
 plots.forest(100 * shown[["difference", "low", "high"]].to_numpy(), [f"{r.where}: {r.question.split(',')[0]}" for r in shown.itertuples()], ax, xlabel="half the frames less all of 10 ms (points)")
@@ -204,14 +204,14 @@ say(claims_of("D"))
 #
 # Four papers, four ideas of where to save. In one plane they can be seen side by side: test accuracy on ESC-10 against multiply-accumulates a clip. Families were trained with different budgets, and their names say so; compare points of one family first.
 #
-# **Predict:** does the frame reducer, the line of those that no other beats in both, belong to one family?
+# **Predict:** does the Pareto front, the line of those that no other beats in both, belong to one family?
 
 # %%
 plane = pareto.table(evidence.rows)
 show(pareto.systems_figure(plane), alt=pareto.systems_text(plane))
-best = plane[plane["frame_reducer"]].sort_values("macs")
+best = plane[plane["pareto_optimal"]].sort_values("macs")
 dearest = plane.loc[plane["macs"].idxmax()]
-say(f"{len(plane)} systems. On the frame reducer: " + "; ".join(f"**{r.system}** ({r.family}), {r.accuracy:.1f} % at {r.macs:.0f} million" for r in best.itertuples()) + f". They belong to {best['family'].nunique()} families. The dearest system, {dearest['system']} ({dearest['family']}), costs {dearest['macs'] / best['macs'].iloc[-1]:.1f} times as much as the best one, for {dearest['accuracy'] - best['accuracy'].iloc[-1]:+.1f} points. Intervals by source reach over {plane['high'].sub(plane['low']).median():.0f} points: the order of neighbours on this line is not known.")
+say(f"{len(plane)} systems. On the front: " + "; ".join(f"**{r.system}** ({r.family}), {r.accuracy:.1f} % at {r.macs:.0f} million" for r in best.itertuples()) + f". They belong to {best['family'].nunique()} families. The dearest system, {dearest['system']} ({dearest['family']}), costs {dearest['macs'] / best['macs'].iloc[-1]:.1f} times as much as the best one, for {dearest['accuracy'] - best['accuracy'].iloc[-1]:+.1f} points. Intervals by source reach over {plane['high'].sub(plane['low']).median():.0f} points: the order of neighbours on this line is not known.")
 
 # %% [markdown]
 # ## 5. What resolution does each sound need?
@@ -242,7 +242,7 @@ both = cells.merge(per_class.against(longer), on=["label", "hop_ms"], suffixes=(
 both = both[both["hop_ms"] != per_class.USUAL_MS]
 alike = float(np.corrcoef(both["difference"], both["difference_800"])[0, 1])
 display(needs.merge(needs_800, on="label", suffixes=(", 240 steps", ", 800 steps")).set_index("label"))
-say(f"A hop of its own for each class is worth **{verdicts.signed(own.scaled(100))}** points at 240 steps and {verdicts.signed(own_800.scaled(100))} at 800: {figures.told(own.scaled(100))}. The differences of the two budgets correlate by {alike:+.2f} over {len(both)} cells, on the same clips; {int((needs['hop_ms'] == needs_800['hop_ms']).sum())} of {len(needs)} classes choose the same hop twice. `agree` counts the folds, of five, whose choice without them is the same.")
+say(f"A hop of its own for each class is worth **{verdicts.signed(own.scaled(100))}** points at 240 steps and {verdicts.signed(own_800.scaled(100))} at 800: {verdicts.difference_text(own.scaled(100))}. The differences of the two budgets correlate by {alike:+.2f} over {len(both)} cells, on the same clips; {int((needs['hop_ms'] == needs_800['hop_ms']).sum())} of {len(needs)} classes choose the same hop twice. `agree` counts the folds, of five, whose choice without them is the same.")
 
 # %% [markdown]
 # ## 6. How far do data and compute carry?
@@ -252,14 +252,14 @@ say(f"A hop of its own for each class is worth **{verdicts.signed(own.scaled(100
 # %%
 seen = power.designs(evidence)
 fig, ax = plt.subplots(figsize=(9, 0.42 * len(seen) + 1.2))
-ax.barh(range(len(seen)), seen["smallest"], color=plots.COLOURS[4], label="smallest effect seen in 80 of 100 studies")
+ax.barh(range(len(seen)), seen["minimum_detectable_effect"], color=plots.COLOURS[4], label="smallest effect seen in 80 of 100 studies")
 ax.plot(seen["claimed"], range(len(seen)), "D", color=plots.COLOURS[1], label="least effect that the paper states")
 ax.axvline(100 * questions.EQUAL, color="black", linestyle=":", linewidth=1, label="margin of no worse")
 ax.set(yticks=range(len(seen)), yticklabels=[f"{r.design} ({r.pairs} {r.paired_by}s)" for r in seen.itertuples()], xlabel="points", ylim=(len(seen) - 0.5, -0.5))
 ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.15), ncols=2)
 stated = seen[seen["claimed"].notna()]
-show(fig, alt="Smallest effect that each design could see in points, a bar a design, with a diamond where the paper states an effect: " + "; ".join(f"{r.design} {r.smallest:.1f}" for r in seen.itertuples()) + ".")
-say("Where a paper states an effect: " + "; ".join(f"{r.design}, {r.claimed:.1f} stated, {r.smallest:.1f} visible: **{'within reach' if r.sees else 'out of reach'}**" for r in stated.itertuples()) + f". A single class at a single hop would have to move by {seen['smallest'].iloc[-1]:.0f} points to be seen as surely.")
+show(fig, alt="Smallest effect that each design could see in points, a bar a design, with a diamond where the paper states an effect: " + "; ".join(f"{r.design} {r.minimum_detectable_effect:.1f}" for r in seen.itertuples()) + ".")
+say("Where a paper states an effect: " + "; ".join(f"{r.design}, {r.claimed:.1f} stated, {r.minimum_detectable_effect:.1f} visible: **{'within reach' if r.sees else 'out of reach'}**" for r in stated.itertuples()) + f". A single class at a single hop would have to move by {seen['minimum_detectable_effect'].iloc[-1]:.0f} points to be seen as surely.")
 
 # %% [markdown]
 # ### Exercise 12.3
@@ -276,8 +276,8 @@ def pairs_needed(sd, effect):
 check("12.3", pairs_needed)
 
 # %%
-long_half = evidence.clip(claim_parts.HALF, questions.LONG)
-folds_run = int(evidence.clips.loc[evidence.clips["where"] == questions.LONG, "pairs"].max())
+long_half = evidence.part(claims.HALF, questions.LONG)
+folds_run = int(evidence.answers.loc[evidence.answers["where"] == questions.LONG, "pairs"].max())
 sd = power.spread(long_half.gap, folds_run)
 effects = np.array([0.5, 1, 1.5, 2, 3, 4])
 thumb = np.ceil((2.8 * sd / effects) ** 2).astype(int)
@@ -297,15 +297,15 @@ say(f"Half the frames less all frames scatter by **{sd:.1f} points** from fold t
 
 # %%
 plan = power.next_runs(evidence.rows)
-display(plan.assign(week=100 * plan["week"]).rename(columns={"hours": "hours of a GPU", "unknown": "rows of unknown cost", "week": "of a week (%)", "clips": "clips a test fold", "smallest": "could see (points)"}).set_index("grid").round(1))
+display(plan.assign(week=100 * plan["week"]).rename(columns={"hours": "hours of a GPU", "unknown": "rows of unknown cost", "week": "of a week (%)", "clips": "clips a test fold", "minimum_detectable_effect": "could see (points)"}).set_index("grid").round(1))
 fitting = plan.sort_values("hours")
 fitting = fitting[fitting["hours"].cumsum() <= power.WEEK_H]
 left_h = power.WEEK_H - fitting["hours"].sum()
-sharpest = plan.loc[plan["smallest"].idxmin()] if plan["smallest"].notna().any() else None
-say(f"**{', '.join(fitting['grid'])}** fit into one week of one GPU, {fitting['hours'].sum():.0f} hours for {fitting['rows'].sum()} rows, with {left_h:.0f} hours to spare" + (f" ({plan['unknown'].sum()} rows of networks that no published row was timed for are not in the sum)" if plan["unknown"].sum() else "") + "." + (f" The sharpest is {sharpest['grid']}: it could see {sharpest['smallest']:.1f} points." if sharpest is not None else ""))
+sharpest = plan.loc[plan["minimum_detectable_effect"].idxmin()] if plan["minimum_detectable_effect"].notna().any() else None
+say(f"**{', '.join(fitting['grid'])}** fit into one week of one GPU, {fitting['hours'].sum():.0f} hours for {fitting['rows'].sum()} rows, with {left_h:.0f} hours to spare" + (f" ({plan['unknown'].sum()} rows of networks that no published row was timed for are not in the sum)" if plan["unknown"].sum() else "") + "." + (f" The sharpest is {sharpest['grid']}: it could see {sharpest['minimum_detectable_effect']:.1f} points." if sharpest is not None else ""))
 
 # %% [markdown]
-# If you have the week: run the set with the most folds first, for pairs are what we lack; ask the questions of `claims.py` as they stand, with the margins that they have; and leave the recipe alone. `course study run urbansound8k`, then `course study report urbansound8k --publish`: this notebook, the README and the site then say what came of it.
+# If you have the week: run the set with the most folds first, for pairs are what we lack; ask the questions of `study/questions.toml` as they stand, with the margins that they have; and leave the recipe alone. `course study run urbansound8k`, then `course study report urbansound8k --publish`: this notebook, the README and the site then say what came of it.
 #
 # ## What we saw
 
@@ -315,8 +315,8 @@ say(f"""- **Holds here** ({len(holds)}): {', '.join(holds) or 'none'}.
 - **Not shown** ({len(open_)}): {', '.join(open_) or 'none'}. The smallest effects of section 6 say how large a truth may hide there.
 - **Contradicted** ({len(against)}): {', '.join(against) or 'none'}.
 - **Not testable here** ({len(untested)}): {', '.join(untested) or 'none'}; **not run** ({len(left)}): {', '.join(left) or 'none'}.
-- The hop moves accuracy by up to {abs(100 * cells['difference'].groupby(cells['hop_ms']).mean().min()):.0f} points at one budget. That each class has a hop of its own: {figures.told(own.scaled(100))}.
-- The frame reducer of accuracy and cost has {len(best)} systems of {best['family'].nunique()} families on it.""")
+- The hop moves accuracy by up to {abs(100 * cells['difference'].groupby(cells['hop_ms']).mean().min()):.0f} points at one budget. That each class has a hop of its own: {verdicts.difference_text(own.scaled(100))}.
+- The Pareto front of accuracy and cost has {len(best)} systems of {best['family'].nunique()} families on it.""")
 
 # %% [markdown]
 # - A verdict is made by an interval and a margin that was there before. Whoever writes the verdict first finds the interval later.

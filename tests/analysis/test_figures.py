@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from course_lib import paths
 from course_lib.analysis import figures
 from course_lib.data import events
-from course_lib.evaluation.intervals import Interval
 
 SUMMARY = pd.DataFrame(
     {"features.hop_ms": [80.0, 5.0, 20.0], "accuracy": [0.7, 0.8, 0.9], "low": [0.6, 0.7, 0.85],
@@ -99,8 +99,8 @@ def test_subsets_show_means_over_starts_pairs_and_the_papers_crosses():
 
 
 def test_rows_on_scenes_are_the_published_ones_else_those_of_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "published_dir", lambda: tmp_path / "results")
-    monkeypatch.setattr(figures, "runs_dir", lambda: tmp_path / "runs")
+    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "results")
+    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
     assert figures.scene_rows().empty
     records = tmp_path / "runs" / "study" / "scenes" / "records"
     records.mkdir(parents=True)
@@ -110,12 +110,6 @@ def test_rows_on_scenes_are_the_published_ones_else_those_of_a_run(tmp_path, mon
     (tmp_path / "results" / "scenes").mkdir(parents=True)
     pd.DataFrame({"key": ["c"], "status": ["done"]}).to_parquet(tmp_path / "results" / "scenes" / "rows.parquet")
     assert figures.scene_rows()["key"].tolist() == ["c"]
-
-
-def test_differences_are_told_in_words_that_their_interval_allows():
-    assert figures.told(Interval(2.0, 0.5, 3.5)) == "higher by 2.0 points (+0.5 to +3.5)"
-    assert figures.told(Interval(-2.0, -3.5, -0.5)) == "lower by 2.0 points (-3.5 to -0.5)"
-    assert figures.told(Interval(2.0, -0.5, 4.5)) == "no difference shown, +2.0 points (-0.5 to +4.5)"
 
 
 def test_lanes_hold_what_is_heard_above_what_is_in_view():

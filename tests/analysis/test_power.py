@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from course_lib.analysis import power, questions
-from course_lib.analysis.verdicts import Evidence
+from course_lib.analysis.claims import Evidence
 from course_lib.evaluation.intervals import paired_difference
 from course_lib.study import grid
 from course_lib.study.stats import minimum_detectable_effect
@@ -21,11 +21,12 @@ def test_the_spread_of_pairs_is_read_back_from_their_interval():
 
 def test_designs_tell_what_they_could_see():
     found = power.designs(Evidence()).set_index("design")
-    answers = questions.answers(questions.published("diffres"))
-    of_place = answers[answers["where"] == questions.LONG]
-    assert found.loc[questions.LONG, "smallest"] == pytest.approx(100 * of_place["smallest"].median())
+    answers = questions.answers("diffres")
+    effects = 100 * answers.loc[answers["where"] == questions.LONG, "minimum_detectable_effect"]
+    assert found.loc[questions.LONG, "minimum_detectable_effect"] == pytest.approx(effects.median())
     assert found.loc["scenes, event", "claimed"] == pytest.approx(0.38) and not found.loc["scenes, event", "sees"]
-    assert found.loc["ESC-10, one class, one hop", "smallest"] > found.loc[questions.SHORT, "smallest"]
+    single_class = found.loc["ESC-10, one class, one hop", "minimum_detectable_effect"]
+    assert single_class > found.loc[questions.SHORT, "minimum_detectable_effect"]
     assert not found["sees"][found["claimed"].isna()].any()
 
 
@@ -40,7 +41,7 @@ def rows(**of_model):
     return pd.DataFrame(made)
 
 
-def test_seconds_a_step_are_told_by_device_and_front():
+def test_seconds_a_step_are_told_by_device_and_reducer():
     table = rows(cnn7_cuda=0.01, cnn7_cpu=0.06)
     table = pd.concat([table, table[:1].assign(frame_reducer="diffres:0.5", train_seconds=3.0)])
     assert power.seconds_a_step(table) == {("cnn7", False): pytest.approx(0.01), ("cnn7", True): pytest.approx(0.03)}
@@ -59,8 +60,8 @@ def test_the_next_runs_cost_what_their_steps_did(monkeypatch):
     assert found.loc["nsynth", "hours"] == pytest.approx(len(runs) * (0.02 * 20_000 * 2 + 6) / 3600)
     lite = [run for run in grid.read(grid.find("esc50")).specs if run.model.startswith("lite0")]
     assert found.loc["esc50", "unknown"] == len(lite), "no row tells what a network costs that was never run"
-    assert math.isnan(found.loc["speechcommands", "smallest"]), "one split has no folds to pair"
-    assert found.loc["urbansound8k", "smallest"] < found.loc["esc50", "smallest"]
+    assert math.isnan(found.loc["speechcommands", "minimum_detectable_effect"]), "one split has no folds to pair"
+    assert found.loc["urbansound8k", "minimum_detectable_effect"] < found.loc["esc50", "minimum_detectable_effect"]
 
 
 def test_what_ran_on_a_cpu_alone_is_scaled_by_what_ran_on_both():

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_lib import plots
+from course_lib import paths, plots
 from course_lib.analysis import figures, questions
-from course_lib.study import grid
-from course_lib.study.config import FIELDS, RunSpec, to_dict, typed
+from course_lib.errors import CourseError
+from course_lib.study import config, grid, scene_run, stats
+from course_lib.study.config import RunSpec, to_dict, typed
 from course_lib.training.supervised import Recipe
 
 CLIPS = 20
+ASKED = questions.questions()
 
 
 def row(frame_reducer, fold, seed, hits, macs, **more):
@@ -36,7 +38,7 @@ def rows():
 
 
 def test_questions_are_answered_by_pairs_and_only_where_both_sides_were_run(rows):
-    found = questions.answers(rows).set_index("question")
+    found = questions.answers("diffres", rows).set_index("question")
     assert len(found) == 2, "the other questions lack their rows"
     assert set(found["where"]) == {questions.SHORT}
     light = found.loc["DiffRes, half the frames, no worse than 10 ms"]
@@ -48,38 +50,33 @@ def test_questions_are_answered_by_pairs_and_only_where_both_sides_were_run(rows
 
 
 def test_runs_that_stand_against_one_of_another_kind_of_machine_are_counted(rows):
-    assert set(questions.answers(rows)["mixed"]) == {""}
+    assert set(questions.answers("diffres", rows)["mixed"]) == {""}
     cards = rows["device"].where(~((rows["frame_reducer"] == "diffres-light:0.5") & (rows["fold"] < 3)), "cuda:1")
-    found = questions.answers(rows.assign(device=cards)).set_index("question")["mixed"]
+    found = questions.answers("diffres", rows.assign(device=cards)).set_index("question")["mixed"]
     assert found["DiffRes, half the frames, no worse than 10 ms"] == "2 of 5"
     assert found["DiffRes, published scorer, half the frames, no worse than 10 ms"] == ""
-    assert questions.answers(rows.assign(device=[f"cuda:{k % 2}" for k in range(len(rows))]))["mixed"].eq("").all()
+    many_cards = rows.assign(device=[f"cuda:{k % 2}" for k in range(len(rows))])
+    assert questions.answers("diffres", many_cards)["mixed"].eq("").all()
 
 
-def test_rows_of_another_recipe_are_not_mixed_in(rows):
-    other = pd.DataFrame(
-        [row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.spec_augment": True}) for fold in range(1, 6)]
-    )
-    more = pd.DataFrame([row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.steps": 800}) for fold in range(1, 6)])
-    both = questions.answers(pd.concat([rows, other, more], ignore_index=True))
-    pd.testing.assert_frame_equal(both, questions.answers(rows))
-
-
-def test_accuracies_are_those_of_the_pairs(rows):
+def test_rows_of_another_recipe_or_without_a_partner_are_not_mixed_in(rows):
     """A seed that only one side has would otherwise move its accuracy away from the difference."""
-    more = pd.DataFrame([row("none", fold, 1, 0, 100) for fold in range(1, 6)])
-    both = questions.answers(pd.concat([rows, more], ignore_index=True))
-    pd.testing.assert_frame_equal(both, questions.answers(rows))
+    other = [row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.spec_augment": True}) for fold in range(1, 6)]
+    other += [row("diffres-light:0.5", fold, 1, 0, 60, **{"recipe.steps": 800}) for fold in range(1, 6)]
+    other += [row("none", fold, 1, 0, 100) for fold in range(1, 6)]
+    other += [row("none", fold, 0, 0, 100, refit=True) for fold in range(1, 6)]
+    both = questions.answers("diffres", pd.concat([rows, pd.DataFrame(other)], ignore_index=True))
+    pd.testing.assert_frame_equal(both, questions.answers("diffres", rows))
     assert np.allclose(both["first"] - both["second"], both["difference"])
 
 
 def test_no_rows_no_answers():
-    assert questions.answers(pd.DataFrame()).columns.tolist() == list(questions.COLUMNS)
-    assert questions.published("no such grid").empty
+    for name in ("diffres", "scenes"):
+        assert questions.answers(name, pd.DataFrame()).columns.tolist() == list(questions.COLUMNS)
+    assert questions.published("no such grid").empty and questions.levels(pd.DataFrame()).empty
 
 
-ASKED = {"diffres": questions.DIFFRES, "transformers": questions.TWINS, "transfer": questions.TRANSFER}
-ASKED |= {name: questions.of_task(name, where) for name, where in questions.TASKS.items()}
+# --- the file of questions
 
 
 @lru_cache
@@ -87,28 +84,119 @@ def runs_of(name):
     return [to_dict(spec) for spec in grid.read(grid.find(name)).specs]
 
 
-@pytest.mark.parametrize(
-    ("name", "question"), [(n, q) for n, qs in ASKED.items() for q in qs], ids=lambda v: getattr(v, "text", v)
-)
-def test_every_question_is_asked_of_runs_that_the_grid_holds(name, question):
-    """A misspelt field or value would otherwise be a question that is silently never answered."""
-    for side in (question.first, question.second):
-        wanted = {**questions.USUAL, **question.usual, **side}
-        assert all(typed(name, value) == value for name, value in wanted.items()) and set(wanted) <= set(FIELDS)
-        found = [run for run in runs_of(name) if all(run[field] == value for field, value in wanted.items())]
+@pytest.mark.parametrize("question", ASKED, ids=lambda question: f"{question.where}: {question.text}")
+def test_every_question_is_asked_of_runs_that_the_grid_holds(question):
+    """A misspelt value would otherwise be a question that is silently never answered."""
+    kind = config.SPECS["scenes" if question.grid == "scenes" else "clips"]
+    assert question.first != question.second and question.margin in (0, questions.EQUAL)
+    for wanted in (question.first, question.second):
+        assert all(typed(name, value, kind) == value for name, value in wanted.items())
+        found = [run for run in runs_of(question.grid) if all(run[name] == value for name, value in wanted.items())]
         pairs = {(run["fold"], run["seed"]) for run in found}
         assert len(pairs) >= 3
-        if name != "diffres":  # whose budgets share a few conditions of other recipes
+        if question.grid != "diffres":  # whose budgets share a few conditions of other recipes
             assert len(found) == len(pairs), "two conditions would be taken for one"
 
 
-def test_the_published_answers_are_complete():
-    rows = questions.published()
-    assert len(questions.answers(rows)) == len(questions.DIFFRES)
+def test_every_question_is_asked_once_and_answered_if_its_grid_is_published():
+    assert len({(question.text, question.where) for question in ASKED}) == len(ASKED)
+    for name in ("diffres", "scenes", "transfer", "transformers"):
+        assert len(questions.answers(name)) == sum(question.grid == name for question in ASKED)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('grid = "esc50", fields = { dataset', 'grid = "esc50", fields = { datset', "datset: no field of a run"),
+        ('first = "fine-tuned"', 'first = "tuned"', "no condition 'tuned'; there are neither augmented,"),
+        ('of = ["timing probe"]', 'of = ["probe"]', "no place 'probe'; there are ESC-10, 800 steps,"),
+        ("margin = 0.02", "margni = 0.02", "question 'DiffRes, a quarter fewer frames, no worse than 10 ms': .*margni"),
+        ("[conditions]", "[conditions", "cannot be read as TOML"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_said_in_one_line(monkeypatch, tmp_path, old, new, said):
+    text = (paths.study_dir() / "questions.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "questions.toml").write_text(text.replace(old, new), encoding="utf-8")
+    cached = (questions._file, questions.usual_fields, questions.questions)
+    monkeypatch.setattr(paths, "study_dir", lambda: tmp_path)
+    for function in cached:
+        function.cache_clear()
+    try:
+        with pytest.raises(CourseError, match=said):
+            questions.questions()
+    finally:
+        for function in cached:
+            function.cache_clear()
+
+
+# --- rows on scenes
+
+
+def scene_rows(*conditions, seeds=3):
+    """Rows on scenes with made scores: a level of the condition plus one of the seed."""
+    table = [
+        questions.usual_fields("event") | fields | {"fold": 1, "seed": seed, "device": "cpu"}
+        | {f"test_{score}_f1": level + 0.1 * seed + 0.001 * seed * place for score in stats.SCORES}
+        for place, (fields, level) in enumerate(conditions)
+        for seed in range(seeds)
+    ]  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def test_a_difference_between_scenes_is_taken_seed_by_seed():
+    conditions = ({"streams": "spectral"}, 0.3), ({"streams": "auditory"}, 0.4)
+    found = questions.answers("scenes", scene_rows(*conditions))
+    row = found[(found["where"] == "tagging") & (found["question"] == "auditory better than spectral")].iloc[0]
+    assert row["difference"] == pytest.approx(0.101) and row["verdict"] == "holds"
+    assert (row["pairs"], row["paired_by"]) == (3, "seed")
+    assert row["paper"] == pytest.approx(81.03 - 76.22) and row["second"] == pytest.approx(0.4)
+    assert set(found["where"]) == {"tagging", "segment", "event"} and len(found) == 3
+    assert found["paper"].isna().tolist() == [False, True, True], "the paper has its auditory score of tagging alone"
+    assert questions.answers("scenes", scene_rows(*conditions, seeds=1)).empty, "one seed makes no pair"
+
+
+def test_only_the_field_in_question_differs():
+    """A teacherless row of the same streams is not mixed into the comparison of streams."""
+    table = scene_rows(
+        ({"streams": "spectral+auditory"}, 0.5),
+        ({"streams": "spectral+auditory", "recipe.unlabelled": 0}, 0.4),
+        ({"streams": "spectral+auditory", "recipe.unlabelled": 0, "recipe.ema_decay": 0.0}, 0.2),
+        ({"streams": "auditory"}, 0.45),
+        ({"streams": "auditory", "auditory_ms": 40}, 0.1),
+        ({"streams": "visual"}, 0.3),
+    )
+    found = questions.answers("scenes", table).set_index(["where", "question"])["difference"].round(2)
+    assert found["tagging", "spectral+auditory better than auditory"] == 0.05
+    assert found["event", "auditory every 40 ms better than every 320 ms"] == -0.35
+    assert found["event", "unlabelled scenes better than none"] == 0.10
+    assert found["event", "teacher and unlabelled scenes better than neither"] == 0.30
+
+
+def test_levels_stand_beside_the_papers():
+    table = scene_rows(({"streams": "spectral"}, 0.3), ({"streams": questions.ALL_STREAMS}, 0.6))
+    found = questions.levels(table).set_index(["score", "streams"])
+    assert found.loc[("event", "spectral"), "paper"] == 33.03
+    assert found.loc[("tagging", questions.ALL_STREAMS), "mean"] == pytest.approx(100 * np.mean([0.6, 0.701, 0.802]))
+    assert len(found) == 6
+
+
+def test_a_hop_is_no_better_for_an_offset_that_is_undone(monkeypatch):
+    """Rows whose events differ by what the nearest frame moves, and by nothing else."""
+    table = scene_rows(*(({"streams": "auditory", "auditory_ms": hop}, 0.3) for hop in (320, 0, 40)))
+    monkeypatch.setattr(scene_run, "spec_of", lambda row: row["auditory_ms"])
+    monkeypatch.setattr(scene_run, "offset_s", lambda hop: hop / 10_000)
+    monkeypatch.setattr(scene_run, "set_right", lambda rows, truth: rows.assign(test_event_f1=0.5))
+    found, offsets = questions.offsets_undone(table, pd.DataFrame({"content": ["c"]}))
+    assert list(offsets.items()) == [(40, 4.0), (320, 32.0)] and found["difference"].tolist() == [0.0]
+    assert questions.offsets_undone(table, pd.DataFrame())[1] == {}
+
+
+# --- the figure
 
 
 def test_the_figure_marks_what_leaves_out_zero(rows):
-    answers = questions.answers(rows)
+    answers = questions.answers("diffres", rows)
     fig = figures.claims_figure(answers)
     ax = fig.axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == [f"A3: {q}" for q in answers["question"]]
@@ -124,10 +212,3 @@ def test_a_forest_reads_from_above():
     plots.forest([(1, 0.5, 2), (0, -1, 1)], ["first", "second"], ax, xlabel="points")
     assert ax.get_ylim()[0] > ax.get_ylim()[1] and ax.get_xlabel() == "points"
     plt.close("all")
-
-
-def test_rows_that_learnt_from_a_fold_more_answer_no_question():
-    rows = questions.published("transfer")
-    wrong = rows[~rows["refit"]].assign(refit=True, test_accuracy=0.0)
-    mixed = questions.answers(pd.concat([rows, wrong], ignore_index=True), questions.TRANSFER)
-    pd.testing.assert_frame_equal(mixed, questions.answers(rows, questions.TRANSFER))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from course_lib import paths
-from course_lib.analysis import study_figures
+from course_lib.analysis import figures
 from course_lib.cli import main as cli
 from course_lib.cli import study
 from course_lib.study import grid as grids
@@ -135,10 +135,11 @@ def test_a_changed_row_changes_readme_and_pictures_in_the_same_command(course, m
     monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
     monkeypatch.setattr(readme, "readme_path", lambda: tmp_path / "README.md")
     monkeypatch.setattr(readme, "PARTS", {"hop": readme.PARTS["hop"]})
-    monkeypatch.setattr(study_figures, "FIGURES", [f for f in study_figures.FIGURES if f.name == "lesson/hop.png"])
+    figure = figures.FIGURES["lesson/hop.png"]
+    monkeypatch.setattr(figures, "FIGURES", {figure.name: figure})
     (tmp_path / "README.md").write_text("<!-- hop -->\n<!-- /hop -->\n")
     readme.refresh()
-    before, drawn = (tmp_path / "README.md").read_text(), study_figures.FIGURES[0].path.read_bytes()
+    before, drawn = (tmp_path / "README.md").read_text(), figure.path.read_bytes()
     records = tmp_path / "runs" / "study" / "lesson" / "records"
     records.mkdir(parents=True)
     changed = (rows["features.hop_ms"] == 80) & (rows["recipe.steps"] == 240) & (rows["features.window_ms"] == 25)
@@ -150,7 +151,7 @@ def test_a_changed_row_changes_readme_and_pictures_in_the_same_command(course, m
     after = (tmp_path / "README.md").read_text()
     assert "| 80 ms | 80.0" in after and "80.0 % at 80 ms" in after and "| 80 ms | 81.0" in before
     assert "against 10 ms" in after and "| 10 ms | 87.0 (82.6 to 91.1) |  |" in after, "as the grid says"
-    assert study_figures.FIGURES[0].path.read_bytes() != drawn and "wrote" in out
+    assert figure.path.read_bytes() != drawn and "wrote" in out
     assert readme.refresh() == [], "once is enough"
 
 

@@ -15,7 +15,7 @@ from course_lib.cli.main import app
 from course_lib.data.events import COLUMNS
 from course_lib.errors import CourseError, UsageError
 from course_lib.scenes.scenes import SceneSpec
-from course_lib.study import config, grid, records, scene_run, scene_stats
+from course_lib.study import config, grid, records, scene_run, stats
 from course_lib.study.config import RunSpec, SceneRun, to_dict
 from course_lib.tools import readme
 from course_lib.training import mean_teacher
@@ -51,7 +51,7 @@ def test_a_row_comes_back_from_its_fields():
 
 def test_a_row_has_scores_curves_and_where_it_came_from(row):
     assert {name: row[name] for name in to_dict(TINY)} == to_dict(TINY)
-    for score in scene_stats.SCORES:
+    for score in stats.SCORES:
         assert 0 <= row[f"test_{score}_f1"] <= 1 and len(row[f"test_{score}_by_class"]) == 10
     assert len(row["test_segment_curve"]) == len(scene_run.SEGMENTS_S)
     assert row["test_segment_curve"][scene_run.SEGMENTS_S.index(1.0)] == row["test_segment_f1"]
@@ -143,7 +143,7 @@ def test_a_grid_of_scenes_runs_resumes_and_is_reported(tmp_path, monkeypatch, ro
     assert json.dumps(lasting(record)) == json.dumps(lasting(row) | {"status": "done"}), "the row of run_one"
     told = runner.invoke(app, ["study", "report", str(path), "--output", str(output), "--against", "fusion=early"])
     assert told.exit_code == 0 and "4 of 4 rows" in told.output, told.output
-    summary = scene_stats.summarise(records.done(records.gather(output)))
+    summary = stats.summarise(records.done(records.gather(output)))
     assert list(summary["fusion"]) in (["mid", "early"], ["early", "mid"]) and set(summary["seeds"]) == {2}
     same = runner.invoke(app, ["study", "diff", str(output), str(output)])
     assert same.exit_code == 0 and "same: 4" in same.output
@@ -158,10 +158,10 @@ def test_differences_are_taken_pair_by_pair():
     import pandas as pd
 
     table = pd.DataFrame({"fold": 1, "seed": [0, 1, 2] * 2, "streams": ["spectral"] * 3 + ["auditory"] * 3})
-    for score in scene_stats.SCORES:
+    for score in stats.SCORES:
         table[f"test_{score}_f1"] = [0.1, 0.5, 0.9, 0.2, 0.61, 1.0]
     table = table.assign(parameters=1, train_seconds=1.0)
-    found = scene_stats.summarise(table).set_index("streams")
+    found = stats.summarise(table).set_index("streams")
     assert found.loc["auditory", "tagging_difference"] == pytest.approx(0.31 / 3)
     assert found.loc["auditory", "tagging_difference_low"] > 0.08, "starts differ by far more than the pairs do"
     assert found.loc["auditory", "tagging_low"] < 0 and found.loc["spectral", "seeds"] == 3

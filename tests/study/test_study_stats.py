@@ -10,7 +10,7 @@ import pytest
 from course_lib.errors import CourseError, UsageError
 from course_lib.evaluation.intervals import accuracy_by_source
 from course_lib.study import records as study_rows
-from course_lib.study import scene_stats, stats, tag_stats
+from course_lib.study import stats
 from course_lib.study.config import RunSpec, to_dict
 
 CLIPS = 8  # a fold, two of a source
@@ -88,10 +88,10 @@ def test_folds_of_other_sizes_count_the_same_in_the_mean_and_in_its_interval():
 def test_scenes_of_several_folds_are_paired_by_fold():
     rows = pd.DataFrame([{"fold": f, "seed": s, "test_event_f1": 0.1 * f + 0.01 * s} for f in (1, 2) for s in (0, 1)])
     other = rows.assign(test_event_f1=[0.1, 0.1, 0.1, 0.1])
-    gap = scene_stats.difference(rows, other, "event")
+    gap = stats.difference(rows, other, score="test_event_f1").interval
     assert gap.mean == pytest.approx(0.055) and gap.high - gap.mean == pytest.approx(12.706 * 0.1 / 2, rel=1e-3)
-    of_one = scene_stats.difference(rows[:2], other[:2], "event")
-    assert of_one.high - of_one.mean == pytest.approx(12.706 * 0.01 / 2, rel=1e-3), "two starts of one fold"
+    of_one = stats.difference(rows[:2], other[:2], score="test_event_f1").interval
+    assert of_one.high - of_one.mean == pytest.approx(12.706 * 0.01 / 2, rel=1e-3), "two seeds of one fold"
 
 
 def test_one_fold_is_paired_by_seed_and_one_row_not_at_all(table):
@@ -99,7 +99,7 @@ def test_one_fold_is_paired_by_seed_and_one_row_not_at_all(table):
     found = stats.summarise(of_fold).iloc[1]
     assert (found["pairs"], found["paired_by"]) == (2, "seed") and found["difference"] == pytest.approx(-3 / 8)
     assert stats.difference(table[:1], table[6:7]) is None
-    assert stats.difference(table[:6], table[:6]).smallest == 0
+    assert stats.difference(table[:6], table[:6]).minimum_detectable_effect == 0
 
 
 def test_a_condition_is_compared_with_the_one_that_is_asked_for(table):
@@ -186,16 +186,16 @@ def test_of_several_labels_the_mean_average_precision_is_told():
     """One official split: pairs are starts. Several folds: their means are."""
     made = [row(10, 3, seed, right(6), test_map=0.5, validation_map=0.6) for seed in (0, 1, 2)]
     made += [row(20, 3, seed, right(6), test_map=0.4 + 0.1 * seed, validation_map=0.6) for seed in (0, 1, 2)]
-    found = tag_stats.summarise(pd.DataFrame(made))
+    found = stats.summarise(pd.DataFrame(made))
     assert found["map"].tolist() == pytest.approx([0.5, 0.5]) and "accuracy" not in found
     assert found["paired_by"].tolist() == ["", "seed"] and found["pairs"].tolist() == [0, 3]
     assert found["high"][1] - found["map"][1] == pytest.approx(4.303 * 0.1 / math.sqrt(3), rel=1e-3)
     assert found["difference_high"][1] == pytest.approx(found["high"][1] - 0.5)
     folds = [row(10, fold, s, right(6), test_map=0.1 * fold + 0.01 * s) for fold in (1, 2) for s in (0, 2)]
-    over_folds = tag_stats.mean(pd.DataFrame(folds))
+    over_folds = stats.repeats_interval(pd.DataFrame(folds), "test_map")
     assert over_folds.mean == pytest.approx(0.16)
     assert over_folds.high - 0.16 == pytest.approx(12.706 * 0.1 / 2, rel=1e-3), "two folds, 0.11 and 0.21"
-    assert math.isnan(tag_stats.mean(pd.DataFrame(made[:1])).low)
+    assert math.isnan(stats.repeats_interval(pd.DataFrame(made[:1]), "test_map").low)
 
 
 def test_rows_without_validation_beside_rows_with_one():
@@ -207,12 +207,13 @@ def test_rows_without_validation_beside_rows_with_one():
     found = stats.summarise(table)
     assert found["refit"].tolist() == [False, True]
     assert found["validation_accuracy"][0] == 0.5 and math.isnan(found["validation_accuracy"][1])
-    assert math.isnan(stats.summarise(table.drop(columns="validation_accuracy"))["validation_accuracy"][0])
+    assert "validation_accuracy" not in stats.summarise(table.drop(columns="validation_accuracy"))
     assert study_rows.compare(table, table)["state"].tolist() == ["same", "same"]
     bare = table.drop(columns=["validation_accuracy"])
     assert study_rows.compare(bare, table)["what"].str.contains("validation_accuracy").any()
 
 
 def test_costs_are_medians_and_a_level_asks_for_a_larger_effect():
-    assert stats.costs(pd.DataFrame({"latency_ms": [1.0, 2.0, 90.0]})) == {"latency_ms": 2.0}
+    made = pd.DataFrame([row(10, 1, seed, right(6), latency_ms=ms) for seed, ms in enumerate((1.0, 2.0, 90.0))])
+    assert stats.summarise(made)["latency_ms"].tolist() == [2.0]
     assert stats.minimum_detectable_effect(1.0, 10, level=0.99) > 1.2 * stats.minimum_detectable_effect(1.0, 10)

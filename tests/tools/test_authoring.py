@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from course_lib.analysis import study_figures
+from course_lib.analysis import figures
 from course_lib.errors import CourseError, UsageError
 from course_lib.tools import authoring, readme
 
@@ -109,10 +109,10 @@ def test_readme_equals_what_its_tables_are_made_from():
 
 
 def test_pictures_of_the_study_are_drawn_from_the_published_rows():
-    assert [one.name for one in study_figures.stale()] == [], "run `make generate`"
+    assert [one.name for one in figures.stale()] == [], "run `make generate`"
     text = readme.readme_path().read_text(encoding="utf-8")
     for name in re.findall(r"\]\(study/results/(\S+\.png)\)", text):
-        assert any(one.name == name for one in study_figures.FIGURES)
+        assert name in figures.FIGURES
 
 
 def test_readme_without_its_marks_is_an_error():
