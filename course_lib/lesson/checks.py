@@ -92,14 +92,28 @@ def expect_number(
         raise NotYet(f"{answer:g} {unit} is too {'small' if answer < expected else 'large'}")
 
 
-def expect_array(answer: object, expected: np.ndarray, *, what: str, rel: float = 1e-5) -> None:
-    """Pass when `answer` has `expected`'s shape and values (to the fraction `rel` of its largest value)."""
+def expect_array(
+    answer: object,
+    expected: np.ndarray,
+    *,
+    what: str,
+    rel: float = 1e-5,
+    slips: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Pass when `answer` has `expected`'s shape and values (to the fraction `rel` of its largest value).
+
+    `slips` maps the sentence that names a known mistake onto the array that it leads to.
+    """
     if answer is None:
         raise NotAttempted
     try:
         got = np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError):
         raise NotYet(f"{what}: expected an array of shape {expected.shape}, got {type(answer).__name__}") from None
+    for reason, slip in (slips or {}).items():
+        mistaken = expected.shape != slip.shape or not np.allclose(slip, expected)  # else the case cannot show it
+        if mistaken and got.shape == slip.shape and np.allclose(got, slip):
+            raise NotYet(reason)
     if got.shape != expected.shape:
         hint = "; the axes are swapped" if got.shape == expected.shape[::-1] and got.ndim > 1 else ""
         raise NotYet(f"{what}: expected shape {expected.shape}, got {got.shape}{hint}")
