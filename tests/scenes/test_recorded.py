@@ -68,7 +68,7 @@ def desed(tmp_path):
 def test_desed_has_its_four_parts_and_their_labels(desed, caplog):
     scenes = recorded.desed(desed)
     parts = {part: names_of(scenes, part) for part in ("weak", "unlabelled", "validation", "test")}
-    assert parts["weak"] == WEAK_NAMES and len(parts["unlabelled"]) == 3 and scenes.picture_reader is None
+    assert parts["weak"] == WEAK_NAMES and len(parts["unlabelled"]) == 3 and scenes.video_reader is None
     assert sorted(parts["validation"] + parts["test"]) == sorted(HELD_NAMES)
     assert 3 <= len(parts["validation"]) <= 9, "about a half"
     assert rows_of(scenes.tags, WEAK_NAMES[0]) == [["Speech"], ["Dog"]]
@@ -328,13 +328,13 @@ def test_ave_has_labels_in_seconds_and_pictures(ave, caplog):
     assert rows_of(scenes.tags, "dog00000002") == [["Bark"]]
     assert "1 rows have no length" in caplog.text and "1 clips are left out" in caplog.text
     test = scenes.part("test")
-    pictures, waves = test.pictures(1.0, 16), test.waves(RATE_HZ)
+    pictures, waves = test.video_frames(1.0, 16), test.waves(RATE_HZ)
     assert pictures.shape == (2, 10, 16, 16, 3) and waves.shape == (2, 10 * RATE_HZ)
     assert np.abs(pictures[:, 0, 8, 8].astype(int) - [[80, 0, 200], [200, 0, 200]]).max() < 20
     assert not pictures[:, 2:].any(), "the videos last 2 s"
     assert np.abs(waves[:, RATE_HZ] - 0.25).max() < 0.05 and not waves[:, 3 * RATE_HZ :].any()
     # half a frame at the end is none, as in the times that features of pictures get
-    assert test.pictures(0.25, 8).shape[1] == len(timebase.picture_times_s(10.0, 0.25)) == 2
+    assert test.video_frames(0.25, 8).shape[1] == len(timebase.video_frame_times_s(10.0, 0.25)) == 2
 
 
 @pytest.mark.parametrize(
@@ -382,14 +382,14 @@ def test_a_folder_of_videos(mine):
     ]
     assert scenes.table["source"].tolist() == ["a/1", "b\\1", "walk", "walk", "test"]
     assert rows_of(scenes.events, "walk_0_2.mp4") == [[0.5, 1.5, "dog"]]
-    red = scenes.pictures(1.0, 8)[:, 0, 4, 4, 0].astype(int)
+    red = scenes.video_frames(1.0, 8)[:, 0, 4, 4, 0].astype(int)
     assert np.abs(red - [0, 50, 100, 150, 200]).max() < 20
     sound(mine / "clips/more.wav")
     tsv(mine / "lists/unlabelled.tsv", ("filename",), ("more.wav",))
     scenes = recorded.video_folder(mine / "clips", mine / "lists", clip_s=2.0)
     assert names_of(scenes, "unlabelled") == ["more.wav"] and scenes.waves(RATE_HZ).shape == (6, 2 * RATE_HZ)
-    with pytest.raises(CourseError, match="has no pictures"):
-        scenes.pictures()
+    with pytest.raises(CourseError, match="has no video frames"):
+        scenes.video_frames()
 
 
 def test_a_video_wins_over_a_sound_of_its_name(ave):
