@@ -149,30 +149,35 @@ def expect_function(
     unit: str,
     rel: float = 0.0,
     slips: Mapping[str, Callable] | None = None,
+    names: Sequence[str] = (),
 ) -> None:
     """Pass when the learner's function gives `reference`'s number for every tuple of arguments in `cases`.
 
     `slips` maps the sentence that names a mistake onto the function that makes it; a sentence is used when its function
-    explains every wrong result.
+    explains every wrong result. With `names` the function returns several numbers, which are called so.
     """
-    got = [call(answer, *case) for case in cases]
-    wanted = [reference(*case) for case in cases]
-    for value in got:
-        if not isinstance(value, int | float | np.number):
-            raise NotYet(f"expected one number in {unit}, got {type(value).__name__}")
-    wrong = [
-        i for i, (g, w) in enumerate(zip(got, wanted, strict=True)) if not np.isclose(g, w, rtol=max(rel, 1e-9), atol=0)
-    ]
+    got = [_numbers(call(answer, *case), unit, names) for case in cases]
+    wanted = [np.atleast_1d(reference(*case)) for case in cases]
+    rel = max(rel, 1e-9)
+    wrong = [k for k, (g, w) in enumerate(zip(got, wanted, strict=True)) if not np.allclose(g, w, rtol=rel, atol=0)]
     if not wrong:
         return
     for reason, mistaken in (slips or {}).items():
-        if all(np.isclose(got[i], mistaken(*cases[i]), rtol=max(rel, 1e-9)) for i in wrong):
+        if all(np.allclose(got[k], mistaken(*cases[k]), rtol=rel) for k in wrong):
             raise NotYet(reason)
     first = wrong[0]
     given = ", ".join(_brief(a) for a in cases[first])
-    raise NotYet(
-        f"for ({given}) it gives {got[first]:g}, expected {wanted[first]:g} {unit}; {len(wrong)} of {len(cases)} differ"
-    )
+    result, expected = (", ".join(f"{value:g}" for value in x[first]) for x in (got, wanted))
+    raise NotYet(f"for ({given}) it gives {result}, expected {expected} {unit}; {len(wrong)} of {len(cases)} differ")
+
+
+def _numbers(found: object, unit: str, names: Sequence[str]) -> np.ndarray:
+    """A learner's result, one number or one for each of `names`, as an array."""
+    expected = f"{len(names)} numbers ({', '.join(names)})" if names else f"one number in {unit}"
+    values = found if names and isinstance(found, tuple | list) else [found]
+    if len(values) != max(1, len(names)) or not all(isinstance(v, int | float | np.number) for v in values):
+        raise NotYet(f"expected {expected}, got {type(found).__name__}" + (f" {found!r}" if names else ""))
+    return np.array(values, dtype=np.float64)
 
 
 def _brief(value: object) -> str:
