@@ -1,4 +1,4 @@
-"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast torch twin, a cache for data sets.
+"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast torch twin.
 
 Frame `k` is centred on sample `k * hop_samples`. A clip is padded with zeros, not reflected: a clip may then be shorter
 than the window, and no sound appears at its edges that was not in it. This is `center=True, pad_mode="constant"` in

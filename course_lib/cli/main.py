@@ -243,7 +243,7 @@ def data_scenes(
     from course_lib.scenes.scenes import SceneSpec
 
     scenes = load_scenes_module.load_scenes(dataset, 1, SceneSpec())
-    pictures = "with pictures" if scenes.picture_reader else "without pictures"
+    pictures = "with video" if scenes.video_reader else "without video"
     console.print(f"{len(scenes)} scenes of {scenes.clip_s:g} s, {len(scenes.classes)} classes, {pictures}")
     for part, table in scenes.table.groupby("part", sort=False):
         n_events = int(scenes.events["filename"].isin(table["filename"]).sum())

@@ -269,9 +269,7 @@ def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0) -> 
     """
     expect("dataset", dataset, str | Path, "the name of a data set, or the path of a manifest or folder")
     if profile is not None:
-        expect(
-            "profile", profile, Profile, "such as course_lib.profiles.get('smoke'); leave it out for all clips"
-        )
+        expect("profile", profile, Profile, "such as course_lib.profiles.get('smoke'); leave it out for all clips")
     name = str(dataset)
     most = profile.real_clips_per_class if profile else None
     if name.lower().endswith(".csv") or Path(name).is_file():

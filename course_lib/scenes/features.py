@@ -1,7 +1,7 @@
-"""Features of scenes as streams: log-mel, what a pretrained network hears, what a pretrained network sees.
+"""Features of scenes as streams: log-mel, and what pretrained networks extract from sound and from video frames.
 
-Every stream keeps its own rate and the times of its frames; whoever brings them together asks `timebase`. All are made
-once a content and kept on disk. Scenes are mixed and drawn in blocks, so that memory does not grow with their number.
+Every stream keeps its own rate and the times of its frames; `timebase.alignment` brings them together. All are computed
+once per content and kept on disk. Scenes are mixed and drawn in blocks, so that memory does not grow with their number.
 Notebook: 10.
 """
 
@@ -22,9 +22,9 @@ from course_lib.models import mobilenet, pretrained
 from course_lib.models.cnn import CNN
 from course_lib.scenes.scenes import Scenes
 
-BLOCK = 32  # scenes that are in memory as sound or pictures at a time
+BLOCK = 32  # scenes in memory at a time, as sound or video frames
 NAMES = ("spectral", "auditory", "visual")
-PICTURE_PX = 192
+FRAME_PX = 192
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,6 @@ class Stream:
     def __post_init__(self) -> None:
         if self.x.ndim != 3 or self.x.shape[1] != len(self.times_s):
             raise ValueError(f"x {self.x.shape}, times_s {self.times_s.shape}: expected a time for each frame")
-
-    def at(self, rows: np.ndarray) -> "Stream":
-        """The stream of some scenes."""
-        return Stream(self.x[rows], self.times_s)
 
 
 def spectral(scenes: Scenes, spec: FeatureSpec, *, progress: bool = True) -> Stream:
@@ -93,11 +89,11 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
 def visual(scenes: Scenes, frame_rate_hz: float, *, progress: bool = True) -> Stream:
     """What a network for photographs sees, `frame_rate_hz` frames a second, float16.
 
-    A picture that is equal to the one before it is not looked at twice.
+    A frame that equals the one before it is not computed twice.
     """
-    key = (_key(scenes), float(frame_rate_hz), PICTURE_PX, pretrained.EXTRACTION_VERSION)
+    key = (_key(scenes), float(frame_rate_hz), FRAME_PX, pretrained.EXTRACTION_VERSION)
     made = cached(_visual, *key, given=(scenes, progress))
-    return Stream(made, timebase.picture_times_s(scenes.clip_s, frame_rate_hz))
+    return Stream(made, timebase.video_frame_times_s(scenes.clip_s, frame_rate_hz))
 
 
 def _key(scenes: Scenes) -> str:
@@ -141,13 +137,13 @@ def _auditory(key: str, net: str, version: tuple, scenes: Scenes, progress: bool
 
 def _visual(key: str, frame_rate_hz: float, size_px: int, version: int, scenes: Scenes, progress: bool) -> np.ndarray:
     def work(rows: slice) -> np.ndarray:
-        pictures = scenes.pictures(frame_rate_hz, size_px, rows)
-        flat = pictures.reshape(-1, *pictures.shape[2:])
+        images = scenes.video_frames(frame_rate_hz, size_px, rows)
+        flat = images.reshape(-1, *images.shape[2:])
         new = np.r_[True, (flat[1:] != flat[:-1]).any(axis=(1, 2, 3))]
         seen = pretrained.visual(flat[new])
-        return seen[np.cumsum(new) - 1].reshape(*pictures.shape[:2], -1).astype(np.float16)
+        return seen[np.cumsum(new) - 1].reshape(*images.shape[:2], -1).astype(np.float16)
 
-    return _blocks(scenes, "pictures", progress, work)
+    return _blocks(scenes, "video frames", progress, work)
 
 
 def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, std: np.ndarray, spec: FeatureSpec) -> Stream:
@@ -159,8 +155,8 @@ def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, std: np.ndarray, sp
     x = (spectral(scenes, spec, progress=False).x - mean) / std
     net.eval()
     with torch.inference_mode():
-        picture = torch.tensor(x, dtype=torch.float32)[:, None].contiguous(memory_format=torch.channels_last)
-        found = torch.cat([net.blocks(part).mean(3).mT for part in picture.split(BLOCK)]).numpy()
+        image = torch.tensor(x, dtype=torch.float32)[:, None].contiguous(memory_format=torch.channels_last)
+        found = torch.cat([net.blocks(part).mean(3).mT for part in image.split(BLOCK)]).numpy()
     whole = found.shape[1] * net.smallest
     times_s = spec.frame_centres_s(x.shape[1])[:whole].reshape(-1, net.smallest).mean(1)
     return Stream(found, times_s)

@@ -2,7 +2,7 @@
 
 None of them may be passed on, so none is fetched: lists and a folder become `Scenes`. Clips that are listed but missing
 are counted in a warning, because results on another part of a set are not comparable. Where every clip is a video the
-scenes have pictures, too. Notebook: 10.
+scenes have video frames, too. Notebook: 10.
 """
 
 import csv
@@ -123,13 +123,13 @@ def _scenes(
     # Of the files only names, sizes and times: to read 20 GB at every start would take minutes
     parts = [download.signature(folder, table["path"]), f"{clip_s}", *(t.to_csv() for t in (table, tags, events))]
     content = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    sounds, pictures = _readers(folder, clip_s)
+    sounds, frames = _readers(folder, clip_s)
     all_videos = table["path"].map(_is_video).all()
-    return Scenes(name, table, classes, clip_s, content, sounds, pictures if all_videos else None, tags, events)
+    return Scenes(name, table, classes, clip_s, content, sounds, frames if all_videos else None, tags, events)
 
 
 def _readers(folder: Path, clip_s: float) -> tuple[Callable, Callable]:
-    """The `reader` and the `picture_reader` of `Scenes` whose table has a column `path`, relative to `folder`."""
+    """The `reader` and the `video_reader` of `Scenes` whose table has a column `path`, relative to `folder`."""
 
     def sounds(table: pd.DataFrame, rate_hz: int) -> np.ndarray:
         def read(path: str) -> np.ndarray:
@@ -139,14 +139,14 @@ def _readers(folder: Path, clip_s: float) -> tuple[Callable, Callable]:
 
         return _read_all(read, table["path"], (timebase.seconds_to_samples(clip_s, rate_hz),), np.float32)
 
-    def pictures(table: pd.DataFrame, frame_rate_hz: float, size_px: int) -> np.ndarray:
+    def frames(table: pd.DataFrame, frame_rate_hz: float, size_px: int) -> np.ndarray:
         def read(path: str) -> np.ndarray:
             return video.read_frames(folder / path, frame_rate_hz, size_px, clip_s)[0]
 
-        shape = (len(timebase.picture_times_s(clip_s, frame_rate_hz)), size_px, size_px, 3)
+        shape = (len(timebase.video_frame_times_s(clip_s, frame_rate_hz)), size_px, size_px, 3)
         return _read_all(read, table["path"], shape, np.uint8)
 
-    return sounds, pictures
+    return sounds, frames
 
 
 def _read_all(read: Callable[[str], np.ndarray], paths: pd.Series, shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`Scenes`, the one face of every set that has several sounds a clip, labels in time, and perhaps pictures."""
+"""`Scenes`, the one face of every set that has several sounds a clip, labels in time, and perhaps video frames."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,10 +25,10 @@ class Scenes:
         video, or the scene itself where it was made of recordings of its own part). Index 0 .. n-1.
     classes : labels in order; a label's place here is its column in every array.
     clip_s : seconds of every scene.
-    content : hash over sounds, pictures and labels; part of the key of every cache.
+    content : hash over sounds, video frames and labels; part of the key of every cache.
     reader : function `(table, rate_hz) -> (scenes, samples)`, float32 within ±1, behind `waves`.
-    picture_reader : function `(table, frame_rate_hz, size_px) -> (scenes, frames, size, size, 3)`, uint8, frame `k` as
-        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None where there are no pictures.
+    video_reader : function `(table, frame_rate_hz, size_px) -> (scenes, frames, size, size, 3)`, uint8, frame `k` as
+        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None where there is no video.
     tags : weak labels of the parts `weak`, `validation` and `test`: columns `filename`, `event_label`.
     events : strong labels of `validation` and `test` alone: columns `filename`, `onset`, `offset`, `event_label`.
     """
@@ -39,7 +39,7 @@ class Scenes:
     clip_s: float
     content: str
     reader: Callable[[pd.DataFrame, int], np.ndarray] = field(repr=False, compare=False)
-    picture_reader: Callable[[pd.DataFrame, float, int], np.ndarray] | None = field(repr=False, compare=False)
+    video_reader: Callable[[pd.DataFrame, float, int], np.ndarray] | None = field(repr=False, compare=False)
     tags: pd.DataFrame = field(repr=False, compare=False)
     events: pd.DataFrame = field(repr=False, compare=False)
 
@@ -68,17 +68,17 @@ class Scenes:
         """Scenes, all or those in `rows`, as one array `(scenes, samples)`, float32 within ±1, mono."""
         return self.reader(self.table[rows].reset_index(drop=True), rate_hz)
 
-    def pictures(self, frame_rate_hz: float = 1.0, size_px: int = 128, rows: slice = slice(None)) -> np.ndarray:
-        """Frames `(scenes, frames, size, size, 3)`, uint8; frame `k` is what is seen at `(k + 0.5) / frame_rate_hz` s.
+    def video_frames(self, frame_rate_hz: float = 1.0, size_px: int = 128, rows: slice = slice(None)) -> np.ndarray:
+        """Images `(scenes, frames, size, size, 3)`, uint8; frame `k` is what is seen at `(k + 0.5) / frame_rate_hz` s.
 
         Raises
         ------
         CourseError
-            The set has no pictures.
+            The set has no video frames.
         """
-        if self.picture_reader is None:
-            raise CourseError(f"{self.name}: has no pictures; choose features of sound alone")
-        return self.picture_reader(self.table[rows].reset_index(drop=True), frame_rate_hz, size_px)
+        if self.video_reader is None:
+            raise CourseError(f"{self.name}: has no video frames; choose features of sound alone")
+        return self.video_reader(self.table[rows].reset_index(drop=True), frame_rate_hz, size_px)
 
     def part(self, *names: str) -> "Scenes":
         """The scenes of these parts with their labels.
@@ -125,7 +125,7 @@ class SceneSpec:
     most_events : a scene has 1 to so many events, of any classes, anywhere, over each other too.
     quietest_db, loudest_db : level of an event above the background noise while it lasts is drawn from this range.
     longest_s : an event that would last longer is cut to a length drawn from 1 s to this.
-    flash : pictures show what sounds exactly from its onset to its offset, instead of as in real video.
+    flash : video frames show what sounds exactly from its onset to its offset, instead of as in real video.
     seed : of everything that is drawn.
     """
 

@@ -71,7 +71,7 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
     """Times of frames and dimensions of every stream of a run, without making any."""
     found = {
         "spectral": (frame_times_s(spec.features, clip_s), spec.features.n_mels),
-        "visual": (timebase.picture_times_s(clip_s, spec.frame_rate_hz), pretrained.VISUAL_DIMS),
+        "visual": (timebase.video_frame_times_s(clip_s, spec.frame_rate_hz), pretrained.VISUAL_DIMS),
     }
     if "auditory" in spec.names:
         found["auditory"] = streams.auditory_shape(spec.auditory, spec.auditory_ms, clip_s)
@@ -168,10 +168,10 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
         row[f"test_{name}_error_rate"] = got[name].error_rate
     lists = (test.events, got["estimated"], test.classes)
     row["test_segment_curve"] = [
-        detection.segment_based_f1(*lists, test.clip_s, length_s, silent_zero=True).micro_f1 for length_s in SEGMENTS_S
+        detection.segment_based_f1(*lists, test.clip_s, length_s, zero_division=0).micro_f1 for length_s in SEGMENTS_S
     ]
     row["test_event_curve"] = [
-        detection.event_based_f1(*lists, collar_s, collar_s, silent_zero=True).micro_f1 for collar_s in COLLARS_S
+        detection.event_based_f1(*lists, collar_s, collar_s, zero_division=0).micro_f1 for collar_s in COLLARS_S
     ]
     row["test_estimated"] = got["estimated"].to_csv(index=False, float_format="%.3f")
     return row
@@ -242,5 +242,5 @@ def set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
         times = estimated[["onset", "offset"]] + offset_s(spec)
         estimated[["onset", "offset"]] = times.clip(0, spec.scenes.clip_s)
         lists, collar_s = (of_row[COLUMNS], estimated, list(row["classes"])), mean_teacher.COLLAR_S
-        found.append(detection.event_based_f1(*lists, collar_s, collar_s, silent_zero=True).micro_f1)
+        found.append(detection.event_based_f1(*lists, collar_s, collar_s, zero_division=0).micro_f1)
     return rows.assign(test_event_f1=found)

@@ -47,7 +47,7 @@ class TeacherRecipe:
     spec_augment : `spec_augment` on the student's log-mel, in ms and Hz.
     mixup : Beta parameter of mixup; 0 is none.
     median_ms : length of the median filter over the probabilities' decisions.
-    n_evals : how often validation is looked at; the best look is kept.
+    n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     """
 
     steps: Count = 600
@@ -80,7 +80,7 @@ class EvalSet:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained network in evaluation mode (the teacher where there is one), its history, and the look it is of."""
+    """A trained network in evaluation mode (the teacher where there is one), its history, and the step it is from."""
 
     model: nn.Module
     history: list[dict[str, float]]
@@ -129,7 +129,7 @@ def teach(
         if step + 1 not in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             continue
         seconds = time.perf_counter() - started
-        history.append(_look(teacher, validation, recipe, step + 1, losses, seconds))
+        history.append(_evaluate(teacher, validation, recipe, step + 1, losses, seconds))
         losses = []
         kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
         kept["student"], kept["teacher"] = (checkpoints.copied(m) for m in (model, teacher))
@@ -162,7 +162,7 @@ def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, se
 
 def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     """The entry with the highest mean of the three scores on validation; of equals the first."""
-    return max(history, key=lambda look: look["validation_score"])
+    return max(history, key=lambda entry: entry["validation_score"])
 
 
 def probabilities(model: nn.Module, x: Features, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -202,9 +202,9 @@ def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, obj
     tags = tags_of(judged)
     lists = judged.events, found, judged.classes
     return {
-        "tagging": detection.tagging_f1(tags, weak > THRESHOLD, judged.classes, silent_zero=True),
-        "segment": detection.segment_based_f1(*lists, judged.clip_s, SEGMENT_S, silent_zero=True),
-        "event": detection.event_based_f1(*lists, COLLAR_S, COLLAR_S, silent_zero=True),
+        "tagging": detection.tagging_f1(tags, weak > THRESHOLD, judged.classes, zero_division=0),
+        "segment": detection.segment_based_f1(*lists, judged.clip_s, SEGMENT_S, zero_division=0),
+        "event": detection.event_based_f1(*lists, COLLAR_S, COLLAR_S, zero_division=0),
         "estimated": found,
         "weak": weak,
     }
@@ -218,7 +218,9 @@ def tags_of(judged: EvalSet) -> np.ndarray:
     return found
 
 
-def _look(model, judged: EvalSet, recipe: TeacherRecipe, step: int, losses: list, seconds: float) -> dict[str, float]:
+def _evaluate(
+    model, judged: EvalSet, recipe: TeacherRecipe, step: int, losses: list, seconds: float
+) -> dict[str, float]:
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
         raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")

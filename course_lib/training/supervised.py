@@ -26,7 +26,7 @@ from course_lib.evaluation import tagging
 from course_lib.models.classifier import Normalised
 from course_lib.training import checkpoint as checkpoints
 
-SCORES = ("validation_accuracy", "validation_map")  # what a look is chosen by: of one label a clip, of several
+SCORES = ("validation_accuracy", "validation_map")  # what the best state is chosen by: one label per clip, or several
 
 
 @checked
@@ -44,10 +44,10 @@ class Recipe:
         rates; 1 is one rate for all).
     roll : turn each clip round by a random part of its length, so that it begins elsewhere.
     spec_augment : `spec_augment`, in ms and Hz.
-    image_augment : `random_picture`, the image augmentation of the paper (TAA).
+    image_augment : `augment_image`, the image augmentation of the paper (TAA).
     mixup : Beta parameter of mixup; 0 is none.
     label_smoothing : part of each target spread over all classes; not where clips have several labels.
-    n_evals : how often validation is looked at, evenly over the steps; the best look is kept.
+    n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     guide : weight of the guide loss of a frame reducer that scores frames (DiffRes); 0 leaves it out.
     mask_value : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
     precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
@@ -112,9 +112,9 @@ class Split:
 class TrainResult:
     """A trained model in evaluation mode, on its device, and how it got there.
 
-    `history` has one entry a look: `step`, `loss` (training, mean since the last look), `validation_loss`,
-    `validation_accuracy` (share; of several labels a clip `validation_map`, mean average precision), `seconds`; those
-    of validation are missing where there was none. `chosen_step` is the look whose weights the model has.
+    `history` has one entry per evaluation: `step`, `loss` (training, mean since the last one), `validation_loss`,
+    `validation_accuracy` (share; for several labels per clip `validation_map`, mean average precision), `seconds`;
+    without validation its entries are missing. `chosen_step` is the step whose weights the model has.
     """
 
     model: nn.Module
@@ -156,8 +156,8 @@ def fit(
 
     Without `validation` nothing is chosen: it is the state after the last step. The same arguments give the same
     weights on the same machine with the same number of threads. The order of clips and what augmentation draws depend
-    on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after looks, some
-    seconds apart, and a training that was cut off goes on to the same result.
+    on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after evaluations,
+    some seconds apart, and an interrupted training resumes to the same result.
     `on_eval` gets each entry of the history as it comes. With `progress` a bar shows steps, time left and validation.
 
     Raises
@@ -190,7 +190,7 @@ def fit(
         bar.update()
         if step + 1 in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             seconds = time.perf_counter() - started
-            history.append(_look(model, validation, precision, step + 1, losses, seconds))
+            history.append(_evaluate(model, validation, precision, step + 1, losses, seconds))
             losses = []
             bar.set_postfix({name: history[-1][name] for name in SCORES if name in history[-1]})
             kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
@@ -216,7 +216,7 @@ def augmented(
     if recipe.roll:
         x = _rolled(x, rng.random(len(x)))
     if recipe.image_augment:
-        x = spec_augment.random_picture(x, rng)
+        x = spec_augment.augment_image(x, rng)
     if recipe.spec_augment:
         x = spec_augment.spec_augment(x, rng, spec, mask_value=recipe.mask_value)
     if recipe.mixup:
@@ -258,15 +258,15 @@ def _loss(
 def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first.
 
-    The last one, where nothing was looked at.
+    Without validation the last one.
     """
     score = next((name for name in SCORES if name in history[0]), None)
     if score is None:
         return history[-1]
-    return max(history, key=lambda look: (look[score], -look["validation_loss"]))
+    return max(history, key=lambda entry: (entry[score], -entry["validation_loss"]))
 
 
-def _look(
+def _evaluate(
     model: nn.Module, validation: Split | None, precision: str, step: int, losses: list[torch.Tensor], seconds: float
 ) -> dict[str, float]:
     """One entry of the history; leaves the model in evaluation mode."""

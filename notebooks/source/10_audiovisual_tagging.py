@@ -97,7 +97,7 @@ said_of = {name: (rows, in_view(name, rows, asked)) for name, rows in held.event
 rich = max(said_of, key=lambda name: (min(3, said_of[name][0]["event_label"].nunique()), len(set(said_of[name][1]["onset"]) | set(said_of[name][1]["offset"]))))
 heard, seen = said_of[rich]
 at = held.table["filename"].tolist().index(rich)
-wave, film = held.waves(16_000, slice(at, at + 1))[0], held.pictures(1.0, 128, slice(at, at + 1))[0]
+wave, film = held.waves(16_000, slice(at, at + 1))[0], held.video_frames(1.0, 128, slice(at, at + 1))[0]
 row = int(np.flatnonzero(scenes.table["filename"] == rich)[0])  # its place among all scenes
 spectral = streams.spectral(scenes, spec)
 fig, axes = plt.subplots(4, 1, figsize=(13, 7.4), sharex=True, height_ratios=(1.3, 0.8, 1.4, 0.75))

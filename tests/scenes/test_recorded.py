@@ -86,14 +86,14 @@ def test_a_folder_of_videos(mine, caplog):
     assert rows_of(scenes.tags, "a/1.mp4") == [["dog"], ["cat"]]
     assert rows_of(scenes.events, "walk_0_2.mp4") == [[0.5, 1.5, "dog"]]
     assert rows_of(scenes.events, "test.mkv") == [[0, 2, "cat"]], "cut at the end of the clip"
-    red = scenes.pictures(1.0, 8)[:, 0, 4, 4, 0].astype(int)
+    red = scenes.video_frames(1.0, 8)[:, 0, 4, 4, 0].astype(int)
     assert np.abs(red - [0, 50, 100, 150, 200]).max() < 20 and not caplog.records
     sound(mine / "clips/more.wav")
     tsv(mine / "lists/unlabelled.tsv", ("filename",), ("more.wav",))
     scenes = load_mine(mine)
     assert names_of(scenes, "unlabelled") == ["more.wav"] and scenes.waves(RATE_HZ).shape == (6, 2 * RATE_HZ)
-    with pytest.raises(CourseError, match="has no pictures"):
-        scenes.pictures()
+    with pytest.raises(CourseError, match="has no video frames"):
+        scenes.video_frames()
 
 
 def test_sounds_come_in_the_order_of_the_table(tmp_path):
@@ -106,7 +106,7 @@ def test_sounds_come_in_the_order_of_the_table(tmp_path):
     for part in ("validation", "test"):
         tsv(tmp_path / f"{part}.tsv", STRONG, *((name, 0, 10.05, "Dog") for name in names[part]))
     scenes = load_scenes(f"videos:{tmp_path}", 1, SceneSpec())
-    assert scenes.table["source"].tolist() == ["Y-a", "Yb", "Yc", "Yd"] and scenes.picture_reader is None
+    assert scenes.table["source"].tolist() == ["Y-a", "Yb", "Yc", "Yd"] and scenes.video_reader is None
     waves = scenes.reader(scenes.table.iloc[[2, 0]], RATE_HZ)
     assert waves.shape == (2, 10 * RATE_HZ) and waves.dtype == np.float32 and not waves.flags.writeable
     assert np.allclose(waves.mean(axis=1), [0.03, 0.01], atol=1e-3)
@@ -201,13 +201,13 @@ def test_ave_has_labels_in_seconds_and_pictures(ave, caplog):
     assert rows_of(scenes.tags, "AVE/dog00000002.mp4") == [["Bark"]]
     assert "AVE: 2 rows without length, or of videos that also validate or test, are left out" in caplog.text
     test = scenes.part("test")
-    pictures, waves = test.pictures(1.0, 16), test.waves(RATE_HZ)
+    pictures, waves = test.video_frames(1.0, 16), test.waves(RATE_HZ)
     assert pictures.shape == (2, 10, 16, 16, 3) and waves.shape == (2, 10 * RATE_HZ)
     assert np.abs(pictures[:, 0, 8, 8].astype(int) - [[80, 0, 200], [200, 0, 200]]).max() < 20
     assert not pictures[:, 2:].any(), "the videos last 2 s"
     assert np.abs(waves[:, RATE_HZ] - 0.25).max() < 0.05 and not waves[:, 3 * RATE_HZ :].any()
     # half a frame at the end is none, as in the times that features of pictures get
-    assert test.pictures(0.25, 8).shape[1] == len(timebase.picture_times_s(10.0, 0.25)) == 2
+    assert test.video_frames(0.25, 8).shape[1] == len(timebase.video_frame_times_s(10.0, 0.25)) == 2
 
 
 @pytest.mark.parametrize(

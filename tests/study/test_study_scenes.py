@@ -248,12 +248,12 @@ def recorded(tmp_path):
 def test_recorded_scenes_run_as_made_ones_do(recorded):
     spec = replace(TINY, dataset=f"videos:{recorded}")
     told = CliRunner().invoke(app, ["data", "scenes", spec.dataset])
-    assert told.exit_code == 0 and "8 scenes of 10 s, 2 classes, without pictures" in told.output, told.output
+    assert told.exit_code == 0 and "8 scenes of 10 s, 2 classes, without video" in told.output, told.output
     assert "test: 2 scenes from 2 sources, 2 events" in told.output
     with profiles.one_thread():
         row = scene_run.run_one(spec, device="cpu")
     assert row["n_test"] == 2 and row["n_events"] == 2 and row["classes"] == ["high", "low"]
-    with pytest.raises(CourseError, match="has no pictures"):
+    with pytest.raises(CourseError, match="has no video frames"):
         scene_run.run_one(replace(spec, streams="visual"), device="cpu")
     (recorded / "test.tsv").unlink()
     refused = CliRunner().invoke(app, ["data", "scenes", spec.dataset])
