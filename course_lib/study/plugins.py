@@ -84,11 +84,11 @@ def use(digest: str) -> None:
 def keep(digest: str, folder: Path) -> None:
     """Copy the plugin `digest`, which was read, into the folder of a run; nothing for `none`."""
     if digest != "none":
-        path = kept_path(digest, folder)
-        path.parent.mkdir(exist_ok=True)
-        atomic_write(path, _read[digest].text)
+        (folder / "plugins").mkdir(exist_ok=True)
+        atomic_write(folder / "plugins" / f"{digest}.py", _read[digest].text)
 
 
-def kept_path(digest: str, folder: Path) -> Path:
-    """Where `keep` puts a plugin."""
-    return folder / "plugins" / f"{digest}.py"
+def read_kept(digest: str, folder: Path) -> None:
+    """`read` what `keep` put into the folder of a run; nothing for `none`. Errors as `read`."""
+    if digest != "none":
+        read(folder / "plugins" / f"{digest}.py")
