@@ -284,6 +284,24 @@ def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
     return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
 
 
+def resolve_dataset(dataset: str) -> str:
+    """`dataset` as a notebook in another folder needs it: a registered name, or the absolute path of a manifest.
+
+    Raises
+    ------
+    UsageError
+        No data set has that name.
+    CourseError
+        There is no such manifest.
+    """
+    if not dataset.endswith(".csv"):
+        return registry.entry(dataset).name
+    path = Path(dataset).expanduser().resolve()
+    if not path.is_file():
+        raise CourseError(f"{path}: No such file; give the path of a CSV file with the columns filename,label")
+    return str(path)
+
+
 def _embedded(name: str, profile: Profile, seed: int) -> Clips:
     """A data set that the course makes."""
     # brings the synthesis, which no other data set needs
