@@ -18,9 +18,9 @@ def _audioset(folder: Path) -> Scenes:
     try:
         lines = listed.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise CourseError(
-            f"{listed}: cannot be read ({told}); write the classes to keep, a display name a line"
+            f"{listed}: cannot be read ({reason}); write the classes to keep, one display name per line"
         ) from None
     lists = (folder / f"{name}.tsv" for name in ("train", "eval", "mid"))
     return recorded.audioset_strong(*lists, folder, [line.strip() for line in lines if line.strip()])

@@ -265,7 +265,7 @@ def test_a_bad_row_of_audioset_is_told(audioset, old, new, words):
 
 
 def test_a_folder_of_audioset_is_scenes_for_the_study(audioset):
-    with pytest.raises(CourseError, match=r"classes\.txt: cannot be read \(No such file.*a display name a line"):
+    with pytest.raises(CourseError, match=r"classes\.txt: cannot be read \(No such file.*one display name per line"):
         load_scenes(f"audioset:{audioset}", 1, SceneSpec())
     (audioset / "classes.txt").write_text('Bark\n\n"Hello", man\n')
     scenes, same = load_scenes(f"audioset:{audioset}", 1, SceneSpec()), load_audioset(audioset)
