@@ -134,7 +134,7 @@ def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]
 
 
 def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, *, xlabel: str, ylabel: str) -> Axes:
-    """Points of cost and gain by name, a ring around those that no other beats in both; cost is logarithmic."""
+    """Points of cost and gain by name, with rings around the Pareto front; cost is logarithmic."""
     cost, gain = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     order = np.lexsort((-gain, cost))
     front = order[gain[order] > np.maximum.accumulate(np.concatenate([[-np.inf], gain[order][:-1]]))]

@@ -303,7 +303,7 @@ class Source:
 
 
 def synth10_table(clips_per_class: int = 40, seed: int = 0) -> pd.DataFrame:
-    """One row a clip: `clip`, `label`, `fold` (1 to 5), `source`, `take`, and `number` and `seed` to make it again.
+    """One row per clip: `clip`, `label`, `fold` (1 to 5), `source`, `take`, and `number` and `seed` to make it again.
 
     Sources come in rounds of five, one a fold, and the rounds have 1, 2, 3, 1, 2, 3, ... takes: every source lies in
     one fold, the folds of a class differ by at most one clip, and a smaller set is the beginning of a larger one.

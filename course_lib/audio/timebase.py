@@ -114,7 +114,7 @@ def receptive_field(
     dilations = [1] * len(kernels) if dilations is None else dilations
     if not len(kernels) == len(strides) == len(dilations):
         raise ValueError(
-            f"one entry a layer: {len(kernels)} kernels, {len(strides)} strides, {len(dilations)} dilations"
+            f"one entry per layer: {len(kernels)} kernels, {len(strides)} strides, {len(dilations)} dilations"
         )
     size, jump = 1, 1
     for kernel, stride, dilation in zip(kernels, strides, dilations, strict=True):

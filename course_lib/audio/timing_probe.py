@@ -63,7 +63,7 @@ def needed_resolution_ms(task: str, fineness_ms: float | None = None) -> float:
 def timing_table(
     clips_per_class: int = 100, seed: int = 0, *, tasks: Sequence[str] = TASKS, fineness_ms: float | None = None
 ) -> pd.DataFrame:
-    """One row a clip: `clip`, `label`, `fold` (1 to 5), `source`, `task`, and what is needed to make it again.
+    """One row per clip: `clip`, `label`, `fold` (1 to 5), `source`, `task`, and what is needed to make it again.
 
     `tasks` chooses among `gap`, `am` and `order`; `fineness_ms` sets one f for all in place of each task's own. Every
     clip is its own source. A smaller set is the beginning, class by class, of a larger one. With the defaults, hearing
@@ -90,7 +90,7 @@ def timing_table(
 
 
 def timing_events(table: pd.DataFrame) -> pd.DataFrame:
-    """The bursts of noise, one a clip for `am`, otherwise two: columns `clip`, `onset_s`, `offset_s`, `label`."""
+    """The bursts of noise, one per clip for `am`, otherwise two: columns `clip`, `onset_s`, `offset_s`, `label`."""
     bursts = [_bursts_s(row) for row in table.itertuples()]
     each = table.loc[table.index.repeat([len(b) for b in bursts]), ["clip", "label"]].reset_index(drop=True)
     onset_s, offset_s = np.concatenate(bursts).T

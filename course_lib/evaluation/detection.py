@@ -4,6 +4,7 @@ Matching works on lists of numbers: a table with the columns `file`, `label` (wh
 (seconds), as `events.encode_events` makes it, over all files at once. Notebook: 11.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -83,8 +84,13 @@ def one_to_one(left: np.ndarray, right: np.ndarray, *, largest: bool) -> tuple[n
         free = next((v for v in rights if v not in taken), None)
         if free is not None:
             taken[free] = u
-    while largest and _more_pairs(choices, taken):
-        pass
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + len(choices))  # a path may pass through every left
+    try:
+        while largest and _more_pairs(choices, taken):
+            pass
+    finally:
+        sys.setrecursionlimit(limit)
     lefts, rights = (np.fromiter(x, np.int64, len(taken)) for x in (taken.values(), taken.keys()))
     return np.concatenate([left[alone], lefts]), np.concatenate([right[alone], rights])
 
@@ -109,27 +115,22 @@ def _more_pairs(choices: dict[int, list[int]], taken: dict[int, int]) -> bool:
         layer = [taken[v] for v in fresh if v in taken]
         ends = [v for v in fresh if v not in taken]
     for end in ends:
-        _change(end, asked, held, taken)
+        _take(end, asked, held, taken)
     return bool(ends)
 
 
-def _change(end: int, asked: dict[int, list[int]], held: dict[int, int | None], taken: dict[int, int]) -> None:
-    """Follow one path back from the free right `end`; what it passes is struck off, for paths share nothing."""
-    path, comers = [end], [iter(asked.pop(end))]
-    movers: list[int] = []
-    while path:
-        u = next((u for u in comers[-1] if u in held), None)
-        if u is None:  # a dead end: one step back
-            path.pop(), comers.pop()
-            movers = movers[: len(path) - 1] if path else []
-            continue
-        movers.append(u)
-        given_up = held.pop(u)
-        if given_up is None:
-            taken.update(zip(path, movers, strict=True))
-            return
-        path.append(given_up)
-        comers.append(iter(asked.pop(given_up, ())))
+def _take(v: int, asked: dict[int, list[int]], held: dict[int, int | None], taken: dict[int, int]) -> bool:
+    """Give the right `v` to a left whose own right, if it has one, is taken over in turn; False where none can.
+
+    Lefts and rights that were tried are struck off: paths of one phase share nothing.
+    """
+    for u in asked.pop(v, ()):
+        if u in held:
+            given_up = held.pop(u)
+            if given_up is None or _take(given_up, asked, held, taken):
+                taken[v] = u
+                return True
+    return False
 
 
 @dataclass(frozen=True, eq=False)

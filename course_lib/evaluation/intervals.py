@@ -45,11 +45,11 @@ def accuracy_by_source(
     Raises
     ------
     ValueError
-        Other shapes, no clips, or a single source, from which no spread can be told.
+        Other shapes, no clips, or a single source, which has no spread.
     """
     correct, sources = np.asarray(correct, dtype=np.float64), np.asarray(sources)
     if correct.ndim != 1 or correct.shape != sources.shape or not len(correct):
-        raise ValueError(f"one source a clip: got shapes {correct.shape} and {sources.shape}")
+        raise ValueError(f"one source per clip: got shapes {correct.shape} and {sources.shape}")
     weights = np.ones(len(correct)) if weights is None else np.asarray(weights, dtype=np.float64)
     _, place = np.unique(sources, return_inverse=True)
     clips, hits = np.bincount(place, weights), np.bincount(place, weights * correct)

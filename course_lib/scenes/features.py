@@ -87,7 +87,7 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
 
 
 def visual(scenes: Scenes, frame_rate_hz: float, *, progress: bool = True) -> Stream:
-    """What a network for photographs sees, `frame_rate_hz` frames a second, float16.
+    """What a network for photographs sees, `frame_rate_hz` frames per second, float16.
 
     A frame that equals the one before it is not computed twice.
     """

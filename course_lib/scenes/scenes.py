@@ -21,7 +21,7 @@ class Scenes:
     Attributes
     ----------
     name : name of the set, or the path of the user's folder.
-    table : one row a scene, columns `filename`, `part` (one of `PARTS`), `source` (what must not be in two parts: a
+    table : one row per scene, columns `filename`, `part` (one of `PARTS`), `source` (what must not be in two parts: a
         video, or the scene itself where it was made of recordings of its own part). Index 0 .. n-1.
     classes : labels in order; a label's place here is its column in every array.
     clip_s : seconds of every scene.

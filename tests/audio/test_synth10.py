@@ -53,9 +53,6 @@ def test_folds_keep_sources_whole_and_are_balanced(clips_per_class):
 def test_a_smaller_set_is_the_beginning_of_a_larger_one(table):
     head = table.groupby("label", sort=False).head(7).reset_index(drop=True)
     pd.testing.assert_frame_equal(head, synth10.synth10_table(7))
-
-
-def test_too_few_clips_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         synth10.synth10_table(0)
 

@@ -99,22 +99,20 @@ def test_after_the_end_it_is_black_and_counted(tmp_path):
     assert real == 4 and colour_of(pictures) == [3] * 4 + [-1] * 8 and not pictures[4:].any()
 
 
-def test_the_middle_square_is_kept(tmp_path):
-    """Left and right eighth of 64 x 48 are cut off: yellow goes, the red and the blue half stay, in this order."""
-    picture = solid(COLOURS[3])
-    picture[:, 8:32], picture[:, 32:56] = COLOURS[0], COLOURS[2]
-    path = make(tmp_path / "a.mp4", range(0, 400, 40), [picture] * 10, 40)
-    found = video.read_frames(path, 5, 48, 0.2)[0][0].astype(int)
-    assert np.abs(found[:, 3:20] - COLOURS[0]).max() < 40 and np.abs(found[:, 28:45] - COLOURS[2]).max() < 40
+@pytest.mark.parametrize(
+    ("name", "aspect", "edges", "red", "blue"),
+    [("a.mp4", 1, (8, 32, 56), slice(3, 20), slice(28, 45)), ("a.mkv", 2, (20, 32, 44), slice(5, 18), slice(30, 43))],
+)
+def test_the_middle_square_is_kept(tmp_path, name, aspect, edges, red, blue):
+    """Yellow at both sides is cut off, the red and the blue half stay, in this order, each 24 of 48 wide as seen.
 
-
-def test_pixels_that_are_no_squares_are_shown_as_meant(tmp_path):
-    """Pixels twice as wide as high: of 128 x 48 as seen, the middle square is 24 of the 64 stored columns."""
-    picture = solid(COLOURS[3])
-    picture[:, 20:32], picture[:, 32:44] = COLOURS[0], COLOURS[2]
-    path = make(tmp_path / "a.mkv", range(0, 400, 40), [picture] * 10, 40, aspect=2)
+    Of 64 x 48 an eighth goes on either side; pixels twice as wide as high make 128 x 48 of them, and 24 columns stay.
+    """
+    image = solid(COLOURS[3])
+    image[:, edges[0] : edges[1]], image[:, edges[1] : edges[2]] = COLOURS[0], COLOURS[2]
+    path = make(tmp_path / name, range(0, 400, 40), [image] * 10, 40, aspect=aspect)
     found = video.read_frames(path, 5, 48, 0.2)[0][0].astype(int)
-    assert np.abs(found[:, 5:18] - COLOURS[0]).max() < 40 and np.abs(found[:, 30:43] - COLOURS[2]).max() < 40
+    assert np.abs(found[:, red] - COLOURS[0]).max() < 40 and np.abs(found[:, blue] - COLOURS[2]).max() < 40
 
 
 def test_a_turned_video_is_upright(tmp_path):

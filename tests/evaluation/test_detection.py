@@ -244,20 +244,11 @@ def test_a_long_chain_of_changes_is_no_problem():
     assert len(a) == n + 1
 
 
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda x: x.assign(event_label="dgo"), "estimated, row 1: event_label 'dgo' is unknown; expected one of dog"),
-        (lambda x: x.assign(onset=-1.0), "estimated, row 1: onset -1.0 s is below 0"),
-        (lambda x: x.drop(columns="onset"), "estimated: lacks the column onset"),
-        (lambda x: pd.concat([x, x]), "estimated, row 2: dog in 1 is there already"),
-    ],
-)
-def test_what_is_no_list_is_refused(spoil, words):
+def test_what_is_no_list_is_refused_by_its_name():
     good = table(("1", 0.0, 1.0, "dog"))
     for score in (event_based_f1, lambda *given: segment_based_f1(*given, CLIP_S)):
-        with pytest.raises(CourseError, match=words):
-            score(good, spoil(good), ["dog"])
+        with pytest.raises(CourseError, match="estimated, row 1: event_label 'dgo' is unknown; expected one of dog"):
+            score(good, good.assign(event_label="dgo"), ["dog"])
 
 
 def test_sizes_that_make_no_sense_are_refused():

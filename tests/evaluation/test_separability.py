@@ -46,16 +46,6 @@ def test_scale_and_shift_of_a_dimension_change_nothing():
     assert all(one[name].mean == pytest.approx(other[name].mean, abs=1e-6) for name in one)
 
 
-def test_the_measures_are_those_of_scikit_learn():
-    from sklearn.metrics import davies_bouldin_score, silhouette_score
-
-    x, labels, sources = blobs(2.0)
-    found = separability(x, labels, sources, draws=2)
-    scaled = (x - x.mean(0)) / x.std(0)
-    assert found["silhouette"].mean == pytest.approx(silhouette_score(scaled, labels))
-    assert found["davies_bouldin"].mean == pytest.approx(davies_bouldin_score(scaled, labels))
-
-
 @pytest.mark.parametrize(
     ("cut", "words"),
     [

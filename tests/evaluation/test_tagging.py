@@ -21,9 +21,3 @@ def test_a_guess_has_the_share_of_the_label_and_a_label_that_no_clip_has_does_no
     assert each[:2] == pytest.approx([0.1, 0.5]) and np.isnan(each[2])
     assert tagging.mean_average_precision(targets, np.zeros((1000, 3))) == pytest.approx(0.3)
     assert np.isnan(tagging.mean_average_precision(0 * targets, targets))
-
-
-def test_only_the_order_counts():
-    rng = np.random.default_rng(0)
-    targets, scores = rng.integers(0, 2, (200, 4)), rng.normal(size=(200, 4))
-    assert tagging.average_precisions(targets, scores) == pytest.approx(tagging.average_precisions(targets, scores**3))

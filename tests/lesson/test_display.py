@@ -33,12 +33,12 @@ def test_show_gives_picture_alt_and_caption_and_closes(displayed):
     assert not plt.fignum_exists(fig.number)
 
 
-@pytest.mark.parametrize("alt", ["", "A figure.", "plot of the spectrogram"])
-def test_show_refuses_words_that_say_nothing(alt):
-    fig, _ = plt.subplots()
+@pytest.mark.parametrize("words", ["", "A figure.", "the noise again"])
+def test_words_that_say_nothing_are_refused(words):
     with pytest.raises(ValueError, match="at least six words"):
-        display.show(fig, alt=alt)
-    plt.close(fig)
+        display.show(None, alt=words)
+    with pytest.raises(ValueError, match="at least four words"):
+        display.play(np.zeros(9), 16_000, describe=words)
 
 
 def sound_of(html):
@@ -71,12 +71,6 @@ def test_play_refuses_what_cannot_be_heard(x, message):
         display.play(x, 16_000, describe="nothing that can be heard")
 
 
-@pytest.mark.parametrize("describe", ["", "A sound.", "the noise again"])
-def test_play_refuses_words_that_say_nothing(describe):
-    with pytest.raises(ValueError, match="at least four words"):
-        display.play(np.zeros(9), 16_000, describe=describe)
-
-
 def test_record_and_records_are_inverse(displayed):
     display.record("frames", np.int64(101), unit="frames", kind="exact")
     display.record("error", np.float32(0.5), kind="rel", rel=1e-3)
@@ -100,15 +94,12 @@ def test_record_and_records_are_inverse(displayed):
         {"value": float("nan")},
         {"value": np.inf},
         {"value": [1, 2]},
-        {"value": None},
         {"value": True},
         {"value": 1.0, "kind": "about"},
         {"value": 1.0, "kind": "rel"},
         {"value": 1.0, "kind": "band", "rel": 0.1},
         {"value": 1.0, "step": 0.0},
-        {"value": 1.0, "step": -0.5},
         {"value": 1.0, "step": np.inf},
-        {"value": 1.0, "step": np.nan},
         {"value": 1, "kind": "exact", "step": 1},
         {"value": 1.0, "kind": "rel", "rel": 0.1, "step": 0.5},
     ],

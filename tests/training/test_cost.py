@@ -31,11 +31,6 @@ def test_macs_of_the_cnn_by_formula():
     assert cost.macs(cnn.CNN(10), 251, 64) == total + n_in * n_in + n_in * 10
 
 
-def test_macs_grow_with_the_frames():
-    net = cnn.CNN(10)
-    assert cost.macs(net, 512, 64) / cost.macs(net, 256, 64) == pytest.approx(2, rel=1e-3)
-
-
 def test_attention_is_counted():
     """Fused attention and the fused encoder layer count as nothing unless they are switched off."""
     width, heads, tokens, hidden = 32, 4, 50, 64
