@@ -1,10 +1,12 @@
-"""What stands between log-mel and classifier, by its name: `diffres:0.5` saves half of the frames.
+"""Every classifier of the course by its name, behind a frame reducer and a normalisation.
 
-Levels are made comparable once, behind the frame reducer: it merges power, which a normalisation would spoil.
+`classifier("cnn7", 10, frame_reducer="diffres:0.5")` is a CNN behind DiffRes that saves half of the frames. Levels are
+normalised once, after the frame reducer: it merges power, which cannot be recovered from normalised levels.
 """
 
+import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -40,9 +42,8 @@ def parse_reducer(frame_reducer: str) -> tuple[str, float]:
     """
     name, _, text = frame_reducer.partition(":")
     if name not in REDUCERS:
-        raise ValueError(
-            f"frame_reducer={frame_reducer!r}: choose none, or NAME:SHARE with a name of {', '.join(REDUCERS)}"
-        )
+        hint = near_misses(name, REDUCERS)
+        raise ValueError(f"frame_reducer={frame_reducer!r}: expected none, or NAME:SHARE with a known name{hint}")
     try:
         reduction = float(text)
     except ValueError:
@@ -54,12 +55,18 @@ def parse_reducer(frame_reducer: str) -> tuple[str, float]:
     return name, reduction
 
 
-class ReducedClassifier(nn.Module):
-    """A frame reducer, a normalisation, a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
+def near_misses(name: str, known: Iterable[str]) -> str:
+    """End of an error message: the names in `known` that are most like an unknown `name`, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; such as {next(iter(known))}"
 
-    The frame reducer gets natural log power; its levels are then brought to mean 0 and standard deviation 1 with what
-    `standardise` was told, and the position encoding is left as it is. `guide_loss` is that of the last batch, its
-    mean.
+
+class ReducedClassifier(nn.Module):
+    """A frame reducer, a normalisation and a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
+
+    The frame reducer gets natural log power. The levels it returns are brought to mean 0 and standard deviation 1 with
+    the statistics given to `standardise`; the position encoding stays as it is. `guide_loss` is the mean over the last
+    batch.
     """
 
     def __init__(self, frame_reducer: nn.Module, net: nn.Module, n_mels: int, log: str) -> None:
@@ -86,11 +93,11 @@ class ReducedClassifier(nn.Module):
             self.frame_reducer.standardise(mean / self.nat, std / self.nat)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = self.frame_reducer(x / self.nat)
-        self.guide_loss = found.guide_loss.mean()
-        levels, places = found.features[:, :2], found.features[:, 2:]  # a pooling has one channel and no places
+        reduced = self.frame_reducer(x / self.nat)
+        self.guide_loss = reduced.guide_loss.mean()
+        levels, positions = reduced.features[:, :2], reduced.features[:, 2:]  # a pooling has one channel, no positions
         levels = (levels * self.nat - self.mean) / self.std
-        return self.net(torch.cat([levels, places], dim=1))
+        return self.net(torch.cat([levels, positions], dim=1))
 
 
 def classifier(
@@ -102,10 +109,10 @@ def classifier(
     n_frames: int | None = None,
     log: str = "db",
 ) -> nn.Module:
-    """The network `model` with fresh weights, behind `frame_reducer` unless that is `none`. Errors as `build` and
-    `parse_reducer`.
+    """The network `model` behind `frame_reducer` (a name and the share of frames to save, or `none`).
 
-    `n_frames` is how many frames come in, which a transformer has to know.
+    `n_frames` is the number of input frames, which transformers need. `log` is the unit of the log-mel, `db` or `ln`.
+    Raises as `build` and `parse_reducer`, and a ValueError for another `log` with a frame reducer.
     """
     if frame_reducer == "none":
         return build(model, n_classes, shape=None if n_frames is None else (n_frames, n_mels))
@@ -116,15 +123,21 @@ def classifier(
 
 
 class Normalised(nn.Module):
-    """`model` behind a normalisation to mean 0 and standard deviation 1 in every mel band, found on training clips at
-    their hop.
+    """`model` behind a normalisation of each mel band to mean 0 and standard deviation 1 over the training clips.
 
-    The statistics travel with the weights: those of one hop cannot be used at another by accident. A model with a
-    frame reducer normalises behind it, with the same statistics.
+    `train` is `(clips, frames, mels)`. The statistics are saved with the weights, so those of one hop cannot be used at
+    another by accident. A model with a frame reducer normalises after it, with the same statistics.
+
+    Raises
+    ------
+    ValueError
+        `model` is normalised already: a second time its frame reducer would take normalised levels for power.
     """
 
     def __init__(self, model: nn.Module, train: np.ndarray) -> None:
         super().__init__()
+        if isinstance(model, Normalised):
+            raise ValueError("model: is wrapped in Normalised already, expected a bare network; pass its `.model`")
         self.model = model
         self.register_buffer("mean", torch.tensor(train.mean((0, 1), dtype=np.float64), dtype=torch.float32))
         std = torch.tensor(train.std((0, 1), dtype=np.float64), dtype=torch.float32)
@@ -134,19 +147,19 @@ class Normalised(nn.Module):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Those of the model."""
+        """The stages of the model."""
         return self.model.stages
 
     @property
     def guide_loss(self) -> torch.Tensor | float:
-        """That of the frame reducer for the last batch; 0 for a model without one."""
+        """The guide loss of the frame reducer for the last batch; 0 for a model without one."""
         return self.model.guide_loss if isinstance(self.model, ReducedClassifier) else 0.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.model(x if isinstance(self.model, ReducedClassifier) else (x - self.mean) / self.std)
 
 
-# --- Every classifier of the course by its name
+# The networks by their names
 
 Shape = tuple[int, int]  # frames and mels
 
@@ -154,7 +167,7 @@ Shape = tuple[int, int]  # frames and mels
 def _backbone(
     name: str, pretrained: bool, channel_mode: str, n_classes: int, channels: int, shape: Shape | None
 ) -> nn.Module:
-    # One channel becomes three, three are taken as they are: no weight depends on it
+    # `channels` is not needed: one channel becomes three, and three are used as they are
     return backbones.Backbone(name, n_classes, pretrained=pretrained, channel_mode=channel_mode)
 
 
@@ -164,7 +177,7 @@ def _cnn(layers: tuple, n_classes: int, channels: int, shape: Shape | None) -> n
 
 def _transformer(name: str, make: Callable, n_classes: int, channels: int, shape: Shape | None) -> nn.Module:
     if shape is None:
-        raise UsageError(f"model {name!r} has a place for every token: give the shape (frames, mels) that it is for")
+        raise UsageError(f"model {name!r} has a position embedding for every token: give the shape (frames, mels)")
     return make(*shape, n_classes, in_chans=channels)
 
 
@@ -193,17 +206,17 @@ MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = (
 
 
 def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None = None) -> nn.Module:
-    """The classifier `name` with fresh weights (or pretrained ones where its name says so), `n_classes` outputs.
+    """The classifier `name` with `n_classes` outputs, untrained or, where its name says so, pretrained.
 
-    It takes `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with 1 or 3 channels, gives logits
-    `(clips, classes)`, and has `stages`, its parts from input to head. `shape` is the frames and mels that it will
-    mostly see; transformers need it, for they learn a place for every token.
+    Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with 1 or 3 `channels`; output logits
+    `(clips, classes)`. Its `stages` are its parts from input to head. `shape` is the usual number of frames and mels,
+    which transformers need for their position embeddings.
 
     Raises
     ------
     UsageError
-        There is none of that name, or a transformer without a shape.
+        There is no model of that name, or a transformer has no `shape`.
     """
     if name not in MODELS:
-        raise UsageError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
+        raise UsageError(f"model {name!r} is unknown{near_misses(name, MODELS)}")
     return MODELS[name](n_classes, channels, shape)
