@@ -1,6 +1,7 @@
-"""What stands between log-mel and classifier, by its name: `diffres:0.5` saves half of the frames.
+"""Every classifier of the course by its name, behind a frame reducer and a normalisation.
 
-Levels are made comparable once, behind the frame reducer: it merges power, which a normalisation would spoil.
+`classifier("cnn7", 10, frame_reducer="diffres:0.5")` is a CNN behind DiffRes that saves half of the frames. Levels are
+normalised once, after the frame reducer: it merges power, which cannot be recovered from normalised levels.
 """
 
 import math
@@ -51,11 +52,11 @@ def parse_reducer(reducer: str) -> tuple[str, float]:
 
 
 class ReducedClassifier(nn.Module):
-    """A frame reducer, a normalisation, a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
+    """A frame reducer, a normalisation and a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
 
-    The frame reducer gets natural log power; its levels are then brought to mean 0 and standard deviation 1 with what
-    `standardise` was told, and the position encoding is left as it is. `guide_loss` is that of the last batch, its
-    mean.
+    The frame reducer gets natural log power. The levels it returns are brought to mean 0 and standard deviation 1 with
+    the statistics given to `standardise`; the position encoding stays as it is. `guide_loss` is the mean over the last
+    batch.
     """
 
     def __init__(self, frame_reducer: nn.Module, net: nn.Module, n_mels: int, log: str) -> None:
@@ -91,11 +92,11 @@ class ReducedClassifier(nn.Module):
             self.frame_reducer.standardise(mean / self.nat, std / self.nat)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = self.frame_reducer(x / self.nat)
-        self.guide_loss = found.guide_loss.mean()
-        levels, places = found.features[:, :2], found.features[:, 2:]  # a pooling has one channel and no places
+        reduced = self.frame_reducer(x / self.nat)
+        self.guide_loss = reduced.guide_loss.mean()
+        levels, positions = reduced.features[:, :2], reduced.features[:, 2:]  # a pooling has one channel, no positions
         levels = (levels * self.nat - self.mean) / self.std
-        return self.net(torch.cat([levels, places], dim=1))
+        return self.net(torch.cat([levels, positions], dim=1))
 
 
 def classifier(
@@ -123,11 +124,10 @@ def classifier(
 
 
 class Normalised(nn.Module):
-    """`model` behind a normalisation to mean 0 and standard deviation 1 in every mel band, found on training clips at
-    their hop.
+    """`model` behind a normalisation of each mel band to mean 0 and standard deviation 1 over the training clips.
 
-    The statistics travel with the weights: those of one hop cannot be used at another by accident. A model with a
-    frame reducer normalises behind it, with the same statistics.
+    `train` is `(clips, frames, mels)`. The statistics are saved with the weights, so those of one hop cannot be used at
+    another by accident. A model with a frame reducer normalises after it, with the same statistics.
 
     Raises
     ------
@@ -153,14 +153,14 @@ class Normalised(nn.Module):
 
     @property
     def guide_loss(self) -> torch.Tensor | float:
-        """That of the frame reducer for the last batch; 0 for a model without one."""
+        """The guide loss of the frame reducer for the last batch; 0 for a model without one."""
         return self.model.guide_loss if isinstance(self.model, ReducedClassifier) else 0.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.model(x if isinstance(self.model, ReducedClassifier) else (x - self.mean) / self.std)
 
 
-# --- Every classifier of the course by its name
+# The networks by their names
 
 Shape = tuple[int, int]  # frames and mels
 
@@ -168,7 +168,7 @@ Shape = tuple[int, int]  # frames and mels
 def _backbone(
     name: str, pretrained: bool, channel_mode: str, n_classes: int, channels: int, shape: Shape | None
 ) -> nn.Module:
-    # One channel becomes three, three are taken as they are: no weight depends on it
+    # `channels` is not needed: one channel becomes three, and three are used as they are
     return backbones.Backbone(name, n_classes, pretrained=pretrained, channel_mode=channel_mode)
 
 
@@ -178,7 +178,7 @@ def _cnn(layers: tuple, n_classes: int, channels: int, shape: Shape | None) -> n
 
 def _transformer(name: str, make: Callable, n_classes: int, channels: int, shape: Shape | None) -> nn.Module:
     if shape is None:
-        raise UsageError(f"model {name!r} has a place for every token: give the shape (frames, mels) that it is for")
+        raise UsageError(f"model {name!r} has a position embedding for every token: give the shape (frames, mels)")
     return make(*shape, n_classes, in_chans=channels)
 
 
@@ -248,11 +248,11 @@ def check_model(name: str) -> None:
 
 
 def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None = None) -> nn.Module:
-    """The classifier `name` with fresh weights (or pretrained ones where its name says so), `n_classes` outputs.
+    """The classifier `name` with `n_classes` outputs, untrained or, where its name says so, pretrained.
 
-    It takes `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with 1 or 3 channels, gives logits
-    `(clips, classes)`, and has `stages`, its parts from input to head. `shape` is the frames and mels that it will
-    mostly see; transformers need it, for they learn a place for every token.
+    Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with 1 or 3 `channels`; output logits
+    `(clips, classes)`. Its `stages` are its parts from input to head. `shape` is the usual number of frames and mels,
+    which transformers need for their position embeddings.
 
     Raises
     ------

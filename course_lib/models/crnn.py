@@ -195,7 +195,7 @@ def _frame_reducer(frame_reducer: str, n_mels: int, log: str) -> tuple[nn.Module
     made = classifier.REDUCERS[name](n_mels, reduction)
     if made.channels != 3:
         raise ValueError(
-            f"frame_reducer={frame_reducer!r}: only merging by widths can be undone in time; use diffres or so"
+            f"frame_reducer={frame_reducer!r}: only frame reducers that merge by widths can be undone in time"
         )
     return made, classifier.NATS[log], 3
 

@@ -1,8 +1,8 @@
-"""Rivals of DiffRes: other ways from many frames to few, behind the same face.
+"""Rivals of DiffRes: other frame reducers with the same interface.
 
-A rival takes natural log power `(clips, frames, mels)` and gives a `Reduced`. Some score frames by a rule instead of by
-learning, and merge as DiffRes does: with them only the scores differ. The others pool, into one channel. Source of the
-pooling ones: Liu et al., "SimPFs", arXiv 2210.00943, and the code of DiffRes. Notebook: 08.
+A frame reducer takes natural log power `(clips, frames, mels)` and returns a `Reduced`. Some of these score frames by a
+rule instead of a learned network and merge as DiffRes does, so that only the scores differ. The others pool, into one
+channel. Source of the poolings: Liu et al., "SimPFs", arXiv 2210.00943, and the code of DiffRes. Notebook: 08.
 """
 
 import math
@@ -12,25 +12,25 @@ import torch
 from torch import nn
 
 from course_lib.audio.timebase import out_frames
-from course_lib.models.diffres import SILENCE, Block, DiffRes, Reduced, WarpMerge, check, valid_frames
+from course_lib.models.diffres import Block, DiffRes, Reduced, WarpMerge, check_log_power
 
 TABLE = 2**16
-CLIP_KEY = 1e4  # what turns a level into a place of the table: a ten-thousandth of a nat is another place
-LONGEST = 4  # pieces of the distortion merge last at most so many times the mean
+CLIP_KEY = 1e4  # turns a level into a position in the table: a ten-thousandth of a nat is another position
+LONGEST = 4  # the distortion merge makes segments of at most this many times the mean length
 
 
 class Uniform(WarpMerge):
-    """Equal widths: what is left of DiffRes when nothing is learnt."""
+    """Equal widths: DiffRes without its learning."""
 
-    def raw_scores(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Ones, `(clips, frames)`."""
         return torch.ones_like(x[..., 0])
 
 
 class Random(WarpMerge):
-    """Scores drawn evenly from 0 to 1, other ones for every clip (`frozen`: the same for all).
+    """Scores drawn uniformly from 0 to 1, different for every clip (`frozen`: the same for all).
 
-    A clip's own highest level chooses where it reads a table of random numbers: the same scores in every batch.
+    A clip's highest level selects where it reads a table of random numbers, so its scores are the same in every batch.
     """
 
     def __init__(self, n_mels: int, reduction: float, *, frozen: bool = False) -> None:
@@ -39,37 +39,36 @@ class Random(WarpMerge):
         table = torch.rand(TABLE, generator=torch.Generator().manual_seed(0))
         self.register_buffer("table", table, persistent=False)
 
-    def raw_scores(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """A stretch of the table for each clip, `(clips, frames)`."""
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """A section of the table for each clip, `(clips, frames)`."""
         level = x.amax((1, 2))
         start = torch.zeros_like(level) if self.frozen else (level * CLIP_KEY).frac().abs() * TABLE
         return self.table[(start.long()[:, None] + torch.arange(x.shape[1], device=x.device)) % TABLE]
 
 
 class Energy(WarpMerge):
-    """Scores by amplitude: the root of a frame's mean power over all mels."""
+    """Scores by amplitude: the square root of a frame's mean power over all mels."""
 
-    def raw_scores(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Amplitudes relative to the loudest value of the clip, `(clips, frames)`."""
         return (x.float() - x.float().amax((1, 2), keepdim=True)).exp().mean(2).sqrt()
 
 
 class Flux(WarpMerge):
-    """Scores by how much a frame rises over the one before it: the mean over mels of increases of log power.
+    """Scores by increase over the frame before: the mean over mels of the increases of log power.
 
     Source: spectral flux as in librosa's `onset_strength`, without its smoothing.
     """
 
-    def raw_scores(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Mean increases in nats, 0 for the first frame, `(clips, frames)`."""
-        rise = x.diff(dim=1, prepend=x[:, :1]).clamp(min=0).mean(2)
-        return rise if valid is None else rise * valid
+        return x.diff(dim=1, prepend=x[:, :1]).clamp(min=0).mean(2)
 
 
 class Shuffled(DiffRes):
-    """DiffRes in training; in evaluation its scores are dealt out to the frames anew, always in the same order.
+    """DiffRes in training; in evaluation its scores are shuffled over the frames, always in the same order.
 
-    If its accuracy does not fall, the network did not need the scores that it had learnt to use.
+    If accuracy does not fall, the network did not need the scores that it learned.
     """
 
     def __init__(self, n_mels: int, reduction: float, *, scorer: str = "light") -> None:
@@ -77,91 +76,83 @@ class Shuffled(DiffRes):
         table = torch.rand(TABLE, generator=torch.Generator().manual_seed(0))
         self.register_buffer("table", table, persistent=False)
 
-    def raw_scores(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """The scorer's, `(clips, frames)`, of other frames of the clip while evaluating."""
-        scores = super().raw_scores(x, valid)
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """The scorer's output, `(clips, frames)`, in evaluation shuffled."""
+        scores = super().raw_scores(x)
         if self.training:
             return scores
-        order = self.table[: x.shape[1]].expand_as(scores)
-        return scores.gather(1, (order if valid is None else order.masked_fill(~valid, 2.0)).argsort(dim=1))
+        return scores[:, self.table[: x.shape[1]].argsort()]
 
 
 class Similarity(WarpMerge):
-    """Pieces end where neighbouring frames differ most: the most alike are merged, in their order in time.
+    """Segments end where neighbouring frames differ most: the most similar neighbours are merged.
 
-    After Bolya et al., "Token merging", ICLR 2023, which merges any two; here only neighbours, by the square distance
-    of their log power.
+    After Bolya et al., "Token merging", ICLR 2023, which merges any two tokens; here only neighbouring frames, by the
+    squared distance of their log power.
     """
 
-    def widths(self, x: torch.Tensor, n_out: int | torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """One over the length of the piece, `(clips, frames)`."""
-        apart = x.diff(dim=1).square().sum(2)
-        if valid is not None:
-            apart = apart.masked_fill(~valid[:, 1:], -1.0)
-        place = apart.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # 0 for the largest difference
-        most = n_out if isinstance(n_out, int) else n_out[:, None]
-        return _widths_of(nn.functional.pad(place < most - 1, (1, 0), value=True), valid)
+    def widths(self, x: torch.Tensor, n_out: int) -> torch.Tensor:
+        """One over the length of the segment, `(clips, frames)`."""
+        distance = x.diff(dim=1).square().sum(2)
+        rank = distance.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # 0 for the largest difference
+        return _segment_widths(nn.functional.pad(rank < n_out - 1, (1, 0), value=True))
 
 
 class Distortion(WarpMerge):
-    """Pieces that lose least: of all ways to cut a clip, the one with the smallest square error of its log power.
+    """The segmentation that loses least: of all ways to cut a clip, the one with the least squared error of log power.
 
-    Found by dynamic programming over pieces of at most four times the mean length. One step a piece in Python, which is
-    slow: a bound for others to be measured by, not for use. Without a gradient, for nothing is learnt.
+    Found by dynamic programming over segments of at most four times the mean length, with one step per segment in
+    Python. That is slow: use it as a bound to compare others with. It has no gradient, as nothing is learned.
     """
 
     @torch.no_grad()
-    def widths(self, x: torch.Tensor, n_out: int | torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """One over the length of the piece, `(clips, frames)`."""
+    def widths(self, x: torch.Tensor, n_out: int) -> torch.Tensor:
+        """One over the length of the segment, `(clips, frames)`."""
         n_clips, n_frames, _ = x.shape
-        n_all = out_frames(n_frames, self.reduction)
-        left = torch.full((n_clips,), n_all, device=x.device) if isinstance(n_out, int) else n_out
-        ends = torch.full_like(left, n_frames) if valid is None else valid.sum(1)
-        costs = _piece_costs(x, min(n_frames, math.ceil(LONGEST / (1 - self.reduction))))
+        costs = _segment_costs(x, min(n_frames, math.ceil(LONGEST / (1 - self.reduction))))
         longest = costs.shape[2]
         best = torch.full((n_clips, n_frames + 1), torch.inf, device=x.device, dtype=costs.dtype)
         best[:, 0] = 0
-        choices = []
-        for _ in range(n_all):  # best[j]: least error of the first j frames in so many pieces
+        lengths = []  # of the last segment of the best segmentation that ends at each frame
+        for _ in range(n_out):  # best[j]: least error of the first j frames in this many segments
             before = nn.functional.pad(best, (longest, 0), value=torch.inf).unfold(1, longest, 1)[:, :-1]
-            best, length = (before + costs).min(2)  # the last place is the shortest piece
-            choices.append(longest - length)
-        starts = torch.zeros(n_clips, n_frames + 1, dtype=torch.bool, device=x.device)
-        at = ends.clone()
-        for k in range(n_all - 1, -1, -1):
-            used = k < left
-            at = torch.where(used, at - choices[k].gather(1, at[:, None])[:, 0], at)
-            starts.scatter_(1, torch.where(used, at, n_frames)[:, None], True)
-        return _widths_of(starts[:, :-1], valid)
+            best, choice = (before + costs).min(2)  # the last choice is the shortest segment
+            lengths.append(longest - choice)
+        starts = torch.zeros(n_clips, n_frames, dtype=torch.bool, device=x.device)
+        at = torch.full((n_clips, 1), n_frames, device=x.device)
+        for length in reversed(lengths):
+            at = at - length.gather(1, at)
+            starts.scatter_(1, at, True)
+        return _segment_widths(starts)
 
 
-def _piece_costs(x: torch.Tensor, longest: int) -> torch.Tensor:
-    """Square error of the piece of l frames that ends before frame j, `(clips, frames + 1, longest)`, longest first."""
+def _segment_costs(x: torch.Tensor, longest: int) -> torch.Tensor:
+    """Squared error of the segments that end before frame j, `(clips, frames + 1, longest)`, the longest first."""
     x = x.double() - x.double().mean((1, 2), keepdim=True)
     sums = nn.functional.pad(x.cumsum(1), (0, 0, 1, 0))
     squares = nn.functional.pad(x.square().sum(2).cumsum(1), (1, 0))
     costs = torch.full((len(x), x.shape[1] + 1, longest), torch.inf, device=x.device, dtype=torch.float64)
     for length in range(1, longest + 1):
-        of_sum = (sums[:, length:] - sums[:, :-length]).square().sum(2) / length
-        costs[:, length:, longest - length] = squares[:, length:] - squares[:, :-length] - of_sum
+        explained = (sums[:, length:] - sums[:, :-length]).square().sum(2) / length
+        costs[:, length:, longest - length] = squares[:, length:] - squares[:, :-length] - explained
     return costs
 
 
-def _widths_of(starts: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """One over the number of frames of the piece, `(clips, frames)`, from where pieces start; 0 on padding."""
-    there = torch.ones_like(starts, dtype=torch.float32) if valid is None else valid.float()
-    piece = starts.cumsum(1) - 1
-    frames = torch.zeros_like(there).scatter_add(1, piece, there)
-    return there / frames.gather(1, piece).clamp(min=1)
+def _segment_widths(starts: torch.Tensor) -> torch.Tensor:
+    """One over the number of frames of the segment, `(clips, frames)`, from True where segments start."""
+    segment = starts.cumsum(1) - 1
+    ones = torch.ones_like(starts, dtype=torch.float32)
+    n_frames = torch.zeros_like(ones).scatter_add(1, segment, ones)
+    return ones / n_frames.gather(1, segment)
 
 
 class Pooling(nn.Module):
-    """Neighbouring frames pooled into one channel, `how` one of `POOLINGS`.
+    """Neighbouring frames pooled into one channel; `how` is one of `POOLINGS`.
 
-    Output frame k of n takes the frames from floor(k T / n) to ceil((k + 1) T / n), as adaptive pooling in torch does;
-    `subsample` takes single frames, evenly spaced from the first to the last. `average` is of log power, `linear` of
-    power; `average-max` is half the sum of average and maximum. `convolution` averages after three residual blocks as
-    wide as the mels, which learn.
+    Output frame k of n pools the frames from floor(k T / n) to ceil((k + 1) T / n), as adaptive pooling in torch does;
+    `subsample` takes single frames, evenly spaced from the first to the last. `average` is that of log power, `linear`
+    that of power; `average-max` is the mean of average and maximum. `convolution` averages after three residual blocks
+    over all mels, which are trained.
     """
 
     channels = 1
@@ -174,67 +165,50 @@ class Pooling(nn.Module):
         self.n_mels, self.reduction, self.how = n_mels, reduction, how
         self.blocks = nn.ModuleList(Block(n_mels, n_mels, 1) for _ in range(3 if how == "convolution" else 0))
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Reduced:
+    def forward(self, x: torch.Tensor) -> Reduced:
         """As `WarpMerge.forward`; there are no scores."""
-        check(x, self.n_mels)
-        n_out, left, valid = out_frames(x.shape[1], self.reduction), None, None
-        ends = torch.full((len(x),), x.shape[1], device=x.device)
-        if lengths is not None:
-            valid, left = valid_frames(x, lengths, self.reduction)
-            ends = valid.sum(1)
-        x = self._convolved(x, valid) if self.blocks else x
-        pooled = POOLINGS[self.how](x, n_out, ends, torch.full_like(ends, n_out) if left is None else left)
-        if left is not None:
-            past = torch.arange(n_out, device=x.device) >= left[:, None]
-            pooled = pooled.masked_fill(past[..., None], SILENCE)
-        nothing = x.new_zeros(len(x))
-        return Reduced(pooled[:, None], None, nothing, nothing, left)
-
-    def _convolved(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """`x` plus what the blocks make of it."""
-        there = None if valid is None else valid[:, None]
-        out = x.transpose(1, 2) if there is None else x.transpose(1, 2) * there
-        for block in self.blocks:
-            out = block(out, there)
-        return x + out.transpose(1, 2)
+        check_log_power(x, self.n_mels)
+        if self.blocks:
+            residual = x.transpose(1, 2)
+            for block in self.blocks:
+                residual = block(residual)
+            x = x + residual.transpose(1, 2)
+        pooled = POOLINGS[self.how](x, out_frames(x.shape[1], self.reduction))
+        zeros = x.new_zeros(len(x))
+        return Reduced(pooled[:, None], None, zeros, zeros)
 
 
-def _bins(x: torch.Tensor, n_out: int, ends: torch.Tensor, left: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Frames of each output frame, `(clips, n_out, most, mels)`, and which of them are its own."""
-    k = torch.arange(n_out, device=x.device)
-    first = (k * ends[:, None]) // left[:, None]
-    last = -(-(k + 1) * ends[:, None] // left[:, None])
-    most = min(x.shape[1], math.ceil(x.shape[1] / n_out) + 1)
-    place = first[..., None] + torch.arange(most, device=x.device)
-    own = (place < last[..., None]) & (place < ends[:, None, None])
-    clips = torch.arange(len(x), device=x.device)[:, None, None]
-    return x[clips, place.clamp(max=x.shape[1] - 1)], own[..., None]
+def _bins(x: torch.Tensor, n_out: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frames of each output frame, `(clips, n_out, most, mels)`, and True where they are in it, `(n_out, most, 1)`."""
+    n_frames, k = x.shape[1], torch.arange(n_out, device=x.device)
+    first = k * n_frames // n_out
+    last = -(-(k + 1) * n_frames // n_out)
+    most = min(n_frames, math.ceil(n_frames / n_out) + 1)
+    frame = first[:, None] + torch.arange(most, device=x.device)
+    return x[:, frame.clamp(max=n_frames - 1)], (frame < last[:, None])[..., None]
 
 
-def _subsample(x: torch.Tensor, n_out: int, ends: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    steps = torch.arange(n_out, device=x.device) * (ends - 1)[:, None] / (left - 1).clamp(min=1)[:, None]
-    place = steps.round().long().clamp(max=x.shape[1] - 1)
-    return x[torch.arange(len(x), device=x.device)[:, None], place]
+def _subsample(x: torch.Tensor, n_out: int) -> torch.Tensor:
+    frame = torch.arange(n_out, device=x.device) * (x.shape[1] - 1) / max(n_out - 1, 1)
+    return x[:, frame.round().long()]
 
 
-def _average(x: torch.Tensor, n_out: int, ends: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    values, own = _bins(x, n_out, ends, left)
-    return (values * own).sum(2) / own.sum(2).clamp(min=1)
+def _average(x: torch.Tensor, n_out: int) -> torch.Tensor:
+    values, inside = _bins(x, n_out)
+    return (values * inside).sum(2) / inside.sum(1)
 
 
-def _linear(x: torch.Tensor, n_out: int, ends: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    values, own = _bins(x, n_out, ends, left)
-    sums = values.masked_fill(~own, -torch.inf).logsumexp(2)
-    return torch.where(own.any(2), sums - own.sum(2).clamp(min=1).log(), SILENCE)
+def _linear(x: torch.Tensor, n_out: int) -> torch.Tensor:
+    values, inside = _bins(x, n_out)
+    return values.masked_fill(~inside, -torch.inf).logsumexp(2) - inside.sum(1).log()
 
 
-def _average_max(x: torch.Tensor, n_out: int, ends: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    values, own = _bins(x, n_out, ends, left)
-    highest = values.masked_fill(~own, -torch.inf).amax(2)
-    return (_average(x, n_out, ends, left) + highest) / 2
+def _average_max(x: torch.Tensor, n_out: int) -> torch.Tensor:
+    values, inside = _bins(x, n_out)
+    return (_average(x, n_out) + values.masked_fill(~inside, -torch.inf).amax(2)) / 2
 
 
-POOLINGS: dict[str, Callable] = {
+POOLINGS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
     "subsample": _subsample, "average": _average, "linear": _linear, "average-max": _average_max,
     "convolution": _average,
 }  # fmt: skip

@@ -343,7 +343,7 @@ check("07.4", reduced_cost)
 class Given(diffres.WarpMerge):
     """A frame reducer whose scores are set by hand."""
 
-    def raw_scores(self, x, valid):
+    def raw_scores(self, x):
         return self.scores[None]
 
 
@@ -572,7 +572,7 @@ say(f"""| claim | in the paper's words, shortened | what we saw | reading |
 | A2 | trained jointly with the task | gradients reach every frame; {100 * supervised.best_eval(fitted.history)["validation_accuracy"]:.0f} % on validation at half of the frames | {"too few steps to read" if profile == "smoke" else "it trains"} |
 | A2 | merges non-essential frames and keeps important ones | on the probe, where the important frames are known, widths follow them with a correlation of {follows["widths"].mean():+.2f}, the plain level with {follows["level"].mean():+.2f} | {"too few steps to read" if profile == "smoke" else "not shown by this run" if follows["widths"].mean() < 0.5 else "shown on the probe"} |
 
-Our classifier, data and budget are not the paper's. Ours differs from the published code where that leaves output frames empty or too light, lets a clip depend on its batch, hears padding, or cuts off lengths; `course_lib/models/diffres.py` lists all of it.""")
+Our classifier, data and budget are not the paper's. Ours differs from the published code where that leaves output frames empty or too light, lets a clip depend on its batch, or truncates lengths; `course_lib/models/diffres.py` lists all of it.""")
 
 # %% [markdown]
 # - Scores become widths that sum to the frames one can afford; widths become pieces that weigh one each; pieces are means of power.
