@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-# Okabe & Ito's colours, told apart by every common kind of colour vision; each comes with a line style of its own
+# Okabe & Ito's colours, distinguishable with every common kind of colour vision; each has its own line style
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -51,39 +51,25 @@ def waveform(x: np.ndarray, rate_hz: float, ax: Axes, *, start_s: float = 0.0, l
 def spectrogram(
     levels_db: np.ndarray, times_s: np.ndarray, frequencies_hz: np.ndarray, ax: Axes, *, range_db: float = 70.0
 ) -> Axes:
-    """Levels `(frames, bins)` in dB as a picture: time in seconds to the right, frequency in kHz upwards.
+    """Image of levels `(frames, bins)` in dB: time in seconds to the right, frequency in kHz upwards.
 
-    Only the loudest `range_db` are told apart, so that noise far below does not take up the colours.
+    Only the loudest `range_db` are distinguished, so that noise far below does not take up the colours.
     """
-    top = float(np.max(levels_db))
-    times_ms_or_s, unit = (times_s * 1000, "ms") if times_s[-1] < 1 else (times_s, "s")
-    image = ax.pcolormesh(
-        times_ms_or_s,
-        frequencies_hz / 1000,
-        levels_db.T,
-        vmin=top - range_db,
-        vmax=top,
-        shading="nearest",
-        rasterized=True,
-    )
+    times, unit = (times_s * 1000, "ms") if times_s[-1] < 1 else (times_s, "s")
     ax.set(xlabel=f"time ({unit})", ylabel="frequency (kHz)")
-    ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
-    return ax
+    return _levels(levels_db, times, frequencies_hz / 1000, ax, range_db)
 
 
 def mel_spectrogram(levels_db: np.ndarray, times_s: np.ndarray, ax: Axes, *, range_db: float = 70.0) -> Axes:
-    """Log-mel levels `(frames, mels)` in dB as a picture: time in seconds to the right, mel band upwards."""
-    top = float(np.max(levels_db))
-    image = ax.pcolormesh(
-        times_s,
-        np.arange(levels_db.shape[1]),
-        levels_db.T,
-        vmin=top - range_db,
-        vmax=top,
-        shading="nearest",
-        rasterized=True,
-    )
+    """Image of log-mel levels `(frames, mels)` in dB: time in seconds to the right, mel band upwards."""
     ax.set(xlabel="time (s)", ylabel="mel band")
+    return _levels(levels_db, times_s, np.arange(levels_db.shape[1]), ax, range_db)
+
+
+def _levels(levels_db: np.ndarray, x: np.ndarray, y: np.ndarray, ax: Axes, range_db: float) -> Axes:
+    top = float(np.max(levels_db))
+    limits = {"vmin": top - range_db, "vmax": top}
+    image = ax.pcolormesh(x, y, levels_db.T, **limits, shading="nearest", rasterized=True)
     ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
     return ax
 
@@ -91,7 +77,7 @@ def mel_spectrogram(levels_db: np.ndarray, times_s: np.ndarray, ax: Axes, *, ran
 def lines(
     x: np.ndarray, curves: Mapping[str, np.ndarray], ax: Axes, *, xlabel: str, ylabel: str, markers: bool = False
 ) -> Axes:
-    """Several curves over one axis, each with a colour, a line style and, with `markers`, a marker of its own."""
+    """Several curves over one axis, each with a colour, a line style and, with `markers`, its own marker."""
     for place, (label, y) in enumerate(curves.items()):
         marker = MARKERS[place % len(MARKERS)] if markers else None
         ax.plot(x, y, label=label, marker=marker, linestyle=LINES[place % len(LINES)])
@@ -110,7 +96,7 @@ def intervals(
     ylabel: str,
     spread: float = 0.0,
 ) -> Axes:
-    """Series of means with intervals over `x`: for each label a sequence of `(mean, low, high)`, one a place of `x`.
+    """Series of means with intervals over `x`: for each label one `(mean, low, high)` per value of `x`.
 
     `spread` moves the series apart by so much of `x` (as a factor on a logarithmic axis of `ax`).
     """
@@ -131,10 +117,10 @@ def intervals(
 BESIDE = (("left", (5, 5)), ("left", (5, -14)), ("right", (-5, 5)), ("right", (-5, -14)), ("left", (5, 20)))
 
 
-def around(x: np.ndarray, y: np.ndarray, ax: Axes, reach: float = 4) -> list[Bbox]:
+def around(x: np.ndarray, y: np.ndarray, ax: Axes, margin: float = 4) -> list[Bbox]:
     """Boxes on the screen around points of data, which `place` keeps names off."""
     at = ax.transData.transform(np.column_stack([x, y]))
-    return [Bbox.from_extents(a - reach, b - reach, a + reach, b + reach) for a, b in at]
+    return [Bbox.from_extents(a - margin, b - margin, a + margin, b + margin) for a, b in at]
 
 
 def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]) -> None:

@@ -1,13 +1,21 @@
-"""Where a number comes from: date, commit, versions, machine."""
+"""Where a number comes from: date, commit, code, versions, machine."""
 
+import ast
+import hashlib
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 
 from course_lib.paths import repo_root
 
 PACKAGES = ("numpy", "scipy", "librosa", "torch", "torchaudio", "scikit-learn")
+# What computes the rows of the study
+COMPUTING = ("audio", "data", "models", "scenes", "evaluation", "training", "study/clip_run.py", "study/scene_run.py")
+WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Written by the very runs that ask for the commit, so a change in them does not count as one
 MEASURED = (":!tests/expected", ":!bench/results", ":!study/results", ":!README.md")
 
@@ -35,6 +43,58 @@ def commit() -> str:
     return sha.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
 
 
+@lru_cache
+def code_hash(library: Path = Path(__file__).parent) -> str:
+    """16 hexadecimal digits over the modules that compute a row of the study: `COMPUTING`.
+
+    Comments, docstrings and layout do not count, nor does the version of Python. Asked once by a process, which goes on
+    with the modules that it has imported.
+    """
+    modules = [path for name in COMPUTING for path in sorted([library / name, *(library / name).rglob("*.py")])]
+    words: list[str] = []
+    for path in modules:
+        if path.is_file():
+            words.append(path.relative_to(library).as_posix())
+            _outline(ast.parse(path.read_bytes()), words)
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+
+
+def _outline(node: ast.AST, words: list[str]) -> None:
+    """Append a syntax tree to `words`, without docstrings and what is empty, as fields new in Python are."""
+    words.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if name == "body" and isinstance(node, WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            value = value[1:]
+        if value is None or value == []:
+            continue
+        words.append(name)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, ast.AST):
+                _outline(part, words)
+            else:
+                words.append(repr(part))
+    words.append("end")
+
+
+@lru_cache(maxsize=1)
+def processor() -> str:
+    """The model of this machine's processor, such as `Apple M2`; its architecture where the system does not say."""
+    found = ""
+    try:
+        if platform.system() == "Linux":
+            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+            found = "".join(re.findall(r"^model name\s*: (.*)$", lines, re.MULTILINE)[:1])
+        elif platform.system() == "Darwin":
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        else:
+            found = os.environ.get("PROCESSOR_IDENTIFIER", "")
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    return " ".join(found.split()) or platform.machine()
+
+
 def environment() -> dict[str, str]:
     """What a number may depend on besides the code: versions, machine, threads."""
     from importlib.metadata import version
@@ -43,6 +103,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
     }

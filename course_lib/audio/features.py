@@ -1,4 +1,4 @@
-"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast torch twin, a cache for data sets.
+"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast torch twin.
 
 Frame `k` is centred on sample `k * hop_samples`. A clip is padded with zeros, not reflected: a clip may then be shorter
 than the window, and no sound appears at its edges that was not in it. This is `center=True, pad_mode="constant"` in
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from course_lib.audio import timebase
+from course_lib.errors import expect
 
 if TYPE_CHECKING:
     import torch  # otherwise inside functions: torch and librosa take seconds to import, and a specification needs none
 
 FEATURES_VERSION = 1  # part of the key of every cached log-mel: raise it when the formula changes numbers
 LOGS = ("db", "ln", "none")
+SPEC_MEANS = "what decides the log-mel, such as FeatureSpec(hop_ms=10)"  # for the error about anything else
 # Sizes for the torch twin on a CPU. A block of frames stays in the cache between window, transform and mel bank;
 # a group of clips is padded and put together at once. Neither grows with the batch, nor does memory beyond the result.
 BLOCK_SAMPLES = 2**19
@@ -173,9 +175,13 @@ def power_spectrogram(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
     Raises
     ------
+    UsageError
+        `spec` is no `FeatureSpec`.
     ValueError
         `x` has another shape, no samples, or whole numbers instead of floats within ±1.
     """
+    x = np.asarray(x)
+    expect("spec", spec, FeatureSpec, SPEC_MEANS)
     _check(tuple(x.shape), floating=np.issubdtype(x.dtype, np.floating))
     padding = timebase.centre_padding(spec.fft_samples)
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(padding, padding)])
@@ -226,6 +232,8 @@ def log_mel_torch(waves: "torch.Tensor", spec: FeatureSpec) -> "torch.Tensor":
     """
     import torch
 
+    expect("spec", spec, FeatureSpec, SPEC_MEANS)
+    expect("waves", waves, torch.Tensor, "a batch of waveforms; log_mel takes arrays of numpy")
     _check(tuple(waves.shape), floating=waves.is_floating_point())
     x = waves.float().reshape(-1, waves.shape[-1])
     n_frames = spec.frame_count(x.shape[1])

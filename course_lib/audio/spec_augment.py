@@ -1,13 +1,13 @@
-"""Augmentation of features: the log-mel treated as a picture (the paper's set TAA), SpecAugment and mixup.
+"""Augmentation of features: the log-mel treated as an image (the paper's set TAA), SpecAugment and mixup.
 
 Features are `(frames, mels)` or `(clips, frames, mels)`, tensors or arrays; what comes back is a float32 tensor of the
-same shape, and the input stays as it was. A picture transform takes one number for all clips or one a clip, `(clips,)`.
-The picture is seen with time to the right and mel bands upwards, and its unit is the pixel: one frame, one mel band.
-So the same 30 degrees are another sound at another hop, where SpecAugment, in ms and Hz, stays what it is.
+same shape, and the input stays as it was. The image has time to the right and mel bands upwards, and its unit is the
+pixel: one frame, one mel band. So the same 30 degrees are another sound at another hop, where SpecAugment, in ms and
+Hz, stays what it is.
 
-Zoom, shifts, shear and rotation are one affine map around the middle of the picture, read with linear interpolation;
-what enters repeats the nearest edge. torchvision's `affine` can only fill with a constant and turns all clips alike, so
-this asks `grid_sample` of torch, which has `border`. Notebook: 03.
+Zoom, shifts, shear and rotation are one affine map around the middle of the image, read with linear interpolation; what
+enters repeats the nearest edge. torchvision's `affine` can only fill with a constant and turns all clips alike, so this
+asks `grid_sample` of torch, which has `border`. Notebook: 03.
 """
 
 import math
@@ -37,53 +37,6 @@ TAA = {
 }
 
 
-def zoom(features: "Features", time_factor: "PerClip", mel_factor: "PerClip | None" = None) -> "torch.Tensor":
-    """The picture enlarged about its middle; a factor above 1 is longer in time or wider in mels, below 1 smaller.
-
-    `mel_factor` None is the same factor for both.
-
-    Raises
-    ------
-    ValueError
-        `features` are none, a factor is not above 0, or there is not one a clip. Notebook: 03.
-    """
-    return warp(features, zoom_time=time_factor, zoom_mel=time_factor if mel_factor is None else mel_factor)
-
-
-def shift_width(features: "Features", fraction: "PerClip") -> "torch.Tensor":
-    """The picture later by `fraction` of its length, earlier where negative; the edge frame is smeared into the gap.
-
-    Raises ValueError as `warp`. Notebook: 03.
-    """
-    return warp(features, width=fraction)
-
-
-def shift_height(features: "Features", fraction: "PerClip") -> "torch.Tensor":
-    """The picture higher by `fraction` of its mel bands, lower where negative. No pitch shift: bands are not octaves.
-
-    Raises ValueError as `warp`. Notebook: 03.
-    """
-    return warp(features, height=fraction)
-
-
-def shear(features: "Features", frames_per_mel: "PerClip") -> "torch.Tensor":
-    """Each mel band later by `frames_per_mel` frames than the band below: a click becomes a sweep, rising if positive.
-
-    The paper's 0.3 is taken as this slope. Early versions of Keras read it nearly so, in radians; later ones in
-    degrees, of which 0.3 are next to nothing. Which one the paper ran is not public. Raises ValueError as `warp`.
-    Notebook: 03.
-    """
-    return warp(features, frames_per_mel=frames_per_mel)
-
-
-def rotate(features: "Features", degrees: "PerClip") -> "torch.Tensor":
-    """The picture turned anticlockwise: a steady tone becomes a chirp that rises `tan(degrees)` mel bands a frame.
-
-    Raises ValueError as `warp`. Notebook: 03.
-    """
-    return warp(features, degrees=degrees)
-
-
 def flip(features: "Features") -> "torch.Tensor":
     """Time reversed: the last frame first. Raises ValueError as `warp`. Notebook: 03."""
     x, _ = _batch(features)
@@ -91,7 +44,7 @@ def flip(features: "Features") -> "torch.Tensor":
 
 
 def brightness(features: "Features", factor: "PerClip") -> "torch.Tensor":
-    """Each picture's height above its darkest value times `factor`, not beyond its brightest, as of an 8-bit image.
+    """Each value's distance to the darkest of its image times `factor`, up to the brightest, as in an 8-bit image.
 
     On decibels this is no gain, which would add the same to every value: it stretches (above 1) or squeezes level
     differences, an expander or a compressor, and cuts off what leaves the range. Raises ValueError as `warp`; factors
@@ -113,13 +66,25 @@ def warp(
     frames_per_mel: "PerClip" = 0.0,
     degrees: "PerClip" = 0.0,
 ) -> "torch.Tensor":
-    """The picture zoomed, then sheared, then rotated, all about its middle, and shifted last; interpolated once.
+    """The image zoomed, then sheared, then rotated, all about its middle, and shifted last; interpolated once.
+
+    Each parameter is one number for all clips or one per clip, `(clips,)`.
+
+    Parameters
+    ----------
+    zoom_time, zoom_mel : factors; above 1 the image gets longer in time or wider in mels.
+    width : the image moves later by this fraction of its length, earlier where negative.
+    height : it moves up by this fraction of its mel bands. No pitch shift: bands are not octaves.
+    frames_per_mel : shear; each mel band moves later by so many frames than the one below: a click becomes a sweep.
+        The paper's 0.3 is taken as this slope. Early versions of Keras read it nearly so, in radians; later ones in
+        degrees, of which 0.3 are next to nothing. Which one the paper ran is not public.
+    degrees : anticlockwise rotation; a steady tone becomes a chirp that rises `tan(degrees)` mel bands per frame.
 
     Raises
     ------
     ValueError
         `features` are no floats of shape `(frames, mels)` or `(clips, frames, mels)`; a parameter is not finite, out of
-        its range, or neither one number nor one a clip. Notebook: 03.
+        its range, or neither one number nor one per clip. Notebook: 03.
     """
     import torch
     from torch.nn.functional import affine_grid, grid_sample
@@ -130,39 +95,32 @@ def warp(
     cos, sin, nothing = angle.cos(), angle.sin(), torch.zeros_like(angle)
     turned = _matrix(cos, -sin, sin, cos)
     map_pixels = turned @ _matrix(time, slope * mel, nothing, mel)  # acts on (frames, mels) from the middle
-    # grid_sample counts each axis from -1 to 1 and wants the way back, from the result to the picture
+    # grid_sample counts each axis from -1 to 1 and wants the way back, from the result to the image
     half = torch.tensor([x.shape[1] / 2, x.shape[2] / 2], dtype=torch.float64, device=x.device)
     back = torch.linalg.inv(map_pixels) * half / half[:, None]
     moved = 2 * torch.stack([one_each("width", width), one_each("height", height)], dim=-1)[..., None]
     theta = torch.cat([back, -back @ moved], dim=-1)
-    picture = x.transpose(1, 2)[:, None]  # grid_sample's first axis runs to the right: time
+    image = x.transpose(1, 2)[:, None]  # grid_sample's first axis runs to the right: time
     # In double precision: at 1000 frames the rounding of a float32 place would show in the third digit of a decibel
-    grid = affine_grid(theta, list(picture.shape), align_corners=False)
-    warped = grid_sample(picture.double(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = affine_grid(theta, list(image.shape), align_corners=False)
+    warped = grid_sample(image.double(), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return warped[:, 0].transpose(1, 2).float().reshape(features.shape)
 
 
-def random_picture(
-    features: "Features",
-    rng: np.random.Generator,
-    ranges: dict[str, tuple[float, float]] = TAA,
-    *,
-    flip_probability: float = 0.5,
-) -> "torch.Tensor":
-    """The paper's image augmentation, drawn for each clip anew: one affine map, a flip or none, brightness.
+def augment_image(features: "Features", rng: np.random.Generator) -> "torch.Tensor":
+    """The paper's image augmentation, drawn for each clip: one affine map, a flip or none, brightness, within `TAA`.
 
-    `ranges` as `TAA`: the low and high end of each parameter, between which it is drawn evenly. Raises ValueError
-    as `warp`. Notebook: 03.
+    Raises ValueError as `warp`. Notebook: 03.
     """
     import torch
 
     x, _ = _batch(features)
-    drawn = {name: rng.uniform(*ends, size=len(x)) for name, ends in ranges.items()}
+    drawn = {name: rng.uniform(*ends, size=len(x)) for name, ends in TAA.items()}
     warped = warp(
-        x, zoom_time=drawn["zoom"], zoom_mel=rng.uniform(*ranges["zoom"], size=len(x)), width=drawn["width"],
+        x, zoom_time=drawn["zoom"], zoom_mel=rng.uniform(*TAA["zoom"], size=len(x)), width=drawn["width"],
         height=drawn["height"], frames_per_mel=drawn["shear"], degrees=drawn["degrees"],
     )  # fmt: skip
-    flipped = torch.as_tensor(rng.random(len(x)) < flip_probability, device=x.device)[:, None, None]
+    flipped = torch.as_tensor(rng.random(len(x)) < 0.5, device=x.device)[:, None, None]
     return brightness(torch.where(flipped, warped.flip(-2), warped), drawn["brightness"]).reshape(features.shape)
 
 
@@ -190,7 +148,7 @@ def spec_augment(
     ------
     ValueError
         `features` are none or have another number of mels than `spec`; a width is negative, or wider than the clip or
-        the mel bands; a number of masks is negative; no such fill. Notebook: 03.
+        the mel bands; a number of masks is negative; `mask_value` is unknown. Notebook: 03.
     """
     import librosa
     import torch
@@ -233,7 +191,9 @@ def mixup(
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha={alpha}: must be above 0 and finite")
     if targets.ndim != 2 or len(targets) != len(features):
-        raise ValueError(f"targets: shape {tuple(targets.shape)}, expected ({len(features)}, classes), one row a clip")
+        raise ValueError(
+            f"targets: shape {tuple(targets.shape)}, expected ({len(features)}, classes), one row per clip"
+        )
     share = torch.as_tensor(rng.beta(alpha, alpha, len(features)), dtype=torch.float32)
     other = torch.as_tensor(rng.permutation(len(features)), device=features.device)
     mixed = []
@@ -263,7 +223,7 @@ def _masks(
 
 
 def _matrix(*rows: "torch.Tensor") -> "torch.Tensor":
-    """Matrices `(clips, 2, 2)` from four numbers a clip."""
+    """Matrices `(clips, 2, 2)` from four numbers per clip."""
     import torch
 
     return torch.stack(rows, dim=-1).reshape(-1, 2, 2)
@@ -284,7 +244,7 @@ def _batch(features: "Features"):
         """`value` as `(clips,)`, float64."""
         value = torch.as_tensor(value, dtype=torch.float64, device=x.device)
         if value.shape not in ((), (len(x),)):
-            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected one number or {len(x)}, one a clip")
+            raise ValueError(f"{name}: shape {tuple(value.shape)}, expected one number or {len(x)}, one per clip")
         if not value.isfinite().all() or (value < low).any():
             least = "" if low == -math.inf else f" and at least {low:g}"
             raise ValueError(f"{name}={value.tolist()}: must be finite{least}")

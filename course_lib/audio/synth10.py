@@ -16,10 +16,9 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.signal import iirpeak, lfilter, oaconvolve
 from tqdm import tqdm
 
-from course_lib.audio.timebase import frame_centres_s, nearest_frame, seconds_to_samples
+from course_lib.audio.timebase import seconds_to_samples
 
-# --- Ten procedural sounds: functions of a generator, a score and explicit parameters
-
+# Each class is a function of a generator, a score and explicit parameters
 RATE_HZ = 16_000
 HIGHEST_HZ = 7500  # a resonator nearer to half the rate is no longer one
 
@@ -59,7 +58,7 @@ class Score:
 
 def score(starts_s: np.ndarray, ends_s: np.ndarray, length_s: float) -> Score:
     """The events at `starts_s` to `ends_s` laid over the samples of a clip."""
-    times_s = frame_centres_s(seconds_to_samples(length_s, RATE_HZ), 1, 1, RATE_HZ)  # a frame of one sample
+    times_s = np.arange(seconds_to_samples(length_s, RATE_HZ)) / RATE_HZ
     event = np.maximum(np.searchsorted(starts_s, times_s, side="right") - 1, 0)
     part = (times_s - starts_s[event]) / (ends_s - starts_s)[event]
     return Score(times_s, starts_s, ends_s, event, part)
@@ -72,7 +71,7 @@ def coloured_noise(rng: Generator, n_samples: int, db_per_octave: float) -> np.n
 
 def tilted(x: np.ndarray, db_per_octave: float) -> np.ndarray:
     """`x` with a straight line added to its spectrum, in decibels over octaves, 0 dB at 1 kHz, level below 60 Hz."""
-    freqs_hz = np.maximum(rfftfreq(len(x), frame_centres_s(2, 1, 1, RATE_HZ)[1]), 60)
+    freqs_hz = np.maximum(rfftfreq(len(x), 1 / RATE_HZ), 60)
     gain = (freqs_hz / 1000) ** (db_per_octave / (20 * np.log10(2)))
     return irfft(rfft(x.astype(np.float32)) * gain.astype(np.float32), len(x))  # twice as fast as float64
 
@@ -91,7 +90,7 @@ def resonate(x: np.ndarray, centres_hz: list[float], q: float) -> np.ndarray:
 
 def impulses(times_s: np.ndarray, at_s: np.ndarray, heights: np.ndarray) -> np.ndarray:
     """Single samples of `heights` at the times `at_s`, zeros elsewhere."""
-    at = np.minimum(nearest_frame(at_s, 1, 1, RATE_HZ), len(times_s) - 1)
+    at = np.minimum(np.floor(at_s * RATE_HZ + 0.5).astype(np.int64), len(times_s) - 1)
     return np.bincount(at, weights=heights, minlength=len(times_s))
 
 
@@ -277,9 +276,6 @@ SOUNDS = {
         {"clicks_per_s": (8, 120), "power": (1.1, 2.2), "wood_hz": (800, 3000), "rumble": (0.2, 1.5)},
     ),
 }
-
-
-# --- Sources, takes and clips
 
 # What the data set *is*: part of its `content`. Raise it when the clips of a table change; a test pins their samples.
 SYNTH10_VERSION = 1

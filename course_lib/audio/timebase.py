@@ -106,9 +106,9 @@ def frame_rate_hz(hop_samples: int, rate_hz: float) -> float:
 def receptive_field(
     kernels: Sequence[int], strides: Sequence[int], dilations: Sequence[int] | None = None
 ) -> tuple[int, int]:
-    """`(field, jump)` of a stack of convolutions or poolings along one axis, in steps of its input.
+    """`(size, jump)` of a stack of convolutions or poolings along one axis, in steps of its input.
 
-    `field` is how many input steps one output sees, `jump` how many input steps lie between two outputs.
+    `size` is how many input steps one output sees, `jump` how many input steps lie between two outputs.
     Source: Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", Distill 2019, eq. 2.
     """
     dilations = [1] * len(kernels) if dilations is None else dilations
@@ -116,11 +116,11 @@ def receptive_field(
         raise ValueError(
             f"one entry a layer: {len(kernels)} kernels, {len(strides)} strides, {len(dilations)} dilations"
         )
-    field, jump = 1, 1
+    size, jump = 1, 1
     for kernel, stride, dilation in zip(kernels, strides, dilations, strict=True):
-        field += (kernel - 1) * dilation * jump
+        size += (kernel - 1) * dilation * jump
         jump *= stride
-    return field, jump
+    return size, jump
 
 
 def span_ms(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float) -> float:
@@ -128,8 +128,8 @@ def span_ms(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float) -> floa
     return samples_to_ms(n_fft + (n_frames - 1) * hop_samples, rate_hz) if n_frames else 0.0
 
 
-def picture_times_s(length_s: float, frame_rate_hz: float) -> np.ndarray:
-    """Times at which the frames of a video are looked at, `(frames,)`: the middle of each, so none at the very end.
+def video_frame_times_s(length_s: float, frame_rate_hz: float) -> np.ndarray:
+    """Middle of each frame of a video in seconds, `(frames,)`; none lies at the very end.
 
     Raises
     ------

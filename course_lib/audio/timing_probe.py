@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from course_lib.audio.timebase import frame_centres_s, seconds_to_samples
+from course_lib.audio.timebase import seconds_to_samples
 
 # What the data set *is*: part of its `content`. Raise it when the clips of a table change; a test pins their samples.
 TIMING_VERSION = 1
@@ -108,7 +108,7 @@ def timing_waves(table: pd.DataFrame) -> np.ndarray:
 def _clip(row) -> np.ndarray:
     """One clip, shape `(samples,)`, float64."""
     rng = _rng(row, part=1)
-    times_s = frame_centres_s(seconds_to_samples(LENGTH_S, RATE_HZ), 1, 1, RATE_HZ)  # a frame of one sample
+    times_s = np.arange(seconds_to_samples(LENGTH_S, RATE_HZ)) / RATE_HZ
     starts_s, ends_s = _bursts_s(row).T[..., np.newaxis]
     gate = np.any((times_s >= starts_s) & (times_s < ends_s), axis=0).astype(float)
     if row.task == "am":

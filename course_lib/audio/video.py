@@ -1,7 +1,7 @@
-"""Videos in, a waveform of one rate and pictures of one frame rate out, both on the clock of the file.
+"""Videos in, a waveform of one rate and frames of one frame rate out, both on the clock of the file.
 
-Time 0 is where the file begins. Sound and pictures are placed by their presentation time stamps, never by counting, so
-that a stream that begins late, a gap, or a variable frame rate moves nothing. One pass forwards, one picture in memory.
+Time 0 is where the file begins. Sound and frames are placed by their presentation time stamps, never by counting, so
+that a stream that begins late, a gap, or a variable frame rate moves nothing. One pass forwards, one frame in memory.
 """
 
 from collections.abc import Iterator
@@ -58,60 +58,60 @@ def read_sound(path: str | Path, rate_hz: int, length_s: float) -> np.ndarray:
 
 
 def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: float) -> tuple[np.ndarray, int]:
-    """Pictures `(frames, size_px, size_px, 3)`, RGB, uint8, and how many of them the video really has.
+    """Frames `(frames, size_px, size_px, 3)`, RGB, uint8, and how many of them the video really has.
 
-    Frame `k` is the picture that a viewer sees at `(k + 0.5) / frame_rate_hz` seconds: the last one whose time stamp is
-    not later. Each is turned upright, cut to the square in its middle and resized by area. Before the first picture its
-    first is shown, as players do; after the end of the last nothing is repeated: those frames are black, and they are
-    the ones beyond the number that comes back.
+    Frame `k` is what a viewer sees at `(k + 0.5) / frame_rate_hz` seconds: the last stored frame whose time stamp is
+    not later. Each is turned upright, cut to the square in its middle and resized by area. Before the first time stamp
+    the first frame is shown, as players do; after the end of the last nothing is repeated: those frames are black, and
+    they are the ones beyond the number that comes back.
 
     Raises
     ------
     CourseError
-        The file is missing, no video, truncated or damaged, or has no pictures.
+        The file is missing, no video, truncated or damaged, or has no video frames.
     ValueError
         `size_px` is below 1, or `length_s` is shorter than a frame.
     """
     path = Path(path)
     if size_px < 1:
         raise ValueError(f"size_px must be at least 1, got {size_px}")
-    wanted_s = timebase.picture_times_s(length_s, frame_rate_hz)
-    pictures = np.zeros((len(wanted_s), size_px, size_px, 3), np.uint8)
+    wanted_s = timebase.video_frame_times_s(length_s, frame_rate_hz)
+    frames = np.zeros((len(wanted_s), size_px, size_px, 3), np.uint8)
     shown, end_s, filled = None, 0.0, 0
     with _opened(path, "video") as (file, stream):
         aspect = float(stream.sample_aspect_ratio or 1)
         for frame, start_s in _frames(file, stream, path):
-            filled = _show(pictures, filled, shown, int(np.searchsorted(wanted_s, start_s)), aspect)
+            filled = _show(frames, filled, shown, int(np.searchsorted(wanted_s, start_s)), aspect)
             shown, end_s = frame, start_s + _lasts_s(frame, stream)
-            if filled == len(pictures):
+            if filled == len(frames):
                 break
         if shown is None:
-            raise CourseError(f"{path}: holds no whole picture; get it again")
-        filled = _show(pictures, filled, shown, int(np.searchsorted(wanted_s, end_s)), aspect)
-    return pictures, filled
+            raise CourseError(f"{path}: holds no whole video frame; get it again")
+        filled = _show(frames, filled, shown, int(np.searchsorted(wanted_s, end_s)), aspect)
+    return frames, filled
 
 
-def _show(pictures: np.ndarray, first: int, frame: av.VideoFrame | None, until: int, aspect: float) -> int:
-    """Writes `frame` to `pictures` from `first` to before `until`; the first place that is still black."""
+def _show(frames: np.ndarray, first: int, frame: av.VideoFrame | None, until: int, aspect: float) -> int:
+    """Write `frame` to `frames` from `first` to before `until`; the first place that is still black."""
     if frame is None or until <= first:
         return first
-    pictures[first:until] = _square(frame, pictures.shape[1], aspect)
+    frames[first:until] = _square(frame, frames.shape[1], aspect)
     return until
 
 
 def _square(frame: av.VideoFrame, size_px: int, aspect: float) -> np.ndarray:
-    """The middle of a picture, upright, `(size_px, size_px, 3)`, RGB; `aspect` is a stored pixel's width by height."""
+    """The middle of a frame, upright, `(size_px, size_px, 3)`, RGB; `aspect` is a stored pixel's width by height."""
     width = frame.width * aspect
     scale = size_px / min(width, frame.height)
     width, height = max(round(width * scale), size_px), max(round(frame.height * scale), size_px)
     left, top = (width - size_px) // 2, (height - size_px) // 2
-    picture = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
-    picture = picture[top : top + size_px, left : left + size_px]
-    return np.rot90(picture, round(frame.rotation / 90))  # phones store how they were held, anticlockwise
+    image = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
+    image = image[top : top + size_px, left : left + size_px]
+    return np.rot90(image, round(frame.rotation / 90))  # phones store how they were held, anticlockwise
 
 
 def _lasts_s(frame: av.VideoFrame, stream: av.VideoStream) -> float:
-    """Seconds that the last picture stays: as the file says, else one picture of the average rate."""
+    """Seconds that the last frame stays: as the file says, else the period of the average rate."""
     if frame.duration:
         return float(frame.duration * frame.time_base)
     return float(1 / stream.average_rate) if stream.average_rate else 0.0
@@ -134,7 +134,9 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer
             raise CourseError(f"{path}: is {file.format.long_name or 'no video'}, expected a video such as MP4 or MKV")
         streams = [s for s in getattr(file.streams, kind) if not _is_cover(s)]
         if not streams:
-            lacks = "sound; give a copy with sound" if kind == "audio" else "pictures; choose features of sound alone"
+            lacks = (
+                "sound; give a copy with sound" if kind == "audio" else "video frames; choose features of sound alone"
+            )
             raise CourseError(f"{path}: has no {lacks}, or leave it out of the list")
         try:
             yield file, streams[0]
@@ -164,7 +166,7 @@ def _frames(file, stream, path: Path) -> Iterator[tuple[av.VideoFrame | av.Audio
 
 
 def _is_cover(stream: av.stream.Stream) -> bool:
-    """Whether a stream of pictures is the cover of a record."""
+    """Whether a video stream is the cover of a record."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 

@@ -39,7 +39,7 @@ console = Console(highlight=False)
 
 ProfileOption = Annotated[str, typer.Option(help="How much to run: smoke, lesson or study.")]
 DatasetOption = Annotated[
-    str, typer.Option(help="A name from `course data list`, or the path of your own manifest.csv.")
+    str, typer.Option(help="A name from `course data list`, or the path of your own manifest.csv or folder.")
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Notebooks at a time; the cores are shared among them.")]
 
@@ -223,32 +223,27 @@ def data_card(name: Annotated[str, typer.Argument(help="A name from `course data
 
 @data.command("manifest")
 def data_manifest(
-    kind: Annotated[str, typer.Argument(help="vggsound, epic-sounds, kinetics or audioset.")],
+    kind: Annotated[str, typer.Argument(help="vggsound or audioset.")],
     listings: Annotated[list[Path], typer.Argument(help="The official lists, as downloaded.")],
     folder: Annotated[Path, typer.Option(help="Folder of the sounds, one file a clip.")],
     output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path("manifest.csv"),
-    classes: Annotated[Path | None, typer.Option(help="Text file with a label a line: keep only those.")] = None,
 ) -> None:
     """From a set's official list and the sounds that you have of it, a manifest for `--dataset`."""
-    from course_lib.data import segments
+    from course_lib.data.manifest import manifest_from_list
 
-    found = segments.manifest(kind, listings, folder, classes)
-    segments.write_manifest(found, output)
-    console.print(f"{output}: {found}", soft_wrap=True, markup=False)
+    console.print(f"{output}: {manifest_from_list(kind, listings, folder, output)}", soft_wrap=True, markup=False)
 
 
 @data.command("scenes", epilog="`course data scenes esc10` · `course data scenes ave:/media/usb/AVE_Dataset`")
 def data_scenes(
-    dataset: Annotated[
-        str, typer.Argument(help="A set to mix from, or desed:, audioset:, ave: or videos: and a folder.")
-    ],
+    dataset: Annotated[str, typer.Argument(help="A set to mix from, or ave: or videos: and a folder.")],
 ) -> None:
     """Scenes for the study on sound events: how many a part, how many events, what is missing."""
     from course_lib.scenes import load as load_scenes_module
     from course_lib.scenes.scenes import SceneSpec
 
     scenes = load_scenes_module.load_scenes(dataset, 1, SceneSpec())
-    pictures = "with pictures" if scenes.picture_reader else "without pictures"
+    pictures = "with video" if scenes.video_reader else "without video"
     console.print(f"{len(scenes)} scenes of {scenes.clip_s:g} s, {len(scenes.classes)} classes, {pictures}")
     for part, table in scenes.table.groupby("part", sort=False):
         n_events = int(scenes.events["filename"].isin(table["filename"]).sum())
@@ -297,7 +292,9 @@ def parsed_parameters(pairs: list[str]) -> dict[str, object]:
 
 
 def resolve_dataset(dataset: str) -> str:
-    """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of a manifest."""
+    """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of your own sounds."""
+    if dataset not in registry.names() and Path(dataset).expanduser().is_dir():
+        return str(Path(dataset).expanduser().resolve())
     if not dataset.endswith(".csv"):
         return registry.entry(dataset).name
     path = Path(dataset).expanduser().resolve()

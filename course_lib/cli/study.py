@@ -2,6 +2,7 @@
 
 import ast
 import signal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,7 +126,10 @@ def adopt(grid: GridArgument, output: OutputOption = None) -> None:
 
 @study.command()
 def status(grid: GridArgument, output: OutputOption = None) -> None:
-    """How many rows of a grid are done, failed, under way and left, and why rows failed."""
+    """How many rows of a grid are done, stale, failed, under way and left, and why rows failed.
+
+    A row is stale where the code that computes rows changed since.
+    """
     for chosen, folder in _chosen(grid, output):
         _tell_status(chosen, folder)
 
@@ -136,13 +140,14 @@ def _tell_status(chosen: "Grid", folder: Path) -> None:
 
     records = {spec.key: records.read_record(folder, spec.key) for spec in chosen.specs}
     table = Table(title=f"{chosen.name}, records in {folder}", title_justify="left")
-    for column in ("part", "rows", "done", "failed", "left"):
+    for column in ("part", "rows", "done", "stale", "failed", "left"):
         table.add_column(column, justify="left" if column == "part" else "right")
     for name, runs in chosen.parts:
         table.add_row(name, *_counts([records[spec.key] for spec in runs]))
     table.add_section()
     table.add_row("all, each once", *_counts(list(records.values())))
     console.print(table)
+    console.print(f"code of the rows: {_code_line(filter(None, records.values()))}")
     for record in records.values():
         if record and record["status"] == engine.FAILED:
             console.print(row_line(record), soft_wrap=True)
@@ -223,30 +228,49 @@ def diff(
     """Compare two sets of rows by key; exits 1 when a row that both have differs in what was measured."""
     from course_lib.study import records as rows
 
-    found = rows.compare(rows.gather(rows.find(first)), rows.gather(rows.find(second)))
+    tables = [rows.gather(rows.find(name)) for name in (first, second)]
+    found = rows.compare(*tables)
     for row in found[found["state"] == "differs"].itertuples():
         console.print(f"  {row.key}  {escape(row.what)}", soft_wrap=True)
     counts = found["state"].value_counts()
     states = ("same", "differs", "only first", "only second")
     console.print(", ".join(f"{state}: {counts.get(state, 0)}" for state in states))
+    for name, table in zip(("first", "second"), tables, strict=True):
+        console.print(f"code of the {name}: {_code_line(table.to_dict('records'))}")
     raise typer.Exit(int(counts.get("differs", 0) > 0))
+
+
+def _code_line(records: Iterable[Mapping]) -> str:
+    """How many rows today's code computed, for the screen."""
+    from course_lib.study.records import code_states
+
+    counts = code_states(records)
+    meaning = {
+        "current": "current",
+        "stale": "stale (the code changed since)",
+        "unknown": "unknown (they do not say)",
+    }
+    return ", ".join(f"{n} {meaning[state]}" for state, n in counts.items() if n) or "no rows"
 
 
 def _against(pairs: list[str], kind: type) -> dict[str, object]:
     """`field=value` pairs with values of the types of the fields of `kind`."""
-    from course_lib.study.config import current_name, flat_types, typed
+    from course_lib.study.config import current_name, field_names, typed
 
-    found, fields = {}, flat_types(kind)
+    found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         name = current_name(name)
-        if not equals or name not in fields:
+        if not equals or name not in field_names(kind):
             raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
         try:
-            value: object = text if fields[name][0] is str else ast.literal_eval(text)
-            found[name] = typed(name, value, kind)
+            value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            raise UsageError(f"--against {pair}: expected a value of type {fields[name][0].__name__}") from None
+            value = text
+        try:
+            found[name] = typed(name, value, kind)
+        except ValueError as error:
+            raise UsageError(f"--against {pair}: {error}") from None
     return found
 
 
@@ -332,5 +356,9 @@ def row_line(record: dict) -> str:
 
 
 def _counts(records: list[dict | None]) -> list[str]:
+    from course_lib.study.records import code_states
+
     states = [record and record["status"] for record in records]
-    return [str(n) for n in (len(states), states.count("done"), states.count("failed"), states.count(None))]
+    stale = code_states(filter(None, records))["stale"]
+    counts = (len(states), states.count("done"), stale, states.count("failed"), states.count(None))
+    return [str(n) for n in counts]

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from course_lib.audio import io as audio_io
-from course_lib.audio.features import FEATURES_VERSION, GROUP_SAMPLES, FeatureSpec, log_mel_torch
+from course_lib.audio.features import FEATURES_VERSION, GROUP_SAMPLES, SPEC_MEANS, FeatureSpec, log_mel_torch
 from course_lib.audio.io import DECODING_VERSION
-from course_lib.data import checksums
+from course_lib.data import download, folds
 from course_lib.data.cache import cached
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, expect
 
 COLUMNS = ("clip", "label", "fold", "source")
 BETWEEN = "|"  # stands between the labels of a clip in the column `labels`
@@ -59,6 +59,11 @@ class Clips:
         return sorted(self.table["label"].unique())
 
     @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    @property
     def targets(self) -> np.ndarray:
         """Place of each clip's label in `classes`, shape `(clips,)`, int64."""
         return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
@@ -92,6 +97,10 @@ class Clips:
         events = None if self.events is None else self.events[self.events["clip"].isin(table["clip"])]
         return replace(self, table=table, events=events)
 
+    def split(self, test_fold: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Masks `(clips,)` of training, validation and test, as `folds.split` makes them."""
+        return folds.split(self, test_fold)
+
 
 # --- `Clips` whose sounds are files: decoded once, then kept as one array
 
@@ -107,19 +116,23 @@ def clips_from_files(
     time and disk than one.
     """
     names = table["path"].tolist()
-    place = pd.Series(range(len(table)), index=table["clip"])
     digest = hashlib.sha256("\n".join([content, *names]).encode()).hexdigest()
     as_loaded = _signature(folder, names)
     table = table[[*COLUMNS, *(column for column in table.columns if column not in COLUMNS)]]
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
         every = cached(decode, digest, rate_hz, float(length_s), DECODING_VERSION, given=(folder, names, as_loaded))
-        rows = place.loc[asked["clip"]].to_numpy()
-        part = every if np.array_equal(rows, np.arange(len(names))) else every[rows]
+        part = rows_of(every, table, asked)
         part.setflags(write=False)
         return part
 
     return Clips(name, table, length_s, native_rate_hz, digest, reader)
+
+
+def rows_of(every: np.ndarray, table: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+    """The rows of `every`, which has one for each clip of `table`, for the clips of `asked`; a view where all are."""
+    rows = pd.Series(range(len(table)), index=table["clip"]).loc[asked["clip"]].to_numpy()
+    return every if np.array_equal(rows, np.arange(len(table))) else every[rows]
 
 
 def decode(
@@ -139,7 +152,7 @@ def decode(
 
 def _signature(folder: Path, names: Sequence[str]) -> str:
     try:
-        return checksums.signature(folder, names)
+        return download.signature(folder, names)
     except OSError as error:
         raise CourseError(f"{error.filename}: {error.strerror}, but it is listed; get the data set again") from error
 
@@ -155,8 +168,8 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        told = str(error).strip()
-        raise CourseError(f"{path}: cannot be read as a table ({told}); get the data set again") from error
+        reason = str(error).strip()
+        raise CourseError(f"{path}: cannot be read as a table ({reason}); get the data set again") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise CourseError(f"{path}: lacks the column {missing[0]}; get the data set again")
@@ -169,7 +182,14 @@ def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, 
     Clips are cut or padded to `length_s`, None for the set's own length. The key is the sounds (`clips.content` and the
     clips' names, in order), the length, `spec`, `FEATURES_VERSION` and `DECODING_VERSION`: a change of any of them
     computes anew. Work of more than two seconds shows a bar with the time left.
+
+    Raises
+    ------
+    UsageError
+        `clips` are no `Clips`, or `spec` is no `FeatureSpec`.
     """
+    expect("clips", clips, Clips, "clips as load() returns them")
+    expect("spec", spec, FeatureSpec, SPEC_MEANS)
     length_s = clips.length_s if length_s is None else length_s
     names = hashlib.sha256("\n".join(clips.table["clip"].astype(str)).encode()).hexdigest()
     versions = (FEATURES_VERSION, DECODING_VERSION)

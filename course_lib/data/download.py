@@ -1,35 +1,40 @@
-"""Data sets onto this machine: mirror first, then the network; checked, unpacked aside, moved into place as a whole.
+"""Data sets onto this machine: mirror first, then the network; verified, unpacked aside, moved into place as a whole.
 
 `COURSE_DATA_DIR/NAME` is a complete, verified data set or it is not there. `COURSE_DATA_DIR/archives/NAME` is where
 downloads wait until they are unpacked, and where a file downloaded by hand may be put.
 """
 
+import gzip
+import hashlib
 import json
 import logging
+import os
 import shutil
 import sys
+import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
-import pooch
-import requests.exceptions
+from tqdm import tqdm
 
 from course_lib import paths
-from course_lib.data import checksums, registry
+from course_lib.audio import io as audio_io
+from course_lib.data import registry
 from course_lib.data.registry import Entry, RemoteFile
-from course_lib.data.unpack import unpack
 from course_lib.errors import CourseError, UsageError
 
 STAMP = ".verified.json"  # says which content was verified, and the signature of the folder then
-OWN_SUMS = ".sums.sha256"  # taken when a verified archive was unpacked, where no sums of single files are published
+OWN_CHECKSUMS = ".sums.sha256"  # taken when a verified archive was unpacked, where none are published for its files
 RETRIES = 2
 TIMEOUT_S = 30
-NAMED = 5  # problems told one by one before "and n more"
-
-log = logging.getLogger(__name__)
-pooch.get_logger().setLevel(logging.WARNING)  # the progress bar says the same
+NAMED = 5  # problems listed one by one before "and n more"
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, RuntimeError)
 
 
 def folder(name: str) -> Path:
@@ -58,26 +63,27 @@ def get(name: str, *, force: bool = False, network: bool = True) -> Path:
     UsageError
         No such data set, or one that is made and not fetched.
     CourseError
-        No network, a wrong sum, a refused archive, a full disk; one line that says what to do.
+        No network, a wrong checksum, a refused archive, too little room; one line that says what to do.
+    OSError
+        The disk filled up after all, or forbids writing.
     """
     e = registry.entry(name)
     target = folder(name)
     if e.embedded:
         raise UsageError(f"{name} is made on this machine when it is used; there is nothing to fetch")
-    with _disk_errors():
-        if not target.is_dir() or (force and not e.by_hand):
-            try:
-                _fetch(e, target, force, network)
-            except (CourseError, FileNotFoundError):
-                if force or not _stamped(target):  # else another process was faster and has removed the archives
-                    raise
-        elif not _stamped(target):
-            _check(e, target)
+    if not target.is_dir() or (force and not e.by_hand):
+        try:
+            _fetch(e, target, force, network)
+        except (CourseError, FileNotFoundError):
+            if force or not _stamped(target):  # else another process was faster and has removed the archives
+                raise
+    elif not _stamped(target):
+        _check(e, target)
     return target
 
 
 def verify(name: str) -> str:
-    """One sentence on how many files of data set `name` agree with their sums; every file is read.
+    """One sentence on how many files of data set `name` match their checksums; every file is read.
 
     Raises
     ------
@@ -89,10 +95,9 @@ def verify(name: str) -> str:
         return f"{name} is made on this machine when it is used; there is nothing to verify"
     if not folder(name).is_dir():
         raise CourseError(f"{name} is not on this machine; run: course data get {name}")
-    with _disk_errors():
-        _check(e, folder(name))
+    _check(e, folder(name))
     origin = "published with the course" if e.manifest else "taken when it came here"
-    return f"{name}: {len(_expected(e, folder(name)))} files agree with the sums {origin}"
+    return f"{name}: {len(_expected(e, folder(name)))} files match the checksums {origin}"
 
 
 def content(name: str) -> str:
@@ -106,23 +111,24 @@ def _fetch(e: Entry, target: Path, force: bool, network: bool) -> None:
         raise CourseError(f"{e.name} is not on this machine, and {e.by_hand} into {target}")
     archives = [_locate(e, file, network) for file in e.files]
     _require_disk(e.unpacked_mb)
-    with _working_folder(e.name) as work:
-        new = work / "new"
+    paths.data_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{e.name}-", dir=paths.data_dir(), ignore_cleanup_errors=True) as work:
+        new = Path(work) / "new"
         new.mkdir()
         try:
             for file, archive in zip(e.files, archives, strict=True):
-                unpack(archive, new, e.unpacked_mb * 1_000_000, file.strip, file.wanted)
+                unpack(archive, new, file, e.unpacked_mb * 1_000_000)
             _check(e, new, archives)
         except CourseError:
             shutil.rmtree(staging(e.name), ignore_errors=True)  # a wrong download must not stand in the way of the next
             raise
         if force or not _stamped(target):  # else another process was faster, and may be reading already
-            _replace(target, new, work / "old")
+            _replace(target, new, Path(work) / "old")
     shutil.rmtree(staging(e.name), ignore_errors=True)
 
 
 def _locate(e: Entry, file: RemoteFile, network: bool) -> Path:
-    """The archive `file` from the mirror, from staging or from the network; its sum is verified where it has one."""
+    """The archive `file` from the mirror, from staging or from the network; its checksum is verified if it has one."""
     mirror, staged = paths.mirror_dir(), staging(e.name) / file.filename
     if mirror and (mirror / file.filename).is_file():
         return _verified(mirror / file.filename, file)
@@ -140,22 +146,24 @@ def _locate(e: Entry, file: RemoteFile, network: bool) -> Path:
 
 
 def _verified(archive: Path, file: RemoteFile) -> Path:
-    """`archive`, whose size and sum are those of `file`."""
-    size = archive.stat().st_size
-    if file.bytes and size != file.bytes:
-        raise CourseError(f"{archive}: has {size:,} bytes, expected {file.bytes:,}; delete it and get it again")
-    if file.checksum:
-        algorithm, _, expected = file.checksum.partition(":")
-        found = pooch.file_hash(str(archive), algorithm)
-        if found != expected:
-            raise CourseError(
-                f"{archive}: its {algorithm} sum is {found}, expected {expected}; delete it and get it again"
-            )
-    return archive
+    """`archive`, whose checksum is that of `file`."""
+    if not file.checksum:
+        return archive
+    algorithm, _, expected = file.checksum.partition(":")
+    found = _file_hash(archive, algorithm)
+    if found == expected:
+        return archive
+    raise CourseError(
+        f"{archive}: its {algorithm} checksum is {found}, expected {expected}; delete it and get it again"
+    )
 
 
 def _download(file: RemoteFile, into: Path) -> Path:
     """`into/filename`, downloaded under a temporary name, verified and then renamed; kept if it was there already."""
+    import pooch  # it and requests take a quarter of a second to import
+    import requests.exceptions
+
+    pooch.get_logger().setLevel(logging.WARNING)  # the progress bar says the same
     keeper = pooch.create(
         into,
         base_url="",
@@ -168,21 +176,21 @@ def _download(file: RemoteFile, into: Path) -> Path:
     try:
         return Path(keeper.fetch(file.filename, downloader=loader))
     except requests.exceptions.HTTPError as error:
-        raise CourseError(f"{file.url}: the host answered {error.response.status_code}; {by_hand}") from error
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise CourseError(f"{file.url}: the download broke off; {by_hand}") from error
+        reason = f"the host answered {error.response.status_code}; {by_hand}"
+    except requests.exceptions.ChunkedEncodingError:
+        reason = f"the download broke off; {by_hand}"
     except requests.exceptions.RequestException as error:
-        kind = type(error).__name__
-        raise CourseError(f"{file.url}: cannot be reached ({kind}); check the network, {by_hand}") from error
-    except ValueError as error:
-        raise CourseError(
-            f"{file.url}: what came has not the published sum {file.checksum}; try again, and if it stays so the host "
-            "or a proxy has changed the file"
-        ) from error
+        reason = f"cannot be reached ({type(error).__name__}); check the network, {by_hand}"
+    except ValueError:
+        reason = (
+            f"the downloaded file does not have the published checksum {file.checksum}; try again, and if that does "
+            "not help, the host or a proxy has changed the file"
+        )
+    raise CourseError(f"{file.url}: {reason}")
 
 
 def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
-    """Hash of the content of `place`, which is complete and agrees with its sums; a stamp tells so next time.
+    """Hash of the content of `place`, which is complete and matches its checksums; a stamp says so next time.
 
     `archives` are what it was unpacked from a moment ago: then these are at fault, not the folder.
     """
@@ -193,46 +201,44 @@ def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
         if not any(place.glob(pattern)):
             raise CourseError(f"{where}: incomplete, nothing in it is called {pattern}; {remedy}")
     expected = _expected(e, place)
-    wrong = checksums.problems(place, expected)
+    wrong = problems(place, expected)
     if wrong:
         more = f", and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
         count = f"{len(wrong)} wrong among {len(expected)} files"
         raise CourseError(f"{where}: {count}: {', '.join(wrong[:NAMED])}{more}; {remedy}")
-    found = {"content": checksums.of_sums(expected), "signature": checksums.signature(place, checksums.listing(place))}
+    found = {"content": content_hash(expected), "signature": signature(place, listing(place))}
     with suppress(OSError):  # a read-only share of a classroom works without a stamp, verified at every start
         paths.atomic_write(place / STAMP, json.dumps(found))
     return found["content"]
 
 
 def _expected(e: Entry, place: Path) -> dict[str, str]:
-    """The sums `place` must have: committed ones, those taken when it was unpacked, or else those it has now."""
+    """The checksums `place` must have: committed ones, those taken when it was unpacked, or else those it has now."""
     if e.manifest:
-        return checksums.read(paths.repo_root() / "data" / "manifests" / e.manifest)
-    if not (place / OWN_SUMS).is_file():
-        checksums.write(checksums.of_files(place, checksums.listing(place)), place / OWN_SUMS)
-    return checksums.read(place / OWN_SUMS)
+        return read_checksums(paths.repo_root() / "data" / "manifests" / e.manifest)
+    if not (place / OWN_CHECKSUMS).is_file():
+        write_checksums(file_checksums(place, listing(place)), place / OWN_CHECKSUMS)
+    return read_checksums(place / OWN_CHECKSUMS)
 
 
 def _stamped(place: Path) -> str:
     """Hash of the content as verified, or an empty text if that never happened or a file has changed since."""
     try:
         stamp = json.loads((place / STAMP).read_text(encoding="utf-8"))
-        return stamp["content"] if stamp["signature"] == checksums.signature(place, checksums.listing(place)) else ""
+        return stamp["content"] if stamp["signature"] == signature(place, listing(place)) else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
 def _replace(target: Path, new: Path, old: Path) -> None:
     """Puts `new` in the place of `target`; what was there moves to `old`, and comes back if that fails."""
-    had = target.exists()
+    if target.exists():
+        target.rename(old)
     try:
-        if had:
-            target.rename(old)
         new.rename(target)
     except BaseException:
-        if had and old.exists():
-            with suppress(OSError):
-                old.rename(target)
+        with suppress(OSError):
+            old.rename(target)
         raise
 
 
@@ -247,24 +253,133 @@ def _require_disk(needed_mb: int) -> None:
         )
 
 
-@contextmanager
-def _working_folder(name: str) -> Iterator[Path]:
-    """A new folder beside the data sets, so that its parts can be renamed into place; gone afterwards in any case."""
-    paths.data_dir().mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=paths.data_dir()))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+# --- Archives, unpacked without trusting them
 
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turns an error of the disk into one line; network errors, which Python counts among these, were told before."""
+def unpack(archive: Path, into: Path, file: RemoteFile, limit_bytes: int) -> None:
+    """Write the members that `file` wants of a zip or tar.gz into the existing folder `into`.
+
+    Only plain files are written, under names checked here and never over another: `tarfile`'s filter "data" refuses
+    the same and is missing from the first releases of Python 3.11.
+
+    Raises
+    ------
+    CourseError
+        The archive is damaged, truncated, encrypted or of another kind; a member would land outside the folder, comes
+        twice or is a link; or more than `limit_bytes` would be written.
+    """
+    written = 0
+    refused = f"{archive}: refused, {{}}; delete it and get it from its publisher"
     try:
-        yield
-    except OSError as error:
-        place = error.filename or paths.data_dir()
-        raise CourseError(
-            f"{place}: {error.strerror or error}; make room or allow writing, or name another folder in COURSE_DATA_DIR"
-        ) from error
+        for name, size, opened in tqdm(_members(archive), "unpacking", unit=" files", delay=1, disable=None):
+            path = PurePosixPath(name)
+            # a backslash or a colon means a folder or a drive on Windows
+            if path.is_absolute() or ".." in path.parts or set("\\:") & set(name) or not name.isprintable():
+                reason = f"the name {name!r} leads outside its folder or cannot be a file name"
+                raise CourseError(refused.format(reason))
+            inside = "/".join(path.parts[file.strip :])
+            if not inside or not file.wanted(inside):
+                continue
+            written += size
+            if written > limit_bytes:
+                raise CourseError(refused.format(f"it holds more than {limit_bytes:,} bytes"))
+            target = into / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with opened() as source, target.open("xb") as sink:
+                shutil.copyfileobj(source, sink)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise CourseError(refused.format(f"two members share the name {error.filename!r}")) from error
+    except DAMAGED as error:
+        raise CourseError(f"{archive}: damaged or truncated archive ({error}); delete it and get it again") from error
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
+    """Name, bytes and opener of each plain file in a zip or tar.gz; neither gives more than the bytes it announces."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            for info in opened.infolist():
+                if not info.is_dir():
+                    yield info.orig_filename, info.file_size, partial(opened.open, info)
+        return
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as opened:
+        for info in opened:
+            if not info.isreg() and not info.isdir():
+                raise tarfile.TarError(f"{info.name!r} is a link or a device")
+            if info.isreg():
+                yield info.name, info.size, partial(opened.extractfile, info)
+
+
+# --- Checksums: lists in the format of `sha256sum`, and the comparison of a folder with one
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """SHA-256 checksums by file name, from lines `checksum, two spaces, name`.
+
+    Raises
+    ------
+    CourseError
+        A line is something else.
+    """
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        checksum, _, name = line.partition("  ")
+        if len(checksum) != 64 or not name:
+            raise CourseError(
+                f"{path}:{number}: expected a SHA-256 checksum, two spaces and a name, found {line[:80]!r}"
+            )
+        found[name] = checksum
+    return found
+
+
+def write_checksums(checksums: dict[str, str], path: Path) -> None:
+    """Writes `checksums` as `read_checksums` reads them, sorted by name."""
+    paths.atomic_write(path, "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums)))
+
+
+def file_checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Checksum of each of `names` in `folder`, an empty text for a missing file; in parallel, with a progress bar."""
+
+    def checksum(name: str) -> str:
+        return _file_hash(folder / name) if (folder / name).is_file() else ""
+
+    return dict(zip(names, audio_io.threaded(checksum, names, "checking", "file"), strict=True))
+
+
+def content_hash(checksums: dict[str, str]) -> str:
+    """One hash over all names and checksums: the same for the same files wherever they are."""
+    lines = [f"{checksums[name]}  {name}" for name in sorted(checksums)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def problems(folder: Path, expected: dict[str, str]) -> list[str]:
+    """What differs between `folder` and the list, a sentence each: missing, changed and foreign files."""
+    kinds = {Path(name).suffix for name in expected}
+    foreign = sorted(name for name in set(listing(folder)) - set(expected) if Path(name).suffix in kinds)
+    found = file_checksums(folder, sorted(expected))
+    missing = [f"{name} is missing" for name, checksum in found.items() if not checksum]
+    changed = [
+        f"{name} has other content than published"
+        for name, checksum in found.items()
+        if checksum and checksum != expected[name]
+    ]
+    return missing + changed + [f"{name} does not belong to it" for name in foreign]
+
+
+def listing(folder: Path) -> list[str]:
+    """Sorted names of all files below `folder`; those that begin with a dot are the course's own or the system's."""
+    inside = len(str(folder)) + 1
+    # os.walk because Path.rglob takes ten times as long over the 100,000 files of the larger sets
+    found = (os.path.join(place, name)[inside:] for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+    return sorted(name.replace(os.sep, "/") for name in found if not name.rpartition(os.sep)[2].startswith("."))
+
+
+def signature(folder: Path, names: Iterable[str]) -> str:
+    """Hash over names, sizes and times of files: compared in milliseconds, where their content takes seconds."""
+    found = ((name, os.stat(os.path.join(folder, name))) for name in names)  # noqa: PTH116, PTH118, for speed
+    text = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_hash(path: Path, algorithm: str = "sha256") -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -1,18 +1,17 @@
 """Event lists: what sounds in which file, from when to when.
 
-A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, an event a row, as DCASE
-writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows may
-overlap, but not be equal. Notebook: 11.
+A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, one event per row, as
+DCASE writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows
+may overlap, but not be equal. Notebook: 11.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from course_lib.errors import CourseError
-from course_lib.paths import atomic_write
 
 COLUMNS = ["filename", "onset", "offset", "event_label"]
 WEAK_COLUMNS = ["filename", "event_labels"]
@@ -31,16 +30,16 @@ def read_tsv(
     CourseError
         The file cannot be read as such a list, or holds what `check` refuses; the message names the line.
     """
-    table = _read_cells(path, COLUMNS)
+    table = read_cells(path, COLUMNS)
     filenames = table["filename"].unique().tolist()
     empty = (table[COLUMNS[1:]] == "").all(axis=1) & (table["filename"] != "")
     table = table[~empty]
-    _check(table, classes, clip_s, str(path), "line", table.index)
+    check(table, classes, clip_s, str(path), lines=table.index)
     return table.astype({"onset": float, "offset": float}).reset_index(drop=True), filenames
 
 
 def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
-    """The labels of a DCASE list without times, as `filename` and `event_label`, a label a row; and all its files.
+    """The labels of a DCASE list without times, as `filename` and `event_label`, one label per row; and all its files.
 
     In the file the labels of a clip stand in one line, with commas between them. A file without a label, in which
     nothing sounds, has no row, but is one of the list.
@@ -50,50 +49,96 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.
     CourseError
         The file cannot be read as such a list, a label is not of `classes`, or a file has a label twice.
     """
-    table = _read_cells(path, WEAK_COLUMNS)
+    table = read_cells(path, WEAK_COLUMNS)
     table = table.assign(event_label=table["event_labels"].str.split(",")).explode("event_label")
     table["event_label"] = table["event_label"].str.strip()
     filenames = table["filename"].unique().tolist()
     table = table.loc[(table["event_labels"] != "") | (table["filename"] == ""), ["filename", "event_label"]]
-    _check_names(table, classes, str(path), "line", table.index)
+    _raise_first(table, _wrong_names(table, classes), str(path), lines=table.index)
     return table.reset_index(drop=True), filenames
 
 
-def write_tsv(events: pd.DataFrame, path: Path, filenames: Iterable[str] = ()) -> None:
-    """Keep a list as DCASE's TSV, whole or not at all. Those of `filenames` without an event get a row of their own.
+def read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
+    """The `columns` of a TSV as texts; the index is the number of the line. Lines without any text are left out.
 
     Raises
     ------
     CourseError
-        The list is none that `check` passes, a name holds a tab or a line break, or the file cannot be written.
+        The file cannot be read, lacks a column, or a line has another number of cells than the first.
     """
-    check(events, where=f"events for {path}")
-    heard = set(events["filename"])
-    silent = [name for name in filenames if name not in heard]
-    table = pd.concat([events[COLUMNS].astype(object), pd.DataFrame({"filename": silent}, columns=COLUMNS)])
-    for name in ("filename", "event_label"):
-        broken = table[name].astype(str).str.contains(r"[\t\r\n]", na=False)
-        if broken.any():
-            raise CourseError(f"events for {path}: {name} {table[name][broken].iloc[0]!r} holds a tab or a line break")
-    lines = ["\t".join("" if pd.isna(cell) else str(cell) for cell in row) for row in table.itertuples(index=False)]
     try:
-        atomic_write(path, "\n".join(["\t".join(COLUMNS), *lines]) + "\n")
-    except OSError as error:
-        raise CourseError(f"{path}: cannot be written ({error.strerror}); name a file in a folder of yours") from error
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise CourseError(f"{path}: cannot be read ({reason}); expected a TSV of {', '.join(columns)}") from error
+    header = lines[0].split("\t")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise CourseError(f"{path}: lacks the column {missing[0]}; expected a TSV with {', '.join(columns)} in line 1")
+    rows = {k: line.split("\t") for k, line in enumerate(lines[1:], start=2) if line.strip()}
+    for k, cells in rows.items():
+        if len(cells) != len(header):
+            raise CourseError(
+                f"{path}, line {k}: has {len(cells)} cells, expected {len(header)} with tabs between them"
+            )
+    return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str)[columns]
 
 
 def check(
-    events: pd.DataFrame, classes: Sequence[str] | None = None, clip_s: float | None = None, where: str = "events"
+    events: pd.DataFrame,
+    classes: Sequence[str] | None = None,
+    clip_s: float | None = None,
+    where: str = "events",
+    lines: Sequence[int] | None = None,
 ) -> None:
     """Refuse what is no event list, which `where` names; `classes` are the labels it may have, clips end at `clip_s`.
+
+    `lines` are the lines of a file that the rows come from.
 
     Raises
     ------
     CourseError
         A column is missing; a row has no file name, a time that is no number or below 0, an offset before its onset or
-        after `clip_s`, a label not of `classes`, or says what an earlier row said. The message names the row, from 1.
+        after `clip_s`, a label not of `classes`, or repeats an earlier row. The message names the row, from 1, or line.
     """
-    _check(events, classes, clip_s, where, "row", np.arange(1, len(events) + 1))
+    missing = [name for name in COLUMNS if name not in events.columns]
+    if missing:
+        raise CourseError(f"{where}: lacks the column {missing[0]}; an event list has {', '.join(COLUMNS)}")
+    time = {name: pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset")}
+    end_s = np.inf if clip_s is None else clip_s
+    faults = []
+    for name, time_s in time.items():
+        faults += [
+            (~np.isfinite(time_s), f"{name} {{{name}!r}} is no time in seconds"),
+            (time_s < 0, f"{name} {{{name}}} s is below 0, the start of the file"),
+            (time_s > end_s + ROUNDING_S, f"{name} {{{name}}} s lies beyond the end of the clip at {end_s:g} s"),
+        ]
+    faults.append((time["offset"] < time["onset"], "offset {offset} s lies before onset {onset} s"))
+    _raise_first(events, faults, where, lines)
+    numeric = events.assign(**time)[COLUMNS]
+    _raise_first(numeric, _wrong_names(numeric, classes), where, lines)
+
+
+def _wrong_names(table: pd.DataFrame, classes: Sequence[str] | None) -> list[tuple[pd.Series, str]]:
+    """Faults for `_raise_first`: rows without a file name, with an unknown label, or that are there already."""
+    label = table["event_label"]
+    unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
+    known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
+    return [
+        (table["filename"].isna() | (table["filename"] == ""), "has no filename"),
+        (unknown, f"event_label {{event_label!r}} is unknown{known.replace('{', '{{').replace('}', '}}')}"),
+        (table.duplicated(), "{event_label} in {filename} is there already; an event stands in a list once"),
+    ]
+
+
+def _raise_first(table: pd.DataFrame, faults: list, where: str, lines: Sequence[int] | None) -> None:
+    """Raise CourseError for the first row of `table` with one of `faults`: a mask of rows, and words for a row."""
+    for wrong, words in faults:
+        if np.any(wrong):
+            k = int(np.argmax(wrong))
+            place = f"row {k + 1}" if lines is None else f"line {lines[k]}"
+            row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
+            raise CourseError(f"{where}, {place}: {words.format(**row)}")
 
 
 def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
@@ -211,64 +256,3 @@ def from_frames(
     names, labels = np.asarray(filenames, dtype=object), np.asarray(classes, dtype=object)
     table = {"filename": names[file], "onset": onset, "offset": offset, "event_label": labels[label]}
     return pd.DataFrame(table).iloc[order].reset_index(drop=True).astype({"filename": "str", "event_label": "str"})
-
-
-def _check(
-    events: pd.DataFrame, classes: Sequence[str] | None, clip_s: float | None, where: str, unit: str, numbers: Sequence
-) -> None:
-    """`check`, for rows that are called by `unit` and `numbers`."""
-    missing = [name for name in COLUMNS if name not in events.columns]
-    if missing:
-        raise CourseError(f"{where}: lacks the column {missing[0]}; an event list has {', '.join(COLUMNS)}")
-    time = {name: pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset")}
-    end_s = np.inf if clip_s is None else clip_s
-    faults = [(~np.isfinite(time[name]), f"{name} {{{name}!r}} is no time in seconds") for name in time]
-    faults += [(time[name] < 0, f"{name} {{{name}}} s is below 0, the start of the file") for name in time]
-    faults += [
-        (time["offset"] < time["onset"], "offset {offset} s lies before onset {onset} s"),
-        (time["onset"] > end_s + ROUNDING_S, f"onset {{onset}} s lies beyond the end of the clip at {end_s:g} s"),
-        (time["offset"] > end_s + ROUNDING_S, f"offset {{offset}} s lies beyond the end of the clip at {end_s:g} s"),
-    ]
-    _raise_first(events, faults, where, unit, numbers)
-    _check_names(events.assign(**time)[COLUMNS], classes, where, unit, numbers)
-
-
-def _check_names(table: pd.DataFrame, classes: Sequence[str] | None, where: str, unit: str, numbers: Sequence) -> None:
-    """Refuse rows without a file name, with an unknown label, or that are there already."""
-    label = table["event_label"]
-    unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
-    known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
-    faults = [
-        (table["filename"].isna() | (table["filename"] == ""), "has no filename"),
-        (unknown, f"event_label {{event_label!r}} is unknown{known.replace('{', '{{').replace('}', '}}')}"),
-        (table.duplicated(), "{event_label} in {filename} is there already; an event stands in a list once"),
-    ]
-    _raise_first(table, faults, where, unit, numbers)
-
-
-def _raise_first(table: pd.DataFrame, faults: list, where: str, unit: str, numbers: Sequence) -> None:
-    for wrong, words in faults:
-        if np.any(wrong):
-            k = int(np.argmax(wrong))
-            row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
-            raise CourseError(f"{where}, {unit} {numbers[k]}: {words.format(**row)}")
-
-
-def _read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The `columns` of a TSV as texts; the index is the number of the line. Lines without any text are left out."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise CourseError(f"{path}: cannot be read ({reason}); expected a TSV of {', '.join(columns)}") from error
-    header = lines[0].split("\t")
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise CourseError(f"{path}: lacks the column {missing[0]}; expected a TSV with {', '.join(columns)} in line 1")
-    rows = {k: line.split("\t") for k, line in enumerate(lines[1:], start=2) if line.strip()}
-    for k, cells in rows.items():
-        if len(cells) != len(header):
-            raise CourseError(
-                f"{path}, line {k}: has {len(cells)} cells, expected {len(header)} with tabs between them"
-            )
-    return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str)[columns]

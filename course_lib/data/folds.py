@@ -3,11 +3,15 @@
 Notebook: 04.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
-from course_lib.data.clips import Clips
 from course_lib.errors import CourseError, UsageError
+
+if TYPE_CHECKING:
+    from course_lib.data.clips import Clips  # whose method `split` calls this module
 
 FEWEST = 3  # one fold each for training, validation and test
 
@@ -73,7 +77,7 @@ def check_sources_whole(table: pd.DataFrame) -> None:
         )
 
 
-def testable_folds(clips: Clips) -> list[int]:
+def testable_folds(clips: "Clips") -> list[int]:
     """Folds that may be tested on: all, or the test fold of a set with one official split (column `part`)."""
     table = clips.table
     if "part" in table.columns:
@@ -81,7 +85,7 @@ def testable_folds(clips: Clips) -> list[int]:
     return sorted(int(fold) for fold in table["fold"].unique())
 
 
-def split(clips: Clips, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split(clips: "Clips", test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks `(clips,)` of training, validation and test; every clip is in exactly one.
 
     Validation is the fold after `test_fold` (the first after the last), training is the rest: a model is chosen without
@@ -108,7 +112,7 @@ def split(clips: Clips, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def subsample(table: pd.DataFrame, clips_per_class: int | None, seed: int) -> pd.DataFrame:
-    """At most `clips_per_class` rows a class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
+    """At most `clips_per_class` rows per class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
 
     Sources are drawn at random and taken whole while they fit; a last one is cut where it would exceed the number. None
     keeps every row.

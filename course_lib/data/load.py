@@ -14,8 +14,8 @@ from course_lib.audio.io import DECODING_VERSION
 from course_lib.data import clips, download, folds, registry
 from course_lib.data.cache import cached
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
-from course_lib.data.manifest import load_manifest
-from course_lib.errors import CourseError
+from course_lib.data.manifest import load_folder, load_manifest
+from course_lib.errors import CourseError, expect
 from course_lib.profiles import Profile
 
 # --- The data sets that the course makes instead of downloading: `synth10` and `timing`
@@ -25,16 +25,16 @@ TIMING_CLIPS_PER_CLASS = 100
 
 
 def load_synth10(clips_per_class: int | None = None, seed: int = 0) -> Clips:
-    """Ten procedural classes with strong labels, 5 s a clip; None makes 40 clips a class, as in ESC-10.
+    """Ten procedural classes with strong labels, 5 s per clip; None makes 40 clips per class, as in ESC-10.
 
     Raises
     ------
     ValueError
-        Fewer than one clip a class.
+        Fewer than one clip per class.
     """
     table = synth10.synth10_table(SYNTH10_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class, seed)
     events = synth10.synth10_events(table)
-    return _clips("synth10", synth10.SYNTH10_VERSION, table, events, synth10.LENGTH_S, synth10.synth10_waves)
+    return _made_clips("synth10", synth10.SYNTH10_VERSION, table, events, synth10.LENGTH_S, synth10.synth10_waves)
 
 
 def load_timing(
@@ -44,22 +44,22 @@ def load_timing(
     tasks: tuple[str, ...] = timing_probe.TASKS,
     fineness_ms: float | None = None,
 ) -> Clips:
-    """Six classes, or two for each of `tasks`, that only timing tells apart, 1 s a clip; None makes 100 a class.
+    """Six classes, or two for each of `tasks`, that differ in timing only, 1 s per clip; None makes 100 per class.
 
     Raises
     ------
     ValueError
-        Fewer than one clip a class, an unknown task, a fineness out of range.
+        Fewer than one clip per class, an unknown task, a fineness out of range.
     """
     n_clips = TIMING_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class
     table = timing_probe.timing_table(n_clips, seed, tasks=tasks, fineness_ms=fineness_ms)
     events = timing_probe.timing_events(table)
-    return _clips(
+    return _made_clips(
         "timing", timing_probe.TIMING_VERSION, table, events, timing_probe.LENGTH_S, timing_probe.timing_waves
     )
 
 
-def _clips(
+def _made_clips(
     name: str,
     version: int,
     table: pd.DataFrame,
@@ -70,16 +70,13 @@ def _clips(
     """`Clips` over all of `table`, made once; a part of the clips is a part of that array."""
     # Each row of the table names all that its sound depends on; the version stands for the code that makes it
     content = hashlib.sha256(f"{name} {version}\n{table.to_csv(index=False)}".encode()).hexdigest()
-    place = pd.Series(range(len(table)), index=table["clip"])
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
         every = cached(render, content, given=(make, table))
         if rate_hz != synth10.RATE_HZ:
             every = cached(at_rate, content, rate_hz, DECODING_VERSION, given=(every,))
-        rows = place.loc[asked["clip"]].to_numpy()
-        part = every if np.array_equal(rows, np.arange(len(place))) else every[rows]
         n_samples = timebase.seconds_to_samples(length_s, rate_hz)
-        part = part[:, :n_samples]  # a view; the copy that padding makes is rarely wanted
+        part = clips.rows_of(every, table, asked)[:, :n_samples]  # a view; the copy that padding makes is rarely needed
         if part.shape[1] < n_samples:
             part = np.pad(part, ((0, 0), (0, n_samples - part.shape[1])))
         part.setflags(write=False)
@@ -117,7 +114,7 @@ LABELS = {
 
 
 def esc10(folder: Path) -> pd.DataFrame:
-    """One row a clip, from names like `001 - Dog bark/1-30226-A.ogg`: fold 1, source 30226, take A."""
+    """One row per clip, from names like `001 - Dog bark/1-30226-A.ogg`: fold 1, source 30226, take A."""
     rows = []
     for path in sorted(folder.glob("0* - */*.ogg")):
         fold, source, take = path.stem.split("-")
@@ -127,7 +124,7 @@ def esc10(folder: Path) -> pd.DataFrame:
 
 
 def esc50(folder: Path) -> pd.DataFrame:
-    """One row a clip, from `meta/esc50.csv`; the column `esc10` marks the clips of the smaller set."""
+    """One row per clip, from `meta/esc50.csv`; the column `esc10` marks the clips of the smaller set."""
     meta = clips.read_csv(folder / "meta" / "esc50.csv", ["filename", "fold", "category", "esc10", "src_file", "take"])
     return pd.DataFrame(
         {
@@ -148,7 +145,7 @@ OFFICIAL_TEST = 5  # takes 0 to 4 are the authors' test set
 
 
 def fsdd(folder: Path) -> pd.DataFrame:
-    """One row a clip, from names like `recordings/7_jackson_32.wav`.
+    """One row per clip, from names like `recordings/7_jackson_32.wav`.
 
     Fold and source are the speaker, so that a test asks for a voice that training did not know. `official_test` marks
     the authors' own test set, in which every speaker is known.
@@ -169,7 +166,7 @@ def fsdd(folder: Path) -> pd.DataFrame:
 
 
 def urbansound8k(folder: Path) -> pd.DataFrame:
-    """One row a clip, from `metadata/UrbanSound8K.csv`. The source is the Freesound recording.
+    """One row per clip, from `metadata/UrbanSound8K.csv`. The source is the Freesound recording.
 
     Five recordings are in two official folds, with another class in each: see the card.
     """
@@ -193,7 +190,7 @@ LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
 def speechcommands(folder: Path) -> pd.DataFrame:
-    """One row a clip, from names like `yes/0a7c2a8d_nohash_0.wav`: the source is the speaker `0a7c2a8d`.
+    """One row per clip, from names like `yes/0a7c2a8d_nohash_0.wav`: the source is the speaker `0a7c2a8d`.
 
     Part and fold come from the official lists; a clip in neither is for training. Background noise is left out.
     """
@@ -216,7 +213,7 @@ FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynt
 
 
 def nsynth(folder: Path) -> pd.DataFrame:
-    """One row a note, from the three `examples.json`: the label is the family, the source the instrument."""
+    """One row per note, from the three `examples.json`: the label is the family, the source the instrument."""
     rows = []
     for part, name in FOLDERS.items():
         notes = json.loads((folder / name / "examples.json").read_text(encoding="utf-8"))
@@ -233,7 +230,7 @@ def nsynth(folder: Path) -> pd.DataFrame:
 
 
 def fsd50k(folder: Path) -> pd.DataFrame:
-    """One row a clip, from `dev.csv` and `eval.csv`; `labels` holds all its labels, `label` the first.
+    """One row per clip, from `dev.csv` and `eval.csv`; `labels` holds all its labels, `label` the first.
 
     The published task is that of all labels: grids with `task = "tags"`. The first label alone makes one class of a
     clip, which is good for an exercise and for no comparison with published numbers.
@@ -257,36 +254,35 @@ def fsd50k(folder: Path) -> pd.DataFrame:
 TABLES = {table.__name__: table for table in (esc10, esc50, fsdd, urbansound8k, speechcommands, nsynth, fsd50k)}
 
 
-def load(dataset: str, profile: Profile, seed: int = 0) -> Clips:
-    """The clips of `dataset`: a name from the registry, or the path of a manifest (see `manifest.py`).
+def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0) -> Clips:
+    """The clips of `dataset`: a name from the registry, a manifest, or a folder with a sub-folder per class.
 
-    At most as many clips a class as `profile` says, drawn by `seed`, spread over the folds. Nothing is downloaded here;
-    a set that lies in the mirror is unpacked.
+    All clips, or at most as many per class as `profile` allows, drawn by `seed`, spread over the folds. For your own
+    sounds see `manifest.py`. Nothing is downloaded here; a set that lies in the mirror is unpacked.
 
     Raises
     ------
     UsageError
-        No such data set.
+        No such data set, or `profile` is no profile.
     CourseError
         The set is not on this machine (the line says how to get it), or its files or the manifest are at fault.
     """
+    expect("dataset", dataset, str | Path, "the name of a data set, or the path of a manifest or folder")
+    if profile is not None:
+        expect("profile", profile, Profile, "such as course_lib.profiles.get('smoke'); leave it out for all clips")
     name = str(dataset)
+    most = profile.real_clips_per_class if profile else None
     if name.lower().endswith(".csv") or Path(name).is_file():
-        return load_manifest(name, profile.real_clips_per_class, seed)
+        return load_manifest(name, most, seed)
+    if name not in registry.names() and Path(name).expanduser().is_dir():
+        return load_folder(name, most, seed)
     e = registry.entry(name)
     if e.embedded:
-        return _embedded(name, profile, seed)
+        make = {"synth10": load_synth10, "timing": load_timing}[name]
+        return make(profile.clips_per_class if profile else None, seed)
     folder = download.get(name, network=False)
     table = TABLES[name](folder)
     if len(table) != e.clips:
         raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
-    table = folds.subsample(table, profile.real_clips_per_class, seed)
+    table = folds.subsample(table, most, seed)
     return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
-
-
-def _embedded(name: str, profile: Profile, seed: int) -> Clips:
-    """A data set that the course makes."""
-    # brings the synthesis, which no other data set needs
-
-    make = {"synth10": load_synth10, "timing": load_timing}[name]
-    return make(profile.clips_per_class, seed)

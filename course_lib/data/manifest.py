@@ -1,25 +1,32 @@
-"""Your own sounds: a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`.
+"""Your own sounds: a manifest, or a folder with one sub-folder per class.
 
-Names are relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by
-source. `labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
+A manifest is a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`. Names are
+relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by source.
+`labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
+
+`manifest_from_list` writes such a file for corpora that publish lists of segments of videos and no sound.
 """
 
 import csv
 import hashlib
 import io
 import logging
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from course_lib.audio import io as audio_io
-from course_lib.data import checksums, folds
+from course_lib.data import download, folds
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
+from course_lib.paths import atomic_write
 
 MOST_FOLDS = 5
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")  # that libsndfile reads
 LONGEST_S = 10.0  # one long recording among short ones would otherwise pad them all to its length
 log = logging.getLogger(__name__)
 
@@ -37,7 +44,7 @@ class Row:
 
 
 def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
-    """The clips that the CSV file `path` lists; at most `clips_per_class` of them a class.
+    """The clips that the CSV file `path` lists; at most `clips_per_class` of them per class.
 
     All get the length of the longest, at most 10 s. The content is the hash of every file and of what the list says of
     them, taken anew at each call: a file that was changed is decoded again, and a label that was changed makes other
@@ -53,14 +60,50 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
     table = _table(path, rows)
     table["fold"] = _folds(path, rows, table, seed)
     heads = audio_io.threaded(lambda row: _probe(path, row), rows, "looking at", "file")
+    return _own_clips(path, path.parent, table, heads, clips_per_class, seed)
+
+
+def load_folder(folder: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
+    """The clips in `folder`, which has one sub-folder per class; at most `clips_per_class` of them per class.
+
+    A sound file (`SUFFIXES`) may lie deeper inside the sub-folder of its class. Hidden files and other kinds of files
+    are passed over. Each file is its own source, and the folds are drawn by `seed`: where several files come from one
+    recording, use a manifest and name their `source`. Length and content as in `load_manifest`.
+
+    Raises
+    ------
+    CourseError
+        A sub-folder without sounds, fewer than two classes, a class with fewer than three files, or a damaged file.
+    """
+    folder = Path(folder).expanduser()
+    rows = []
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = [path for path in sorted(sub.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+        if not files:
+            raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or take the folder away")
+        names = [path.relative_to(folder).as_posix() for path in files]
+        rows += [{"clip": name, "label": sub.name, "source": name, "path": name} for name in names]
+    if not rows:
+        raise CourseError(f"{folder}: has no sub-folders; expected one sub-folder per class, with the sounds inside")
+    table = pd.DataFrame(rows)
+    _check_classes(folder, table)
+    table["fold"] = _made_folds(folder, table, seed)
+    heads = audio_io.threaded(lambda name: audio_io.probe(folder / name), table["path"].tolist(), "looking at", "file")
+    return _own_clips(folder, folder, table, heads, clips_per_class, seed)
+
+
+def _own_clips(
+    path: Path, folder: Path, table: pd.DataFrame, heads: list[tuple[int, int]], clips_per_class: int | None, seed: int
+) -> Clips:
+    """`Clips` over `table`, whose `path` is relative to `folder`; `heads` are rate and samples of every file."""
     rate_hz = Counter(rate for rate, _ in heads).most_common(1)[0][0]
     lengths_s = [samples / rate for rate, samples in heads]
     longer = sum(length > LONGEST_S for length in lengths_s)
     if longer:
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
-    content = checksums.of_sums(checksums.of_files(path.parent, table["path"].tolist()))
+    content = download.content_hash(download.file_checksums(folder, table["path"].tolist()))
     table = folds.subsample(table, clips_per_class, seed)
-    clips = clips_from_files(str(path), table, path.parent, min(max(lengths_s), LONGEST_S), rate_hz, content)
+    clips = clips_from_files(str(path), table, folder, min(max(lengths_s), LONGEST_S), rate_hz, content)
     said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
     return replace(clips, content=hashlib.sha256(f"{clips.content}\n{said}".encode()).hexdigest())
 
@@ -135,14 +178,19 @@ def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
                 f"{path}:{row.line}: {row.filename} is already on line {first[target]}; delete one of them"
             )
         first[target] = row.line
-    labels = {row.label for row in rows}
-    if len(labels) < 2:
-        raise CourseError(f"{path}: has one label, {labels.pop()!r}; telling classes apart needs two")
     names = [row.filename for row in rows]
     found = {"clip": names, "label": [row.label for row in rows], "source": [row.source for row in rows], "path": names}
     if rows[0].labels:
         found["labels"] = [row.labels for row in rows]
-    return pd.DataFrame(found)
+    table = pd.DataFrame(found)
+    _check_classes(path, table)
+    return table
+
+
+def _check_classes(path: Path, table: pd.DataFrame) -> None:
+    """Raise CourseError for a single class."""
+    if table["label"].nunique() < 2:
+        raise CourseError(f"{path}: has one label, {table['label'][0]!r}; telling classes apart needs two")
 
 
 def _folds(path: Path, rows: list[Row], table: pd.DataFrame, seed: int) -> list[int]:
@@ -174,7 +222,7 @@ def _made_folds(path: Path, table: pd.DataFrame, seed: int) -> list[int]:
     if n_folds < folds.FEWEST:
         raise CourseError(
             f"{path}: label {sources.idxmin()!r} comes from {sources.min()} sources; training, validation and test "
-            f"need {folds.FEWEST}, so add recordings or name the folds in a column"
+            f"need {folds.FEWEST}, so add recordings, or name the folds in the column fold of a manifest"
         )
     return folds.folds_by_source(table, n_folds, seed).tolist()
 
@@ -185,3 +233,105 @@ def _probe(path: Path, row: Row) -> tuple[int, int]:
         return audio_io.probe(path.parent / row.filename)
     except CourseError as error:
         raise CourseError(f"{path}:{row.line}: {error}") from error
+
+
+# --- Corpora that come as a list of labels: from the list and a folder of their sounds to a manifest
+
+ENDINGS = (".wav", ".flac", ".ogg")
+HELD_OUT = 10  # one source in ten of training validates
+FOLDS = {"validation": 1, "train": 2, "test": 3}  # `folds.split` validates on the fold that follows the test fold
+
+
+def vggsound(listing: Path) -> pd.DataFrame:
+    """The clips of `vggsound.csv`: YouTube id, start in seconds, label, `train` or `test`. Files: `ID_000030.wav`."""
+    table = _read_list(listing, ["id", "start", "label", "part"])
+    name = table["id"] + "_" + table["start"].map("{:06.0f}".format)
+    return table.assign(name=name)
+
+
+def audioset(listing: Path) -> pd.DataFrame:
+    """The clips of `balanced_train_segments.csv`, `unbalanced_...` or `eval_segments.csv`, whose clips test.
+
+    A row is YouTube id, start, end, labels of a clip. Labels are the codes of the set (`/m/09x0r`), because its names
+    hold commas. Files: `ID_30000.wav`, start in ms, as in AudioSet's lists of labels in time.
+    """
+    table = _read_list(listing, ["id", "start", "end", "labels"])
+    return table.assign(
+        name=table["id"] + "_" + (1000 * table["start"]).map("{:.0f}".format),
+        label=table["labels"].str.split(",").str[0],
+        labels=table["labels"].str.replace(",", BETWEEN),
+        part="test" if "eval" in listing.stem.lower() else "train",
+    )
+
+
+LISTS = {"vggsound": vggsound, "audioset": audioset}
+
+
+def manifest_from_list(kind: str, listings: Sequence[Path], folder: Path, output: Path) -> str:
+    """Write to `output` a manifest of the clips of official `listings` that lie in `folder`; one sentence with counts.
+
+    Validation is fold 1, training 2, test 3. These lists have no validation part: one source in ten of training becomes
+    it, by a hash of its name, the same on every machine.
+
+    Raises
+    ------
+    UsageError
+        No such kind of list.
+    CourseError
+        A list cannot be read, has an incomplete row or an unknown part, a part has no clip in the folder, or the
+        manifest cannot be written.
+    """
+    if kind not in LISTS:
+        raise UsageError(f"kind {kind!r} is unknown; choose one of {', '.join(LISTS)}")
+    listed = pd.concat([LISTS[kind](path) for path in listings]).drop_duplicates(ignore_index=True)
+    if not folder.is_dir():
+        raise CourseError(f"{folder}: no such folder; give the one that holds the clips as files")
+    here = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS}
+    table = listed[listed["name"].isin(list(here))]
+    validates = (table["part"] == "train") & table["id"].map(held_out).astype(bool)
+    fold = table["part"].mask(validates, "validation").map(FOLDS)
+    for part, number in FOLDS.items():
+        if not (fold == number).any():
+            example = listed["name"][0]
+            raise CourseError(
+                f"{folder}: has no clip of the {part} part, of {len(listed)} listed ones; the study needs all three; "
+                f"clips are looked for as {example}.wav"
+            )
+    base = output.resolve().parent
+    try:
+        names = [Path(os.path.relpath(here[name].resolve(), base)).as_posix() for name in table["name"]]
+        found = table.assign(filename=names, fold=fold, source=table["id"])
+        columns = [c for c in ("filename", "label", "fold", "source", "labels") if c in found]
+        atomic_write(output, found[columns].to_csv(index=False, lineterminator="\n"))
+    except (OSError, ValueError) as error:  # on Windows there is no relative path to another drive
+        raise CourseError(f"{output}: cannot be written ({error}); name a file beside the sounds") from error
+    return f"{len(table)} of {len(listed)} listed clips are there, {len(listed) - len(table)} are missing"
+
+
+def held_out(source: str) -> bool:
+    """Whether a source of training is set aside for validation: one in ten is, by its name alone."""
+    return int(hashlib.sha256(source.encode()).hexdigest(), 16) % HELD_OUT == 0
+
+
+def _read_list(listing: Path, columns: list[str]) -> pd.DataFrame:
+    """The rows of a list without header, remarks after `#` left out; `start` is a number, all else text."""
+    try:
+        table = pd.read_csv(listing, header=None, names=columns, comment="#", skipinitialspace=True, dtype=str)
+        if table.empty:
+            raise ValueError("it is empty")
+        table["start"] = table["start"].astype(float)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip()
+        raise CourseError(
+            f"{listing}: cannot be read as a list of {', '.join(columns)} ({reason}); get it again"
+        ) from error
+    bad = table.isna().any(axis=1)
+    expected = ", ".join(columns)
+    if "part" in columns:
+        bad |= ~table["part"].isin(list(FOLDS))
+        expected = f"{expected}, the part one of {', '.join(FOLDS)}"
+    if bad.any():
+        row = bad.to_numpy().argmax()
+        found = ", ".join(table.iloc[row].fillna("").astype(str))
+        raise CourseError(f"{listing}, row {row + 1}: found {found}; expected {expected}; get the list again")
+    return table

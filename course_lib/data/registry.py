@@ -12,19 +12,20 @@ from course_lib.errors import CourseError, UsageError
 
 PREFACE = """# Data
 
-Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the sums that
-its files are checked against, and the cards below are generated from the registry (`make generate`).
+Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the checksums
+of its files, and the cards below are generated from the registry (`make generate`).
 
 `course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
-card: give a notebook the path of a CSV file with the columns `filename,label` and, if you have them, `fold,source`.
+card: give a notebook the path of a folder with one sub-folder per class, or of a CSV file with the columns
+`filename,label` and, if you have them, `fold,source`.
 Sounds with several labels have all of them in a column `labels`, `|` between, for grids with `task = "tags"`.
 """
 
 LISTS = """## Sets that are lists
 
-They publish labels of segments of videos, and no audio. Whoever has the sounds makes a manifest of those that are there
-with `course data manifest NAME LISTING --folder SOUNDS`, and is told how many are missing; scenes of AudioSet's labels
-in time are read by `course data scenes audioset:FOLDER`.
+They publish labels of segments of videos, and no audio. If you have the sounds, `course data manifest NAME LISTING
+--folder SOUNDS` makes a manifest of those that are there and says how many are missing. For any other corpus, write the
+manifest yourself: a row for each sound, with the columns named above.
 """
 
 
@@ -35,7 +36,6 @@ class RemoteFile:
     url: str
     kind: str
     strip: int = 0
-    bytes: int | None = None
     checksum: str | None = None
     keep: tuple[str, ...] = ()
 
@@ -109,7 +109,8 @@ def entry(name: str) -> Entry:
     """
     if name not in _entries():
         raise UsageError(
-            f"data set {name!r} is unknown; choose one of {', '.join(names())}, or the path of a manifest.csv"
+            f"data set {name!r} is unknown; choose one of {', '.join(names())}, or the path of a manifest.csv, or of a "
+            "folder with a sub-folder per class"
         )
     return _entries()[name]
 

@@ -1,7 +1,7 @@
 """Detection scores: F1 of tags, segments and events, with the matching of events that they count on.
 
 Matching works on lists of numbers: a table with the columns `file`, `label` (whole numbers), `onset` and `offset`
-(seconds), as `events.coded` makes it, over all files at once. Notebook: 11.
+(seconds), as `events.encode_events` makes it, over all files at once. Notebook: 11.
 """
 
 from collections.abc import Sequence
@@ -156,7 +156,7 @@ class Detection:
 
 
 def tagging_f1(
-    reference: np.ndarray, estimated: np.ndarray, classes: Sequence[str] | None = None, *, silent_zero: bool = False
+    reference: np.ndarray, estimated: np.ndarray, classes: Sequence[str] | None = None, *, zero_division: float = np.nan
 ) -> Detection:
     """Whether clips hold sounds: bool `(clips, classes)` each. A clip counts as one segment does in `segment_based_f1`.
 
@@ -174,7 +174,7 @@ def tagging_f1(
     classes = range(reference.shape[1]) if classes is None else classes
     counts = [reference, estimated, reference & estimated]
     errors = _confused(*(count.sum(axis=1) for count in counts))
-    return _detection(counts, errors, pd.RangeIndex(len(reference), name="clip"), classes, silent_zero)
+    return _detection(counts, errors, pd.RangeIndex(len(reference), name="clip"), classes, zero_division)
 
 
 def segment_based_f1(
@@ -184,7 +184,7 @@ def segment_based_f1(
     clip_s: float,
     segment_s: float = 1.0,
     *,
-    silent_zero: bool = False,
+    zero_division: float = np.nan,
 ) -> Detection:
     """Whether sounds are found in the right segments of `segment_s`, all clips being `clip_s` long.
 
@@ -192,8 +192,8 @@ def segment_based_f1(
     segment that it touches, events beyond `clip_s` do not. In a segment, a missed class and a false one are together
     one substitution. Source: Mesaros, Heittola & Virtanen, "Metrics for polyphonic sound event detection", Applied
     Sciences 6(6), 2016; numbers as those of sed_eval 0.2.1, also where nothing is in the reference (F1 is NaN, an
-    insertion rate huge) or nothing in the estimate (precision and F1 are NaN; with `silent_zero` precision is 0, and so
-    is F1 where there is a reference, as DCASE task 4 has it). Notebook: 11.
+    insertion rate huge). `zero_division` is the precision where nothing was estimated: NaN leaves the class out of
+    `macro_f1`; with 0, its F1 is 0 if it is in the reference, as in DCASE task 4. Notebook: 11.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def segment_based_f1(
     touched.append(np.intersect1d(*touched, assume_unique=True))
     counts = [_table(x // n_labels // n_segments, x % n_labels, files, classes) for x in touched]
     errors = _confused(*(np.bincount(x // n_labels, minlength=len(files) * n_segments) for x in touched))
-    return _detection(counts, errors, files, classes, silent_zero)
+    return _detection(counts, errors, files, classes, zero_division)
 
 
 def event_based_f1(
@@ -221,14 +221,14 @@ def event_based_f1(
     offset_collar_s: float = 0.2,
     offset_ratio: float = 0.2,
     *,
-    silent_zero: bool = False,
+    zero_division: float = np.nan,
 ) -> Detection:
     """Whether events are found with their onsets and offsets, as in DCASE task 4.
 
     An event is right if one of its file and label has its onset within `onset_collar_s` and its offset within
     `offset_collar_s` or `offset_ratio` of the reference's length, whichever is more. Each is matched once, so that as
     many as possible are. A substitution is one left over that would be right but for its label. Lists, files,
-    `silent_zero`, source and agreement with sed_eval (whose own `offset_ratio` is 0.5) as in `segment_based_f1`.
+    `zero_division`, source and agreement with sed_eval (whose own `offset_ratio` is 0.5) as in `segment_based_f1`.
     Notebook: 11.
 
     Raises
@@ -248,7 +248,7 @@ def event_based_f1(
     substituted = len(one_to_one(row[left], row_2[left], largest=False)[0])
     counts = [_table(x["file"], x["label"], files, classes) for x in (ref, est, ref.iloc[right])]
     spent = substituted + len(right)
-    return _detection(counts, (substituted, len(ref) - spent, len(est) - spent), files, classes, silent_zero)
+    return _detection(counts, (substituted, len(ref) - spent, len(est) - spent), files, classes, zero_division)
 
 
 def _both(reference: pd.DataFrame, estimated: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.Index, list]:
@@ -270,13 +270,12 @@ def _confused(n_ref: np.ndarray, n_sys: np.ndarray, tp: np.ndarray) -> tuple[int
     return (np.minimum(n_ref, n_sys) - tp).sum(), np.maximum(n_ref - n_sys, 0).sum(), np.maximum(n_sys - n_ref, 0).sum()
 
 
-def _detection(counts: list, errors: tuple, files: pd.Index, classes: Sequence, silent_zero: bool) -> Detection:
+def _detection(counts: list, errors: tuple, files: pd.Index, classes: Sequence, zero_division: float) -> Detection:
     """The scores of reference, estimate and what is right of it, each counted `(files, classes)`."""
     n_ref, n_sys, tp = (np.append(x.sum(axis=0), x.sum()) for x in counts)  # the last entry is over all classes
     with np.errstate(invalid="ignore"):  # 0 of 0 is NaN
         precision, recall = tp / n_sys, tp / n_ref
-        if silent_zero:
-            precision[n_sys == 0] = 0
+        precision[n_sys == 0] = zero_division
         f1 = np.where((precision == 0) & (recall == 0), 0, 2 * precision * recall / (precision + recall))
     parts = n_ref + np.spacing(1)  # as sed_eval has it, so that no reference gives a number
     deletion, insertion = (n_ref - tp) / parts, (n_sys - tp) / parts

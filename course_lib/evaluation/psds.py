@@ -31,7 +31,7 @@ class Tolerance:
     cttc : share of a false detection within events of one other class that makes it a cross trigger.
     alpha_ct : weight of cross triggers, beside false detections.
     alpha_st : weight of the spread over classes, taken from their mean.
-    most_an_hour : the curve ends at so many false detections an hour.
+    max_efpr : highest effective false positive rate, in false detections per hour; the curve ends there.
     """
 
     dtc: float
@@ -46,7 +46,7 @@ class Tolerance:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: a share above 0, at most 1")
         if min(self.alpha_ct, self.alpha_st) < 0 or self.max_efpr <= 0:
-            raise ValueError("alpha_ct and alpha_st must not be below 0, most_an_hour must be above 0")
+            raise ValueError("alpha_ct and alpha_st must be 0 or more, max_efpr above 0")
 
 
 PSDS1 = Tolerance(0.7, 0.7)  # PSDS1 of DCASE task 4, 2021 to 2023: where the sound is
@@ -55,7 +55,7 @@ PSDS2 = Tolerance(0.1, 0.1, alpha_ct=0.5)  # PSDS2: which sound it is
 
 @dataclass(frozen=True)
 class Psds:
-    """`score`, from 0 to 1; `curve`, columns `an_hour` and `found`; `by_class`, the area of each class alone."""
+    """`score`, from 0 to 1; `curve` with columns `efpr` (false detections per hour) and `found`; `by_class`, areas."""
 
     score: float
     curve: pd.DataFrame
@@ -204,5 +204,5 @@ def _score(rates: list[tuple[np.ndarray, np.ndarray]], classes: Sequence[str], t
     together = np.maximum(by_class.mean(0) - tolerance.alpha_st * by_class.std(0), 0)
     share = np.diff(grid) / end
     areas = pd.Series((by_class[:, :-1] * share).sum(1), index=list(classes), name="psds")
-    curve = pd.DataFrame({"an_hour": grid, "found": together})
+    curve = pd.DataFrame({"efpr": grid, "found": together})
     return Psds(float(together[:-1] @ share), curve, areas)

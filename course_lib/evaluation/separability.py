@@ -1,4 +1,4 @@
-"""How well classes lie apart in what a network makes of clips. Notebook: 09."""
+"""How well classes separate in the embeddings of clips. Notebook: 09."""
 
 import numpy as np
 
@@ -14,15 +14,15 @@ def separability(
     draws: int = 100,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """How well classes lie apart in `embeddings` `(clips, dims)`, by four measures, each with an interval by source.
+    """How well classes separate in `embeddings` `(clips, dims)`, by four measures, each with an interval by source.
 
-    `silhouette` (-1 to 1) compares the distance to the own class with that to the next one; `nmi` (0 to 1) is what
-    k-means, told the number of classes, finds of them again; `purity` (0 to 1) is the share of the nearest
-    `neighbours` from other sources that are of the clip's class; `davies_bouldin` (0 and up, less is better) sets the
-    widths of classes against their distances. Embeddings are brought to standard deviation 1 in every dimension first.
-    Intervals are the value and 1.96 deviations of the same measure on random halves of the sources: drawing sources
-    twice, as a bootstrap does, would make clips their own neighbours. They are rather too wide than too narrow, but for
-    the purity of so few clips that a half has no more than `neighbours`: all halves then agree.
+    `silhouette` (-1 to 1) compares the distance to its own class with that to the next one; `nmi` (0 to 1) is the
+    agreement of the classes with as many clusters of k-means; `purity` (0 to 1) is the share of the nearest
+    `neighbours` from other sources that are of the clip's class; `davies_bouldin` (0 and up, lower is better) sets the
+    widths of classes against their distances. Embeddings are scaled to standard deviation 1 in every dimension first.
+    Intervals are the value ± 1.96 standard deviations of the measure on random halves of the sources: drawing sources
+    twice, as a bootstrap does, would make clips their own neighbours. They are conservative, except for the purity of
+    so few clips that a half has no more than `neighbours`: all halves then agree.
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11.
 
     Raises
@@ -32,7 +32,7 @@ def separability(
     """
     x, labels, sources = np.asarray(embeddings, dtype=np.float64), np.asarray(labels), np.asarray(sources)
     if x.ndim != 2 or labels.shape != x.shape[:1] or sources.shape != x.shape[:1]:
-        raise ValueError(f"embeddings {x.shape}, labels {labels.shape}, sources {sources.shape}: one of each a clip")
+        raise ValueError(f"embeddings {x.shape}, labels {labels.shape}, sources {sources.shape}: one of each per clip")
     kinds = np.unique(labels)
     few = [k for k in kinds if len(set(sources[labels == k])) < 4]
     if len(kinds) < 2 or few:
@@ -51,8 +51,8 @@ def separability(
         halves.append(_apart(x[kept], labels[kept], sources[kept], neighbours, seed))
     found = {}
     for name, value in whole.items():
-        reach = 1.96 * float(np.std([half[name] for half in halves]))
-        low, high = np.clip([value - reach, value + reach], *RANGES[name])
+        half_width = 1.96 * float(np.std([half[name] for half in halves]))
+        low, high = np.clip([value - half_width, value + half_width], *RANGES[name])
         found[name] = Interval(value, float(low), float(high))
     return found
 

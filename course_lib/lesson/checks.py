@@ -92,14 +92,28 @@ def expect_number(
         raise NotYet(f"{answer:g} {unit} is too {'small' if answer < expected else 'large'}")
 
 
-def expect_array(answer: object, expected: np.ndarray, *, what: str, rel: float = 1e-5) -> None:
-    """Pass when `answer` has `expected`'s shape and values (to the fraction `rel` of its largest value)."""
+def expect_array(
+    answer: object,
+    expected: np.ndarray,
+    *,
+    what: str,
+    rel: float = 1e-5,
+    slips: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Pass when `answer` has `expected`'s shape and values (to the fraction `rel` of its largest value).
+
+    `slips` maps the sentence that names a known mistake onto the array that it leads to.
+    """
     if answer is None:
         raise NotAttempted
     try:
         got = np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError):
         raise NotYet(f"{what}: expected an array of shape {expected.shape}, got {type(answer).__name__}") from None
+    for reason, slip in (slips or {}).items():
+        mistaken = expected.shape != slip.shape or not np.allclose(slip, expected)  # else the case cannot show it
+        if mistaken and got.shape == slip.shape and np.allclose(got, slip):
+            raise NotYet(reason)
     if got.shape != expected.shape:
         hint = "; the axes are swapped" if got.shape == expected.shape[::-1] and got.ndim > 1 else ""
         raise NotYet(f"{what}: expected shape {expected.shape}, got {got.shape}{hint}")
@@ -135,30 +149,35 @@ def expect_function(
     unit: str,
     rel: float = 0.0,
     slips: Mapping[str, Callable] | None = None,
+    names: Sequence[str] = (),
 ) -> None:
     """Pass when the learner's function gives `reference`'s number for every tuple of arguments in `cases`.
 
     `slips` maps the sentence that names a mistake onto the function that makes it; a sentence is used when its function
-    explains every wrong result.
+    explains every wrong result. With `names` the function returns several numbers, which are called so.
     """
-    got = [call(answer, *case) for case in cases]
-    wanted = [reference(*case) for case in cases]
-    for value in got:
-        if not isinstance(value, int | float | np.number):
-            raise NotYet(f"expected one number in {unit}, got {type(value).__name__}")
-    wrong = [
-        i for i, (g, w) in enumerate(zip(got, wanted, strict=True)) if not np.isclose(g, w, rtol=max(rel, 1e-9), atol=0)
-    ]
+    got = [_numbers(call(answer, *case), unit, names) for case in cases]
+    wanted = [np.atleast_1d(reference(*case)) for case in cases]
+    rel = max(rel, 1e-9)
+    wrong = [k for k, (g, w) in enumerate(zip(got, wanted, strict=True)) if not np.allclose(g, w, rtol=rel, atol=0)]
     if not wrong:
         return
     for reason, mistaken in (slips or {}).items():
-        if all(np.isclose(got[i], mistaken(*cases[i]), rtol=max(rel, 1e-9)) for i in wrong):
+        if all(np.allclose(got[k], mistaken(*cases[k]), rtol=rel) for k in wrong):
             raise NotYet(reason)
     first = wrong[0]
     given = ", ".join(_brief(a) for a in cases[first])
-    raise NotYet(
-        f"for ({given}) it gives {got[first]:g}, expected {wanted[first]:g} {unit}; {len(wrong)} of {len(cases)} differ"
-    )
+    result, expected = (", ".join(f"{value:g}" for value in x[first]) for x in (got, wanted))
+    raise NotYet(f"for ({given}) it gives {result}, expected {expected} {unit}; {len(wrong)} of {len(cases)} differ")
+
+
+def _numbers(found: object, unit: str, names: Sequence[str]) -> np.ndarray:
+    """A learner's result, one number or one for each of `names`, as an array."""
+    expected = f"{len(names)} numbers ({', '.join(names)})" if names else f"one number in {unit}"
+    values = found if names and isinstance(found, tuple | list) else [found]
+    if len(values) != max(1, len(names)) or not all(isinstance(v, int | float | np.number) for v in values):
+        raise NotYet(f"expected {expected}, got {type(found).__name__}" + (f" {found!r}" if names else ""))
+    return np.array(values, dtype=np.float64)
 
 
 def _brief(value: object) -> str:

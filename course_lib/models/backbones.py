@@ -1,6 +1,6 @@
-"""Networks made for photographs, given log-mels as pictures: five of torchvision's and EfficientNet-Lite0.
+"""Networks for photographs, applied to log-mels as images: five from torchvision, and EfficientNet-Lite0.
 
-The weights of EfficientNet-Lite0 come with a package; those of torchvision are fetched when first asked for.
+The weights of EfficientNet-Lite0 come with a package; those of torchvision are downloaded when first used.
 Source: Palanisamy, Singhania & Yao, "Rethinking CNN models for audio classification", 2020. Notebook: 06.
 """
 
@@ -19,7 +19,7 @@ from course_lib.errors import CourseError, UsageError
 TORCHVISION = ("resnet152", "densenet161", "alexnet", "squeezenet1_1", "vgg16")
 NAMES = (*TORCHVISION, "lite0")
 CHANNEL_MODES = ("copy", "deltas", "smoothed")
-# Where the last layer of each is, the one that names 1000 kinds of things in photographs
+# The last layer of each network, which classifies photographs into 1000 classes
 LAST = {
     "resnet152": "fc", "densenet161": "classifier", "alexnet": "classifier.6", "squeezenet1_1": "classifier.1",
     "vgg16": "classifier.6", "lite0": "_fc",
@@ -30,29 +30,29 @@ SMOOTHED_FRAMES = (1, 3, 9)
 
 
 class Backbone(nn.Module):
-    """A network for photographs behind three channels made from one log-mel, with a new last layer.
+    """A network for photographs with a new last layer; its three input channels are made from one log-mel.
 
-    Input `(clips, frames, mels)`, or three channels `(clips, 3, frames, mels)` ready made; output `(clips, classes)`,
-    logits. Time runs to the right, frequency upwards, as on
-    the figures of the course. `channel_mode` says how one channel becomes three: `copy`; `deltas` (the log-mel, its
-    change from frame to frame, the change of that); `smoothed` (means over 1, 3 and 9 frames: three temporal
-    resolutions).
+    Input `(clips, frames, mels)`, or three channels `(clips, 3, frames, mels)`, which are used as they are; output
+    logits `(clips, classes)`. In the image time runs to the right and frequency upwards, as in the figures of the
+    course. `channel_mode` says how one channel becomes three: `copy`; `deltas` (the log-mel, its first and its second
+    difference in time); `smoothed` (means over 1, 3 and 9 frames: three temporal resolutions). Notebook: 06.
 
     Raises
     ------
     UsageError
-        No such network or way to three channels.
+        No such network or channel mode.
     CourseError
-        The pretrained weights cannot be had.
+        The pretrained weights are not here and cannot be downloaded.
     ValueError
-        `forward`: a picture smaller than 64 x 64.
+        `forward`: fewer than 64 frames or mels, or another shape.
     """
 
     def __init__(self, name: str, n_classes: int, *, pretrained: bool = True, channel_mode: str = "copy") -> None:
         super().__init__()
         if name not in NAMES or channel_mode not in CHANNEL_MODES:
             raise UsageError(
-                f"backbone {name!r} with {channel_mode!r}: choose of {', '.join(NAMES)} and {', '.join(CHANNEL_MODES)}"
+                f"backbone {name!r}, channel_mode={channel_mode!r}: choose one of {', '.join(NAMES)} "
+                f"and one of {', '.join(CHANNEL_MODES)}"
             )
         self.channel_mode, self.name = channel_mode, name
         self.net = _lite0(pretrained) if name == "lite0" else _torchvision(name, pretrained)
@@ -62,7 +62,7 @@ class Backbone(nn.Module):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Three parts of the body, from the picture to the features, then the new last layer."""
+        """Three parts of the body, from the input to the features, then the new last layer."""
         head = self.net.get_submodule(LAST[self.name])
         blocks = [block for block in _blocks(self.net, self.name) if block is not head]
         cuts = [round(len(blocks) * k / BODY_PARTS) for k in range(BODY_PARTS + 1)]
@@ -75,9 +75,9 @@ class Backbone(nn.Module):
                 f"x: shape {tuple(x.shape)}, expected (clips, frames, mels) of at least {SMALLEST} x {SMALLEST}; "
                 "take a shorter hop, more mels or a CNN"
             )
-        channel_mode = three_channels(x, self.channel_mode) if x.ndim == 3 else x
-        picture = channel_mode.transpose(2, 3).flip(2)  # (clips, 3, mels, frames)
-        return self.net(picture.contiguous(memory_format=torch.channels_last))
+        channels = three_channels(x, self.channel_mode) if x.ndim == 3 else x
+        image = channels.transpose(2, 3).flip(2)  # (clips, 3, mels, frames), the highest band first
+        return self.net(image.contiguous(memory_format=torch.channels_last))
 
 
 def three_channels(x: torch.Tensor, channel_mode: str) -> torch.Tensor:
@@ -96,7 +96,7 @@ def three_channels(x: torch.Tensor, channel_mode: str) -> torch.Tensor:
 
 
 def _torchvision(name: str, pretrained: bool) -> nn.Module:
-    import torchvision  # two seconds to import, and the course's own networks do without
+    import torchvision  # two seconds to import, and the course's own networks do not need it
 
     net = torchvision.models.get_model(name, weights=None)
     if pretrained:
@@ -108,7 +108,7 @@ def _torchvision(name: str, pretrained: bool) -> nn.Module:
 
 
 def _renamed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of the DenseNets were saved when torchvision still wrote `norm.1` for `norm1`."""
+    """The weights of the DenseNets were saved when torchvision still wrote `norm.1` for `norm1`."""
     return {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", key): value for key, value in state.items()}
 
 
@@ -125,7 +125,7 @@ def _lite0(pretrained: bool) -> nn.Module:
 
 
 def _like(last: nn.Module, n_classes: int) -> nn.Module:
-    """A fresh layer in the place of `last`, with `n_classes` outputs."""
+    """A new layer to replace `last`, with `n_classes` outputs."""
     if isinstance(last, nn.Conv2d):
         return nn.Conv2d(last.in_channels, n_classes, last.kernel_size)
     return nn.Linear(last.in_features, n_classes)
@@ -142,49 +142,51 @@ def _blocks(net: nn.Module, name: str) -> list[nn.Module]:
     return [block for block in found if any(True for _ in block.parameters())]
 
 
-# --- Files of published weights on this machine: mirror first, then what was downloaded before, then the network
+# Files of published weights: from the mirror, else from earlier downloads, else from the network
 
 
-def at_hand(url: str) -> Path | None:
-    """Where the file at `url` lies on this machine, unchecked, or None. The network is not touched."""
+def local_file(url: str) -> Path | None:
+    """Path of the file at `url` on this machine, unchecked, or None. Uses no network."""
     name = url.rsplit("/", 1)[-1]
     folders = (paths.mirror_dir(), paths.data_dir() / "weights")
     return next((folder / name for folder in folders if folder and (folder / name).is_file()), None)
 
 
 def weights_file(url: str, sha256: str, n_bytes: int | None = None) -> Path:
-    """Path of the file at `url`, whose sum begins with `sha256` (hosts often publish the first eight digits only).
+    """Path of the file at `url`, downloaded if need be.
 
-    `n_bytes`, where it is known, tells a download that broke off from one of another file.
+    `sha256` is the first digits of its checksum (hosts often publish only eight). With `n_bytes`, where it is known, a
+    truncated file is reported as such.
 
     Raises
     ------
     CourseError
-        It is not here and cannot be fetched, or what is here or came has another size or sum.
+        The file is not here and cannot be downloaded, or its size or checksum is not the published one.
     """
-    here, kept = at_hand(url), paths.data_dir() / "weights" / url.rsplit("/", 1)[-1]
-    if here is None:
-        by_hand = f"download {url} and put it into {kept.parent}"
+    path = local_file(url)
+    if path is None:
+        path = paths.data_dir() / "weights" / url.rsplit("/", 1)[-1]
+        by_hand = f"download {url} and put it into {path.parent}"
         if paths.offline():
-            raise CourseError(f"{kept.name} is not on this machine and COURSE_OFFLINE forbids the network; {by_hand}")
-        kept.parent.mkdir(parents=True, exist_ok=True)
+            raise CourseError(f"{path.name} is not on this machine and COURSE_OFFLINE forbids the network; {by_hand}")
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(url, str(kept), hash_prefix=sha256)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256)
         except URLError as error:
             raise CourseError(f"{url}: cannot be reached ({error.reason}); check the network, or {by_hand}") from None
         except RuntimeError:
-            raise CourseError(f"{url}: what came has not the published sum {sha256}...; try again") from None
-    return _verified(here or kept, sha256, n_bytes)
+            raise CourseError(f"{url}: the download does not have the checksum {sha256}...; try again") from None
+    return _verified(path, sha256, n_bytes)
 
 
 def _verified(path: Path, sha256: str, n_bytes: int | None) -> Path:
     size = path.stat().st_size
     if n_bytes is not None and size < n_bytes:
-        raise CourseError(f"{path}: truncated, {size} of {n_bytes} bytes are there; delete it, get it again")
+        raise CourseError(f"{path}: truncated, {size} of {n_bytes} bytes; delete it and get it again")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(sha256):
         raise CourseError(
-            f"{path}: its sha256 begins with {found[:12]}, expected {sha256[:12]}; delete it, get it again"
+            f"{path}: its sha256 begins with {found[:12]}, expected {sha256[:12]}; delete it and get it again"
         )
     return path

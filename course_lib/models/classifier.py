@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from course_lib.audio.timebase import out_frames
-from course_lib.errors import UsageError
+from course_lib.errors import UsageError, nearest
 from course_lib.models import backbones, cnn, diffres, frame_pooling, transformers
 
 NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # what one nat of power is in the unit of the log-mel
@@ -30,7 +30,7 @@ REDUCERS: dict[str, Callable[[int, float], nn.Module]] = {
 } | {how: partial(frame_pooling.Pooling, how=how) for how in frame_pooling.POOLINGS}
 
 
-def parse_reducer(frame_reducer: str) -> tuple[str, float]:
+def parse_reducer(reducer: str) -> tuple[str, float]:
     """Name and reduction of a frame reducer such as `diffres:0.5`.
 
     Raises
@@ -38,19 +38,15 @@ def parse_reducer(frame_reducer: str) -> tuple[str, float]:
     ValueError
         No such name, or no share of at least 0 and below 1 behind a colon.
     """
-    name, _, text = frame_reducer.partition(":")
+    name, _, text = reducer.partition(":")
     if name not in REDUCERS:
-        raise ValueError(
-            f"frame_reducer={frame_reducer!r}: choose none, or NAME:SHARE with a name of {', '.join(REDUCERS)}"
-        )
+        raise ValueError(f"reducer {reducer!r}: choose none, or NAME:SHARE; {nearest(name, REDUCERS)}")
     try:
         reduction = float(text)
     except ValueError:
         reduction = math.nan
     if not 0 <= reduction < 1:
-        raise ValueError(
-            f"frame_reducer={frame_reducer!r}: expected {name}:SHARE, the share of frames to save, such as {name}:0.5"
-        )
+        raise ValueError(f"reducer {reducer!r}: expected {name}:SHARE, the share of frames to save, such as {name}:0.5")
     return name, reduction
 
 
@@ -79,7 +75,16 @@ class ReducedClassifier(nn.Module):
         return [*([self.frame_reducer] if any(True for _ in self.frame_reducer.parameters()) else []), *self.net.stages]
 
     def standardise(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        """Statistics of the log-mels of the training clips, both `(mels,)`, in the unit of the log-mel."""
+        """Statistics of the log-mels of the training clips, both `(mels,)`, in the unit of the log-mel.
+
+        Raises
+        ------
+        ValueError
+            There are more or fewer mel bands than the reducer was made for.
+        """
+        if mean.shape != self.mean.shape:
+            found, made = len(mean), len(self.mean)
+            raise ValueError(f"the log-mel has {found} bands, the classifier expects {made}: give it n_mels={found}")
         self.mean.copy_(mean)
         self.std.copy_(std)
         if isinstance(self.frame_reducer, diffres.DiffRes):
@@ -97,19 +102,21 @@ def classifier(
     model: str,
     n_classes: int,
     *,
-    frame_reducer: str = "none",
+    reducer: str = "none",
     n_mels: int = 64,
     n_frames: int | None = None,
     log: str = "db",
 ) -> nn.Module:
-    """The network `model` with fresh weights, behind `frame_reducer` unless that is `none`. Errors as `build` and
-    `parse_reducer`.
+    """The network `model` with fresh weights, behind the frame reducer `reducer` unless that is `none`.
 
-    `n_frames` is how many frames come in, which a transformer has to know.
+    It takes log-mels `(clips, frames, mels)` and gives logits `(clips, n_classes)`. `reducer` is a name and the share
+    of frames to save, such as `diffres:0.5`. It merges power, so `n_mels` and `log` have to be those of the log-mel.
+    `n_frames` is how many frames come in, which a transformer has to know. Notebooks: 05, 07. Errors as `build` and
+    `parse_reducer`.
     """
-    if frame_reducer == "none":
+    if reducer == "none":
         return build(model, n_classes, shape=None if n_frames is None else (n_frames, n_mels))
-    name, reduction = parse_reducer(frame_reducer)
+    name, reduction = parse_reducer(reducer)
     made = REDUCERS[name](n_mels, reduction)
     shape = None if n_frames is None else (out_frames(n_frames, reduction), n_mels)
     return ReducedClassifier(made, build(model, n_classes, channels=made.channels, shape=shape), n_mels, log)
@@ -121,10 +128,17 @@ class Normalised(nn.Module):
 
     The statistics travel with the weights: those of one hop cannot be used at another by accident. A model with a
     frame reducer normalises behind it, with the same statistics.
+
+    Raises
+    ------
+    ValueError
+        `model` is normalised already: twice, a frame reducer would get normalised levels for power.
     """
 
     def __init__(self, model: nn.Module, train: np.ndarray) -> None:
         super().__init__()
+        if isinstance(model, Normalised):
+            raise ValueError("the model is normalised already; to train it again, give the one inside it (net.model)")
         self.model = model
         self.register_buffer("mean", torch.tensor(train.mean((0, 1), dtype=np.float64), dtype=torch.float32))
         std = torch.tensor(train.std((0, 1), dtype=np.float64), dtype=torch.float32)
@@ -134,8 +148,8 @@ class Normalised(nn.Module):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Those of the model."""
-        return self.model.stages
+        """Those of the model; a module without stages is one stage."""
+        return getattr(self.model, "stages", [self.model])
 
     @property
     def guide_loss(self) -> torch.Tensor | float:
@@ -165,7 +179,7 @@ def _cnn(layers: tuple, n_classes: int, channels: int, shape: Shape | None) -> n
 def _transformer(name: str, make: Callable, n_classes: int, channels: int, shape: Shape | None) -> nn.Module:
     if shape is None:
         raise UsageError(f"model {name!r} has a place for every token: give the shape (frames, mels) that it is for")
-    return make(*shape, n_classes, channels=channels)
+    return make(*shape, n_classes, in_chans=channels)
 
 
 TRANSFORMERS = {
@@ -192,6 +206,47 @@ MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = (
 )
 
 
+BUILT_IN = frozenset(MODELS) | frozenset(REDUCERS)
+
+
+def register_model(name: str, make: Callable[[int, int, Shape | None], nn.Module]) -> None:
+    """Let `name` mean your own network: wherever this process takes the name of a model, it takes this one.
+
+    `make(n_classes, channels, shape)` gives a module from `(clips, channels, frames, mels)`, with one channel also from
+    `(clips, frames, mels)`, to logits `(clips, n_classes)`. `shape` is (frames, mels), or None where it is not known.
+    The module may have `stages`, a list of its parts from input to head, for training that tells them apart. A name
+    that you registered before gets the new meaning.
+
+    Raises
+    ------
+    UsageError
+        The course has a model or a frame reducer of that name.
+    """
+    _check_free(name)
+    MODELS[name] = make
+
+
+def register_reducer(name: str, make: Callable[[int, float], nn.Module]) -> None:
+    """Let `name:SHARE` mean your own frame reducer, as `register_model` does for networks.
+
+    `make(n_mels, reduction)` gives a module from natural log power `(clips, frames, mels)` to a `diffres.Reduced`, with
+    the attribute `channels`: how many channels its features have. Errors as `register_model`.
+    """
+    _check_free(name)
+    REDUCERS[name] = make
+
+
+def _check_free(name: str) -> None:
+    if name in BUILT_IN or name == "none":
+        raise UsageError(f"{name!r} is a name of the course's own; give yours another")
+
+
+def check_model(name: str) -> None:
+    """Raise a `ValueError` of one line for a name that no model has, with those that look like it."""
+    if name not in MODELS:
+        raise ValueError(f"model={name!r}: unknown; {nearest(name, MODELS)}")
+
+
 def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None = None) -> nn.Module:
     """The classifier `name` with fresh weights (or pretrained ones where its name says so), `n_classes` outputs.
 
@@ -202,8 +257,13 @@ def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None =
     Raises
     ------
     UsageError
-        There is none of that name, or a transformer without a shape.
+        There is none of that name, `n_classes` is no whole number above 0, or a transformer without a shape.
     """
+    if not isinstance(n_classes, int | np.integer) or n_classes < 1:
+        raise UsageError(f"n_classes={n_classes!r}: must be a whole number of at least 1")
     if name not in MODELS:
-        raise UsageError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
-    return MODELS[name](n_classes, channels, shape)
+        raise UsageError(f"model {name!r} is unknown; {nearest(name, MODELS)}")
+    net = MODELS[name](n_classes, channels, shape)
+    if not hasattr(net, "stages"):
+        net.stages = [net]  # a network of the user's that has no parts to tell apart
+    return net

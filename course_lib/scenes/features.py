@@ -1,7 +1,7 @@
-"""Features of scenes as streams: log-mel, what a pretrained network hears, what a pretrained network sees.
+"""Features of scenes as streams: log-mel, and what pretrained networks extract from sound and from video frames.
 
-Every stream keeps its own rate and the times of its frames; whoever brings them together asks `timebase`. All are made
-once a content and kept on disk. Scenes are mixed and drawn in blocks, so that memory does not grow with their number.
+Every stream keeps its own rate and the times of its frames; `timebase.alignment` brings them together. All are computed
+once per content and kept on disk. Scenes are mixed and drawn in blocks, so that memory does not grow with their number.
 Notebook: 10.
 """
 
@@ -18,13 +18,13 @@ from course_lib.audio.features import FEATURES_VERSION, FeatureSpec, log_mel_tor
 from course_lib.audio.io import DECODING_VERSION
 from course_lib.data.cache import cached
 from course_lib.errors import UsageError
-from course_lib.models import pretrained
+from course_lib.models import mobilenet, pretrained
 from course_lib.models.cnn import CNN
 from course_lib.scenes.scenes import Scenes
 
-BLOCK = 32  # scenes that are in memory as sound or pictures at a time
+BLOCK = 32  # scenes in memory at a time, as sound or video frames
 NAMES = ("spectral", "auditory", "visual")
-PICTURE_PX = 192
+FRAME_PX = 192
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,6 @@ class Stream:
     def __post_init__(self) -> None:
         if self.x.ndim != 3 or self.x.shape[1] != len(self.times_s):
             raise ValueError(f"x {self.x.shape}, times_s {self.times_s.shape}: expected a time for each frame")
-
-    def at(self, rows: np.ndarray) -> "Stream":
-        """The stream of some scenes."""
-        return Stream(self.x[rows], self.times_s)
 
 
 def spectral(scenes: Scenes, spec: FeatureSpec, *, progress: bool = True) -> Stream:
@@ -79,24 +75,25 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
     UsageError
         There is no such network, or it gives no frames of that hop.
     """
-    kind, dims = pretrained.published(net).kind, pretrained.published(net).dims
+    dims = pretrained.published(net).dims
     if (hop_ms or None) not in dims:
         known = ", ".join(str(hop or 0) for hop in dims)
         raise UsageError(f"auditory_ms={hop_ms}: {net} has frames of {known} ms (0: one vector a scene)")
     if not hop_ms:
         return np.array([clip_s / 2]), dims[None]
-    n_samples = timebase.seconds_to_samples(clip_s, kind.RATE_HZ)
-    return kind.frame_centres_s(kind.frame_count(n_samples, hop_ms), hop_ms), dims[hop_ms]
+    n_samples = timebase.seconds_to_samples(clip_s, mobilenet.RATE_HZ)
+    times_s = mobilenet.frame_centres_s(mobilenet.frame_count(n_samples, hop_ms), hop_ms)
+    return times_s, dims[hop_ms]
 
 
 def visual(scenes: Scenes, frame_rate_hz: float, *, progress: bool = True) -> Stream:
     """What a network for photographs sees, `frame_rate_hz` frames a second, float16.
 
-    A picture that is equal to the one before it is not looked at twice.
+    A frame that equals the one before it is not computed twice.
     """
-    key = (_key(scenes), float(frame_rate_hz), PICTURE_PX, pretrained.EXTRACTION_VERSION)
+    key = (_key(scenes), float(frame_rate_hz), FRAME_PX, pretrained.EXTRACTION_VERSION)
     made = cached(_visual, *key, given=(scenes, progress))
-    return Stream(made, timebase.picture_times_s(scenes.clip_s, frame_rate_hz))
+    return Stream(made, timebase.video_frame_times_s(scenes.clip_s, frame_rate_hz))
 
 
 def _key(scenes: Scenes) -> str:
@@ -128,7 +125,7 @@ def _spectral(key: str, spec: FeatureSpec, version: int, scenes: Scenes, progres
 
 def _auditory(key: str, net: str, version: tuple, scenes: Scenes, progress: bool) -> np.ndarray:
     """Frames of every hop behind each other, `(scenes, numbers)`: the network runs once for all of them."""
-    hops_ms, rate_hz = pretrained.published(net).hops_ms, pretrained.published(net).kind.RATE_HZ
+    hops_ms, rate_hz = pretrained.published(net).hops_ms, mobilenet.RATE_HZ
 
     def work(rows: slice) -> np.ndarray:
         waves = np.array(scenes.waves(rate_hz, rows))  # torch warns of arrays that it must not write to
@@ -140,13 +137,13 @@ def _auditory(key: str, net: str, version: tuple, scenes: Scenes, progress: bool
 
 def _visual(key: str, frame_rate_hz: float, size_px: int, version: int, scenes: Scenes, progress: bool) -> np.ndarray:
     def work(rows: slice) -> np.ndarray:
-        pictures = scenes.pictures(frame_rate_hz, size_px, rows)
-        flat = pictures.reshape(-1, *pictures.shape[2:])
+        images = scenes.video_frames(frame_rate_hz, size_px, rows)
+        flat = images.reshape(-1, *images.shape[2:])
         new = np.r_[True, (flat[1:] != flat[:-1]).any(axis=(1, 2, 3))]
         seen = pretrained.visual(flat[new])
-        return seen[np.cumsum(new) - 1].reshape(*pictures.shape[:2], -1).astype(np.float16)
+        return seen[np.cumsum(new) - 1].reshape(*images.shape[:2], -1).astype(np.float16)
 
-    return _blocks(scenes, "pictures", progress, work)
+    return _blocks(scenes, "video frames", progress, work)
 
 
 def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, std: np.ndarray, spec: FeatureSpec) -> Stream:
@@ -158,8 +155,8 @@ def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, std: np.ndarray, sp
     x = (spectral(scenes, spec, progress=False).x - mean) / std
     net.eval()
     with torch.inference_mode():
-        picture = torch.tensor(x, dtype=torch.float32)[:, None].contiguous(memory_format=torch.channels_last)
-        found = torch.cat([net.blocks(part).mean(3).mT for part in picture.split(BLOCK)]).numpy()
+        image = torch.tensor(x, dtype=torch.float32)[:, None].contiguous(memory_format=torch.channels_last)
+        found = torch.cat([net.blocks(part).mean(3).mT for part in image.split(BLOCK)]).numpy()
     whole = found.shape[1] * net.smallest
     times_s = spec.frame_centres_s(x.shape[1])[:whole].reshape(-1, net.smallest).mean(1)
     return Stream(found, times_s)

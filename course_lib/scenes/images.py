@@ -1,8 +1,8 @@
-"""Pictures for made scenes: pictograms of what sounds, or might, on photographs.
+"""Video frames for made scenes: pictograms of what sounds, or might, on photographs.
 
 When and how often a sounding thing is in view follows what people marked in real videos. `SEEN` has two numbers a
 class: how likely it is in view in a scene in which it is heard, and for how many seconds, on average, before its sound
-and after it. A dog is seen almost the whole time and heard for part of it; a picture then tells what, and not when.
+and after it. A dog is seen almost the whole time and heard for part of it; an image then shows what, and not when.
 The shares of dog, rooster, baby, helicopter and chainsaw were counted in the labels of LLP (Tian, Li & Xu, "Unified
 Multisensory Perception: Weakly-Supervised Audio-Visual Video Parsing", ECCV 2020); LLP lacks the other classes, for
 which 0.5, or 0.63, its mean over all classes, was taken. The seconds are our choice. Notebook: 10.
@@ -26,7 +26,7 @@ SEEN: dict[str, tuple[float, float]] = {
     "sea_waves": (0.63, 2.0), "crackling_fire": (0.63, 2.0),
 }  # fmt: skip
 DECOYS = 0.15  # share of scenes with something in view that does not sound
-SIZE = (0.3, 0.75)  # of a pictogram, as a share of the side of the picture
+SIZE = (0.3, 0.75)  # of a pictogram, as a share of the side of the frame
 NOISE = (4.0, 16.0)  # standard deviation of the noise of the camera, of 255
 CONTRAST = (0.5, 1.0)
 
@@ -84,7 +84,7 @@ def _thing(rng: np.random.Generator, style: str, names: tuple[str, ...], start_s
 def frames(
     things: list[Thing], filename: str, part: str, spec: SceneSpec, times_s: np.ndarray, size_px: int
 ) -> np.ndarray:
-    """The picture at each of `times_s`, `(frames, size, size, 3)`, uint8.
+    """The image at each of `times_s`, `(frames, size, size, 3)`, uint8.
 
     Nothing moves: two frames with the same things in view are equal to the last pixel, the camera's noise included.
     """
@@ -97,12 +97,12 @@ def frames(
     shown = (starts <= times_s[:, None]) & (times_s[:, None] < ends)  # (frames, things)
     kinds, place = np.unique(shown, axis=0, return_inverse=True)
     made = np.empty((len(kinds), *behind.shape), np.uint8)
-    for picture, kind in zip(made, kinds, strict=True):
+    for image, kind in zip(made, kinds, strict=True):
         x = behind.copy()
         for thing, there in zip(things, kind, strict=True):
             if there:
                 _paint(x, thing)
-        picture[:] = np.clip(128 + contrast * (x - 128) + noise, 0, 255)
+        image[:] = np.clip(128 + contrast * (x - 128) + noise, 0, 255)
     return made[place.reshape(-1)]
 
 
@@ -117,7 +117,7 @@ def _crop(rng: np.random.Generator, image: np.ndarray, size_px: int) -> np.ndarr
 
 
 def _paint(x: np.ndarray, thing: Thing) -> None:
-    """Lay `thing` over the picture `x` `(size, size, 3)`, in place; pictograms without colours take its tint."""
+    """Lay `thing` over the image `x` `(size, size, 3)`, in place; pictograms without colours take its tint."""
     from PIL import Image
 
     size_px = len(x)
@@ -130,17 +130,17 @@ def _paint(x: np.ndarray, thing: Thing) -> None:
     there[:] = there * (1 - opaque) + colour * opaque
 
 
-# --- Pictograms in five drawing styles, read at run time from the packages that carry them, and photographs behind them
+# Pictograms in five drawing styles, read from the packages that carry them, and photographs behind them
 
 DRAWN_PX = 128
 COLOURED = ("openmoji", "twemoji")  # the others are one colour, and get the tint of the thing
-# Pictures by class, by the code points that both coloured styles go by
+# Pictograms by class, by the code points that both coloured styles go by
 EMOJI: dict[str, tuple[str, ...]] = {
     "dog": ("1F415", "1F436", "1F429"), "rain": ("1F327", "26C8"), "sea_waves": ("1F30A",), "crying_baby": ("1F476",),
     "clock_tick": ("1F570", "23F0"), "sneeze": ("1F927",), "helicopter": ("1F681",), "chainsaw": ("1FA9A",),
     "rooster": ("1F413", "1F414"), "crackling_fire": ("1F525",),
 }  # fmt: skip
-# Style -> class -> its pictures, by the names of the package. Another style of the part steps in for one that lacks a
+# Style -> class -> its pictograms, by the names of the package. Another style of the part steps in for one that lacks a
 # class; where there is none, the class is never seen.
 STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "openmoji": EMOJI,
@@ -194,7 +194,7 @@ def pictogram(style: str, name: str) -> np.ndarray:
     Raises
     ------
     CourseError
-        The package of the style is missing or has no such picture.
+        The package of the style is missing or has no such pictogram.
     """
     from PIL import Image
     from resvg_py import svg_to_bytes

@@ -6,32 +6,14 @@ from pathlib import Path
 
 from course_lib import profiles
 from course_lib.data.load import load
-from course_lib.errors import CourseError
 from course_lib.scenes import recorded
 from course_lib.scenes.mixing import made_scenes
 from course_lib.scenes.scenes import Scenes, SceneSpec
 
-
-def _audioset(folder: Path) -> Scenes:
-    """The classes in `classes.txt`, of the published lists and names as `train.tsv`, `eval.tsv` and `mid.tsv`."""
-    listed = folder / "classes.txt"
-    try:
-        lines = listed.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise CourseError(
-            f"{listed}: cannot be read ({told}); write the classes to keep, a display name a line"
-        ) from None
-    lists = (folder / f"{name}.tsv" for name in ("train", "eval", "mid"))
-    return recorded.audioset_strong(*lists, folder, [line.strip() for line in lines if line.strip()])
-
-
-# Sets that the user has got, as KIND:FOLDER; `videos` is a folder with weak.tsv, validation.tsv and test.tsv in it
+# Recorded scenes, as KIND:FOLDER; `videos` is a folder with weak.tsv, validation.tsv and test.tsv in it
 REAL: dict[str, Callable[[Path], Scenes]] = {
-    "desed": recorded.desed,
-    "audioset": _audioset,
-    "ave": recorded.ave,
     "videos": lambda folder: recorded.video_folder(folder, folder),
+    "ave": recorded.ave,
 }
 
 
@@ -48,7 +30,7 @@ def load_scenes(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
     Raises
     ------
     UsageError, CourseError
-        As `data.load.load`, `made_scenes` and the loaders of `real`.
+        As `data.load.load`, `made_scenes` and the loaders in `recorded`.
     """
     if is_real(dataset):
         kind, _, folder = dataset.partition(":")

@@ -21,7 +21,7 @@ from course_lib.errors import CourseError
 from course_lib.scenes import images
 from course_lib.scenes.scenes import PARTS, Scenes, SceneSpec
 
-# What made scenes *are*, sounds and pictures: part of their `content`. Raise it when either changes; tests pin both.
+# What made scenes *are*, sound and video: part of their `content`. Raise it when either changes; tests pin both.
 SCENES_VERSION = 1
 # All mixing is done at one rate, and other rates are made from that: the same noise at 16 kHz as at 32.
 MIX_RATE_HZ = 32_000
@@ -70,15 +70,10 @@ def bank(clips: Clips) -> pd.DataFrame:
 
 def _sounding(content: str, names: str, versions: tuple, clips: Clips) -> np.ndarray:
     """Row, start and end in seconds of every active part, `(events, 3)`; all but `clips` is there for the key alone."""
-    rate_hz = audio_rate(clips)
+    rate_hz = min(16_000, clips.native_rate_hz)
     parts = [active_parts(x, rate_hz) for x in clips.waves(rate_hz)]
     row = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return np.column_stack([row, np.concatenate(parts)])
-
-
-def audio_rate(clips: Clips) -> int:
-    """Rate at which silence is looked for: that of the stored sound, at most 16 kHz."""
-    return min(16_000, clips.native_rate_hz)
 
 
 def plan(items: pd.DataFrame, part: str, n_scenes: int, spec: SceneSpec) -> pd.DataFrame:
@@ -152,9 +147,6 @@ def at_rate(x: np.ndarray, rate_hz: int) -> np.ndarray:
     return np.clip(audio_io.resample(x, MIX_RATE_HZ, rate_hz), -1, 1)
 
 
-# --- Illustrated soundscapes: made scenes of recorded sounds, with pictures that stand for those of a video
-
-
 def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
     """Scenes of the sounds in `clips`; those for testing are of the test fold, and so on.
 
@@ -189,8 +181,8 @@ def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
         out.setflags(write=False)
         return out
 
-    def picture_reader(asked: pd.DataFrame, frame_rate_hz: float, size_px: int) -> np.ndarray:
-        times_s = timebase.picture_times_s(spec.clip_s, frame_rate_hz)
+    def video_reader(asked: pd.DataFrame, frame_rate_hz: float, size_px: int) -> np.ndarray:
+        times_s = timebase.video_frame_times_s(spec.clip_s, frame_rate_hz)
         out = np.empty((len(asked), len(times_s), size_px, size_px, 3), np.uint8)
         for row, (name, part) in enumerate(zip(asked["filename"], asked["part"], strict=True)):
             things = images.in_view(of_scene[name], name, part, spec)
@@ -204,7 +196,7 @@ def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
         clip_s=spec.clip_s,
         content=content,
         reader=reader,
-        picture_reader=picture_reader,
+        video_reader=video_reader,
         tags=strong[strong["filename"].isin(labelled)][["filename", "event_label"]].drop_duplicates(ignore_index=True),
         events=strong[strong["filename"].isin(held)].reset_index(drop=True),
     )
@@ -230,7 +222,7 @@ def parts_of(clips: Clips, fold: int) -> np.ndarray:
 def _planned(clips: Clips, fold: int, spec: SceneSpec) -> pd.DataFrame:
     strange = sorted(set(clips.classes) - images.SEEN.keys())
     if strange:
-        raise CourseError(f"{clips.name}: no picture is known for {strange[0]!r}; use esc10 or synth10")
+        raise CourseError(f"{clips.name}: no pictogram is known for {strange[0]!r}; use esc10 or synth10")
     part, items = parts_of(clips, fold), bank(clips)
     found = []
     for name in PARTS:

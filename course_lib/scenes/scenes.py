@@ -1,4 +1,4 @@
-"""`Scenes`, the one face of every set that has several sounds a clip, labels in time, and perhaps pictures."""
+"""`Scenes`, the one face of every set that has several sounds a clip, labels in time, and perhaps video frames."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from course_lib.checked import Count, checked
 from course_lib.data import events as lists
 from course_lib.errors import CourseError
 
@@ -24,10 +25,10 @@ class Scenes:
         video, or the scene itself where it was made of recordings of its own part). Index 0 .. n-1.
     classes : labels in order; a label's place here is its column in every array.
     clip_s : seconds of every scene.
-    content : hash over sounds, pictures and labels; part of the key of every cache.
+    content : hash over sounds, video frames and labels; part of the key of every cache.
     reader : function `(table, rate_hz) -> (scenes, samples)`, float32 within ±1, behind `waves`.
-    picture_reader : function `(table, frame_rate_hz, size_px) -> (scenes, frames, size, size, 3)`, uint8, frame `k` as
-        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None where there are no pictures.
+    video_reader : function `(table, frame_rate_hz, size_px) -> (scenes, frames, size, size, 3)`, uint8, frame `k` as
+        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None where there is no video.
     tags : weak labels of the parts `weak`, `validation` and `test`: columns `filename`, `event_label`.
     events : strong labels of `validation` and `test` alone: columns `filename`, `onset`, `offset`, `event_label`.
     """
@@ -38,7 +39,7 @@ class Scenes:
     clip_s: float
     content: str
     reader: Callable[[pd.DataFrame, int], np.ndarray] = field(repr=False, compare=False)
-    picture_reader: Callable[[pd.DataFrame, float, int], np.ndarray] | None = field(repr=False, compare=False)
+    video_reader: Callable[[pd.DataFrame, float, int], np.ndarray] | None = field(repr=False, compare=False)
     tags: pd.DataFrame = field(repr=False, compare=False)
     events: pd.DataFrame = field(repr=False, compare=False)
 
@@ -67,17 +68,17 @@ class Scenes:
         """Scenes, all or those in `rows`, as one array `(scenes, samples)`, float32 within ±1, mono."""
         return self.reader(self.table[rows].reset_index(drop=True), rate_hz)
 
-    def pictures(self, frame_rate_hz: float = 1.0, size_px: int = 128, rows: slice = slice(None)) -> np.ndarray:
-        """Frames `(scenes, frames, size, size, 3)`, uint8; frame `k` is what is seen at `(k + 0.5) / frame_rate_hz` s.
+    def video_frames(self, frame_rate_hz: float = 1.0, size_px: int = 128, rows: slice = slice(None)) -> np.ndarray:
+        """Images `(scenes, frames, size, size, 3)`, uint8; frame `k` is what is seen at `(k + 0.5) / frame_rate_hz` s.
 
         Raises
         ------
         CourseError
-            The set has no pictures.
+            The set has no video frames.
         """
-        if self.picture_reader is None:
-            raise CourseError(f"{self.name}: has no pictures; choose features of sound alone")
-        return self.picture_reader(self.table[rows].reset_index(drop=True), frame_rate_hz, size_px)
+        if self.video_reader is None:
+            raise CourseError(f"{self.name}: has no video frames; choose features of sound alone")
+        return self.video_reader(self.table[rows].reset_index(drop=True), frame_rate_hz, size_px)
 
     def part(self, *names: str) -> "Scenes":
         """The scenes of these parts with their labels.
@@ -113,7 +114,7 @@ class Scenes:
         return found
 
 
-@dataclass(frozen=True)
+@checked
 class SceneSpec:
     """How many scenes, and how hard. Hashable, so that it can be part of a key.
 
@@ -124,16 +125,16 @@ class SceneSpec:
     most_events : a scene has 1 to so many events, of any classes, anywhere, over each other too.
     quietest_db, loudest_db : level of an event above the background noise while it lasts is drawn from this range.
     longest_s : an event that would last longer is cut to a length drawn from 1 s to this.
-    flash : pictures show what sounds exactly from its onset to its offset, instead of as in real video.
+    flash : video frames show what sounds exactly from its onset to its offset, instead of as in real video.
     seed : of everything that is drawn.
     """
 
-    weak: int = 1200
-    unlabelled: int = 1200
-    validation: int = 150
-    test: int = 300
+    weak: Count = 1200
+    unlabelled: Count = 1200
+    validation: Count = 150
+    test: Count = 300
     clip_s: float = 10.0
-    most_events: int = 4
+    most_events: Count = 4
     quietest_db: float = 0.0
     loudest_db: float = 15.0
     longest_s: float = 4.0
@@ -141,9 +142,6 @@ class SceneSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("weak", "unlabelled", "validation", "test", "most_events"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
         if not 1 <= self.longest_s <= self.clip_s:
             raise ValueError(f"longest_s={self.longest_s}, clip_s={self.clip_s}: need 1 <= longest_s <= clip_s")
         if not self.quietest_db <= self.loudest_db:

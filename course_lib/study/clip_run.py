@@ -1,12 +1,11 @@
 """`run_one`: from a `RunSpec` to one flat row. The test fold is read once, at the end, by `read_test` alone.
 
 Training and the choice of the step get what `learning_data` gives out, which holds no test clip. `read_test` writes a
-line into a log of readings each time, so that how often a test fold was looked at is on record.
+line into a log of readings each time, so that how often a test fold was read is on record.
 """
 
 import hashlib
 import json
-import platform
 import time
 from dataclasses import replace
 from functools import lru_cache
@@ -24,11 +23,12 @@ from course_lib.data import folds
 from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips, features
 from course_lib.data.load import load
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import classifier
-from course_lib.provenance import now, provenance
-from course_lib.study.config import RunSpec, TagRun, to_dict
+from course_lib.provenance import code_hash, now, processor, provenance
+from course_lib.study import plugins
+from course_lib.study.config import Run, RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
 
@@ -88,7 +88,7 @@ def run_one(
     row |= {name: chosen[name] for name in (*supervised.SCORES, "validation_loss") if name in chosen}
     row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}
     row |= read_test(fitted.model, spec, clips, x, precision=fitted.precision, log=readings)
-    row |= {f"history.{name}": [look[name] for look in fitted.history] for name in chosen if name != "seconds"}
+    row |= {f"history.{name}": [entry[name] for entry in fitted.history] for name in chosen if name != "seconds"}
     row |= costs(spec, fitted.model, clips, x.shape[1:], device)
     row |= {"precision": fitted.precision, "train_seconds": fitted.seconds}
     return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
@@ -106,22 +106,27 @@ def asked_of(spec: RunSpec, clips: Clips) -> Asked:
 
     Raises
     ------
-    CourseError
+    UsageError
         All labels are asked for, and the clips have one each.
     """
     if not isinstance(spec, TagRun):
         return Asked(clips.classes, clips.targets)
     if not clips.multilabel:
-        raise CourseError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
+        raise UsageError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
     return Asked(clips.tag_names, clips.tags)
 
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
     """The classifier of a run with fresh weights, behind its frame reducer, for clips of `shape` (frames, mels)."""
+    plugins.use(spec.plugin)
     n_frames, n_mels = shape
-    log = spec.features.log
     return classifier(
-        spec.model, n_classes, frame_reducer=spec.frame_reducer, n_mels=n_mels, n_frames=n_frames, log=log
+        spec.model,
+        n_classes,
+        reducer=spec.frame_reducer,
+        n_mels=n_mels,
+        n_frames=n_frames,
+        log=spec.features.log,
     )
 
 
@@ -153,16 +158,13 @@ def read_test(
     """
     _, _, test = folds.split(clips, spec.fold)
     test = _originals(clips, test)
-    if log is not None:
-        line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold, "clips": int(test.sum())}
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    log_reading(log, spec, clips=int(test.sum()))
     targets = asked_of(spec, clips).targets[test]
     found = supervised.predict(model, np.asarray(x[test]), precision=precision, multilabel=targets.ndim == 2)
     if targets.ndim == 2:
         each = tagging.average_precisions(targets, found)
-        told = [None if np.isnan(value) else float(value) for value in each]  # JSON has no word for NaN
-        return {"n_test": len(targets), "test_map": float(np.nanmean(each)), "test_average_precisions": told}
+        precisions = [None if np.isnan(value) else float(value) for value in each]  # JSON has no word for NaN
+        return {"n_test": len(targets), "test_map": float(np.nanmean(each)), "test_average_precisions": precisions}
     predicted = found.argmax(1)
     correct = predicted == targets
     return {
@@ -174,6 +176,15 @@ def read_test(
         "test_predicted": predicted.tolist(),
         "test_correct": correct.astype(int).tolist(),
     }
+
+
+def log_reading(log: Path | None, spec: Run, **read: int) -> None:
+    """Append to `log`, if there is one, that the test fold of a run is read, and how many clips or scenes it has."""
+    if log is None:
+        return
+    line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold} | read
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...], device: str) -> dict:
@@ -198,11 +209,20 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def origin(device: str) -> dict:
-    """Device, threads, commit and versions, of this process as it was when it ran its first row; the time is now."""
-    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
-    found = {f"env.{name}": value for name, value in _provenance().items() if name not in ("date", "commit", "threads")}
-    found |= {"date": now(), "commit": _provenance()["commit"]}
-    return {"device": device, "device_name": named, "threads": torch.get_num_threads()} | found
+    """Device, threads, commit, code and versions, as they were when this process ran its first row; the time is now."""
+    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
+    environment = dict(_provenance())
+    del environment["date"], environment["threads"]
+    commit = environment.pop("commit")
+    return {
+        "device": device,
+        "device_name": named,
+        "threads": torch.get_num_threads(),
+        **{f"env.{name}": value for name, value in environment.items()},
+        "date": now(),
+        "commit": commit,
+        "code": code_hash(),
+    }
 
 
 def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:

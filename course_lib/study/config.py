@@ -2,21 +2,22 @@
 
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, field, replace
 from functools import lru_cache
+from typing import Literal
 
 from course_lib.audio.features import FeatureSpec
+from course_lib.checked import Count, CountOrZero, checked, fitting
 from course_lib.models import classifier, crnn
-from course_lib.models.classifier import MODELS
 from course_lib.scenes import features as kinds
 from course_lib.scenes.scenes import SceneSpec
 from course_lib.training.mean_teacher import TeacherRecipe
 from course_lib.training.supervised import Recipe
 
-COPIES = ("none", "naa")
 # Today's names of fields, and the names that they had when the first rows were published. Grids, rows and parameters
 # may use either; keys are hashes over the older ones, so that a published row keeps its key.
 FIRST_NAMES = {
@@ -35,11 +36,11 @@ FIRST_NAMES = {
 }
 ALIASES = {first: today for today, first in FIRST_NAMES.items()}
 # Fields that came after rows had been published: at these values they stay out of the key, which so stays what it was
-BACKFILL_DEFAULTS = {"recipe.guide": 0.0, "recipe.mask_value": "mean", "refit": False}
+BACKFILL_DEFAULTS = {"recipe.guide": 0.0, "recipe.mask_value": "mean", "refit": False, "plugin": "none"}
 NONE = "none"  # how a grid says None, which TOML has no word for
 
 
-@dataclass(frozen=True)
+@checked
 class RunSpec:
     """One training and one reading of its test fold.
 
@@ -55,36 +56,34 @@ class RunSpec:
     recipe : how to train.
     clips_per_class : take so many clips a class, spread over the folds; None takes all.
     refit : learn from the clips for validation too, and keep the last step: for a recipe that other runs have chosen.
+    plugin : hash of the user's file that `model` or `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
 
     dataset: str
-    fold: int
-    seed: int
+    fold: Count
+    seed: CountOrZero
     features: FeatureSpec = field(default_factory=FeatureSpec)
-    copies: str = "none"
+    copies: Literal["none", "naa"] = "none"
     frame_reducer: str = "none"
     model: str = "cnn7"
     recipe: Recipe = field(default_factory=Recipe)
-    clips_per_class: int | None = None
+    clips_per_class: Count | None = None
     refit: bool = False
+    plugin: str = "none"
 
     def __post_init__(self) -> None:
-        if self.frame_reducer != "none":
-            classifier.parse_reducer(self.frame_reducer)
-        for name, known in (("copies", COPIES), ("model", tuple(MODELS))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
-        for name, least in (("fold", 1), ("seed", 0), ("clips_per_class", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name}={value}: must be at least {least}")
+        classifier.check_model(self.model)
+        _check_reducer(self.frame_reducer)
 
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name this run: a hash of every field."""
-        return key_of(
-            {name: value for name, value in to_dict(self).items() if (name, value) not in BACKFILL_DEFAULTS.items()}
-        )
+        return key_of(to_dict(self))
+
+
+def _check_reducer(frame_reducer: str) -> None:
+    if frame_reducer != NONE:
+        classifier.parse_reducer(frame_reducer)
 
 
 def current_name(name: str) -> str:
@@ -94,40 +93,30 @@ def current_name(name: str) -> str:
 
 def key_of(fields: Mapping[str, object]) -> str:
     """16 hexadecimal digits that name these fields and values, each field under its first name."""
-    first = {FIRST_NAMES.get(name, name): value for name, value in fields.items()}
+    counted = {name: value for name, value in fields.items() if (name, value) not in BACKFILL_DEFAULTS.items()}
+    first = {FIRST_NAMES.get(name, name): value for name, value in counted.items()}
     canonical = json.dumps(first, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-@lru_cache
-def flat_types(kind: type, prefix: str = "") -> dict[str, tuple[type, bool]]:
-    """Type of every plain field below `kind`, and whether it may be None, by a name such as `features.hop_ms`."""
-    found: dict[str, tuple[type, bool]] = {}
-    hints = typing.get_type_hints(kind)
-    for f in fields(kind):
-        hint = hints[f.name]
-        if is_dataclass(hint):
-            found |= flat_types(hint, f"{prefix}{f.name}.")
-            continue
-        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-        plain = [option for option in options if option is not types.NoneType]
-        found[prefix + f.name] = (plain[0], len(options) > 1)
-    return found
-
-
-FIELDS = flat_types(RunSpec)  # name -> (type, may be None)
-REQUIRED = ("dataset", "fold", "seed")
-
-
 def to_dict(spec: object) -> dict[str, object]:
-    """Every field by its dotted name, as in a grid and in a row; floats are floats even where 10 was given for 10.0."""
-    found = {}
-    for name, (kind, _) in flat_types(type(spec)).items():
-        value: object = spec
-        for part in name.split("."):
-            value = getattr(value, part)
-        found[name] = value if value is None else kind(value)
+    """Every field by its dotted name, such as `features.hop_ms`, as in a grid and in a row."""
+    found: dict[str, object] = {}
+    for name, value in asdict(spec).items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{inner}": inner_value for inner, inner_value in value.items()}
+        else:
+            found[name] = value
     return found
+
+
+@lru_cache
+def field_names(kind: type) -> tuple[str, ...]:
+    """Names of all fields of a `kind` of run, dotted."""
+    return tuple(to_dict(kind(dataset="synth10", fold=1, seed=0)))
+
+
+REQUIRED = ("dataset", "fold", "seed")
 
 
 def from_dict(given: Mapping[str, object], kind: type = RunSpec):
@@ -144,21 +133,30 @@ def from_dict(given: Mapping[str, object], kind: type = RunSpec):
     if missing:
         raise ValueError(f"{missing[0]}: not given; every run needs {', '.join(REQUIRED)}")
     plain: dict[str, object] = {}
-    hints = typing.get_type_hints(kind)
-    nested: dict[str, dict] = {f.name: {} for f in fields(kind) if is_dataclass(hints[f.name])}
+    nested: dict[str, dict] = {}
     for name, value in given.items():
-        if name not in flat_types(kind):
+        if name not in field_names(kind):
             raise ValueError(f"{name}: no such field")
         group, dot, inner = name.partition(".")
-        (nested[group] if dot else plain)[inner or group] = typed(name, value, kind)
-    starting = {f.name: f.default_factory() for f in fields(kind) if f.name in nested}
-    built = {}
+        if dot:
+            nested.setdefault(group, {})[inner] = typed(name, value, kind)
+        else:
+            plain[name] = typed(name, value, kind)
     for group, values in nested.items():
+        default = kind.__dataclass_fields__[group].default_factory()
         try:
-            built[group] = replace(starting[group], **values)
+            plain[group] = replace(default, **values)
         except ValueError as error:
             raise ValueError(f"{group}.{error}") from None
-    return kind(**plain, **built)
+    return kind(**plain)
+
+
+@lru_cache
+def _hint(kind: type, name: str) -> typing.Any:
+    """The annotation of a field by its dotted name."""
+    for part in name.split("."):
+        kind = typing.get_type_hints(kind, include_extras=True)[part]
+    return kind
 
 
 def typed(name: str, value: object, kind: type = RunSpec) -> object:
@@ -167,44 +165,36 @@ def typed(name: str, value: object, kind: type = RunSpec) -> object:
     Raises
     ------
     ValueError
-        It is of another type.
+        It is of another type, or out of range.
     """
-    held, optional = flat_types(kind)[name]
-    if optional and value in (None, NONE):
+    hint = _hint(kind, name)
+    optional = types.NoneType in typing.get_args(hint)
+    if optional and value == NONE:
         return None
-    fitting = (int, float) if held is float else (held,)
-    if not isinstance(value, fitting) or (isinstance(value, bool) and held is not bool):
-        wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[held]
-        raise ValueError(f"{name}: found {value!r}, expected {wanted}" + (' or "none"' if optional else ""))
-    return held(value)
+    try:
+        return fitting(hint, value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}" + (' or "none"' if optional else "")) from None
 
 
 # --- `TagRun`: a `RunSpec` for clips with several labels each, all of which are asked for
 
-TAGS = "tags"
 
-
-@dataclass(frozen=True)
+@checked
 class TagRun(RunSpec):
     """One training on clips with several labels and one reading of its test fold, by mean average precision.
 
-    Fields are those of `RunSpec`; the data set is one whose clips have several labels, and `smoothing` has no effect.
+    Fields are those of `RunSpec`; the data set is one whose clips have several labels, and `label_smoothing` has no
+    effect.
     """
 
-    task: str = TAGS
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.task != TAGS:
-            raise ValueError(f"task={self.task!r}: expected {TAGS}")
+    task: Literal["tags"] = "tags"
 
 
 # --- `SceneRun`: everything that decides the numbers of one run on scenes, as `RunSpec` does for clips
 
-SCENES = "scenes"
 
-
-@dataclass(frozen=True)
+@checked
 class SceneRun:
     """One training on weakly labelled scenes and one reading of those for testing.
 
@@ -219,35 +209,30 @@ class SceneRun:
     frame_rate_hz : pictures a second.
     fusion, align, frame_reducer : as `models.crnn.CRNN` takes them.
     recipe : how to train.
+    plugin : hash of the user's file that `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
 
     dataset: str
-    fold: int
-    seed: int
+    fold: Count
+    seed: CountOrZero
     features: FeatureSpec = field(default_factory=lambda: FeatureSpec(hop_ms=20.0))
     scenes: SceneSpec = field(default_factory=SceneSpec)
     streams: str = "spectral"
     auditory: str = "mn04_as"
-    auditory_ms: int = 320
+    auditory_ms: CountOrZero = 320
     frame_rate_hz: float = 4.0
-    fusion: str = "mid"
-    align: str = "nearest"
+    fusion: Literal[*crnn.FUSIONS] = "mid"
+    align: Literal[*crnn.ALIGNMENTS] = "nearest"
     frame_reducer: str = "none"
     recipe: TeacherRecipe = field(default_factory=TeacherRecipe)
-    task: str = SCENES
+    plugin: str = "none"
+    task: Literal["scenes"] = "scenes"
 
     def __post_init__(self) -> None:
         names = self.streams.split("+")
         if set(names) - set(kinds.NAMES) or len(set(names)) < len(names):
             raise ValueError(f"streams={self.streams!r}: expected some of {', '.join(kinds.NAMES)}, joined by +")
-        for name, known in (("fusion", crnn.FUSIONS), ("align", crnn.ALIGNMENTS), ("task", (SCENES,))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
-        if self.frame_reducer != "none":
-            classifier.parse_reducer(self.frame_reducer)
-        for name, least in (("fold", 1), ("seed", 0), ("auditory_ms", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")
+        _check_reducer(self.frame_reducer)
 
     @property
     def key(self) -> str:
@@ -262,12 +247,21 @@ class SceneRun:
 
 # --- What a grid may be of: clips with one label or several, or scenes. Each has its specification and its runner
 
-SPECS: dict[str, type] = {
-    "clips": RunSpec, TAGS: TagRun, SCENES: SceneRun,
-}  # fmt: skip
+SPECS: dict[str, type] = {"clips": RunSpec, "tags": TagRun, "scenes": SceneRun}
+FIELDS = field_names(RunSpec)
 Run = RunSpec | SceneRun
 
 
-def from_fields(fields: Mapping[str, object]) -> Run:
-    """The run that `to_dict` gave `fields` of, whatever its kind. Errors as `spec.from_dict`."""
-    return from_dict(fields, SPECS[str(fields.get("task", "clips"))])
+def from_fields(row: Mapping[str, object]) -> Run:
+    """The run that a row is of, whatever its kind. Errors as `from_dict`."""
+    kind = SPECS[str(row.get("task", "clips"))]
+    return from_dict({name: _from_table(row[name]) for name in field_names(kind) if name in row}, kind)
+
+
+def _from_table(value: object) -> object:
+    """`value` as it was before a table made NaN of None, and floats of the whole numbers beside it."""
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return None
+    return int(value) if value.is_integer() else value

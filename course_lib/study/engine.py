@@ -20,6 +20,7 @@ from course_lib.paths import atomic_write, lock
 from course_lib.profiles import one_thread
 from course_lib.provenance import now
 from course_lib.scenes.load import is_real
+from course_lib.study import plugins
 from course_lib.study.config import Run, SceneRun, from_fields, to_dict
 from course_lib.study.records import READINGS, read_record, record_path
 from course_lib.training.checkpoint import OtherTraining
@@ -38,7 +39,7 @@ WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPE
 
 
 def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
-    """Those of `specs` without a record in `folder`, and with `retry_failed` those whose record tells of a failure.
+    """The `specs` without a record in `folder`, and with `retry_failed` also those that failed.
 
     A record of other data does not count where the data are the user's own, which change under one name.
     """
@@ -51,7 +52,7 @@ def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -
 
 
 def _outdated(spec: Run, record: dict) -> bool:
-    """Whether a row that is done heard other sounds, or other labels, than the user's list or folder has now."""
+    """Whether the user's list or folder has changed since this row was computed from it."""
     mine = spec.dataset.lower().endswith(".csv") or is_real(spec.dataset)
     return mine and record["status"] == DONE and record["content"] != runner(spec).content_of(spec)
 
@@ -71,7 +72,7 @@ def run_grid(
 
     One job runs here; more are processes of this machine; `scheduler` is the address of a Dask scheduler, or the file
     it wrote, whose workers see `folder` and the data under the same paths. A row that fails is recorded with its error
-    and the rest goes on. `on_prefetch` is told how many sets of features are made, `on_done` each record as it comes.
+    and the rest goes on. `on_prefetch` gets how many sets of features are made, `on_done` each record as it comes.
     An interrupted call leaves whole records and no processes, and the next goes on from there.
 
     Raises
@@ -88,9 +89,14 @@ def run_grid(
         todo = pending(specs, folder, retry_failed=retry_failed)
         for spec in todo:
             record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, or of other data, tried again
+        for plugin in {spec.plugin for spec in todo}:
+            plugins.keep(plugin, folder)
         prefetch(todo, on_prefetch)
-        finished = _inline(todo, folder, device) if jobs == 1 and not scheduler else None
-        for record in finished or _over_dask(todo, folder, device, jobs, scheduler):
+        if jobs == 1 and not scheduler:
+            records = (read_record(folder, finish(to_dict(spec), str(folder), device)) for spec in todo)
+        else:
+            records = _over_dask(todo, folder, device, jobs, scheduler)
+        for record in records:
             on_done(record)
     return [read_record(folder, spec.key) for spec in specs]
 
@@ -112,7 +118,9 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
 
     A row that is on record already is left alone: its first worker may have died between writing and reporting.
     """
-    spec, place = from_fields(fields), Path(folder)
+    place = Path(folder)
+    plugins.read_kept(fields["plugin"], place)
+    spec = from_fields(fields)
     if read_record(place, spec.key) is None:
         with one_thread():
             record = _attempt(spec, place, device)
@@ -160,11 +168,6 @@ def _tidy(folder: Path, key: str) -> None:
     unfinished = (folder / "records").glob(f"{key}.json.*.partial")
     for path in [*unfinished, *(folder / "checkpoints").glob(f"{key}.pt*")]:
         path.unlink(missing_ok=True)
-
-
-def _inline(todo: Sequence[Run], folder: Path, device: str | None) -> Iterator[dict]:
-    for spec in todo:
-        yield read_record(folder, finish(to_dict(spec), str(folder), device))
 
 
 def _over_dask(
@@ -215,7 +218,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         with client:
             yield client
         return
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a worker that dies is told by its record
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the record of its row says that a worker died
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.scheduler.worker-saturation": 1.0,  # no row waits at a busy worker, or is blamed for its death

@@ -1,13 +1,14 @@
 """A grid of runs from a TOML file, checked before anything is trained.
 
 `[common]` holds what all runs share, every `[[part]]` what is its own. A list is crossed with all others of its part;
-`cases`, a list of tables, ties fields that change together. Names are those of `spec.FIELDS`.
+`cases`, a list of tables, ties fields that change together; `plugin` names a file with models and reducers of the
+user's own (see `plugins`). Names are those of `config.FIELDS`.
 """
 
-import difflib
 import itertools
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +16,13 @@ from course_lib import paths
 from course_lib.audio import timebase
 from course_lib.audio.features import mel_bank, padded_window
 from course_lib.data import download, folds, registry
-from course_lib.data.clips import Clips
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, nearest
 from course_lib.scenes.load import is_real
-from course_lib.study import config
+from course_lib.study import config, plugins
 from course_lib.study.config import SPECS, Run, RunSpec, SceneRun
+from course_lib.study.plugins import Plugin
 
-TOP = ("about", "task", "against", "common", "part")
+TOP = ("about", "task", "against", "plugin", "common", "part")
 LIST = ("about", "include")
 
 
@@ -108,7 +109,8 @@ def read(path: Path) -> Grid:
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         raise UsageError(f"{path}: part: found none, expected one or more tables [[part]], each with a name")
     task = tables.get("task", "clips")
-    _known(f"{path}: task", [str(task)], list(SPECS), "task")
+    _known(f"{path}: task", [str(task)], SPECS, "task")
+    plugin = _plugin(path, tables["plugin"]) if "plugin" in tables else None
     common = _settings(f"{path}: common", tables.get("common", {}), SPECS[task])
     against = _settings(f"{path}: against", tables.get("against", {}), SPECS[task])
     found: dict[str, tuple[Run, ...]] = {}
@@ -116,19 +118,27 @@ def read(path: Path) -> Grid:
         name = part.get("name")
         if not isinstance(name, str) or not name or name in found:
             raise UsageError(f"{path}: part {place}: name: found {name!r}, expected a name that no other part has")
-        where = f"{path}: part {name!r}"
-        found[name] = tuple({run.key: run for run in _runs(where, common, part, SPECS[task])}.values())
-    against = {key: config.typed(key, values[0], SPECS[task]) for key, values in against.items()}
+        runs = _runs(f"{path}: part {name!r}", common, part, SPECS[task], plugin)
+        found[name] = tuple({run.key: run for run in runs}.values())
+    against = {key: values[0] for key, values in against.items()}
     return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")), task, against)
 
 
-def _known(where: str, given: Iterable[str], known: Sequence[str], what: str = "key") -> None:
-    """Raise for the first key of `given` that is none of `known`, with the nearest."""
+def _plugin(path: Path, name: object) -> Plugin:
+    """The file that the grid in `path` names, relative to it."""
+    if not isinstance(name, str):
+        raise UsageError(f"{path}: plugin: found {name!r}, expected the path of a Python file")
+    try:
+        return plugins.read(path.parent / Path(name).expanduser())
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _known(where: str, given: Iterable[str], known: Iterable[str], what: str = "key") -> None:
+    """Raise for the first key of `given` that is none of `known`, with those that look like it."""
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise UsageError(f"{where}: {key}: unknown {what}; {hint}")
+            raise UsageError(f"{where}: {key}: unknown {what}; {nearest(key, known)}")
 
 
 def _settings(where: str, table: object, kind: type) -> dict[str, list]:
@@ -142,20 +152,31 @@ def _settings(where: str, table: object, kind: type) -> dict[str, list]:
         if inner.keys() & flat.keys():
             raise UsageError(f"{where}: {key}: set twice")
         flat |= inner
-    _known(where, flat, list(config.flat_types(kind)))
+    _known(where, flat, [name for name in config.field_names(kind) if name != "plugin"])
     lists = {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
     for key, values in lists.items():
         if not values:
             raise UsageError(f"{where}: {key}: found an empty list, expected at least one value")
-        for value in values:
-            try:
-                config.typed(key, value, kind)
-            except ValueError as error:
-                raise UsageError(f"{where}: {error}") from None
+        with _place(where):
+            lists[key] = [config.typed(key, value, kind) for value in values]
     return lists
 
 
-def _runs(where: str, common: dict[str, list], part: dict, kind: type) -> Iterator[Run]:
+@contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Inside, what a field, a data set or a network refuses becomes one line that names the place in the grid."""
+    try:
+        yield
+    except (CourseError, ValueError, RuntimeError) as error:
+        kind = type(error) if isinstance(error, CourseError) else UsageError
+        raise kind(f"{where}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _runs(where: str, common: dict[str, list], part: dict, kind: type, plugin: Plugin | None) -> Iterator[Run]:
     """Runs of one part: its lists crossed, once for each of its cases."""
     own = _settings(where, {k: v for k, v in part.items() if k not in ("name", "cases")}, kind)
     cases = part.get("cases", [{}])
@@ -168,10 +189,12 @@ def _runs(where: str, common: dict[str, list], part: dict, kind: type) -> Iterat
             raise UsageError(f"{where}: {twice[0]}: set both in the part and in its cases")
         lists = common | own | tied
         for values in itertools.product(*lists.values()):
-            try:
-                yield config.from_dict(dict(zip(lists, values, strict=True)), kind)
-            except ValueError as error:
-                raise UsageError(f"{where}: {error}") from None
+            fields = dict(zip(lists, values, strict=True))
+            if plugin and plugin.serves(fields):
+                fields["plugin"] = plugin.digest
+            with _place(where):
+                run = config.from_dict(fields, kind)
+            yield run
 
 
 def check(grid: Grid) -> None:
@@ -184,44 +207,16 @@ def check(grid: Grid) -> None:
     UsageError
         A run cannot be made; the line names file, part and key.
     """
-    from course_lib.study.clip_run import clips_of  # torch and the data sets, which reading a grid need not wait for
-
-    taken: set[tuple] = set()
+    tried: set[tuple] = set()  # networks with shapes of their input
     for name, runs in grid.parts:
         where = f"{grid.path}: part {name!r}"
-        for spec in runs:
-            if (spec.dataset, "present") not in taken:
-                _check_present(where, spec.dataset)
-                taken.add((spec.dataset, "present"))
-            if isinstance(spec, SceneRun):
-                _check_scenes(where, spec)
-                continue
-            clips = clips_of(spec.dataset, spec.clips_per_class)
-            _check_fold(where, spec, clips)
-            n_classes = _classes(where, spec, clips)
-            _check_features(where, spec, clips)
-            n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
-            shape = (spec.features.frame_count(n_samples), spec.features.n_mels)
-            if (spec.model, spec.frame_reducer, shape, n_classes) not in taken:
-                _check_shape(where, spec, shape, n_classes)
-                taken.add((spec.model, spec.frame_reducer, shape, n_classes))
-
-
-def _check_scenes(where: str, spec: SceneRun) -> None:
-    """Scenes can be made, the weights of pretrained networks are here, and the network takes what they give."""
-    import torch
-
-    from course_lib.study import scene_run
-
-    try:
-        scenes = scene_run.scenes_of(spec.dataset, spec.fold, spec.scenes)
-        shapes = scene_run.shapes_of(spec, scenes.clip_s)
-        zeros = {name: torch.zeros(1, len(times_s), dims) for name, (times_s, dims) in shapes.items()}
-        with torch.no_grad():
-            scene_run.network(spec, len(scenes.classes), shapes, scenes.clip_s).eval()(zeros)
-    except (CourseError, ValueError, RuntimeError) as error:
-        kind = type(error) if isinstance(error, CourseError) else UsageError  # others are tracebacks
-        raise kind(f"{where}: {str(error).splitlines()[0]}") from None
+        for dataset in dict.fromkeys(run.dataset for run in runs):
+            _check_present(where, dataset)
+        for run in runs:
+            if isinstance(run, SceneRun):
+                _check_scenes(where, run)
+            else:
+                _check_clips(where, run, tried)
 
 
 def _check_present(where: str, dataset: str) -> None:
@@ -236,50 +231,58 @@ def _check_present(where: str, dataset: str) -> None:
         raise CourseError(f"{where}: dataset: {dataset} is not on this machine; run: course data get {dataset}")
 
 
-def _check_fold(where: str, spec: RunSpec, clips: Clips) -> None:
-    try:
-        folds.split(clips, spec.fold)
-    except UsageError as error:
-        raise UsageError(f"{where}: fold: {error}") from None
+def _check_scenes(where: str, run: SceneRun) -> None:
+    """Scenes can be made, the weights of pretrained networks are here, and the network takes what they give."""
+    import torch  # torch and the data sets, which reading a grid need not wait for
+
+    from course_lib.study import scene_run
+
+    with _place(where), torch.no_grad():
+        scenes = scene_run.scenes_of(run.dataset, run.fold, run.scenes)
+        shapes = scene_run.shapes_of(run, scenes.clip_s)
+        zeros = {name: torch.zeros(1, len(times_s), dims) for name, (times_s, dims) in shapes.items()}
+        scene_run.network(run, len(scenes.classes), shapes, scenes.clip_s).eval()(zeros)
 
 
-def _classes(where: str, spec: RunSpec, clips: Clips) -> int:
-    """How many classes the network of a run tells apart."""
-    from course_lib.study.clip_run import asked_of
+def _check_clips(where: str, run: RunSpec, tried: set[tuple]) -> None:
+    """Clips have the fold and the labels, the hop fits into them, and the network takes their features."""
+    from course_lib.study import clip_run
 
-    try:
-        return len(asked_of(spec, clips).names)
-    except CourseError as error:
-        raise UsageError(f"{where}: dataset: {error}") from None
-
-
-def _check_features(where: str, spec: RunSpec, clips: Clips) -> None:
-    rate_hz = spec.features.rate_hz
-    longest_ms = timebase.samples_to_ms(timebase.seconds_to_samples(clips.length_s, rate_hz), rate_hz)
-    if spec.features.hop_ms > longest_ms:
+    clips = clip_run.clips_of(run.dataset, run.clips_per_class)
+    with _place(f"{where}: fold"):
+        folds.split(clips, run.fold)
+    with _place(f"{where}: dataset"):
+        n_classes = len(clip_run.asked_of(run, clips).names)
+    n_samples = timebase.seconds_to_samples(clips.length_s, run.features.rate_hz)
+    longest_ms = timebase.samples_to_ms(n_samples, run.features.rate_hz)
+    if run.features.hop_ms > longest_ms:
         raise UsageError(
-            f"{where}: features.hop_ms: found {spec.features.hop_ms:g}, expected at most the length of a clip of "
-            f"{spec.dataset}, {longest_ms:g} ms"
+            f"{where}: features.hop_ms: found {run.features.hop_ms:g}, expected at most the length of a clip of "
+            f"{run.dataset}, {longest_ms:g} ms"
         )
     try:
-        mel_bank(spec.features), padded_window(spec.features)
+        mel_bank(run.features), padded_window(run.features)
     except ValueError as error:
         raise UsageError(f"{where}: features.{error}") from None
+    shape = (run.features.frame_count(n_samples), run.features.n_mels)
+    if (run.model, run.frame_reducer, shape, n_classes) not in tried:
+        tried.add((run.model, run.frame_reducer, shape, n_classes))
+        _check_network(where, run, shape, n_classes)
 
 
-def _check_shape(where: str, spec: RunSpec, shape: tuple[int, int], n_classes: int) -> None:
+def _check_network(where: str, run: RunSpec, shape: tuple[int, int], n_classes: int) -> None:
     """One forward on zeros: the networks themselves say which shapes they take."""
     import torch
 
     from course_lib.study.clip_run import network
 
+    refused = (ValueError, RuntimeError) if run.plugin == "none" else Exception  # the user's code may raise anything
     try:
         with torch.no_grad():
-            network(spec, n_classes, shape).eval()(torch.zeros(1, *shape))
-    except (ValueError, RuntimeError) as error:
-        hop = f"features.hop_ms={spec.features.hop_ms:g} gives {shape[0]} frames of {shape[1]} mels"
-        raise UsageError(f"{where}: {hop}, which {_named(spec)} cannot take: {str(error).splitlines()[0]}") from None
-
-
-def _named(spec: RunSpec) -> str:
-    return spec.model if spec.frame_reducer == "none" else f"{spec.model} behind {spec.frame_reducer}"
+            logits = network(run, n_classes, shape).eval()(torch.zeros(1, *shape))
+        if logits.shape != (1, n_classes):
+            raise ValueError(f"gives {tuple(logits.shape)} for one clip, expected {(1, n_classes)}")
+    except refused as error:
+        net = run.model if run.frame_reducer == "none" else f"{run.model} behind {run.frame_reducer}"
+        hop = f"features.hop_ms={run.features.hop_ms:g} gives {shape[0]} frames of {shape[1]} mels"
+        raise UsageError(f"{where}: {hop}, which {net} cannot take: {_first_line(error)}") from None

@@ -1,7 +1,7 @@
 """The rows of a study as one table: gathered from records, kept as Parquet, published, compared with others."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,11 @@ import pandas as pd
 
 from course_lib import paths
 from course_lib.errors import CourseError, UsageError
-from course_lib.provenance import now, provenance
+from course_lib.provenance import code_hash, now, provenance
 from course_lib.study.config import BACKFILL_DEFAULTS, current_name
 
 # Rows published before data sets had versions name their sounds by hashes of source text. Each is followed by the
-# `content` of the same sounds today; the samples are equal bit by bit, see tests/lib/test_data_identity.py.
+# `content` of the same sounds today; the samples are equal bit by bit, see tests/data/test_data_identity.py.
 PUBLISHED_CONTENT = dict(
     [
         (  # timing, 100 clips a class, seed 0
@@ -44,7 +44,8 @@ COMPARED = (
 def gather(folder: Path) -> pd.DataFrame:
     """One row a record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
 
-    Columns are those of `run.run_one`; lists stay lists, and fields that came later are there (see `filled`).
+    Columns are those of `clip_run.run_one` or `scene_run.run_one`; lists stay lists, and fields that came later are
+    there (see `filled`).
 
     Raises
     ------
@@ -56,12 +57,7 @@ def gather(folder: Path) -> pd.DataFrame:
             return filled(current(pd.read_parquet(folder / ROWS)))
         except (OSError, ValueError) as error:
             raise CourseError(f"{folder / ROWS}: cannot be read as Parquet: {error}") from error
-    records = []
-    for path in sorted((folder / "records").glob("*.json")):
-        try:
-            records.append(_renamed(json.loads(path.read_text(encoding="utf-8"))))
-        except ValueError as error:
-            raise CourseError(f"{path}: cannot be read as a record ({error}); remove it and run again") from error
+    records = [read_record(folder, path.stem) for path in sorted((folder / "records").glob("*.json"))]
     if not records:
         raise CourseError(f"{folder}: no rows, neither {ROWS} nor records/*.json; run: course study run GRID")
     return filled(current(pd.DataFrame(records)))
@@ -88,7 +84,7 @@ def filled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def done(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those rows that did not fail, index from 0."""
+    """The rows that did not fail, index from 0."""
     return rows[rows["status"] == "done"].reset_index(drop=True)
 
 
@@ -120,7 +116,7 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
     Raises
     ------
     CourseError
-        Some runs heard other versions of the same clips or scenes, as when rows from elsewhere were adopted.
+        Some runs heard other versions of the same clips or scenes, as when rows were imported from elsewhere.
     """
     good = done(rows)
     asked = SCENES if "copies" not in good.columns else CLIPS
@@ -146,15 +142,17 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
 def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
     """Put the published rows of `keys` on record in `folder`, a folder of a run, where it has none; returns how many.
 
-    Such a run then does what a grid got since it was published, and its report has both. Each row adopted brings a line
-    to the log of test readings, for its test fold was read, if elsewhere.
+    Such a run then does what was added to the grid since, and its report has both. Each row adds a line to the log of
+    test readings, for its test fold was read, if elsewhere.
 
     Raises
     ------
     CourseError
         There are no published rows, or their file is damaged.
     """
-    rows, date, adopted = gather(published), now(), []
+    rows = gather(published)
+    date = now()
+    imported = []
     (folder / "records").mkdir(parents=True, exist_ok=True)
     for row in rows[rows["key"].isin(keys)].to_dict("records"):
         path = record_path(folder, row["key"])
@@ -162,10 +160,10 @@ def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
             continue
         record = {name: value for name, value in row.items() if not (isinstance(value, float) and np.isnan(value))}
         paths.atomic_write(path, json.dumps(record, default=np.ndarray.tolist, separators=(",", ":")) + "\n")
-        adopted.append({"time": date, "key": row["key"], "adopted": row["commit"]})
+        imported.append({"time": date, "key": row["key"], "adopted": row["commit"]})
     with (folder / READINGS).open("a", encoding="utf-8") as log:
-        log.writelines(json.dumps(line) + "\n" for line in adopted)
-    return len(adopted)
+        log.writelines(json.dumps(line) + "\n" for line in imported)
+    return len(imported)
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
@@ -197,7 +195,27 @@ def _differing(one: Mapping, other: Mapping) -> str:
             parts += [f"{name} of {n} clips"] if n else []
         elif a != b and not (pd.isna(a) and pd.isna(b)):
             parts.append(f"{name} {a:.6g} and {b:.6g}" if isinstance(a, float) else f"{name} {a} and {b}")
+    codes = {code for code in (one.get("code"), other.get("code")) if isinstance(code, str)}
+    if parts and len(codes) == 2:
+        parts.append("computed by different code")
     return ", ".join(parts)
+
+
+def code_states(records: Iterable[Mapping]) -> dict[str, int]:
+    """How many rows were computed by today's code (`current`) and by other code (`stale`).
+
+    Rows of the first edition do not say what computed them: they are `unknown`. A row that failed is none of these.
+    """
+    counts = {"current": 0, "stale": 0, "unknown": 0}
+    for record in records:
+        if record["status"] != "done":
+            continue
+        code = record.get("code")
+        if not isinstance(code, str):  # a table has NaN where a record has nothing
+            counts["unknown"] += 1
+        else:
+            counts["current" if code == code_hash() else "stale"] += 1
+    return counts
 
 
 def record_path(folder: Path, key: str) -> Path:
@@ -215,13 +233,9 @@ def read_record(folder: Path, key: str) -> dict | None:
     """
     path = record_path(folder, key)
     try:
-        return _renamed(json.loads(path.read_text(encoding="utf-8")))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {current_name(name): value for name, value in record.items()}  # the first edition's are other
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise CourseError(f"{path}: cannot be read as a record ({error}); remove it to run the row again") from error
-
-
-def _renamed(record: dict) -> dict:
-    """A record with its fields by today's names: a folder may hold records of both editions."""
-    return {current_name(name): value for name, value in record.items()}

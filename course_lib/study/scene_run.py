@@ -1,7 +1,6 @@
 """`run_one` for scenes: from a `SceneRun` to one flat row; `read_test` alone looks at the scenes for testing."""
 
 import io
-import json
 import time
 from collections.abc import Iterable
 from functools import lru_cache
@@ -19,13 +18,13 @@ from course_lib.evaluation import detection
 from course_lib.models import crnn, pretrained
 from course_lib.models.crnn import CRNN
 from course_lib.paths import atomic_write, published_dir
-from course_lib.provenance import now
 from course_lib.scenes import features as streams
 from course_lib.scenes.features import Stream
 from course_lib.scenes.load import load_scenes
 from course_lib.scenes.scenes import Scenes, SceneSpec
-from course_lib.study.clip_run import origin, weights_hash
-from course_lib.study.config import SceneRun, flat_types, from_dict, to_dict
+from course_lib.study import plugins
+from course_lib.study.clip_run import log_reading, origin, weights_hash
+from course_lib.study.config import SceneRun, from_fields, to_dict
 from course_lib.study.records import current
 from course_lib.training import cost, mean_teacher
 from course_lib.training.mean_teacher import EvalSet
@@ -70,7 +69,7 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
     """Times of frames and dimensions of every stream of a run, without making any."""
     found = {
         "spectral": (frame_times_s(spec.features, clip_s), spec.features.n_mels),
-        "visual": (timebase.picture_times_s(clip_s, spec.frame_rate_hz), pretrained.VISUAL_DIMS),
+        "visual": (timebase.video_frame_times_s(clip_s, spec.frame_rate_hz), pretrained.VISUAL_DIMS),
     }
     if "auditory" in spec.names:
         found["auditory"] = streams.auditory_shape(spec.auditory, spec.auditory_ms, clip_s)
@@ -79,13 +78,16 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
 
 def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, int]], clip_s: float) -> CRNN:
     """The network of a run with fresh weights."""
-    options = {
-        "fusion": spec.fusion,
-        "align": spec.align,
-        "frame_reducer": spec.frame_reducer,
-        "log": spec.features.log,
-    }
-    return CRNN(n_classes, shapes, frame_times_s(spec.features, clip_s), **options)
+    plugins.use(spec.plugin)
+    return CRNN(
+        n_classes,
+        shapes,
+        frame_times_s(spec.features, clip_s),
+        fusion=spec.fusion,
+        align=spec.align,
+        frame_reducer=spec.frame_reducer,
+        log=spec.features.log,
+    )
 
 
 def frame_times_s(features: FeatureSpec, clip_s: float) -> np.ndarray:
@@ -117,7 +119,7 @@ def run_one(
     row |= {name: chosen[name] for name in chosen if name.startswith("validation_")}
     row |= {"chosen_step": learnt.chosen_step, "weights": weights_hash(learnt.model)}
     row |= read_test(learnt.model, spec, scenes, found, log=readings)
-    row |= {f"history.{name}": [look[name] for look in learnt.history] for name in chosen if name != "seconds"}
+    row |= {f"history.{name}": [entry[name] for entry in learnt.history] for name in chosen if name != "seconds"}
     row |= {"parameters": cost.parameters(learnt.model), "peak_memory_mb": cost.peak_memory_mb(device)}
     row |= {"train_seconds": learnt.seconds} | origin(device)
     return row | {"minutes": (time.perf_counter() - begun) / 60}
@@ -148,16 +150,7 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
     over `SEGMENTS_S` and `COLLARS_S`. `test_estimated` is the list of detected events as CSV, for other scores later.
     """
     test = judged(scenes, found, "test")
-    if log is not None:
-        line = {
-            "time": now(),
-            "key": spec.key,
-            "dataset": spec.dataset,
-            "fold": spec.fold,
-            "scenes": len(test.filenames),
-        }
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    log_reading(log, spec, scenes=len(test.filenames))
     got = mean_teacher.scores(model, test, spec.recipe.median_ms)
     row: dict = {"n_test": len(test.filenames), "n_events": len(test.events)}
     for name in ("tagging", "segment", "event"):
@@ -166,10 +159,10 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
         row[f"test_{name}_error_rate"] = got[name].error_rate
     lists = (test.events, got["estimated"], test.classes)
     row["test_segment_curve"] = [
-        detection.segment_based_f1(*lists, test.clip_s, length_s, silent_zero=True).micro_f1 for length_s in SEGMENTS_S
+        detection.segment_based_f1(*lists, test.clip_s, length_s, zero_division=0).micro_f1 for length_s in SEGMENTS_S
     ]
     row["test_event_curve"] = [
-        detection.event_based_f1(*lists, collar_s, collar_s, silent_zero=True).micro_f1 for collar_s in COLLARS_S
+        detection.event_based_f1(*lists, collar_s, collar_s, zero_division=0).micro_f1 for collar_s in COLLARS_S
     ]
     row["test_estimated"] = got["estimated"].to_csv(index=False, float_format="%.3f")
     return row
@@ -203,8 +196,7 @@ def published() -> pd.DataFrame:
 
 def spec_of(row: dict) -> SceneRun:
     """The run that `row` is of."""
-    fields = {name: row[name] for name in flat_types(SceneRun) if name in row}
-    return from_dict({name: None if value != value else value for name, value in fields.items()}, SceneRun)
+    return from_fields(row)
 
 
 def offset_s(spec: SceneRun) -> float:
@@ -241,5 +233,5 @@ def set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
         times = estimated[["onset", "offset"]] + offset_s(spec)
         estimated[["onset", "offset"]] = times.clip(0, spec.scenes.clip_s)
         lists, collar_s = (of_row[COLUMNS], estimated, list(row["classes"])), mean_teacher.COLLAR_S
-        found.append(detection.event_based_f1(*lists, collar_s, collar_s, silent_zero=True).micro_f1)
+        found.append(detection.event_based_f1(*lists, collar_s, collar_s, zero_division=0).micro_f1)
     return rows.assign(test_event_f1=found)

@@ -2,6 +2,7 @@
 
 import json
 import posixpath
+import re
 import shutil
 import subprocess
 import sys
@@ -22,28 +23,28 @@ from course_lib.tools.runner import PASSED
 
 HOW = "run `make course` first (PROFILE=lesson for a site to read)"
 REPORT = "results.json"
-TOLD = {"run": ("profile", "data set", "jobs"), "provenance": ("date", "cores", "machine")}  # on the site
 
 
 @dataclass(frozen=True)
 class Run:
-    """Executed notebooks of one folder, with what was asked for and where it ran."""
+    """Executed notebooks of one folder.
+
+    Attributes
+    ----------
+    folder : where they are, with a report and a result each, as `course run` leaves them.
+    title : profile and data set, in words.
+    ran : the same with the machine and the number of notebooks at a time.
+    date : when the run ended.
+    minutes : what each notebook took, by name, in the course's order.
+    failures : what went wrong, by name, in those that failed.
+    """
 
     folder: Path
-    about: dict
-    provenance: dict
+    title: str
+    ran: str
+    date: str
     minutes: dict[str, float]
     failures: dict[str, str]
-
-    @property
-    def notebooks(self) -> list[Path]:
-        """The executed copies in the course's order."""
-        return [self.folder / f"{name}.ipynb" for name in self.minutes]
-
-    @property
-    def title(self) -> str:
-        """Profile and data set, in words."""
-        return f"profile {self.about['profile']}, data set {Path(str(self.about['data set'])).stem}"
 
 
 def read(folder: Path) -> Run:
@@ -54,23 +55,26 @@ def read(folder: Path) -> Run:
     CourseError
         There are no executed notebooks with their results in `folder`.
     """
+    minutes, failures = {}, {}
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        results = {}
-        for path in sorted(folder.glob("[0-9][0-9]_*.result.json")):
-            if path.with_name(path.name.replace(".result.json", ".ipynb")).exists():
-                results[path.name.removesuffix(".result.json")] = json.loads(path.read_text(encoding="utf-8"))
-        minutes = {name: result["minutes"] for name, result in results.items()}
-        failures = {name: result["message"] for name, result in results.items() if result["state"] != PASSED}
-        if not all(name in report[part] for part, names in TOLD.items() for name in names):
-            raise ValueError(REPORT)
+        asked, machine = report["run"], report["provenance"]
+        title = f"profile {asked['profile']}, data set {Path(asked['data set']).stem}"
+        ran = f"{title}, {asked['jobs']} at a time, on {machine['cores']} cores ({machine['machine']})"
+        date = machine["date"]
+        for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+            if path.with_suffix(".result.json").exists():
+                result = json.loads(path.with_suffix(".result.json").read_text(encoding="utf-8"))
+                minutes[path.stem] = result["minutes"]
+                if result["state"] != PASSED:
+                    failures[path.stem] = result["message"]
     except (FileNotFoundError, NotADirectoryError):
         raise CourseError(f"{folder}: no {REPORT} there; {HOW}") from None
     except (ValueError, LookupError, TypeError):
         raise CourseError(f"{folder}: {REPORT} or a result there is not what a run leaves; {HOW}") from None
-    if not results:
+    if not minutes:
         raise CourseError(f"{folder}: no executed notebooks with their results; {HOW}")
-    return Run(folder, report["run"], report["provenance"], minutes, failures)
+    return Run(folder, title, ran, date, minutes, failures)
 
 
 def latest(runs: Path) -> Run:
@@ -90,7 +94,7 @@ def latest(runs: Path) -> Run:
                 found.append(read(path.parent))
     if not found:
         raise CourseError(f"{runs}: no run of the notebooks yet; {HOW}")
-    return max(found, key=lambda run: run.provenance["date"])
+    return max(found, key=lambda run: run.date)
 
 
 def complaints(run: Run) -> list[str]:
@@ -115,14 +119,16 @@ def _own_cells(path: Path) -> list[str]:
 
 START, LOG = "index.md", "sphinx.log"
 MARK = ".made-by-course-site"  # in a folder that the next site may replace
+# A link or picture of Markdown that leads to a file: !, words, target, fragment
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!#|[a-z]+:)([^)\s#]+)(#[^)\s]*|)\)")
 # Pages besides the notebooks, by part of the site: those made here, and texts of the repository where they exist
 PARTS = {
     "Questions": ("notebooks/quizzes/*.md",),
     "Teach": ("minutes.md", "INSTRUCTORS.md"),
     "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
-        "use.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
-        "CHANGELOG.md",
+        "use.md", "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md",
+        "docs/*.md", "CHANGELOG.md",
     ),
 }  # fmt: skip
 
@@ -165,39 +171,42 @@ def gather(run: Run, source: Path) -> None:
         A page links to, or shows, a file that is not in the repository.
     """
     _empty(source)
-    pages = made_pages(run)
-    parts = {"Notebooks": [f"notebooks/{path.name}" for path in run.notebooks]}
+    first, rest = site_pages.split_readme(_text("README.md"))
+    pages = made_pages(run) | {"use.md": rest}
+    parts = {"Notebooks": [f"notebooks/{name}.ipynb" for name in run.minutes]}
     for caption, patterns in PARTS.items():
-        kept = [[p] if p in pages else sorted(map(_name, repo_root().glob(p))) for p in patterns]
-        parts[caption] = [name for names in kept for name in names]
-        pages |= {name: _text(name) for name in parts[caption] if name not in pages}
-    pages[START] = site_pages.start_page(_text("README.md"), site_pages.contents(parts))
+        names = []
+        for pattern in patterns:
+            found = sorted(path.relative_to(repo_root()).as_posix() for path in repo_root().glob(pattern))
+            names += [pattern] if pattern in pages else found
+        parts[caption] = list(dict.fromkeys(names))
+        pages |= {name: _text(name) for name in names if name not in pages}
+    pages[START] = first + site_pages.contents(parts)
     shown = {*pages, *parts["Notebooks"]}
     for name, text in pages.items():
         _write(source / name, settled(text, posixpath.dirname(name), shown, source))
-    for path in run.notebooks:
-        _gather_notebook(path, run.failures.get(path.stem, ""), shown, source)
+    for name in run.minutes:
+        _gather_notebook(run, name, shown, source)
 
 
 def made_pages(run: Run) -> dict[str, str]:
-    """Pages that are no file of the repository: minutes, glossary, use, and how to launch where there is an address."""
+    """Pages that are no file of the repository: minutes, glossary, and how to launch where there is an address."""
     rows = [(path.stem, readme.title_and_verbs(path)[0], timetables.stated(path)) for path in authoring.sources()]
     measured = {f"{profile}, `{data}`": readme.minutes(profile, data) for profile, data in readme.SHOWN}
-    where = f"{run.provenance['cores']} cores ({run.provenance['machine']})"
-    ran = f"{run.title}, {run.about['jobs']} at a time, on {where}"
     pages = {
-        "minutes.md": site_pages.timing(rows, run.minutes, measured, ran),
+        "minutes.md": site_pages.timing(rows, {"this run": run.minutes} | measured, run.ran),
         "glossary.md": site_pages.glossary(_text("STYLE.md")),
-        "use.md": site_pages.use_page(_text("README.md")),
     }
     repository, tag = site_pages.address(_text("CITATION.cff"))
     if repository:
-        pages["launch.md"] = site_pages.launch(repository, tag)
+        pages["launch.md"] = site_pages.launch(_text("site/launch.md"), repository, tag)
     return pages
 
 
 def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
     """`text` of a page in `folder` with its links pointing to pages in `shown`, else to copies made below `source`.
+
+    Blocks of code, and links to elsewhere and within the page, stay as they are.
 
     Raises
     ------
@@ -205,20 +214,23 @@ def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
         It links to, or shows, a file that is not in the repository.
     """
 
-    def place(words: str, target: str) -> str:
-        file, mark, fragment = target.partition("#")
-        name = _inside(file, folder)
-        name = START if name in ("README.md", ".") else name
+    def settle(link: re.Match) -> str:
+        picture, words, target, fragment = link.groups()
+        name = posixpath.normpath(posixpath.join(folder, target))
+        if picture:
+            _copy(name, source / name)
+            return link[0]
+        if name in ("README.md", "."):
+            name = START
         if name in shown:
-            return f"[{words}]({posixpath.relpath(name, folder or '.')}{mark}{fragment})"
+            return f"[{words}]({posixpath.relpath(name, folder or '.')}{fragment})"
         if (repo_root() / name).is_dir():
             return words
-        copy = _copied(name, source, "download")
-        return f"{{download}}`{words.replace('`', '')} <{posixpath.relpath(copy, folder or '.')}>`"
+        _copy(name, source / "download" / name)
+        return f"{{download}}`{words.replace('`', '')} <{posixpath.relpath(f'download/{name}', folder or '.')}>`"
 
-    for path in site_pages.pictures(text):
-        _copied(_inside(path, folder), source)
-    return site_pages.relinked(text, place)
+    pieces = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)
+    return "".join(piece if piece.startswith("```") else LINK.sub(settle, piece) for piece in pieces)
 
 
 def render(source: Path, html: Path) -> Path:
@@ -258,38 +270,30 @@ def _empty(folder: Path) -> None:
     _write(folder / MARK, "Made by `course site`, which replaces this folder.\n")
 
 
-def _gather_notebook(path: Path, failure: str, shown: set[str], source: Path) -> None:
-    complete = json.loads(_text(f"notebooks/solutions/{path.name}"))
-    page, pictures = site_pages.page(json.loads(path.read_text(encoding="utf-8")), complete, path.stem, failure)
+def _gather_notebook(run: Run, name: str, shown: set[str], source: Path) -> None:
+    """Write the page of the executed notebook `name`, its pictures, and the learner's copy to download."""
+    file = f"notebooks/{name}.ipynb"
+    executed = json.loads((run.folder / f"{name}.ipynb").read_text(encoding="utf-8"))
+    complete = json.loads(_text(f"notebooks/solutions/{name}.ipynb"))
+    page, pictures = site_pages.page(executed, complete, name, run.failures.get(name, ""))
     for cell in page["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = settled("".join(cell["source"]), "notebooks", shown, source)
-    _write(source / "notebooks" / path.name, json.dumps(page))
-    _copied(f"notebooks/{path.name}", source, "download")
-    for name, picture in pictures.items():
-        _write(source / "notebooks" / "figures" / name, picture)
+    _write(source / file, json.dumps(page))
+    _copy(file, source / "download" / file)
+    for picture, content in pictures.items():
+        _write(source / "notebooks" / "figures" / picture, content)
 
 
-def _inside(target: str, folder: str) -> str:
-    """`target`, as a text in `folder` has it, from the root of the repository."""
-    return posixpath.normpath(posixpath.join(folder, target))
-
-
-def _copied(name: str, source: Path, below: str = "") -> str:
-    """Copy a file of the repository to the same place below `source`, or below a folder of it; returns that place."""
+def _copy(name: str, place: Path) -> None:
+    """Copy the file `name` of the repository to `place`."""
     if name.startswith("..") or not (repo_root() / name).is_file():
         raise CourseError(f"{name}: a page of the site links to it, and it is not in the repository")
-    place = posixpath.join(below, name)
-    _write(source / place, (repo_root() / name).read_bytes())
-    return place
+    _write(place, (repo_root() / name).read_bytes())
 
 
 def _text(name: str) -> str:
     return (repo_root() / name).read_text(encoding="utf-8")
-
-
-def _name(path: Path) -> str:
-    return path.relative_to(repo_root()).as_posix()
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -6,7 +6,7 @@ Pure functions: notebooks and texts in, notebooks and texts out. Pages are in My
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from course_lib.errors import CourseError
 from course_lib.tools.timetables import Minutes
@@ -123,36 +123,28 @@ def _markdown(key: str, text: str) -> dict:
 # --- Pages that are made from texts and numbers of the repository: start, use, glossary, minutes, launch
 
 START = ("Two commands", "The notebooks", "What comes out")  # sections of README.md that stand on the first page
-LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def sections(text: str) -> tuple[str, dict[str, str]]:
-    """What stands before the first heading of the second level, and the text below each of them."""
-    head, *rest = re.split(r"^## ", text, flags=re.M)
-    parts = (part.partition("\n") for part in rest)
-    return head, {title.strip(): body for title, _, body in parts}
-
-
-def start_page(readme: str, contents: str) -> str:
-    """README.md up to its results, with the table of contents of the site.
+def split_readme(readme: str) -> tuple[str, str]:
+    """What README.md gives to the first page of the site, and the page made of the rest.
 
     Raises
     ------
     CourseError
         A section that belongs on the first page is not in README.md.
     """
-    head, found = sections(readme)
+    head, *sections = re.split(r"^(?=## )", readme, flags=re.M)
+    titles = [section.partition("\n")[0].removeprefix("## ").strip() for section in sections]
     for title in START:
-        if title not in found:
+        if title not in titles:
             raise CourseError(f"README.md: no section '## {title}', which the first page of the site shows")
-    return head + "".join(f"## {title}\n{found[title]}" for title in START) + contents
-
-
-def use_page(readme: str) -> str:
-    """The rest of README.md."""
-    _, found = sections(readme)
-    return "# Using the course\n\n" + "".join(f"## {t}\n{body}" for t, body in found.items() if t not in START)
+    first, rest = head, "# Using the course\n\n"
+    for title, section in zip(titles, sections, strict=True):
+        if title in START:
+            first += section
+        else:
+            rest += section
+    return first, rest
 
 
 def glossary(style: str) -> str:
@@ -161,51 +153,40 @@ def glossary(style: str) -> str:
     Raises
     ------
     CourseError
-        STYLE.md holds no table with the columns *we say*, *meaning*, *we do not say*.
+        STYLE.md holds no table with the columns *we say*, *meaning* and *we avoid*.
     """
-    table = re.search(r"^\| we say \| meaning \| we do not say \|\n\|[-| :]+\|\n((?:\|.*\|\n)+)", style, re.M)
+    table = re.search(r"^\| we say \| meaning \| we avoid \|\n\|[-| :]+\|\n((?:\|.*\|\n)+)", style, re.M)
     if table is None:
-        raise CourseError("STYLE.md: no table '| we say | meaning | we do not say |', which the glossary is made of")
+        raise CourseError("STYLE.md: no table '| we say | meaning | we avoid |', which the glossary is made of")
     lines = ["# Glossary", "", "One word for one thing, the field's word.", "", ":::{glossary}"]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
     for words, meaning, others in sorted(rows, key=lambda row: row[0].casefold()):
         lines += words.split(", ")
-        instead = f" We do not say: {others}." if others else ""
+        instead = f" We avoid: {others}." if others else ""
         lines += [f"  {meaning[0].upper()}{meaning[1:]}.{instead}", ""]
     return "\n".join([*lines, ":::", ""])
 
 
-def timing(
-    rows: Iterable[tuple[str, str, Minutes]],
-    here: Mapping[str, float],
-    measured: Mapping[str, Mapping[str, float]],
-    ran: str,
-) -> str:
+def timing(rows: Iterable[tuple[str, str, Minutes]], measured: Mapping[str, Mapping[str, float]], ran: str) -> str:
     """Minutes of every notebook: to read, to solve, and of the machine.
 
-    `rows` are name, title and stated minutes of the notebooks, `here` the minutes of the run that the site shows,
-    `measured` those that were measured before, by profile and data set. `ran` says what ran here, on what.
+    `rows` are name, title and stated minutes of the notebooks. `measured` has a column of minutes by notebook for the
+    run that the site shows and for earlier ones. `ran` says what ran here, on what.
     """
-    heads = ["", "notebook", "to read", "exercises", "this run", *measured]
+    heads = ["to read", "exercises", *measured]
+    lines = [f"| | notebook | {' | '.join(heads)} |", "|---|---|" + "---:|" * len(heads)]
+    totals = dict.fromkeys(heads, 0.0)
+    for name, title, stated in rows:
+        cells = {"to read": f"{stated.reading:.0f}", "exercises": f"{stated.exercises:.0f}"}
+        for head, minutes in measured.items():
+            cells[head] = f"{minutes[name]:.1f}" if name in minutes else ""
+        for head, cell in cells.items():
+            totals[head] += float(cell or 0)
+        lines.append(f"| {name[:2]} | [{title}](notebooks/{name}.ipynb) | {' | '.join(cells.values())} |")
+    sums = [f"{totals[head]:.1f}" if head in measured else f"{totals[head]:.0f}" for head in heads]
+    lines.append(f"| | all | {' | '.join(sums)} |")
     origin = f"This site shows a run of {ran}. The other columns are medians over seeds, two notebooks at a time."
-    lines = ["# Minutes", "", origin, ""]
-    lines += ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
-    totals = [0.0] * (len(heads) - 2)
-    for name, title, told in rows:
-        numbers = [
-            f"{told.reading:.0f}",
-            f"{told.exercises:.0f}",
-            *(_minutes(column.get(name)) for column in (here, *measured.values())),
-        ]
-        totals = [total + float(number or 0) for total, number in zip(totals, numbers, strict=True)]
-        lines.append(f"| {name[:2]} | [{title}](notebooks/{name}.ipynb) | " + " | ".join(numbers) + " |")
-    sums = [f"{totals[0]:.0f}", f"{totals[1]:.0f}", *(f"{total:.1f}" for total in totals[2:])]
-    lines.append("| | all | " + " | ".join(sums) + " |")
-    return "\n".join([*lines, "", "An empty field was not measured.", ""])
-
-
-def _minutes(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+    return "\n".join(["# Minutes", "", origin, "", *lines, "", "An empty field was not measured.", ""])
 
 
 def contents(parts: Mapping[str, Sequence[str]]) -> str:
@@ -217,25 +198,6 @@ def contents(parts: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def relinked(text: str, place: Callable[[str, str], str]) -> str:
-    """`text` with every link to a file of the repository as `place(words, target)` wants it.
-
-    Blocks of code, and links to elsewhere and within the page, stand as they are.
-    """
-
-    def moved(match: re.Match) -> str:
-        elsewhere = match[2].startswith("#") or re.match(r"[a-z]+:", match[2])
-        return match[0] if elsewhere else place(match[1], match[2])
-
-    pieces = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)
-    return "".join(piece if piece.startswith("```") else LINK.sub(moved, piece) for piece in pieces)
-
-
-def pictures(text: str) -> list[str]:
-    """Paths of the pictures that `text` shows from files."""
-    return [path for path in IMAGE.findall(text) if not re.match(r"[a-z]+:", path)]
-
-
 def address(citation: str) -> tuple[str, str]:
     """Public address of the repository and the tag of its release, from CITATION.cff; no address is an empty text."""
     repository = re.search(r"^repository-code: *[\"']?([^\"'\s]+)", citation, re.M)
@@ -243,24 +205,7 @@ def address(citation: str) -> tuple[str, str]:
     return (repository[1] if repository else ""), f"v{version[1]}"
 
 
-def launch(repository: str, tag: str) -> str:
-    """How to open the notebooks on other people's machines, from `repository` at `tag`."""
+def launch(text: str, repository: str, tag: str) -> str:
+    """The page about opening the notebooks on other people's machines, from `repository` at `tag`."""
     name = repository.rstrip("/").removesuffix(".git").rpartition("/")[2]
-    return f"""# Without installing anything
-
-The rocket above a notebook opens it on somebody else's machine, as it was at {tag}.
-
-**Colab** opens the notebook alone. Put this into a cell of its own and run it first:
-
-```
-!git clone --depth 1 --branch {tag} {repository}
-!pip install --quiet --editable {name}
-%cd {name}/notebooks
-import sys; sys.path.insert(0, "..")
-```
-
-**Binder** makes the whole repository ready from the files in `binder/`, with PyTorch for processors.
-The first start takes minutes.
-
-Neither is part of the course's tests, which stay on one machine: if one of them fails, `make lab` on your own does not.
-"""
+    return text.format(name=name, repository=repository, tag=tag)

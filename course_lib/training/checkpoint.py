@@ -1,4 +1,4 @@
-"""What both training loops share: when to look at validation, how fast to learn, and a state that outlives a cut."""
+"""What both training loops share: when to evaluate, the schedule of the learning rate, and checkpoints."""
 
 import hashlib
 import io
@@ -20,9 +20,9 @@ class OtherTraining(CourseError):
     """A checkpoint was written by a training of other settings, other data or another network."""
 
 
-def eval_steps(steps: int, looks: int) -> set[int]:
-    """Numbers of steps after which validation is looked at: `looks` of them, evenly, the last among them."""
-    return {math.ceil(steps * k / looks) for k in range(1, looks + 1)}
+def eval_steps(steps: int, n_evals: int) -> set[int]:
+    """Numbers of the steps that an evaluation follows: `n_evals` of them, evenly spaced, the last among them."""
+    return {math.ceil(steps * k / n_evals) for k in range(1, n_evals + 1)}
 
 
 def lr_multiplier(done: float) -> float:
@@ -34,10 +34,10 @@ def lr_multiplier(done: float) -> float:
 
 
 def identity(path: Path | None, settings: object, model: torch.nn.Module, arrays: Iterable[np.ndarray]) -> str:
-    """64 hexadecimal digits that name a training: its settings, what teaches and chooses, the network before the start.
+    """64 hexadecimal digits that name a training: its settings, its data, and the network before the first step.
 
-    Of the network names, shapes and what is not learnt (`align`, say) count, not its fresh weights: whoever goes on
-    need not have drawn the same. Nothing is read, and the name is empty, for a training that no `path` keeps.
+    Of the network names, shapes and buffers count, not the initial weights, which come from the checkpoint. Without a
+    `path` nothing is read and the name is empty.
     """
     if path is None:
         return ""
@@ -53,14 +53,14 @@ def identity(path: Path | None, settings: object, model: torch.nn.Module, arrays
 
 
 def resumed(path: Path | None, identity: str, parts: Mapping[str, object], device: torch.device) -> dict:
-    """What is kept of a training: of one just begun, or read from `path`, its states loaded into `parts` by name.
+    """The state of a training: a new one, or the one in `path`, whose parts are loaded into `parts` by name.
 
     Raises
     ------
     CourseError
         The file is no checkpoint.
     OtherTraining
-        It is that of a training with another `identity`.
+        It belongs to a training with another `identity`.
     """
     if path is None or not path.exists():
         return {"step": 0, "seconds": 0.0, "history": []}
@@ -77,9 +77,9 @@ def resumed(path: Path | None, identity: str, parts: Mapping[str, object], devic
 
 
 def write(path: Path, kept: dict) -> None:
-    """Keep the state in `path`, whole or not at all, unless one is there that is younger than `EVERY_S`.
+    """Write the state to `path` atomically, unless the one there is younger than `EVERY_S`.
 
-    A training that is cut off so loses some seconds, and a short one does not spend them on writing.
+    An interrupted training loses some seconds, and a short one does not spend them on writing.
     """
     if path.exists() and 0 <= time.time() - path.stat().st_mtime < EVERY_S:
         return
@@ -89,5 +89,5 @@ def write(path: Path, kept: dict) -> None:
 
 
 def copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Weights and statistics as they are now, whatever training does to the model later."""
+    """A copy of the weights and statistics, which later training does not change."""
     return {name: value.clone() for name, value in model.state_dict().items()}

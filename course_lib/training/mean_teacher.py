@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
+from course_lib.checked import Count, CountOrZero, Share, Weight, checked
 from course_lib.data import events
 from course_lib.errors import CourseError
 from course_lib.evaluation import detection
@@ -31,7 +32,7 @@ THRESHOLD = 0.5
 COLLAR_S, SEGMENT_S = 0.2, 1.0  # of the events and segments that the best state is chosen by
 
 
-@dataclass(frozen=True)
+@checked
 class TeacherRecipe:
     """How to train. Hashable, so that it can be part of a key.
 
@@ -46,34 +47,22 @@ class TeacherRecipe:
     spec_augment : `spec_augment` on the student's log-mel, in ms and Hz.
     mixup : Beta parameter of mixup; 0 is none.
     median_ms : length of the median filter over the probabilities' decisions.
-    n_evals : how often validation is looked at; the best look is kept.
+    n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     """
 
-    steps: int = 600
-    weak: int = 12
-    unlabelled: int = 6
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    ema_decay: float = 0.98
-    consistency: float = 1.0
+    steps: Count = 600
+    weak: Count = 12
+    unlabelled: CountOrZero = 6
+    learning_rate: Share = 1e-3
+    weight_decay: Share = 1e-4
+    ema_decay: Share = 0.98
+    consistency: Weight = 1.0
     spec_augment: bool = True
-    mixup: float = 0.0
+    mixup: Weight = 0.0
     median_ms: float = 400.0
-    n_evals: int = 6
+    n_evals: Count = 6
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("weak", 1), ("unlabelled", 0), ("n_evals", 1)):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least {least}")
-        for name, high in (
-            ("ema_decay", 1.0),
-            ("learning_rate", 1.0),
-            ("weight_decay", 1.0),
-            ("consistency", 1e3),
-            ("mixup", 1e3),
-        ):
-            if not 0 <= getattr(self, name) <= high:
-                raise ValueError(f"{name}={getattr(self, name)}: must lie within 0 to {high:g}")
         if self.unlabelled and not self.ema_decay:
             raise ValueError(f"unlabelled={self.unlabelled}, ema_decay=0: nothing but a teacher says what is in them")
 
@@ -91,7 +80,7 @@ class EvalSet:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained network in evaluation mode (the teacher where there is one), its history, and the look it is of."""
+    """A trained network in evaluation mode (the teacher where there is one), its history, and the step it is from."""
 
     model: nn.Module
     history: list[dict[str, float]]
@@ -140,7 +129,7 @@ def teach(
         if step + 1 not in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             continue
         seconds = time.perf_counter() - started
-        history.append(_look(teacher, validation, recipe, step + 1, losses, seconds))
+        history.append(_evaluate(teacher, validation, recipe, step + 1, losses, seconds))
         losses = []
         kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
         kept["student"], kept["teacher"] = (checkpoints.copied(m) for m in (model, teacher))
@@ -173,7 +162,7 @@ def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, se
 
 def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     """The entry with the highest mean of the three scores on validation; of equals the first."""
-    return max(history, key=lambda look: look["validation_score"])
+    return max(history, key=lambda entry: entry["validation_score"])
 
 
 def probabilities(model: nn.Module, x: Features, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -213,9 +202,9 @@ def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, obj
     tags = tags_of(judged)
     lists = judged.events, found, judged.classes
     return {
-        "tagging": detection.tagging_f1(tags, weak > THRESHOLD, judged.classes, silent_zero=True),
-        "segment": detection.segment_based_f1(*lists, judged.clip_s, SEGMENT_S, silent_zero=True),
-        "event": detection.event_based_f1(*lists, COLLAR_S, COLLAR_S, silent_zero=True),
+        "tagging": detection.tagging_f1(tags, weak > THRESHOLD, judged.classes, zero_division=0),
+        "segment": detection.segment_based_f1(*lists, judged.clip_s, SEGMENT_S, zero_division=0),
+        "event": detection.event_based_f1(*lists, COLLAR_S, COLLAR_S, zero_division=0),
         "estimated": found,
         "weak": weak,
     }
@@ -229,7 +218,9 @@ def tags_of(judged: EvalSet) -> np.ndarray:
     return found
 
 
-def _look(model, judged: EvalSet, recipe: TeacherRecipe, step: int, losses: list, seconds: float) -> dict[str, float]:
+def _evaluate(
+    model, judged: EvalSet, recipe: TeacherRecipe, step: int, losses: list, seconds: float
+) -> dict[str, float]:
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
         raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")

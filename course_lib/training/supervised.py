@@ -10,24 +10,26 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from tqdm import tqdm
 
 from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
+from course_lib.checked import Count, CountOrZero, Share, Weight, checked
 from course_lib.errors import CourseError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import Normalised
 from course_lib.training import checkpoint as checkpoints
 
-PRECISIONS = ("auto", "fp32", "bf16")
-SCORES = ("validation_accuracy", "validation_map")  # what a look is chosen by: of one label a clip, of several
+SCORES = ("validation_accuracy", "validation_map")  # what the best state is chosen by: one label per clip, or several
 
 
-@dataclass(frozen=True)
+@checked
 class Recipe:
     """How to train. Hashable, so that it can be part of a key.
 
@@ -42,47 +44,34 @@ class Recipe:
         rates; 1 is one rate for all).
     roll : turn each clip round by a random part of its length, so that it begins elsewhere.
     spec_augment : `spec_augment`, in ms and Hz.
-    image_augment : `random_picture`, the image augmentation of the paper (TAA).
+    image_augment : `augment_image`, the image augmentation of the paper (TAA).
     mixup : Beta parameter of mixup; 0 is none.
     label_smoothing : part of each target spread over all classes; not where clips have several labels.
-    n_evals : how often validation is looked at, evenly over the steps; the best look is kept.
+    n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     guide : weight of the guide loss of a frame reducer that scores frames (DiffRes); 0 leaves it out.
     mask_value : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
     precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
     """
 
-    steps: int = 200
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    freeze_steps: int = 0
-    layer_decay: float = 1.0
+    steps: Count = 200
+    batch_size: Count = 32
+    learning_rate: Weight = 2e-3
+    weight_decay: Weight = 0.05
+    freeze_steps: CountOrZero = 0
+    layer_decay: Share = 1.0
     roll: bool = True
     spec_augment: bool = True
     image_augment: bool = False
-    mixup: float = 0.2
-    label_smoothing: float = 0.1
-    n_evals: int = 8
-    guide: float = 0.0
-    mask_value: str = "mean"
-    precision: str = "auto"
+    mixup: Weight = 0.2
+    label_smoothing: Share = 0.1
+    n_evals: Count = 8
+    guide: Weight = 0.0
+    mask_value: Literal["mean", "floor"] = "mean"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "n_evals"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number of at least 1")
-        if not 0 <= self.freeze_steps <= self.steps:
-            raise ValueError(f"freeze_steps={self.freeze_steps}: must lie within 0 and steps={self.steps}")
-        for name, low, high in (
-            ("learning_rate", 0, math.inf), ("weight_decay", 0, math.inf), ("mixup", 0, math.inf),
-            ("label_smoothing", 0, 1),
-            ("layer_decay", 0, 1), ("guide", 0, math.inf),
-        ):  # fmt: skip
-            if not low <= getattr(self, name) <= high or math.isinf(getattr(self, name)):
-                raise ValueError(f"{name}={getattr(self, name)}: must be finite and within {low} to {high}")
-        for name, known in (("precision", PRECISIONS), ("mask_value", spec_augment.MASK_VALUES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(known)}")
+        if self.freeze_steps > self.steps:
+            raise ValueError(f"freeze_steps={self.freeze_steps}: must be at most steps={self.steps}")
 
 
 @dataclass(frozen=True)
@@ -123,9 +112,9 @@ class Split:
 class TrainResult:
     """A trained model in evaluation mode, on its device, and how it got there.
 
-    `history` has one entry a look: `step`, `loss` (training, mean since the last look), `validation_loss`,
-    `validation_accuracy` (share; of several labels a clip `validation_map`, mean average precision), `seconds`; those
-    of validation are missing where there was none. `chosen_step` is the look whose weights the model has.
+    `history` has one entry per evaluation: `step`, `loss` (training, mean since the last one), `validation_loss`,
+    `validation_accuracy` (share; for several labels per clip `validation_map`, mean average precision), `seconds`;
+    without validation its entries are missing. `chosen_step` is the step whose weights the model has.
     """
 
     model: nn.Module
@@ -161,19 +150,22 @@ def fit(
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_eval: Callable[[dict[str, float]], None] | None = None,
+    progress: bool = False,
 ) -> TrainResult:
     """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
 
     Without `validation` nothing is chosen: it is the state after the last step. The same arguments give the same
     weights on the same machine with the same number of threads. The order of clips and what augmentation draws depend
-    on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after looks, some
-    seconds apart, and a training that was cut off goes on to the same result.
-    `on_eval` gets each entry of the history as it comes.
+    on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after evaluations,
+    some seconds apart, and an interrupted training resumes to the same result.
+    `on_eval` gets each entry of the history as it comes. With `progress` a bar shows steps, time left and validation.
 
     Raises
     ------
     CourseError
         The loss is no longer finite, or the checkpoint belongs to another training.
+    ValueError
+        `model` is normalised already, has parameters outside its `stages`, or has more or fewer outputs than classes.
     """
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
     precision = precision_on(device, recipe.precision, model)
@@ -183,6 +175,7 @@ def fit(
     identity = checkpoints.identity(checkpoint, (recipe, spec, seed, precision, train.n_classes), model, arrays)
     kept = checkpoints.resumed(checkpoint, identity, {"weights": model, "optimiser": optimiser}, x.device)
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
+    bar = tqdm(desc="training", unit="step", total=recipe.steps, initial=kept["step"], disable=not progress)
     for step, chosen in _batches(len(y), recipe, seed, first=kept["step"]):
         _set_stages(model, optimiser, recipe, step)
         clips, targets = augmented(x[chosen], y[chosen], recipe, spec, np.random.default_rng([seed, 1, step]))
@@ -194,10 +187,12 @@ def fit(
         loss.backward()
         optimiser.step()
         losses.append(loss.detach())
+        bar.update()
         if step + 1 in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
             seconds = time.perf_counter() - started
-            history.append(_look(model, validation, precision, step + 1, losses, seconds))
+            history.append(_evaluate(model, validation, precision, step + 1, losses, seconds))
             losses = []
+            bar.set_postfix({name: history[-1][name] for name in SCORES if name in history[-1]})
             kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
             kept["weights"] = checkpoints.copied(model)
             if history[-1] is best_eval(history):
@@ -206,6 +201,7 @@ def fit(
                 checkpoints.write(checkpoint, kept)
             if on_eval is not None:
                 on_eval(history[-1])
+    bar.close()
     model.load_state_dict(kept["best"])
     return TrainResult(model.eval(), history, int(best_eval(history)["step"]), precision, kept["seconds"])
 
@@ -220,7 +216,7 @@ def augmented(
     if recipe.roll:
         x = _rolled(x, rng.random(len(x)))
     if recipe.image_augment:
-        x = spec_augment.random_picture(x, rng)
+        x = spec_augment.augment_image(x, rng)
     if recipe.spec_augment:
         x = spec_augment.spec_augment(x, rng, spec, mask_value=recipe.mask_value)
     if recipe.mixup:
@@ -250,6 +246,8 @@ def _loss(
     model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe, multilabel: bool
 ) -> torch.Tensor:
     """That of the task, and the guide loss of a frame reducer as far as the recipe wants it."""
+    if logits.shape != targets.shape:
+        raise ValueError(f"the network has {logits.shape[1]} outputs, the targets have {targets.shape[1]} classes")
     if multilabel:
         loss = functional.binary_cross_entropy_with_logits(logits.float(), targets)
     else:
@@ -260,15 +258,15 @@ def _loss(
 def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first.
 
-    The last one, where nothing was looked at.
+    Without validation the last one.
     """
     score = next((name for name in SCORES if name in history[0]), None)
     if score is None:
         return history[-1]
-    return max(history, key=lambda look: (look[score], -look["validation_loss"]))
+    return max(history, key=lambda entry: (entry[score], -entry["validation_loss"]))
 
 
-def _look(
+def _evaluate(
     model: nn.Module, validation: Split | None, precision: str, step: int, losses: list[torch.Tensor], seconds: float
 ) -> dict[str, float]:
     """One entry of the history; leaves the model in evaluation mode."""
@@ -308,8 +306,12 @@ def _rolled(x: torch.Tensor, part: np.ndarray) -> torch.Tensor:
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """Parameters for the optimiser, one group a stage, with the `factor` of its learning rate."""
+    """Parameters for the optimiser, one group per stage, with the `factor` of its learning rate."""
     stages = model.stages
+    found = {parameter for stage in stages for parameter in stage.parameters()}
+    missing = [name for name, parameter in model.named_parameters() if parameter not in found]
+    if missing:
+        raise ValueError(f"the model's stages lack {missing[0]}: name all its parts there, from input to head")
     return [
         {
             "params": list(stage.parameters()),

@@ -267,12 +267,12 @@ one_click = np.zeros_like(steady)
 one_click[len(steady) // 4] = 0.9
 CHANGES = {
     "as it is": lambda p: p,
-    "rotated 30°": lambda p: spec_augment.rotate(p, 30),
-    "sheared 0.3": lambda p: spec_augment.shear(p, 0.3),
+    "rotated 30°": lambda p: spec_augment.warp(p, degrees=30),
+    "sheared 0.3": lambda p: spec_augment.warp(p, frames_per_mel=0.3),
     "flipped": spec_augment.flip,
-    "height +0.2": lambda p: spec_augment.shift_height(p, 0.2),
-    "width +0.2": lambda p: spec_augment.shift_width(p, 0.2),
-    "zoom 1.25": lambda p: spec_augment.zoom(p, 1.25),
+    "height +0.2": lambda p: spec_augment.warp(p, height=0.2),
+    "width +0.2": lambda p: spec_augment.warp(p, width=0.2),
+    "zoom 1.25": lambda p: spec_augment.warp(p, zoom_time=1.25, zoom_mel=1.25),
     "brightness 0.5": lambda p: spec_augment.brightness(p, 0.5),
 }
 fig, axes = plt.subplots(2, len(CHANGES), figsize=(15, 4.2), sharex=True, sharey=True)
@@ -297,7 +297,7 @@ def loudest_hz(picture):
     return centres_hz[np.asarray(picture).argmax(axis=1)]
 
 
-turned = loudest_hz(spec_augment.rotate(torch.from_numpy(log_mel(steady, spec)), 30))[m // 2 - 20 : m // 2 + 20]
+turned = loudest_hz(spec_augment.warp(torch.from_numpy(log_mel(steady, spec)), degrees=30))[m // 2 - 20 : m // 2 + 20]
 chirp_hz_per_s = (turned[-1] - turned[0]) / timebase.samples_to_ms(39 * spec.hop_samples, RATE_HZ) * 1000
 reversed_sound, flipped_picture = log_mel(one_click[::-1], spec), spec_augment.flip(torch.from_numpy(log_mel(one_click, spec))).numpy()
 audible = reversed_sound > reversed_sound.max() - 60
@@ -323,7 +323,7 @@ def octaves_apart(features):
 
 before = octaves_apart([log_mel(x, narrow) for x in tones])
 by_pitch = octaves_apart([log_mel(pitch_shift(x, 7, rate_hz=RATE_HZ), narrow) for x in tones])
-by_height = octaves_apart([spec_augment.shift_height(torch.from_numpy(log_mel(x, narrow)), 0.1) for x in tones])
+by_height = octaves_apart([spec_augment.warp(torch.from_numpy(log_mel(x, narrow)), height=0.1) for x in tones])
 say(f"Two tones {before:.2f} octaves apart stay {by_pitch:.2f} octaves apart under a pitch shift of 7 semitones, and come out **{by_height:.2f}** octaves apart under a height shift of a tenth. Harmonics no longer fit their fundamental: no instrument and no throat makes that sound.")
 
 # %% [markdown]

@@ -395,7 +395,7 @@ say(f"The largest disagreement is {100 * error:.2g} % of the largest gradient, a
 def network(frame_reducer, n_classes=n_classes, n_mels=n_mels):
     """A fresh 7-layer CNN behind a frame reducer, the same weights for the same seed."""
     seed_everything(seed)
-    return classifier.classifier("cnn7", n_classes, frame_reducer=frame_reducer, n_mels=n_mels)
+    return classifier.classifier("cnn7", n_classes, reducer=frame_reducer, n_mels=n_mels)
 
 
 def widths_by(model, x):

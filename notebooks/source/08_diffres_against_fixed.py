@@ -221,7 +221,7 @@ def trained(hop_ms, frame_reducer):
     own = FeatureSpec(hop_ms=hop_ms)
     x = features(clips, own, progress=False)
     seed_everything(seed)
-    model = classifier.classifier("cnn7", n_classes, frame_reducer=frame_reducer, n_mels=own.n_mels, log=own.log)
+    model = classifier.classifier("cnn7", n_classes, reducer=frame_reducer, n_mels=own.n_mels, log=own.log)
     parts = (Split(x[mask], targets[mask], n_classes) for mask in (training, validation))
     fitted = supervised.fit(model, *parts, recipe, own, seed=seed, device=device)
     macs = cost.macs(fitted.model, *x.shape[1:]) / 1e6
@@ -296,7 +296,7 @@ say(f"The published scorer makes DiffRes cost {runs['DiffRes, published']['macs'
 # A sharp test needs no second training. Take the network as trained, deal its own widths out to *other* frames of the clip, and test again. If accuracy stays, the scores did not matter.
 
 # %%
-shuffled = classifier.classifier("cnn7", n_classes, frame_reducer="shuffled:0.5").to(device).eval()
+shuffled = classifier.classifier("cnn7", n_classes, reducer="shuffled:0.5").to(device).eval()
 model = runs["DiffRes, light"]["model"]
 shuffled.load_state_dict(model.model.state_dict())
 x = features(clips, spec)[test]

@@ -194,10 +194,10 @@ order = torch.tensor([3, 0, 5, 1, 4, 2])
 off = {}
 for name, kernel, stride in (("1-D, time", (1, 3), transformers.TIME), ("2-D, time and frequency", (3, 3), transformers.BOTH)):
     torch.manual_seed(seed)
-    layer = transformers.PoolingAttention(24, 24, 2, grid, stride, stride, kernel, relative=False)
+    layer = transformers.PoolingAttention(24, 24, 2, stride, stride, kernel)
     with torch.no_grad():
-        straight, new = layer(places, grid, 0, None)
-        dealt, _ = layer(places.unflatten(1, grid)[:, order].flatten(1, 2), grid, 0, None)
+        straight, new = layer(places, grid)
+        dealt, _ = layer(places.unflatten(1, grid)[:, order].flatten(1, 2), grid)
     straight, dealt = straight.unflatten(1, new), dealt.unflatten(1, new)
     off[name] = float((dealt - (straight[:, order] if new[0] == len(order) else straight)).abs().max() / straight.std())
 say("; ".join(f"{name}: **{value:.2g}** deviations" for name, value in off.items()) + ". Pooling time alone does not know which frequencies are neighbours. What a network should know of pitch it must then have learnt in its first layers, which make the tokens, or from its table of positions.")
@@ -316,7 +316,7 @@ with torch.no_grad():
     q, k, _ = block.attn.qkv(caught[0]).unflatten(2, (3, block.attn.heads, -1)).permute(2, 0, 3, 1, 4)
     looks = (q[:, :, :1] @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(3)[0, :, 0, 1:].mean(0)
 hook.remove()
-seen_at = looks.unflatten(0, model.model.v.grid).numpy()
+seen_at = looks.unflatten(0, model.model.v.grid_size).numpy()
 fig, axes = plt.subplots(2, 1, figsize=(9, 4.8), sharex=True)
 plots.mel_spectrogram(x[example], spec.frame_centres_s(n_frames), axes[0])
 drawn = axes[1].imshow(seen_at * seen_at.size, origin="lower", aspect="auto", extent=((token_ms - every_ms) / 2000, columns * every_ms / 1000 + (token_ms - every_ms) / 2000, 0, rows), cmap="cividis")

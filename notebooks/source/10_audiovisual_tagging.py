@@ -5,7 +5,7 @@
 #
 # Imagine a dog that barks in the rain. A spectrogram hears it through the rain, if it has learnt barks from some hundred scenes. A network that has heard two million clips knows barks already. A third has never heard a sound, but sees the dog. Which of the three should a tagger ask, and is it worth asking all?
 #
-# The code is the same for real videos: `scenes/recorded.py` loads AVE, DESED and any folder of videos that you have.
+# The code is the same for real videos: `scenes/recorded.py` loads AVE and any folder of videos that you have.
 
 # %% [markdown]
 # ## You will be able to
@@ -97,7 +97,7 @@ said_of = {name: (rows, in_view(name, rows, asked)) for name, rows in held.event
 rich = max(said_of, key=lambda name: (min(3, said_of[name][0]["event_label"].nunique()), len(set(said_of[name][1]["onset"]) | set(said_of[name][1]["offset"]))))
 heard, seen = said_of[rich]
 at = held.table["filename"].tolist().index(rich)
-wave, film = held.waves(16_000, slice(at, at + 1))[0], held.pictures(1.0, 128, slice(at, at + 1))[0]
+wave, film = held.waves(16_000, slice(at, at + 1))[0], held.video_frames(1.0, 128, slice(at, at + 1))[0]
 row = int(np.flatnonzero(scenes.table["filename"] == rich)[0])  # its place among all scenes
 spectral = streams.spectral(scenes, spec)
 fig, axes = plt.subplots(4, 1, figsize=(13, 7.4), sharex=True, height_ratios=(1.3, 0.8, 1.4, 0.75))
@@ -125,8 +125,6 @@ say(f"Heard: {', '.join(known)}. In view: {', '.join(sorted(set(seen['event_labe
 # - **visual**: EfficientNet-Lite0 of notebook 06, which learnt from ImageNet what is on a photograph. It sees one picture at a time and knows no time at all, and it has not been shown drawings.
 #
 # Without the weights of mn04 on your machine, a small CNN takes its place, trained here on the recordings that the labelled scenes are made of. The table says which one you got.
-#
-# Ears differ in their clock too. The library knows one more, YAMNet: a vector every 480 ms, each of 0.975 s of sound, and nothing finer. Nothing in this notebook needs it; a grid of the study takes it with `auditory = "yamnet"` and `auditory_ms = 480`, or 0 for one vector a scene. Notebook 11 asks what such a clock costs.
 
 # %%
 def own_network():

@@ -284,7 +284,7 @@ filters_ms = 1000 * frame_s * np.array(widths)
 def judged(found, judged_on):
     """Segment (1 s) and event F1 (200 ms) of a list, in %."""
     both = judged_on.events, found, classes
-    return [100 * detection.segment_based_f1(*both, scenes.clip_s, silent_zero=True).micro_f1, 100 * detection.event_based_f1(*both, silent_zero=True).micro_f1]
+    return [100 * detection.segment_based_f1(*both, scenes.clip_s, zero_division=0).micro_f1, 100 * detection.event_based_f1(*both, zero_division=0).micro_f1]
 
 
 swept = np.array([[judged(decided(strong, validation.filenames, t, w), validation) for w in widths] for t in thresholds])
@@ -333,7 +333,7 @@ areas = {(who, how): psds(test.events, s, test.filenames, classes, frame_s, scen
 fig, axes = plt.subplots(1, 2, figsize=(12, 3.8), sharey=True)
 for ax, how in zip(axes, versions, strict=True):
     for who, line in zip(detectors, plots.LINES, strict=False):
-        ax.step(areas[who, how].curve["an_hour"], 100 * areas[who, how].curve["found"], where="post", linestyle=line, label=who)
+        ax.step(areas[who, how].curve["efpr"], 100 * areas[who, how].curve["found"], where="post", linestyle=line, label=who)
     ax.set(title=how, xlabel="false detections an hour", xlim=(0, 100), ylim=(-3, 103))
 axes[0].set_ylabel("found, mean less spread (%)")
 axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -452,7 +452,7 @@ with torch.inference_mode():
     if published_net:
         net = pretrained.network()
         heard = {f"{h} ms": (mobilenet.frame_centres_s(m.shape[1], h), m) for h, m in net.maps(mobilenet.front_end(torch.tensor(pair)), tuple(mobilenet.AHEAD_MS)).items()}
-        fields_ms = {h: timebase.span_ms(net.field(h)[0], mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, rate) for h in mobilenet.AHEAD_MS}
+        fields_ms = {h: timebase.span_ms(net.receptive_field(h)[0], mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, rate) for h in mobilenet.AHEAD_MS}
         say("Counted from its layers, a frame can see " + ", ".join(f"{f:,.0f} ms at a hop of {h} ms" for h, f in fields_ms.items()) + f". Its frames tell of times {min(mobilenet.AHEAD_MS.values())} to {max(mobilenet.AHEAD_MS.values())} ms later than the strides say.")
     else:  # every other sample: noise stays noise
         x = (log_mel_torch(torch.tensor(pair[:, ::2]), log_mel) - torch.tensor(mean)) / torch.tensor(std)
@@ -584,7 +584,7 @@ aligned = contrast(pairs, "Ways to align frames of 40 ms")
 # %%
 flashing = mixing.made_scenes(clips, test_fold, replace(spec, flash=True))
 some = slice(0, 8)
-views = {kind: s.part("validation").pictures(2.0, 96, some) for kind, s in (("as in notebook 10", scenes), ("flash", flashing))}
+views = {kind: s.part("validation").video_frames(2.0, 96, some) for kind, s in (("as in notebook 10", scenes), ("flash", flashing))}
 changing = (views["flash"][:, 1:] != views["flash"][:, :-1]).any(axis=(2, 3, 4)).sum(1)
 of_view = int(changing.argmax())
 shown = validation.events[validation.events["filename"] == validation.filenames[of_view]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from course_lib.audio import augment
 from course_lib.audio import io as audio_io
-from course_lib.audio.augment import NAA, add_noise, gain, pitch_shift, random_shift, shift, time_stretch, trim_silence
+from course_lib.audio.augment import NAA, add_noise, pitch_shift, random_shift, shift, time_stretch, trim_silence
 from course_lib.audio.timebase import ms_to_samples
 
 RATE_HZ = 16_000
@@ -46,26 +46,13 @@ def level_db(x: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(np.square(x, dtype=float))))
 
 
-# --- length, pitch, level ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("n_samples", [4000, 16_001])
 @pytest.mark.parametrize("rate", [0.7, 1.0, 1.2, 2.0])
 def test_a_rate_above_one_is_faster_and_the_length_is_rounded(engine, n_samples, rate):
     x = noise(n_samples)
     assert time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine).shape == (round(n_samples / rate),)
-    assert time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine, keep_length=True).shape == (n_samples,)
     assert pitch_shift(x, 3, rate_hz=RATE_HZ, engine=engine).shape == (n_samples,)
-
-
-def test_keep_length_cuts_or_fills_the_end():
-    x = noise(RATE_HZ)
-    slow, fast = (time_stretch(x, rate, rate_hz=RATE_HZ) for rate in (0.7, 1.2))
-    kept_slow, kept_fast = (time_stretch(x, rate, rate_hz=RATE_HZ, keep_length=True) for rate in (0.7, 1.2))
-    np.testing.assert_array_equal(kept_slow, slow[:RATE_HZ])
-    np.testing.assert_array_equal(kept_fast[: len(fast)], fast)
-    assert not kept_fast[len(fast) :].any()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -103,25 +90,19 @@ def test_signalsmith_keeps_the_level_of_noise_to_a_decibel_and_librosa_loses_thr
     assert -4 < min(changes_db(x, "librosa").values()) < -2.5, changes_db(x, "librosa")
 
 
-# --- onsets --------------------------------------------------------------------------------------------------------
-
-
 def displacements_ms(transform, rate: float, n_clicks: int = 12) -> np.ndarray:
     places = np.random.default_rng(1).integers(0, 2 * RATE_HZ - 1, n_clicks)
     found = [int(np.abs(transform(click(place))).argmax()) for place in places]
     return 1000 * (np.array(found) - places / rate) / RATE_HZ
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.7, 1.2, 1.5])
-def test_signalsmith_stretch_keeps_an_onset_to_half_a_millisecond(rate):
-    moved = displacements_ms(lambda x: time_stretch(x, rate, rate_hz=RATE_HZ), rate)
-    assert np.abs(moved).max() < 0.5
-
-
-@pytest.mark.parametrize("semitones", [-5, -2, 2, 5])
-def test_signalsmith_pitch_keeps_an_onset_to_half_a_millisecond(semitones):
-    moved = displacements_ms(lambda x: pitch_shift(x, semitones, rate_hz=RATE_HZ), 1)
-    assert np.abs(moved).max() < 0.5
+@pytest.mark.parametrize(
+    ("transform", "rate"),
+    [(lambda x, rate=rate: time_stretch(x, rate, rate_hz=RATE_HZ), rate) for rate in (0.5, 0.7, 1.2, 1.5)]
+    + [(lambda x, by=by: pitch_shift(x, by, rate_hz=RATE_HZ), 1) for by in (-5, -2, 2, 5)],
+)
+def test_signalsmith_keeps_an_onset_to_half_a_millisecond(transform, rate):
+    assert np.abs(displacements_ms(transform, rate)).max() < 0.5
 
 
 def test_librosa_moves_onsets_by_more_than_a_hop_and_a_shorter_window_less():
@@ -134,9 +115,6 @@ def test_librosa_moves_onsets_by_more_than_a_hop_and_a_shorter_window_less():
     assert 10 < long.max() < 40
     assert 10 < pitched.max() < 50
     assert short.max() < 0.5 * long.max()
-
-
-# --- shift, gain, noise --------------------------------------------------------------------------------------------
 
 
 @given(
@@ -156,27 +134,13 @@ def test_shift_lets_zeros_enter_or_goes_round(x, later):
     np.testing.assert_array_equal(round_trip[kept], x[kept])
     np.testing.assert_array_equal(shift(x, later, circular=True), np.roll(x, later))
     np.testing.assert_array_equal(shift(shift(x, later, circular=True), -later, circular=True), x)
-    np.testing.assert_array_equal(np.sort(shift(x, later, circular=True)), np.sort(x))
 
 
-def test_batch_is_item_by_item():
-    batch = np.stack([noise(500, seed) for seed in range(4)])
-    later = np.array([3, -7, 0, 600])
-    np.testing.assert_array_equal(shift(batch, later), [shift(x, int(k)) for x, k in zip(batch, later, strict=True)])
-    np.testing.assert_array_equal(shift(batch, 5), [shift(x, 5) for x in batch])
-    np.testing.assert_array_equal(gain(batch, -3), [gain(x, -3) for x in batch])
-    recorded = noise(130, 9)
-    np.testing.assert_allclose(add_noise(batch, recorded, 10), [add_noise(x, recorded, 10) for x in batch], atol=1e-7)
-
-
-def test_random_shift_keeps_to_its_direction_and_draws_for_each_clip():
-    batch = np.tile(np.arange(1, 101, dtype=np.float32), (200, 1))
-    for direction, low, high in (("left", -20, 0), ("right", 0, 20), ("both", -20, 20)):
-        moved = random_shift(batch, np.random.default_rng(0), 0.2, direction, circular=True)
-        later = (1 - moved[:, 0]).astype(int)
-        later = np.where(later < -50, later + 100, later)
-        assert (later.min(), later.max()) == (low, high)
-        assert len(set(later.tolist())) > 15
+def test_random_shift_reaches_its_limits_in_both_directions():
+    x = np.arange(1, 101, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    first = [int(random_shift(x, rng, 0.2)[40]) for _ in range(400)]  # 41 where nothing moved
+    assert (min(first), max(first)) == (21, 61) and len(set(first)) > 30
 
 
 def test_what_is_drawn_depends_on_the_generator_alone():
@@ -190,9 +154,8 @@ def test_what_is_drawn_depends_on_the_generator_alone():
         np.testing.assert_array_equal(first, again, err_msg=name)
 
 
-def test_gain_and_noise_reach_their_levels():
+def test_noise_reaches_its_level():
     x = tone(440)
-    assert level_db(gain(x, -6)) - level_db(x) == pytest.approx(-6, abs=1e-3)
     for given_noise in (np.random.default_rng(0), noise(1000)):
         added = add_noise(x, given_noise, 10) - x
         assert level_db(x) - level_db(added) == pytest.approx(10, abs=0.01)
@@ -200,28 +163,23 @@ def test_gain_and_noise_reach_their_levels():
     np.testing.assert_array_equal(add_noise(silent, np.random.default_rng(0), 10), silent)
 
 
-# --- trim ----------------------------------------------------------------------------------------------------------
-
-
 def test_trim_cuts_whole_hops_and_never_into_the_sound():
-    x = np.concatenate([np.zeros(7003, np.float32), tone(440, 8001), np.zeros(9001, np.float32)])
+    x = np.concatenate([np.zeros(7003, np.float32), tone(440, 8002)[1:], np.zeros(9001, np.float32)])
     hop, half_window = ms_to_samples(10, RATE_HZ), ms_to_samples(12.5, RATE_HZ)
     for threshold_db in (20, 40, 60):
-        first, end = augment.silence_bounds(x, threshold_db, rate_hz=RATE_HZ)
+        once = trim_silence(x, threshold_db, rate_hz=RATE_HZ)
+        first = 7003 - int(np.argmax(once != 0))  # silence that is kept before the tone
+        end = first + len(once)
+        np.testing.assert_array_equal(once, x[first:end])
         assert first % hop == end % hop == 0
         assert 0 <= 7003 - first <= half_window + hop
         assert 0 <= end - 15_004 <= half_window + hop
-        once = trim_silence(x, threshold_db, rate_hz=RATE_HZ)
-        np.testing.assert_array_equal(once, x[first:end])
         np.testing.assert_array_equal(trim_silence(once, threshold_db, rate_hz=RATE_HZ), once)
 
 
 def test_trim_leaves_a_steady_tone_and_silence_whole():
     for x in (tone(440, 5003), np.zeros(5003, np.float32), click(0, 1)):
         np.testing.assert_array_equal(trim_silence(x, rate_hz=RATE_HZ), x)
-
-
-# --- the paper's set -----------------------------------------------------------------------------------------------
 
 
 def test_the_papers_set_has_its_six_transforms():
@@ -232,10 +190,15 @@ def test_the_papers_set_has_its_six_transforms():
     assert len(done["fast"]) == round(len(x) / 1.2)
     assert 11 < cents(f0_hz(done["pitch_up"]), 440) / 18 < 11.2  # 200 cents
     assert -11.2 < cents(f0_hz(done["pitch_down"]), 440) / 18 < -11
-    assert len(augment.naa(semitones=1, engine="librosa")["pitch_up"](x, RATE_HZ, None)) == len(x)
 
 
-# --- what cannot be done -------------------------------------------------------------------------------------------
+def test_what_the_set_closes_over_is_as_published():
+    """It is part of the name of augmented data: another variable in a closure would disown every published row."""
+    settings = {name: [cell.cell_contents for cell in f.__closure__] for name, f in NAA.items()}
+    engine = {"engine": "signalsmith"}
+    assert settings == {"pitch_up": [engine, 2.0], "pitch_down": [engine, 2.0], "slow": [engine], "fast": [engine],
+                        "shift": [0.2], "trim": [40.0]}  # fmt: skip
+
 
 X = noise(4000)
 BAD_CLIPS = {
@@ -243,7 +206,7 @@ BAD_CLIPS = {
     "int16": np.zeros(4000, np.int16),
     "NaN": np.full(4000, np.nan, np.float32),
     "infinity": np.array([0, np.inf] * 2000, np.float32),
-    r"shape \(1, 2, 4000\)": np.zeros((1, 2, 4000), np.float32),
+    r"shape \(2, 4000\), expected \(samples,\); average the channels": np.zeros((2, 4000), np.float32),
 }
 CALLS = {
     "shift": lambda x: shift(x, 3),
@@ -251,7 +214,6 @@ CALLS = {
     "time_stretch": lambda x: time_stretch(x, 0.7, rate_hz=RATE_HZ),
     "pitch_shift": lambda x: pitch_shift(x, 2, rate_hz=RATE_HZ),
     "trim_silence": lambda x: trim_silence(x, rate_hz=RATE_HZ),
-    "gain": lambda x: gain(x, 3),
     "add_noise": lambda x: add_noise(x, np.random.default_rng(0), 10),
 }
 
@@ -263,40 +225,25 @@ def test_what_is_no_waveform_is_refused(name, says):
         CALLS[name](BAD_CLIPS[says])
 
 
-@pytest.mark.parametrize("name", ["time_stretch", "pitch_shift", "trim_silence"])
-def test_stereo_is_refused_where_a_batch_is_none(name):
-    with pytest.raises(ValueError, match=r"^x: shape \(2, 4000\), expected \(samples,\); average the channels"):
-        CALLS[name](np.stack([X, X]))
-
-
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         (lambda v: time_stretch(X, v, rate_hz=RATE_HZ), "rate={}: must lie within 0.1 to 10"),
         (lambda v: pitch_shift(X, v, rate_hz=RATE_HZ), "semitones={}: must lie within -24 to 24"),
         (lambda v: trim_silence(X, v, rate_hz=RATE_HZ), "threshold_db={}: must be above 0 and finite"),
-        (lambda v: gain(X, v), "gain_db={}: must lie within -120 to 120"),
         (lambda v: add_noise(X, X, v), "snr_db={}: must lie within -120 to 120"),
         (lambda v: random_shift(X, np.random.default_rng(0), v), "largest_fraction={}: must lie within 0 to 1"),
     ],
 )
-@pytest.mark.parametrize("value", [-1e9, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-1e9, float("nan")])
 def test_a_number_out_of_range_is_named_with_its_range(call, says, value):
     with pytest.raises(ValueError, match=f"^{says.format(value)}$"):
         call(value)
 
 
-@pytest.mark.parametrize("rate", [0, -1, 0.0999, 10.1])
-def test_a_rate_of_nothing_or_backwards_is_refused(rate):
-    with pytest.raises(ValueError, match=r"^rate=.*within 0.1 to 10"):
-        time_stretch(X, rate, rate_hz=RATE_HZ)
-
-
 def test_other_arguments_are_named():
     with pytest.raises(ValueError, match=r"^engine='sox': choose one of signalsmith, librosa"):
         time_stretch(X, 0.7, rate_hz=RATE_HZ, engine="sox")
-    with pytest.raises(ValueError, match=r"^direction='up': choose one of both, left, right|left, right, both"):
-        random_shift(X, np.random.default_rng(0), 0.2, "up")
     with pytest.raises(ValueError, match=r"^n_samples=1.5: must be a whole number"):
         shift(X, 1.5)
     with pytest.raises(ValueError, match=r"^noise: is silent"):
@@ -312,7 +259,7 @@ LENGTHS = st.one_of(st.sampled_from([1, 2, 959, 960, 961, 2047, 2048, 200_000]),
 
 @given(
     n_samples=LENGTHS,
-    name=st.sampled_from([*NAA, "gain", "add_noise"]),
+    name=st.sampled_from([*NAA, "add_noise"]),
     engine=st.sampled_from(ENGINES),
     kind=st.sampled_from([np.float32, np.float64]),
     level=st.sampled_from([0.0, 1e-30, 1.0]),
@@ -322,29 +269,21 @@ def test_any_length_gives_finite_float32_or_one_clear_error(n_samples, name, eng
     x = (level * noise(n_samples)).astype(kind)
     before = x.copy()
     x.setflags(write=False)
-    calls = augment.naa(engine=engine) | {
-        "gain": lambda x, rate_hz, rng: gain(x, 6),
-        "add_noise": lambda x, rate_hz, rng: add_noise(x, rng, 20),
-    }
+    calls = augment.naa(engine=engine) | {"add_noise": lambda x, rate_hz, rng: add_noise(x, rng, 20)}
     stretches = name in ("pitch_up", "pitch_down", "slow", "fast")
     if stretches and n_samples < (2048 if engine == "librosa" else 960):
         with pytest.raises(ValueError, match=rf"^x: {n_samples} samples, {engine} needs at least one window"):
             calls[name](x, RATE_HZ, np.random.default_rng(0))
         return
     out = calls[name](x, RATE_HZ, np.random.default_rng(0))
-    assert out.dtype == np.float32
-    assert out.ndim == 1
-    assert len(out) > 0
-    assert np.isfinite(out).all()
+    assert out.dtype == np.float32 and out.ndim == 1 and len(out) > 0 and np.isfinite(out).all()
     np.testing.assert_array_equal(x, before)
 
 
 def test_the_free_choices_of_the_set_are_heard():
     x = np.zeros(RATE_HZ, np.float32)
     x[4000:8000], x[8000:12000] = 0.5, 0.005  # the second half of the sound is 40 dB below the first
-    still = augment.naa(largest_fraction=0.0)["shift"](x, RATE_HZ, np.random.default_rng(0))
-    assert np.array_equal(still, x) and not np.array_equal(
-        augment.NAA["shift"](x, RATE_HZ, np.random.default_rng(0)), x
-    )
+    still, moved = (augment.naa(largest_fraction=f)["shift"](x, RATE_HZ, np.random.default_rng(0)) for f in (0, 0.2))
+    assert np.array_equal(still, x) and not np.array_equal(moved, x)
     lengths = [len(augment.naa(threshold_db=db)["trim"](x, RATE_HZ, None)) for db in (20, 60)]
     assert lengths[0] < 0.7 * lengths[1]

@@ -4,19 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.audio import spec_augment as pictures
+from course_lib.audio import spec_augment as module
 from course_lib.audio.features import FeatureSpec, mel_bank
-from course_lib.audio.spec_augment import (
-    brightness,
-    flip,
-    mixup,
-    random_picture,
-    rotate,
-    shear,
-    spec_augment,
-    warp,
-    zoom,
-)
+from course_lib.audio.spec_augment import TAA, augment_image, brightness, flip, mixup, spec_augment, warp
 
 FRAMES, MELS, DARK = 101, 64, -80.0
 
@@ -37,18 +27,10 @@ def click(frame: int = 50) -> torch.Tensor:
     return x
 
 
-# --- pictures ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "nothing",
     [
         warp,
-        lambda x: zoom(x, 1),
-        lambda x: pictures.shift_width(x, 0),
-        lambda x: pictures.shift_height(x, 0),
-        lambda x: shear(x, 0),
-        lambda x: rotate(x, 0),
         lambda x: brightness(x, 1),
         lambda x: flip(flip(x)),
     ],
@@ -63,27 +45,29 @@ def test_identities(nothing):
 
 
 def test_time_runs_right_and_mels_upwards():
-    assert pictures.shift_width(click(50), 10 / FRAMES)[:, 3].argmax() == 60
-    assert pictures.shift_height(tone(32), 8 / MELS)[5].argmax() == 40
+    assert warp(click(50), width=10 / FRAMES)[:, 3].argmax() == 60
+    assert warp(tone(32), height=8 / MELS)[5].argmax() == 40
     assert torch.equal(flip(click(10)), click(FRAMES - 11))
-    chirp = rotate(tone(), 30)
+    chirp = warp(tone(), degrees=30)
     assert [int(chirp[frame].argmax()) for frame in (40, 50, 60)] == [26, 32, 38]  # tan(30 degrees) a frame
-    sweep = shear(click(), 0.3)
+    sweep = warp(click(), frames_per_mel=0.3)
     assert [int(sweep[:, mel].argmax()) for mel in (12, 32, 52)] == [44, 50, 56]
 
 
 def test_zoom_enlarges_each_axis_about_the_middle():
     half = DARK / 2
-    assert ((zoom(click(), 2, 1) > half - 1).sum(0) == 3).all()  # interpolated: half as bright one frame to either side
+    assert (
+        (warp(click(), zoom_time=2) > half - 1).sum(0) == 3
+    ).all()  # interpolated: half as bright one frame to either side
     step = torch.full((FRAMES, MELS), DARK)
     step[:, 40:] = 0
-    assert int((zoom(step, 1, 2)[0] > half).sum()) == MELS // 2 - 2 * (40 - MELS // 2)
-    assert int((zoom(step, 1, 0.5)[0] > half).sum()) == MELS // 2 - (40 - MELS // 2) // 2
+    assert int((warp(step, zoom_mel=2)[0] > half).sum()) == MELS // 2 - 2 * (40 - MELS // 2)
+    assert int((warp(step, zoom_mel=0.5)[0] > half).sum()) == MELS // 2 - (40 - MELS // 2) // 2
 
 
 def test_what_enters_repeats_the_edge():
     x = some(1)[0]
-    moved = pictures.shift_width(x, 10 / FRAMES)
+    moved = warp(x, width=10 / FRAMES)
     torch.testing.assert_close(moved[:10], x[0].expand(10, MELS), atol=1e-4, rtol=0)
     torch.testing.assert_close(moved[10:], x[:-10], atol=1e-4, rtol=0)
 
@@ -102,40 +86,41 @@ def test_brightness_stretches_level_differences_and_is_no_gain():
 def test_each_clip_has_its_own_parameter():
     x = some()
     angles = np.array([0.0, 20.0, -30.0])
-    alone = torch.stack([rotate(clip, angle) for clip, angle in zip(x, angles, strict=True)])
-    torch.testing.assert_close(rotate(x, angles), alone)
+    alone = torch.stack([warp(clip, degrees=angle) for clip, angle in zip(x, angles, strict=True)])
+    torch.testing.assert_close(warp(x, degrees=angles), alone)
     factors = torch.tensor([0.5, 1.0, 1.5])
     torch.testing.assert_close(brightness(x, factors)[2], brightness(x[2], 1.5))
 
 
-def test_random_picture_draws_for_each_clip_and_repeats_with_its_seed():
+def test_image_augmentation_draws_for_each_clip_and_repeats_with_its_seed():
     x = some(1).expand(8, -1, -1)
-    first, again, other = (random_picture(x, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert first.shape == x.shape
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+    first, again, other = (augment_image(x, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.shape == x.shape and torch.equal(first, again) and not torch.equal(first, other)
     assert len({clip.numpy().tobytes() for clip in first}) == 8
-    assert first.min() >= x.min() - 1e-3
-    assert first.max() <= x.max() + 1e-3
-    still = dict.fromkeys(pictures.TAA, (0.0, 0.0)) | {"zoom": (1.0, 1.0), "brightness": (1.0, 1.0)}
-    rng = np.random.default_rng(0)
-    torch.testing.assert_close(random_picture(x, rng, still, flip_probability=0), x, atol=1e-4, rtol=0)
-    torch.testing.assert_close(random_picture(x, rng, still, flip_probability=1), flip(x), atol=1e-4, rtol=0)
+    assert x.min() - 1e-3 <= first.min() and first.max() <= x.max() + 1e-3
+
+
+def test_image_augmentation_flips_half_of_the_clips():
+    """A step in time that no other transform of the set turns round."""
+    step = torch.full((400, FRAMES, MELS), DARK)
+    step[:, FRAMES // 2 :] = 0
+    ends = augment_image(step, np.random.default_rng(0)).mean(2)
+    assert 0.4 < (ends[:, 0] > ends[:, -1]).float().mean() < 0.6
 
 
 def test_arrays_and_read_only_arrays_are_welcome():
     x = some().numpy()
     x.setflags(write=False)
-    torch.testing.assert_close(rotate(x, 10), rotate(torch.tensor(x), 10))
+    torch.testing.assert_close(warp(x, degrees=10), warp(torch.tensor(x), degrees=10))
     torch.testing.assert_close(flip(x), flip(torch.tensor(x)))
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: rotate(some(), float("nan")), "degrees=nan: must be finite"),
-        (lambda: rotate(some(), [1.0, 2.0]), r"degrees: shape \(2,\), expected one number or 3, one a clip"),
-        (lambda: zoom(some(), 0), "zoom_time=0.0: must be finite and at least 0.001"),
+        (lambda: warp(some(), degrees=float("nan")), "degrees=nan: must be finite"),
+        (lambda: warp(some(), degrees=[1.0, 2.0]), r"degrees: shape \(2,\), expected one number or 3, one per clip"),
+        (lambda: warp(some(), zoom_time=0), "zoom_time=0.0: must be finite and at least 0.001"),
         (lambda: brightness(some(), -1), "factor=-1.0: must be finite and at least 0"),
         (lambda: flip(torch.zeros(5)), r"features: shape \(5,\), expected \(frames, mels\)"),
         (lambda: flip(torch.zeros(2, 0, 5)), r"features: shape \(2, 0, 5\)"),
@@ -146,9 +131,6 @@ def test_arrays_and_read_only_arrays_are_welcome():
 def test_what_cannot_be_done_is_named(call, says):
     with pytest.raises(ValueError, match=f"^{says}"):
         call()
-
-
-# --- SpecAugment and mixup -----------------------------------------------------------------------------------------
 
 
 def hidden(spec: FeatureSpec, seed: int, **given) -> tuple[np.ndarray, np.ndarray]:
@@ -232,32 +214,32 @@ def test_mixup_mixes_sound_and_target_in_the_same_share():
         mixup(features, targets[:5], 1, np.random.default_rng(0))
 
 
-def test_bands_are_masked_by_the_frequency_that_they_hear_best(monkeypatch):
-    spec, asked = FeatureSpec(n_mels=64, n_fft=4096), {}
-    real = pictures._masks
-
-    def masks(rng, name, widest, shape, limits, centres):
-        asked[name] = centres
-        return real(rng, name, widest, shape, limits, centres)
-
-    monkeypatch.setattr(pictures, "_masks", masks)
-    pictures.spec_augment(torch.zeros(1, 101, 64), np.random.default_rng(0), spec)
+def test_bands_are_masked_by_the_frequency_that_they_hear_best():
+    """A mask of 1 kHz covers the bands whose loudest bins lie within 1 kHz, give or take a bin."""
+    spec = FeatureSpec(n_mels=64, n_fft=4096)
     bins_hz = np.fft.rfftfreq(4096, 1 / spec.rate_hz)
-    np.testing.assert_allclose(asked["widest_band_hz"], bins_hz[mel_bank(spec).argmax(0)], atol=bins_hz[1])
-    np.testing.assert_allclose(asked["widest_time_ms"], 10.0 * np.arange(101))
+    best_hz = bins_hz[mel_bank(spec).argmax(0)]
+    width, place = np.random.default_rng(5).random((2, 1, 1, 1)).ravel()
+    low = spec.fmin_hz + place * (spec.top_hz - spec.fmin_hz - 1000 * width)
+    x = torch.from_numpy(np.random.default_rng(9).normal(size=(101, 64)).astype(np.float32))
+    out = spec_augment(x, np.random.default_rng(5), spec, widest_band_hz=1000, n_time=0, n_bands=1)
+    masked = (out != x).all(0).numpy()
+    sure = np.minimum(np.abs(best_hz - low), np.abs(best_hz - low - 1000 * width)) > bins_hz[1]
+    inside = (best_hz >= low) & (best_hz < low + 1000 * width)
+    assert masked.any() and (masked == inside)[sure].all()
 
 
 def test_the_ranges_are_those_that_the_paper_states():
     """Zoom 0.25, shifts 0.20, shear 0.30, rotation 30 degrees, brightness 0.5 to 1.5."""
     around = {"zoom": (1, 0.25), "width": (0, 0.2), "height": (0, 0.2), "shear": (0, 0.3), "degrees": (0, 30),
               "brightness": (1, 0.5)}  # fmt: skip
-    assert set(pictures.TAA) == set(around)
-    for name, (middle, reach) in around.items():
-        assert pictures.TAA[name] == pytest.approx((middle - reach, middle + reach)), name
+    assert set(TAA) == set(around)
+    for name, (middle, half) in around.items():
+        assert TAA[name] == pytest.approx((middle - half, middle + half)), name
 
 
 def test_zoom_along_time_and_along_mels_are_drawn_apart(monkeypatch):
     given = {}
-    monkeypatch.setattr(pictures, "warp", lambda x, **more: given.update(more) or x)
-    pictures.random_picture(torch.rand(50, 20, 10), np.random.default_rng(0))
+    monkeypatch.setattr(module, "warp", lambda x, **more: given.update(more) or x)
+    augment_image(torch.rand(50, 20, 10), np.random.default_rng(0))
     assert abs(np.corrcoef(given["zoom_time"], given["zoom_mel"])[0, 1]) < 0.5

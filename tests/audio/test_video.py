@@ -279,7 +279,7 @@ def test_without_sound_or_pictures_is_one_line(tmp_path):
     blind = make(tmp_path / "blind.mkv", [], [], sound=noise(0.5))
     with pytest.raises(CourseError, match=r"silent\.mp4: has no sound"):
         video.read_sound(silent, RATE_HZ, 1)
-    with pytest.raises(CourseError, match=r"blind\.mkv: has no pictures"):
+    with pytest.raises(CourseError, match=r"blind\.mkv: has no video frames"):
         video.read_frames(blind, 4, 16, 1)
     x = video.read_sound(blind, RATE_HZ, 1)
     assert x[: RATE_HZ // 2].any() and not x[RATE_HZ // 2 + 100 :].any()

@@ -52,7 +52,7 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     grid = tmp_path / "little.toml"
     grid.write_text(GRID)
     code, out, _ = course("status", grid)
-    assert code == 0 and "folds │ 4 │ 0 │ 0 │ 4" in out and "nobody is running it" in out
+    assert code == 0 and "folds │ 4 │ 0 │ 0 │ 0 │ 4" in out and "nobody is running it" in out
     code, out, errors = course("run", grid, "--device", "cpu")
     assert code == 0, errors
     assert out.startswith("little: 4 rows, 4 to run") and out.count("✔ done") == 4 and "4 rows done, 0 failed" in out
@@ -66,18 +66,21 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     summary = pd.read_csv(published / "summary.csv")
     assert summary["part"].tolist() == ["folds"] * 2 and summary["recipe.spec_augment"].tolist() == [True, False]
     code, out, _ = course("diff", "little", published)
-    assert code == 0 and out == "same: 4, differs: 0, only first: 0, only second: 0"
+    assert code == 0 and out.startswith("same: 4, differs: 0, only first: 0, only second: 0")
+    assert "code of the first: 4 current" in out and "code of the second: 4 current" in out
 
     record = next((tmp_path / "runs" / "study" / "little" / "records").iterdir())
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"test_accuracy": 0.123}))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"test_accuracy": 0.123, "code": "of yesterday"}))
     code, out, _ = course("diff", "little", published)
-    assert code == 1 and "test_accuracy 0.123 and" in out and "differs: 1" in out
+    assert code == 1 and "test_accuracy 0.123 and" in out and "computed by different code" in out
+    assert "differs: 1" in out and "code of the first: 3 current, 1 stale" in out
+    assert "folds │ 4 │ 4 │ 1 │ 0 │ 0" in course("status", grid)[1]
     failed = {"status": "failed", "error": "MemoryError: no message"}
     record.write_text(json.dumps(json.loads(record.read_text()) | failed))
     code, out, _ = course("run", grid)
     assert code == 1 and "3 rows done, 1 failed; why: course study status" in out
     code, out, _ = course("status", grid)
-    assert "folds │ 4 │ 3 │ 1 │ 0" in out and "✘ failed" in out and "MemoryError: no message" in out
+    assert "folds │ 4 │ 3 │ 0 │ 1 │ 0" in out and "✘ failed" in out and "MemoryError: no message" in out
     record.unlink()
     code, _, errors = course("report", grid, "--publish")
     assert code == 1 and "1 rows of little are missing; run: course study run" in errors
@@ -184,7 +187,11 @@ def test_a_list_of_grids_is_run_and_reported_one_after_the_other(course, monkeyp
         (["status", "smoky"], 2, "grid 'smoky'"),
         (["report", "smoke", "--output", "nowhere"], 1, "nowhere: no rows, neither rows.parquet nor records/*.json"),
         (["report", "smoke", "--against", "hop=10"], 2, "--against hop=10: expected field=value"),
-        (["report", "smoke", "--against", "fold=ten"], 2, "--against fold=ten: expected a value of type int"),
+        (
+            ["report", "smoke", "--against", "fold=ten"],
+            2,
+            "--against fold=ten: fold: found 'ten', expected a whole number",
+        ),
         (["diff", "nowhere", "smoke"], 2, "nowhere: no folder of records, no run and no published rows"),
     ],
 )

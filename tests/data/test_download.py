@@ -1,4 +1,7 @@
-"""Downloads from a server on this machine: everything that can go wrong leaves one line and nothing half-written."""
+"""Downloads from a server on this machine: everything that can go wrong leaves one line and nothing half-written.
+
+No host, a download that breaks off and a wrong checksum are in `tests/faults/test_fault_downloads.py`.
+"""
 
 import errno
 import io
@@ -15,7 +18,7 @@ import pytest
 from helpers import FILES, zipped
 
 from course_lib import paths
-from course_lib.data import checksums, download, registry, unpack
+from course_lib.data import download, registry
 from course_lib.data.registry import Entry, RemoteFile
 from course_lib.errors import CourseError, UsageError
 
@@ -28,7 +31,8 @@ def toy(host, tmp_path, monkeypatch):
     for name, data in FILES.items():
         (tmp_path / "true" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "true" / name).write_bytes(data)
-    checksums.write(checksums.of_files(tmp_path / "true", list(FILES)), root / "data" / "manifests" / "toy.sha256")
+    published = download.file_checksums(tmp_path / "true", list(FILES))
+    download.write_checksums(published, root / "data" / "manifests" / "toy.sha256")
     monkeypatch.setattr(paths, "repo_root", lambda: root)
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("COURSE_MIRROR", raising=False)
@@ -38,8 +42,8 @@ def toy(host, tmp_path, monkeypatch):
     common |= {"name": "toy", "title": "", "flaws": "", "licence": "", "citation": "", "unpacked_mb": 1}
     common |= {"needs": ("audio/*.wav",), "manifest": "toy.sha256"}
 
-    def change(checksum=None, size=None, **kwargs):
-        file = RemoteFile(host.url, "archive" if checksum else "content", 1, size, checksum, ("audio/*.wav",))
+    def change(checksum=None, **kwargs):
+        file = RemoteFile(host.url, "archive" if checksum else "content", 1, checksum, ("audio/*.wav",))
         entry = Entry(**common | {"files": (file,)} | kwargs)
         monkeypatch.setattr(registry, "_entries", lambda: {"toy": entry})
 
@@ -74,7 +78,7 @@ def test_get_verifies_and_the_second_time_asks_nobody(toy, host):
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
     assert download.present("toy") and leftovers() == ["archives"]
     assert download.get("toy") == folder and host.asked == 1
-    assert download.verify("toy") == "toy: 4 files agree with the sums published with the course"
+    assert download.verify("toy") == "toy: 4 files match the checksums published with the course"
 
 
 def test_force_fetches_again_and_replaces(toy, host):
@@ -156,47 +160,28 @@ def test_without_network_the_command_is_named(toy):
     assert "run: course data get toy" in complaint(lambda: download.verify("toy"))
 
 
-def test_no_host(toy, host):
-    host.shutdown()
-    host.server_close()
-    assert (
-        "cannot be reached (ConnectionError); check the network, try again, or download it by hand" in fails_cleanly()
-    )
-
-
 def test_not_found(toy, host):
     host.files.clear()
     assert "toy.zip: the host answered 404; try again" in fails_cleanly()
     assert host.asked == 1 + download.RETRIES
 
 
-def test_download_that_breaks_off(toy, host):
-    host.short = 3_000
-    assert "the download broke off" in fails_cleanly()
-
-
-def test_wrong_sum(toy, host):
-    toy(checksum="md5:" + "0" * 32)
-    assert f"what came has not the published sum md5:{'0' * 32}" in fails_cleanly()
-
-
 def test_right_sum(toy, host, tmp_path):
     (tmp_path / "toy.zip").write_bytes(zipped())
     toy(checksum="sha256:" + pooch.file_hash(str(tmp_path / "toy.zip")), manifest="")
     download.get("toy")
-    assert download.verify("toy") == "toy: 4 files agree with the sums taken when it came here"
+    assert download.verify("toy") == "toy: 4 files match the checksums taken when it came here"
     (download.folder("toy") / "audio" / "0.wav").write_bytes(b"x")
     assert "audio/0.wav has other content" in complaint(lambda: download.verify("toy"))
 
 
-@pytest.mark.parametrize(("said", "change"), [("bytes, expected 7", {"size": 7}), ("md5 sum is", {})])
-def test_file_by_hand_with_wrong_size_or_sum(toy, monkeypatch, said, change):
-    toy(checksum="md5:" + "0" * 32, **change)
+def test_file_by_hand_with_a_wrong_checksum(toy, monkeypatch):
+    toy(checksum="md5:" + "0" * 32)
     monkeypatch.setenv("COURSE_OFFLINE", "1")
     download.staging("toy").mkdir(parents=True)
     (download.staging("toy") / "toy.zip").write_bytes(zipped())
     text = complaint()
-    assert said in text and text.startswith(str(download.staging("toy") / "toy.zip"))
+    assert "md5 checksum is" in text and text.startswith(str(download.staging("toy") / "toy.zip"))
 
 
 def test_incomplete_archive(toy, host):
@@ -211,31 +196,16 @@ def test_little_room(toy, monkeypatch):
     assert "1 MB are needed and 0 MB are free; free some, or name another disk in COURSE_DATA_DIR" in fails_cleanly()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-@pytest.mark.parametrize("where", ["copyfileobj", "mkdtemp"])
-def test_disk_that_fills_up_or_forbids_writing(toy, monkeypatch, number, where):
-    def refuse(*args, **kwargs):
-        raise OSError(number, os.strerror(number), str(paths.data_dir()))
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+@pytest.mark.parametrize(
+    "where", ["tempfile.mkdtemp", "shutil.copyfileobj", "course_lib.data.download.problems", "pathlib.Path.rename"]
+)
+def test_an_interruption_or_a_full_disk_leaves_nothing_half_written(toy, monkeypatch, where, error):
+    def fail(*args, **kwargs):
+        raise error
 
-    monkeypatch.setattr(*(shutil, where) if where == "copyfileobj" else (download.tempfile, where), refuse)
-    with pytest.raises(CourseError, match=f"{os.strerror(number)}; make room or allow writing, or name another folder"):
-        download.get("toy")
-    assert not download.folder("toy").exists() and leftovers() == ["archives"]
-
-
-def test_data_dir_that_is_a_file(toy, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "file"))
-    assert "name another folder in COURSE_DATA_DIR" in complaint()
-
-
-@pytest.mark.parametrize("where", ["unpack", "_check", "_replace"])
-def test_interrupted(toy, monkeypatch, where):
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(download, where, interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(where, fail)
+    with pytest.raises(type(error)):
         download.get("toy")
     assert not download.folder("toy").exists() and leftovers() == ["archives"]
 
@@ -297,74 +267,63 @@ def as_zip(path, *members):
     return path
 
 
-def refuse(archive, tmp_path, limit=10**7):
-    into = tmp_path / "into"
-    into.mkdir()
-    text = complaint(lambda: unpack.unpack(archive, into, limit))
+both_kinds = pytest.mark.parametrize("make", [as_zip, tarred])
+
+
+def unpack(archive, tmp_path, limit=10**7, strip=0, keep=()):
+    (tmp_path / "into").mkdir()
+    download.unpack(archive, tmp_path / "into", RemoteFile("", "archive", strip, keep=keep), limit)
+    return download.listing(tmp_path / "into")
+
+
+def refusal(archive, tmp_path, limit=10**7):
+    text = complaint(lambda: unpack(archive, tmp_path, limit))
     assert text.startswith(str(archive))
     assert not (tmp_path / "evil").exists()
     return text
 
 
-@pytest.mark.parametrize("make", [as_zip, tarred])
+@both_kinds
 @pytest.mark.parametrize(
     "name", ["../evil", "a/../../evil", "{here}/evil", "..\\evil", "C:\\evil", "C:/evil", "a\nb", ".."]
 )
 def test_names_that_lead_outside(tmp_path, make, name):
     archive = make(tmp_path / "bad", (name.format(here=tmp_path), b"x"))
-    assert "leads outside its folder or cannot be a file name" in refuse(archive, tmp_path)
+    assert "leads outside its folder or cannot be a file name" in refusal(archive, tmp_path)
 
 
-@pytest.mark.parametrize("make", [as_zip, tarred])
+@both_kinds
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("names", [("a", "a"), ("a/b", "A/B"), ("a", "./a"), ("é", "e\u0301")])
-def test_names_that_come_twice(tmp_path, make, names):
-    assert "comes twice" in refuse(make(tmp_path / "bad", *((name, b"x") for name in names)), tmp_path)
-
-
-@pytest.mark.parametrize("make", [as_zip, tarred])
-def test_file_that_is_also_a_folder(tmp_path, make):
-    assert "two members share the name" in refuse(make(tmp_path / "bad", ("a", b"x"), ("a/b", b"x")), tmp_path)
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "./a"), ("a", "a/b")])
+def test_two_members_of_one_name(tmp_path, make, names):
+    assert "two members share the name" in refusal(make(tmp_path / "bad", *((n, b"x") for n in names)), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_in_tar(tmp_path, kind):
     info = tarfile.TarInfo("inside")
     info.type, info.linkname = kind, "../evil"
-    assert "'inside' is a link or a device" in refuse(tarred(tmp_path / "bad", (info, b"")), tmp_path)
+    assert "'inside' is a link or a device" in refusal(tarred(tmp_path / "bad", (info, b"")), tmp_path)
 
 
-def test_links_in_zip(tmp_path):
+def test_a_link_in_a_zip_is_written_as_a_plain_file(tmp_path):
     info = zipfile.ZipInfo("inside")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    assert "'inside' is a link or a device" in refuse(as_zip(tmp_path / "bad", (info, b"../evil")), tmp_path)
+    assert unpack(as_zip(tmp_path / "bad", (info, b"../evil")), tmp_path) == ["inside"]
+    assert not (tmp_path / "into" / "inside").is_symlink()
 
 
-@pytest.mark.parametrize("make", [as_zip, tarred])
+@both_kinds
 def test_more_bytes_than_the_registry_allows(tmp_path, make):
-    archive = make(tmp_path / "bad", ("a", os.urandom(6_000)), ("b", os.urandom(6_000)))
-    assert "announces more than 10,000 bytes" in refuse(archive, tmp_path, limit=10_000)
-
-
-@pytest.mark.parametrize("make", [as_zip, tarred])
-def test_bombs(tmp_path, make):
-    archive = make(tmp_path / "bad", ("zeros", bytes(8_000_000)))
-    assert "announces more than" in refuse(archive, tmp_path, limit=10**9)
-
-
-def test_bomb_in_a_tar_header(tmp_path):
-    info = tarfile.TarInfo("a")
-    info.pax_headers = {"comment": "x" * 20_000_000}  # never announced as a file, read into memory by tarfile
-    with tarfile.open(tmp_path / "bad", "w:gz", format=tarfile.PAX_FORMAT) as t:
-        t.addfile(info)
-    assert "unpacks to more than" in refuse(tmp_path / "bad", tmp_path, limit=10**9)
+    archive = make(tmp_path / "bad", ("a", bytes(6_000)), ("b", bytes(6_000)))
+    assert "it holds more than 10,000 bytes" in refusal(archive, tmp_path, limit=10_000)
 
 
 def test_zip_that_lies_about_a_size(tmp_path):
     archive = as_zip(tmp_path / "bad", ("a", bytes(5_000)))
     data = archive.read_bytes()
     archive.write_bytes(data.replace((5_000).to_bytes(4, "little"), (50).to_bytes(4, "little")))
-    assert "damaged or truncated" in refuse(archive, tmp_path)
+    assert "damaged or truncated" in refusal(archive, tmp_path)
 
 
 def test_encrypted_zip(tmp_path):
@@ -372,21 +331,19 @@ def test_encrypted_zip(tmp_path):
     data = bytearray(archive.read_bytes())
     data[data.rfind(b"PK\x01\x02") + 8] |= 1
     archive.write_bytes(data)
-    assert "'a' is encrypted" in refuse(archive, tmp_path)
+    assert "is encrypted" in refusal(archive, tmp_path)
 
 
-@pytest.mark.parametrize("make", [as_zip, tarred])
+@both_kinds
 @pytest.mark.parametrize("left", [0, 20, 0.5, 0.95])
 def test_truncated_archives(tmp_path, make, left):
     archive = make(tmp_path / "bad", *((f"{n}", os.urandom(5_000)) for n in range(10)))
     data = archive.read_bytes()
     archive.write_bytes(data[: int(left * len(data)) if left < 1 else left])
-    assert "damaged or truncated archive" in refuse(archive, tmp_path)
+    assert "damaged or truncated archive" in refusal(archive, tmp_path)
 
 
-@pytest.mark.parametrize("make", [as_zip, tarred])
+@both_kinds
 def test_good_archives(tmp_path, make):
     archive = make(tmp_path / "good", ("./top/a/1.wav", b"one"), ("./top/a/2.txt", b"two"), ("./top/b.wav", b"three"))
-    (tmp_path / "into").mkdir()
-    assert unpack.unpack(archive, tmp_path / "into", 100, 1, lambda name: name.endswith(".wav")) == 2
-    assert checksums.listing(tmp_path / "into") == ["a/1.wav", "b.wav"]
+    assert unpack(archive, tmp_path, 8, 1, ("*.wav",)) == ["a/1.wav", "b.wav"]

@@ -1,4 +1,4 @@
-"""Event lists: read and written without loss, refused in one line, merged, and to frames and back."""
+"""Event lists: read without loss, refused in one line, merged, and to frames and back."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from course_lib.data.events import (
     read_tsv,
     read_weak_tsv,
     to_frames,
-    write_tsv,
 )
 from course_lib.errors import CourseError
 
@@ -42,19 +41,6 @@ def test_a_list_with_files_without_events_is_read(tmp_path):
         events, table(("a.wav", 0.5, 1, "dog"), ("c.wav", 2, 2, "cat")), check_dtype=False, check_column_type=False
     )
     assert events["onset"].dtype == float and filenames == ["a.wav", "b.wav", "c.wav"]
-
-
-def test_what_is_written_is_read_again(tmp_path):
-    events = table(('b "x".wav', 0.1 + 0.2, 1 / 3, "Alarm_bell/ringing"), ("é.wav", 0, 1e-7, "dog, far"))
-    write_tsv(events, tmp_path / "list.tsv", ["silent.wav", "é.wav"])
-    again, filenames = read_tsv(tmp_path / "list.tsv")
-    assert again.to_numpy().tolist() == events.to_numpy().tolist()
-    assert filenames == ['b "x".wav', "é.wav", "silent.wav"]
-    write_tsv(table(), tmp_path / "none.tsv", ["silent.wav"])
-    again, filenames = read_tsv(tmp_path / "none.tsv")
-    assert again.empty and list(again.columns) == COLUMNS and filenames == ["silent.wav"]
-    write_tsv(table(), tmp_path / "none.tsv")
-    assert read_tsv(tmp_path / "none.tsv")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -84,16 +70,11 @@ def test_a_list_with_a_fault_is_refused_by_its_line(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_cannot_be_read_or_written_are_one_line(tmp_path):
+def test_files_that_cannot_be_read_are_one_line(tmp_path):
     (tmp_path / "list.tsv").write_bytes(b"\xff\xfe\x00")
     for name, words in (("list.tsv", "it is no text"), ("none.tsv", "No such file"), ("", "Is a directory")):
         with pytest.raises(CourseError, match=f"cannot be read .*{words}"):
             read_tsv(tmp_path / name)
-    with pytest.raises(CourseError, match=r"cannot be written .*No such file"):
-        write_tsv(table(), tmp_path / "no" / "list.tsv")
-    with pytest.raises(CourseError, match=r"filename 'a\\tb' holds a tab"):
-        write_tsv(table(("a\tb", 0, 1, "dog")), tmp_path / "list.tsv")
-    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_weak_labels(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
+from helpers import sound
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +18,6 @@ from course_lib.data.clips import Clips
 from course_lib.errors import CourseError, UsageError
 
 SMOKE, STUDY = profiles.get("smoke"), profiles.get("study")
-
-
-def sound(path, hz=440.0, length_s=0.1, rate_hz=8_000):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sf.write(path, 0.5 * np.sin(2 * np.pi * hz * np.arange(round(rate_hz * length_s)) / rate_hz), rate_hz)
 
 
 def lines(path, *rows):
@@ -170,7 +165,7 @@ def test_changed_sounds_are_not_stale(small_fsdd):
     sound(small_fsdd / "recordings" / "0_ann_0.wav", hz=3_000)
     with pytest.raises(CourseError, match=r"0_ann_0\.wav has other content than published"):
         load.load("fsdd", STUDY)
-    (small_fsdd / download.OWN_SUMS).unlink()
+    (small_fsdd / download.OWN_CHECKSUMS).unlink()
     after = load.load("fsdd", STUDY)
     assert after.content != before.content
     assert np.abs(after.waves(8_000, 0.1)[0] - old[0]).max() > 0.5

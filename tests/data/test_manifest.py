@@ -6,12 +6,14 @@ import os
 import numpy as np
 import pytest
 from helpers import sound
+from typer.testing import CliRunner
 
 from course_lib import profiles
+from course_lib.cli import main as cli
 from course_lib.data import folds
 from course_lib.data.load import load
-from course_lib.data.manifest import load_manifest
-from course_lib.errors import CourseError
+from course_lib.data.manifest import held_out, load_manifest, manifest_from_list
+from course_lib.errors import CourseError, UsageError
 
 
 @pytest.fixture
@@ -190,3 +192,92 @@ def test_a_seed_draws_the_clips_and_one_odd_file_does_not_set_the_rate(tmp_path)
     drawn = [load_manifest(tmp_path / "m.csv", 5, seed=seed).table["clip"].tolist() for seed in (0, 0, 1, 2)]
     assert drawn[0] == drawn[1] and len({*map(tuple, drawn)}) == 3
     assert load_manifest(tmp_path / "m.csv").native_rate_hz == 8_000
+
+
+# --- manifests from official lists, on tiny lists of the published layout ------------------------------------------
+
+
+def made(kind, folder, *listings):
+    """Runs `course data manifest` and loads what it wrote."""
+    lists = [str(folder / name) for name in listings]
+    given = ["--folder", str(folder / "audio"), "--output", str(folder / "manifest.csv")]
+    done = CliRunner().invoke(cli.app, ["data", "manifest", kind, *lists, *given])
+    assert done.exit_code == 0, done.exception
+    return done.output, load(str(folder / "manifest.csv"), profiles.get("study"))
+
+
+@pytest.fixture
+def vgg(tmp_path):
+    """Forty videos of two classes, the last ten for the test; one sound is missing, one is no clip of the list."""
+    lines = []
+    for k in range(40):
+        name, label = f"{'-_'[k % 2]}video{k:05d}", ("dog barking", 'playing violin, "fiddle"')[k % 2]
+        quoted = '"' + label.replace('"', '""') + '"'
+        lines.append(f"{name},{30 * k},{quoted},{'test' if k >= 30 else 'train'}")
+        if k != 7:
+            sound(tmp_path / "audio" / f"{k % 3}" / f"{name}_{30 * k:06d}.wav", 300 + 400 * (k % 2))
+    sound(tmp_path / "audio" / "stranger_000000.wav")
+    (tmp_path / "vggsound.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_vggsound_becomes_a_manifest_that_loads(vgg):
+    printed, clips = made("vggsound", vgg, "vggsound.csv", "vggsound.csv")  # a row that is listed twice is one clip
+    assert "39 of 40 listed clips are there, 1 are missing" in printed
+    assert len(clips) == 39 and clips.classes == ["dog barking", 'playing violin, "fiddle"']
+    train, validation, test = folds.split(clips, 3)
+    assert (train.sum() + validation.sum(), test.sum()) == (29, 10)
+    source = clips.table["source"]
+    assert source.str.match(r"[-_]video\d{5}$").all()
+    assert source[validation].tolist() == [name for name in source[~test] if held_out(name)] != []
+    assert train.sum() > 20 > validation.sum()
+
+
+def test_audioset_keeps_all_labels_of_a_clip(tmp_path):
+    kinds = ("/m/bark", "/m/rain", "/m/bark,/m/rain,/t/both")
+    for name, n in (("balanced_train_segments", 30), ("eval_segments", 6)):
+        lines = ["# Segments csv created", "# num_ytids=2", "# YTID, start_seconds, end_seconds, positive_labels"]
+        for k in range(n):
+            lines.append(f'-{name[0]}{k:04d}, {30 + k}.000, {40 + k}.000, "{kinds[k % 3]}"')
+            sound(tmp_path / "audio" / f"-{name[0]}{k:04d}_{30_000 + 1000 * k}.wav", 300 + 300 * (k % 3))
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    printed, clips = made("audioset", tmp_path, "balanced_train_segments.csv", "eval_segments.csv")
+    assert "36 of 36 listed clips are there" in printed
+    assert clips.multilabel and clips.tag_names == ["/m/bark", "/m/rain", "/t/both"]
+    assert clips.tags[:3].tolist() == [[1, 0, 0], [0, 1, 0], [1, 1, 1]]
+    assert clips.table["label"][:3].tolist() == ["/m/bark", "/m/rain", "/m/bark"]
+    _, validation, test = folds.split(clips, 3)
+    assert test.sum() == 6 and validation.any()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda p: (p / "vggsound.csv").unlink(), r"vggsound\.csv: cannot be read as a list of id, start, label, part"),
+        (lambda p: (p / "vggsound.csv").write_text("\n"), r"vggsound\.csv: cannot be read as a list"),
+        (lambda p: (p / "vggsound.csv").write_text("a,b,c,train\n"), r"vggsound\.csv: cannot be read .*could not conv"),
+        (lambda p: (p / "vggsound.csv").write_text("id,30,dog,train,0\n"), r"vggsound\.csv: cannot be read as a list"),
+        (
+            lambda p: (p / "vggsound.csv").write_text("id,30,dog,train\nid,4,dog,tran\n"),
+            "row 2: .*tran; expected .*test",
+        ),
+        (lambda p: (p / "vggsound.csv").write_text("id,30,dog,train\nid,40,,test\n"), "row 2: found id, 40.0, , test"),
+        (lambda p: (p / "audio").rename(p / "elsewhere"), "audio: no such folder"),
+        (lambda p: [f.unlink() for f in (p / "audio").rglob("*_*.wav")], r"of 40 listed ones.*-video00000_000000\.wav"),
+        (
+            lambda p: (p / "vggsound.csv").write_text((p / "vggsound.csv").read_text().replace("test", "train")),
+            "no clip of the test part",
+        ),
+        (lambda p: (p / "manifest.csv").mkdir(), r"manifest\.csv: cannot be written"),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_one_line(vgg, spoil, said):
+    spoil(vgg)
+    with pytest.raises(CourseError, match=said) as caught:
+        manifest_from_list("vggsound", [vgg / "vggsound.csv"], vgg / "audio", vgg / "manifest.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_kind_of_list(vgg):
+    with pytest.raises(UsageError, match="kind 'freesound' is unknown; choose one of vggsound, audioset"):
+        manifest_from_list("freesound", [vgg / "vggsound.csv"], vgg / "audio", vgg / "manifest.csv")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from course_lib import paths
-from course_lib.data import checksums, load, registry
+from course_lib.data import download, load, registry
 from course_lib.errors import UsageError
 
 FETCHED = [name for name in registry.names() if not registry.entry(name).embedded]
@@ -49,7 +49,7 @@ def test_every_download_is_checked_by_something(name):
 @pytest.mark.parametrize("name", [name for name in FETCHED if registry.entry(name).manifest])
 def test_every_manifest_lists_each_clip_once(name):
     e = registry.entry(name)
-    listed = checksums.read(paths.repo_root() / "data" / "manifests" / e.manifest)
+    listed = download.read_checksums(paths.repo_root() / "data" / "manifests" / e.manifest)
     assert len(listed) == e.clips
     assert all(e.files[0].wanted(path) for path in listed)
 

@@ -99,7 +99,7 @@ def test_event_based_scores_equal_sed_eval(sed_eval, collar_s, ratio, dense):
         judge = sed_eval.sound_event.EventBasedMetrics(
             classes, t_collar=collar_s, percentage_of_length=ratio, **handling
         )
-        ours = event_based_f1(*lists, classes, collar_s, collar_s, ratio, silent_zero=bool(handling))
+        ours = event_based_f1(*lists, classes, collar_s, collar_s, ratio, zero_division=0 if handling else np.nan)
         agree(ours, judged(judge, lists))
 
 
@@ -111,7 +111,7 @@ def test_segment_based_scores_equal_sed_eval(sed_eval, segment_s):
         lists, classes = pair_of_lists(rng)
         judge = sed_eval.sound_event.SegmentBasedMetrics(classes, time_resolution=segment_s)
         judge.empty_system_output_handling = "zero_score" if k % 2 else None
-        ours = segment_based_f1(*lists, classes, CLIP_S, segment_s, silent_zero=bool(k % 2))
+        ours = segment_based_f1(*lists, classes, CLIP_S, segment_s, zero_division=0 if k % 2 else np.nan)
         agree(ours, judged(judge, lists, evaluated_length_seconds=CLIP_S))
 
 
@@ -166,9 +166,9 @@ def test_a_class_without_output_is_left_out_or_zero():
     for score in (event_based_f1, lambda *given, **more: segment_based_f1(*given, CLIP_S, **more)):
         classes = ["dog", "cat", "cow"]
         assert score(reference, estimated, classes).macro_f1 == 1
-        assert score(reference, estimated, classes, silent_zero=True).macro_f1 == 0.5  # no cow anywhere: left out still
+        assert score(reference, estimated, classes, zero_division=0).macro_f1 == 0.5  # no cow anywhere: left out still
         assert np.isnan(score(reference, table(), classes).micro_f1)
-        assert score(reference, table(), classes, silent_zero=True).micro_f1 == 0
+        assert score(reference, table(), classes, zero_division=0).micro_f1 == 0
         nothing = score(table(), table(), classes)
         assert np.isnan(nothing.micro_f1) and nothing.error_rate == 0 and nothing.by_file.empty
 

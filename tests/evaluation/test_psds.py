@@ -124,7 +124,7 @@ def test_a_curve_drawn_by_hand():
     asked = psds.Tolerance(0.5, 0.5, max_efpr=200.0)
     found = psds.psds(listed(("f", 2, 5, "cat"), ("f", 20, 24, "cat")), scores, ["f"], ["cat"], 1.0, 36.0, asked)
     assert found.score == pytest.approx((0.5 * 100 + 1.0 * 100) / 200)
-    assert found.curve["an_hour"].tolist() == pytest.approx([0, 100, 200])
+    assert found.curve["efpr"].tolist() == pytest.approx([0, 100, 200])
     assert found.curve["found"].tolist() == pytest.approx([0.5, 1, 1])
 
 

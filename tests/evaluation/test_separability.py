@@ -7,7 +7,7 @@ from course_lib.evaluation.separability import separability
 
 
 def blobs(apart, n_sources=8, clips=3, classes=4, dims=6, seed=0):
-    """Classes whose centres lie `apart` deviations from each other; clips of a source lie close together."""
+    """Classes whose centres lie `apart` standard deviations from each other; clips of a source lie close together."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), n_sources * clips)
     sources = np.repeat(np.arange(classes * n_sources), clips)
@@ -59,8 +59,8 @@ def test_the_measures_are_those_of_scikit_learn():
 @pytest.mark.parametrize(
     ("cut", "words"),
     [
-        (lambda x, y, s: (x[:, 0], y, s), "one of each a clip"),
-        (lambda x, y, s: (x, y[1:], s), "one of each a clip"),
+        (lambda x, y, s: (x[:, 0], y, s), "one of each per clip"),
+        (lambda x, y, s: (x, y[1:], s), "one of each per clip"),
         (lambda x, y, s: (x, 0 * y, s), "1 classes"),
         (lambda x, y, s: (x, y, y), "4 of them from fewer than four sources"),
     ],
@@ -71,7 +71,7 @@ def test_what_cannot_be_separated_is_one_line(cut, words):
 
 
 def test_intervals_reach_as_far_as_halves_of_the_sources_scatter():
-    """1.96 deviations of the same measure on random halves: about as much as it differs between two other sets."""
+    """1.96 standard deviations on random halves: about as much as the measure differs between two other sets."""
     found = separability(*blobs(1.5), draws=200)["silhouette"]
     twins = [separability(*blobs(1.5, n_sources=4, seed=seed), draws=2)["silhouette"].mean for seed in range(30)]
     assert found.high - found.mean == pytest.approx(1.96 * np.std(twins), rel=0.4)

@@ -10,7 +10,7 @@ from fault_table import DOC, Row, cases, normalised, screen, stored, written
 from faulty_course import CLOCK, TOY, Course, made_copy
 from helpers import FILES
 
-from course_lib.data import checksums
+from course_lib.data import download
 from course_lib.paths import atomic_write, repo_root
 
 ROWS = pytest.StashKey[dict[str, Row]]()
@@ -64,7 +64,9 @@ def toy(course, host, tmp_path):
     for name, data in FILES.items():
         (true / name).parent.mkdir(parents=True, exist_ok=True)
         (true / name).write_bytes(data)
-    checksums.write(checksums.of_files(true, list(FILES)), course.copy / "data" / "manifests" / "toy.sha256")
+    download.write_checksums(
+        download.file_checksums(true, list(FILES)), course.copy / "data" / "manifests" / "toy.sha256"
+    )
     course.env["COURSE_DATA_DIR"] = str(tmp_path / "data")
 
     def change(url=host.url, checksum="", manifest="toy.sha256"):

@@ -1,4 +1,4 @@
-"""Every exercise: the right answer passes, and each known slip is told by its own message."""
+"""Every exercise: the right answer passes, and each known slip gets its own message."""
 
 import importlib
 import math
@@ -35,27 +35,17 @@ def runs(active, frame_s):
     return [(a * frame_s, b * frame_s) for a, b in ends]
 
 
-def touched(found, segment_s, first=math.floor, last=math.ceil):
-    """Segments that events touch, for exercise 11.2."""
-    return [k for a, b in found for k in range(first(a / segment_s), last(b / segment_s))]
-
-
-def segment_f1(reference, estimated, segment_s, of=set, **rounding):
+def segment_f1(reference, estimated, segment_s):
     """Exercise 11.2."""
-    ref, est = (of(touched(found, segment_s, **rounding)) for found in (reference, estimated))
-    return 2 * len(set(ref) & set(est)) / max(len(ref) + len(est), 1)
+    both = (reference, estimated)
+    ref, est = ({k for a, b in x for k in range(int(a / segment_s), math.ceil(b / segment_s))} for x in both)
+    return 2 * len(ref & est) / max(len(ref) + len(est), 1)
 
 
-def hits_of(reference, estimated, segment_s, side):
-    """Precision (side 1) or recall (side 0) in segments."""
-    both = [set(touched(found, segment_s)) for found in (reference, estimated)]
-    return len(both[0] & both[1]) / len(both[side])
-
-
-def collar(reference, estimated, share=0.2, length_s=None):
+def collar(reference, estimated):
     """Exercise 11.3."""
     onset, offset = abs(estimated[0] - reference[0]), abs(estimated[1] - reference[1])
-    return max(onset, offset if offset > share * (length_s or reference[1] - reference[0]) else 0)
+    return max(onset, offset if offset > 0.2 * (reference[1] - reference[0]) else 0)
 
 
 def shortest_best(swept):
@@ -138,42 +128,19 @@ RIGHT = {
     "12.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
 }
 
-SLIPS = [
-    ("00.1", 500, "how often we look in 5 seconds"),
-    ("00.1", 1600, "100 ms"),
+SLIPS = [  # beside those that an exercise gives to `expect_function` and `expect_number` as functions and values
     ("00.1", 159, "too small"),
     ("00.1", "160", "expected one number in samples, got str"),
     ("00.1", True, "got bool"),
-    ("00.2", lambda e: np.sort(e)[-(len(e) // 10) :].sum() / e.sum(), "between 0 and 1"),
-    ("00.2", lambda e: 100 * e[: len(e) // 10].sum() / e.sum(), "first tenth in time"),
-    ("00.2", lambda e: 100 * np.sort(e)[: len(e) // 10].sum() / e.sum(), "quietest tenth"),
-    ("00.2", lambda e: 100 * e.max() / e.sum(), "the busiest frame alone"),
-    ("00.2", lambda e: 100 * e[e > e.mean()].sum() / e.sum(), "above the mean"),
     ("00.2", lambda e: 100 * np.sort(e)[-round(len(e) / 9) :].sum() / e.sum(), "expected"),
-    ("00.3", lambda h, c, b: h * b / c, "the other way round"),
-    ("00.3", lambda h, c, b: c / b, "how many times dearer"),
-    ("00.3", lambda h, c, b: h + c - b, "do not subtract"),
     ("00.3", 40.0, "expected a function, got float"),
-    ("01.1", lambda n, w, h, c: 1 + n // h if c else max(0, 1 + (n - w) // h), "even windows only"),
-    ("01.1", lambda n, w, h, c: max(0, 1 + (n - w) // h), "`centred` makes no difference"),
-    ("01.1", lambda n, w, h, c: RIGHT["01.1"](n, w, h, c) - 1 if RIGHT["01.1"](n, w, h, c) else 0, "add 1"),
-    ("01.1", lambda n, w, h, c: 1 + (n + c * 2 * (w // 2) - w) // h, "shorter than its window"),
     ("01.1", lambda n, w, h: 1, "raised TypeError"),
     ("01.1", lambda n, w, h, c: [1], "expected one number in frames, got list"),
     ("01.1", lambda n, w, h, c: 7, "it gives 7, expected 101 frames"),
-    ("01.1", 101, "expected a function, got int"),
     ("01.2", lambda w: np.sum(w**2) / np.sum(w) ** 2, "multiply by the length"),
     ("01.2", lambda w: len(w) * np.sum(w) ** 2 / np.sum(w**2), "bins"),
     ("01.2", lambda w: np.mean(w), "expected"),
     ("01.2", lambda w: w, "expected one number, got ndarray"),
-    ("01.3", 3, "the wrong way round"),
-    ("01.3", 6, "a longer window still does"),
-    ("01.3", 20, "at 0.3 N there is no dip yet"),
-    ("01.3", 13, "too large"),
-    ("01.4", lambda f, h: f, "folds back"),
-    ("01.4", lambda f, h: abs(1000 / h - f), "use the remainder"),
-    ("01.4", lambda f, h: f % (1000 / h), "must fold down"),
-    ("01.4", lambda f, h: min(f % (1 / h), 1 / h - f % (1 / h)), "in milliseconds"),
     ("02.1", lambda power, bank: (power @ bank).T, "the axes are swapped"),
     ("02.1", lambda power, bank: np.sqrt(power) @ bank, "do not take the root"),
     ("02.1", lambda power, bank: power * bank, "raised ValueError"),
@@ -183,17 +150,6 @@ SLIPS = [
     ("02.2", lambda power, floor: np.log(np.maximum(power, floor)), "natural logarithm"),
     ("02.2", lambda power, floor: np.log10(np.maximum(power, floor)), "bels"),
     ("02.2", lambda power, floor: 10 * np.log10(power + floor), "np.maximum"),
-    ("02.3", lambda n, s, h, m: n * (int(s * 16_000) // int(h * 16)) * m * 4 / 1e6, "the frame at sample 0"),
-    ("02.3", lambda n, s, h, m: RIGHT["02.3"](n, s, h, m) / 4, "four bytes"),
-    ("02.3", lambda n, s, h, m: 2 * RIGHT["02.3"](n, s, h, m), "float64"),
-    ("02.3", lambda n, s, h, m: 1e6 * RIGHT["02.3"](n, s, h, m), "divide the bytes"),
-    ("03.1", lambda n, rate: round(n * rate), "the wrong way round"),
-    ("03.1", lambda n, rate: n / rate, "round to the nearest sample"),
-    ("03.2", lambda a, b: 12 * np.log2(b / a), "in semitones"),
-    ("03.2", lambda a, b: np.log2(b / a), "in octaves"),
-    ("03.2", lambda a, b: 1200 * np.log2(a / b), "upwards is positive"),
-    ("03.2", lambda a, b: 1200 * np.log(b / a), "another base"),
-    ("03.2", lambda a, b: b - a, "not a difference"),
     ("03.3", np.roll, "zeros should enter"),
     ("03.3", lambda x, n: RIGHT["03.3"](x, -n), "positive is later"),
     ("03.3", lambda x, n: np.r_[x[-n:], np.zeros(-n)] if n < 0 else RIGHT["03.3"](x, n), "shift by -9"),
@@ -201,7 +157,11 @@ SLIPS = [
     ("03.4", lambda x, noise, snr: RIGHT["03.4"](x, noise, snr) ** 2, "square root"),
     ("03.4", lambda x, noise, snr: RIGHT["03.4"](x, noise, -snr), "turned round"),
     ("03.4", lambda x, noise, snr: np.std(x) / np.std(noise) / 10 ** (snr / 20), "the mean is taken off first"),
-    ("03.4", lambda x, noise, snr: np.sqrt(np.var(x) / np.var(noise) / 10 ** (snr / 10)), "that is the deviation"),
+    (
+        "03.4",
+        lambda x, noise, snr: np.sqrt(np.var(x) / np.var(noise) / 10 ** (snr / 10)),
+        "that is the standard deviation",
+    ),
     ("03.4", lambda x, noise, snr: np.std(x) * 10 ** (-snr / 20), "it gives"),
     ("03.4", lambda x, noise, snr: noise, "return the factor alone"),
     ("04.1", lambda t: sorted(t["source"].unique()), "several *folds*"),
@@ -214,22 +174,6 @@ SLIPS = [
     ("04.2", lambda t, k: np.arange(len(t)) % k + 1, "lies in two folds"),
     ("04.2", lambda t, k: pd.factorize(t["source"])[0] % k, "expected 1 to"),
     ("04.2", lambda t, k: np.ones(3), "expected one fold a row"),
-    ("04.3", lambda v, k: k ** (1.0 - v), "the opposite is asked"),
-    ("04.3", lambda v, k: 1 - k ** -float(v), "not its own twin"),
-    ("04.3", lambda v, k: 1 - 1 / k, "several"),
-    ("05.1", lambda f, m, i, o: 9 * f * m * o, "times `n_in`"),
-    ("05.1", lambda f, m, i, o: 9 * f * m * i, "times `n_out`"),
-    ("05.1", lambda f, m, i, o: 3 * f * m * i * o, "nine and not three"),
-    ("05.1", lambda f, m, i, o: f * m * i * o, "the 3 x 3 of the kernel is missing"),
-    ("05.1", lambda f, m, i, o: 18 * f * m * i * o, "these are FLOPs"),
-    ("05.1", lambda f, m, i, o: 9 * (f // 2) * (m // 2) * i * o, "after the pooling"),
-    ("05.1", lambda f, m, i, o: 9 * i * o, "counts the weights"),
-    ("05.1", lambda f, m, i, o: 1, "expected 4.61722e+06 MACs"),
-    ("05.2", lambda field, window, hop: (field - 1) * hop, "the last window is still missing"),
-    ("05.2", lambda field, window, hop: window + field * hop, "field - 1 hops"),
-    ("05.2", lambda field, window, hop: field * hop, "lasts for a window"),
-    ("05.2", lambda field, window, hop: field * window, "frames overlap"),
-    ("05.2", lambda field, window, hop: [field], "expected one number in ms, got list"),
     ("05.3", lambda looks: max(looks, key=lambda k: k["validation_accuracy"])["step"], "of equals"),
     ("05.3", lambda looks: max(looks, key=lambda k: (k["validation_accuracy"], -k["loss"]))["step"], "not on training"),
     ("05.3", lambda looks: max(looks, key=lambda k: (k["validation_accuracy"], k["step"]))["step"], "not the last"),
@@ -263,16 +207,6 @@ SLIPS = [
     ("06.2", lambda rate, factor, n: [rate] * n, "right shape, but at"),
     ("06.2", lambda rate, factor, n: rate * factor, "expected a list of 4 rates, got float"),
     ("06.2", lambda rate, factor, n: RIGHT["06.2"](rate, factor, n + 1), "expected shape (4,), got (5,)"),
-    ("06.3", lambda share, momentum: int(np.log(share) / np.log(1 - momentum)), "rounded down"),
-    ("06.3", lambda share, momentum: np.log(share) / np.log(1 - momentum), "not a whole number"),
-    ("06.3", lambda share, momentum: np.ceil(np.log(share) / np.log(momentum)), "multiplied by the momentum"),
-    ("06.3", lambda share, momentum: np.ceil((1 - share) / momentum), "the same share of what is left"),
-    (
-        "06.3",
-        lambda share, momentum: np.ceil(np.log(1 - share) / np.log(1 - momentum)),
-        "asked is until `share` is left",
-    ),
-    ("06.3", lambda share, momentum: 100, "it gives 100, expected 230 batches"),
     ("06.4", lambda t, v, k: t["fold"] == k, "expected three masks"),
     ("06.4", lambda t, v, k: (RIGHT["06.4"](t, v, k)[0], t["fold"] == v, t["fold"] == k), "holds copies"),
     ("06.4", lambda t, v, k: (t["fold"] != k, *RIGHT["06.4"](t, v, k)[1:]), "training holds clips of the validation"),
@@ -299,51 +233,12 @@ SLIPS = [
     ("07.1", lambda s, n: (s * n / s.sum()) / max(1, (s * n / s.sum()).max()), "must be given out"),
     ("07.1", lambda s, n: s / s.sum(), "they must sum to the output length"),
     ("07.1", lambda s, n: np.ones(2), "expected shape (6,), got (2,)"),
-    ("07.2", lambda a, b: (math.floor(b), b - max(a, math.floor(b)), max(a, math.floor(b)) - a), "not floor(end)"),
-    ("07.2", lambda a, b: (RIGHT["07.2"](a, b)[0], *RIGHT["07.2"](a, b)[:0:-1]), "exchanged"),
-    ("07.2", lambda a, b: (math.floor(a), *RIGHT["07.2"](a, b)[1:]), "the piece in which the frame starts"),
-    ("07.2", lambda a, b: (math.ceil(b), *RIGHT["07.2"](a, b)[1:]), "columns count from 0"),
-    ("07.2", lambda a, b: (*RIGHT["07.2"](a, b)[:2], b - a), "add up to the width"),
-    ("07.2", lambda a, b: 3, "expected three numbers"),
-    ("07.3", lambda a, b, w: w * a + (1 - w) * b, "go back to power first"),
-    ("07.3", lambda a, b, w: 20 * np.log10(w * 10 ** (a / 20) + (1 - w) * 10 ** (b / 20)), "not 20"),
-    ("07.3", lambda a, b, w: RIGHT["07.3"](b, a, w), "belongs to the first level"),
-    ("07.3", lambda a, b, w: 10 * np.log10(10 ** (a / 10) + 10 ** (b / 10)), "weigh them"),
-    ("07.3", lambda a, b, w: 10 ** (RIGHT["07.3"](a, b, w) / 10), "now back to decibels"),
-    ("07.3", lambda a, b, w: RIGHT["07.3"](a, b, w) * np.log(10), "natural logarithm"),
-    ("07.3", lambda a, b, w: max(a, b), "the peak and not the mean"),
-    ("07.4", lambda n, r, s, c: (int(n * (1 - r)), n * s + int(n * (1 - r)) * c), "cut off where the course rounds"),
-    ("07.4", lambda n, r, s, c: (round(n * r), n * s + round(n * r) * c), "it is the share to save"),
-    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), round(n * (1 - r)) * (s + c)), "looks at all frames"),
-    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), n * (s + c)), "sees the output frames alone"),
-    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), round(n * (1 - r)) * c), "costs something too"),
-    ("07.4", lambda n, r, s, c: (round(n * (1 - r)), round(n * (1 - r)) * c - n * s), "both to be paid"),
-    ("08.1", lambda r, s, c: r, "the scorer still has to be paid"),
-    ("08.1", lambda r, s, c: r - (1 - r) * s / c, "looks at all frames"),
-    ("08.1", lambda r, s, c: 1 - r + s / c, "still spent"),
-    ("08.1", lambda r, s, c: r - s, "divide by it"),
-    ("08.1", lambda r, s, c: r * c - s, "not MACs"),
-    ("08.1", lambda r, s, c: r + s / c, "not added"),
-    ("08.1", lambda r, s, c: "0.2", "expected one number"),
-    ("08.2", lambda f, c: f / c, "the share that is kept"),
-    ("08.2", lambda f, c: 1 - c / f, "exchanged"),
-    ("08.2", lambda f, c: c / f, "how many times as many"),
-    ("08.2", lambda f, c: (c - f) / f, "divide by the coarse hop"),
+    ("07.2", lambda a, b: 3, "expected 3 numbers (column, own, before), got int 3"),
     ("08.3", lambda low, high, margin: RIGHT["08.3"](low, high, 0.0), "the margin is forgotten"),
     ("08.3", lambda low, high, margin: "holds" if low > -margin else "contradicted", "contradicts nothing"),
     ("08.3", lambda low, high, margin: "holds" if high > -margin else "contradicted", "the whole interval"),
     ("08.3", lambda low, high, margin: True, "return 'holds', 'contradicted' or 'not shown'"),
     ("08.3", lambda low, high, margin: "not shown", "expected 'holds'"),
-    ("09.1", lambda t, f, p, s: ((t - p) // s) * ((f - p) // s), "add 1 along each axis"),
-    ("09.1", lambda t, f, p, s: (t // p) * (f // p), "patches begin every stride"),
-    ("09.1", lambda t, f, p, s: (t // s) * (f // s), "take the patch off before you divide"),
-    ("09.1", lambda t, f, p, s: (-((p - t) // s) + 1) * (-((p - f) // s) + 1), "so round down"),
-    ("09.1", lambda t, f, p, s: (t - p) // s + 1, "there are rows as well"),
-    ("09.2", lambda t, d: t / (6 * d), "of both together"),
-    ("09.2", lambda t, d: 6 * d / (6 * d + t), "share of the matrices"),
-    ("09.2", lambda t, d: t / (12 * d + t), "two products"),
-    ("09.2", lambda t, d: t / (2 * d + t), "two layers behind attention"),
-    ("09.2", lambda t, d: 100 * t / (6 * d + t), "between 0 and 1"),
     ("09.3", lambda first, strides: pyramid(first, strides)[1:], "the first grid is missing"),
     ("09.3", lambda first, strides: pyramid(first, strides, math.floor), "keeps the last place"),
     ("09.3", lambda first, strides: pyramid(first, [(b, a) for a, b in strides]), "rows and columns are exchanged"),
@@ -352,11 +247,6 @@ SLIPS = [
     ("09.3", lambda first, strides: [(1, 1)] * (len(strides) + 1), "expected [(16, 125), "),
     ("09.3", lambda first, strides: 7, "expected a list of (rows, columns), got int"),
     ("09.3", lambda first, strides: [1, 2, 3, 4], "expected pairs"),
-    ("09.4", lambda h, s: h * sum(s), "strides multiply"),
-    ("09.4", lambda h, s: math.prod(s), "times the hop it is a time"),
-    ("09.4", lambda h, s: h * max(s), "only the coarsest pooling"),
-    ("09.4", lambda h, s: h / math.prod(s), "multiply, do not divide"),
-    ("09.4", lambda h, s: h * math.prod(s) / 1000, "in seconds"),
     ("10.1", lambda t, at: t[RIGHT["10.1"](t, at)], "their places are asked"),
     ("10.1", lambda t, at: RIGHT["10.1"](at, t), "the other way round"),
     ("10.1", lambda t, at: np.searchsorted(t, at).clip(0, len(t) - 1), "the one before it may be nearer"),
@@ -366,7 +256,6 @@ SLIPS = [
     ("10.1", lambda t, at: np.abs(at[:, None] - t).min(1), "these are the distances"),
     ("10.1", lambda t, at: np.abs(at[:, None] - t), "that is a matrix"),
     ("10.1", lambda t, at: RIGHT["10.1"](t, at) + 1, "right shape, but at"),
-    ("10.1", lambda t, at: {}, "expected an array of places, got dict"),
     ("10.1", lambda t, at: 3, "expected shape (20,), got ()"),
     ("10.2", lambda y: y.mean(0), "every frame weighs the same"),
     ("10.2", lambda y: y.max(0), "one frame decides"),
@@ -380,23 +269,8 @@ SLIPS = [
     ("10.2", lambda y: (y**2).sum() / y.sum(), "keep the classes apart"),
     ("10.2", lambda y: RIGHT["10.2"](y) + 0.1, "right shape, but at"),
     ("10.2", lambda y: "half", "expected an array of shape (3,), got str"),
-    ("10.3", lambda t, s, k, a: RIGHT["10.3"](s, t, k, a), "the rest to the student"),
-    ("10.3", lambda t, s, k, a: a * t + (1 - a) * s, "`past` alone"),
-    ("10.3", lambda t, s, k, a: max(1 - 1 / (k + 1), a) * t + (1 - max(1 - 1 / (k + 1), a)) * s, "the larger of both"),
-    ("10.3", lambda t, s, k, a: RIGHT["10.3"](t, s, k, 1.0), "the mean of all steps so far"),
-    ("10.3", lambda t, s, k, a: RIGHT["10.3"](t, s, max(k, 1) - 1, a), "steps count from 0"),
-    ("10.3", lambda t, s, k, a: min(1 - 1 / (k + 1), a), "the share, not the weights"),
-    ("10.3", lambda t, s, k, a: RIGHT["10.3"](t, s, k, a) - t, "add it to the teacher"),
     ("10.3", lambda t, s, k, a: 0.5, "4 of 4 differ"),
-    ("10.4", lambda r, s, t: np.mean(2 * t / (r + s)), "macro F1"),
-    ("10.4", lambda r, s, t: t.sum() / s.sum(), "that is precision"),
-    ("10.4", lambda r, s, t: t.sum() / r.sum(), "that is recall"),
-    ("10.4", lambda r, s, t: t.sum() / (r + s).sum(), "count twice above"),
-    ("10.4", lambda r, s, t: t.sum() / (r + s - t).sum(), "Jaccard"),
-    ("10.4", lambda r, s, t: (t.sum() / r.sum() + t.sum() / s.sum()) / 2, "harmonic mean"),
-    ("10.4", lambda r, s, t: 200 * t.sum() / (r + s).sum(), "between 0 and 1"),
     ("10.4", lambda r, s, t: 2 * t / (r + s), "one number for all classes"),
-    ("10.4", lambda r, s, t: 0.1, "3 of 3 differ"),
     ("11.1", lambda active, h: [(a, b - h) for a, b in runs(active, h)], "not to its start"),
     ("11.1", lambda active, h: [(a + h / 2, b + h / 2) for a, b in runs(active, h)], "half a frame late"),
     ("11.1", lambda active, h: [(a + h / 2, b - h / 2) for a, b in runs(active, h)], "take the outer edges"),
@@ -412,29 +286,6 @@ SLIPS = [
     ("11.1", lambda active, h: [(0.0, 9.0)], "expected [(0.08, 0.24), (0.4, 0.48), (0.56, 0.64)]"),
     ("11.1", lambda active, h: 3, "expected a list of (onset, offset), got int"),
     ("11.1", lambda active, h: [1.0], "expected pairs"),
-    ("11.2", lambda r, e, s: segment_f1(r, e, s, last=math.floor), "round the offset up"),
-    ("11.2", lambda r, e, s: segment_f1(r, e, s, last=lambda x: math.floor(x) + 1), "ends on a boundary"),
-    ("11.2", lambda r, e, s: segment_f1(r, e, s, first=round, last=round), "any touch counts"),
-    ("11.2", lambda r, e, s: segment_f1(r, e, s, of=list), "a segment counts once"),
-    ("11.2", lambda r, e, s: hits_of(r, e, s, 1), "that is precision"),
-    ("11.2", lambda r, e, s: hits_of(r, e, s, 0), "that is recall"),
-    ("11.2", lambda r, e, s: (f := segment_f1(r, e, s)) / (2 - f), "of all marked segments together"),
-    ("11.2", lambda r, e, s: segment_f1(r, e, s) / 2, "twice the hits"),
-    ("11.2", lambda r, e, s: segment_f1(r, e, 1.0), "not always 1 s"),
-    ("11.2", lambda r, e, s: set(touched(r, s)), "expected one number"),
-    ("11.3", lambda r, e: collar(r, e, share=0.0), "collar or not"),
-    ("11.3", lambda r, e: abs(e[0] - r[0]), "the onset alone"),
-    ("11.3", lambda r, e: abs(e[0] - r[0]) + abs(e[1] - r[1]), "not the sum"),
-    ("11.3", lambda r, e: min(abs(e[0] - r[0]), abs(e[1] - r[1])), "take the larger"),
-    ("11.3", lambda r, e: collar(r, e, length_s=e[1] - e[0]), "not of the detected event's"),
-    ("11.3", lambda r, e: max(abs(e[0] - r[0]), abs(e[1] - r[1]) - 0.2 * (r[1] - r[0])), "it is not taken off"),
-    ("11.3", lambda r, e: max(e[0] - r[0], (e[1] - r[1]) * (abs(e[1] - r[1]) > 0.2 * (r[1] - r[0]))), "early or late"),
-    (
-        "11.3",
-        lambda r, e: max(d * (d > 0.2 * (r[1] - r[0])) for d in np.abs(np.subtract(e, r))),
-        "for the offset alone",
-    ),
-    ("11.3", lambda r, e: 0.2, "expected 0.75 s"),
     ("11.4", lambda swept: max(row["test_f1"] for row in swept), "the test has chosen"),
     ("11.4", lambda swept: max(row["validation_f1"] for row in swept), "so it flatters"),
     ("11.4", lambda swept: max(swept, key=lambda row: row["validation_f1"])["test_f1"], "the shortest is taken"),
@@ -450,7 +301,7 @@ SLIPS = [
     ("11.4", lambda swept: 0.5, "expected 0.31"),
     ("12.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "average them"),
     ("12.1", lambda a, b: [-v for v in fold_differences(a, b)], "the first less the second"),
-    ("12.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the starts that both have"),
+    ("12.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the seeds that both have"),
     ("12.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
     ("12.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "as shares"),
     ("12.1", lambda a, b: [float(np.mean(fold_differences(a, b)))], "one number a fold"),
@@ -466,15 +317,6 @@ SLIPS = [
     ("12.2", lambda parts: "holds", "expected 'not shown', got 'holds'"),
     ("12.2", lambda parts: True, "expected a text such as 'holds', got bool"),
     ("12.2", lambda parts: 0.5, "expected a text"),
-    ("12.3", lambda sd, effect: math.ceil(2.8 * sd / effect), "the square"),
-    ("12.3", lambda sd, effect: math.ceil((2.8 * effect / sd) ** 2), "the other way round"),
-    ("12.3", lambda sd, effect: math.floor((2.8 * sd / effect) ** 2), "one too few is too few"),
-    ("12.3", lambda sd, effect: round((2.8 * sd / effect) ** 2), "not to the nearest"),
-    ("12.3", lambda sd, effect: (2.8 * sd / effect) ** 2, "a whole number"),
-    ("12.3", lambda sd, effect: math.ceil((1.96 * sd / effect) ** 2), "in half of the studies"),
-    ("12.3", lambda sd, effect: math.ceil((0.84 * sd / effect) ** 2), "both add up"),
-    ("12.3", lambda sd, effect: math.ceil((sd / effect) ** 2), "2.8 of them"),
-    ("12.3", lambda sd, effect: "32", "expected one number in pairs"),
 ]
 
 
@@ -483,9 +325,29 @@ def every_exercise():
     return sorted(e for name in names for e in importlib.import_module(f"course_lib.lesson.exercises.{name}").EXERCISES)
 
 
-def test_every_exercise_has_an_answer_and_slips_here():
+def known_slips(exercise, monkeypatch):
+    """Answers that make the mistakes an exercise knows, and the sentence for each: what it hands to the checks."""
+    module = importlib.import_module(f"course_lib.lesson.exercises.nb{exercise[:2]}")
+    found = []
+    monkeypatch.setattr(module, "expect_function", lambda *_, slips, **more: found.extend(slips.items()), raising=False)
+    turned = lambda *_, slips, **more: found.extend((reason, value) for value, reason in slips.items())  # noqa: E731
+    monkeypatch.setattr(module, "expect_number", turned, raising=False)
+    judge(exercise, RIGHT[exercise])
+    monkeypatch.undo()
+    return found
+
+
+def test_every_exercise_has_an_answer_here_and_slips(monkeypatch):
     assert every_exercise() == sorted(RIGHT)
-    assert {e for e, _, _ in SLIPS} == set(RIGHT)
+    listed = {exercise for exercise, _, _ in SLIPS}
+    assert all(exercise in listed or known_slips(exercise, monkeypatch) for exercise in RIGHT)
+
+
+@pytest.mark.parametrize("exercise", RIGHT)
+def test_no_known_slip_passes_or_gets_the_sentence_of_another(exercise, monkeypatch):
+    for reason, mistaken in known_slips(exercise, monkeypatch):
+        outcome = judge(exercise, mistaken)
+        assert outcome.state == NOT_YET and reason in outcome.message, outcome
 
 
 @pytest.mark.parametrize("exercise", RIGHT)

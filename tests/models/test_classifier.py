@@ -44,7 +44,7 @@ def test_what_is_no_front_is_one_line(frame_reducer, words):
 def test_drop_in_before_any_network(name, model):
     torch.manual_seed(0)
     x = torch.tensor(clips(2, 140))
-    net = Normalised(classifier(model, 5, frame_reducer=f"{name}:0.5", n_frames=140), clips(8, 140))
+    net = Normalised(classifier(model, 5, reducer=f"{name}:0.5", n_frames=140), clips(8, 140))
     logits = net(x)
     assert logits.shape == (2, 5) and torch.isfinite(logits).all()
     logits.square().sum().backward()
@@ -65,7 +65,7 @@ def test_decibels_and_nats_are_the_same_sound(name):
     answers = []
     for log, unit in (("db", 1.0), ("ln", 1 / DB)):
         torch.manual_seed(0)
-        net = Normalised(classifier("cnn7", 5, frame_reducer=f"{name}:0.5", log=log), clips(8) * unit).eval()
+        net = Normalised(classifier("cnn7", 5, reducer=f"{name}:0.5", log=log), clips(8) * unit).eval()
         with torch.no_grad():
             answers.append(net(torch.tensor(clips() * unit, dtype=torch.float32)))
     assert torch.allclose(*answers, atol=1e-3)
@@ -89,7 +89,7 @@ def test_the_normalisation_stands_behind_the_merge():
 
 def test_power_itself_has_no_logarithm_to_undo():
     with pytest.raises(ValueError, match="log='none': a frame reducer merges power"):
-        classifier("cnn7", 5, frame_reducer="diffres:0.5", log="none")
+        classifier("cnn7", 5, reducer="diffres:0.5", log="none")
 
 
 def test_masks_can_empty_the_linear_spectrogram():
@@ -108,7 +108,7 @@ def fitted(frame_reducer, **recipe):
     x[y == 1, ::2] -= 30  # a rhythm that an average of two frames hides
     examples, steps = supervised.Split(x, y, 2), supervised.Recipe(steps=6, batch_size=8, n_evals=1, **recipe)
     torch.manual_seed(0)
-    model = classifier("cnn7", 2, frame_reducer=frame_reducer)
+    model = classifier("cnn7", 2, reducer=frame_reducer)
     return supervised.fit(model, examples, examples, steps, FeatureSpec(), seed=0)
 
 
@@ -124,7 +124,7 @@ def test_the_guide_loss_acts_on_scores_that_are_learnt_and_on_nothing_else():
 
 
 def test_the_guide_loss_is_the_mean_over_the_batch():
-    net = Normalised(classifier("cnn7", 2, frame_reducer="diffres-light:0.5"), clips(8))
+    net = Normalised(classifier("cnn7", 2, reducer="diffres-light:0.5"), clips(8))
     x = torch.tensor(clips())
     x[0, 20:60] = floor_level(FeatureSpec())
     with torch.no_grad():

@@ -12,7 +12,7 @@ FRAMES_S = 0.02 * np.arange(501)
 STREAMS = {
     "spectral": (FRAMES_S, 64),
     "auditory": (0.32 * np.arange(32), 24),
-    "visual": (timebase.picture_times_s(10.0, 4.0), 40),
+    "visual": (timebase.video_frame_times_s(10.0, 4.0), 40),
 }
 
 
@@ -164,9 +164,9 @@ def test_alignment_weights_are_means(how):
 
 
 def test_pictures_are_looked_at_in_the_middle_of_their_time():
-    np.testing.assert_allclose(timebase.picture_times_s(2.0, 2.0), [0.25, 0.75, 1.25, 1.75])
+    np.testing.assert_allclose(timebase.video_frame_times_s(2.0, 2.0), [0.25, 0.75, 1.25, 1.75])
     with pytest.raises(ValueError, match="gives no frame"):
-        timebase.picture_times_s(1.0, 0.5)
+        timebase.video_frame_times_s(1.0, 0.5)
 
 
 @pytest.mark.parametrize("unit", [1.0, np.log(10) / 10])

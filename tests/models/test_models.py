@@ -51,7 +51,7 @@ def test_silence_after_a_sound_does_not_hide_it():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(UsageError, match="model 'cnn8' is unknown; choose one of cnn7, cnn9"):
+    with pytest.raises(UsageError, match="model 'cnn8' is unknown; did you mean cnn9 or cnn7"):
         classifier.build("cnn8", 10)
     with pytest.raises(UsageError, match="backbone 'vgg99'"):
         backbones.Backbone("vgg99", 10)

@@ -141,7 +141,7 @@ def test_another_style_of_the_part_draws_what_one_lacks():
     assert set(seen["test"]) == {"twemoji"} and not seen["validation"]  # nor has Phosphor
 
 
-def test_pictures_change_when_something_enters_or_leaves_and_at_no_other_time(clips):
+def test_frames_change_when_something_enters_or_leaves_and_at_no_other_time(clips):
     things = [images.Thing("mdi", "dog", (0.2, 0.2), 0.5, (255, 0, 0), 2.0, 5.0)]
     times_s = np.arange(20) / 2 + 0.25
     x = images.frames(things, "test-0001.wav", "test", SPEC, times_s, 64)
@@ -174,12 +174,12 @@ def test_bad_scenes_are_refused(scenes):
         replace(scenes, table=scenes.table.assign(part="train"))
     with pytest.raises(CourseError, match="strong labels of scenes to learn from"):
         replace(scenes, events=scenes.events.assign(filename="weak-0000.wav"))
-    with pytest.raises(CourseError, match="has no pictures"):
-        replace(scenes, picture_reader=None).pictures()
-    with pytest.raises(CourseError, match="no picture is known for"):
+    with pytest.raises(CourseError, match="has no video frames"):
+        replace(scenes, video_reader=None).video_frames()
+    with pytest.raises(CourseError, match="no pictogram is known for"):
         mixing.made_scenes(load("timing", profiles.get("smoke")), 1, SPEC)
     for wrong, said in (
-        ({"test": 0}, "test=0"),
+        ({"test": 0}, "test: found 0"),
         ({"longest_s": 11.0}, "longest_s=11.0"),
         ({"quietest_db": 20.0}, "loudest"),
     ):

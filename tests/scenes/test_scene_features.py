@@ -44,7 +44,7 @@ def test_features_are_made_once(scenes, monkeypatch):
         features.visual(scenes, 1.0)
 
 
-def test_equal_pictures_are_looked_at_once(scenes, monkeypatch):
+def test_equal_frames_are_computed_once(scenes, monkeypatch):
     looked = []
 
     def seen(frames):
@@ -52,15 +52,15 @@ def test_equal_pictures_are_looked_at_once(scenes, monkeypatch):
         return np.arange(len(frames), dtype=np.float32)[:, None]
 
     monkeypatch.setattr(pretrained, "visual", seen)
-    monkeypatch.setattr(features, "PICTURE_PX", 64)  # another key than that of the other tests
+    monkeypatch.setattr(features, "FRAME_PX", 64)  # another key than that of the other tests
     found = features.visual(scenes, 4.0)
-    pictures = scenes.pictures(4.0, 64).reshape(-1, 64 * 64 * 3)
+    images = scenes.video_frames(4.0, 64).reshape(-1, 64 * 64 * 3)
     assert found.x.shape == (9, 40, 1) and found.times_s[0] == 0.125
-    changes = 1 + int((pictures[1:] != pictures[:-1]).any(1).sum())
+    changes = 1 + int((images[1:] != images[:-1]).any(1).sum())
     assert looked == [changes] and changes < 100
     flat = found.x.ravel()
     for k in range(1, len(flat)):
-        assert (flat[k] == flat[k - 1]) == bool((pictures[k] == pictures[k - 1]).all())
+        assert (flat[k] == flat[k - 1]) == bool((images[k] == images[k - 1]).all())
 
 
 @needs_weights
@@ -88,14 +88,3 @@ def test_an_own_network_hears_frames_in_their_middle(scenes):
     with pytest.raises(ValueError, match="expected a time for each frame"):
         features.Stream(found.x, found.times_s[:-1])
     assert found.at(np.array([True] + [False] * 8)).x.shape == (1, 62, 128)
-
-
-@pytest.mark.skipif(not pretrained.available("yamnet"), reason="the weights of YAMNet are not here")
-def test_another_network_brings_its_own_clock(scenes):
-    pytest.importorskip("ai_edge_litert", reason="nothing here runs YAMNet")
-    found = features.auditory(scenes, 480, net="yamnet")
-    assert found.x.shape == (9, 20, 1024)
-    assert found.times_s[:2] == pytest.approx([0.4875, 0.9675])
-    assert features.auditory(scenes, 0, net="yamnet").x.shape == (9, 1, 1024)
-    with pytest.raises(UsageError, match="auditory_ms=320: yamnet has frames of 480, 0 ms"):
-        features.auditory_shape("yamnet", 320, 10.0)

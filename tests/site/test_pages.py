@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import subprocess
 
 import pytest
 from rich.console import Console
@@ -125,7 +124,7 @@ def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
     write_run(tmp_path / "new-solutions", [first], "2026-03-01")
     new = write_run(tmp_path / "new", [first, second], "2026-02-01", "failed")
     run = site_build.latest(tmp_path)
-    assert run.folder == new and [p.stem for p in run.notebooks] == [first, second]
+    assert run.folder == new and list(run.minutes) == [first, second]
     assert run.title == "profile smoke, data set synth10"
     (new / f"{second}.ipynb").write_text((new / f"{second}.ipynb").read_text().replace("STFT", "stft", 1))
     lines = site_build.complaints(run)
@@ -165,22 +164,22 @@ def test_the_words_are_those_of_the_style_page():
     for line in re.findall(r"^\| (?!we say|-)(.*?) \|", style.split("## Names")[0], re.M):
         for word in line.split(", "):
             assert f"\n{word}\n" in page
-    assert "  Distance between the starts of two frames, in ms or samples. We do not say: stride, step, shift." in page
+    assert "  Distance between the starts of two frames, in ms or samples. We avoid: stride, step, shift." in page
     with pytest.raises(CourseError, match="no table"):
         site_pages.glossary("# Style")
 
 
 def test_the_readme_is_on_two_pages_and_nothing_of_it_is_lost():
     text = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
-    both = site_pages.start_page(text, "") + site_pages.use_page(text)
-    assert sorted(both.splitlines()) == sorted([*text.splitlines(), "# Using the course", ""])
+    first, rest = site_pages.split_readme(text)
+    assert sorted((first + rest).splitlines()) == sorted([*text.splitlines(), "# Using the course", ""])
     with pytest.raises(CourseError, match="no section '## The notebooks'"):
-        site_pages.start_page(text.replace("## The notebooks", "## Our notebooks"), "")
+        site_pages.split_readme(text.replace("## The notebooks", "## Our notebooks"))
 
 
 def test_minutes_are_added_up_and_gaps_stay_gaps():
     rows = [("00_a", "A", Minutes(15, 5)), ("01_b", "B", Minutes(0, 0)), ("02_c", "C", Minutes(45, 40))]
-    page = site_pages.timing(rows, {"00_a": 0.25, "02_c": 1.0}, {"lesson": {"01_b": 2.0}}, "a run")
+    page = site_pages.timing(rows, {"this run": {"00_a": 0.25, "02_c": 1.0}, "lesson": {"01_b": 2.0}}, "a run")
     cells = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("|")}
     assert cells["00"] == "| 00 | [A](notebooks/00_a.ipynb) | 15 | 5 | 0.2 |  |"
     assert cells["01"].endswith("| 0 | 0 |  | 2.0 |")
@@ -207,24 +206,16 @@ def test_links_lead_to_pages_or_to_copies(tmp_path):
             site_build.settled(wrong, "study", pages, tmp_path)
 
 
-def test_pages_that_others_have_yet_to_write_are_taken_when_they_are_there(tmp_path, monkeypatch):
+def test_every_text_of_the_repository_is_in_the_contents(tmp_path):
     run = site_build.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
-    root = tmp_path / "root"
-    for folder in ("notebooks", "study", "data"):
-        (root / folder).mkdir(parents=True)
-    (root / "README.md").write_text("# T\n\n" + "".join(f"## {title}\ntext\n\n" for title in site_pages.START))
-    (root / "notebooks" / "quizzes").mkdir()
-    for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md"):
-        (root / name).write_text("# A page\n")
-    monkeypatch.setattr(site_build, "repo_root", lambda: root)
-    made = dict.fromkeys(["minutes.md", "glossary.md", "use.md"], "# Made\n")
-    monkeypatch.setattr(site_build, "made_pages", lambda _: made)
-    monkeypatch.setattr(site_build, "_gather_notebook", lambda *_: None)
     site_build.gather(run, tmp_path / "source")
-    contents = (tmp_path / "source" / "index.md").read_text()
-    for name in ("INSTRUCTORS.md", "notebooks/quizzes/00.md", "study/protocol.md", "minutes.md", "glossary.md"):
-        assert f"\n{name}\n" in contents and (tmp_path / "source" / name).exists()
-    assert "docs/" not in contents and "CHANGELOG" not in contents
+    listed = (tmp_path / "source" / "index.md").read_text().split(":::{toctree}", 1)[1].splitlines()
+    root = paths.repo_root()
+    texts = [*root.glob("docs/*.md"), *root.glob("study/*.md"), *root.glob("notebooks/quizzes/*.md")]
+    names = [path.relative_to(root).as_posix() for path in texts]
+    for name in [*names, "INSTRUCTORS.md", "CHANGELOG.md", "data/README.md", "minutes.md", "glossary.md", "use.md"]:
+        assert listed.count(name) == 1 and (tmp_path / "source" / name).exists(), name
+    assert f"notebooks/{authoring.sources()[0].stem}.ipynb" in listed
 
 
 def test_there_are_launch_buttons_only_where_there_is_an_address():
@@ -234,7 +225,7 @@ def test_there_are_launch_buttons_only_where_there_is_an_address():
     assert site_pages.address(without) == ("", f"v{version}")
     address, tag = site_pages.address(without + 'repository-code: "https://example.org/us/course.git"\n')
     assert (address, tag) == ("https://example.org/us/course.git", f"v{version}")
-    page = site_pages.launch(address, tag)
+    page = site_pages.launch((paths.repo_root() / "site" / "launch.md").read_text(encoding="utf-8"), address, tag)
     assert f"git clone --depth 1 --branch v{version} https://example.org/us/course.git" in page
     assert "%cd course/notebooks" in page
 
@@ -263,25 +254,19 @@ def test_what_no_site_made_is_not_replaced(tmp_path, name, kind):
 @pytest.mark.parametrize("place", ["named", "default"])
 def test_a_site_replaces_the_one_before(tmp_path, monkeypatch, place):
     """In the default place also one that has no mark, as sites had none at first."""
-    monkeypatch.setattr(site_build, "find_spec", lambda _: True)
-    monkeypatch.setattr(site_build, "_gather_notebook", lambda *_: None)
-    monkeypatch.setattr(site_build.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     monkeypatch.setattr(site_build, "site_dir", lambda: tmp_path / "default")
-    run = write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01")
-    pages = [tmp_path / place / name / "page" for name in ("source", "html")]
-    for page in pages:
-        page.parent.mkdir(parents=True)
-    for _ in range(2):
-        site_build.build_site(run, tmp_path / place, Console(quiet=True))
-        for page in pages:
-            assert not page.exists() and (page.parent / site_build.MARK).is_file()
-            page.write_text("old")
-            if place == "default":
-                (page.parent / site_build.MARK).unlink()
+    run = site_build.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
+    source = tmp_path / place / "source"
+    site_build.gather(run, source)
+    (source / "old.md").write_text("of a page that is gone")
+    if place == "default":
+        (source / site_build.MARK).unlink()
+    site_build.gather(run, source)
+    assert not (source / "old.md").exists() and (source / site_build.MARK).is_file()
 
 
 def test_the_readme_and_the_minutes_page_tell_the_same_minutes():
     measured = readme.minutes(*readme.SHOWN[0])
     first = authoring.sources()[0].stem
-    page = site_pages.timing([(first, "t", Minutes(1, 1))], {}, {"x": measured}, "")
+    page = site_pages.timing([(first, "t", Minutes(1, 1))], {"x": measured}, "")
     assert f"| {measured[first]:.1f} |" in page and f"{measured[first]:.1f}" in readme.notebook_map().splitlines()[2]

@@ -12,18 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import distributed
 import psutil
 import pytest
 from helpers import PATIENCE_S, gone, wait_for, workers
+from tiny_runs import ON_CLIPS
 
-from course_lib.audio.features import FeatureSpec
 from course_lib.study import engine
-from course_lib.study.config import RunSpec
 from course_lib.training.supervised import Recipe
 
-ROW = RunSpec(
-    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=24, batch_size=16, n_evals=12), clips_per_class=10
-)
+ROW = replace(ON_CLIPS, recipe=Recipe(steps=24, batch_size=16, n_evals=12))
 SPECS = [replace(ROW, seed=seed) for seed in range(4)]
 MEASURED = ("status", "weights", "chosen_step", "history.validation_loss", "test_predicted", "test_accuracy", "threads")
 
@@ -59,46 +57,41 @@ def test_a_killed_worker_costs_no_row(tmp_path, serial):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-def test_a_row_that_kills_its_workers_is_recorded_as_failed(tmp_path, monkeypatch):
-    class Died:
+def broken_cluster(monkeypatch, error):
+    """A cluster with a GPU on which every row ends with `error`; returns the resources that rows ask for."""
+    asked = []
+
+    class Future:
         status = "error"
 
         def exception(self):
-            return RuntimeError("attempted on 3 workers, all died")
+            return error
 
         def release(self):
             pass
 
-    class Client:
-        def scheduler_info(self, n_workers):
-            return {"workers": {"one": {"resources": {"GPU": 1.0}}}}
+    def submit(*_, resources, **__):
+        asked.append(resources)
+        return Future()
 
-        def submit(self, *_, resources, **__):
-            assert resources == {"GPU": 1}, "a cluster that counts its GPUs gets one row a GPU"
-            return Died()
-
-    import distributed
-
-    monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(Client()))
+    client = SimpleNamespace(
+        scheduler_info=lambda n_workers: {"workers": {"one": {"resources": {"GPU": 1.0}}}}, submit=submit
+    )
+    monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(client))
     monkeypatch.setattr(distributed, "as_completed", list)
     monkeypatch.setattr(engine, "prefetch", lambda *_: None)
+    return asked
+
+
+def test_a_row_that_kills_its_workers_is_recorded_as_failed(tmp_path, monkeypatch):
+    asked = broken_cluster(monkeypatch, RuntimeError("attempted on 3 workers, all died"))
     record = engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")[0]
+    assert asked == [{"GPU": 1}], "a cluster that counts its GPUs gets one row per GPU"
     assert (record["status"], record["error"]) == ("failed", "RuntimeError: attempted on 3 workers, all died")
 
 
 def test_a_full_disk_of_a_worker_stops_the_run(tmp_path, monkeypatch):
-    class Full:
-        status = "error"
-
-        def exception(self):
-            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.json")
-
-    import distributed
-
-    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {}}, submit=lambda *_, **__: Full())
-    monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(client))
-    monkeypatch.setattr(distributed, "as_completed", list)
-    monkeypatch.setattr(engine, "prefetch", lambda *_: None)
+    broken_cluster(monkeypatch, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.json"))
     with pytest.raises(OSError, match=r"No space left on device: 'a\.json'"):
         engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")
     assert engine.pending([ROW], tmp_path) == [ROW]
@@ -146,18 +139,8 @@ def test_an_interrupt_leaves_whole_records_and_no_processes(tmp_path):
     done = tmp_path / "run" / "records" / "0123456789abcdef.json"
     done.parent.mkdir(parents=True)
     done.write_text("{}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "course_lib.cli",
-        "study",
-        "run",
-        "endless.toml",
-        "--jobs",
-        "2",
-        "--output",
-        "run",
-    ]
+    words = "study run endless.toml --jobs 2 --output run"
+    command = [sys.executable, "-m", "course_lib.cli", *words.split()]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: list((tmp_path / "run" / "checkpoints").glob("*.pt")))

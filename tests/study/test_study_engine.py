@@ -12,30 +12,21 @@ import numpy as np
 import pytest
 import torch
 from helpers import sound
+from tiny_runs import ON_CLIPS as TINY
+from tiny_runs import lasting
 
 from course_lib import paths, profiles
-from course_lib.audio.features import FeatureSpec
 from course_lib.errors import CourseError
 from course_lib.paths import repo_root
 from course_lib.study import clip_run, engine, records
-from course_lib.study.config import RunSpec, to_dict
+from course_lib.study.config import to_dict
 from course_lib.training import checkpoint as checkpoints
 from course_lib.training import supervised
 from course_lib.training.supervised import Recipe
 
-TINY = RunSpec(
-    "synth10", 1, 0, FeatureSpec(hop_ms=80.0), recipe=Recipe(steps=4, batch_size=8, n_evals=2), clips_per_class=10
-)  # fmt: skip
-# What differs between two runs of a row: times, memory, and when it was
-VOLATILE = {"latency_ms", "peak_memory_mb", "train_seconds", "minutes", "date"}
-
 
 def run_grid(specs, folder, **options):
     return engine.run_grid(specs, folder, device="cpu", **options)
-
-
-def lasting(record):
-    return {name: value for name, value in record.items() if name not in VOLATILE}
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +264,7 @@ def test_only_read_test_takes_the_mask_of_the_test_fold():
                 masks = [[name.id for name in m.elts] for m in masks if isinstance(m, ast.Tuple)]
                 takers[f"{path.stem}.{function.name}"] = masks
     assert takers == {
-        "grid._check_fold": [],
+        "grid._check_clips": [],
         "clip_run.learning_data": [["training", "validation", "_"]],
         "clip_run.read_test": [["_", "_", "test"]],
     }

@@ -7,38 +7,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from tiny_runs import ON_SCENES as TINY
+from tiny_runs import lasting
 from typer.testing import CliRunner
 
 from course_lib import paths, profiles
-from course_lib.audio.features import FeatureSpec
 from course_lib.cli.main import app
 from course_lib.data.events import COLUMNS
 from course_lib.errors import CourseError, UsageError
-from course_lib.scenes.scenes import SceneSpec
 from course_lib.study import config, grid, records, scene_run, stats
 from course_lib.study.config import RunSpec, SceneRun, to_dict
 from course_lib.tools import readme
 from course_lib.training import mean_teacher
-from course_lib.training.mean_teacher import TeacherRecipe
-
-TINY = SceneRun(
-    "synth10", 1, 0,
-    features=FeatureSpec(hop_ms=40.0, n_mels=32),
-    scenes=SceneSpec(weak=8, unlabelled=4, validation=4, test=4),
-    recipe=TeacherRecipe(steps=4, weak=4, unlabelled=2, n_evals=2, spec_augment=False),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def row():
     with profiles.one_thread():
         return scene_run.run_one(TINY, device="cpu")
-
-
-def lasting(row):
-    """What does not depend on time and memory."""
-    times = ("minutes", "train_seconds", "date", "peak_memory_mb")
-    return {name: value for name, value in row.items() if name not in times}
 
 
 def test_a_row_comes_back_from_its_fields():
@@ -155,8 +141,6 @@ def test_a_grid_of_scenes_runs_resumes_and_is_reported(tmp_path, monkeypatch, ro
 
 
 def test_differences_are_taken_pair_by_pair():
-    import pandas as pd
-
     table = pd.DataFrame({"fold": 1, "seed": [0, 1, 2] * 2, "streams": ["spectral"] * 3 + ["auditory"] * 3})
     for score in stats.SCORES:
         table[f"test_{score}_f1"] = [0.1, 0.5, 0.9, 0.2, 0.61, 1.0]
@@ -173,9 +157,9 @@ def test_differences_are_taken_pair_by_pair():
     [
         ('task = "dreams"', "task: dreams: unknown task"),
         ('streams = "smell"', "expected some of spectral, auditory, visual"),
-        ('fusion = "late"', "fusion='late'"),
-        ("recipe.steps = 0", "steps=0"),
-        ("scenes.weak = 0", "weak=0"),
+        ('fusion = "late"', "fusion: found 'late'"),
+        ("recipe.steps = 0", "steps: found 0"),
+        ("scenes.weak = 0", "weak: found 0"),
         ("model = 1", "model: unknown key"),
     ],
 )
@@ -248,12 +232,12 @@ def recorded(tmp_path):
 def test_recorded_scenes_run_as_made_ones_do(recorded):
     spec = replace(TINY, dataset=f"videos:{recorded}")
     told = CliRunner().invoke(app, ["data", "scenes", spec.dataset])
-    assert told.exit_code == 0 and "8 scenes of 10 s, 2 classes, without pictures" in told.output, told.output
+    assert told.exit_code == 0 and "8 scenes of 10 s, 2 classes, without video" in told.output, told.output
     assert "test: 2 scenes from 2 sources, 2 events" in told.output
     with profiles.one_thread():
         row = scene_run.run_one(spec, device="cpu")
     assert row["n_test"] == 2 and row["n_events"] == 2 and row["classes"] == ["high", "low"]
-    with pytest.raises(CourseError, match="has no pictures"):
+    with pytest.raises(CourseError, match="has no video frames"):
         scene_run.run_one(replace(spec, streams="visual"), device="cpu")
     (recorded / "test.tsv").unlink()
     refused = CliRunner().invoke(app, ["data", "scenes", spec.dataset])

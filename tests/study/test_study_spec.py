@@ -15,7 +15,7 @@ BASE = RunSpec("synth10", 1, 0)
 OTHER_TEXTS = {
     "dataset": "timing", "features.log": "ln", "features.window": "hamming", "copies": "naa",
     "frame_reducer": "uniform:0.5", "recipe.mask_value": "floor",
-    "model": "cnn9", "recipe.precision": "fp32",
+    "model": "cnn9", "recipe.precision": "fp32", "plugin": "0123456789abcdef",
 }  # fmt: skip
 NUMBERS_FOR_NONE = {"features.n_fft": 1024, "features.fmax_hz": 4000.0, "clips_per_class": 5}
 
@@ -120,7 +120,7 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (HEAD + "[[part]]\nfold = 2\n", "part 1: name: found None, expected a name"),
         (PART + '[[part]]\nname = "a"\n', "part 2: name: found 'a', expected a name that no other part has"),
         (HEAD.replace("common", "comon"), "comon: unknown key; did you mean common?"),
-        (PART + "features.hop = 10\n", "part 'a': features.hop: unknown key; did you mean features.hop_ms?"),
+        (PART + "features.hop = 10\n", "part 'a': features.hop: unknown key; did you mean features.hop_ms or "),
         (PART + "zzz = 10\n", "part 'a': zzz: unknown key; expected one of dataset, fold"),
         (PART + 'features.hop_ms = ["ten"]\n', "part 'a': features.hop_ms: found 'ten', expected a number"),
         (PART + "fold = 1.5\n", "part 'a': fold: found 1.5, expected a whole number"),
@@ -130,15 +130,15 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (PART + "fold = []\n", "part 'a': fold: found an empty list"),
         (PART + "features = 3\n", "part 'a': features: unknown key; did you mean features."),
         (PART + "features.hop_ms = 10\n'features.hop_ms' = 5\n", "features.hop_ms: set twice"),
-        (PART + 'model = "cnn8"\n', "part 'a': model='cnn8': choose one of cnn7"),
-        (PART + 'copies = "all"\n', "part 'a': copies='all': choose one of none, naa"),
-        (PART + 'frame_reducer = "diffres"\n', "part 'a': frame_reducer='diffres': expected diffres:SHARE"),
+        (PART + 'model = "cnn8"\n', "part 'a': model='cnn8': unknown; did you mean cnn9 or cnn7?"),
+        (PART + 'copies = "all"\n', "part 'a': copies: found 'all', expected 'none' or 'naa'"),
+        (PART + 'frame_reducer = "diffres"\n', "part 'a': reducer 'diffres': expected diffres:SHARE"),
         (PART + "features.hop_ms = -1\n", "part 'a': features.hop_ms=-1.0: must be above 0"),
-        (PART + "recipe.steps = 0\n", "part 'a': recipe.steps=0: must be a whole number of at least 1"),
+        (PART + "recipe.steps = 0\n", "part 'a': recipe.steps: found 0, expected at least 1"),
         (PART.replace("seed = 0", ""), "part 'a': seed: not given; every run needs dataset, fold, seed"),
         (PART + "fold = 2\ncases = [{fold = 1}]\n", "part 'a': fold: set both in the part and in its cases"),
         (PART + "cases = 3\n", "part 'a': cases: found 3, expected a list of tables"),
-        (PART + 'dataset = "synth11"\n', "part 'a': dataset: synth11: unknown data set; did you mean synth10?"),
+        (PART + 'dataset = "synth11"\n', "part 'a': dataset: synth11: unknown data set; did you mean synth10 or "),
         (PART + 'dataset = "esc10"\n', "dataset: esc10 is not on this machine; run: course data get esc10"),
         (PART + 'dataset = "gone.csv"\n', "part 'a': dataset: gone.csv: no such file"),
         (PART + "fold = 9\n", "part 'a': fold: synth10: cannot test on fold 9; choose one of 1, 2"),

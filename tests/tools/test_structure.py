@@ -10,8 +10,8 @@ from course_lib.paths import repo_root
 LIBRARY = repo_root() / "course_lib"
 # From the ground up. A package imports from those before it; inside a package modules may meet, but not in a circle.
 ORDER = (
-    "errors", "paths", "profiles", "provenance", "plots",  # the ground
-    "audio", "data", "models", "scenes", "evaluation", "training",  # science
+    "errors", "checked", "paths", "profiles", "provenance", "plots",  # the ground
+    "audio", "data", "models", "scenes", "evaluation", "training", "api",  # science
     "study", "analysis",  # the study
     "lesson", "tools", "cli",  # the course
 )  # fmt: skip
@@ -25,10 +25,13 @@ def dotted(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Modules of the library that a module imports, also inside its functions."""
+    """Modules of the library that a module imports, also inside its functions; not those for type checkers only."""
     names = {dotted(p) for p in PUBLIC}
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_checkers = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    tree.body = [node for node in tree.body if node not in for_checkers]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -78,8 +78,8 @@ def test_a_training_cut_off_goes_on_to_the_same_weights(tmp_path, learnt):
     class CutOff(Exception):
         pass
 
-    def stop(look):
-        if look["step"] == 40:
+    def stop(entry):
+        if entry["step"] == 40:
             raise CutOff
 
     with pytest.raises(CutOff):
@@ -153,13 +153,13 @@ def test_scenes_are_mixed_with_their_own_kind_and_labels_with_them():
 
 
 def test_labels_in_time_of_validation_choose_and_nothing_else(learnt):
-    """Poisoned validation labels leave every look's loss as it was."""
+    """Poisoned validation labels leave every loss as it was."""
     weak, tags, unlabelled, judged = everything()
     wrong = replace(judged, events=judged.events.assign(event_label="low"))
     torch.manual_seed(0)
     model = CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16)
     poisoned = teach(model, weak, tags, unlabelled, wrong, RECIPE, SPEC)
-    assert [look["loss"] for look in poisoned.history] == [look["loss"] for look in learnt.history]
+    assert [entry["loss"] for entry in poisoned.history] == [entry["loss"] for entry in learnt.history]
     assert poisoned.history[-1]["validation_tagging"] < learnt.history[-1]["validation_tagging"]
 
 
@@ -186,9 +186,9 @@ def test_probabilities_do_not_depend_on_the_batch(learnt):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"steps": 0}, "steps=0"),
-        ({"weak": 1.5}, "weak=1.5"),
-        ({"ema_decay": 2.0}, "ema_decay=2"),
+        ({"steps": 0}, "steps: found 0"),
+        ({"weak": 1.5}, "weak: found 1.5"),
+        ({"ema_decay": 2.0}, "ema_decay: found 2.0"),
         ({"ema_decay": 0.0}, "ema_decay=0"),
     ],
 )

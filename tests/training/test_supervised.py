@@ -40,7 +40,7 @@ def same(first, second):
 
 
 def without_times(history):
-    return [{k: v for k, v in look.items() if k != "seconds"} for look in history]
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
 
 
 def test_it_learns_what_can_be_learnt():
@@ -64,15 +64,15 @@ class Cut(Exception):
 def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path, monkeypatch, every_s, left):
     monkeypatch.setattr(checkpoint, "EVERY_S", every_s)
 
-    def cut(look):
-        if look["step"] == 8:
+    def cut(entry):
+        if entry["step"] == 8:
             raise Cut
 
     file = tmp_path / "state.pt"
     with pytest.raises(Cut):
         fitted(checkpoint=file, on_eval=cut)
     steps = []
-    resumed = fitted(checkpoint=file, on_eval=lambda look: steps.append(look["step"]))
+    resumed = fitted(checkpoint=file, on_eval=lambda entry: steps.append(entry["step"]))
     whole = fitted()
     assert steps == left, "only what was missing was trained"
     assert same(weights(resumed.model), weights(whole.model))
@@ -121,10 +121,11 @@ def test_without_validation_the_state_after_the_last_step_is_returned():
     torch.manual_seed(0)
     found = supervised.fit(cnn.CNN(2, LAYERS), toy(), None, RECIPE, SPEC, seed=0)
     assert (
-        found.chosen_step == RECIPE.steps and [set(look) for look in found.history] == [{"step", "loss", "seconds"}] * 3
+        found.chosen_step == RECIPE.steps
+        and [set(entry) for entry in found.history] == [{"step", "loss", "seconds"}] * 3
     )
-    one_look = fitted(replace(RECIPE, n_evals=1))
-    assert same(weights(found.model), weights(one_look.model)), "the same training, looked at or not"
+    once = fitted(replace(RECIPE, n_evals=1))
+    assert same(weights(found.model), weights(once.model)), "evaluation changes nothing"
 
 
 @pytest.mark.parametrize("frames", [(20, 160), (40, 41)])
@@ -207,12 +208,12 @@ def test_a_loss_that_is_not_finite_is_told_in_one_line():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"steps": 0}, "steps=0: must be a whole number of at least 1"),
-        ({"batch_size": 2.5}, "batch_size=2.5: must be a whole number"),
-        ({"freeze_steps": 300}, "freeze_steps=300: must lie within 0 and steps=200"),
-        ({"learning_rate": float("inf")}, "learning_rate=inf: must be finite"),
-        ({"label_smoothing": 2}, "label_smoothing=2: must be finite and within 0 to 1"),
-        ({"precision": "fp8"}, "precision='fp8': choose one of auto, fp32, bf16"),
+        ({"steps": 0}, "steps: found 0, expected at least 1"),
+        ({"batch_size": 2.5}, "batch_size: found 2.5, expected a whole number"),
+        ({"freeze_steps": 300}, "freeze_steps=300: must be at most steps=200"),
+        ({"learning_rate": float("inf")}, "learning_rate: found inf, expected a finite number"),
+        ({"label_smoothing": 2}, "label_smoothing: found 2, expected at most 1"),
+        ({"precision": "fp8"}, "precision: found 'fp8', expected 'auto', 'fp32' or 'bf16'"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(given, message):

@@ -75,7 +75,7 @@ def noise_factor(answer: object) -> str:
                 np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr_db / 10)
             ),
             "the sign of the dB is turned round: a higher ratio means less noise": wanted * 10 ** (snr_db / 10),
-            "that is the deviation: the mean is taken off first; power is the mean of the squares": float(
+            "that is the standard deviation: the mean is taken off first; power is the mean of the squares": float(
                 np.std(x) / np.std(noise) / 10 ** (snr_db / 20)
             ),
             "the noise has a level of its own: divide by it": wanted * float(np.sqrt(np.mean(noise**2))),

@@ -29,7 +29,7 @@ def conv_macs(answer: object) -> str:
     return "The same as torch counts; five times the length, five times the cost."
 
 
-def reach_in_ms(answer: object) -> str:
+def receptive_field_ms(answer: object) -> str:
     """05.2: a receptive field in milliseconds."""
 
     def reference(field: int, window_ms: float, hop_ms: float) -> float:
@@ -74,7 +74,7 @@ def chosen_step(answer: object) -> str:
             raise NotYet(f"{got:g} is no step of a look; is that the place in the list, or the accuracy itself?")
         if got != 40:
             raise NotYet(slips.get(int(got), f"step {got:g} is not the most accurate on validation"))
-    return "The same as `train.best_eval`. It never sees the test, nor the loss on training."
+    return "The same as `supervised.best_eval`. It never sees the test, nor the loss on training."
 
 
 def undominated(answer: object) -> str:
@@ -102,4 +102,4 @@ def undominated(answer: object) -> str:
     return "Four of seven remain. Which of them to take is not a question of arithmetic."
 
 
-EXERCISES = {"05.1": conv_macs, "05.2": reach_in_ms, "05.3": chosen_step, "05.4": undominated}
+EXERCISES = {"05.1": conv_macs, "05.2": receptive_field_ms, "05.3": chosen_step, "05.4": undominated}

@@ -28,12 +28,9 @@ def one_channel_filters(answer: object) -> str:
         "that sums over the height; the channels are axis 1": filters.sum(axis=2),
         "keep the signs: opposite colours cancel": np.abs(filters).sum(axis=1),
     }
-    for reason, slip in slips.items():
-        if got.shape == slip.shape and np.allclose(got, slip):
-            raise NotYet(reason)
     if got.shape == (4, 1, 5, 5):
         raise NotYet("expected shape (4, 5, 5), got (4, 1, 5, 5): drop the axis (no keepdims)")
-    expect_array(got, wanted, what="filters of one channel")
+    expect_array(got, wanted, what="filters of one channel", slips=slips)
     return "A filter whose colours cancel becomes zero: it is deaf to a grey picture."
 
 
@@ -44,7 +41,6 @@ def stage_rates(answer: object) -> str:
         got = call(answer, rate, factor, n_stages)
         if np.ndim(got) == 0:
             raise NotYet(f"expected a list of {n_stages} rates, got {type(got).__name__}")
-        got = np.asarray(got, dtype=np.float64)
         slips = {
             "turned round: the first stage learns slowest, the last at `rate`": wanted[::-1],
             "the last stage learns at `rate` itself: start with the power 0": wanted * factor,
@@ -52,10 +48,7 @@ def stage_rates(answer: object) -> str:
                 [rate * factor] * (n_stages - 1) + [rate]
             ),
         }
-        for reason, slip in slips.items():
-            if got.shape == slip.shape and np.allclose(got, slip, rtol=1e-6) and not np.allclose(slip, wanted):
-                raise NotYet(reason)
-        expect_array(got, wanted, what=f"{n_stages} stages, rate {rate:g}, factor {factor:g}")
+        expect_array(got, wanted, what=f"{n_stages} stages, rate {rate:g}, factor {factor:g}", slips=slips)
     return "With four stages and 0.6 the first learns at a fifth of the rate of the last."
 
 

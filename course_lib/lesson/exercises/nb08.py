@@ -59,7 +59,7 @@ def judged_claim(answer: object) -> str:
         if wanted == "not shown":
             raise NotYet(f"{place}: the whole interval must lie above the border, not only its middle or upper end")
         raise NotYet(f"{place}, expected {wanted!r}")
-    return "The same as `metrics.verdict`. The margin was fixed before the runs; afterwards it would be a wish."
+    return "The same as `intervals.verdict`. The margin was fixed before the runs; afterwards it would be a wish."
 
 
 EXERCISES = {"08.1": saved_share, "08.2": matching_reduction, "08.3": judged_claim}

@@ -29,13 +29,13 @@ def fold_differences(answer: object) -> str:
         return "Folds 4 and 5 are left out: only one of the two conditions was run there."
     single = [gap for fold in sorted(right) for gap in right[fold]]
     slips = {
-        "one number a start; starts of a fold share its clips: average them": single,
+        "one number per seed; seeds of a fold share its clips: average them": single,
         "second less first; it is the first less the second": [-value for value in wanted],
-        "only over the starts that both have: start 2 and start 1 of fold 1 have no partner": _means(FIRST, SECOND),
+        "only over the seeds that both have: seed 2 and seed 1 of fold 1 have no partner": _means(FIRST, SECOND),
         "in the order of the folds, not of the rows": [float(np.mean(right[fold])) for fold in (2, 1, 3)],
         "as shares, as they were given": [100 * value for value in wanted],
         "a mean over all folds; one number a fold is asked for": [float(np.mean(wanted))],
-        "summed over the starts of a fold; take their mean": [float(np.sum(right[fold])) for fold in sorted(right)],
+        "summed over the seeds of a fold; take their mean": [float(np.sum(right[fold])) for fold in sorted(right)],
     }
     for reason, slip in slips.items():
         if _same(got, slip):
@@ -44,7 +44,7 @@ def fold_differences(answer: object) -> str:
 
 
 def _paired(first: Rows, second: Rows) -> dict[int, list[float]]:
-    """Differences by fold, over the starts that both have."""
+    """Differences by fold, over the seeds that both have."""
     other = {(row["fold"], row["seed"]): row["accuracy"] for row in second}
     found: dict[int, list[float]] = {}
     for row in first:
@@ -54,7 +54,7 @@ def _paired(first: Rows, second: Rows) -> dict[int, list[float]]:
 
 
 def _means(first: Rows, second: Rows) -> list[float]:
-    """Differences of the folds' means, each over its own starts."""
+    """Differences of the folds' means, each over its own seeds."""
     both = [
         {fold: [r["accuracy"] for r in rows if r["fold"] == fold] for fold in (1, 2, 3)} for rows in (first, second)
     ]

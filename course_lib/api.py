@@ -1,0 +1,135 @@
+"""The front door's last three steps: train on a data set, predict, and say how good it is and how sure that is.
+
+Thin wrappers around `training.supervised` and `evaluation.intervals` for scripts and notebooks of your own; the study
+calls those directly. `import course_lib` offers them together with `load`, `features` and `classifier`.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from course_lib import profiles
+from course_lib.audio.features import FeatureSpec
+from course_lib.data.clips import Clips
+from course_lib.errors import UsageError, expect
+from course_lib.evaluation.intervals import Interval, accuracy_by_source
+from course_lib.training import supervised
+from course_lib.training.supervised import Recipe, Split, TrainResult
+
+OF_X = "features (clips, frames, mels) as features() returns them"
+OF_RESULT = "what fit() returned"
+
+
+@dataclass(frozen=True)
+class Accuracy(Interval):
+    """A share of correct clips, from 0 to 1, with its interval over sources; prints in per cent."""
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}), by source"
+
+
+def fit(
+    net: nn.Module,
+    x: np.ndarray,
+    targets: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray | None = None,
+    *,
+    spec: FeatureSpec | None = None,
+    steps: int | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress: bool = True,
+) -> TrainResult:
+    """`net` trained on the clips in `train`, in the state that did best on those in `validation`.
+
+    `x` is `(clips, frames, mels)`; `targets` are class numbers `(clips,)`, or 0 and 1 per label `(clips, labels)`;
+    `train` and `validation` are masks `(clips,)`, as `clips.split` returns them. `net` takes log-mels as they are and
+    gives logits; the normalisation is found on the training clips. `recipe` holds every setting of the training, and
+    `steps` overrides its number of steps. SpecAugment masks so many ms and Hz: without `spec`, the specification of
+    `x`, nothing is masked. `device` None takes the fastest of this machine. Notebook: 05.
+
+    Raises
+    ------
+    UsageError
+        Arguments of another type or shape, or a recipe with SpecAugment and no `spec`.
+    CourseError
+        The loss is no longer finite.
+    """
+    expect("net", net, nn.Module, "such as classifier('cnn7', clips.n_classes)")
+    expect("x", x, np.ndarray, OF_X)
+    if recipe is None:
+        recipe = Recipe(spec_augment=spec is not None)
+    if recipe.spec_augment and spec is None:
+        raise UsageError("recipe: spec_augment needs spec, the FeatureSpec of x; give it, or set spec_augment=False")
+    if steps is not None:
+        recipe = replace(recipe, steps=steps)
+    targets = np.asarray(targets)
+    if x.ndim != 3 or targets.ndim not in (1, 2) or len(targets) != len(x):
+        raise UsageError(f"x {x.shape}, targets {targets.shape}: expected {OF_X}, and one target per clip")
+    if targets.dtype.kind not in ("iu" if targets.ndim == 1 else "iufb"):
+        raise UsageError(f"targets: got {targets.dtype}, expected class numbers such as clips.targets, or clips.tags")
+    n_classes = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    parts = []
+    for name, mask in (("train", train), ("validation", validation)):
+        parts.append(None if mask is None else Split(*_chosen(name, mask, x, targets), n_classes))
+    device = profiles.device() if device is None else device
+    given = spec or FeatureSpec()  # without masks nothing depends on it
+    return supervised.fit(net, *parts, recipe, given, seed=seed, device=device, progress=progress)
+
+
+def predict(result: TrainResult, x: np.ndarray, *, multilabel: bool = False) -> np.ndarray:
+    """Probability of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
+
+    They add up to 1 per clip; with `multilabel` each label has its own.
+
+    Raises
+    ------
+    UsageError
+        `result` is no result of `fit`, or `x` are no features.
+    """
+    expect("result", result, TrainResult, OF_RESULT)
+    expect("x", x, np.ndarray, OF_X)
+    if x.ndim != 3 or not len(x):
+        raise UsageError(f"x {x.shape}: expected {OF_X}")
+    return supervised.predict(result.model, x, precision=result.precision, multilabel=multilabel)
+
+
+def accuracy(result: TrainResult, x: np.ndarray, clips: Clips, test: np.ndarray) -> Accuracy:
+    """Share of the clips in `test` that are classified correctly, with its 95 % bootstrap interval over sources.
+
+    `x` are the features of all `clips`, `test` a mask `(clips,)`. Clips of one source are right or wrong together, so
+    the sources are drawn again, not the clips. Notebook: 04.
+
+    Raises
+    ------
+    UsageError
+        Arguments of another type or shape, or clips with several labels each, for which accuracy is not defined.
+    ValueError
+        All tested clips are of one source.
+    """
+    expect("result", result, TrainResult, OF_RESULT)
+    expect("x", x, np.ndarray, OF_X)
+    expect("clips", clips, Clips, "clips as load() returns them")
+    if clips.multilabel:
+        raise UsageError(f"{clips.name}: clips have several labels; score predict(..., multilabel=True) instead")
+    tested, truth = _chosen("test", test, x, clips.targets)
+    correct = predict(result, tested).argmax(axis=1) == truth
+    sources = clips.table["source"].to_numpy()[np.asarray(test)]
+    found = accuracy_by_source(correct, sources)
+    return Accuracy(found.mean, found.low, found.high, found.level)
+
+
+def _chosen(name: str, mask: np.ndarray, x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets where `mask` is true; `name` is what the errors call it."""
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != (len(x),) or len(targets) != len(x):
+        raise UsageError(
+            f"{name}: got {mask.dtype} {mask.shape} for {len(x)} features of {len(targets)} clips; "
+            "expected a mask with one True or False per clip, as clips.split() returns it"
+        )
+    if not mask.any():
+        raise UsageError(f"{name}: no clip is chosen")
+    return x[mask], targets[mask]

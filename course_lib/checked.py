@@ -1,0 +1,85 @@
+"""Settings that are checked when they are made: frozen dataclasses by pydantic, with errors of one line."""
+
+from functools import lru_cache
+from typing import Annotated, Any, dataclass_transform
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from course_lib.errors import nearest
+
+# Strict: "10" and True are no numbers, but 10 is a float where one is expected, and becomes 10.0. Nested dataclasses
+# of other kinds are checked and converted likewise.
+CONFIG = ConfigDict(strict=True, extra="forbid", revalidate_instances="always")
+WORDS = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid string": "a text",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
+Count = Annotated[int, Field(ge=1)]  # what is counted: at least 1
+CountOrZero = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass_transform(frozen_default=True)
+def checked(kind: type) -> type:
+    """The class `kind` as a frozen, hashable dataclass whose fields are checked against their annotations.
+
+    Fields that depend on each other are checked in `__post_init__`, by a `ValueError` that begins with the field.
+    What is wrong with the arguments is a `ValueError` of one line: field, what was found, what was expected.
+    """
+    made = dataclass(frozen=True, config=CONFIG)(kind)
+    names = list(made.__dataclass_fields__)
+    fill = made.__init__
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        # numpy's scalars become Python's, which JSON, keys and pydantic know
+        given = tuple(v.item() if isinstance(v, np.generic) else v for v in given)
+        named = {name: v.item() if isinstance(v, np.generic) else v for name, v in named.items()}
+        try:
+            fill(self, *given, **named)
+        except ValidationError as error:
+            raise ValueError(one_line(error, names)) from None
+
+    made.__init__ = __init__
+    return made
+
+
+def fitting(hint: Any, value: object) -> object:
+    """`value` as a field with the annotation `hint` holds it.
+
+    Raises
+    ------
+    ValueError
+        It is of another type or out of range: what was found and what was expected, without the name of the field.
+    """
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        raise ValueError(one_line(error, [])) from None
+
+
+@lru_cache
+def _adapter(hint: Any) -> TypeAdapter:
+    return TypeAdapter(hint, config=CONFIG)
+
+
+def one_line(error: ValidationError, names: list[str]) -> str:
+    """The first error in one line, arguments given by position named by `names`."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(names[part] if isinstance(part, int) else part for part in first["loc"])
+    if first["type"] == "value_error":  # of a __post_init__, which names the field
+        return f"{path}.{first['ctx']['error']}".removeprefix(".")
+    if first["type"] == "missing":
+        return f"{path}: not given"
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{path}: no such field; {nearest(path, names)}"
+    expected = first["msg"].replace("Input should be", "expected")
+    for theirs, ours in WORDS.items():
+        expected = expected.replace(theirs, ours)
+    return f"{path}: found {first['input']!r}, {expected}".removeprefix(": ")
