@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
-import psutil
-from filelock import FileLock, Timeout
 
 from course_lib.errors import CourseError, UsageError
 
@@ -140,6 +138,8 @@ def lock(folder: Path, what: str) -> Iterator[None]:
     FolderInUse
         Another living run holds it.
     """
+    from filelock import FileLock, Timeout  # what only looks for a folder need not wait for it
+
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     try:
@@ -160,6 +160,9 @@ def lock(folder: Path, what: str) -> Iterator[None]:
 
 def holder(folder: Path) -> int | None:
     """Number of the living process that has claimed `folder`, or None."""
+    import psutil
+    from filelock import FileLock, Timeout
+
     path = folder / ".lock"
     owner = _owner(path)
     if owner is None:

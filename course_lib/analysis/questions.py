@@ -85,7 +85,7 @@ def condition(fields: str | Mapping[str, object]) -> dict[str, object]:
     found = {}
     for name, value in fields.items():
         found |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
-    unknown = found.keys() - config.FIELDS.keys() - config.flat_types(config.SceneRun).keys()
+    unknown = found.keys() - set(config.FIELDS) - set(config.field_names(config.SceneRun))
     if unknown:
         raise CourseError(f"questions.toml: {min(unknown)}: no field of a run; name one as in a grid")
     return found

@@ -1,15 +1,13 @@
 """The command line: `course run`, `course study`, `course data`, `course doctor`, and what the authors need.
 
+The work is done in the modules that a command imports: some take seconds, which `--help` need not wait for.
+
 Exit codes: 0 good; 1 a notebook, a check or the machine failed; 2 wrong use; 130 interrupted.
 """
 
-import ast
-import hashlib
 import os
 import signal
-import statistics
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +15,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from course_lib import paths, profiles
+from course_lib import paths
 from course_lib.cli.study import study
-from course_lib.data import download, registry
-from course_lib.data.load import load
 from course_lib.errors import CourseError, UsageError, disk_line
-from course_lib.paths import lock
-from course_lib.tools import authoring, grading, regression, run_report, runner
 
 app = typer.Typer(
     add_completion=False,
@@ -80,25 +74,14 @@ def run(
 
     Leaves executed copies, `index.html`, `results.json` and `junit.xml`.
     """
-    # this and the like below: seconds to import, which --help need not wait for
+    from course_lib.tools import runner
 
     if solutions:
         os.environ["COURSE_STRICT"] = "1"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
-    code = run_course(
-        profile,
-        dataset,
-        seed,
-        parsed_parameters(param),
-        only=only,
-        jobs=jobs,
-        resume=resume,
-        solutions=solutions,
-        output=output,
-        publish=publish,
-        console=console,
-    )
-    raise typer.Exit(code)
+    given = {"profile": profile, "dataset": dataset, "seed": seed} | runner.parsed_parameters(param)
+    choice = {"only": only, "solutions": solutions, "resume": resume, "publish": publish}
+    raise typer.Exit(runner.run_course(given, jobs=jobs, output=output, console=console, **choice))
 
 
 @app.command(epilog="`course grade submissions/` · `course grade submissions/ --output grades.csv --minutes 3`")
@@ -114,8 +97,10 @@ def grade(
 
     This runs what students wrote, with your rights: do it on a machine where that is no harm.
     """
+    from course_lib.tools import grading
 
-    raise typer.Exit(grade_folder(folder, output, profile, dataset, minutes=minutes, jobs=jobs, console=console))
+    code = grading.grade_folder(folder, output, profile, dataset, minutes=minutes, jobs=jobs, console=console)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -123,25 +108,23 @@ def expect(
     profile: ProfileOption = "smoke",
     dataset: DatasetOption = "synth10",
     only: Annotated[str, typer.Option(help="Numbers of notebooks, comma between.")] = "",
-    seeds: Annotated[
-        int, typer.Option(min=regression.MIN_SEEDS, help="Seeds to measure the bands from.")
-    ] = regression.MIN_SEEDS,
+    seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,
     jobs: JobsOption = min(2, os.cpu_count() or 1),
 ) -> None:
     """Measure what the notebooks record, over seeds, and write it to `tests/expected/`."""
+    from course_lib.tools import runner
 
-    measure_expectations(profile, dataset, only=only, seeds=seeds, jobs=jobs, console=console)
+    runner.measure_expectations(profile, dataset, only=only, seeds=seeds, jobs=jobs, console=console)
 
 
 @app.command()
 def generate() -> None:
     """Write what is derived: notebooks from their sources, pictures, tables of README and INSTRUCTORS, cards."""
     from course_lib.data import registry
-    from course_lib.tools import readme, timetables
+    from course_lib.tools import authoring, readme, timetables
 
-    changed = [path.relative_to(paths.repo_root()) for path in authoring.write_notebooks()]
-    changed += [path.relative_to(paths.repo_root()) for path in readme.refresh()]
-    changed += [path.relative_to(paths.repo_root()) for path in readme.write_table()]
+    written = [*authoring.write_notebooks(), *readme.refresh(), *readme.write_table()]
+    changed = [path.relative_to(paths.repo_root()) for path in written]
     changed += ["INSTRUCTORS.md"] if timetables.write_instructors() else []
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
@@ -175,21 +158,13 @@ def data_list() -> None:
     from course_lib.data import download, registry
 
     table = Table()
-    for column, justify in (
-        ("name", "left"),
-        ("clips", "right"),
-        ("classes", "right"),
-        ("MB", "right"),
-        ("here", "left"),
-    ):
-        table.add_column(column, justify=justify)
-    table.add_column("what it is")
+    for column in ("name", "clips", "classes", "MB", "here", "what it is"):
+        table.add_column(column, justify="right" if column in ("clips", "classes", "MB") else "left")
     for name in registry.names():
         e = registry.entry(name)
-        here = "embedded" if e.embedded else "yes" if download.present(name) else "no"
-        table.add_row(
-            name, f"{e.clips:,}", str(e.classes), f"{e.download_mb:,}" if e.download_mb else "", here, e.title
-        )
+        here = "yes" if download.present(name) else "no"
+        size = f"{e.download_mb:,}" if e.download_mb else ""
+        table.add_row(name, f"{e.clips:,}", str(e.classes), size, "embedded" if e.embedded else here, e.title)
     console.print(table)
     console.print("get one: course data get NAME    more on it: course data card NAME")
 
@@ -249,182 +224,3 @@ def data_scenes(
         n_events = int(scenes.events["filename"].isin(table["filename"]).sum())
         labels = f", {n_events} events" if n_events else ""
         console.print(f"  {part}: {len(table)} scenes from {table['source'].nunique()} sources{labels}")
-
-
-# --- What `course run` and `course expect` do, below the command line: choose, prepare, execute, report
-
-
-def chosen_notebooks(only: str, folder: Path) -> list[Path]:
-    """Notebooks of `folder`, those whose two digits are in the comma-separated `only`, or all."""
-    every = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not only:
-        return every
-    wanted = [w.strip().zfill(2) for w in only.split(",") if w.strip()]
-    known = {authoring.number(p): p for p in every}
-    if not wanted:
-        raise UsageError(f"--only {only}: names no notebook; there are {', '.join(known)}")
-    unknown = [w for w in wanted if w not in known]
-    if unknown:
-        raise UsageError(f"--only {only}: no notebook {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[w] for w in sorted(set(wanted))]
-
-
-def parsed_parameters(pairs: list[str]) -> dict[str, object]:
-    """`name=value` pairs as a dictionary; a value is a Python literal, or else a text.
-
-    Raises
-    ------
-    UsageError
-        A pair is none, or names what has an option of its own: data, limits and reports go by that.
-    """
-    parsed = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"--param {pair}: expected name=value")
-        if name in authoring.STANDARD_PARAMETERS:
-            raise UsageError(f"--param {pair}: {name} has an option of its own; use --{name} {text}")
-        try:
-            parsed[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            parsed[name] = text
-    return parsed
-
-
-def resolve_dataset(dataset: str) -> str:
-    """`dataset` as notebooks need it, which run in another folder: a name, or the absolute path of your own sounds."""
-    if dataset not in registry.names() and Path(dataset).expanduser().is_dir():
-        return str(Path(dataset).expanduser().resolve())
-    if not dataset.endswith(".csv"):
-        return registry.entry(dataset).name
-    path = Path(dataset).expanduser().resolve()
-    if not path.is_file():
-        raise CourseError(f"{path}: No such file; give the path of a CSV file with the columns filename,label")
-    return str(path)
-
-
-def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it."""
-    if dataset in registry.names() and not registry.entry(dataset).embedded:
-        download.get(dataset)
-    clips = load(dataset, profile, seed)
-    clips.waves()
-    console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
-    listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
-    return hashlib.sha256(clips.content.encode() + listing).hexdigest()
-
-
-def execute(todo: list[runner.Job], workers: int, resume: bool, console: Console) -> list[runner.Result]:
-    """Results of `todo`, with a bar that tells the time left and a line for every notebook that ends."""
-    with run_report.progress_bar(console) as bar:
-        task = bar.add_task("cells", total=None)
-
-        def on_change(progress: dict[Path, tuple[int, int]], done: runner.Result | None) -> None:
-            finished, total = (sum(values) for values in zip(*progress.values(), strict=True))
-            bar.update(task, completed=finished, total=total)
-            if done is not None:
-                console.print(
-                    f"  {run_report.SIGNS[done.state]}  {done.notebook}  {done.minutes:.2f} min  {escape(done.message)}"
-                )
-
-        return runner.run(todo, workers=workers, resume=resume, on_change=on_change)
-
-
-def conclude(results: list[runner.Result], about: dict, target: Path, console: Console) -> int:
-    """Write every report, print the table; returns the exit code."""
-    run_report.write_json(results, about, target / "results.json")
-    run_report.write_junit(results, target / "junit.xml")
-    index = run_report.write_pages(results, about, target)
-    console.print(run_report.screen_table(results, "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())))
-    for r in results:
-        if r.state == runner.FAILED:
-            console.print(f"[red]{r.notebook}[/]: {escape(r.message)}", soft_wrap=True)
-            if Path(r.output).exists():
-                console.print(f"  executed copy: {r.output}", soft_wrap=True)
-    console.print(f"open {index}", soft_wrap=True)
-    if any(r.state == runner.NOT_RUN for r in results):
-        console.print("interrupted; go on with --resume")
-        return 130
-    return int(any(r.state == runner.FAILED for r in results))
-
-
-def run_course(
-    profile: str,
-    dataset: str,
-    seed: int,
-    given: dict[str, object],
-    *,
-    only: str,
-    jobs: int,
-    resume: bool,
-    solutions: bool,
-    output: Path | None,
-    publish: bool,
-    console: Console,
-) -> int:
-    """Everything behind `course run`; returns the exit code."""
-    size = profiles.get(profile)
-    folder = authoring.notebooks_dir() / "solutions" if solutions else authoring.notebooks_dir()
-    notebooks = chosen_notebooks(only, folder)
-    dataset = resolve_dataset(dataset)
-    label = f"{profile}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
-    target = paths.as_folder(output or paths.runs_dir() / label, "--output")
-    parameters = {"profile": profile, "dataset": dataset, "seed": seed} | given
-    with lock(target, "notebooks"):
-        todo = runner.prepare(notebooks, parameters, target, size.cell_timeout_s)
-        content = prepare_data(dataset, size, seed, console)
-        results = execute([replace(job, data=content) for job in todo], jobs, resume, console)
-    about = {"profile": profile, "data set": dataset, "seed": seed, "jobs": jobs}
-    for path in run_report.publish(results, about, paths.published_dir()) if publish else ():
-        console.print(f"published {path.relative_to(paths.repo_root())}")
-    return conclude(results, about, target, console)
-
-
-def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, jobs: int, console: Console) -> None:
-    """Run the notebooks under several seeds and store what they record as the expected values."""
-    size = profiles.get(profile)
-    notebooks = chosen_notebooks(only, authoring.notebooks_dir())
-    name, todo = resolve_dataset(dataset), []
-    for seed in range(seeds):
-        parameters = {"profile": profile, "dataset": name, "seed": seed}
-        folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
-        begun = runner.prepare(notebooks, parameters, folder, size.cell_timeout_s)
-        content = prepare_data(name, size, seed, console)
-        todo += [replace(job, data=content) for job in begun]
-    results = execute(todo, jobs, True, console)
-    for place, notebook in enumerate(notebooks):
-        runs = results[place :: len(notebooks)]
-        broken = next((r for r in runs if not r.recorded), None)
-        if broken is not None:
-            raise CourseError(f"{notebook.stem} did not run: {broken.message}; nothing of it was written")
-        metrics = regression.measure([r.recorded for r in runs])
-        minutes = round(statistics.median(r.minutes for r in runs), 2)
-        origin = run_report.provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
-        where = regression.store(profile, dataset, notebook.stem, metrics, origin)
-        console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
-
-
-def grade_folder(
-    folder: Path, output: Path, profile: str, dataset: str, *, minutes: float, jobs: int, console: Console
-) -> int:
-    """Everything behind `course grade`; returns the exit code. The table is whole after every submission.
-
-    It is written empty before the first: where it cannot be, nothing is executed in vain.
-    """
-    parameters = {"profile": profiles.get(profile).name, "dataset": resolve_dataset(dataset), "seed": 0}
-    total, kept = len(grading.submissions(folder)), []
-
-    def on_done(done: grading.Grade) -> None:
-        kept.append(done)
-        grading.write_table(sorted(kept, key=lambda g: g.file), output)
-        counts = f"{done.passed} of {len(done.states)}" if done.states else "not graded"
-        console.print(f"  {escape(done.file)}  {counts}  {escape(done.remark)}", soft_wrap=True)
-
-    grading.write_table([], output)
-    runner.share_cores(jobs)
-    grades, complete = grading.grade(folder, parameters, limit_s=60 * minutes, workers=jobs, on_done=on_done)
-    for exercise, passed, asked, said in grading.by_exercise(grades):
-        often = f"; most often: {escape(said)}" if said else ""
-        console.print(f"exercise {exercise}: {passed} of {asked} passed{often}", soft_wrap=True)
-    console.print(f"{output}: {len(grades)} of {total} submissions", soft_wrap=True)
-    return 0 if complete else 130

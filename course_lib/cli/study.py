@@ -107,21 +107,21 @@ def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
     return failed
 
 
+@study.command("adopt", hidden=True)  # its name in the first edition
 @study.command(
-    epilog="`course study adopt lesson` · `course study run lesson` · `course study report lesson --publish`"
+    "import", epilog="`course study import lesson` · `course study run lesson` · `course study report lesson --publish`"
 )
-def adopt(grid: GridArgument, output: OutputOption = None) -> None:
-    """Put the published rows of a grid on record, so that `run` does only what the grid got since."""
-    from course_lib.paths import lock
+def import_published(grid: GridArgument, output: OutputOption = None) -> None:
+    """Put the published rows of a grid on record, so that `run` does only what has been added to the grid since."""
     from course_lib.study import records as rows
 
     for chosen, folder in _chosen(grid, output):
         published, keys = paths.published_dir() / chosen.name, {spec.key for spec in chosen.specs}
         if not (published / rows.ROWS).is_file():
-            raise CourseError(f"{published}: no rows to adopt; run all of it: course study run {_called(chosen)}")
-        with lock(folder, "a study"):
+            raise CourseError(f"{published}: no rows to import; run all of it: course study run {_called(chosen)}")
+        with paths.lock(folder, "a study"):
             n = rows.import_rows(published, keys, folder)
-        console.print(f"{chosen.name}: {n} of {len(keys)} rows adopted into {folder}", soft_wrap=True)
+        console.print(f"{chosen.name}: {n} of {len(keys)} rows imported into {folder}", soft_wrap=True)
 
 
 @study.command()
@@ -135,7 +135,6 @@ def status(grid: GridArgument, output: OutputOption = None) -> None:
 
 
 def _tell_status(chosen: "Grid", folder: Path) -> None:
-    from course_lib.paths import holder
     from course_lib.study import engine, records
 
     records = {spec.key: records.read_record(folder, spec.key) for spec in chosen.specs}
@@ -154,7 +153,7 @@ def _tell_status(chosen: "Grid", folder: Path) -> None:
     started = len(list((folder / "checkpoints").glob("*.pt")))
     commits = sorted({record["commit"] for record in records.values() if record and "commit" in record})
     console.print(f"{started} rows begun and not finished; commits: {', '.join(commits) or 'none'}")
-    owner = holder(folder)
+    owner = paths.holder(folder)
     console.print(f"process {owner} is running it" if owner else "nobody is running it")
 
 

@@ -286,3 +286,23 @@ def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0) -> 
         raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
     table = folds.subsample(table, most, seed)
     return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
+
+
+def resolve_dataset(dataset: str) -> str:
+    """`dataset` as a notebook in another folder needs it: a registered name, or the absolute path of your own sounds.
+
+    Raises
+    ------
+    UsageError
+        No data set has that name.
+    CourseError
+        There is no such manifest.
+    """
+    if dataset not in registry.names() and Path(dataset).expanduser().is_dir():
+        return str(Path(dataset).expanduser().resolve())
+    if not dataset.endswith(".csv"):
+        return registry.entry(dataset).name
+    path = Path(dataset).expanduser().resolve()
+    if not path.is_file():
+        raise CourseError(f"{path}: No such file; give the path of a CSV file with the columns filename,label")
+    return str(path)

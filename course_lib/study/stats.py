@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib.evaluation.intervals import Interval, accuracy_by_source, paired_difference
-from course_lib.study.config import FIELDS, SceneRun, flat_types
+from course_lib.study.config import FIELDS, SceneRun, field_names
 
 REPEATS = ("fold", "seed")  # fields that repeat a condition instead of making another
 SCORES = ("tagging", "segment", "event")  # of rows on scenes
@@ -32,7 +32,7 @@ class Difference:
 
 def condition_fields(rows: pd.DataFrame) -> list[str]:
     """Fields that tell the conditions among `rows` apart: those of a run with more than one value, but no repeats."""
-    names = flat_types(SceneRun) if "streams" in rows.columns else FIELDS
+    names = field_names(SceneRun) if "streams" in rows.columns else FIELDS
     fields = [name for name in names if name in rows.columns and name not in REPEATS]
     return [name for name in fields if rows[name].nunique(dropna=False) > 1]
 

@@ -7,35 +7,32 @@ another profile; and a cell that raises does not end the run, so that every exer
 The check runs inside the student's notebook, so the count is as honest as the student.
 """
 
-import asyncio
 import csv
 import importlib
 import io
-import os
+import json
 import re
+import shutil
 import tempfile
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.markup import escape
+
+from course_lib import profiles
+from course_lib.data.load import resolve_dataset
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson import checks
 from course_lib.paths import atomic_write
-from course_lib.tools import runner
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
+from course_lib.tools import executor
 
 MISSING = "missing"
 COLUMNS = ("student", "file", "notebook", "passed", "of", "exercises", "remark", "minutes")
 LONGEST_REMARK = 200
-POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -94,60 +91,69 @@ def grade(
 ) -> tuple[list[Grade], bool]:
     """Grades of all submissions below `folder` in order of their paths, and whether all of them were reached.
 
-    `limit_s` is the time that one submission may take from its first cell to its last. `on_done` is called with each
-    grade as it comes. A `KeyboardInterrupt` stops the kernels; what was graded until then comes back. So does every
-    error of `on_done` stop them, which is then raised: nothing is executed that nobody keeps.
+    `limit_s` is the time that one submission may take. `on_done` is called with each grade as it comes. After a
+    `KeyboardInterrupt` what was graded until then comes back. It and every error of `on_done`, which is raised, stop
+    what is at work: nothing is executed that nobody keeps.
     """
-    paths = submissions(folder)
+    grades = {path: opened(path, folder) for path in submissions(folder)}
     done: dict[Path, Grade] = {}
-    stop = threading.Event()
-    with ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(graded, path, folder, parameters, limit_s, stop): path for path in paths}
-        try:
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED)[0]:
-                    path = running.pop(future)
-                    done[path] = future.result()
-                    on_done(done[path])
-        except BaseException as error:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            if not isinstance(error, KeyboardInterrupt):
-                raise
-    return [done[path] for path in paths if path in done], len(done) == len(paths)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, suppress(KeyboardInterrupt):
+        tasks = {}
+        for place, (path, grade) in enumerate(grades.items()):
+            if grade.remark:
+                done[path] = grade
+                on_done(grade)
+            else:
+                tasks[path] = _task(path, Path(scratch) / str(place), parameters, limit_s)
+        paths = {task.output: path for path, task in tasks.items()}
+        with closing(executor.execute(list(tasks.values()), workers)) as ended:
+            for task, trouble, minutes in ended:
+                path = paths[task.output]
+                done[path] = graded(grades[path], task.output, trouble, minutes)
+                on_done(done[path])
+    return [done[path] for path in grades if path in done], len(done) == len(grades)
 
 
-def graded(path: Path, folder: Path, parameters: Mapping[str, object], limit_s: float, stop: threading.Event) -> Grade:
-    """The grade of one submission, whatever is in the file."""
+def _task(path: Path, scratch: Path, parameters: Mapping[str, object], limit_s: float) -> executor.Task:
+    """How a submission is executed: a copy of it, in an empty folder."""
+    (scratch / "empty").mkdir(parents=True)
+    notebook = scratch / "submitted.ipynb"
+    shutil.copyfile(path, notebook)
+    return executor.Task(
+        notebook,
+        parameters,
+        scratch / "executed.ipynb",
+        limit_s=limit_s,
+        keep_going=True,
+        folder=scratch / "empty",
+        environment={"COURSE_STRICT": "0"},  # strict would raise what the check has already shown
+    )
+
+
+def opened(path: Path, folder: Path) -> Grade:
+    """What a submission is before it is executed; with a remark where it cannot be, whatever is in the file."""
     inside = path.relative_to(folder)
-    student = inside.parts[0] if len(inside.parts) > 1 else path.stem
-    number, states, messages, remark, start = "", {}, {}, "", time.monotonic()
+    number, remark = "", ""
     try:
-        notebook = _fresh(path, parameters)
-        number = number_of(notebook)
+        number = number_of(json.loads(path.read_text(encoding="utf-8")))
         if not number:
-            return Grade(student, str(inside), "", remark="no check of this course in it: not one of its notebooks")
-        trouble = _execute(notebook, limit_s, stop)
-        states, messages = counted(notebook, number)
-        remark = "; ".join(filter(None, (trouble, runner.raised(notebook) or runner.never_ran(notebook))))
+            remark = "no check of this course in it: not one of its notebooks"
     except Exception as error:  # broken in whatever way: the others still want a grade
         remark = f"cannot be read as a notebook ({type(error).__name__}: {error})"
-    minutes = (time.monotonic() - start) / 60
-    return Grade(student, str(inside), number, states, messages, _one_line(remark), minutes)
+    student = inside.parts[0] if len(inside.parts) > 1 else path.stem
+    return Grade(student, str(inside), number, remark=_one_line(remark))
 
 
-def _fresh(path: Path, parameters: Mapping[str, object]) -> "NotebookNode":
-    """The submission without outputs, with our values behind its `parameters` cell."""
-    import nbformat
-    from papermill.parameterize import parameterize_notebook  # seconds to import, with nbformat
-
-    notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    for cell in notebook.cells:
-        cell.metadata.setdefault("tags", [])  # papermill counts on them
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    notebook.metadata.setdefault("papermill", {})
-    return parameterize_notebook(notebook, dict(parameters), kernel_name="python3", language="python")
+def graded(submission: Grade, executed: Path, trouble: str, minutes: float) -> Grade:
+    """The grade of a submission from its executed copy; what was checked before it was stopped still counts."""
+    try:
+        copy = json.loads(executed.read_text(encoding="utf-8"))
+        states, messages = counted(copy, submission.notebook)
+        remark = executor.went_wrong(copy, trouble)
+    except Exception as error:  # no copy, half of one, or one with outputs that are not the course's
+        states, messages = counted({"cells": []}, submission.notebook)
+        remark = trouble or f"the executed copy cannot be read ({type(error).__name__}: {error})"
+    return replace(submission, states=states, messages=messages, remark=_one_line(remark), minutes=minutes)
 
 
 def number_of(notebook: Mapping) -> str:
@@ -173,74 +179,26 @@ def counted(notebook: Mapping, number: str) -> tuple[dict[str, str], dict[str, s
     return states, {e: _one_line(last[e]["message"]) for e in wanted if e in last}
 
 
-def _execute(notebook: "NotebookNode", limit_s: float, stop: threading.Event) -> str:
-    """Execute `notebook` in place and in an empty folder; returns what ended it early, if anything did."""
-    from nbclient import NotebookClient
-
-    begun: list[NotebookNode] = []
-    quiet = {"MPLBACKEND": "agg", "COURSE_STRICT": "0"}  # strict would raise what the check has already shown
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        client = NotebookClient(
-            notebook,
-            timeout=None,
-            kernel_name="python3",
-            allow_errors=True,
-            shutdown_kernel="immediate",
-            resources={"metadata": {"path": folder}},
-            extra_arguments=["--IPKernelApp.log_level=50"],
-            on_cell_execute=lambda cell, cell_index: begun.append(cell),
-        )
-        try:
-            trouble = asyncio.run(_watched(client, dict(os.environ) | quiet, limit_s, stop))
-        except Exception as error:  # a dead kernel, a full disk: a remark, and what was checked before still counts
-            trouble = f"{type(error).__name__}: {error}"
-    for cell in begun[-1:] if trouble else ():  # a cell gets its number when it begins, this one did not end
-        cell.execution_count = None
-    return trouble
-
-
-async def _watched(client, environment: dict[str, str], limit_s: float, stop: threading.Event) -> str:
-    """Run `client` to its end, or end it when its time is over or everything is to stop."""
-    task = asyncio.ensure_future(client.async_execute(env=environment))
-    deadline = time.monotonic() + limit_s
-    why = ""
-    while not task.done() and not why:
-        await asyncio.wait({task}, timeout=POLL_S)
-        why = "interrupted" if stop.is_set() else f"stopped after {limit_s:g} s" if time.monotonic() > deadline else ""
-    if task.done():
-        await task
-        return ""
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):  # nbclient takes a cancelled cell for a dead kernel
-        await task
-    return why
-
-
 def _one_line(text: str) -> str:
     line = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(text)).split())
     return line if len(line) <= LONGEST_REMARK else line[: LONGEST_REMARK - 1] + "…"
 
 
-def table(grades: Sequence[Grade]) -> str:
-    """The grades as CSV text, a line a submission."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(g.row() for g in grades)
-    return text.getvalue()
-
-
 def write_table(grades: Sequence[Grade], path: Path) -> None:
-    """Write `table` to `path`, whole.
+    """Write the grades to `path` as CSV, whole, a line a submission.
 
     Raises
     ------
     CourseError
         It cannot be written there.
     """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(g.row() for g in grades)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, table(grades))
+        atomic_write(path, text.getvalue())
     except OSError as error:
         raise CourseError(f"{path}: cannot be written ({error.strerror}); name another file (--output)") from error
 
@@ -254,3 +212,28 @@ def by_exercise(grades: Sequence[Grade]) -> list[tuple[str, int, int, str]]:
         said = Counter(g.messages[exercise] for g in asked if g.states[exercise] == checks.NOT_YET)
         rows.append((exercise, passed, len(asked), said.most_common(1)[0][0] if said else ""))
     return rows
+
+
+def grade_folder(
+    folder: Path, output: Path, profile: str, dataset: str, *, minutes: float, jobs: int, console: Console
+) -> int:
+    """Grade a folder and print what came of it; returns the exit code. The table is whole after every submission.
+
+    It is written empty before the first: where it cannot be, nothing is executed in vain.
+    """
+    parameters = {"profile": profiles.get(profile).name, "dataset": resolve_dataset(dataset), "seed": 0}
+    total, kept = len(submissions(folder)), []
+
+    def on_done(done: Grade) -> None:
+        kept.append(done)
+        write_table(sorted(kept, key=lambda g: g.file), output)
+        counts = f"{done.passed} of {len(done.states)}" if done.states else "not graded"
+        console.print(f"  {escape(done.file)}  {counts}  {escape(done.remark)}", soft_wrap=True)
+
+    write_table([], output)
+    grades, complete = grade(folder, parameters, limit_s=60 * minutes, workers=jobs, on_done=on_done)
+    for exercise, passed, asked, said in by_exercise(grades):
+        often = f"; most often: {escape(said)}" if said else ""
+        console.print(f"exercise {exercise}: {passed} of {asked} passed{often}", soft_wrap=True)
+    console.print(f"{output}: {len(grades)} of {total} submissions", soft_wrap=True)
+    return 0 if complete else 130

@@ -5,23 +5,38 @@ import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
 from course_lib.tools.authoring import QUIZZES, notebooks_dir
-from course_lib.tools.runner import FAILED, NOT_RUN, PASSED, Result
 
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 SIGNS = {PASSED: "✔ passed", FAILED: "✘ failed", NOT_RUN: "… not run"}
 COLOURS = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
 LOOK_BACK_S = 7 * 86_400
 PAGE = Path(__file__).with_name("run_page.html.j2")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one notebook."""
+
+    notebook: str
+    state: str
+    minutes: float
+    message: str
+    output: str
+    key: str
+    verdicts: list[dict] = field(default_factory=list)
+    recorded: dict = field(default_factory=dict)
 
 
 def progress_bar(console: Console) -> Progress:
@@ -89,6 +104,20 @@ def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Pat
             atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
             written.append(path)
     return written
+
+
+def write_all(results: Sequence[Result], about: Mapping, folder: Path, console: Console) -> None:
+    """Write every report into `folder`, and print the table and what failed."""
+    write_json(results, about, folder / "results.json")
+    write_junit(results, folder / "junit.xml")
+    index = write_pages(results, about, folder)
+    console.print(screen_table(results, "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())))
+    for r in results:
+        if r.state == FAILED:
+            console.print(f"[red]{r.notebook}[/]: {escape(r.message)}", soft_wrap=True)
+            if Path(r.output).exists():
+                console.print(f"  executed copy: {r.output}", soft_wrap=True)
+    console.print(f"open {index}", soft_wrap=True)
 
 
 def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path:

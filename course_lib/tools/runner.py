@@ -1,78 +1,95 @@
-"""Execute notebooks with papermill, several kernels at a time, and judge what came out.
+"""Run the course: execute the notebooks, judge what they recorded, report it; and measure what to expect of them.
 
 A notebook is green when papermill finished it, every code cell ran, it recorded its numbers, and they are as expected.
 Papermill alone would call a notebook that left half-way by `sys.exit()`, or that ignored a misspelt parameter, a
 success.
 """
 
+import ast
 import hashlib
 import json
-import logging
-import os
-import sys
-import threading
-import time
-import traceback
-from collections import deque
+import statistics
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import psutil
+from rich.console import Console
+from rich.markup import escape
 
-from course_lib.errors import UsageError, disk_line
+from course_lib import paths, profiles
+from course_lib.data import download, registry
+from course_lib.data.load import load, resolve_dataset
+from course_lib.errors import CourseError, UsageError
 from course_lib.lesson.display import records
-from course_lib.paths import atomic_write, repo_root
-from course_lib.tools import authoring, regression
-
-PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
-DIED = "Kernel died"
-POLL_S = 0.3
-SILENCE_S = 120  # over the limit of a cell: a kernel has a minute to start, some seconds to end, and machines are busy
-FREED_S = 10
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+from course_lib.provenance import provenance
+from course_lib.tools import authoring, executor, regression, run_report
+from course_lib.tools.run_report import FAILED, NOT_RUN, PASSED, Result
 
 
 @dataclass(frozen=True)
-class Job:
-    """One notebook to execute; `data` is a hash of what its data set holds."""
+class Job(executor.Task):
+    """One notebook of the course to execute; `data` is a hash of what its data set holds."""
 
-    notebook: Path
-    parameters: Mapping[str, object]
-    output: Path
-    cell_timeout_s: int
     data: str = ""
 
     @property
     def name(self) -> str:
+        """Name of the notebook, without its ending."""
         return self.notebook.stem
-
-    @property
-    def result_path(self) -> Path:
-        return self.output.with_suffix(".result.json")
 
     def key(self) -> str:
         """Hash of everything that the recorded numbers depend on: notebook, parameters, data, library."""
         digest = hashlib.sha256(self.notebook.read_bytes())
         digest.update(json.dumps([dict(self.parameters), self.data], sort_keys=True).encode())
-        for path in sorted((repo_root() / "course_lib").rglob("*.py")):
+        for path in sorted((paths.repo_root() / "course_lib").rglob("*.py")):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class Result:
-    """What came of one notebook."""
+# --- The notebooks: choose, prepare, execute, judge
 
-    notebook: str
-    state: str
-    minutes: float
-    message: str
-    output: str
-    key: str
-    verdicts: list[dict] = field(default_factory=list)
-    recorded: dict = field(default_factory=dict)
+
+def chosen_notebooks(only: str, folder: Path) -> list[Path]:
+    """Notebooks of `folder` whose two digits are in the comma-separated `only`, or all of them.
+
+    Raises
+    ------
+    UsageError
+        `only` names none, or one that is not there.
+    """
+    known = {authoring.number(path): path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    if not only:
+        return list(known.values())
+    wanted = sorted({word.strip().zfill(2) for word in only.split(",") if word.strip()})
+    if not wanted:
+        raise UsageError(f"--only {only}: names no notebook; there are {', '.join(known)}")
+    unknown = [number for number in wanted if number not in known]
+    if unknown:
+        raise UsageError(f"--only {only}: no notebook {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[number] for number in wanted]
+
+
+def parsed_parameters(pairs: Sequence[str]) -> dict[str, object]:
+    """`name=value` pairs as a dictionary; a value is a Python literal, or else a text.
+
+    Raises
+    ------
+    UsageError
+        A pair is none, or names what has an option of its own: data, limits and reports go by that.
+    """
+    parsed = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--param {pair}: expected name=value")
+        if name in authoring.STANDARD_PARAMETERS:
+            raise UsageError(f"--param {pair}: {name} has an option of its own; use --{name} {text}")
+        try:
+            parsed[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            parsed[name] = text
+    return parsed
 
 
 def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path, cell_timeout_s: int) -> list[Job]:
@@ -88,246 +105,6 @@ def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path
         refuse_to_replace(folder / path.name)
         authoring.check_parameters(dict(given), json.loads(path.read_text(encoding="utf-8")), path.stem)
     return [Job(path, given, folder / path.name, cell_timeout_s) for path in notebooks]
-
-
-def run(
-    jobs: Sequence[Job],
-    *,
-    workers: int,
-    resume: bool = False,
-    on_change: Callable[[dict[Path, tuple[int, int]], Result | None], None] = lambda progress, done: None,
-) -> list[Result]:
-    """Results of `jobs` in their order, `workers` kernels at a time.
-
-    `on_change(progress, finished)` is called often with the cells done and in all of every executed copy, and once with
-    each result. A notebook may be there several times, under other parameters and with a copy for each.
-    With `resume`, a green result of the same key stands if its numbers are what is expected of them now.
-    A notebook that does nothing for longer than a cell may take is run again, once.
-    A `KeyboardInterrupt` stops the kernels and comes back to the caller as the results so far, the rest `NOT_RUN`.
-    """
-    share_cores(workers)
-    progress = {job.output: (0, _n_cells(job.notebook)) for job in jobs}
-    results: dict[Path, Result] = {}
-    waiting, running, again = deque(jobs), dict[Future[Result], _Running](), set[Path]()
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                begun = _Running(waiting.popleft())
-                running[begun.start(resume)] = begun
-            done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-            for one in running.values():
-                if one.has_moved():
-                    total = progress[one.job.output][1]
-                    progress[one.job.output] = (_cells_done(one.job.output, total), total)
-            on_change(progress, None)
-            for future in [f for f, one in running.items() if f in done or one.is_silent()]:
-                one = running.pop(future)
-                result = future.result() if future in done else _given_up(one, future)
-                if future not in done and one.job.output not in again:
-                    again.add(one.job.output)  # its cells have limits of their own: what hangs beyond them is chance
-                    waiting.append(one.job)
-                    continue
-                results[one.job.output] = result
-                on_change(progress, result)
-    except KeyboardInterrupt:
-        until = time.monotonic() + SILENCE_S
-        while not all(future.done() for future in running) and time.monotonic() < until:
-            _stop_kernels()  # again and again: one just starting escapes at first
-            time.sleep(POLL_S)
-    unfinished = {job.output: Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "") for job in jobs}
-    return list((unfinished | results).values())
-
-
-class _Running:
-    """A notebook in a thread that nobody waits for at exit, and when it was last seen to do something."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.begun = job, time.monotonic()
-        self._seen, self._since = 0.0, self.begun
-
-    def start(self, resume: bool) -> "Future[Result]":
-        future: Future[Result] = Future()
-
-        def work() -> None:
-            try:
-                future.set_result(_run_one(self.job, resume))
-            except BaseException as error:  # whoever waits for the result gets it
-                future.set_exception(error)
-
-        self._thread = threading.Thread(target=work, name=self.job.name, daemon=True)
-        self._thread.start()
-        return future
-
-    def has_moved(self) -> bool:
-        """Whether the executed copy, written after every cell, is another than when this was last asked."""
-        before = self._seen
-        try:
-            self._seen = self.job.output.stat().st_mtime
-        except OSError:
-            self._seen = 0.0  # not there yet
-        if self._seen != before:
-            self._since = time.monotonic()
-        return self._seen != before
-
-    def is_silent(self) -> bool:
-        """Whether it has not moved for longer than a cell may take."""
-        return time.monotonic() - self._since > self.job.cell_timeout_s + SILENCE_S
-
-    def where(self) -> str:
-        """The line that its thread is in."""
-        frame = sys._current_frames().get(self._thread.ident)
-        if frame is None:
-            return "nowhere"
-        last = traceback.extract_stack(frame)[-1]
-        return f"{Path(last.filename).name}:{last.lineno} ({last.name})"
-
-
-def _given_up(one: _Running, future: "Future[Result]") -> Result:
-    """What is told of a notebook that no longer does anything: stopping its kernel mostly frees it, else it is left."""
-    where = one.where()
-    _stop_kernels(one.job)
-    wait([future], timeout=FREED_S)
-    if future.done():
-        return future.result()
-    minutes = (time.monotonic() - one.begun) / 60
-    trouble = f"nothing happened for {one.job.cell_timeout_s + SILENCE_S} s, twice, last in {where}; run it again"
-    return _conclude(one.job, trouble, minutes)
-
-
-def share_cores(workers: int) -> None:
-    """Give every kernel its share of the cores: two that take all of them are slower than one after the other."""
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, threads) | {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"})
-
-
-def _run_one(job: Job, resume: bool) -> Result:
-    """Execute and judge one notebook, or take its green result of an earlier run."""
-    kept = _finished_before(job) if resume else None
-    if kept is not None:
-        return kept
-    for old in (job.output, job.result_path):
-        old.unlink(missing_ok=True)
-    start = time.monotonic()
-    trouble = _execute(job)
-    return _conclude(job, trouble, (time.monotonic() - start) / 60)
-
-
-def _execute(job: Job) -> str:
-    """Run papermill on one notebook; returns what stopped it, where that is not an error inside a cell."""
-    import papermill  # seconds to import, and only needed here
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what stops a notebook is told once, by its result
-    try:
-        papermill.execute_notebook(
-            job.notebook,
-            job.output,
-            dict(job.parameters),
-            kernel_name="python3",
-            progress_bar=False,
-            execution_timeout=job.cell_timeout_s,
-            # papermill's `cwd` moves the whole process, which several notebooks share; this one moves the kernel alone
-            resources={"metadata": {"path": str(job.notebook.parent)}},
-            extra_arguments=["--IPKernelApp.log_level=50", _mark(job)],
-        )
-    except papermill.PapermillExecutionError:
-        return ""  # the executed copy shows it
-    except DeadKernelError:
-        return f"{DIED}; if memory ran out, --jobs 1 or a smaller profile needs less"
-    except CellTimeoutError:
-        return f"timed out after {job.cell_timeout_s} s, the limit of a cell in this profile"
-    except Exception as error:  # whatever it is, it ends as one red line
-        return _one_line(error)
-    return ""
-
-
-def _mark(job: Job) -> str:
-    """An argument that changes nothing in a kernel and tells, in a list of processes, whose it is."""
-    return f"--InteractiveShell.banner2={job.output}"
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or ["no message"]
-    return (disk_line(error) if isinstance(error, OSError) else None) or f"{type(error).__name__}: {lines[0]}"
-
-
-def _stop_kernels(job: Job | None = None) -> None:
-    """End the kernels that this process started, or that of `job`; their notebooks then end by themselves."""
-    mark = "ipykernel_launcher" if job is None else _mark(job)
-    family = [p for p in psutil.Process().children(recursive=True) if mark in " ".join(_command(p))]
-    for member in family:
-        member.terminate()
-    for member in psutil.wait_procs(family, timeout=3)[1]:
-        member.kill()
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _n_cells(path: Path) -> int:
-    return sum(cell["cell_type"] == "code" for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
-
-
-def _cells_done(output: Path, total: int) -> int:
-    """Code cells finished so far, read from the copy that papermill saves after each cell."""
-    try:
-        cells = json.loads(output.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError):
-        return 0  # not there yet, or just being written
-    done = sum(c["cell_type"] == "code" and c.get("execution_count") is not None for c in cells)
-    return min(max(done - 1, 0), total)  # papermill adds a cell with the parameters
-
-
-def _finished_before(job: Job) -> Result | None:
-    try:
-        result = Result(**json.loads(job.result_path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    if result.state != PASSED or result.key != job.key() or not job.output.exists():
-        return None
-    verdicts = _judged(job, result.recorded)  # anew: what is expected may have changed since
-    return None if any(v.ok is False for v in verdicts) else replace(result, verdicts=[asdict(v) for v in verdicts])
-
-
-def _conclude(job: Job, trouble: str, minutes: float) -> Result:
-    """Judge one executed notebook and keep the result beside it, written whole or not at all."""
-    found: dict[str, dict] = {}
-    verdicts: list[regression.Verdict] = []
-    try:
-        notebook = json.loads(job.output.read_text(encoding="utf-8"))
-        unfinished = died_in if trouble.startswith(DIED) else never_ran
-        inside = raised(notebook) or unfinished(notebook)
-        message = "; ".join(filter(None, [inside, trouble]))
-        found = records(notebook)
-    except (OSError, ValueError) as error:
-        message = trouble or f"the executed copy cannot be read: {error}"
-        if isinstance(error, json.JSONDecodeError):
-            job.output.unlink()  # half of a copy, which no program opens
-    if not message:
-        verdicts = _judged(job, found)
-        message = "; ".join(f"{v.name} is {v.shown}, expected {v.expected}" for v in verdicts if v.ok is False)
-        message = message or ("" if found else "it records nothing; the last cell calls record(...)")
-    state = FAILED if message else PASSED
-    result = Result(
-        job.name, state, round(minutes, 3), message, str(job.output), job.key(), [asdict(v) for v in verdicts], found
-    )
-    try:
-        atomic_write(job.result_path, json.dumps(asdict(result), indent=1))
-    except OSError as error:  # the other notebooks go on, and --resume runs this one again
-        return replace(result, state=FAILED, message=message or _one_line(error))
-    return result
-
-
-def _judged(job: Job, found: Mapping[str, Mapping]) -> list[regression.Verdict]:
-    wanted = regression.expectations(job.parameters["profile"], str(job.parameters.get("dataset", "")), job.name)
-    return regression.judge_all(found, wanted)
-
-
-# --- Executed notebooks: where one may be written, and how far one came, as one line on an error or an unended cell
 
 
 def refuse_to_replace(path: Path) -> None:
@@ -346,45 +123,176 @@ def refuse_to_replace(path: Path) -> None:
         raise UsageError(f"{path}: a notebook that no run has written; give --output another folder")
 
 
-def _code_cells(notebook: Mapping) -> list[Mapping]:
-    return [
-        cell
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code"
-        and "".join(cell["source"]).strip()
-        and "injected-parameters" not in cell["metadata"].get("tags", [])  # papermill's own, not in the reader's count
-    ]
+def run(
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    resume: bool = False,
+    on_cells: Callable[[executor.Task, int], None] = lambda job, n_done: None,
+    on_done: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Results of `jobs` in their order, `workers` notebooks at a time (see `executor.execute`).
+
+    `on_done` is called with each result. A notebook may be there several times, with other parameters and another copy.
+    With `resume`, a green result of the same key stands if its numbers are what is expected of them now. After a
+    `KeyboardInterrupt` the results so far come back, the others as `NOT_RUN`.
+    """
+    results = {job.output: Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "") for job in jobs}
+    todo = []
+    try:
+        for job in jobs:
+            kept = kept_result(job) if resume else None
+            if kept is None:
+                todo.append(job)
+            else:
+                results[job.output] = kept
+                on_done(kept)
+        with closing(executor.execute(todo, workers, on_cells=on_cells)) as ended:
+            for job, trouble, minutes in ended:
+                results[job.output] = conclude(job, trouble, minutes)
+                on_done(results[job.output])
+    except KeyboardInterrupt:
+        pass  # what is not done is on record as not run
+    return list(results.values())
 
 
-def raised(notebook: Mapping) -> str:
-    """The error inside an executed notebook, in one line with its cell; empty where there is none."""
-    code = _code_cells(notebook)
-    for place, cell in enumerate(code, start=1):
-        for output in cell["outputs"]:
-            if output["output_type"] == "error":
-                what = f"{output['ename']}: {output['evalue']}".strip().removesuffix(":")
-                return f"cell {place} of {len(code)} ({_first_line(cell)}): {what}"
-    return ""
+def kept_result(job: Job) -> Result | None:
+    """The green result of an earlier run that stands: of the same key, with numbers as they are expected now."""
+    try:
+        result = Result(**json.loads(job.result_path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    if result.state != PASSED or result.key != job.key() or not job.output.exists():
+        return None
+    verdicts = _judged(job, result.recorded)
+    if any(verdict.ok is False for verdict in verdicts):
+        return None
+    return replace(result, verdicts=[asdict(verdict) for verdict in verdicts])
 
 
-def never_ran(notebook: Mapping) -> str:
-    """The first code cell that was not executed to its end, in one line; empty when all were."""
-    code = _code_cells(notebook)
-    place = next((place for place, cell in enumerate(code) if cell.get("execution_count") is None), None)
-    return "" if place is None else _unfinished(code, place)
+def conclude(job: Job, trouble: str, minutes: float) -> Result:
+    """Judge one executed notebook and keep the result beside it, written whole or not at all."""
+    found, verdicts = {}, []
+    try:
+        copy = json.loads(job.output.read_text(encoding="utf-8"))
+        message = executor.went_wrong(copy, trouble)
+        found = records(copy)
+    except (OSError, ValueError) as error:
+        message = trouble or f"the executed copy cannot be read: {error}"
+        if isinstance(error, json.JSONDecodeError):
+            job.output.unlink()  # half of a copy, which no program opens
+    if not message:
+        verdicts = _judged(job, found)
+        message = "; ".join(f"{v.name} is {v.shown}, expected {v.expected}" for v in verdicts if v.ok is False)
+    if not message and not found:
+        message = "it records nothing; the last cell calls record(...)"
+    state, minutes = FAILED if message else PASSED, round(minutes, 3)
+    result = Result(job.name, state, minutes, message, str(job.output), job.key(), [asdict(v) for v in verdicts], found)
+    try:
+        paths.atomic_write(job.result_path, json.dumps(asdict(result), indent=1))
+    except OSError as error:  # the other notebooks go on, and --resume runs this one again
+        return replace(result, state=FAILED, message=message or executor.one_line(error))
+    return result
 
 
-def died_in(notebook: Mapping) -> str:
-    """The last code cell that was begun, in one line: a kernel may or may not have counted it before it died in it."""
-    code = _code_cells(notebook)
-    begun = [place for place, cell in enumerate(code) if cell["metadata"].get("papermill", {}).get("start_time")]
-    return _unfinished(code, begun[-1]) if begun else never_ran(notebook)
+def _judged(job: Job, found: Mapping[str, Mapping]) -> list[regression.Verdict]:
+    wanted = regression.expectations(job.parameters["profile"], str(job.parameters.get("dataset", "")), job.name)
+    return regression.judge_all(found, wanted)
 
 
-def _unfinished(code: Sequence[Mapping], place: int) -> str:
-    return f"cell {place + 1} of {len(code)} ({_first_line(code[place])}) never ran to its end"
+# --- `course run` and `course expect`
 
 
-def _first_line(cell: Mapping) -> str:
-    lines = [line for line in "".join(cell["source"]).splitlines() if line.strip() and not line.startswith("#")]
-    return (lines or ["only comments"])[0][:60]
+def run_course(
+    given: Mapping[str, object],
+    *,
+    jobs: int,
+    output: Path | None,
+    console: Console,
+    only: str = "",
+    solutions: bool = False,
+    resume: bool = False,
+    publish: bool = False,
+) -> int:
+    """Run the notebooks with the parameters `given` and leave all reports in `output`; returns the exit code."""
+    profile, dataset = profiles.get(given["profile"]), given["dataset"]
+    folder = authoring.notebooks_dir() / "solutions" if solutions else authoring.notebooks_dir()
+    notebooks = chosen_notebooks(only, folder)
+    given = {**given, "dataset": resolve_dataset(dataset)}
+    label = f"{profile.name}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
+    target = paths.as_folder(output or paths.runs_dir() / label, "--output")
+    with paths.lock(target, "notebooks"):
+        todo = prepare(notebooks, given, target, profile.cell_timeout_s)
+        content = prepare_data(given["dataset"], profile, given["seed"], console)
+        results = run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
+    about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
+    if publish:
+        for path in run_report.publish(results, about, paths.published_dir()):
+            console.print(f"published {path.relative_to(paths.repo_root())}")
+    run_report.write_all(results, about, target, console)
+    states = {result.state for result in results}
+    if NOT_RUN in states:
+        console.print("interrupted; go on with --resume")
+        return 130
+    return int(FAILED in states)
+
+
+def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, jobs: int, console: Console) -> None:
+    """Run the notebooks with several seeds and store what they record as the expected values.
+
+    Raises
+    ------
+    CourseError
+        A notebook recorded nothing with one of the seeds.
+    """
+    size = profiles.get(profile)
+    notebooks = chosen_notebooks(only, authoring.notebooks_dir())
+    name, todo = resolve_dataset(dataset), []
+    for seed in range(seeds):
+        parameters = {"profile": profile, "dataset": name, "seed": seed}
+        folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
+        begun = prepare(notebooks, parameters, folder, size.cell_timeout_s)
+        content = prepare_data(name, size, seed, console)
+        todo += [replace(job, data=content) for job in begun]
+    results = run_on_screen(todo, jobs, True, console)
+    for place, notebook in enumerate(notebooks):
+        runs = results[place :: len(notebooks)]
+        broken = next((r for r in runs if not r.recorded), None)
+        if broken is not None:
+            raise CourseError(f"{notebook.stem} did not run: {broken.message}; nothing of it was written")
+        metrics = regression.measure([r.recorded for r in runs])
+        minutes = round(statistics.median(r.minutes for r in runs), 2)
+        origin = provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
+        where = regression.store(profile, dataset, notebook.stem, metrics, origin)
+        console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
+
+
+def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it."""
+    if dataset in registry.names() and not registry.entry(dataset).embedded:
+        download.get(dataset)
+    clips = load(dataset, profile, seed)
+    clips.waves()
+    console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
+    listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
+    return hashlib.sha256(clips.content.encode() + listing).hexdigest()
+
+
+def run_on_screen(todo: Sequence[Job], workers: int, resume: bool, console: Console) -> list[Result]:
+    """Results of `todo`, with a bar that shows the time left and a line for every notebook that ends."""
+    n_cells = {job.output: executor.count_cells(job.notebook)[1] for job in todo}
+    n_done = dict.fromkeys(n_cells, 0)
+    with run_report.progress_bar(console) as bar:
+        cells = bar.add_task("cells", total=sum(n_cells.values()))
+
+        def on_cells(job: executor.Task, done: int) -> None:
+            n_done[job.output] = max(done, n_done[job.output])
+            bar.update(cells, completed=sum(n_done.values()))
+
+        def on_done(result: Result) -> None:
+            n_done[Path(result.output)] = n_cells[Path(result.output)]
+            bar.update(cells, completed=sum(n_done.values()))
+            sign, minutes = run_report.SIGNS[result.state], f"{result.minutes:.2f} min"
+            console.print(f"  {sign}  {result.notebook}  {minutes}  {escape(result.message)}")
+
+        return run(todo, workers=workers, resume=resume, on_cells=on_cells, on_done=on_done)

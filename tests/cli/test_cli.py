@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -95,16 +96,26 @@ def test_doctor_finds_a_mirror_that_is_not_there(course, monkeypatch, tmp_path):
     assert code == 1 and "no such folder" in " ".join(out.split())
 
 
+def test_help_is_quick():
+    """What takes seconds to import is imported by the command that needs it."""
+    code = (
+        "import sys; from course_lib.cli.main import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(printed.splitlines()[-1].split())
+    assert "typer" in loaded and not loaded & {"torch", "pandas", "librosa", "papermill", "numpy", "scipy", "pooch"}
+
+
 def test_help_shows_examples(course):
     assert "course run --dataset esc10" in course("run", "--help")[1]
 
 
 def test_parameters_are_literals_or_texts():
-    assert cli.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
+    assert runner.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
         "a": 1, "b": 2.5, "c": "x", "d": "1", "e": "a=b"
     }  # fmt: skip
     with pytest.raises(UsageError):
-        cli.parsed_parameters(["=1"])
+        runner.parsed_parameters(["=1"])
 
 
 def test_an_interrupted_run_ends_with_130_and_keeps_its_reports(course, monkeypatch, tmp_path):
@@ -192,7 +203,7 @@ def test_a_file_where_a_folder_is_expected_is_one_line(course, tmp_path, below, 
 def test_what_cannot_be_written_there_is_one_line(course, monkeypatch, tmp_path, name, words):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    monkeypatch.setattr(cli, "run_course", lambda *_, **__: paths.atomic_write(tmp_path / name, "text"))
+    monkeypatch.setattr(runner, "run_course", lambda *_, **__: paths.atomic_write(tmp_path / name, "text"))
     code, _, errors = course("run")
     assert code == 1 and errors.startswith(f"course: {tmp_path}/{words}") and len(errors.splitlines()) == 1
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
@@ -203,7 +214,7 @@ def test_a_full_disk_is_one_line_and_a_bug_is_a_traceback(course, monkeypatch, n
     def broken(*_, **__):
         raise OSError(number, os.strerror(number), "/media/usb/results.json")
 
-    monkeypatch.setattr(cli, "run_course", broken)
+    monkeypatch.setattr(runner, "run_course", broken)
     if one_line:
         code, _, errors = course("run")
         expected = f"course: /media/usb/results.json: {os.strerror(number)}; make room or allow writing, or name"

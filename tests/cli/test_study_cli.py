@@ -86,23 +86,25 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     assert code == 1 and "1 rows of little are missing; run: course study run" in errors
 
 
-def test_published_rows_are_adopted_and_only_what_came_since_is_run(course, monkeypatch, tmp_path):
+def test_published_rows_are_imported_and_only_what_came_since_is_run(course, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
     monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
     monkeypatch.setattr(readme, "refresh", list)
     (grid := tmp_path / "little.toml").write_text(GRID.replace("[1, 2]", "1"))
-    code, _, errors = course("adopt", grid)
-    assert code == 1 and "published/little: no rows to adopt; run all of it: course study run" in errors
+    code, _, errors = course("import", grid)
+    assert code == 1 and "published/little: no rows to import; run all of it: course study run" in errors
     assert not (tmp_path / "runs").exists()
     assert course("run", grid, "--device", "cpu")[0] == course("report", grid, "--publish")[0] == 0
     published = rows.gather(tmp_path / "published" / "little")
     elsewhere = tmp_path / "elsewhere"
     grid.write_text(GRID)  # a fold more
-    code, out, _ = course("adopt", grid, "--output", elsewhere)
-    assert code == 0 and out.startswith("little: 2 of 4 rows adopted into")
+    code, out, _ = course("import", grid, "--output", elsewhere)
+    assert code == 0 and out.startswith("little: 2 of 4 rows imported into")
     pd.testing.assert_frame_equal(rows.gather(elsewhere), published.sort_values("key", ignore_index=True))
     code, out, _ = course("adopt", grid, "--output", elsewhere)
-    assert code == 0 and "0 of 4 rows adopted" in out, "what is on record stays"
+    assert code == 0 and "0 of 4 rows imported" in out, (
+        "what is on record stays; adopt was its name in the first edition"
+    )
     code, out, _ = course("run", grid, "--device", "cpu", "--output", elsewhere)
     assert code == 0 and "4 rows, 2 to run" in out and out.count("✔ done") == 2
     assert course("report", grid, "--publish", "--output", elsewhere)[0] == 0
@@ -115,8 +117,8 @@ def test_published_rows_are_adopted_and_only_what_came_since_is_run(course, monk
 
 
 @pytest.mark.parametrize("name", ["lesson", "transfer", "scenes"])
-def test_adopted_rows_are_those_that_were_published(course, monkeypatch, tmp_path, name):
-    course("adopt", name, "--output", tmp_path)
+def test_imported_rows_are_those_that_were_published(course, monkeypatch, tmp_path, name):
+    course("import", name, "--output", tmp_path)
     folders = paths.published_dir() / name, tmp_path
     one, other = (rows.gather(folder).sort_values("key", ignore_index=True) for folder in folders)
     found = rows.compare(one, other)

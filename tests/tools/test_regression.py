@@ -1,7 +1,6 @@
 """Expected values: each kind accepts what it should and nothing else; bands come from seeds."""
 
 import json
-import threading
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from rich.console import Console
 from scipy import stats
 
 from course_lib import paths
-from course_lib.cli import main as cli
 from course_lib.errors import CourseError
 from course_lib.tools import authoring, regression, runner
 
@@ -123,27 +121,29 @@ def test_committed_expectations_belong_to_notebooks_and_say_where_they_come_from
 
 
 def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path, monkeypatch):
-    together, kept = threading.Barrier(2, timeout=30), {}
+    kept = {}
 
-    def ran(job, resume):
-        together.wait()  # for ever, if seeds ran one after the other
-        seed, slot = job.parameters["seed"], len(job.name)
-        recorded = {"a": found(100 * slot + seed)}
-        return runner.Result(job.name, runner.PASSED, 1.0 + seed, "", str(job.output), "", recorded=recorded)
+    def ran(jobs, **_):
+        seeds = [job.parameters["seed"] for job in jobs]
+        assert sorted(set(seeds)) == list(range(6)), "seeds run one after the other"
+        recorded = [{"a": found(100 * len(job.name) + seed)} for job, seed in zip(jobs, seeds, strict=True)]
+        return [
+            runner.Result(job.name, runner.PASSED, 1.0 + seed, "", str(job.output), "", recorded=numbers)
+            for job, seed, numbers in zip(jobs, seeds, recorded, strict=True)
+        ]
 
     def store(profile, dataset, name, metrics, provenance):
         kept[name] = metrics["a"]["values"], provenance["minutes"], provenance["notebooks_at_a_time"]
         return regression.expected_path(profile)
 
-    monkeypatch.setattr(runner, "_run_one", ran)
-    monkeypatch.setattr(runner, "share_cores", lambda workers: None)
+    monkeypatch.setattr(runner, "run", ran)
     monkeypatch.setattr(regression, "store", store)
-    monkeypatch.setattr(cli, "prepare_data", lambda *asked: "")
+    monkeypatch.setattr(runner, "prepare_data", lambda *asked: "")
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path)
     monkeypatch.setattr(authoring, "notebooks_dir", lambda: tmp_path)
     write_notebooks(tmp_path, {"01_a": HEAD + RECORD, "02_longer": HEAD + RECORD})
-    cli.measure_expectations("smoke", "synth10", only="", seeds=6, jobs=2, console=Console())
-    cli.measure_expectations("smoke", "synth10", only="2", seeds=6, jobs=2, console=Console())
+    runner.measure_expectations("smoke", "synth10", only="", seeds=6, jobs=2, console=Console())
+    runner.measure_expectations("smoke", "synth10", only="2", seeds=6, jobs=2, console=Console())
     assert kept == {
         "01_a": ([400.0 + s for s in range(6)], 3.5, 2),
         "02_longer": ([900.0 + s for s in range(6)], 3.5, 2),

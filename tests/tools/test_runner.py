@@ -3,22 +3,19 @@
 import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 import xml.etree.ElementTree as ET
 from dataclasses import asdict, replace
 
-import papermill
 import psutil
 import pytest
-from helpers import HEAD, RECORD, gone, write_notebooks
+from helpers import HEAD, RECORD, gone, wait_for, write_notebooks
 
+from course_lib import paths
 from course_lib.errors import UsageError
-from course_lib.tools import regression, run_report, runner
+from course_lib.tools import executor, regression, run_report, runner
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -157,16 +154,15 @@ def test_a_green_result_stands_for_the_same_data_and_what_is_expected_now(tmp_pa
     entry = {"provenance": {}, "metrics": {"answer": {"kind": "exact", "value": wanted}}}
     file.write_text(json.dumps({"synth10": {"01_good": entry}}))
     monkeypatch.setattr(regression, "expected_path", lambda profile: file)
-    monkeypatch.setattr(runner, "_execute", lambda job: "run again")
     (then,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 30)
     then = replace(then, data="as then")
     then.output.write_text("{}")
     recorded = {"answer": {"kind": "exact", "value": 42, "unit": ""}}
     green = runner.Result("01_good", runner.PASSED, 1.0, "", str(then.output), then.key(), [], recorded)
     then.result_path.write_text(json.dumps(asdict(green)))
-    (result,) = runner.run([replace(then, data=data)], workers=1, resume=True)
-    assert (result.state, result.message) == ((runner.PASSED, "") if stands else (runner.FAILED, "run again"))
-    assert [v["expected"] for v in result.verdicts] == (["42"] if stands else [])
+    result = runner.kept_result(replace(then, data=data))
+    assert (result is not None) == stands
+    assert not stands or [v["expected"] for v in result.verdicts] == ["42"]
 
 
 @pytest.mark.parametrize("counted", [None, 2])
@@ -178,7 +174,7 @@ def test_a_kernel_died_in_the_last_cell_that_it_began(counted):
         {"cell_type": "code", "source": text, "metadata": meta, "execution_count": count, "outputs": []}
         for text, meta, count in zip(source, metadata, counts, strict=True)
     ]
-    assert runner.died_in({"cells": cells}) == "cell 2 of 3 (two = 2) never ran to its end"
+    assert executor.went_wrong({"cells": cells}, "died") == "cell 2 of 3 (two = 2) never ran to its end; died"
 
 
 def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_path, monkeypatch):
@@ -193,112 +189,55 @@ def test_a_full_disk_fails_the_notebook_in_one_line_and_leaves_no_half_copy(tmp_
         full(output, "")
 
     monkeypatch.setattr("papermill.execute_notebook", half)
-    monkeypatch.setattr(runner, "atomic_write", full)
-    (result,) = runner.run([job], workers=1)
+    monkeypatch.setattr(paths, "atomic_write", full)
+    result = runner.conclude(job, executor.run_papermill(job), 0.1)
     assert result.state == runner.FAILED
     assert result.message.startswith(f"{job.output}: No space left on device; make room or allow writing")
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_notebook_that_no_longer_answers_is_given_up_and_says_where(tmp_path, monkeypatch):
-    """Whatever papermill and a kernel wait for in vain, the others go on and the run ends."""
-    notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_stuck": FAULTY["01_good"]})
-    good, stuck = runner.prepare(notebooks, GIVEN, tmp_path / "out", 60)
-    real, held = papermill.execute_notebook, threading.Event()
-    monkeypatch.setattr(runner, "SILENCE_S", 2)
-    monkeypatch.setattr(runner, "FREED_S", 1)
-    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
-
-    def never_ends(notebook, *args, **kwargs):
-        return held.wait() if notebook.stem == "02_stuck" else real(notebook, *args, **kwargs)
-
-    monkeypatch.setattr("papermill.execute_notebook", never_ends)
-    good, stuck = runner.run([good, replace(stuck, cell_timeout_s=1)], workers=2)
-    held.set()
-    assert (good.state, stuck.state) == (runner.PASSED, runner.FAILED)
-    assert re.fullmatch(
-        r"nothing happened for 3 s, twice, last in threading\.py:\d+ \(wait\); run it again", stuck.message
-    )
+# A process that is stopped answers nobody, whatever it was to wait for
+STUCK = HEAD + "\n# %%\nimport os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\n" + RECORD
+ONCE = STUCK.replace(
+    "os.kill(", "from pathlib import Path\nif not Path('once').exists():\n    Path('once').touch()\n    os.kill("
+)
 
 
-def test_a_notebook_that_hung_by_chance_passes_the_second_time(tmp_path, monkeypatch):
-    (job,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 60)
-    real, tries = papermill.execute_notebook, []
-    monkeypatch.setattr(runner, "SILENCE_S", -58)
-    monkeypatch.setattr(runner, "FREED_S", 1)
-    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
-
-    def hangs_once(*args, **kwargs):
-        tries.append(1)
-        if len(tries) == 1:
-            threading.Event().wait()
-        monkeypatch.setattr(runner, "SILENCE_S", 120)  # a kernel needs its time to start
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr("papermill.execute_notebook", hangs_once)
-    (result,) = runner.run([job], workers=1)
-    assert (result.state, len(tries)) == (runner.PASSED, 2)
-
-
-def test_giving_one_up_stops_its_kernel_and_no_other(tmp_path, monkeypatch):
-    slow = HEAD + "\n# %%\nimport time\n" + "\n# %%\ntime.sleep(1)\n" * 12 + RECORD
-    notebooks = write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"], "12_slow": slow})
-    endless, slow = runner.prepare(notebooks, GIVEN, tmp_path / "out", 600)
-    monkeypatch.setattr(runner, "SILENCE_S", -24)
-    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
-    endless, slow = runner.run([replace(endless, cell_timeout_s=30), slow], workers=2)
-    assert (endless.state, slow.state) == (runner.FAILED, runner.PASSED)
-    assert "Kernel died" in endless.message
+def test_what_no_longer_answers_is_tried_twice_and_given_up_and_the_others_go_on(tmp_path):
+    notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_stuck": STUCK, "03_once": ONCE})
+    jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 1)
+    ended = {job.name: (job, trouble) for job, trouble, _ in executor.execute(jobs, 2, silence_s=30)}
+    assert {name: trouble for name, (_, trouble) in ended.items()} == {
+        "01_good": "",
+        "02_stuck": executor.HUNG,
+        "03_once": "",
+    }
+    message = runner.conclude(*ended["02_stuck"], minutes=1).message
+    assert message == f"cell 3 of 4 (import os, signal) never ran to its end; {executor.HUNG}"
 
 
 INTERRUPT_ME = """
 import sys
 from pathlib import Path
-from course_lib import runner
+from course_lib.tools import runner
 folder = Path(sys.argv[1])
 jobs = runner.prepare(sorted(folder.glob("*.ipynb")), {given}, folder / "out", 600)
 print([r.state for r in runner.run(jobs, workers=2)], flush=True)
 """
 
 
-def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path):
-    write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "05_endless": FAULTY["05_endless"]})
-    script = tmp_path / "go.py"
-    script.write_text(INTERRUPT_ME.replace("{given}", repr(GIVEN)))
-    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    done = tmp_path / "out" / "01_good.result.json"
-    deadline = time.monotonic() + 60
-    while not done.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert family, "the endless notebook should still be running"
+@pytest.mark.parametrize("notebooks", [["01_good", "05_endless"], ["05_endless"]])
+def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path, notebooks):
+    """After the good one is done, or just when the first process starts."""
+    write_notebooks(tmp_path, {name: FAULTY[name] for name in notebooks})
+    script = INTERRUPT_ME.replace("{given}", repr(GIVEN))
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    children = psutil.Process(process.pid).children
+    wait_for(children)
+    if "01_good" in notebooks:
+        wait_for((tmp_path / "out" / "01_good.result.json").exists)
+    family = children(recursive=True)
     os.kill(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=30)
-    assert printed.strip() == "['passed', 'not run']"
+    printed, _ = process.communicate(timeout=60)
+    assert printed.strip() == str(["passed", "not run"][-len(notebooks) :])
     assert all(gone(p) for p in family), "a kernel was left behind"
-
-
-ESCAPE = """
-from course_lib import runner
-missed, stop = iter([True]), runner._stop_kernels
-runner._stop_kernels = lambda: next(missed, False) or stop()
-"""
-
-
-def test_a_kernel_that_escapes_the_first_stop_is_stopped_the_next_time(tmp_path):
-    write_notebooks(tmp_path, {"05_endless": FAULTY["05_endless"]})
-    script = tmp_path / "go.py"
-    script.write_text(ESCAPE + INTERRUPT_ME.replace("{given}", repr(GIVEN)))
-    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not psutil.Process(process.pid).children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    try:
-        printed, _ = process.communicate(timeout=20)
-    finally:
-        for member in (
-            [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []
-        ):
-            member.kill()
-    assert printed.strip() == "['not run']"
