@@ -153,7 +153,7 @@ def _has(rows: pd.DataFrame, fields: Mapping[str, object]) -> np.ndarray:
 def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """Those of `rows` whose fold and seed `others` have too."""
     theirs = set(zip(others["fold"], others["seed"], strict=True))
-    return rows[[pair in theirs for pair in zip(rows["fold"], rows["seed"], strict=True)]]
+    return rows[np.array([pair in theirs for pair in zip(rows["fold"], rows["seed"], strict=True)], dtype=bool)]
 
 
 def _mixed(first: pd.DataFrame, second: pd.DataFrame) -> str:
