@@ -139,15 +139,21 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
 
 def chosen(rows: pd.DataFrame, fields: str | Mapping[str, object]) -> pd.DataFrame:
     """Rows of one condition: those with all of `fields`, or with those of the condition of that name."""
-    wanted = np.ones(len(rows), bool)
-    for name, value in condition(fields).items() if len(rows) else ():
-        wanted &= (rows[name] == value).to_numpy()
-    return rows[wanted]
+    return rows[_has(rows, condition(fields))]
+
+
+def _has(rows: pd.DataFrame, fields: Mapping[str, object]) -> np.ndarray:
+    """Whether each of `rows` has all of `fields`."""
+    found = np.ones(len(rows), bool)
+    for name, value in fields.items() if len(rows) else ():
+        found &= (rows[name] == value).to_numpy()
+    return found
 
 
 def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """Those of `rows` whose fold and seed `others` have too."""
-    return rows.merge(others[list(stats.REPEATS)].drop_duplicates(), on=list(stats.REPEATS))
+    theirs = set(zip(others["fold"], others["seed"], strict=True))
+    return rows[np.array([pair in theirs for pair in zip(rows["fold"], rows["seed"], strict=True)], dtype=bool)]
 
 
 def _mixed(first: pd.DataFrame, second: pd.DataFrame) -> str:
@@ -178,7 +184,8 @@ def _answer(question: Question, rows: pd.DataFrame) -> dict[str, object] | None:
     """The answer to one question; None where there are not enough rows."""
     scores = stats.scores_of(rows)
     score = scores[question.score] if question.score else next(iter(scores.values()))
-    first, second = chosen(rows, question.first), chosen(rows, question.second)
+    needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])  # rows are wide: joining them is slow
+    first, second = (rows.loc[_has(rows, fields), needed] for fields in (question.first, question.second))
     first, second = _shared(first, second), _shared(second, first)
     seen = stats.difference(first, second, score=score)
     if seen is None:
@@ -189,7 +196,7 @@ def _answer(question: Question, rows: pd.DataFrame) -> dict[str, object] | None:
         "first": stats.mean_score(first, score), "second": stats.mean_score(second, score), "difference": gap.mean,
         "low": gap.low, "high": gap.high, "minimum_detectable_effect": seen.minimum_detectable_effect,
         "margin": question.margin, "pairs": seen.pairs, "paired_by": seen.paired_by, "seeds": first["seed"].nunique(),
-        "macs": first["macs"].median() / second["macs"].median() if "macs" in rows.columns else np.nan,
+        "macs": first["macs"].median() / second["macs"].median() if "macs" in needed else np.nan,
         "mixed": _mixed(first, second), "verdict": verdict(gap, question.margin),
     }  # fmt: skip
 

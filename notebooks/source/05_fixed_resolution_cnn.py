@@ -554,7 +554,7 @@ if sweeps:
     pairs = study[study["pairs"] > 0]
     say(f"ESC-10, {study['folds'].max()} folds, {study['seeds'].min()} to {study['seeds'].max()} seeds, the 7-layer network. At 240 steps and 25 ms against 10 ms, paired by fold: " + "; ".join(
         f"**{row['features.hop_ms']:g} ms {100 * row['difference']:+.1f} points** ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f})" for _, row in pairs.iterrows()
-    ) + f". So many pairs could have missed a true difference of up to {100 * pairs['smallest_effect'].max():.0f} points.")
+    ) + f". So many pairs could have missed a true difference of up to {100 * pairs['minimum_detectable_effect'].max():.0f} points.")
 
 # %% [markdown]
 # Read the three lines against each other. A window that grows with the hop gives back about half of what 80 ms had lost: that half was **unseen sound**. With 800 steps the hops that were run lie close together: much of the rest was **unfinished learning**. Less than it seems is left for resolution itself.

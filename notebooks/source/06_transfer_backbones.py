@@ -215,7 +215,7 @@ def linear(table):
 
 
 began = time.perf_counter()
-tables = {"fresh": body_output(nets["fresh"])} | {three: body_output(Backbone(backbone, len(clips.classes), three=three)) for three in CHANNEL_MODES}
+tables = {"fresh": body_output(nets["fresh"])} | {three: body_output(Backbone(backbone, len(clips.classes), channel_mode=three)) for three in CHANNEL_MODES}
 probes = {name: linear(table) for name, table in tables.items()}
 seconds = time.perf_counter() - began
 guess = 100 / len(clips.classes)

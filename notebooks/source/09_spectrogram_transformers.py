@@ -424,7 +424,7 @@ for part, found in study.groupby("part", sort=False):
     base, against = found.iloc[0], found[found["pairs"] > 0]
     say(f"Seeds a fold: {found['seeds'].max()}. Against {base.network}, in pairs: " + "; ".join(
         f"**{row.network} {row.difference:+.1f} points** ({row.difference_low:+.1f} to {row.difference_high:+.1f}) at {row.macs / base.macs:.2f} of its MACs" for row in against.itertuples()
-    ) + f". So many pairs could have missed a true difference of up to {100 * against['smallest_effect'].max():.0f} points.")
+    ) + f". So many pairs could have missed a true difference of up to {100 * against['minimum_detectable_effect'].max():.0f} points.")
 if study.empty:
     say("The study of this notebook has not been run yet: `course study run transformers --jobs 2`, then `course study report transformers --publish`.")
 
