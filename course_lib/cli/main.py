@@ -108,7 +108,7 @@ def expect(
     profile: ProfileOption = "smoke",
     dataset: DatasetOption = "synth10",
     only: Annotated[str, typer.Option(help="Numbers of notebooks, comma between.")] = "",
-    seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,
+    seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,  # regression.MIN_SEEDS
     jobs: JobsOption = min(2, os.cpu_count() or 1),
 ) -> None:
     """Measure what the notebooks record, over seeds, and write it to `tests/expected/`."""
