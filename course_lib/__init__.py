@@ -1,7 +1,7 @@
 """Temporal resolution in audio classification: the library behind the course.
 
-The names below are enough to load sounds, compute log-mels, train a classifier and say how good it is. They are
-imported when they are first used, so that `import course_lib` itself is quick. `docs/library.md` shows them at work.
+The names below are all you need to load sounds, compute log-mels, and train and evaluate a classifier. Each is imported
+on first use, so that `import course_lib` itself is quick. `docs/library.md` shows them in use.
 """
 
 from importlib import import_module
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers, which read and do n
 
 
 def __getattr__(name: str) -> object:
-    """The public name `name`, imported from its module now."""
+    """The public name `name`, imported from its module on first use."""
     for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)
@@ -54,5 +54,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """What `dir` and completion in an interpreter show."""
+    """The names that `dir` and tab completion show."""
     return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
-"""The front door's last three steps: train on a data set, predict, and say how good it is and how sure that is.
+"""The last three steps of an experiment: train on a data set, predict, and estimate accuracy with its uncertainty.
 
-Thin wrappers around `training.supervised` and `evaluation.intervals` for scripts and notebooks of your own; the study
-calls those directly. `import course_lib` offers them together with `load`, `features` and `classifier`.
+Thin wrappers around `training.supervised` and `evaluation.intervals` for your own scripts and notebooks; the study
+calls those modules directly. `import course_lib` provides them together with `load`, `features` and `classifier`.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ OF_RESULT = "what fit() returned"
 
 @dataclass(frozen=True)
 class Accuracy(Interval):
-    """A share of correct clips, from 0 to 1, with its interval over sources; prints in per cent."""
+    """The share of correct clips, from 0 to 1, with its interval over sources; printed as a percentage."""
 
     def __str__(self) -> str:
         return f"{100 * self.mean:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}), by source"
@@ -46,15 +46,16 @@ def fit(
     """`net` trained on the clips in `train`, in the state that did best on those in `validation`.
 
     `x` is `(clips, frames, mels)`; `targets` are class numbers `(clips,)`, or 0 and 1 per label `(clips, labels)`;
-    `train` and `validation` are masks `(clips,)`, as `clips.split` returns them. `net` takes log-mels as they are and
-    gives logits; the normalisation is found on the training clips. `recipe` holds every setting of the training, and
-    `steps` overrides its number of steps. SpecAugment masks so many ms and Hz: without `spec`, the specification of
-    `x`, nothing is masked. `device` None takes the fastest of this machine. Notebook: 05.
+    `train` and `validation` are masks `(clips,)`, as `clips.split` returns them. `net` takes unnormalised log-mels and
+    returns logits; the normalisation is estimated from the training clips. `recipe` holds every training setting, and
+    `steps` overrides its number of steps. SpecAugment needs `spec`, the specification of `x`, because its masks are in
+    ms and Hz; with neither `spec` nor `recipe`, nothing is masked. `device=None` takes the fastest one on this machine.
+    Notebook: 05.
 
     Raises
     ------
     UsageError
-        Arguments of another type or shape, or a recipe with SpecAugment and no `spec`.
+        Arguments of the wrong type or shape, or a recipe with SpecAugment and no `spec`.
     CourseError
         The loss is no longer finite.
     """
@@ -83,12 +84,12 @@ def fit(
 def predict(result: TrainResult, x: np.ndarray, *, multilabel: bool = False) -> np.ndarray:
     """Probability of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
 
-    They add up to 1 per clip; with `multilabel` each label has its own.
+    They sum to 1 for each clip; with `multilabel`, each label has an independent probability.
 
     Raises
     ------
     UsageError
-        `result` is no result of `fit`, or `x` are no features.
+        `result` does not come from `fit`, or `x` is not an array of features.
     """
     expect("result", result, TrainResult, OF_RESULT)
     expect("x", x, np.ndarray, OF_X)
@@ -100,15 +101,15 @@ def predict(result: TrainResult, x: np.ndarray, *, multilabel: bool = False) -> 
 def accuracy(result: TrainResult, x: np.ndarray, clips: Clips, test: np.ndarray) -> Accuracy:
     """Share of the clips in `test` that are classified correctly, with its 95 % bootstrap interval over sources.
 
-    `x` are the features of all `clips`, `test` a mask `(clips,)`. Clips of one source are right or wrong together, so
-    the sources are drawn again, not the clips. Notebook: 04.
+    `x` holds the features of all `clips`; `test` is a mask `(clips,)`. Clips from one source tend to be right or wrong
+    together, so the bootstrap resamples sources, not clips. Notebook: 04.
 
     Raises
     ------
     UsageError
-        Arguments of another type or shape, or clips with several labels each, for which accuracy is not defined.
+        Arguments of the wrong type or shape, or clips with several labels each, for which accuracy is not defined.
     ValueError
-        All tested clips are of one source.
+        All tested clips come from one source.
     """
     expect("result", result, TrainResult, OF_RESULT)
     expect("x", x, np.ndarray, OF_X)

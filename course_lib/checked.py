@@ -1,4 +1,4 @@
-"""Settings that are checked when they are made: frozen dataclasses by pydantic, with errors of one line."""
+"""Settings that are validated on creation: frozen pydantic dataclasses with one-line errors."""
 
 from functools import lru_cache
 from typing import Annotated, Any, dataclass_transform
@@ -30,8 +30,8 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 def checked(kind: type) -> type:
     """The class `kind` as a frozen, hashable dataclass whose fields are checked against their annotations.
 
-    Fields that depend on each other are checked in `__post_init__`, by a `ValueError` that begins with the field.
-    What is wrong with the arguments is a `ValueError` of one line: field, what was found, what was expected.
+    A check that involves several fields belongs in `__post_init__`, as a `ValueError` that begins with the field.
+    Invalid arguments raise a one-line `ValueError`: the field, what was found, what was expected.
     """
     made = dataclass(frozen=True, config=CONFIG)(kind)
     names = list(made.__dataclass_fields__)
@@ -51,12 +51,12 @@ def checked(kind: type) -> type:
 
 
 def fitting(hint: Any, value: object) -> object:
-    """`value` as a field with the annotation `hint` holds it.
+    """`value`, checked and converted as for a field with the annotation `hint`.
 
     Raises
     ------
     ValueError
-        It is of another type or out of range: what was found and what was expected, without the name of the field.
+        The value has the wrong type or is out of range. The message omits the name of the field.
     """
     try:
         return _adapter(hint).validate_python(value)
@@ -70,7 +70,7 @@ def _adapter(hint: Any) -> TypeAdapter:
 
 
 def one_line(error: ValidationError, names: list[str]) -> str:
-    """The first error in one line, arguments given by position named by `names`."""
+    """The first error in one line; `names` supplies the field names of positional arguments."""
     first = error.errors(include_url=False)[0]
     path = ".".join(names[part] if isinstance(part, int) else part for part in first["loc"])
     if first["type"] == "value_error":  # of a __post_init__, which names the field

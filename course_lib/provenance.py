@@ -21,17 +21,17 @@ MEASURED = (":!tests/expected", ":!bench/results", ":!study/results", ":!README.
 
 
 def provenance() -> dict[str, str]:
-    """When, from which commit and on what this run was made."""
+    """Date, commit and environment of this run."""
     return {"date": now(), "commit": commit(), **environment()}
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """The current time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def commit() -> str:
-    """The checked-out commit, with `+changes` when anything but measured results differs; `unknown` outside of git."""
+    """The checked-out commit, with `+changes` if anything but measured results differs; `unknown` outside git."""
     try:
         git = ["git", "-C", str(repo_root())]
         sha = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
@@ -47,8 +47,8 @@ def commit() -> str:
 def code_hash(library: Path = Path(__file__).parent) -> str:
     """16 hexadecimal digits over the modules that compute a row of the study: `COMPUTING`.
 
-    Comments, docstrings and layout do not count, nor does the version of Python. Asked once by a process, which goes on
-    with the modules that it has imported.
+    Comments, docstrings, layout and the Python version do not affect it. It is computed once per process, because the
+    process keeps running the modules that it has imported.
     """
     modules = [path for name in COMPUTING for path in sorted([library / name, *(library / name).rglob("*.py")])]
     words: list[str] = []
@@ -60,7 +60,7 @@ def code_hash(library: Path = Path(__file__).parent) -> str:
 
 
 def _outline(node: ast.AST, words: list[str]) -> None:
-    """Append a syntax tree to `words`, without docstrings and what is empty, as fields new in Python are."""
+    """Append a syntax tree to `words`, without docstrings and empty fields, such as those that newer Pythons add."""
     words.append(type(node).__name__)
     for name in node._fields:
         value = getattr(node, name, None)
@@ -79,7 +79,7 @@ def _outline(node: ast.AST, words: list[str]) -> None:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """The model of this machine's processor, such as `Apple M2`; its architecture where the system does not say."""
+    """The model of this machine's processor, such as `Apple M2`, or its architecture if the model is unknown."""
     found = ""
     try:
         if platform.system() == "Linux":
@@ -96,7 +96,7 @@ def processor() -> str:
 
 
 def environment() -> dict[str, str]:
-    """What a number may depend on besides the code: versions, machine, threads."""
+    """What a result may depend on besides the code: versions, machine, threads."""
     from importlib.metadata import version
 
     return {

@@ -1,4 +1,4 @@
-"""Arrays that take time to compute, kept on disk as `.npy` files named by a digest of everything they depend on."""
+"""A disk cache of computed arrays: `.npy` files, each named by a digest of everything that the array depends on."""
 
 import hashlib
 import logging
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object] = ()) -> np.ndarray:
     """`make(*key, *given)` as a read-only array, memory-mapped from disk if it was computed before.
 
-    The key must name everything that the array depends on, by values whose `repr` says all there is to say about them
-    (numbers, texts, frozen dataclasses); for code, that is a version constant. `given` (the waveforms of a data set
-    whose hash is in the key, a progress bar) is passed on but not hashed.
+    The key must include everything that the array depends on, as values whose `repr` describes them completely
+    (numbers, strings, frozen dataclasses); code is represented by a version constant. `given` is passed to `make` but
+    not hashed: for example waveforms whose hash is in the key, or a progress bar.
 
-    A file is written under a temporary name and then renamed: a killed run leaves none half-written, and two runs may
-    share a cache. A damaged file is computed again. Where the cache cannot be written, one line says so and the
-    result is returned all the same.
+    Files are written under a temporary name and then renamed, so that a killed run leaves no incomplete entry and
+    several runs can share a cache. A damaged entry is computed again. If the cache cannot be written, a one-line
+    warning is logged and the result is still returned.
     """
     path = entry(make, key)
     found = _load(path)
@@ -43,13 +43,13 @@ def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object
 
 
 def entry(make: Callable[..., np.ndarray], key: Sequence[object]) -> Path:
-    """The file that holds `make` of `key`, whether or not it is there yet."""
+    """The path of the file for `make(*key)`, whether or not it exists yet."""
     digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:32]
     return paths.cache_dir() / make.__name__.strip("_") / f"{digest}.npy"
 
 
 def _load(path: Path) -> np.ndarray | None:
-    """The array in `path`; None where there is none, or none that can be read."""
+    """The array in `path`; None if the file is missing or cannot be read."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -57,7 +57,7 @@ def _load(path: Path) -> np.ndarray | None:
 
 
 def _save(array: np.ndarray, path: Path) -> None:
-    """Write `array` under a temporary name beside `path` and rename it."""
+    """Write `array` to a temporary file next to `path`, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".partial", dir=path.parent)
     partial = Path(name)

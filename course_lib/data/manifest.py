@@ -1,10 +1,11 @@
 """Your own sounds: a manifest, or a folder with one sub-folder per class.
 
 A manifest is a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`. Names are
-relative to the CSV file. Without `source` each file is its own source; without `fold` the folds are made by source.
-`labels` are all labels of a sound that has several, `|` between them; `label` is then the main one.
+relative to the CSV file. Without `source`, each file is its own source; without `fold`, folds are made that keep each
+source whole.
+If a sound has several labels, `labels` lists them all, separated by `|`, and `label` is the main one.
 
-`manifest_from_list` writes such a file for corpora that publish lists of segments of videos and no sound.
+`manifest_from_list` writes such a file for corpora that publish lists of video segments without the sound.
 """
 
 import csv
@@ -46,14 +47,14 @@ class Row:
 def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
     """The clips that the CSV file `path` lists; at most `clips_per_class` of them per class.
 
-    All get the length of the longest, at most 10 s. The content is the hash of every file and of what the list says of
-    them, taken anew at each call: a file that was changed is decoded again, and a label that was changed makes other
-    data of the same sounds.
+    All clips get the length of the longest, at most 10 s. `content` is a hash of every file and of its entries in the
+    list, recomputed at each call: if a file has changed, it is decoded again; if a label has changed, the result counts
+    as a different data set.
 
     Raises
     ------
     CourseError
-        Something is wrong with the list or with a file: one line with the name of the CSV file and the line in it.
+        The list or a file is invalid; the one-line message names the CSV file and the line in it.
     """
     path = Path(path).expanduser()
     rows = read_rows(path)
@@ -66,9 +67,9 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
 def load_folder(folder: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
     """The clips in `folder`, which has one sub-folder per class; at most `clips_per_class` of them per class.
 
-    A sound file (`SUFFIXES`) may lie deeper inside the sub-folder of its class. Hidden files and other kinds of files
-    are passed over. Each file is its own source, and the folds are drawn by `seed`: where several files come from one
-    recording, use a manifest and name their `source`. Length and content as in `load_manifest`.
+    Sound files (`SUFFIXES`) may be nested deeper inside the sub-folder of their class. Hidden files and other types
+    are skipped. Each file is its own source, and `seed` determines the folds: if several files come from one recording,
+    use a manifest and give their `source`. Length and content are as in `load_manifest`.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def load_folder(folder: str | Path, clips_per_class: int | None = None, seed: in
 def _own_clips(
     path: Path, folder: Path, table: pd.DataFrame, heads: list[tuple[int, int]], clips_per_class: int | None, seed: int
 ) -> Clips:
-    """`Clips` over `table`, whose `path` is relative to `folder`; `heads` are rate and samples of every file."""
+    """`Clips` over `table`, whose `path` is relative to `folder`; `heads` has each file's sampling rate and length."""
     rate_hz = Counter(rate for rate, _ in heads).most_common(1)[0][0]
     lengths_s = [samples / rate for rate, samples in heads]
     longer = sum(length > LONGEST_S for length in lengths_s)
@@ -109,7 +110,7 @@ def _own_clips(
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The lines of a manifest, checked one by one. Commas, semicolons or tabs; blank lines do not count."""
+    """The rows of a manifest, each checked. Commas, semicolons or tabs separate cells; blank lines are ignored."""
     text = _text(path)
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
@@ -125,7 +126,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _text(path: Path) -> str:
-    """The whole file, without the mark that spreadsheets put before UTF-8."""
+    """The whole file, without the byte-order mark that spreadsheets add."""
     if path.is_dir():
         raise CourseError(f"{path}: is a folder, expected a CSV file with the columns filename,label")
     try:
@@ -137,7 +138,7 @@ def _text(path: Path) -> str:
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
-    """Place of each column by its name."""
+    """Index of each column by its name."""
     names = [name.strip().lower() for name in header]
     for needed in ("filename", "label"):
         if names.count(needed) != 1:
@@ -147,7 +148,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
 
 
 def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> Row:
-    """One line with its cells in their places. Cells beyond the five columns are left alone."""
+    """One line as a `Row`. Cells of other columns are ignored."""
     if len(cells) <= max(columns.values()):
         raise CourseError(f"{path}:{line}: has {len(cells)} cells, fewer than the first line; add what is missing")
     values = {name: cells[place].strip() for name, place in columns.items()}
@@ -188,13 +189,13 @@ def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
 
 
 def _check_classes(path: Path, table: pd.DataFrame) -> None:
-    """Raise CourseError for a single class."""
+    """Raise CourseError if there is only one class."""
     if table["label"].nunique() < 2:
         raise CourseError(f"{path}: has one label, {table['label'][0]!r}; telling classes apart needs two")
 
 
 def _folds(path: Path, rows: list[Row], table: pd.DataFrame, seed: int) -> list[int]:
-    """The folds that the manifest gives, checked, or else folds made by source."""
+    """The folds given in the manifest, checked, or else folds made by source."""
     if not any(row.fold for row in rows):
         return _made_folds(path, table, seed)
     fold_of: dict[str, Row] = {}
@@ -228,7 +229,7 @@ def _made_folds(path: Path, table: pd.DataFrame, seed: int) -> list[int]:
 
 
 def _probe(path: Path, row: Row) -> tuple[int, int]:
-    """Rate and samples of a listed file; its faults with the line that lists it."""
+    """Sampling rate and number of samples of a listed file; errors name the line that lists it."""
     try:
         return audio_io.probe(path.parent / row.filename)
     except CourseError as error:
@@ -250,10 +251,10 @@ def vggsound(listing: Path) -> pd.DataFrame:
 
 
 def audioset(listing: Path) -> pd.DataFrame:
-    """The clips of `balanced_train_segments.csv`, `unbalanced_...` or `eval_segments.csv`, whose clips test.
+    """The clips of `balanced_train_segments.csv`, `unbalanced_...` or `eval_segments.csv` (the test part).
 
-    A row is YouTube id, start, end, labels of a clip. Labels are the codes of the set (`/m/09x0r`), because its names
-    hold commas. Files: `ID_30000.wav`, start in ms, as in AudioSet's lists of labels in time.
+    Each row has the YouTube id, start, end and labels of a clip. Labels stay codes (`/m/09x0r`), because AudioSet's
+    class names contain commas. Files: `ID_30000.wav`, with the start in ms, as in AudioSet's strong labels.
     """
     table = _read_list(listing, ["id", "start", "end", "labels"])
     return table.assign(
@@ -268,17 +269,17 @@ LISTS = {"vggsound": vggsound, "audioset": audioset}
 
 
 def manifest_from_list(kind: str, listings: Sequence[Path], folder: Path, output: Path) -> str:
-    """Write to `output` a manifest of the clips of official `listings` that lie in `folder`; one sentence with counts.
+    """Write to `output` a manifest of the clips in official `listings` found in `folder`; returns the counts as text.
 
-    Validation is fold 1, training 2, test 3. These lists have no validation part: one source in ten of training becomes
-    it, by a hash of its name, the same on every machine.
+    Validation is fold 1, training 2, test 3. These lists have no validation part, so about one training source in ten
+    is set aside by a hash of its name, the same on every machine.
 
     Raises
     ------
     UsageError
-        No such kind of list.
+        `kind` is unknown.
     CourseError
-        A list cannot be read, has an incomplete row or an unknown part, a part has no clip in the folder, or the
+        A list cannot be read or has an incomplete row or an unknown part, a part has no clip in the folder, or the
         manifest cannot be written.
     """
     if kind not in LISTS:
@@ -309,12 +310,12 @@ def manifest_from_list(kind: str, listings: Sequence[Path], folder: Path, output
 
 
 def held_out(source: str) -> bool:
-    """Whether a source of training is set aside for validation: one in ten is, by its name alone."""
+    """Whether a training source is set aside for validation: about one in ten, chosen by a hash of its name."""
     return int(hashlib.sha256(source.encode()).hexdigest(), 16) % HELD_OUT == 0
 
 
 def _read_list(listing: Path, columns: list[str]) -> pd.DataFrame:
-    """The rows of a list without header, remarks after `#` left out; `start` is a number, all else text."""
+    """The rows of a list without a header, ignoring comments after `#`; `start` is a number, the rest is text."""
     try:
         table = pd.read_csv(listing, header=None, names=columns, comment="#", skipinitialspace=True, dtype=str)
         if table.empty:

@@ -1,8 +1,8 @@
-"""Models and frame reducers of the user's own: a Python file that a grid names as `plugin`.
+"""User-defined models and frame reducers: a Python file that a grid names as `plugin`.
 
-The file has `MODELS`, `REDUCERS`, or both: dictionaries from a name to a function as `classifier.register_model` and
-`register_reducer` take it. Rows that use one of its names keep the hash of the file, which is part of their key. The
-file itself is copied into the folder of the run, where workers on other machines find it.
+The file defines `MODELS`, `REDUCERS`, or both: dictionaries from names to functions, as `classifier.register_model` and
+`register_reducer` take them. Rows that use one of these names record the hash of the file, which is part of their key.
+The file itself is copied into the folder of the run, where workers on other machines find it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from course_lib.paths import atomic_write
 
 @dataclass(frozen=True)
 class Plugin:
-    """A file of the user's that was read, under the hash of its text."""
+    """A plugin file that has been read, identified by the hash of its text."""
 
     digest: str
     text: str
@@ -32,7 +32,7 @@ class Plugin:
         return fields.get("model") in self.models or reducer in self.reducers
 
     def register(self) -> None:
-        """Let the names of this file mean what it says, whatever other plugins made of them."""
+        """Register the names in this file, replacing those of other plugins."""
         for name, make in self.models.items():
             classifier.register_model(name, make)
         for name, make in self.reducers.items():
@@ -43,12 +43,12 @@ _read: dict[str, Plugin] = {}
 
 
 def read(path: Path) -> Plugin:
-    """The plugin in `path`, its names registered.
+    """The plugin in `path`, with its names registered.
 
     Raises
     ------
     UsageError
-        The file cannot be read or run, has neither `MODELS` nor `REDUCERS`, or a name that the course has already.
+        The file cannot be read or run, has neither `MODELS` nor `REDUCERS`, or uses a name that the course already has.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -76,19 +76,19 @@ def read(path: Path) -> Plugin:
 
 
 def use(digest: str) -> None:
-    """Let names of models and reducers mean those of the plugin `digest`, which was read; `none` changes nothing."""
+    """Register the names of the plugin `digest`, which must have been read; `none` changes nothing."""
     if digest != "none":
         _read[digest].register()
 
 
 def keep(digest: str, folder: Path) -> None:
-    """Copy the plugin `digest`, which was read, into the folder of a run; nothing for `none`."""
+    """Copy the plugin `digest`, which must have been read, into the folder of a run; `none` copies nothing."""
     if digest != "none":
         (folder / "plugins").mkdir(exist_ok=True)
         atomic_write(folder / "plugins" / f"{digest}.py", _read[digest].text)
 
 
 def read_kept(digest: str, folder: Path) -> None:
-    """`read` what `keep` put into the folder of a run; nothing for `none`. Errors as `read`."""
+    """Read the plugin that `keep` copied into the folder of a run; `none` reads nothing. Errors as in `read`."""
     if digest != "none":
         read(folder / "plugins" / f"{digest}.py")

@@ -1,7 +1,7 @@
-"""Execute notebooks with papermill, several at a time, and say how far each of them came.
+"""Execute notebooks with papermill, several at a time, and report how far each one got.
 
-Each notebook runs in a process of its own, so that whatever it hangs in can be stopped. The copy that papermill writes
-after every cell is all that comes back: a caller reads there what a cell showed, which cell raised and which never ran.
+Each notebook runs in a separate process, so that it can be stopped if it hangs. Its results are in the copy that
+papermill writes after every cell: the output of each cell, which cell raised an error, and which cells never ran.
 """
 
 import json
@@ -37,10 +37,10 @@ _processes.set_forkserver_preload(["__main__", "papermill"])
 
 @dataclass(frozen=True)
 class Task:
-    """A notebook to execute with `parameters` into the copy `output`.
+    """A notebook to execute with `parameters`, writing the executed copy to `output`.
 
-    The kernel works in `folder`, or else beside the notebook. A cell may take `cell_timeout_s` seconds and all of them
-    `limit_s`; None is no limit. With `keep_going` the cells after one that raised are executed too.
+    The kernel runs in `folder`, by default the folder of the notebook. Each cell may take `cell_timeout_s` seconds, and
+    the whole notebook `limit_s`; None means no limit. With `keep_going`, execution continues after a cell that raised.
     """
 
     notebook: Path
@@ -54,7 +54,7 @@ class Task:
 
     @property
     def result_path(self) -> Path:
-        """Where a caller may keep what it made of the copy; removed with the copy of an earlier run."""
+        """Where a caller may store results from the copy; a new run deletes it together with the old copy."""
         return self.output.with_suffix(".result.json")
 
 
@@ -65,11 +65,11 @@ def execute(
     on_cells: Callable[[Task, int], None] = lambda task, n_done: None,
     silence_s: float = SILENCE_S,
 ) -> Iterator[tuple[Task, str, float]]:
-    """Yield each task as it ends, with what stopped it (empty where nothing did) and its minutes.
+    """Yield each task as it ends, with what stopped it (empty if nothing did) and its duration in minutes.
 
-    `workers` notebooks run at a time; `on_cells` gets the number of cells done whenever a copy has changed.
-    A notebook that does nothing for `silence_s` longer than a cell may take is executed again, once. When the iterator
-    is closed, or an error such as `KeyboardInterrupt` ends it, whatever is at work is stopped.
+    Up to `workers` notebooks run at a time; `on_cells` gets the number of finished cells whenever a copy has changed.
+    A notebook that makes no progress for `silence_s` beyond the cell timeout is executed again, once. Closing the
+    iterator, or an error such as `KeyboardInterrupt`, stops all running notebooks.
     """
     waiting, running, again = deque(tasks), list[_Running](), set[Path]()
     environment = dict(os.environ) | _shared_cores(workers)
@@ -96,7 +96,7 @@ def execute(
 
 
 class _Running:
-    """A process that executes one task, since when, and when the copy last changed."""
+    """A process that executes one task, with its start time and the time when the copy last changed."""
 
     def __init__(self, task: Task, environment: Mapping[str, str]) -> None:
         for old in (task.result_path, task.output):
@@ -110,7 +110,7 @@ class _Running:
         self._stamp = 0.0
 
     def has_moved(self) -> bool:
-        """Whether the copy has changed since this was last asked."""
+        """Whether the copy has changed since the last call."""
         before = self._stamp
         with suppress(OSError):  # not there yet
             self._stamp = self.task.output.stat().st_mtime
@@ -122,7 +122,7 @@ class _Running:
         return True
 
     def trouble(self, silence_s: float) -> str | None:
-        """What stopped the notebook, empty where nothing did; None while it is at work and within its limits."""
+        """What stopped the notebook, empty if nothing did; None while it is running within its limits."""
         task, now = self.task, time.monotonic()
         if self.report.poll():
             try:
@@ -138,14 +138,14 @@ class _Running:
         return None
 
     def stop(self) -> None:
-        """End the kernel, so that papermill still writes what it has, then what is left after a moment."""
+        """Kill the kernel first, so that papermill can still write the copy; after `GRACE_S`, kill whatever is left."""
         _kill(_family(self.process.pid)[1:])
         self.process.join(GRACE_S)
         _kill(_family(self.process.pid))
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """A process and all that it has started; empty when it has ended."""
+    """A process and all its descendants; empty if it has ended."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -161,7 +161,7 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
 
 
 def _shared_cores(workers: int) -> dict[str, str]:
-    """Variables that give each kernel its share of the cores: two that take all of them are slower than one by one."""
+    """Variables that give each kernel its share of the cores: kernels that all use every core are slower."""
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     return dict.fromkeys(THREAD_VARIABLES, threads) | {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
 
@@ -178,13 +178,13 @@ def _work(task: Task, environment: Mapping[str, str], report: Connection) -> Non
 
 
 def _end_with_parent() -> None:
-    """Nothing goes on when the command line was killed; a kernel ends by itself when its parent does."""
+    """End this process when its parent is killed; the kernel then ends by itself."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 def run_papermill(task: Task) -> str:
-    """Execute `task` here; returns what stopped it in one line, empty where all is in the copy."""
+    """Execute `task` in this process; returns what stopped it, in one line; empty if the copy shows everything."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -213,7 +213,7 @@ def run_papermill(task: Task) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """An error in one line: of the disk in the course's words, else its type and the first line of its message."""
+    """An error in one line: the course's own wording for disk errors, otherwise its type and first line."""
     line = disk_line(error) if isinstance(error, OSError) else None
     return line or f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
 
@@ -222,7 +222,7 @@ def one_line(error: Exception) -> str:
 
 
 def count_cells(notebook: Path) -> tuple[int, int]:
-    """Code cells that have run and all of them; none of a copy that is missing or just being written."""
+    """Number of code cells that have run, and of all code cells; 0, 0 if the copy is missing or half-written."""
     try:
         code = _code_cells(json.loads(notebook.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError):
@@ -231,9 +231,9 @@ def count_cells(notebook: Path) -> tuple[int, int]:
 
 
 def went_wrong(copy: Mapping, trouble: str) -> str:
-    """What kept an executed notebook from its end, in one line: the cell, and the `trouble` that stopped it.
+    """What kept a notebook from completing, in one line: the cell, and the `trouble` that stopped it.
 
-    Empty where every cell ran and none raised.
+    Empty if every cell ran, none raised and there was no `trouble`.
     """
     code = _code_cells(copy)
     for place, cell in enumerate(code):
@@ -261,6 +261,6 @@ def _code_cells(notebook: Mapping) -> list[Mapping]:
 
 
 def _name(code: Sequence[Mapping], place: int) -> str:
-    """A cell as a reader finds it: its number and its first line that is no comment."""
+    """A cell as a reader would find it: its number and the first line that is not a comment."""
     lines = [line for line in "".join(code[place]["source"]).splitlines() if line.strip() and not line.startswith("#")]
     return f"cell {place + 1} of {len(code)} ({(lines or ['only comments'])[0][:60]})"
