@@ -34,7 +34,8 @@ def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object
     try:
         _save(array, path)
     except OSError as error:
-        log.warning("%s: cannot keep results here (%s); going on without the cache", path.parent, error.strerror)
+        reason = error.strerror or f"{paths.free_bytes(path.parent) / 1e6:.0f} MB are free"  # numpy gives no reason
+        log.warning("%s: cannot keep results here (%s); going on without the cache", path.parent, reason)
     found = _load(path)
     if found is not None:
         return found

@@ -47,7 +47,16 @@ def workers() -> Iterator[Start]:
             yield start
         finally:
             for executor in started:
-                executor.shutdown(kill_workers=True)
+                _shut_down(executor)
+
+
+def _shut_down(executor: ProcessPoolExecutor) -> None:
+    """End the workers, also where a second Ctrl-C comes while they are being ended."""
+    try:
+        executor.shutdown(kill_workers=True)
+    except KeyboardInterrupt:
+        executor.shutdown(kill_workers=True)
+        raise
 
 
 def _end_with(parent: int) -> None:

@@ -1,8 +1,7 @@
-"""What both training loops share: when to evaluate, the schedule of the learning rate, and checkpoints."""
+"""Checkpoints of both training loops: a state on disk from which an interrupted training resumes."""
 
 import hashlib
 import io
-import math
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,19 +17,6 @@ EVERY_S = 10.0
 
 class OtherTraining(CourseError):
     """A checkpoint was written by a training of other settings, other data or another network."""
-
-
-def eval_steps(steps: int, n_evals: int) -> set[int]:
-    """Numbers of the steps that an evaluation follows: `n_evals` of them, evenly spaced, the last among them."""
-    return {math.ceil(steps * k / n_evals) for k in range(1, n_evals + 1)}
-
-
-def lr_multiplier(done: float) -> float:
-    """Share of the highest learning rate once the share `done` of the steps is taken: up for a tenth, then a cosine.
-
-    Both loops ask with the step in hand counted as taken, so that the last one of a training moves nothing.
-    """
-    return min(1.0, done / 0.1) * 0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.1) / 0.9))
 
 
 def identity(path: Path | None, settings: object, model: torch.nn.Module, arrays: Iterable[np.ndarray]) -> str:

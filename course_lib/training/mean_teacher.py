@@ -26,6 +26,7 @@ from course_lib.data import events
 from course_lib.errors import CourseError
 from course_lib.evaluation import detection
 from course_lib.training import checkpoint as checkpoints
+from course_lib.training import schedule
 
 Features = Mapping[str, np.ndarray]  # by stream, (scenes, frames, dims)
 THRESHOLD = 0.5
@@ -126,7 +127,7 @@ def teach(
     history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
     for step in range(kept["step"], recipe.steps):
         losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
-        if step + 1 not in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
+        if step + 1 not in schedule.eval_steps(recipe.steps, recipe.n_evals):
             continue
         seconds = time.perf_counter() - started
         history.append(_evaluate(teacher, validation, recipe, step + 1, losses, seconds))
@@ -281,7 +282,7 @@ def _tensor(x: np.ndarray, device) -> torch.Tensor:
 
 def _set_rate(optimiser, recipe: TeacherRecipe, step: int) -> None:
     for group in optimiser.param_groups:
-        group["lr"] = recipe.learning_rate * checkpoints.lr_multiplier((step + 1) / recipe.steps)
+        group["lr"] = recipe.learning_rate * schedule.lr_multiplier((step + 1) / recipe.steps)
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from course_lib.errors import CourseError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import Normalised
 from course_lib.training import checkpoint as checkpoints
+from course_lib.training import schedule
 
 SCORES = ("validation_accuracy", "validation_map")  # what the best state is chosen by: one label per clip, or several
 
@@ -188,7 +189,7 @@ def fit(
         optimiser.step()
         losses.append(loss.detach())
         bar.update()
-        if step + 1 in checkpoints.eval_steps(recipe.steps, recipe.n_evals):
+        if step + 1 in schedule.eval_steps(recipe.steps, recipe.n_evals):
             seconds = time.perf_counter() - started
             history.append(_evaluate(model, validation, precision, step + 1, losses, seconds))
             losses = []
@@ -326,7 +327,7 @@ def _set_stages(model: nn.Module, optimiser: torch.optim.Optimizer, recipe: Reci
     """Set which stages learn at `step`, and how fast: a short rise, then a cosine to zero, once a phase."""
     only_head = step < recipe.freeze_steps
     first, last = (0, recipe.freeze_steps) if only_head else (recipe.freeze_steps, recipe.steps)
-    height = checkpoints.lr_multiplier((step - first + 1) / (last - first))
+    height = schedule.lr_multiplier((step - first + 1) / (last - first))
     model.train()
     for k, (stage, group) in enumerate(zip(model.stages, optimiser.param_groups, strict=True)):
         learns = not only_head or k == len(model.stages) - 1
