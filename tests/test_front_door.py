@@ -13,10 +13,10 @@ from rich.console import Console
 
 import course_lib as cl
 from course_lib import paths, profiles
-from course_lib.cli import main
-from course_lib.data import manifest
+from course_lib.data import load, manifest
 from course_lib.errors import UsageError
 from course_lib.models.classifier import Normalised
+from course_lib.tools import runner
 
 PAGE = paths.repo_root() / "docs" / "library.md"
 SPEC = cl.FeatureSpec(hop_ms=5)
@@ -169,10 +169,10 @@ def test_parameters_outside_the_stages_are_not_forgotten_silently(trained):
 
 
 def test_the_command_line_takes_a_folder(my_sounds):
-    path = main.resolve_dataset("my_sounds/")
+    path = load.resolve_dataset("my_sounds/")
     assert path == str(my_sounds)
     console = Console(record=True, quiet=True)
-    assert main.prepare_data(path, profiles.get("smoke"), 0, console) != main.prepare_data(
+    assert runner.prepare_data(path, profiles.get("smoke"), 0, console) != runner.prepare_data(
         "synth10", profiles.get("smoke"), 0, console
     )
 

@@ -313,7 +313,7 @@ block = model.model.v.blocks[-1]
 hook = block.norm1.register_forward_hook(lambda module, given, out: caught.append(out))
 with torch.no_grad():
     model(torch.tensor(x[example : example + 1]))
-    q, k, _ = block.attn.qkv(caught[0]).unflatten(2, (3, block.attn.heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k, _ = block.attn.qkv(caught[0]).unflatten(2, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
     looks = (q[:, :, :1] @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(3)[0, :, 0, 1:].mean(0)
 hook.remove()
 seen_at = looks.unflatten(0, model.model.v.grid_size).numpy()

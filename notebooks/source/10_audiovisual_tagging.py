@@ -48,7 +48,8 @@ from course_lib.lesson.display import play, record, say, seed_everything, show
 from course_lib.models import crnn, pretrained
 from course_lib.models.classifier import build
 from course_lib.scenes import features as streams
-from course_lib.scenes import images, mixing, scenes
+from course_lib.scenes import images, mixing
+from course_lib.scenes.scenes import SceneSpec
 from course_lib.study import scene_run, stats
 from course_lib.training import cost, mean_teacher, supervised
 
@@ -64,7 +65,7 @@ test_fold: int = 1  # the fold whose sounds are only in scenes for testing
 # %%
 started, device = time.perf_counter(), profiles.device()
 many = {"smoke": (40, 40, 20, 40), "lesson": (200, 200, 80, 120), "study": (1200, 1200, 150, 300)}[profile]
-asked = scenes.SceneSpec(*many)
+asked = SceneSpec(*many)
 clips = load(dataset if dataset in ("synth10", "esc10") else "synth10", profiles.get("study"))  # other sets have no drawings; all clips, for every part needs its own
 scenes = mixing.made_scenes(clips, test_fold, asked)
 names = [label.replace("_", " ") for label in scenes.classes]
@@ -213,7 +214,7 @@ check("10.1", nearest_places)
 
 # %%
 LLP = {"dog": (0.91, 0.90, 0.55), "rooster": (0.92, 0.90, 0.71), "crying_baby": (0.83, 0.80, 0.91), "helicopter": (0.91, 0.87, 0.97), "chainsaw": (0.98, 0.89, 0.91)}
-whole = scenes.SceneSpec()  # the scenes of the study; nothing has to be mixed to count them
+whole = SceneSpec()  # the scenes of the study; nothing has to be mixed to count them
 strong = mixing.truth(clips, test_fold, whole)
 strong = strong[strong["filename"].str.startswith(("weak", "unlabelled"))]
 files = strong["filename"].unique().tolist()

@@ -31,7 +31,7 @@ def test_a_front_is_a_name_and_a_share(frame_reducer, found):
     [
         ("diffres", "expected diffres:SHARE"), ("diffres:half", "expected diffres:SHARE"), ("diffres:1", "SHARE"),
         ("diffres:-0.5", "SHARE"), ("diffres:nan", "SHARE"),
-        ("difres:0.5", "NAME:SHARE with a known name; did you mean diffres"), ("", "expected none, or NAME:SHARE"),
+        ("difres:0.5", "NAME:SHARE; did you mean diffres"), ("", "choose none, or NAME:SHARE"),
     ],
 )  # fmt: skip
 def test_what_is_no_front_is_one_line(frame_reducer, words):
@@ -136,8 +136,8 @@ def test_the_guide_loss_is_the_mean_over_the_batch():
 
 def test_a_model_is_normalised_once():
     """A second time the reducer would get normalised levels for power: accuracy fell from 0.88 to 0.25, silently."""
-    once = Normalised(classifier("cnn7", 2, frame_reducer="diffres-light:0.5"), clips(8))
-    with pytest.raises(ValueError, match=r"^model: is wrapped in Normalised already, .*pass its `\.model`$"):
+    once = Normalised(classifier("cnn7", 2, reducer="diffres-light:0.5"), clips(8))
+    with pytest.raises(ValueError, match="^the model is normalised already"):
         Normalised(once, clips(8))
     split = supervised.Split(clips(8), np.arange(8) % 2, 2)
     with pytest.raises(ValueError, match="wrapped in Normalised already"):

@@ -87,4 +87,3 @@ def test_an_own_network_hears_frames_in_their_middle(scenes):
     np.testing.assert_allclose(found.times_s[:2], [0.075, 0.235])
     with pytest.raises(ValueError, match="expected a time for each frame"):
         features.Stream(found.x, found.times_s[:-1])
-    assert found.at(np.array([True] + [False] * 8)).x.shape == (1, 62, 128)

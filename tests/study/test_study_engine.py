@@ -96,7 +96,7 @@ def test_finished_rows_are_never_run_again(tmp_path, counted, row):
 
 
 def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
-    look, looked = supervised._look, []
+    look, looked = supervised._evaluate, []
 
     def cut_off(*args):
         looked.append(args[3])
@@ -104,7 +104,7 @@ def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
             raise KeyboardInterrupt
         return look(*args)
 
-    monkeypatch.setattr(supervised, "_look", cut_off)
+    monkeypatch.setattr(supervised, "_evaluate", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run_grid([TINY], tmp_path)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [f"{TINY.key}.pt"]

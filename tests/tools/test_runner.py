@@ -206,7 +206,7 @@ ONCE = STUCK.replace(
 def test_what_no_longer_answers_is_tried_twice_and_given_up_and_the_others_go_on(tmp_path):
     notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_stuck": STUCK, "03_once": ONCE})
     jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 1)
-    ended = {job.name: (job, trouble) for job, trouble, _ in executor.execute(jobs, 2, silence_s=30)}
+    ended = {job.name: (job, trouble) for job, trouble, _ in executor.execute(jobs, 2, silence_s=20)}
     assert {name: trouble for name, (_, trouble) in ended.items()} == {
         "01_good": "",
         "02_stuck": executor.HUNG,
