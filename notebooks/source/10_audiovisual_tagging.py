@@ -326,7 +326,7 @@ check("10.2", pool)
 rng, at_step = np.random.default_rng(0), np.arange(600)
 weight = 1 - np.exp(-at_step / 80) + rng.normal(0, 0.15, 600)  # a weight on its way to 1, shaken by every batch
 averages = {}
-for past in (0.9, usual.teacher):
+for past in (0.9, usual.ema_decay):
     mean, path = weight[0], []
     for k in at_step:
         share = min(1 - 1 / (k + 1), past)
@@ -342,9 +342,9 @@ left.set(xlabel="step", ylabel="one weight (drawn, not trained)")
 left.legend()
 plots.lines(at_step, {"agreement": ramp}, right, xlabel="step of 600", ylabel="weight of agreement in the loss")
 shake = {past: float(path[400:].std()) for past, path in averages.items()}
-lag = int((averages[usual.teacher] >= 0.5).argmax()) - 80 * np.log(2)
-show(fig, alt=f"Left, a noisy weight rising to 1 and two running averages of it: with a = 0.9 close behind and a little rough, with a = {usual.teacher:g} smooth and late. Right, the weight of agreement against the step, from {ramp[0]:.3f} to {ramp[-1]:g} at half of the steps.")
-say(f"Once it has arrived, the student's weight shakes by {weight[400:].std():.3f}, the teacher's by {shake[0.9]:.3f} (a = 0.9) and **{shake[usual.teacher]:.3f}** (a = {usual.teacher:g}, as in our recipe). It is half of the way up {lag:.0f} steps later than the student, near a / (1 - a) = {usual.teacher / (1 - usual.teacher):.0f}. At step 0, agreement counts {ramp[0]:.3f}; from half of the steps on, {ramp[-1]:g}.")
+lag = int((averages[usual.ema_decay] >= 0.5).argmax()) - 80 * np.log(2)
+show(fig, alt=f"Left, a noisy weight rising to 1 and two running averages of it: with a = 0.9 close behind and a little rough, with a = {usual.ema_decay:g} smooth and late. Right, the weight of agreement against the step, from {ramp[0]:.3f} to {ramp[-1]:g} at half of the steps.")
+say(f"Once it has arrived, the student's weight shakes by {weight[400:].std():.3f}, the teacher's by {shake[0.9]:.3f} (a = 0.9) and **{shake[usual.ema_decay]:.3f}** (a = {usual.ema_decay:g}, as in our recipe). It is half of the way up {lag:.0f} steps later than the student, near a / (1 - a) = {usual.ema_decay / (1 - usual.ema_decay):.0f}. At step 0, agreement counts {ramp[0]:.3f}; from half of the steps on, {ramp[-1]:g}.")
 
 # %% [markdown]
 # ### Exercise 10.3
@@ -598,7 +598,7 @@ for what, short in zip(counted, ("seen_in_scene", "seen_now", "heard_now"), stri
     record(f"{short}_dog", 100 * counted.loc["dog", what], unit="%", kind="rel", rel=1e-3)
 for name, value in second.items():
     record(f"one_second_{name}", value, kind="rel", rel=1e-4)
-record("shake_of_the_teacher", shake[usual.teacher], kind="rel", rel=1e-3)
+record("shake_of_the_teacher", shake[usual.ema_decay], kind="rel", rel=1e-3)
 for name, value in score.items():
     record(f"tagging_{name}", value.mean, unit="%", **judged(name, one_tag))
 record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(answers["verdict"].value_counts().items())) or "none", kind="info")
