@@ -3,17 +3,26 @@
 Notebook: 04.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from course_lib.errors import CourseError, UsageError
 
-if TYPE_CHECKING:
-    from course_lib.data.clips import Clips  # whose method `split` calls this module
-
 FEWEST = 3  # one fold each for training, validation and test
+
+
+class Labelled(Protocol):
+    """What folds need to know of clips: a name for errors, and a table with the columns `label`, `fold`, `source`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per clip."""
 
 
 def folds_by_source(table: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> np.ndarray:
@@ -77,7 +86,7 @@ def check_sources_whole(table: pd.DataFrame) -> None:
         )
 
 
-def testable_folds(clips: "Clips") -> list[int]:
+def testable_folds(clips: Labelled) -> list[int]:
     """Folds that may be tested on: all, or the test fold of a set with one official split (column `part`)."""
     table = clips.table
     if "part" in table.columns:
@@ -85,7 +94,7 @@ def testable_folds(clips: "Clips") -> list[int]:
     return sorted(int(fold) for fold in table["fold"].unique())
 
 
-def split(clips: "Clips", test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split(clips: Labelled, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks `(clips,)` of training, validation and test; every clip is in exactly one.
 
     Validation is the fold after `test_fold` (the first after the last), training is the rest: a model is chosen without

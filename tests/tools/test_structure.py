@@ -25,13 +25,10 @@ def dotted(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Modules of the library that a module imports, also inside its functions; not those for type checkers only."""
+    """Modules of the library that a module imports, also inside its functions."""
     names = {dotted(p) for p in PUBLIC}
     found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_checkers = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
-    tree.body = [node for node in tree.body if node not in for_checkers]
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
