@@ -51,7 +51,9 @@ def test_killed_worker(course, quiet, tell):
     os.kill(workers(process.pid)[0].pid, signal.SIGKILL)
     code, printed = course.end(process)
     assert whole(course.here / "run", quiet)
-    tell("killed worker", [last(printed)], code, f"nothing: its row was run again; {QUIET}")
+    # Python may warn after that line of a semaphore that the killed process left
+    seen = [line for line in printed.splitlines() if "rows done" in line]
+    tell("killed worker", seen, code, f"nothing: its row was run again; {QUIET}")
 
 
 @pytest.mark.fault("two runs at once", "`course study run` while another writes to the same folder")
