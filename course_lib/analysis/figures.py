@@ -1,8 +1,8 @@
 """Figures of published rows, for the README, the report and notebooks. They take tables and train nothing.
 
-`FIGURES` are those that the README shows. Each file carries its text, and a hash of the rows that it was drawn from. A
-figure of other rows than those that are published now is drawn again by `write`, and a test fails while there is one.
-To change how a figure is drawn, remove its file and let `write` draw it anew.
+`FIGURES` lists the figures in the README. Each file carries its description and a hash of the rows it was drawn from.
+`write` redraws a figure once the published rows have changed, and a test fails until it has been redrawn. To change how
+a figure is drawn, remove its file and call `write`.
 """
 
 import hashlib

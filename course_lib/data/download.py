@@ -366,7 +366,7 @@ def problems(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def listing(folder: Path) -> list[str]:
-    """Sorted names of all files below `folder`; those that begin with a dot are the course's own or the system's."""
+    """Sorted names of all files below `folder`, without hidden ones, which belong to the course or the system."""
     inside = len(str(folder)) + 1
     # os.walk because Path.rglob takes ten times as long over the 100,000 files of the larger sets
     found = (os.path.join(place, name)[inside:] for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
