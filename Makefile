@@ -37,6 +37,12 @@ test: .venv/.ready ## all tests: units, properties, structure, notebooks and the
 	@echo "== tests, a file a core"
 	@OMP_NUM_THREADS=1 $(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(ARGS)
 
+.tools/judge: tests/evaluation/judge.txt | $(filter .tools/bin/uv,$(UV))
+	@echo "== building sed_scores_eval in an environment of its own, which the test of PSDS compares with"
+	@$(UV) venv --quiet --clear --python $(PY) $@
+	@$(UV) pip install --quiet --python $@ -r $<
+	@touch $@
+
 lab: .venv/.ready ## open JupyterLab at the first notebook
 	@$(RUN) jupyter lab notebooks/00_start_here.ipynb
 

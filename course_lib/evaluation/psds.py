@@ -1,9 +1,9 @@
-"""PSDS, the polyphonic sound detection score: detection by overlap, at every threshold at once.
+"""PSDS, the polyphonic sound detection score: detection by overlap, over all thresholds.
 
-F1 within a collar judges one list of events, made at one threshold. PSDS judges the probabilities behind it: at each
-threshold a detection counts as relevant if enough of it lies within events of its class, and an event as found if
-enough of it lies within relevant detections. What is found, against false detections an hour, is a curve; the score is
-the area below it. How much is enough is the tolerance in time.
+F1 within a collar evaluates one list of events, obtained with one threshold. PSDS evaluates the probabilities: at each
+threshold, a detection is relevant if enough of it lies within events of its class, and an event is found if enough of
+it lies within relevant detections. The share of events found, plotted against false detections per hour, is a curve,
+and the score is the area under it. The tolerance says how much is enough. Scores equal those of sed_scores_eval.
 Source: Bilen, Ferroni, Tuveri, Azcarreta & Krstulovic, "A framework for the robust evaluation of sound event
 detection", ICASSP 2020, arXiv:1910.08440; every threshold: Ebbers, Haeb-Umbach & Serizel, ICASSP 2022. Notebook: 11.
 """
@@ -17,21 +17,21 @@ import pandas as pd
 from course_lib.data import events
 from course_lib.evaluation import detection
 
-LARGEST = 2**24  # numbers of the largest table of decisions at a time
+LARGEST = 2**24  # entries of the table of decisions that is held in memory at a time
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How much overlap is asked for, and what mistakes cost.
+    """How much overlap is required, and what mistakes cost.
 
     Attributes
     ----------
     dtc : share of a detection that must lie within events of its class (detection tolerance criterion).
     gtc : share of an event that must lie within relevant detections (ground truth intersection criterion).
-    cttc : share of a false detection within events of one other class that makes it a cross trigger.
-    alpha_ct : weight of cross triggers, beside false detections.
-    alpha_st : weight of the spread over classes, taken from their mean.
-    max_efpr : highest effective false positive rate, in false detections per hour; the curve ends there.
+    cttc : share of a false detection that must lie within events of another class to make it a cross trigger.
+    alpha_ct : weight of cross triggers relative to false detections.
+    alpha_st : weight of the standard deviation over classes, which is subtracted from their mean.
+    max_efpr : highest effective false positive rate, in false detections per hour, at which the curve ends.
     """
 
     dtc: float
@@ -73,18 +73,17 @@ def psds(
     *,
     first_s: float = 0.0,
 ) -> Psds:
-    """PSDS of `scores` `(files, frames, classes)`, higher where a class sounds more surely, against an event list.
+    """PSDS of `scores` `(files, frames, classes)`, higher where a class is more likely active, against an event list.
 
-    Frame `k` lasts from `first_s + k * frame_s` for `frame_s`, cut off at 0 and at `clip_s`, the length of every file.
-    Events of one file and class that overlap or touch are one. Thresholds are all values of `scores`, so that only
-    their order within a class matters.
+    Frame `k` begins at `first_s + k * frame_s` and lasts `frame_s`, clipped to the file, from 0 to `clip_s`. Frames may
+    end before the file does; an event is still measured to its end. Events of the same file and class that overlap or
+    touch are merged. Every value of `scores` is a threshold, so only the order of scores within a class matters.
 
     Raises
     ------
     ValueError
-        Scores are not of these files and classes, or not numbers; a class has no event in `reference`, or an event is
-        of none of these files and classes, has no length, or ends after `clip_s`; times are not above 0, or no frame
-        lies within a file.
+        Scores do not fit the files and classes, or are NaN; a class has no event in `reference`; an event is of another
+        file or class, has no length, or ends after `clip_s`; a time is not above 0; or no frame lies within a file.
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 3 or scores.shape[::2] != (len(filenames), len(classes)) or np.isnan(scores).any():
@@ -118,10 +117,9 @@ def psds(
 def _counts(
     coded: pd.DataFrame, levels: np.ndarray, scores: np.ndarray, edges: np.ndarray, clip_s: float, tolerance: Tolerance
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Events found, and false detections an hour, of each file, class and threshold of `levels`: two arrays like it.
+    """Events found and false detections per hour, for each file, class and threshold of `levels`: two arrays like it.
 
-    A threshold of a file takes all frames that score at least as much. Cross triggers are in the false detections,
-    weighed as `tolerance` says.
+    At a threshold, all frames that score at least as much are active. False detections include weighted cross triggers.
     """
     n_files, n_classes, _ = levels.shape
     onset, offset = (coded[name].to_numpy()[:, None] for name in ("onset", "offset"))
@@ -141,7 +139,7 @@ def _counts(
 
 
 def _runs(active: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Every run of True along the last axis: its place on the three others, its first frame and the one after it."""
+    """Every run of True along the last axis: its other three indices, first frame, and the frame after its last."""
     change = np.diff(active.astype(np.int8), axis=3, prepend=0, append=0)
     return *np.nonzero(change == 1), np.nonzero(change == -1)[3]
 
@@ -156,7 +154,7 @@ def _judged(
     total_s: float,
     tolerance: Tolerance,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`_counts` of some files, whose detections are `runs`: files, classes, thresholds, first and last edge."""
+    """`_counts` of some files; `runs` are their detections: file, class, threshold, first and last edge."""
     file, label, level, a, b = runs
     shape = (*sound.shape[:2], len(edges) - 1)
     length = edges[b] - edges[a]
@@ -166,7 +164,8 @@ def _judged(
     run, event = detection.ranges(*(np.searchsorted(keys, row[relevant], side) for side in ("left", "right")))
     overlap = within[event, b[relevant][run]] - within[event, a[relevant][run]]
     covered = np.bincount(event * shape[2] + level[relevant][run], overlap, len(keys) * shape[2])
-    enough = tolerance.gtc * within[:, -1:] - events.ROUNDING_S
+    length_s = (coded["offset"] - coded["onset"]).to_numpy()[:, None]  # to its end, also past the last frame
+    enough = tolerance.gtc * length_s - events.ROUNDING_S
     found = np.zeros((shape[0] * shape[1], shape[2]))
     np.add.at(found, keys, covered.reshape(-1, shape[2]) >= enough)
     place = (row * shape[2] + level)[~relevant]
@@ -181,22 +180,22 @@ def _judged(
 
 
 def _curve(levels: np.ndarray, found: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False detections an hour, rising, and the most that is found with no more of them, over all files of a class.
+    """The curve of one class over all files: rising false detections per hour, and the largest share found by then.
 
-    All three are `(files, thresholds)`, thresholds rising. What a file adds as the threshold falls to one of its own
-    is counted there, so that files with other thresholds can be added up.
+    All three arguments are `(files, thresholds)`, with rising thresholds. Files have different thresholds; each file's
+    change at each of its own is sorted by threshold and summed up.
     """
     order = np.argsort(-levels, axis=None, kind="stable")
     level = levels.ravel()[order]
-    last = np.r_[level[1:] != level[:-1], True]  # of equal thresholds
+    last = np.r_[level[1:] != level[:-1], True]  # the last of equal thresholds
     sums = [np.cumsum(-np.diff(count, axis=1, append=0).ravel()[order])[last] for count in (false, found)]
     order = np.lexsort(sums[::-1])
-    false, found = (np.r_[0, np.round(total[order], 9)] for total in sums)  # sums of fractions end beside each other
+    false, found = (np.r_[0, np.round(total[order], 9)] for total in sums)  # equal sums may differ by rounding
     return false, np.maximum.accumulate(found)
 
 
 def _score(rates: list[tuple[np.ndarray, np.ndarray]], classes: Sequence[str], tolerance: Tolerance) -> Psds:
-    """The curves of all classes put together, and the areas below."""
+    """The mean curve over classes, less its spread, and the areas under all curves."""
     end = tolerance.max_efpr
     ends = np.unique(np.concatenate([false for false, _ in rates]))
     grid = np.r_[ends[ends < end], end]

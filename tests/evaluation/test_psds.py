@@ -1,5 +1,7 @@
 """PSDS: against a literal count by its definition, against a curve drawn by hand, and what must not change it."""
 
+import json
+import subprocess
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,6 +11,7 @@ import pytest
 
 from course_lib.data import events
 from course_lib.evaluation import psds
+from course_lib.paths import repo_root
 
 CLASSES = ("cat", "dog", "rain")
 SEVERE = psds.Tolerance(0.3, 0.9, cttc=0.1, alpha_ct=2.0, max_efpr=2000.0)
@@ -28,7 +31,8 @@ def made(seed, n_files=6, n_frames=24, frame_s=0.4, clip_s=9.3, rounded=False):
             for onset in clip_s * 0.9 * rng.random(rng.integers(0, 3)):
                 rows.append((filename, round(onset, 3), round(min(onset + 0.1 + 3 * rng.random(), clip_s), 3), name))
     reference = events.merge_touching(listed(*rows))
-    active = events.to_frames(reference, files, CLASSES, n_frames, frame_s)
+    n_whole = max(n_frames, int(np.ceil(clip_s / frame_s)))  # frames may end before the clip does
+    active = events.to_frames(reference, files, CLASSES, n_whole, frame_s)[:, :n_frames]
     scores = 0.6 * active + rng.random(active.shape)
     return reference, np.round(scores, 1) if rounded else scores, files, CLASSES, frame_s, clip_s
 
@@ -87,34 +91,65 @@ def test_it_is_what_the_definition_says(seed, tolerance):
     assert found.score > 0 and found.score == pytest.approx(by_definition(*case, tolerance=tolerance), abs=1e-9)
 
 
-def test_it_agrees_with_sed_scores_eval():
-    """Where it is installed, which takes a compiler and `setuptools<81`."""
-    judge = pytest.importorskip("sed_scores_eval").intersection_based
-    for seed in range(20):
-        _agree(judge, seed)
+JUDGE = repo_root() / ".tools" / "judge" / "bin" / "python"
 
 
-def _agree(judge, seed):
-    """Columns come one by one: what pandas 3 gives out of a table in one piece may not be written, which it wants."""
-    reference, scores, files, classes, frame_s, clip_s = case = made(seed, rounded=seed % 3 == 0)
-    edges = np.minimum(frame_s * np.arange(scores.shape[1] + 1), clip_s)
-    times = {"onset": edges[:-1], "offset": edges[1:]}
-    tables = {
-        name: pd.DataFrame(times | {c: scores[f, :, k].copy() for k, c in enumerate(classes)}, copy=False)
-        for f, name in enumerate(files)
-    }
-    truth = {name: [] for name in files}
-    for row in reference.itertuples(index=False):
-        truth[row.filename].append((row.onset, row.offset, row.event_label))
-    for asked in (psds.PSDS1, psds.PSDS2, SEVERE):
-        theirs, by_class, *_ = judge.psds(
-            tables, truth, dict.fromkeys(files, clip_s), dtc_threshold=asked.dtc, gtc_threshold=asked.gtc,
-            cttc_threshold=asked.cttc if asked.alpha_ct else None, alpha_ct=asked.alpha_ct, alpha_st=asked.alpha_st,
-            max_efpr=asked.max_efpr,
-        )  # fmt: skip
-        found = psds.psds(*case, asked)
-        assert found.score == pytest.approx(theirs, abs=1e-9)
-        assert found.by_class.to_dict() == pytest.approx(by_class, abs=1e-9)
+@pytest.mark.skipif(not JUDGE.exists(), reason="no sed_scores_eval: make .tools/judge builds it, with a C compiler")
+def test_it_is_what_sed_scores_eval_computes():
+    """Frames that end early or begin before the file, ties, cross triggers, events that touch, files without events."""
+    cases, expected = [], []
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        shape = {"n_files": int(rng.integers(2, 7)), "n_frames": int(rng.integers(4, 30))}
+        shape |= {"frame_s": float(rng.choice([0.16, 0.4, 0.48])), "rounded": seed % 3 == 0}
+        reference, scores, files, classes, frame_s, clip_s = made(seed, **shape)
+        first_s = float(rng.choice([0.0, -0.5 * frame_s, -0.11, 0.3]))
+        edges = np.clip(first_s + frame_s * np.arange(scores.shape[1] + 1), 0, clip_s)
+        keep = np.r_[True, np.diff(edges) > 1e-6]
+        truth = {name: [] for name in files}
+        for row in reference.itertuples(index=False):
+            truth[row.filename].append((row.onset, row.offset, row.event_label))
+        for asked in (psds.PSDS1, psds.PSDS2, SEVERE):
+            how = {
+                "dtc_threshold": asked.dtc,
+                "gtc_threshold": asked.gtc,
+                "cttc_threshold": asked.cttc if asked.alpha_ct else None,
+                "alpha_ct": asked.alpha_ct,
+                "alpha_st": asked.alpha_st,
+                "max_efpr": asked.max_efpr,
+            }
+            of_files = {name: scores[f, keep[1:]].tolist() for f, name in enumerate(files)}
+            frames = edges[np.r_[keep[1:], False] | np.r_[False, keep[1:]]]
+            cases.append(
+                {
+                    "edges": frames.tolist(),
+                    "classes": classes,
+                    "scores": of_files,
+                    "truth": truth,
+                    "clip_s": clip_s,
+                    "tolerance": how,
+                }
+            )
+            expected.append(psds.psds(reference, scores, files, classes, frame_s, clip_s, asked, first_s=first_s))
+    command = [str(JUDGE), str(repo_root() / "tests" / "evaluation" / "judge.py")]
+    answer = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    for ours, theirs in zip(expected, json.loads(answer.stdout), strict=True):
+        assert ours.score == pytest.approx(theirs["score"], abs=1e-9)
+        assert ours.by_class.to_dict() == pytest.approx(theirs["by_class"], abs=1e-9)
+
+
+def test_an_event_that_no_frame_reaches_is_not_found_for_nothing():
+    """20 frames of 0.48 s end at 9.6 s; an event from 9.7 to 10 s is in none of them."""
+    reference = listed(("f", 1.44, 2.88, "cat"), ("f", 9.7, 10.0, "cat"))
+    scores = np.zeros((1, 20, 1))
+    scores[0, 3:6] = 1
+    assert psds.psds(reference, scores, ["f"], ["cat"], 0.48, 10.0).score == pytest.approx(0.5)
+    half = listed(("f", 1.44, 2.88, "cat"), ("f", 9.0, 10.0, "cat"))
+    scores[0, 19] = 1  # 9.12 to 9.6 s: all of the detection lies in the event, but only 48 % of the event in it
+    for share, expected in ((0.4, 1.0), (0.5, 0.5)):
+        asked = psds.Tolerance(0.5, share)
+        assert psds.psds(half, scores, ["f"], ["cat"], 0.48, 10.0, asked).score == pytest.approx(expected)
 
 
 def test_a_curve_drawn_by_hand():
