@@ -1,7 +1,7 @@
-"""Detection scores: F1 of tags, segments and events, with the matching of events that they count on.
+"""Detection scores: F1 of tags, segments and events, and the event matching behind them.
 
-Matching works on lists of numbers: a table with the columns `file`, `label` (whole numbers), `onset` and `offset`
-(seconds), as `events.encode_events` makes it, over all files at once. Notebook: 11.
+Matching works on encoded event lists from `events.encode_events`: tables with integer columns `file` and `label`, and
+`onset` and `offset` in seconds, over all files at once. Notebook: 11.
 """
 
 import sys
@@ -13,14 +13,14 @@ import pandas as pd
 
 from course_lib.data import events
 
-SLACK_S = 1e-3  # pairs are first looked for a little beyond the collar, so that no rounding loses one
+SLACK_S = 1e-3  # candidates are searched a little beyond the collar, so that rounding loses none
 
 
 def cells(coded: pd.DataFrame, segment_s: float, n_segments: int, n_labels: int) -> np.ndarray:
-    """Numbers of the cells `(file, segment, label)` that any event touches, each once and in order, `(cells,)`.
+    """Sorted unique indices of the cells `(file, segment, label)` that any event touches, `(cells,)`.
 
-    An event touches the segments from `floor(onset / segment_s)` up to, without it, `ceil(offset / segment_s)`; those
-    after the last are cut off. So an event without length touches one segment, or none where it lies on the grid.
+    An event touches the segments from `floor(onset / segment_s)` up to, but not including, `ceil(offset / segment_s)`;
+    segments after the last are dropped. An event of length zero touches one segment, or none if it lies on a boundary.
     """
     first = np.floor(coded["onset"].to_numpy() / segment_s).astype(np.int64)
     last = np.minimum(np.ceil(coded["offset"].to_numpy() / segment_s).astype(np.int64), n_segments)
@@ -30,7 +30,7 @@ def cells(coded: pd.DataFrame, segment_s: float, n_segments: int, n_labels: int)
 
 
 def ranges(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All whole numbers from `first[k]` up to, without it, `last[k]`, one range after another, and their `k`."""
+    """The integers `first[k]`, ..., `last[k] - 1` of all `k` in turn: for each integer its `k`, and the integers."""
     sizes = np.maximum(last - first, 0)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     return owner, np.arange(len(owner)) + (first - np.cumsum(sizes) + sizes)[owner]
@@ -43,10 +43,10 @@ def close_pairs(
     offset_collar_s: float,
     offset_ratio: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `reference` and of `estimated` that are of one file and close, whatever their labels, in their order.
+    """Row numbers of all pairs of a reference and an estimated event in the same file that are close, sorted.
 
-    Close: the onsets are at most `onset_collar_s` apart, and the offsets at most `offset_collar_s` or `offset_ratio` of
-    the reference's length, whichever is more.
+    Close means that the onsets differ by at most `onset_collar_s`, and the offsets by at most `offset_collar_s` or
+    `offset_ratio` times the length of the reference event, whichever is larger. Labels are not compared.
     """
     onset, offset, file = (reference[name].to_numpy() for name in ("onset", "offset", "file"))
     onset_2, offset_2, file_2 = (estimated[name].to_numpy() for name in ("onset", "offset", "file"))
@@ -67,19 +67,19 @@ def close_pairs(
 
 
 def one_to_one(left: np.ndarray, right: np.ndarray, *, largest: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of `left` and `right` (numbers from 0) that remain when each of either may be in one pair only.
+    """A one-to-one matching among the candidate pairs `(left[k], right[k])` of numbers from 0.
 
-    The lefts choose in the order of their first pairs, each the first free right in the order of its own pairs. With
-    `largest`, choices are then changed as long as that makes more pairs.
+    First greedy: each left, in the order of its first pair, takes the first right that is still free. With `largest`,
+    the matching is then enlarged to a maximum one.
 
-    Which of several largest matchings comes out decides what is left over, and with it the error rate. So this keeps
-    the order of sed_eval's, which `scipy.sparse.csgraph.maximum_bipartite_matching` does not.
+    Several maximum matchings may exist, and which one is returned decides which events are left over and so the error
+    rate. This one is that of sed_eval; `scipy.sparse.csgraph.maximum_bipartite_matching` returns others.
     """
-    alone = (np.bincount(left)[left] == 1) & (np.bincount(right)[right] == 1)  # most pairs leave nothing to choose
+    alone = (np.bincount(left)[left] == 1) & (np.bincount(right)[right] == 1)  # most pairs have no alternative
     choices: dict[int, list[int]] = {}
     for u, v in zip(left[~alone].tolist(), right[~alone].tolist(), strict=True):
         choices.setdefault(u, []).append(v)
-    taken: dict[int, int] = {}  # the left that holds a right
+    taken: dict[int, int] = {}  # from a right to the left that it is matched with
     for u, rights in choices.items():
         free = next((v for v in rights if v not in taken), None)
         if free is not None:
@@ -96,13 +96,13 @@ def one_to_one(left: np.ndarray, right: np.ndarray, *, largest: bool) -> tuple[n
 
 
 def _more_pairs(choices: dict[int, list[int]], taken: dict[int, int]) -> bool:
-    """Change `taken` along shortest paths from free lefts to free rights; False where there is none.
+    """Enlarge the matching `taken` along shortest augmenting paths; False if there is none.
 
     Source: Hopcroft & Karp, "An n^(5/2) algorithm for maximum matchings in bipartite graphs", 1973, one phase.
     """
     holders = set(taken.values())
-    held: dict[int, int | None] = {u: None for u in choices if u not in holders}  # the right a left would give up
-    asked: dict[int, list[int]] = {}  # the lefts that would come to a right
+    held: dict[int, int | None] = {u: None for u in choices if u not in holders}  # the right that a left would give up
+    asked: dict[int, list[int]] = {}  # the lefts from which a right was reached
     layer, ends = list(held), []
     while layer and not ends:
         fresh: dict[int, list[int]] = {}
@@ -120,9 +120,9 @@ def _more_pairs(choices: dict[int, list[int]], taken: dict[int, int]) -> bool:
 
 
 def _take(v: int, asked: dict[int, list[int]], held: dict[int, int | None], taken: dict[int, int]) -> bool:
-    """Give the right `v` to a left whose own right, if it has one, is taken over in turn; False where none can.
+    """Augment the matching along a path that ends in the right `v`; False if no path is left.
 
-    Lefts and rights that were tried are struck off: paths of one phase share nothing.
+    Nodes that were tried are removed, because the paths of one phase may not share any.
     """
     for u in asked.pop(v, ()):
         if u in held:
@@ -135,13 +135,13 @@ def _take(v: int, asked: dict[int, list[int]], held: dict[int, int | None], take
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """How well sounds are found. All of it follows from counts, which are there by class and by file.
+    """Detection scores, with the counts per class and per file that they follow from.
 
-    `micro_*` come from the counts of all classes together, `macro_f1` is the mean over the classes whose F1 is defined;
-    what is not is NaN. `error_rate` is the sum of the three rates after it, each in parts of what is in the reference.
-    `by_class` has the columns n_ref, n_sys, tp, f1, precision, recall, error_rate, deletion_rate, insertion_rate;
-    `by_file` has n_ref, n_sys, tp over all classes, to draw files from: `2 tp / (n_ref + n_sys)`, of the sums over a
-    draw, is its micro F1.
+    The `micro_*` scores pool the counts of all classes; `macro_f1` is the mean over the classes whose F1 is defined.
+    Undefined scores are NaN. `error_rate` is the sum of the three rates below it, each relative to the number of
+    reference events. `by_class` has the columns n_ref, n_sys, tp, f1, precision, recall, error_rate, deletion_rate,
+    insertion_rate. `by_file` has n_ref, n_sys, tp over all classes, for a bootstrap over files: the micro F1 of a
+    resample is `2 tp / (n_ref + n_sys)` of its sums.
     """
 
     micro_f1: float
@@ -159,12 +159,12 @@ class Detection:
 def tagging_f1(
     reference: np.ndarray, estimated: np.ndarray, classes: Sequence[str] | None = None, *, zero_division: float = np.nan
 ) -> Detection:
-    """Whether clips hold sounds: bool `(clips, classes)` each. A clip counts as one segment does in `segment_based_f1`.
+    """F1 of tags, from bool arrays `(clips, classes)`. A clip counts like one segment in `segment_based_f1`.
 
     Raises
     ------
     ValueError
-        Other shapes, or scores instead of decisions: compare them with a threshold first.
+        The shapes differ, or the arrays hold scores instead of decisions: apply a threshold first.
     """
     reference, estimated = np.asarray(reference), np.asarray(estimated)
     if reference.ndim != 2 or reference.shape != estimated.shape or reference.dtype != bool or estimated.dtype != bool:
@@ -187,19 +187,21 @@ def segment_based_f1(
     *,
     zero_division: float = np.nan,
 ) -> Detection:
-    """Whether sounds are found in the right segments of `segment_s`, all clips being `clip_s` long.
+    """F1 over segments of `segment_s` seconds, for clips that are all `clip_s` long.
 
-    Both are event lists (see `course_lib.data.events`); the files are those that either names. An event counts in every
-    segment that it touches, events beyond `clip_s` do not. In a segment, a missed class and a false one are together
-    one substitution. Source: Mesaros, Heittola & Virtanen, "Metrics for polyphonic sound event detection", Applied
-    Sciences 6(6), 2016; numbers as those of sed_eval 0.2.1, also where nothing is in the reference (F1 is NaN, an
-    insertion rate huge). `zero_division` is the precision where nothing was estimated: NaN leaves the class out of
-    `macro_f1`; with 0, its F1 is 0 if it is in the reference, as in DCASE task 4. Notebook: 11.
+    Both arguments are event lists (see `course_lib.data.events`); the files are all that either of them names. An event
+    is active in every segment that it touches; what lies beyond `clip_s` is ignored. A missed class and a false one in
+    the same segment count as one substitution.
+
+    The numbers equal those of sed_eval 0.2.1, also when the reference is empty (F1 is NaN, the insertion rate huge).
+    `zero_division` is the precision of a class that was never estimated: NaN excludes the class from `macro_f1`; 0
+    gives it an F1 of 0 if the reference has it, as in DCASE task 4. Source: Mesaros, Heittola & Virtanen, "Metrics for
+    polyphonic sound event detection", Applied Sciences 6(6), 2016. Notebook: 11.
 
     Raises
     ------
     CourseError
-        One of both is no event list of these classes.
+        An argument is not an event list of these classes.
     ValueError
         `clip_s` or `segment_s` is not above 0.
     """
@@ -224,18 +226,23 @@ def event_based_f1(
     *,
     zero_division: float = np.nan,
 ) -> Detection:
-    """Whether events are found with their onsets and offsets, as in DCASE task 4.
+    """F1 over events, which must have the right label, onset and offset, as in DCASE task 4.
 
-    An event is right if one of its file and label has its onset within `onset_collar_s` and its offset within
-    `offset_collar_s` or `offset_ratio` of the reference's length, whichever is more. Each is matched once, so that as
-    many as possible are. A substitution is one left over that would be right but for its label. Lists, files,
-    `zero_division`, source and agreement with sed_eval (whose own `offset_ratio` is 0.5) as in `segment_based_f1`.
-    Notebook: 11.
+    An estimated event is correct if it matches a reference event of the same file and label whose onset is within
+    `onset_collar_s` and whose offset is within `offset_collar_s` or `offset_ratio` times its length, whichever is
+    larger. The matching is one-to-one and as large as possible. A substitution is a pair of events left over that would
+    match but for the label. Event lists, files, `zero_division`, source and agreement with sed_eval (whose default
+    `offset_ratio` is 0.5) are as in `segment_based_f1`. Notebook: 11.
+
+    Times are compared as they are, without rounding, as sed_eval does. An event exactly one collar late is therefore
+    decided by floating-point error: with a collar of 0.2 s, an onset at 1.2 s instead of 1.0 s is correct, one at 2.2 s
+    instead of 2.0 s is not. mir_eval rounds instead. Real estimates hardly ever lie exactly on the collar; frames on a
+    grid may, so avoid collars that are a multiple of the frame.
 
     Raises
     ------
     CourseError
-        One of both is no event list of these classes.
+        An argument is not an event list of these classes.
     ValueError
         A collar or the ratio is negative.
     """
@@ -253,7 +260,7 @@ def event_based_f1(
 
 
 def _both(reference: pd.DataFrame, estimated: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.Index, list]:
-    """The files of both lists, and both in numbers."""
+    """All files that either list names, and both lists encoded."""
     for table, name in ((reference, "reference"), (estimated, "estimated")):
         events.check(table, classes, where=name)
     files = pd.Index(pd.concat([reference["filename"], estimated["filename"]]).unique(), name="filename")
@@ -261,18 +268,18 @@ def _both(reference: pd.DataFrame, estimated: pd.DataFrame, classes: Sequence[st
 
 
 def _table(file: np.ndarray, label: np.ndarray, files: Sequence, classes: Sequence) -> np.ndarray:
-    """How often each file and label comes, `(files, classes)`."""
+    """Number of events per file and class, `(files, classes)`."""
     shape = len(files), len(classes)
     return np.bincount(np.asarray(file) * shape[1] + label, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _confused(n_ref: np.ndarray, n_sys: np.ndarray, tp: np.ndarray) -> tuple[int, int, int]:
-    """Substitutions, deletions and insertions of places with so many classes each."""
+    """Substitutions, deletions and insertions, from the class counts per segment."""
     return (np.minimum(n_ref, n_sys) - tp).sum(), np.maximum(n_ref - n_sys, 0).sum(), np.maximum(n_sys - n_ref, 0).sum()
 
 
 def _detection(counts: list, errors: tuple, files: pd.Index, classes: Sequence, zero_division: float) -> Detection:
-    """The scores of reference, estimate and what is right of it, each counted `(files, classes)`."""
+    """Scores from the counts of reference, estimated and correct events, each `(files, classes)`."""
     n_ref, n_sys, tp = (np.append(x.sum(axis=0), x.sum()) for x in counts)  # the last entry is over all classes
     with np.errstate(invalid="ignore"):  # 0 of 0 is NaN
         precision, recall = tp / n_sys, tp / n_ref

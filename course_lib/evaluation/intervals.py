@@ -1,7 +1,7 @@
-"""How good, and how sure: accuracy with an interval by source, and differences with an interval by pairs.
+"""Confidence intervals: of an accuracy by resampling sources, and of a difference between paired runs.
 
-Clips of one source are right or wrong together. An interval that treats them as independent is too narrow, so the
-sources are drawn again, not the clips. Notebook: 04.
+Clips of one source tend to be right or wrong together. An interval that treats them as independent is too narrow, so
+the bootstrap resamples sources, not clips. Notebook: 04.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the interval that covers the truth `level` of the time."""
+    """A mean with its confidence interval at `level`."""
 
     mean: float
     low: float
@@ -37,15 +37,15 @@ def accuracy_by_source(
 ) -> Interval:
     """Accuracy and its percentile bootstrap interval over sources.
 
-    `correct` is `(clips,)` of 0 and 1 (or of shares, where several runs judged a clip), `sources` `(clips,)`. The
-    difference of two such arrays, from -1 to 1, gives the difference of two models on the same clips. `weights`
-    `(clips,)` is how much each clip counts, None for all alike.
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; drawn by cluster.
+    `correct` `(clips,)` holds 0 and 1, or the share of runs that got a clip right; `sources` is `(clips,)`. To compare
+    two models on the same clips, pass the difference of their arrays, from -1 to 1. `weights` `(clips,)` is the weight
+    of each clip, None for equal weights.
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; resampled by cluster.
 
     Raises
     ------
     ValueError
-        Other shapes, no clips, or a single source, which has no spread.
+        The shapes differ, there are no clips, or only one source.
     """
     correct, sources = np.asarray(correct, dtype=np.float64), np.asarray(sources)
     if correct.ndim != 1 or correct.shape != sources.shape or not len(correct):
@@ -63,12 +63,12 @@ def accuracy_by_source(
 def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = 0.95) -> Interval:
     """Mean of `first - second` and its t interval, over pairs such as fold x seed.
 
-    Folds differ by many points from each other; the same fold under two conditions differs by few. Only the pairs tell.
+    Folds differ from each other by many points, two conditions on the same fold by few: compare within pairs.
 
     Raises
     ------
     ValueError
-        Other shapes, or fewer than two pairs.
+        The shapes differ, or there are fewer than two pairs.
     """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1 or len(first) < 2:
@@ -83,11 +83,10 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = 0
 
 
 def verdict(difference: Interval, margin: float = 0.0) -> str:
-    """What an interval of a difference says of the claim that the truth is above `-margin`.
+    """Whether the interval of a difference supports the claim that the true difference is above `-margin`.
 
-    `holds` where the whole interval lies above, `contradicted` where it lies below, `not shown` where `-margin` is in
-    it. With a margin above 0 this is a test of non-inferiority; the margin has to be chosen before the numbers are
-    seen. Notebook: 08.
+    `holds` if the whole interval is above `-margin`, `contradicted` if it is below, `not shown` if it contains it. With
+    a margin above 0 this is a non-inferiority test; choose the margin before you see the numbers. Notebook: 08.
 
     Raises
     ------

@@ -16,19 +16,19 @@ def separability(
 ) -> dict[str, Interval]:
     """How well classes separate in `embeddings` `(clips, dims)`, by four measures, each with an interval by source.
 
-    `silhouette` (-1 to 1) compares the distance to its own class with that to the next one; `nmi` (0 to 1) is the
-    agreement of the classes with as many clusters of k-means; `purity` (0 to 1) is the share of the nearest
-    `neighbours` from other sources that are of the clip's class; `davies_bouldin` (0 and up, lower is better) sets the
-    widths of classes against their distances. Embeddings are scaled to standard deviation 1 in every dimension first.
-    Intervals are the value ± 1.96 standard deviations of the measure on random halves of the sources: drawing sources
-    twice, as a bootstrap does, would make clips their own neighbours. They are conservative, except for the purity of
-    so few clips that a half has no more than `neighbours`: all halves then agree.
+    `silhouette` (-1 to 1) compares the distance of a clip to its own class with that to the nearest other class; `nmi`
+    (0 to 1) is the agreement of the classes with the same number of k-means clusters; `purity` (0 to 1) is the share of
+    a clip's nearest `neighbours` from other sources that have its class; `davies_bouldin` (0 and up, lower is better)
+    relates the spread within classes to the distance between them. Every dimension is scaled to standard deviation 1
+    first. Intervals are the value ± 1.96 standard deviations of the measure on random halves of the sources, because a
+    bootstrap would draw a source twice and make clips their own neighbours. The intervals are conservative, except for
+    the purity of so few clips that a half has no more than `neighbours`.
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11.
 
     Raises
     ------
     ValueError
-        Shapes that do not belong together, fewer than two classes, or a class of fewer than four sources.
+        The shapes do not match, there are fewer than two classes, or a class has fewer than four sources.
     """
     x, labels, sources = np.asarray(embeddings, dtype=np.float64), np.asarray(labels), np.asarray(sources)
     if x.ndim != 2 or labels.shape != x.shape[:1] or sources.shape != x.shape[:1]:

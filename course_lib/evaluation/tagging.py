@@ -1,7 +1,7 @@
-"""Scores of tags, where a clip has several labels: average precision, which needs no threshold.
+"""Average precision of tags, for clips with several labels; it needs no threshold.
 
-A clip's scores put all labels in an order, a label's scores all clips: average precision is of the latter, label by
-label, and its mean counts a rare label as much as a frequent one.
+Each label ranks all clips by their scores and gets an average precision. Their mean weights rare and frequent labels
+equally.
 """
 
 import numpy as np
@@ -11,8 +11,9 @@ from sklearn.metrics import average_precision_score
 def average_precisions(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Average precision of each label over all clips, `(labels,)`, float64; NaN for a label that no clip has.
 
-    `targets` are 0 or 1, `scores` any numbers that grow with belief, both `(clips, labels)`. It is the mean, over the
-    clips with the label, of the precision among all that are scored no lower. A guess gives the label's share of clips.
+    `targets` are 0 or 1, `scores` any numbers that are higher the surer the model is, both `(clips, labels)`. Average
+    precision is the mean, over the clips with the label, of the precision among all clips scored no lower. The expected
+    value of random scores is the label's share of clips.
     Source: scikit-learn, `average_precision_score`.
     """
     present = targets.any(0)
@@ -23,6 +24,6 @@ def average_precisions(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def mean_average_precision(targets: np.ndarray, scores: np.ndarray) -> float:
-    """Mean of `average_precisions` over the labels that some clip has, from 0 to 1; NaN where no clip has any."""
+    """Mean of `average_precisions` over the labels that any clip has, from 0 to 1; NaN if there are none."""
     found = average_precisions(targets, scores)
     return float(np.nanmean(found)) if targets.any() else float("nan")

@@ -258,3 +258,12 @@ def test_sizes_that_make_no_sense_are_refused():
         event_based_f1(table(), table(), ["dog"], np.nan)
     with pytest.raises(ValueError, match="compare scores with a threshold first"):
         tagging_f1(np.ones((3, 2), bool), np.full((3, 2), 0.3))
+
+
+def test_an_onset_exactly_one_collar_late_is_decided_by_rounding_as_in_sed_eval():
+    """Floating-point numbers: 1.2 - 1.0 is a little less than 0.2, and 2.2 - 2.0 a little more."""
+    found = []
+    for onset in (1.0, 2.0):
+        both = [pd.DataFrame([("f", t, t + 3, "a")], columns=COLUMNS) for t in (onset, onset + 0.2)]
+        found.append(event_based_f1(*both, ["a"]).micro_f1)
+    assert found == [1.0, 0.0]
