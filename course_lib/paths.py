@@ -17,10 +17,43 @@ import platformdirs
 
 from course_lib.errors import CourseError, UsageError
 
+PACKAGE = Path(__file__).resolve().parent
+
 
 def repo_root() -> Path:
-    """Folder that holds `course_lib/`, `notebooks/` and `data/`."""
-    return Path(__file__).resolve().parents[1]
+    """Folder that holds `course_lib/`, `notebooks/` and `data/`: above this package, else above the current folder.
+
+    Raises
+    ------
+    UsageError
+        The library was installed without the course, and the current folder is not inside of it.
+    """
+    root = checkout()
+    if root:
+        return root
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if _holds_course(folder):
+            return folder
+    raise UsageError(
+        f"{here}: this needs the course's repository, and course_lib was installed without it; clone the repository "
+        "and give the command inside of it"
+    )
+
+
+def checkout() -> Path | None:
+    """The repository that this very code is part of, or None where it was installed from a wheel."""
+    return PACKAGE.parent if _holds_course(PACKAGE.parent) else None
+
+
+def _holds_course(folder: Path) -> bool:
+    return (folder / "course_lib").is_dir() and (folder / "data" / "registry.toml").is_file()
+
+
+def shipped(name: str) -> Path:
+    """File or folder `name` of the repository that a wheel holds as well, such as `data/registry.toml`."""
+    root = checkout()
+    return (root or PACKAGE / "shipped") / name
 
 
 def data_dir() -> Path:
@@ -57,18 +90,18 @@ def offline() -> bool:
 
 
 def runs_dir() -> Path:
-    """Folder of executed notebooks, one sub-folder a profile and data set. Git ignores it."""
-    return repo_root() / "runs"
+    """Folder of executed notebooks and of rows, in the repository or else the current folder. Git ignores it."""
+    return (checkout() or Path.cwd()) / "runs"
 
 
 def site_dir() -> Path:
     """Folder of the site where no other is named. What is in it was made by `course site`."""
-    return runs_dir() / "site"
+    return repo_root() / "runs" / "site"
 
 
 def study_dir() -> Path:
     """Folder of the study: its protocol, questions, claims, grids and results."""
-    return repo_root() / "study"
+    return shipped("study")
 
 
 def grids_dir() -> Path:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from course_lib.paths import repo_root
+from course_lib import __version__
+from course_lib.paths import checkout
 
 PACKAGES = ("numpy", "scipy", "librosa", "torch", "torchaudio", "scikit-learn")
 # What computes the rows of the study
@@ -31,9 +32,15 @@ def now() -> str:
 
 
 def commit() -> str:
-    """The checked-out commit, with `+changes` if anything but measured results differs; `unknown` outside git."""
+    """The checked-out commit, with `+changes` if anything but measured results differs.
+
+    `unknown` outside git, and the version where the library was installed from a wheel.
+    """
+    root = checkout()
+    if root is None:
+        return f"version {__version__}"
     try:
-        git = ["git", "-C", str(repo_root())]
+        git = ["git", "-C", str(root)]
         sha = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
         dirty = subprocess.run(
             [*git, "status", "--porcelain", "-uno", "--", ".", *MEASURED], capture_output=True, text=True, check=True

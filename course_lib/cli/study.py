@@ -173,6 +173,8 @@ def report(
     from course_lib.study import config
     from course_lib.tools import readme
 
+    if publish:
+        paths.repo_root()  # the results are part of the course; without it nothing is written
     for chosen, folder in _chosen(grid, output):
         other = _against(against, config.SPECS[chosen.task]) if against else dict(chosen.against)
         for path in _report_one(chosen, folder, other, publish):

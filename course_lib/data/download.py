@@ -215,7 +215,7 @@ def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
 def _expected(e: Entry, place: Path) -> dict[str, str]:
     """The checksums `place` must have: committed ones, those taken when it was unpacked, or else those it has now."""
     if e.manifest:
-        return read_checksums(paths.repo_root() / "data" / "manifests" / e.manifest)
+        return read_checksums(paths.shipped("data/manifests") / e.manifest)
     if not (place / OWN_CHECKSUMS).is_file():
         write_checksums(file_checksums(place, listing(place)), place / OWN_CHECKSUMS)
     return read_checksums(place / OWN_CHECKSUMS)

@@ -77,7 +77,7 @@ class Entry:
 
 
 def _tables() -> dict:
-    path = paths.repo_root() / "data" / "registry.toml"
+    path = paths.shipped("data/registry.toml")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -33,7 +33,7 @@ def toy(host, tmp_path, monkeypatch):
         (tmp_path / "true" / name).write_bytes(data)
     published = download.file_checksums(tmp_path / "true", list(FILES))
     download.write_checksums(published, root / "data" / "manifests" / "toy.sha256")
-    monkeypatch.setattr(paths, "repo_root", lambda: root)
+    monkeypatch.setattr(paths, "shipped", lambda name: root / name)
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("COURSE_MIRROR", raising=False)
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
