@@ -174,8 +174,7 @@ class Pooling(nn.Module):
                 residual = block(residual)
             x = x + residual.transpose(1, 2)
         pooled = POOLINGS[self.how](x, out_frames(x.shape[1], self.reduction))
-        zeros = x.new_zeros(len(x))
-        return Reduced(pooled[:, None], None, zeros, zeros)
+        return Reduced(pooled[:, None], scores=None, guide_loss=x.new_zeros(len(x)))
 
 
 def _bins(x: torch.Tensor, n_out: int) -> tuple[torch.Tensor, torch.Tensor]:
