@@ -152,16 +152,15 @@ def local_file(url: str) -> Path | None:
     return next((folder / name for folder in folders if folder and (folder / name).is_file()), None)
 
 
-def weights_file(url: str, sha256: str, n_bytes: int | None = None) -> Path:
+def weights_file(url: str, sha256: str) -> Path:
     """Path of the file at `url`, downloaded if need be.
 
-    `sha256` is the first digits of its checksum (hosts often publish only eight). With `n_bytes`, where it is known, a
-    truncated file is reported as such.
+    `sha256` is the first digits of its checksum (hosts often publish only eight).
 
     Raises
     ------
     CourseError
-        The file is not here and cannot be downloaded, or its size or checksum is not the published one.
+        The file is not here and cannot be downloaded, or its checksum is not the published one.
     """
     path = local_file(url)
     if path is None:
@@ -176,13 +175,6 @@ def weights_file(url: str, sha256: str, n_bytes: int | None = None) -> Path:
             raise CourseError(f"{url}: cannot be reached ({error.reason}); check the network, or {by_hand}") from None
         except RuntimeError:
             raise CourseError(f"{url}: the download does not have the checksum {sha256}...; try again") from None
-    return _verified(path, sha256, n_bytes)
-
-
-def _verified(path: Path, sha256: str, n_bytes: int | None) -> Path:
-    size = path.stat().st_size
-    if n_bytes is not None and size < n_bytes:
-        raise CourseError(f"{path}: truncated, {size} of {n_bytes} bytes; delete it and get it again")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(sha256):

@@ -165,13 +165,6 @@ class Normalised(nn.Module):
 Shape = tuple[int, int]  # frames and mels
 
 
-def _backbone(
-    name: str, pretrained: bool, channel_mode: str, n_classes: int, channels: int, shape: Shape | None
-) -> nn.Module:
-    # `channels` is not needed: one channel becomes three, and three are used as they are
-    return backbones.Backbone(name, n_classes, pretrained=pretrained, channel_mode=channel_mode)
-
-
 def _cnn(layers: tuple, n_classes: int, channels: int, shape: Shape | None) -> nn.Module:
     return cnn.CNN(n_classes, layers, channels=channels)
 
@@ -182,29 +175,24 @@ def _transformer(name: str, make: Callable, n_classes: int, channels: int, shape
     return make(*shape, n_classes, in_chans=channels)
 
 
-TRANSFORMERS = {
-    "ast-tiny": transformers.ast_tiny,
-    "mast-tiny": transformers.mast_tiny,
-    "ast-base": transformers.ast_base,
-    "mast-base": transformers.mast_base,
-}
-MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = (
-    {
-        "cnn7": partial(_cnn, cnn.CNN7),
-        "cnn9": partial(_cnn, cnn.CNN9),
-    }
-    | {name: partial(_transformer, name, make) for name, make in TRANSFORMERS.items()}
-    | {
-        # A backbone's name alone is pretrained, with three copies of the log-mel
-        f"{name}{start}{'' if channel_mode == 'copy' else f'-{channel_mode}'}": partial(
-            _backbone, name, start == "", channel_mode
-        )
-        for name in backbones.NAMES
-        for start in ("", "-scratch")
-        for channel_mode in backbones.CHANNEL_MODES
-    }
-)
+def _backbone(name: str, pretrained: bool, mode: str, n_classes: int, channels: int, shape: Shape | None) -> nn.Module:
+    # `channels` is not needed: one channel becomes three, and three are used as they are
+    return backbones.Backbone(name, n_classes, pretrained=pretrained, channel_mode=mode)
 
+
+MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = {
+    "cnn7": partial(_cnn, cnn.CNN7),
+    "cnn9": partial(_cnn, cnn.CNN9),
+    "ast-tiny": partial(_transformer, "ast-tiny", transformers.ast_tiny),
+    "mast-tiny": partial(_transformer, "mast-tiny", transformers.mast_tiny),
+    "ast-base": partial(_transformer, "ast-base", transformers.ast_base),
+    "mast-base": partial(_transformer, "mast-base", transformers.mast_base),
+}
+for _name in backbones.NAMES:
+    for _mode in backbones.CHANNEL_MODES:
+        _suffix = "" if _mode == "copy" else f"-{_mode}"
+        MODELS[f"{_name}{_suffix}"] = partial(_backbone, _name, True, _mode)
+        MODELS[f"{_name}-scratch{_suffix}"] = partial(_backbone, _name, False, _mode)
 
 BUILT_IN = frozenset(MODELS) | frozenset(REDUCERS)
 

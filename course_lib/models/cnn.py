@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-# One pair a convolution: its channels, and whether its picture is halved in time and in frequency afterwards
+# For each convolution its channels, and whether time and frequency are halved after it
 CNN7 = ((16, True), (32, True), (64, True), (128, True), (128, False))
 CNN9 = ((16, True), (32, True), (32, False), (64, True), (64, False), (128, True), (128, False))
 
@@ -18,14 +18,14 @@ class CNN(nn.Module):
     """Convolutions, a mean over frequency, mean plus maximum over time, two dense layers.
 
     Input `(clips, frames, mels)`, any number of frames, or `(clips, channels, frames, mels)`; output logits
-    `(clips, classes)`. Pooling stands before the normalisation and the ReLU, which then touch a quarter of the numbers.
-    Mean plus maximum over time is from Kong et al., "PANNs", IEEE/ACM TASLP 28, 2020: the mean hears what lasts, the
-    maximum what happens once. Notebook: 05.
+    `(clips, classes)`. Pooling comes before normalisation and ReLU, which then process a quarter of the values. Mean
+    plus maximum over time is from Kong et al., "PANNs", IEEE/ACM TASLP 28, 2020: the mean responds to what lasts, the
+    maximum to what happens once. Notebook: 05.
 
     Raises
     ------
     ValueError
-        `forward`: a picture with fewer frames or mels than the poolings halve it to one.
+        `forward`: fewer frames or mels than the poolings need.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class CNN(nn.Module):
         return [self.blocks, self.head]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        picture = x[:, None] if x.ndim == 3 else x  # (clips, channels, frames, mels)
-        if picture.ndim != 4 or picture.shape[1] != self.channels or min(picture.shape[2:]) < self.smallest:
+        image = x[:, None] if x.ndim == 3 else x  # (clips, channels, frames, mels)
+        if image.ndim != 4 or image.shape[1] != self.channels or min(image.shape[2:]) < self.smallest:
             shape = "(clips, frames, mels)" if self.channels == 1 else f"(clips, {self.channels}, frames, mels)"
             raise ValueError(
                 f"x: shape {tuple(x.shape)}, expected {shape} with at least {self.smallest} frames and "
                 f"{self.smallest} mels; take a shorter hop or a network with fewer poolings"
             )
-        picture = picture.contiguous(memory_format=torch.channels_last)
-        over_time = self.blocks(picture).mean(3)  # (clips, channels, frames / smallest)
+        image = image.contiguous(memory_format=torch.channels_last)
+        over_time = self.blocks(image).mean(3)  # (clips, channels, frames / smallest)
         return self.head(over_time.mean(2) + over_time.amax(2))
 
 

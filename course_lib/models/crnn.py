@@ -1,7 +1,7 @@
-"""A CRNN for sound event detection: convolutions, two recurrent layers both ways, a probability a frame and class.
+"""A CRNN for sound event detection: convolutions, two bidirectional recurrent layers, probabilities per frame.
 
 It takes any of three streams of a scene, each at its own rate: log-mel (`spectral`), and features of pretrained
-networks for sound (`auditory`) and pictures (`visual`). Notebook: 10.
+networks for sound (`auditory`) and images (`visual`). Notebook: 10.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ FUSIONS = ("early", "mid", "gate")
 ALIGNMENTS = (*timebase.ALIGNMENTS, "learned")
 CHANNELS, POOLS = (16, 32, 32, 32, 32), ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2))
 TIME_POOL, STRIDED = 4, 2
-EARLY_FRAMES = (TIME_POOL - 1) / 2  # what strided convolutions see is centred on the first frame of four
+EARLY_FRAMES = (TIME_POOL - 1) / 2  # the receptive field of strided convolutions is centred on the first of four frames
 SMOOTHING = 9  # output frames that a learned alignment sees
 
 
 class Projected(nn.Module):
-    """A stream `(scenes, frames, dims)` as `(scenes, at, width)`: brought to other times, then to another width.
+    """A stream `(scenes, frames, dims)` as `(scenes, out, width)`: projected to `width`, aligned with the times `at_s`.
 
     `learned` starts as `nearest` and may then smooth, sharpen and shift each dimension in time.
     """
@@ -46,25 +46,24 @@ class Projected(nn.Module):
 
 
 class CRNN(nn.Module):
-    """Probabilities of every class a frame, `strong` `(scenes, out, classes)`, and a scene, `weak` `(scenes, classes)`.
+    """Probabilities per frame, `strong` `(scenes, out, classes)`, and per scene, `weak` `(scenes, classes)`.
 
-    `streams` has the times of the frames in seconds and the dimensions of every stream that is used. `frames_s` are
-    the times of the log-mel's frames whether it is used or not: one output frame is made of four of them, its middle
-    at `out_s`. `fusion` is where streams meet: `early` before the convolutions, side by side as if further mel bands
-    (the paper's way, as far as it is told); `mid` behind them, side by side; `gate` behind them, as a sum whose weights
-    are learnt frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With `frame_reducer` the
-    log-mel goes through a frame reducer of `models.classifier` first, and the probabilities are brought back to the
-    times of its input. The convolutions look at the log-mel `EARLY_FRAMES` before `out_s`, so that its events come
-    that much late; published rows are of this network, and `study.scene_truth` reads them with the offset undone.
+    `streams` has the frame times in seconds and the number of dimensions of every stream that is used. `frames_s` are
+    the times of the log-mel's frames, whether it is used or not: four of them make one output frame, centred at
+    `out_s`. `fusion` is where streams meet: `early`, before the convolutions, concatenated like further mel bands (the
+    paper's way, as far as it is described); `mid`, after them, concatenated; `gate`, after them, as a sum with weights
+    that are learned frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With
+    `frame_reducer` the log-mel first goes through a frame reducer of `models.classifier`, and the probabilities are
+    brought back to the times of its input. The convolutions see the log-mel `EARLY_FRAMES` before `out_s`, so events
+    come out that much late; published rows are of this network, and `study.scene_run` undoes the offset.
 
-    A scene's probability is that of its frames, weighted by itself: sum of squares over sum.
-    Source: Boes & Van hamme, Interspeech 2021, for the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The
-    paper's sizes are not public; these are ours.
+    A scene's probability is the linear softmax of its frames. Source: Boes & Van hamme, Interspeech 2021, for the
+    parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
 
     Raises
     ------
     ValueError
-        No streams, no such fusion or alignment, or a frame reducer without the log-mel alone.
+        No streams, no such fusion or alignment, or a frame reducer with other streams than the log-mel.
     """
 
     def __init__(
@@ -82,8 +81,10 @@ class CRNN(nn.Module):
     ) -> None:
         super().__init__()
         if not streams or fusion not in FUSIONS or align not in ALIGNMENTS:
-            raise ValueError(f"streams={list(streams)}, fusion={fusion!r}, align={align!r}: expected at least one "
-                             f"stream, {' or '.join(FUSIONS)}, and {' or '.join(ALIGNMENTS)}")  # fmt: skip
+            raise ValueError(
+                f"streams={list(streams)}, fusion={fusion!r}, align={align!r}: expected at least one stream, "
+                f"{' or '.join(FUSIONS)}, and {' or '.join(ALIGNMENTS)}"
+            )
         if frame_reducer != "none" and list(streams) != ["spectral"]:
             raise ValueError(
                 f"frame_reducer={frame_reducer!r}: merges frames of the log-mel, which must be the only stream"
@@ -100,17 +101,25 @@ class CRNN(nn.Module):
         self.projected = nn.ModuleDict(
             {name: Projected(n, wide, times_s, at_s, align, dropout) for name, (times_s, n) in others.items()}
         )
-        self.frame_reducer, self.nat, channels = _frame_reducer(frame_reducer, n_mels, log)
+        self.frame_reducer, self.nat = None, 1.0
+        if frame_reducer != "none":
+            name, reduction = classifier.parse_reducer(frame_reducer)
+            self.frame_reducer, self.nat = classifier.REDUCERS[name](n_mels, reduction), classifier.NATS[log]
+            if self.frame_reducer.channels != 3:
+                raise ValueError(
+                    f"frame_reducer={frame_reducer!r}: only frame reducers that merge by widths can be undone in time"
+                )
         bands = n_mels * (len(streams) if fusion == "early" else 1)
         convolved = fusion == "early" or "spectral" in streams
-        self.encoder = _encoder(channels, bands, width, dropout) if convolved else None
+        channels = 1 if self.frame_reducer is None else 3
+        self.encoder = Encoder(channels, bands, width, dropout) if convolved else None
         meeting = 1 if fusion == "early" else len(streams)
         self.gate = nn.Linear(meeting * width, meeting) if fusion == "gate" else None
         self.dropout = nn.Dropout(dropout)
         n_in = width if fusion == "gate" else meeting * width
         self.recurrent = nn.GRU(n_in, width, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout)
         self.head = nn.Linear(2 * width, n_classes)
-        nn.init.constant_(self.head.bias, -1.5)  # most frames hold no event of a class: begin there, not at a half
+        nn.init.constant_(self.head.bias, -1.5)  # most frames hold no event of a class: start near 0, not at a half
         self.guide_loss = torch.zeros(())
 
     def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
@@ -125,22 +134,22 @@ class CRNN(nn.Module):
     def forward(self, x: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """`x` has the features of each stream, `(scenes, frames, dims)`."""
         if self.frame_reducer is not None:
-            return self._fronted(x["spectral"])
-        parts = {name: self._levelled(name, x[name]) for name in self.names}
+            return self._forward_reduced(x["spectral"])
+        parts = {name: self._standardised(name, x[name]) for name in self.names}
         parts |= {name: projected(parts[name]) for name, projected in self.projected.items()}
         if self.fusion == "early":
             parts = {"all": torch.cat(list(parts.values()), 2)}
         if self.encoder is not None:
-            heard = "all" if self.fusion == "early" else "spectral"
-            encoded = _encoded(self.encoder, parts[heard][:, None])
-            parts[heard] = encoded[:, : len(self.out_s)]  # a last frame of fewer than four
-        return self._judged(self._met(list(parts.values())))
+            name = "all" if self.fusion == "early" else "spectral"
+            encoded = self.encoder(parts[name][:, None])
+            parts[name] = encoded[:, : len(self.out_s)]  # without a last frame of fewer than four
+        return self._classified(self._fused(list(parts.values())))
 
-    def _levelled(self, name: str, x: torch.Tensor) -> torch.Tensor:
+    def _standardised(self, name: str, x: torch.Tensor) -> torch.Tensor:
         x = subtract_median(x) if name == "spectral" else x
         return (x - getattr(self, f"{name}_mean")) / getattr(self, f"{name}_deviation")
 
-    def _met(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _fused(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Streams `(scenes, out, width)` as one."""
         side_by_side = torch.cat(list(parts), 2)
         if self.gate is None:
@@ -148,17 +157,17 @@ class CRNN(nn.Module):
         shares = self.gate(side_by_side).softmax(2)  # (scenes, out, streams)
         return (torch.stack(list(parts), 3) * shares[:, :, None]).sum(3)
 
-    def _judged(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _classified(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         strong = self.head(self.dropout(self.recurrent(x)[0])).sigmoid()
         return strong, linear_softmax_pool(strong)
 
-    def _fronted(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Through a frame reducer and back: a frame gets what the merged frame around its middle got."""
+    def _forward_reduced(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Through the frame reducer and back: each frame gets the probabilities of the merged frame at its middle."""
         merged = self.frame_reducer(x / self.nat)
         self.guide_loss = merged.guide_loss.mean()
-        power, places = merged.features[:, :2] * self.nat, merged.features[:, 2:]
-        picture = torch.cat([self._levelled("spectral", power), places], 1)
-        strong, _ = self._judged(self._met([_encoded(self.encoder, picture)]))
+        levels, positions = merged.features[:, :2] * self.nat, merged.features[:, 2:]
+        image = torch.cat([self._standardised("spectral", levels), positions], 1)
+        strong, _ = self._classified(self._fused([self.encoder(image)]))
         middle = (merged.scores.cumsum(1) - merged.scores / 2)[:, : len(self.out_s) * TIME_POOL]
         place = (middle / TIME_POOL).long().clamp(0, strong.shape[1] - 1)  # (scenes, frames)
         back = strong.gather(1, place[..., None].expand(-1, -1, strong.shape[2]))
@@ -172,9 +181,9 @@ def output_times_s(frames_s: np.ndarray) -> np.ndarray:
 
 
 def subtract_median(x: torch.Tensor) -> torch.Tensor:
-    """Log-mel `(..., frames, mels)` less the median of each band over the scene: without microphone and steady noise.
+    """Log-mel `(..., frames, mels)` minus the median of each band over the scene, which removes steady noise.
 
-    A network from scratch learns from it several times faster; what lasts through more than half of a scene is lost.
+    A network from scratch learns several times faster from it; sounds longer than half of a scene are lost.
     """
     return x - x.median(-2, keepdim=True).values
 
@@ -187,35 +196,29 @@ def linear_softmax_pool(strong: torch.Tensor) -> torch.Tensor:
     return strong.square().sum(1) / strong.sum(1).clamp(min=1e-7)
 
 
-def _frame_reducer(frame_reducer: str, n_mels: int, log: str) -> tuple[nn.Module | None, float, int]:
-    """The frame reducer, what a nat is in the unit of the log-mel, and how many channels the encoder gets."""
-    if frame_reducer == "none":
-        return None, 1.0, 1
-    name, reduction = classifier.parse_reducer(frame_reducer)
-    made = classifier.REDUCERS[name](n_mels, reduction)
-    if made.channels != 3:
-        raise ValueError(
-            f"frame_reducer={frame_reducer!r}: only frame reducers that merge by widths can be undone in time"
-        )
-    return made, classifier.NATS[log], 3
-
-
-def _encoder(n_in: int, bands: int, width: int, dropout: float) -> nn.Sequential:
+class Encoder(nn.Sequential):
     """Five convolutions that leave a quarter of the frames and a thirty-second of the bands, and a dense layer.
 
-    The first two halve by their stride, for half of the time goes into the pictures that they make.
+    `(scenes, channels, frames, bands)` to `(scenes, frames / 4, width)`. The first two halve by their stride, because
+    pooling their large maps would take half of the time.
     """
-    layers: list[nn.Module] = []
-    for k, (n_out, pool) in enumerate(zip(CHANNELS, POOLS, strict=True)):
-        size, strided = (5, 3, 3, 3, 3)[k], k < STRIDED
-        layers.append(nn.Conv2d(n_in, n_out, size, pool if strided else 1, size // 2, bias=False))
-        layers += [] if strided else [nn.MaxPool2d(pool)]
-        layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
-        n_in = n_out
-    left = bands // 2 ** len(POOLS)
-    if left < 1:
-        raise ValueError(f"{bands} bands: the encoder halves them {len(POOLS)} times; use at least {2 ** len(POOLS)}")
-    return nn.Sequential(*layers, _Flat(), nn.Dropout(dropout), nn.Linear(n_in * left, width), nn.ReLU(inplace=True))
+
+    def __init__(self, n_in: int, bands: int, width: int, dropout: float) -> None:
+        layers: list[nn.Module] = []
+        for k, (n_out, pool) in enumerate(zip(CHANNELS, POOLS, strict=True)):
+            size, strided = (5, 3, 3, 3, 3)[k], k < STRIDED
+            layers.append(nn.Conv2d(n_in, n_out, size, pool if strided else 1, size // 2, bias=False))
+            layers += [] if strided else [nn.MaxPool2d(pool)]
+            layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+            n_in = n_out
+        left = bands // 2 ** len(POOLS)
+        if left < 1:
+            fewest = 2 ** len(POOLS)
+            raise ValueError(f"{bands} bands: the encoder halves them {len(POOLS)} times; use at least {fewest}")
+        super().__init__(*layers, _Flat(), nn.Dropout(dropout), nn.Linear(n_in * left, width), nn.ReLU(inplace=True))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return super().forward(image.contiguous(memory_format=torch.channels_last))
 
 
 class _Flat(nn.Module):
@@ -223,10 +226,6 @@ class _Flat(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.transpose(1, 2).flatten(2)
-
-
-def _encoded(encoder: nn.Module, picture: torch.Tensor) -> torch.Tensor:
-    return encoder(picture.contiguous(memory_format=torch.channels_last))
 
 
 def _statistics(parts: Sequence[np.ndarray], work: Callable | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,9 +16,9 @@ touches at most two output frames, so time and memory grow linearly with T.
 
 Source: Liu et al., "Learning temporal resolution in spectrogram for audio classification", AAAI 2024, and its published
 code (pydiffres). Differences from that code: there the last output frame may weigh less than 1 and others may be empty,
-here none is; its maxima differ in up to 0.3 % of the values, here they are exact; its guide loss and activeness of a
-clip depend on the rest of the batch; it truncates the output length where we round; it fails on silent clips and on
-levels of 0 and above. Notebook: 07.
+here none is; its maxima differ in up to 0.3 % of the values, here they are exact; its guide loss of a clip depends on
+the rest of the batch; it truncates the output length where we round; it fails on silent clips and on levels of 0 and
+above. Its activeness, which is for display only, is left out. Notebook: 07.
 """
 
 import math
@@ -233,7 +233,7 @@ def merge(x: torch.Tensor, s: torch.Tensor, n_out: int) -> tuple[torch.Tensor, t
 
 def _mean_and_peak(power: torch.Tensor, top: torch.Tensor, warp: SparseWarp) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and peak in natural log power, from `relative_power` and the warp."""
-    mean, peak = log_sums_and_peaks(power, warp)
+    mean, peak = LogSumsAndPeaks.apply(power, *warp)
     frames_per_output = power.new_full((1, 1, 1), power.shape[1]) / mean.shape[1]
     return mean + top, peak + top + frames_per_output.log()
 
@@ -264,20 +264,13 @@ def weighted_sums(values: torch.Tensor, warp: SparseWarp) -> torch.Tensor:
     return sums.view(n_clips, n_out, n_mels) + functional.pad(crossed, (0, 0, 0, 1))
 
 
-def log_sums_and_peaks(values: torch.Tensor, warp: SparseWarp) -> tuple[torch.Tensor, torch.Tensor]:
+class LogSumsAndPeaks(torch.autograd.Function):
     """Natural logarithm of the sum and of the maximum over each output frame, each `(clips, out_frames, mels)`.
 
-    Of the products of weight and value, where `values` `(clips, frames, mels)` are 0 or more. Output frames of zeros
-    give the logarithm of the smallest normal number.
-    """
-    return _LogSumsAndPeaks.apply(values, *warp)
-
-
-class _LogSumsAndPeaks(torch.autograd.Function):
-    """`log_sums_and_peaks` of values and the fields of `SparseWarp`.
-
-    The gradient is that of torch's own operations (equal maxima share it), in less time and memory: products are
-    recomputed instead of stored, and two arrays of the size of `values` are reused.
+    Of the products of weight and value, from `values` `(clips, frames, mels)` of 0 or more and the fields of a
+    `SparseWarp`. Output frames of zeros give the logarithm of the smallest normal number. The gradient is that of
+    torch's own operations (equal maxima share it), in less time and memory: products are recomputed instead of stored,
+    and two arrays of the size of `values` are reused.
     """
 
     @staticmethod
@@ -360,13 +353,12 @@ class Reduced(NamedTuple):
 
     `features` `(clips, channels, out_frames, mels)`: natural log power, except for the last of three channels, which is
     the merged position encoding. `scores` `(clips, frames)`: widths that sum to the output length; None for methods
-    without widths. `guide_loss` and `activeness` `(clips,)`, 0 where there are no scores to guide.
+    without widths. `guide_loss` `(clips,)`: 0 where there are no scores to guide.
     """
 
     features: torch.Tensor
     scores: torch.Tensor | None
     guide_loss: torch.Tensor
-    activeness: torch.Tensor
 
 
 class WarpMerge(nn.Module):
@@ -408,26 +400,20 @@ class WarpMerge(nn.Module):
             mean, peak = _mean_and_peak(power, top, warp)
             positions = encoding(n_frames, self.n_mels, x.device).to(power.dtype)
             position = weighted_sums(positions, warp)
-            guide_loss, activeness = _guide(s, power.mean(2) * top[..., 0].exp())
-        return Reduced(torch.stack([mean, peak, position], dim=1), s, guide_loss, activeness)
+            guide_loss = _guide_loss(s, power.mean(2) * top[..., 0].exp())
+        return Reduced(torch.stack([mean, peak, position], dim=1), s, guide_loss)
 
 
-def _guide(s: torch.Tensor, power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Guide loss and activeness of each clip, `(clips,)`, from widths and mean power of its frames `(clips, frames)`.
+def _guide_loss(s: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+    """Guide loss of each clip, `(clips,)`, from widths and mean power of its frames `(clips, frames)`.
 
-    The guide loss is the mean width of empty frames if that is more than half the mean width of all frames, else 0. The
-    activeness is the standard deviation of the widths of the other frames. Source: paper and its code, except that the
-    quietest frame is the clip's own.
+    The mean width of empty frames if that is more than half the mean width of all frames, else 0. Source: paper and its
+    code, except that the quietest frame is the clip's own.
     """
     quietest = power.amin(1, keepdim=True)
     empty = power.detach() <= quietest.detach() + EMPTY
     mean = (s * empty).sum(1) / empty.sum(1).clamp(min=1)
-    guide_loss = mean * (mean > 0.5 * s.sum(1) / s.shape[1])
-    rest, fixed = ~empty, s.detach()
-    count = rest.sum(1)
-    middle = (fixed * rest).sum(1) / count.clamp(min=1)
-    variance = ((fixed - middle[:, None]).square() * rest).sum(1) / (count - 1).clamp(min=1)
-    return guide_loss, variance.sqrt()
+    return mean * (mean > 0.5 * s.sum(1) / s.shape[1])
 
 
 class DiffRes(WarpMerge):

@@ -174,12 +174,14 @@ class Pooling(nn.Module):
                 residual = block(residual)
             x = x + residual.transpose(1, 2)
         pooled = POOLINGS[self.how](x, out_frames(x.shape[1], self.reduction))
-        zeros = x.new_zeros(len(x))
-        return Reduced(pooled[:, None], None, zeros, zeros)
+        return Reduced(pooled[:, None], scores=None, guide_loss=x.new_zeros(len(x)))
 
 
 def _bins(x: torch.Tensor, n_out: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Frames of each output frame, `(clips, n_out, most, mels)`, and True where they are in it, `(n_out, most, 1)`."""
+    """Frames of each output frame, `(clips, n_out, most, mels)`, and True where they are in it, `(n_out, most, 1)`.
+
+    As in torch's adaptive pooling, which on Apple's GPUs works only where the lengths divide (torch issue 96056).
+    """
     n_frames, k = x.shape[1], torch.arange(n_out, device=x.device)
     first = k * n_frames // n_out
     last = -(-(k + 1) * n_frames // n_out)

@@ -20,8 +20,7 @@ Source: Schmid, Koutini & Widmer, "Efficient large-scale audio tagging via trans
 ICASSP 2023; Howard et al., "Searching for MobileNetV3", ICCV 2019, table 1.
 """
 
-import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -30,7 +29,6 @@ import torch
 from torch import nn
 
 from course_lib.audio import timebase
-from course_lib.errors import CourseError
 
 RATE_HZ, HOP_MS, MELS = 32_000, 10, 128
 N_FFT, WINDOW_SAMPLES, HOP_SAMPLES = 1024, 800, 320
@@ -44,7 +42,6 @@ LAST_LAYER = {40: 3, 80: 6, 160: 12, 320: 16}  # the deepest layer of each hop; 
 AHEAD_MS = {40: 15, 80: 35, 160: 35, 320: 90}
 HOPS_MS = (*LAST_LAYER, None)  # None: one vector per clip
 FEWEST_SAMPLES = N_FFT // 2 + 2  # the ends of a clip are mirrored, half a transform deep
-Extract = Callable[[np.ndarray, Sequence[int | None]], dict[int | None, np.ndarray]]
 
 
 def front_end(waves: torch.Tensor) -> torch.Tensor:
@@ -86,8 +83,7 @@ def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def frame_count(n_samples: int, hop_ms: int | None) -> int:
-    """Frames of a clip of `n_samples` at 32 kHz at one of `HOPS_MS`; 1 for None. Raises ValueError for another hop."""
-    _check_hops([hop_ms])
+    """Frames of a clip of `n_samples` at 32 kHz at one of `HOPS_MS`; 1 for None."""
     if hop_ms is None:
         return 1
     frames = timebase.frame_count(n_samples - 1, N_FFT, HOP_SAMPLES)  # pre-emphasis takes one sample
@@ -108,12 +104,6 @@ def frame_centres_s(n_frames: int, hop_ms: int) -> np.ndarray:
         raise ValueError(f"hop_ms={hop_ms}: frames come every {', '.join(map(str, AHEAD_MS))} ms")
     hop_samples = timebase.ms_to_samples(hop_ms, RATE_HZ)
     return timebase.frame_centres_s(n_frames, N_FFT, hop_samples, RATE_HZ) + AHEAD_MS[hop_ms] / 1000
-
-
-def _check_hops(hops_ms: Sequence[int | None]) -> None:
-    if not hops_ms or any(hop not in HOPS_MS for hop in hops_ms):
-        known = ", ".join(map(str, HOPS_MS))
-        raise ValueError(f"hops_ms={tuple(hops_ms)}: choose from {known} (None: one vector per clip)")
 
 
 class AudioMobileNet(nn.Module):
@@ -150,7 +140,9 @@ class AudioMobileNet(nn.Module):
         ValueError
             A hop that the network does not have, or `x` of another shape.
         """
-        _check_hops(hops_ms)
+        if not hops_ms or any(hop not in HOPS_MS for hop in hops_ms):
+            known = ", ".join(map(str, HOPS_MS))
+            raise ValueError(f"hops_ms={tuple(hops_ms)}: choose from {known} (None: one vector per clip)")
         hop_of_layer = {LAST_LAYER[hop or 320]: hop or 320 for hop in hops_ms}
         image, features = _as_image(x), {}
         for k, layer in enumerate(self.net.features[: max(hop_of_layer) + 1]):
@@ -188,55 +180,14 @@ def _as_image(x: torch.Tensor) -> torch.Tensor:
 
 
 def load(path: Path, width: float = 0.4) -> AudioMobileNet:
-    """The network with the weights of a file as published by EfficientAT, in evaluation mode.
-
-    Raises
-    ------
-    CourseError
-        The file cannot be read, holds something else, or its weights do not fit the layers of a network of this width.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = {_our_name(key): value for key, value in state.items()}
-        state = {key: value[:, :, None, None] if _is_gate(key) else value for key, value in state.items()}
-        n_classes = len(state["net.classifier.3.bias"])
-    except (OSError, RuntimeError, ValueError, EOFError, AttributeError, LookupError, pickle.PickleError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise CourseError(f"{path}: holds no weights of an audio MobileNet ({reason[:80]}); get it again") from error
-    net = AudioMobileNet(width, n_classes)
-    expected = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in state.items()}
-    wrong = [key for key in expected | found if expected.get(key) != found.get(key)]
-    if wrong:
-        has, wants = found.get(wrong[0], "nothing"), expected.get(wrong[0], "nothing")
-        raise CourseError(
-            f"{path}: {len(wrong)} of its layers do not fit width {width:g}; {wrong[0].removeprefix('net.')} "
-            f"is {has}, expected {wants}; get the weights of this network"
-        )
+    """The network with the weights of a file as published by EfficientAT, in evaluation mode."""
+    state = {}
+    for key, value in torch.load(path, map_location="cpu", weights_only=True).items():
+        # There gates are nested deeper and are linear layers instead of 1 x 1 convolutions; pooling counts twice
+        name = key.replace("conc_se_layers.0.", "")
+        name = name.replace("classifier.2.", "classifier.0.").replace("classifier.5.", "classifier.3.")
+        is_gate = name.endswith((".fc1.weight", ".fc2.weight"))
+        state[f"net.{name}"] = value[:, :, None, None] if is_gate else value
+    net = AudioMobileNet(width)
     net.load_state_dict(state)
     return net.eval()
-
-
-def extractor(path: Path, width: float = 0.4) -> Extract:
-    """A function from waves `(clips, samples)` at 32 kHz and hops to features by hop, `(clips, frames, dims)`.
-
-    Raises as `load`.
-    """
-    net = load(path, width).fused()
-
-    def extract(x: np.ndarray, hops_ms: Sequence[int | None]) -> dict[int | None, np.ndarray]:
-        maps = net.maps(front_end(torch.tensor(x)), hops_ms)
-        return {hop: features.numpy() for hop, features in maps.items()}
-
-    return extract
-
-
-def _our_name(key: str) -> str:
-    """Name in `AudioMobileNet` of a published weight: there gates are nested deeper, pooling counts twice."""
-    key = key.replace("conc_se_layers.0.", "")
-    return "net." + key.replace("classifier.2.", "classifier.0.").replace("classifier.5.", "classifier.3.")
-
-
-def _is_gate(key: str) -> bool:
-    """Whether it is a matrix of a gate: published as a linear layer, here a 1 x 1 convolution."""
-    return key.endswith((".fc1.weight", ".fc2.weight"))

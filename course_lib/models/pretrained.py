@@ -5,7 +5,7 @@ Neither learned *when* anything happens: both were trained with one label set pe
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,19 +30,14 @@ BLOCK_PIXELS = 2**18  # images per block: sixteen of 128 x 128
 class Published:
     """Published weights of an audio MobileNet: where they are, how they are checked, and the features they give.
 
-    Attributes
-    ----------
-    width : channels of the network, relative to the published one of width 1.
-    dims : dimensions of each frame by hop in ms; the hop None stands for one vector per clip.
+    `width` is the number of channels relative to the network of width 1; `dims` has the dimensions of a frame by hop in
+    ms, and None for one vector per clip.
     """
 
     url: str
-    bytes: int
     sha256: str
-    licence: str
-    citation: str
     width: float
-    dims: dict[int | None, int] = field(hash=False)
+    dims: dict[int | None, int]
 
     @property
     def hops_ms(self) -> tuple[int | None, ...]:
@@ -51,13 +46,10 @@ class Published:
 
 
 AUDITORY = {
+    # MIT licence; Schmid, Koutini & Widmer, ICASSP 2023, doi 10.1109/ICASSP49357.2023.10096110
     "mn04_as": Published(
         url="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt",
-        bytes=4_066_513,
         sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
-        licence="MIT",
-        citation='Schmid, Koutini & Widmer, "Efficient large-scale audio tagging via transformer-to-CNN knowledge '
-        'distillation", ICASSP 2023, doi 10.1109/ICASSP49357.2023.10096110',
         width=0.4,
         dims={40: 512, 80: 256, 160: 384, 320: 384, None: 384},
     ),
@@ -72,7 +64,7 @@ def published(name: str) -> Published:
 
 
 def available(name: str = "mn04_as") -> bool:
-    """Whether the weights of `name` are on this machine. The network is not used and the weights are not checked."""
+    """Whether the weights of `name` are on this machine, checked or not."""
     return backbones.local_file(published(name).url) is not None
 
 
@@ -90,8 +82,7 @@ def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
 
 
 def _file(name: str) -> Path:
-    net = published(name)
-    return backbones.weights_file(net.url, net.sha256, net.bytes)
+    return backbones.weights_file(published(name).url, published(name).sha256)
 
 
 def auditory(
@@ -100,14 +91,12 @@ def auditory(
     hops_ms: Sequence[int | None] = (320,),
     *,
     name: str = "mn04_as",
-    batch: int | None = None,
 ) -> dict[int | None, np.ndarray]:
     """Features of `waves` `(clips, samples)` at each of `hops_ms`: `(clips, frames, dims)`, float32.
 
     `mn04_as` has hops of 40, 80, 160 and 320 ms; None is one frame per clip. `mobilenet.frame_centres_s` gives the
     times of the frames. The network works at 32 kHz: other rates are resampled, and a band that was never recorded
-    stays silent. `batch` clips are processed at a time, on one thread per core; it affects the memory needed, and of
-    the features only their rounding.
+    stays silent.
 
     Raises
     ------
@@ -116,7 +105,7 @@ def auditory(
     CourseError
         The weights are not here and cannot be downloaded.
     ValueError
-        `waves` has another shape or is not floats, clips are shorter than 17 ms, or `batch` is below 1.
+        `waves` has another shape or is not floats, or clips are shorter than 17 ms.
     """
     dims = published(name).dims
     if not hops_ms or any(hop not in dims for hop in hops_ms):
@@ -125,20 +114,19 @@ def auditory(
     if waves.ndim != 2 or 0 in waves.shape or not np.issubdtype(waves.dtype, np.floating):
         raise ValueError(f"waves: {waves.dtype} {waves.shape}, expected floats (clips, samples), no axis of size 0")
     n_samples = timebase.ms_to_samples(timebase.samples_to_ms(waves.shape[1], rate_hz), mobilenet.RATE_HZ)
-    batch = max(1, BLOCK_SAMPLES // n_samples) if batch is None else batch
-    extract = _extractor(_file(name), published(name).width)
+    net = _fused(_file(name), published(name).width)
     out = {hop: np.empty((len(waves), mobilenet.frame_count(n_samples, hop), dims[hop]), np.float32) for hop in hops_ms}
 
     def extract_rows(rows: slice) -> None:
         x = audio_io.resample(waves[rows].astype(np.float32, copy=False).T, rate_hz, mobilenet.RATE_HZ).T
-        for hop, features in extract(x, hops_ms).items():
-            out[hop][rows] = features
+        for hop, features in net.maps(mobilenet.front_end(torch.tensor(x)), hops_ms).items():
+            out[hop][rows] = features.numpy()
 
-    _in_blocks(extract_rows, len(waves), batch, "auditory features")
+    _in_blocks(extract_rows, len(waves), max(1, BLOCK_SAMPLES // n_samples), "auditory features")
     return out
 
 
-def visual(frames: np.ndarray, *, batch: int | None = None) -> np.ndarray:
+def visual(frames: np.ndarray) -> np.ndarray:
     """Features of EfficientNet-Lite0 for images `frames` `(n, height, width, 3)`, uint8 RGB: `(n, 1280)`, float32.
 
     The mean over space of its last feature map. It was trained on ImageNet at 224 x 224 and recognises less in smaller
@@ -147,14 +135,14 @@ def visual(frames: np.ndarray, *, batch: int | None = None) -> np.ndarray:
     Raises
     ------
     ValueError
-        Images of another shape or type, or smaller than 32 x 32, or `batch` below 1.
+        Images of another shape or type, or smaller than 32 x 32.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
         raise ValueError(f"frames: {frames.dtype} {frames.shape}, expected uint8 (n, height, width, 3)")
     if min(frames.shape[1:3]) < SMALLEST_PIXELS:
         raise ValueError(f"frames: {frames.shape[1]} x {frames.shape[2]} pixels, expected 32 x 32 or more")
     net = _lite0()
-    batch = max(1, BLOCK_PIXELS // (frames.shape[1] * frames.shape[2])) if batch is None else batch
+    batch = max(1, BLOCK_PIXELS // (frames.shape[1] * frames.shape[2]))
     out = np.empty((len(frames), VISUAL_DIMS), np.float32)
 
     def extract_rows(rows: slice) -> None:
@@ -165,10 +153,10 @@ def visual(frames: np.ndarray, *, batch: int | None = None) -> np.ndarray:
     return out
 
 
-@lru_cache(maxsize=2)
-def _extractor(path: Path, width: float) -> mobilenet.Extract:
-    """The feature extractor of a checked file, kept between calls."""
-    return mobilenet.extractor(path, width)
+@lru_cache(maxsize=1)
+def _fused(path: Path, width: float) -> mobilenet.AudioMobileNet:
+    """The network of a checked file for extraction, kept between calls."""
+    return mobilenet.load(path, width).fused()
 
 
 @lru_cache(maxsize=1)
@@ -184,8 +172,6 @@ def _in_blocks(work: Callable[[slice], None], n: int, batch: int, title: str) ->
     Layers this small finish before torch's own threads have synchronised: four clips at a time take half as long this
     way.
     """
-    if batch < 1:
-        raise ValueError(f"batch={batch}: must be at least 1")
 
     @torch.inference_mode()
     def block(start: int) -> None:

@@ -4,8 +4,8 @@ The log-mel of a clip is an image of mels (rows) and frames (columns). A strided
 tokens, a learned position embedding says where each token was, blocks of attention compare every token with every
 other, and a linear head reads the class logits off the result.
 
-- AST: patches of 16 x 16 every 10; twelve blocks on one grid. Names of the weights are those of the published code, so
-  its checkpoints can be loaded. Source: Gong, Chung & Glass, "AST: Audio spectrogram transformer", arXiv 2104.01778.
+- AST: patches of 16 x 16 every 10; twelve blocks on one grid, named as in the published code. Source: Gong, Chung &
+  Glass, "AST: Audio spectrogram transformer", arXiv 2104.01778.
 - MAST: a finer grid that is pooled between four stages, along time or along time and frequency, while the tokens get
   wider. The authors' stage table is not public; ours is the member of the MViTv2 family that fits the published cost.
   Source: Zhu & Omar, "Multiscale audio spectrogram transformer for efficient audio classification", arXiv 2303.10757;
@@ -15,7 +15,7 @@ Notebook: 09.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -115,6 +115,7 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+PATCH = 16  # mels and frames of a token
 PREFIX_TOKENS = ("cls_token", "dist_token")
 
 
@@ -125,8 +126,8 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, grid_size: Grid, embed_dim: int, depth: int, num_heads: int, patch_size: int, stride: int,
-        num_prefix_tokens: int, in_chans: int,
+        self, grid_size: Grid, embed_dim: int, depth: int, num_heads: int, stride: int, num_prefix_tokens: int,
+        in_chans: int,
     ) -> None:  # fmt: skip
         super().__init__()
         self.grid_size, self.num_prefix_tokens = grid_size, num_prefix_tokens
@@ -134,7 +135,7 @@ class Encoder(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, embed_dim)))
         n_tokens = num_prefix_tokens + grid_size[0] * grid_size[1]
         self.pos_embed = nn.Parameter(torch.zeros(1, n_tokens, embed_dim))
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(in_chans, embed_dim, patch_size, stride)})
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(in_chans, embed_dim, PATCH, stride)})
         self.blocks = nn.ModuleList(Block(embed_dim, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
         self.apply(init_weights)
@@ -157,10 +158,10 @@ class Encoder(nn.Module):
 class AST(nn.Module):
     """The audio spectrogram transformer, from log-mels to logits `(clips, classes)`. Defaults are the published size.
 
-    Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with `in_chans` channels. A token covers
-    `patch_size` frames and mels, and the next begins `stride` later. Position embeddings are for clips of `n_frames`;
-    see `interpolate_pos_embed` for others. The head reads the mean of the `num_prefix_tokens` (1: class token; 2: class
-    and distillation tokens). Notebook: 09.
+    Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with `in_chans` channels. A token covers 16
+    frames and mels, and the next begins `stride` later. Position embeddings are for clips of `n_frames`; see
+    `interpolate_pos_embed` for others. The head reads the mean of the `num_prefix_tokens` (1: class token; 2: class and
+    distillation tokens). Notebook: 09.
 
     Raises
     ------
@@ -170,19 +171,19 @@ class AST(nn.Module):
 
     def __init__(
         self, n_frames: int, n_mels: int, n_classes: int, *, embed_dim: int = 768, depth: int = 12,
-        num_heads: int = 12, patch_size: int = 16, stride: int = 10, num_prefix_tokens: int = 2, in_chans: int = 1,
+        num_heads: int = 12, stride: int = 10, num_prefix_tokens: int = 2, in_chans: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
-        if min(n_frames, n_mels) < patch_size:
-            raise ValueError(f"n_frames={n_frames}, n_mels={n_mels}: a patch needs at least {patch_size} of both")
+        if min(n_frames, n_mels) < PATCH:
+            raise ValueError(f"n_frames={n_frames}, n_mels={n_mels}: a patch needs at least {PATCH} of both")
         if embed_dim % num_heads or num_prefix_tokens not in (1, 2) or stride < 1:
             raise ValueError(
                 f"embed_dim={embed_dim}, num_heads={num_heads}, num_prefix_tokens={num_prefix_tokens}, "
                 f"stride={stride}: num_heads must divide embed_dim, num_prefix_tokens be 1 or 2, stride at least 1"
             )
-        self.patch_size, self.stride, self.n_mels, self.in_chans = patch_size, stride, n_mels, in_chans
-        grid_size = ((n_mels - patch_size) // stride + 1, (n_frames - patch_size) // stride + 1)
-        self.v = Encoder(grid_size, embed_dim, depth, num_heads, patch_size, stride, num_prefix_tokens, in_chans)
+        self.n_mels, self.in_chans = n_mels, in_chans
+        grid_size = ((n_mels - PATCH) // stride + 1, (n_frames - PATCH) // stride + 1)
+        self.v = Encoder(grid_size, embed_dim, depth, num_heads, stride, num_prefix_tokens, in_chans)
         self.mlp_head = nn.Sequential(nn.LayerNorm(embed_dim), nn.Linear(embed_dim, n_classes))
         self.mlp_head.apply(init_weights)
 
@@ -193,7 +194,7 @@ class AST(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """One vector per clip, `(clips, embed_dim)`: the input of the head."""
-        tokens = self.v(as_image(x, self.in_chans, self.n_mels, self.patch_size))
+        tokens = self.v(as_image(x, self.in_chans, self.n_mels, min_frames=PATCH))
         return tokens[:, : self.v.num_prefix_tokens].mean(1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -203,62 +204,13 @@ class AST(nn.Module):
 ast_base = AST
 ast_tiny = partial(AST, embed_dim=192, depth=4, num_heads=3, num_prefix_tokens=1)
 
-PUBLISHED_MELS = 128
-
-
-def load_weights(model: AST, state: Mapping[str, torch.Tensor]) -> None:
-    """Load published weights into `model`; its head keeps its own weights where the number of classes differs.
-
-    `state` is a checkpoint of AST (`module.v.blocks...`) or of a vision transformer as timm names its weights
-    (`blocks...`, three input channels, which are added up). Position embeddings are fitted to the grid of `model`: cut
-    from the middle where it is smaller, interpolated where it is larger. A vision transformer without a distillation
-    token provides its class token for both. Read files with `torch.load(..., weights_only=True)`.
-
-    Raises
-    ------
-    ValueError
-        A weight is missing or has another shape.
-    """
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    vision = "pos_embed" in state
-    if vision:
-        state = {f"v.{name}": value for name, value in state.items() if not name.startswith("head")}
-    if vision and "v.dist_token" not in state and "v.cls_token" in state:
-        state["v.dist_token"] = state["v.cls_token"]
-        state["v.pos_embed"] = torch.cat([state["v.pos_embed"][:, :1], state["v.pos_embed"]], dim=1)
-    rows = None if vision else (PUBLISHED_MELS - model.patch_size) // model.stride + 1
-    fitted = {}
-    for name, own in model.state_dict().items():
-        if name not in state and not (vision and name.startswith("mlp_head")):
-            raise ValueError(f"weights: {name} is missing; expected a checkpoint of AST or of a vision transformer")
-        value = state.get(name, own)
-        if name.startswith("mlp_head.1.") and value.shape != own.shape:
-            value = own  # other classes
-        if name == "v.patch_embed.proj.weight" and value.shape[1] != own.shape[1]:
-            value = value.sum(1, keepdim=True).expand(-1, model.in_chans, -1, -1) / model.in_chans
-        if name == "v.pos_embed":
-            value = _fit_pos_embed(value, model.v.num_prefix_tokens, rows, model.v.grid_size)
-        if value.shape != own.shape:
-            raise ValueError(f"weights: {name} has shape {tuple(value.shape)}, expected {tuple(own.shape)}")
-        fitted[name] = value
-    model.load_state_dict(fitted)
-
-
-def _fit_pos_embed(pos_embed: torch.Tensor, num_prefix_tokens: int, rows: int | None, grid_size: Grid) -> torch.Tensor:
-    """Published position embeddings (two prefix tokens, then `rows` rows; None: a square) for another grid."""
-    table = pos_embed[0, 2:]
-    rows = rows or math.isqrt(len(table))
-    if len(table) % rows:
-        raise ValueError(f"weights: v.pos_embed has {len(table)} positions, expected a grid of {rows} rows")
-    table = table.unflatten(0, (rows, -1))
-    table = interpolate_pos_embed(table.transpose(0, 1), grid_size[0]).transpose(0, 1)  # along the mels
-    table = interpolate_pos_embed(table, grid_size[1])  # along time
-    return torch.cat([pos_embed[:, :num_prefix_tokens], table.flatten(0, 1)[None]], dim=1)
-
-
 # MAST: the grid is pooled between stages
 
 TIME, BOTH = (1, 2), (2, 2)  # 1-D and 2-D pooling, as strides in frequency and time
+PATCH_KERNEL, PATCH_STRIDE = (15, 7), (8, 4)  # of the convolution that makes the tokens, in mels and frames
+NUM_HEADS = (1, 2, 4, 8)  # of each stage
+STRIDE_Q = ((1, 1), TIME, BOTH, BOTH)  # by which the first block of each stage pools the grid
+STRIDE_KV = ((4, 8), (4, 4), (2, 2), (1, 1))  # by which blocks pool keys and values: less, the coarser the grid
 
 
 def pooled_size(grid: Grid, stride: Grid) -> Grid:
@@ -344,23 +296,21 @@ class Pyramid(nn.Module):
     """Patch embedding, position embedding and stages of blocks: all of MAST but the head, named as in timm's MViTv2.
 
     Input images `(clips, channels, mels, frames)`; output tokens `(clips, rows * columns, embed_dims[-1])` of the last
-    grid. See `MAST` for the arguments.
+    grid.
     """
 
-    def __init__(
-        self, grid_size: Grid, embed_dims: Sequence[int], num_heads: Sequence[int], depths: Sequence[int],
-        stride_q: Sequence[Grid], stride_kv: Grid, patch_kernel: Grid, patch_stride: Grid, in_chans: int,
-    ) -> None:  # fmt: skip
+    def __init__(self, grid_size: Grid, embed_dims: Sequence[int], depths: Sequence[int], in_chans: int) -> None:
         super().__init__()
         self.grid_size = grid_size
-        padding = tuple(size // 2 for size in patch_kernel)
-        patches = nn.Conv2d(in_chans, embed_dims[0], patch_kernel, patch_stride, padding)
+        padding = [size // 2 for size in PATCH_KERNEL]
+        patches = nn.Conv2d(in_chans, embed_dims[0], PATCH_KERNEL, PATCH_STRIDE, padding)
         self.patch_embed = nn.ModuleDict({"proj": patches})
         self.stages = nn.ModuleList()
         dim = embed_dims[0]
-        for dim_out, heads, depth, stride in zip(embed_dims, num_heads, depths, [(1, 1), *stride_q], strict=True):
-            stride_kv = (max(stride_kv[0] // stride[0], 1), max(stride_kv[1] // stride[1], 1))
-            blocks = [PoolingBlock(dim, dim_out, heads, stride, stride_kv)]
+        for dim_out, depth, heads, stride_q, stride_kv in zip(
+            embed_dims, depths, NUM_HEADS, STRIDE_Q, STRIDE_KV, strict=True
+        ):
+            blocks = [PoolingBlock(dim, dim_out, heads, stride_q, stride_kv)]
             blocks += [PoolingBlock(dim_out, dim_out, heads, (1, 1), stride_kv) for _ in range(depth - 1)]
             self.stages.append(nn.ModuleDict({"blocks": nn.ModuleList(blocks)}))
             dim = dim_out
@@ -383,12 +333,9 @@ class Pyramid(nn.Module):
 class MAST(nn.Module):
     """A multiscale spectrogram transformer, from log-mels to logits `(clips, classes)`.
 
-    Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with `in_chans` channels. A convolution with
-    `patch_kernel` and `patch_stride` (mels, frames) makes the tokens. The first block of each later stage pools the
-    grid by its stride of `stride_q` and widens the tokens to the next of `embed_dims`. Keys and values are pooled by
-    `stride_kv` in the first stage, and in later ones by what remains of it after the pooling of the queries. Position
-    embeddings are for clips of `n_frames`; see `interpolate_pos_embed` for others. The head reads the mean of all
-    tokens. Notebook: 09.
+    Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with `in_chans` channels. Each of the four
+    stages has one of `embed_dims` and `depths`. Position embeddings are for clips of `n_frames`; see
+    `interpolate_pos_embed` for others. The head reads the mean of all tokens. Notebook: 09.
 
     Raises
     ------
@@ -398,28 +345,19 @@ class MAST(nn.Module):
 
     def __init__(
         self, n_frames: int, n_mels: int, n_classes: int, *, embed_dims: Sequence[int] = (96, 192, 384, 768),
-        num_heads: Sequence[int] = (1, 2, 4, 8), depths: Sequence[int] = (2, 3, 15, 3),
-        stride_q: Sequence[Grid] = (TIME, BOTH, BOTH), stride_kv: Grid = (4, 8), patch_kernel: Grid = (15, 7),
-        patch_stride: Grid = (8, 4), in_chans: int = 1,
+        depths: Sequence[int] = (2, 3, 15, 3), in_chans: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
-        same_length = len(embed_dims) == len(num_heads) == len(depths) == len(stride_q) + 1
-        if not same_length or any(dim % n for dim, n in zip(embed_dims, num_heads, strict=True)):
+        four = len(embed_dims) == len(depths) == len(NUM_HEADS)
+        if not four or any(dim % n for dim, n in zip(embed_dims, NUM_HEADS, strict=True)):
             raise ValueError(
-                f"embed_dims={tuple(embed_dims)}, num_heads={tuple(num_heads)}, depths={tuple(depths)}, "
-                f"stride_q={tuple(stride_q)}: expected one embed_dim, one depth and one num_heads that divides it for "
-                "each stage, and one stride fewer"
+                f"embed_dims={tuple(embed_dims)}, depths={tuple(depths)}: expected four of each, dimensions divisible "
+                f"by the heads {NUM_HEADS}"
             )
-        if min(n_frames, n_mels) < 1 or any(size % 2 == 0 for size in patch_kernel):
-            raise ValueError(
-                f"n_frames={n_frames}, n_mels={n_mels}, patch_kernel={patch_kernel}: expected at least one frame and "
-                "mel, and an odd kernel"
-            )
+        if min(n_frames, n_mels) < 1:
+            raise ValueError(f"n_frames={n_frames}, n_mels={n_mels}: expected at least one frame and mel")
         self.n_mels, self.in_chans = n_mels, in_chans
-        self.v = Pyramid(
-            pooled_size((n_mels, n_frames), patch_stride), embed_dims, num_heads, depths, stride_q, stride_kv,
-            patch_kernel, patch_stride, in_chans,
-        )  # fmt: skip
+        self.v = Pyramid(pooled_size((n_mels, n_frames), PATCH_STRIDE), embed_dims, depths, in_chans)
         self.head = nn.Linear(embed_dims[-1], n_classes)
         init_weights(self.head)
 

@@ -1,13 +1,16 @@
-"""Checkpoints of both training loops: a state on disk from which an interrupted training resumes."""
+"""What both training loops share: evaluations, the best state, and a file from which a training resumes."""
 
 import hashlib
 import io
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from course_lib.errors import CourseError
 from course_lib.paths import atomic_write
@@ -15,51 +18,90 @@ from course_lib.paths import atomic_write
 EVERY_S = 10.0
 
 
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained model in evaluation mode, on its device, and how it got there.
+
+    `history` has one entry per evaluation: `step`, `loss` (training, mean since the last one), the scores on validation
+    if there is any, `seconds`. In supervised training these are `validation_loss` and `validation_accuracy` (share; for
+    several labels per clip `validation_map`, mean average precision). `chosen_step` is the step whose weights the model
+    has.
+    """
+
+    model: nn.Module
+    history: list[dict[str, float]]
+    chosen_step: int
+    precision: str
+    seconds: float
+
+
 class OtherTraining(CourseError):
     """A checkpoint was written by a training of other settings, other data or another network."""
 
 
-def identity(path: Path | None, settings: object, model: torch.nn.Module, arrays: Iterable[np.ndarray]) -> str:
-    """64 hexadecimal digits that name a training: its settings, its data, and the network before the first step.
+class Progress:
+    """How far a training has come: `step`, `losses` since the last evaluation, `history` and the `best` state.
 
-    Of the network names, shapes and buffers count, not the initial weights, which come from the checkpoint. Without a
-    `path` nothing is read and the name is empty.
-    """
-    if path is None:
-        return ""
-    digest = hashlib.sha256(repr(settings).encode())
-    for name, value in model.state_dict().items():
-        digest.update(f"{name} {tuple(value.shape)}\n".encode())
-    for value in model.buffers():
-        digest.update(value.detach().cpu().contiguous().numpy())
-    for array in arrays:
-        digest.update(repr((array.shape, array.dtype)).encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
-
-
-def resumed(path: Path | None, identity: str, parts: Mapping[str, object], device: torch.device) -> dict:
-    """The state of a training: a new one, or the one in `path`, whose parts are loaded into `parts` by name.
+    `parts` are the networks and the optimiser, by their names in the file `path`; if it exists, they are loaded from
+    it. `evaluated` is the name of the network that is evaluated, `best_eval` chooses an entry of the history. The file
+    belongs to the training with the same `settings`, data (`arrays`) and network. Initial weights do not count.
 
     Raises
     ------
     CourseError
         The file is no checkpoint.
     OtherTraining
-        It belongs to a training with another `identity`.
+        It belongs to another training.
     """
-    if path is None or not path.exists():
-        return {"step": 0, "seconds": 0.0, "history": []}
-    try:
-        kept = torch.load(path, map_location=device, weights_only=True)
-        same = kept["identity"] == identity
-    except Exception as error:  # torch raises many kinds for a file that is no checkpoint
-        raise CourseError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it") from error
-    if not same:
-        raise OtherTraining(f"{path}: belongs to another training; remove it or name another file")
-    for name, part in parts.items():
-        part.load_state_dict(kept[name])
-    return kept
+
+    def __init__(
+        self,
+        path: Path | None,
+        settings: object,
+        arrays: Iterable[np.ndarray],
+        parts: Mapping[str, nn.Module | torch.optim.Optimizer],
+        evaluated: str,
+        best_eval: Callable[[list[dict[str, float]]], dict[str, float]],
+    ) -> None:
+        self.path, self.parts, self.network, self.best_eval = path, parts, parts[evaluated], best_eval
+        self.step, self.losses, self.history, self.best = 0, [], [], {}
+        self.started = time.perf_counter()
+        self.identity = _identity(settings, arrays, self.network) if path is not None else ""
+        if path is not None and path.exists():
+            kept = _read(path, self.identity)
+            for name, part in parts.items():
+                part.load_state_dict(kept[name])
+            self.history, self.best = kept["history"], kept["best"]
+            self.step = self.history[-1]["step"]
+            self.started -= self.history[-1]["seconds"]
+
+    def evaluate(self, step: int, scores: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """A new entry of the history: `step`, `loss` (mean since the last one), those of `scores()`, `seconds`.
+
+        Raises
+        ------
+        CourseError
+            The loss is no longer finite.
+        """
+        loss = float(torch.stack(self.losses).mean())
+        if not math.isfinite(loss):
+            raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")
+        seconds = time.perf_counter() - self.started
+        entry = {"step": step, "loss": loss} | scores() | {"seconds": seconds}
+        self.losses = []
+        self.history.append(entry)
+        if entry is self.best_eval(self.history):
+            self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
+        if self.path is not None:
+            states = {name: part.state_dict() for name, part in self.parts.items()}
+            write(self.path, {"identity": self.identity, "history": self.history, "best": self.best} | states)
+        return entry
+
+    def result(self, precision: str = "fp32") -> TrainResult:
+        """The evaluated network in its best state."""
+        self.network.load_state_dict(self.best)
+        chosen = self.best_eval(self.history)
+        return TrainResult(self.network.eval(), self.history, chosen["step"], precision, self.history[-1]["seconds"])
 
 
 def write(path: Path, kept: dict) -> None:
@@ -74,6 +116,25 @@ def write(path: Path, kept: dict) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of the weights and statistics, which later training does not change."""
-    return {name: value.clone() for name, value in model.state_dict().items()}
+def _read(path: Path, identity: str) -> dict:
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        same = kept["identity"] == identity
+    except Exception as error:  # torch raises many kinds for a file that is no checkpoint
+        raise CourseError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it") from error
+    if not same:
+        raise OtherTraining(f"{path}: belongs to another training; remove it or name another file")
+    return kept
+
+
+def _identity(settings: object, arrays: Iterable[np.ndarray], network: nn.Module) -> str:
+    """64 hexadecimal digits from the settings, the data, and the network's names, shapes and buffers."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, value in network.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)}\n".encode())
+    for value in network.buffers():
+        digest.update(value.detach().cpu().contiguous().numpy())
+    for array in arrays:
+        digest.update(repr((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

@@ -17,21 +17,16 @@ OF_PROCESS = Path("/proc/self/status")  # Linux
 
 
 def parameters(model: nn.Module) -> int:
-    """Numbers that training sets; running statistics are not among them."""
+    """Number of weights and biases; running statistics do not count."""
     return sum(p.numel() for p in model.parameters())
 
 
 def macs(model: nn.Module, *shape: int) -> int:
     """Multiply-accumulates of one clip `(frames, mels)` through `model`, in convolutions, products and attention.
 
-    Counted by torch on the CPU, without fused kernels that its counter would take for nothing: those of attention and
-    of the encoder layer. Normalisation, activations and pooling are not counted, as in the papers. Half of what torch
-    calls FLOPs. Leaves the model as it was. A model on torch's `meta` device is counted there, without computing.
-
-    Raises
-    ------
-    ValueError
-        What the model says of such a shape.
+    Half of what torch counts as FLOPs on the CPU, without the fused kernels of attention and the encoder layer, which
+    its counter misses. Normalisation, activations and pooling are not counted, as in the papers. Leaves the model as it
+    was. A model on torch's `meta` device is counted there, without computing. Errors as the model's own.
     """
     device, modes = next(model.parameters()).device, {part: part.training for part in model.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -72,11 +67,11 @@ def latency_ms(model: nn.Module, *shape: int, repeats: int = 7) -> float:
             if device.type in ("cuda", "mps"):  # where a call comes back before its work is done
                 getattr(torch, device.type).synchronize()
             taken.append(1000 * (time.perf_counter() - start))
-    return statistics.median(taken[2:])  # the first two also choose and load what the others use
+    return statistics.median(taken[2:])  # the first two also choose and load kernels
 
 
 def reset_peak_memory(device: str) -> None:
-    """Let `peak_memory_mb` begin anew: on a GPU, and on Linux, where the system lets a process say so."""
+    """Start `peak_memory_mb` anew, on a GPU and on Linux."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     elif OF_PROCESS.exists():
@@ -87,7 +82,7 @@ def reset_peak_memory(device: str) -> None:
 def peak_memory_mb(device: str) -> float:
     """Most memory held since `reset_peak_memory`: by tensors on a GPU, by the whole process on a CPU.
 
-    macOS does not tell the highest of a process that was not asked at its start: there it is what is held now.
+    macOS and Windows have no such peak: there it is what is held now, or the peak of the whole process.
     """
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated() / 1e6

@@ -1,15 +1,15 @@
-"""Training on weakly labelled and unlabelled scenes: a student, and a teacher that is the mean of the student's past.
+"""Mean-teacher training on weakly labelled and unlabelled scenes: the teacher is a running mean of the student.
 
-The student learns the weak labels, and to say of every frame of every scene what the teacher says. The loop is that of
-`train` otherwise: a budget in steps, a seed, the best state by validation. No strong label of a scene to learn from can
-come in here. Notebook: 10.
+The student learns the weak labels, and to agree with the teacher on every frame of every scene. Otherwise the loop is
+that of `supervised`: a budget in steps, a seed, the best state on validation. It takes no strong labels of the scenes
+that it learns from. Notebook: 10.
 """
 
 import copy
 import math
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,13 @@ from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
 from course_lib.checked import Count, CountOrZero, Share, Weight, checked
 from course_lib.data import events
-from course_lib.errors import CourseError
 from course_lib.evaluation import detection
-from course_lib.training import checkpoint as checkpoints
 from course_lib.training import schedule
+from course_lib.training.checkpoint import Progress, TrainResult
 
 Features = Mapping[str, np.ndarray]  # by stream, (scenes, frames, dims)
 THRESHOLD = 0.5
+BATCH = 64  # scenes at a time outside training
 COLLAR_S, SEGMENT_S = 0.2, 1.0  # of the events and segments that the best state is chosen by
 
 
@@ -65,7 +65,7 @@ class TeacherRecipe:
 
     def __post_init__(self) -> None:
         if self.unlabelled and not self.ema_decay:
-            raise ValueError(f"unlabelled={self.unlabelled}, ema_decay=0: nothing but a teacher says what is in them")
+            raise ValueError(f"unlabelled={self.unlabelled}, ema_decay=0: only a teacher says what is in them")
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,6 @@ class EvalSet:
     events: pd.DataFrame
     classes: list[str]
     clip_s: float
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A trained network in evaluation mode (the teacher where there is one), its history, and the step it is from."""
-
-    model: nn.Module
-    history: list[dict[str, float]]
-    chosen_step: int
-    seconds: float = field(compare=False)
 
 
 def teach(
@@ -103,10 +93,10 @@ def teach(
     checkpoint: Path | None = None,
     on_eval: Callable[[dict[str, float]], None] | None = None,
 ) -> TrainResult:
-    """`model` trained on scenes of which `tags` `(scenes, classes)` are known, and on others of which nothing is.
+    """`model`, or its teacher, trained on scenes with known `tags` `(scenes, classes)` and on others without.
 
     The state kept is that of the highest mean of tagging, segment and event F1 on `validation`. The same arguments give
-    the same weights on the same machine with the same number of threads; with `checkpoint` also after being cut off.
+    the same weights on the same machine with the same number of threads; with `checkpoint` also after an interruption.
 
     Raises
     ------
@@ -121,27 +111,15 @@ def teach(
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     settings = (recipe, spec, seed, sorted(weak), validation.events.to_csv())
     arrays = [tags, *(part[name] for part in (*both, validation.x) for name in sorted(part))]
-    identity = checkpoints.identity(checkpoint, settings, model, arrays)
     parts = {"student": model, "teacher": teacher, "optimiser": optimiser}
-    kept = checkpoints.resumed(checkpoint, identity, parts, next(model.parameters()).device)
-    history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
-    for step in range(kept["step"], recipe.steps):
-        losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
-        if step + 1 not in schedule.eval_steps(recipe.steps, recipe.n_evals):
-            continue
-        seconds = time.perf_counter() - started
-        history.append(_evaluate(teacher, validation, recipe, step + 1, losses, seconds))
-        losses = []
-        kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
-        kept["student"], kept["teacher"] = (checkpoints.copied(m) for m in (model, teacher))
-        if history[-1] is best_eval(history):
-            kept["best"] = kept["teacher"]
-        if checkpoint is not None:
-            checkpoints.write(checkpoint, kept)
-        if on_eval is not None:
-            on_eval(history[-1])
-    teacher.load_state_dict(kept["best"])
-    return TrainResult(teacher.eval(), history, int(best_eval(history)["step"]), kept["seconds"])
+    reached = Progress(checkpoint, settings, arrays, parts, evaluated="teacher", best_eval=best_eval)
+    for step in range(reached.step, recipe.steps):
+        reached.losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
+        if step + 1 in schedule.eval_steps(recipe.steps, recipe.n_evals):
+            entry = reached.evaluate(step + 1, partial(_evaluate, teacher, validation, recipe.median_ms))
+            if on_eval is not None:
+                on_eval(entry)
+    return reached.result()
 
 
 def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, seed: int, step: int) -> torch.Tensor:
@@ -151,7 +129,8 @@ def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, se
     x, y = _batch(both, tags, recipe, seed, step, next(model.parameters()).device)
     if recipe.mixup:
         x, y = _mixed(x, y, recipe, rng)
-    _set_rate(optimiser, recipe, step)
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.learning_rate * schedule.lr_multiplier((step + 1) / recipe.steps)
     loss = _loss(model, teacher, x, y, recipe, spec, rng, step)
     optimiser.zero_grad()
     loss.backward()
@@ -166,15 +145,15 @@ def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     return max(history, key=lambda entry: entry["validation_score"])
 
 
-def probabilities(model: nn.Module, x: Features, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
+def probabilities(model: nn.Module, x: Features) -> tuple[np.ndarray, np.ndarray]:
     """`(scenes, frames, classes)` and `(scenes, classes)`, float32; the model is left in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
     n_scenes = len(next(iter(x.values())))
     strong, weak = [], []
     with torch.inference_mode():
-        for start in range(0, n_scenes, batch):
-            found = model({k: _tensor(v[start : start + batch], device) for k, v in x.items()})
+        for start in range(0, n_scenes, BATCH):
+            found = model({k: _tensor(v[start : start + BATCH], device) for k, v in x.items()})
             strong.append(found[0].cpu().numpy())
             weak.append(found[1].cpu().numpy())
     return np.concatenate(strong), np.concatenate(weak)
@@ -219,17 +198,11 @@ def tags_of(judged: EvalSet) -> np.ndarray:
     return found
 
 
-def _evaluate(
-    model, judged: EvalSet, recipe: TeacherRecipe, step: int, losses: list, seconds: float
-) -> dict[str, float]:
-    loss = float(torch.stack(losses).mean())
-    if not math.isfinite(loss):
-        raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")
-    found = scores(model, judged, recipe.median_ms)
+def _evaluate(model: nn.Module, validation: EvalSet, median_ms: float) -> dict[str, float]:
+    """Micro F1 of the three scores on validation, after their mean."""
+    found = scores(model, validation, median_ms)
     f1 = {f"validation_{name}": found[name].micro_f1 for name in ("tagging", "segment", "event")}
-    return (
-        {"step": step, "loss": loss, "validation_score": float(np.mean(list(f1.values())))} | f1 | {"seconds": seconds}
-    )
+    return {"validation_score": float(np.mean(list(f1.values())))} | f1
 
 
 def _loss(student, teacher, x, y, recipe: TeacherRecipe, spec: FeatureSpec, rng, step: int) -> torch.Tensor:
@@ -278,11 +251,6 @@ def _mixed(x, y, recipe: TeacherRecipe, rng):
 
 def _tensor(x: np.ndarray, device) -> torch.Tensor:
     return torch.tensor(np.asarray(x, dtype=np.float32), device=device)
-
-
-def _set_rate(optimiser, recipe: TeacherRecipe, step: int) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = recipe.learning_rate * schedule.lr_multiplier((step + 1) / recipe.steps)
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
-"""Training of a classifier of clips: one loop, short enough to read in class, for one label a clip or for several.
+"""Training a classifier of clips: one loop, short enough to read in class, for one label per clip or for several.
 
-What decides the numbers of a training is a `Recipe`, the clips, the model and a seed. A budget counts steps and
-clips, never epochs of frames, so that it is the same for every hop. The best state is chosen on a validation fold;
-no test clip can come in here. Notebook: 05, which derives the loop.
+The result depends on a `Recipe`, the clips, the model and a seed. The budget counts steps and clips, never epochs of
+frames, so it is the same for every hop. The best state is chosen on a validation fold; no test clip can come in here.
+Notebook: 05, which derives the loop.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,12 +21,12 @@ from tqdm import tqdm
 from course_lib.audio import spec_augment
 from course_lib.audio.features import FeatureSpec
 from course_lib.checked import Count, CountOrZero, Share, Weight, checked
-from course_lib.errors import CourseError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import Normalised
-from course_lib.training import checkpoint as checkpoints
 from course_lib.training import schedule
+from course_lib.training.checkpoint import Progress, TrainResult
 
+BATCH = 64  # clips at a time outside training
 SCORES = ("validation_accuracy", "validation_map")  # what the best state is chosen by: one label per clip, or several
 
 
@@ -36,21 +36,20 @@ class Recipe:
 
     Attributes
     ----------
-    steps, batch_size : the budget: updates of the weights, and clips that each of them sees.
-    learning_rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine,
-        to zero at the last, which so moves nothing.
+    steps, batch_size : the budget: updates of the weights, and clips in each of them.
+    learning_rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine to
+        zero at the last.
     weight_decay : weight decay.
     freeze_steps : for so many steps only the last stage learns and the others stay as they were (transfer).
-    layer_decay : each stage before the last learns at this factor of the rate of the one after it (discriminative
-        rates; 1 is one rate for all).
-    roll : turn each clip round by a random part of its length, so that it begins elsewhere.
+    layer_decay : the learning rate of each stage is that of the next one times this factor (discriminative rates).
+    roll : shift each clip circularly by a random part of its length.
     spec_augment : `spec_augment`, in ms and Hz.
     image_augment : `augment_image`, the image augmentation of the paper (TAA).
     mixup : Beta parameter of mixup; 0 is none.
     label_smoothing : part of each target spread over all classes; not where clips have several labels.
     n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     guide : weight of the guide loss of a frame reducer that scores frames (DiffRes); 0 leaves it out.
-    mask_value : what masks put in the place of what they hide, `mean` or `floor` (see `spec_augment`).
+    mask_value : the value inside masks, `mean` or `floor` (see `spec_augment`).
     precision : `fp32`, `bf16` (autocast), or `auto`: bf16 where the device computes in it, else fp32.
     """
 
@@ -79,8 +78,7 @@ class Recipe:
 class Split:
     """Features `x` `(clips, frames, mels)`, float32, and targets `y`.
 
-    These are whole numbers below `n_classes`, `(clips,)`, or, where clips have several labels, 0 and 1 for each of
-    them, `(clips, n_classes)`.
+    These are classes, whole numbers `(clips,)`, or, where clips have several labels, 0 and 1 `(clips, n_classes)`.
     """
 
     x: np.ndarray
@@ -109,27 +107,11 @@ class Split:
         return self.y.astype(np.float32) if self.multilabel else np.eye(self.n_classes, dtype=np.float32)[self.y]
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """A trained model in evaluation mode, on its device, and how it got there.
-
-    `history` has one entry per evaluation: `step`, `loss` (training, mean since the last one), `validation_loss`,
-    `validation_accuracy` (share; for several labels per clip `validation_map`, mean average precision), `seconds`;
-    without validation its entries are missing. `chosen_step` is the step whose weights the model has.
-    """
-
-    model: nn.Module
-    history: list[dict[str, float]]
-    chosen_step: int
-    precision: str
-    seconds: float = field(compare=False)
-
-
 def precision_on(device: str, wanted: str = "auto", model: nn.Module | None = None) -> str:
     """`fp32` or `bf16`: what `auto` means on `device`, for `model` if one is given.
 
-    A CPU without bf16 units is slower in bf16 than in fp32, and so is any CPU on the way back through convolutions of
-    each channel by itself (depthwise): EfficientNet-Lite0 takes 1.6 times as long in bf16, MAST 1.7 times.
+    A CPU without bf16 units is slower in bf16 than in fp32, and so is any CPU in the backward pass of depthwise
+    convolutions: EfficientNet-Lite0 takes 1.6 times as long in bf16, MAST 1.7 times.
     """
     if wanted != "auto":
         return wanted
@@ -155,11 +137,11 @@ def fit(
 ) -> TrainResult:
     """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
 
-    Without `validation` nothing is chosen: it is the state after the last step. The same arguments give the same
-    weights on the same machine with the same number of threads. The order of clips and what augmentation draws depend
-    on `seed` and the step alone, not on the hop. With `checkpoint` the state is kept in that file after evaluations,
-    some seconds apart, and an interrupted training resumes to the same result.
-    `on_eval` gets each entry of the history as it comes. With `progress` a bar shows steps, time left and validation.
+    Without `validation` it is the state after the last step. The same arguments give the same weights on the same
+    machine with the same number of threads. The order of clips and the draws of augmentation depend only on `seed` and
+    the step, not on the hop. With `checkpoint` the state is kept in that file after evaluations, some seconds apart,
+    and an interrupted training resumes to the same result. `on_eval` gets each entry of the history as it comes. With
+    `progress` a bar shows steps, time left and validation.
 
     Raises
     ------
@@ -173,11 +155,11 @@ def fit(
     optimiser = torch.optim.AdamW(_groups(model, recipe), weight_decay=recipe.weight_decay, fused=device != "mps")
     x, y = (torch.tensor(array, device=device) for array in (train.x, train.tags))
     arrays = [array for part in (train, validation) if part is not None for array in (part.x, part.y)]
-    identity = checkpoints.identity(checkpoint, (recipe, spec, seed, precision, train.n_classes), model, arrays)
-    kept = checkpoints.resumed(checkpoint, identity, {"weights": model, "optimiser": optimiser}, x.device)
-    history, losses, started = kept["history"], [], time.perf_counter() - kept["seconds"]
-    bar = tqdm(desc="training", unit="step", total=recipe.steps, initial=kept["step"], disable=not progress)
-    for step, chosen in _batches(len(y), recipe, seed, first=kept["step"]):
+    settings = (recipe, spec, seed, precision, train.n_classes)
+    parts = {"weights": model, "optimiser": optimiser}
+    reached = Progress(checkpoint, settings, arrays, parts, evaluated="weights", best_eval=best_eval)
+    bar = tqdm(desc="training", unit="step", total=recipe.steps, initial=reached.step, disable=not progress)
+    for step, chosen in _batches(len(y), recipe, seed, first=reached.step):
         _set_stages(model, optimiser, recipe, step)
         clips, targets = augmented(x[chosen], y[chosen], recipe, spec, np.random.default_rng([seed, 1, step]))
         torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
@@ -187,24 +169,15 @@ def fit(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(loss.detach())
+        reached.losses.append(loss.detach())
         bar.update()
         if step + 1 in schedule.eval_steps(recipe.steps, recipe.n_evals):
-            seconds = time.perf_counter() - started
-            history.append(_evaluate(model, validation, precision, step + 1, losses, seconds))
-            losses = []
-            bar.set_postfix({name: history[-1][name] for name in SCORES if name in history[-1]})
-            kept |= {"identity": identity, "step": step + 1, "seconds": seconds, "optimiser": optimiser.state_dict()}
-            kept["weights"] = checkpoints.copied(model)
-            if history[-1] is best_eval(history):
-                kept["best"] = kept["weights"]
-            if checkpoint is not None:
-                checkpoints.write(checkpoint, kept)
+            entry = reached.evaluate(step + 1, partial(_evaluate, model, validation, precision))
+            bar.set_postfix({name: entry[name] for name in SCORES if name in entry})
             if on_eval is not None:
-                on_eval(history[-1])
+                on_eval(entry)
     bar.close()
-    model.load_state_dict(kept["best"])
-    return TrainResult(model.eval(), history, int(best_eval(history)["step"]), precision, kept["seconds"])
+    return reached.result(precision)
 
 
 def augmented(
@@ -225,9 +198,7 @@ def augmented(
     return x, y
 
 
-def predict(
-    model: nn.Module, x: np.ndarray, *, precision: str = "fp32", batch: int = 64, multilabel: bool = False
-) -> np.ndarray:
+def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", multilabel: bool = False) -> np.ndarray:
     """Probabilities of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
 
     They add up to 1, or with `multilabel` each label has its own. `model` is used as for a test, whatever mode it was
@@ -237,8 +208,8 @@ def predict(
     model.eval()
     parts = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        for start in range(0, len(x), batch):
-            logits = model(torch.tensor(x[start : start + batch], device=device))
+        for start in range(0, len(x), BATCH):
+            logits = model(torch.tensor(x[start : start + BATCH], device=device))
             parts.append((logits.float().sigmoid() if multilabel else logits.float().softmax(1)).cpu().numpy())
     return np.concatenate(parts)
 
@@ -267,15 +238,10 @@ def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
     return max(history, key=lambda entry: (entry[score], -entry["validation_loss"]))
 
 
-def _evaluate(
-    model: nn.Module, validation: Split | None, precision: str, step: int, losses: list[torch.Tensor], seconds: float
-) -> dict[str, float]:
-    """One entry of the history; leaves the model in evaluation mode."""
-    loss = float(torch.stack(losses).mean())
-    if not math.isfinite(loss):
-        raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate, or precision='fp32'")
+def _evaluate(model: nn.Module, validation: Split | None, precision: str) -> dict[str, float]:
+    """Loss and score on validation, if there is any; leaves the model in evaluation mode."""
     if validation is None:
-        return {"step": step, "loss": loss, "seconds": seconds}
+        return {}
     found = predict(model, validation.x, precision=precision, multilabel=validation.multilabel)
     y = validation.y
     if validation.multilabel:
@@ -284,8 +250,7 @@ def _evaluate(
     else:
         of_truth = found[np.arange(len(y)), y].astype(np.float64)
         score = {"validation_accuracy": float(np.mean(found.argmax(1) == y))}
-    of_validation = {"validation_loss": float(-np.log(np.maximum(of_truth, 1e-12)).mean())} | score
-    return {"step": step, "loss": loss} | of_validation | {"seconds": seconds}
+    return {"validation_loss": float(-np.log(np.maximum(of_truth, 1e-12)).mean())} | score
 
 
 def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tuple[int, torch.Tensor]]:
@@ -299,7 +264,7 @@ def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tu
 
 
 def _rolled(x: torch.Tensor, part: np.ndarray) -> torch.Tensor:
-    """Each clip turned round by `part` `(clips,)` of its frames, from 0 to 1."""
+    """Each clip shifted circularly by `part` `(clips,)` of its frames, from 0 to 1."""
     n_frames = x.shape[1]
     start = torch.tensor(np.floor(part * n_frames).astype(np.int64), device=x.device)
     frames = (torch.arange(n_frames, device=x.device) + start[:, None]) % n_frames  # (clips, frames)
@@ -324,13 +289,13 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict]:
 
 
 def _set_stages(model: nn.Module, optimiser: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
-    """Set which stages learn at `step`, and how fast: a short rise, then a cosine to zero, once a phase."""
+    """Set which stages learn at `step`, and how fast: a short rise, then a cosine to zero, in each phase."""
     only_head = step < recipe.freeze_steps
     first, last = (0, recipe.freeze_steps) if only_head else (recipe.freeze_steps, recipe.steps)
-    height = schedule.lr_multiplier((step - first + 1) / (last - first))
+    multiplier = schedule.lr_multiplier((step - first + 1) / (last - first))
     model.train()
     for k, (stage, group) in enumerate(zip(model.stages, optimiser.param_groups, strict=True)):
         learns = not only_head or k == len(model.stages) - 1
         stage.train(learns)  # a frozen stage keeps the statistics of its normalisation too
         stage.requires_grad_(learns)
-        group["lr"] = recipe.learning_rate * height * group["factor"]
+        group["lr"] = recipe.learning_rate * multiplier * group["factor"]

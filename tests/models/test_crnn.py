@@ -28,7 +28,7 @@ def features(names=tuple(STREAMS), n_scenes=2):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("names", [("spectral",), ("visual",), ("auditory", "visual"), tuple(STREAMS)])
-def test_any_streams_give_a_probability_a_frame_and_a_scene(names, fusion):
+def test_any_streams_give_probabilities_per_frame_and_scene(names, fusion):
     model = made(names, fusion=fusion)
     strong, weak = model(features(names))
     assert strong.shape == (2, 125, 10) and weak.shape == (2, 10) and len(model.out_s) == 125
@@ -46,17 +46,17 @@ def test_an_event_in_a_stream_arrives_at_its_time(align):
     got = model.projected["auditory"](x)[0]
     moved = (got - got[0]).norm(dim=1) > 1e-4
     if align == "repeat":
-        assert not moved.any(), "one vector a scene says nothing of when"
+        assert not moved.any(), "one vector per scene has no time"
     else:
         assert model.out_s[int(moved.to(torch.uint8).argmax())] == pytest.approx(5.0, abs=0.17)
 
 
-def test_convolutions_look_one_and_a_half_frames_before_the_time_of_their_output():
-    """No network one would build again, but the one whose rows are published: the offset is known, and undone there."""
+def test_the_receptive_field_lies_one_and_a_half_frames_before_the_time_of_the_output():
+    """Published rows are of this network, so the offset stays; it is undone when they are read."""
     model = made(("spectral",)).eval()
     x = torch.randn(1, 1, len(FRAMES_S), STREAMS["spectral"][1], requires_grad=True)
     middle = len(model.out_s) // 2
-    crnn._encoded(model.encoder, x)[0, middle].sum().backward()
+    model.encoder(x)[0, middle].sum().backward()
     seen_s = FRAMES_S[(x.grad[0, 0].abs().amax(1) > 0).numpy()]
     late_s = model.out_s[middle] - (seen_s[0] + seen_s[-1]) / 2
     assert late_s == pytest.approx(crnn.EARLY_FRAMES * (FRAMES_S[1] - FRAMES_S[0]))
@@ -89,19 +89,14 @@ def test_a_scenes_probability_is_the_linear_softmax():
     assert linear_softmax_pool(torch.zeros(1, 4, 2)).tolist() == [[0.0, 0.0]]
 
 
-def test_a_front_is_undone_in_time():
-    """Uniform widths: merged frames are where frames are, so a network that follows the level follows it in time."""
+def test_a_frame_reducer_is_undone_in_time():
+    """Probabilities that count the merged frames come back in the order of time, at twice the rate."""
     model = made(("spectral",), frame_reducer="uniform:0.5")
-    x = torch.full((1, 501, 64), -80.0)
-    x[:, 300:] = 0.0
-    strong, weak = model({"spectral": x})
+    x = {"spectral": torch.full((1, 501, 64), -80.0)}
+    strong, weak = model(x)
     assert strong.shape == (1, 125, 10) and torch.isfinite(strong).all() and weak.shape == (1, 10)
-    # what the undoing does alone: probabilities that count merged output frames come back in the order of time
-    model.head = torch.nn.Identity()
-    model._judged = lambda met: (torch.arange(met.shape[1]).float()[None, :, None], None)
-    back = model({"spectral": x})[0][0, :, 0]
-    assert (back.diff() >= 0).all()
-    np.testing.assert_allclose(back, np.arange(125) / 2, atol=0.6)
+    model._classified = lambda fused: (torch.arange(fused.shape[1]).float()[None, :, None], None)
+    np.testing.assert_allclose(model(x)[0][0, :, 0], np.arange(125) / 2, atol=0.6)
 
 
 def test_steady_noise_and_the_microphone_change_nothing():
@@ -112,7 +107,7 @@ def test_steady_noise_and_the_microphone_change_nothing():
     torch.testing.assert_close(model(tilted)[0], model(x)[0], atol=1e-4, rtol=1e-4)
 
 
-def test_features_are_brought_to_mean_0_and_deviation_1():
+def test_features_are_brought_to_mean_0_and_standard_deviation_1():
     model = made()
     parts = [np.random.default_rng(k).normal(5, 3, size=(70, 32, 24)).astype(np.float16) for k in range(2)]
     model.standardise("auditory", parts)
@@ -121,27 +116,21 @@ def test_features_are_brought_to_mean_0_and_deviation_1():
     np.testing.assert_allclose(model.auditory_deviation, every.std(0), rtol=1e-5)
 
 
-def test_a_learnt_front_gets_a_gradient():
-    model = made(("spectral",), frame_reducer="diffres-light:0.5").train()
-    x = {"spectral": torch.randn(2, 501, 64) * 10 - 50}
-    model(x)[0].sum().backward()
-    grads = [p.grad.abs().sum().item() for p in model.frame_reducer.parameters()]
-    assert sum(g > 0 for g in grads) > len(grads) / 2
-
-
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("names", "options", "said"),
     [
-        ({"fusion": "late"}, "fusion='late'"),
-        ({"align": "warp"}, "align='warp'"),
-        ({"frame_reducer": "diffres:0.5"}, "must be the only stream"),
+        (tuple(STREAMS), {"fusion": "late"}, "fusion='late'"),
+        (tuple(STREAMS), {"align": "warp"}, "align='warp'"),
+        (tuple(STREAMS), {"frame_reducer": "diffres:0.5"}, "must be the only stream"),
+        (("spectral",), {"frame_reducer": "average:0.5"}, "only frame reducers that merge by widths"),
     ],
 )
-def test_bad_requests(options, said):
+def test_bad_requests(names, options, said):
     with pytest.raises(ValueError, match=said):
-        made(**options)
-    with pytest.raises(ValueError, match="only frame reducers that merge by widths"):
-        made(("spectral",), frame_reducer="average:0.5")
+        made(names, **options)
+
+
+def test_too_few_bands_are_one_line():
     with pytest.raises(ValueError, match="the encoder halves them 5 times"):
         CRNN(10, {"spectral": (FRAMES_S, 16)}, FRAMES_S)
 
@@ -163,39 +152,41 @@ def test_alignment_weights_are_means(how):
         timebase.alignment(times_s, at_s, "warp")
 
 
-def test_pictures_are_looked_at_in_the_middle_of_their_time():
+def test_video_frames_are_taken_in_the_middle_of_their_time():
     np.testing.assert_allclose(timebase.video_frame_times_s(2.0, 2.0), [0.25, 0.75, 1.25, 1.75])
     with pytest.raises(ValueError, match="gives no frame"):
         timebase.video_frame_times_s(1.0, 0.5)
 
 
-@pytest.mark.parametrize("unit", [1.0, np.log(10) / 10])
-def test_a_front_gets_natural_logarithms_and_gives_back_the_unit_of_the_log_mel(unit):
-    """Decibels and nats of the same sound: the encoder behind the reducer sees the same image, in its own unit."""
+def test_a_frame_reducer_merges_power_and_works_alike_in_decibels_and_nats():
+    """The encoder behind equal widths sees means of the power of two frames, in the unit of the log-mel."""
     x, seen = torch.randn(1, 500, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
-    log = "db" if unit == 1.0 else "ln"
-    model = CRNN(10, {"spectral": (FRAMES_S[:500], 64)}, FRAMES_S[:500], frame_reducer="uniform:0.5", log=log).eval()
-    model.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    with torch.no_grad():
-        model({"spectral": x * unit})
-    power = unit * 10 * torch.log10((10 ** (x / 10)).view(1, 250, 2, 64).mean(2))  # equal widths: means of two frames
-    torch.testing.assert_close(seen[0][:, 0], power - power.median(1, keepdim=True).values, atol=1e-3, rtol=0)
+    power = 10 * torch.log10((10 ** (x / 10)).view(1, 250, 2, 64).mean(2))
+    for log, unit in (("db", 1.0), ("ln", np.log(10) / 10)):
+        model = made(("spectral",), frame_reducer="uniform:0.5", log=log)
+        model.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        with torch.no_grad():
+            model({"spectral": x * unit})
+        wanted = unit * (power - power.median(1, keepdim=True).values)
+        torch.testing.assert_close(seen.pop()[:, 0], wanted, atol=1e-3, rtol=0)
 
 
-def test_a_learnt_front_says_the_same_of_decibels_and_of_nats():
+def test_a_learned_frame_reducer_is_the_same_in_decibels_and_nats_and_gets_a_gradient():
     x, said = torch.randn(2, 501, 64, generator=torch.Generator().manual_seed(0)) * 8 - 40, []
     for log, unit in (("db", 1.0), ("ln", np.log(10) / 10)):
         model = made(("spectral",), frame_reducer="diffres-light:0.5", log=log)
         model.standardise("spectral", [(x * unit).numpy()])
-        with torch.no_grad():
-            said.append(model({"spectral": x * unit})[0])
+        said.append(model({"spectral": x * unit})[0])
     torch.testing.assert_close(*said, atol=1e-4, rtol=1e-3)
+    said[1].sum().backward()
+    grads = [p.grad.abs().sum().item() for p in model.frame_reducer.parameters()]
+    assert sum(g > 0 for g in grads) > len(grads) / 2
 
 
-def test_a_gate_deals_out_shares_among_the_streams_of_a_frame():
+def test_a_gate_weights_the_streams_of_each_frame():
     model = made(("spectral", "auditory"), fusion="gate")
     with torch.no_grad():
         model.gate.weight.zero_()
         model.gate.bias.copy_(torch.tensor([0.0, np.log(3.0)]))
-        met = model._met([torch.ones(2, 125, 64), 3 * torch.ones(2, 125, 64)])
-    torch.testing.assert_close(met, torch.full((2, 125, 64), 0.25 * 1 + 0.75 * 3))
+        fused = model._fused([torch.ones(2, 125, 64), 3 * torch.ones(2, 125, 64)])
+    torch.testing.assert_close(fused, torch.full((2, 125, 64), 0.25 * 1 + 0.75 * 3))

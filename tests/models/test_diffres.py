@@ -136,12 +136,6 @@ def test_a_loud_neighbour_does_not_leak_over_a_cut_that_falls_between_frames():
     assert merge(x, s, 125)[0].isfinite().all()
 
 
-def test_a_constant_clip_keeps_its_level():
-    x = torch.full((2, 97, 4), -7.0)
-    mean, _ = merge(x, rectify(drawn("ordinary", 97, clips=2), 31), 31)
-    assert torch.allclose(mean, torch.tensor(-7.0), atol=1e-4)
-
-
 # Against the published formulas
 
 
@@ -194,7 +188,7 @@ def test_any_number_of_mels_and_frames(n_mels, scorer):
         found = layer(levels(2, n_frames, n_mels))
         n_out = out_frames(n_frames, 0.5)
         assert found.features.shape == (2, 3, n_out, n_mels) and found.scores.shape == (2, n_frames)
-        assert found.guide_loss.shape == found.activeness.shape == (2,) and found.features.isfinite().all()
+        assert found.guide_loss.shape == (2,) and found.features.isfinite().all()
 
 
 @pytest.mark.parametrize(("n_mels", "size"), [(128, 82_371), (64, 63_579), (40, 25_041)])
@@ -238,14 +232,6 @@ def test_a_clip_does_not_depend_on_its_batch():
         alone = layer(x[k : k + 1])
         assert torch.allclose(together.features[k], alone.features[0], atol=3e-3)
         assert torch.allclose(together.guide_loss[k], alone.guide_loss[0], atol=1e-6)
-        assert torch.allclose(together.activeness[k], alone.activeness[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("level", [SILENCE, 0.0, 30.0])
-def test_silence_and_levels_of_zero_and_above_are_fine(level):
-    found = settled(64)(torch.full((2, 60, 64), level))
-    assert found.features.isfinite().all() and found.guide_loss.isfinite().all()
-    assert torch.allclose(found.features[:, 0], torch.tensor(level), atol=1e-3)
 
 
 def test_the_guide_loss_is_the_mean_width_of_empty_frames_where_it_is_large():
@@ -255,8 +241,6 @@ def test_the_guide_loss_is_the_mean_width_of_empty_frames_where_it_is_large():
     mean = found.scores[:, 10:30].mean(1)
     expected = torch.where(mean > 0.25, mean, 0.0)
     assert torch.allclose(found.guide_loss, expected, atol=1e-6) and found.guide_loss.requires_grad
-    rest = torch.cat([found.scores[:, :10], found.scores[:, 30:]], 1)
-    assert torch.allclose(found.activeness, rest.std(1), atol=1e-6)
 
 
 def test_the_guide_loss_teaches_that_empty_frames_need_no_width():
@@ -299,10 +283,9 @@ class Counted(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def by_operations(values, warp):
-    """Logarithm of sums and peaks of pieces as torch's own operations give them, one row a part of a frame."""
-    (clips, n_frames, n_mels), (column, weight, crossing, crossing_weight) = values.shape, warp
-    n_out = crossing.shape[1] + 1
+def by_operations(values, column, weight, crossing, crossing_weight):
+    """Logarithm of sums and peaks of pieces as torch's own operations give them, one row per part of a frame."""
+    (clips, n_frames, n_mels), n_out = values.shape, crossing.shape[1] + 1
     frames = torch.cat([torch.arange(n_frames).expand(clips, -1), crossing], 1)
     pieces = torch.cat([column, torch.arange(n_out - 1).expand(clips, -1)], 1)[..., None].expand(-1, -1, n_mels)
     parts = (
@@ -323,9 +306,9 @@ def test_the_way_back_through_merging_is_that_of_torch(kind):
         values[:, 10:25] = 0
     weights = torch.randn(2, 3, n_out, 6, generator=g).double()
     found = []
-    for way in (diffres.log_sums_and_peaks, by_operations):
+    for way in (diffres.LogSumsAndPeaks.apply, by_operations):
         x, s = values.clone().requires_grad_(), rectify(widths, n_out).requires_grad_()
-        both = torch.stack(way(x.mT.contiguous().mT, diffres.sparse_warp(s, n_out)))  # and in any layout
+        both = torch.stack(way(x.mT.contiguous().mT, *diffres.sparse_warp(s, n_out)))  # and in any layout
         assert (kind == "silence") == (both.detach() < -100).any().item()
         (both * weights).sum().backward()
         found.append((both.detach(), x.grad, s.grad))
@@ -387,15 +370,9 @@ def test_half_precision_and_a_compiler_on_a_gpu():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: DiffRes(64, -0.1), r"reduction=-0.1: must be at least 0 and below 1"),
-        (lambda: DiffRes(64, 1.0), r"reduction=1.0: must be"),
-        (lambda: DiffRes(64, float("nan")), r"reduction=nan: must be"),
         (lambda: DiffRes(64, 0.5, scorer="heavy"), r"scorer='heavy': choose one of published, light"),
         (lambda: DiffRes(64, 0.99)(torch.zeros(1, 10, 64)), r"reduction=0.99: leaves none of 10 frames"),
-        (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 32)), r"x: 32 mels, expected 64"),
-        (lambda: DiffRes(64, 0.5)(torch.zeros(10, 64)), r"x: .*shape \(10, 64\), expected floats"),
         (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64, dtype=torch.long)), r"x: torch.int64.*expected floats"),
-        (lambda: DiffRes(64, 0.5)(torch.full((1, 10, 64), float("nan"))), r"x: contains NaN or infinite"),
         (lambda: rectify(torch.ones(3), 1), r"scores: shape \(3,\), expected \(clips, frames\)"),
         (lambda: rectify(torch.tensor([[1.0, float("nan")]]), 1), r"scores: contains NaN"),
         (lambda: rectify(torch.ones(1, 3), 0), r"n_out=0: must be within 1 and 3"),
@@ -409,8 +386,8 @@ def test_bad_input_is_one_line(call, words):
     assert "\n" not in str(found.value)
 
 
-def test_places_are_coded_as_in_the_transformer():
+def test_positions_are_encoded_as_in_the_transformer():
     """Vaswani et al. 2017, section 3.5: sines and cosines, wavelengths from 2 pi to 10,000 times that."""
-    place = torch.arange(5.0)
-    wanted = torch.stack([place.sin(), place.cos(), (place / 100).sin(), (place / 100).cos()], 1)
+    t = torch.arange(5.0)
+    wanted = torch.stack([t.sin(), t.cos(), (t / 100).sin(), (t / 100).cos()], 1)
     torch.testing.assert_close(diffres.encoding(5, 4), wanted)

@@ -9,7 +9,7 @@ from torch.nn import functional
 from course_lib.audio.timebase import out_frames
 from course_lib.models import frame_pooling
 from course_lib.models.classifier import REDUCERS
-from course_lib.models.diffres import DiffRes, Reduced, merge
+from course_lib.models.diffres import DiffRes, Reduced
 from course_lib.models.frame_pooling import Distortion, Energy, Flux, Pooling, Random, Similarity, Uniform
 
 each = pytest.mark.parametrize("name", REDUCERS)
@@ -40,7 +40,7 @@ def test_one_interface(name, n_frames, reduction):
     assert isinstance(found, Reduced)
     assert found.features.shape == (3, REDUCERS[name](16, reduction).channels, n_out, 16)
     assert torch.isfinite(found.features).all()
-    assert found.guide_loss.shape == found.activeness.shape == (3,)
+    assert found.guide_loss.shape == (3,)
     if found.scores is not None:
         assert found.scores.shape == (3, n_frames) and 0 <= found.scores.min() <= found.scores.max() <= 1 + 1e-6
         assert torch.allclose(found.scores.sum(1), torch.tensor(float(n_out)), rtol=1e-4)
@@ -76,7 +76,8 @@ def test_a_constant_clip_stays_what_it_is(name):
 @each
 @pytest.mark.parametrize("level", [-23.0, 0.0, 30.0])
 def test_silence_and_loud_levels_are_fine(name, level):
-    assert torch.isfinite(REDUCERS[name](16, 0.25)(torch.full((2, 20, 16), level)).features).all()
+    found = REDUCERS[name](16, 0.25)(torch.full((2, 20, 16), level))
+    assert found.features.isfinite().all() and found.guide_loss.isfinite().all()
 
 
 @each
@@ -101,7 +102,7 @@ def test_bad_reductions_are_one_line(name, reduction):
         REDUCERS[name](16, reduction)
 
 
-def test_energy_is_the_amplitude_and_does_not_hear_the_gain():
+def test_energy_is_the_amplitude_whatever_the_gain():
     x = levels(2, 30)
     scores = Energy(16, 0.5).raw_scores(x)
     amplitude = x.exp().mean(2).sqrt()
@@ -164,16 +165,6 @@ def test_the_distortion_merge_finds_what_trying_all_cuts_finds(seed, reduction):
     assert error(x[0], found) == pytest.approx(min(error(x[0], way) for way in allowed), rel=1e-5)
 
 
-def test_the_distortion_merge_loses_least_of_all_that_cut_between_frames():
-    x = levels(4, 80)
-    lost = {}
-    for kind in (Distortion, Similarity, Uniform):
-        widths = kind(16, 0.5)(x).scores
-        lost[kind] = [error(clip, pieces(w)) for clip, w in zip(x, widths, strict=True)]
-    assert all(best < other for best, other in zip(lost[Distortion], lost[Similarity], strict=True))
-    assert all(best < other for best, other in zip(lost[Distortion], lost[Uniform], strict=True))
-
-
 def test_similar_neighbours_are_merged_first():
     x = torch.tensor([0.0, 0.0, 5.0, 5.1, 9.0, 0.0, 0.2, 0.2]).view(1, 8, 1)
     # the largest jumps: 9 to 0, 0 to 5, 5.1 to 9
@@ -200,9 +191,8 @@ def test_poolings_are_those_of_torch(n_frames, reduction):
 
 def test_equal_widths_are_the_linear_pooling_where_frames_divide():
     x = levels(2, 40)
-    mean, _ = merge(x, torch.full((2, 40), 0.25), 10)
-    assert torch.allclose(mean, Pooling(16, 0.75, "linear")(x).features[:, 0], atol=1e-4)
-    assert torch.allclose(Uniform(16, 0.75)(x).features[:, 0], mean, atol=1e-5)
+    pooled = Pooling(16, 0.75, "linear")(x).features[:, 0]
+    assert torch.allclose(Uniform(16, 0.75)(x).features[:, 0], pooled, atol=1e-4)
 
 
 def test_an_unknown_pooling_is_one_line():

@@ -95,16 +95,16 @@ def test_finished_rows_are_never_run_again(tmp_path, counted, row):
     ]
 
 
-def test_a_row_cut_off_goes_on_from_its_last_look(tmp_path, monkeypatch, row):
-    look, looked = supervised._evaluate, []
+def test_an_interrupted_row_resumes_from_its_last_evaluation(tmp_path, monkeypatch, row):
+    evaluate, looked = checkpoints.Progress.evaluate, []
 
-    def cut_off(*args):
-        looked.append(args[3])
+    def cut_off(self, step, scores):
+        looked.append(step)
         if len(looked) == 2:
             raise KeyboardInterrupt
-        return look(*args)
+        return evaluate(self, step, scores)
 
-    monkeypatch.setattr(supervised, "_evaluate", cut_off)
+    monkeypatch.setattr(checkpoints.Progress, "evaluate", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run_grid([TINY], tmp_path)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [f"{TINY.key}.pt"]

@@ -56,21 +56,17 @@ def test_same_seed_same_numbers_other_seed_others():
     assert not same(weights(first.model), weights(other.model))
 
 
-class Cut(Exception):
-    """The power goes out."""
-
-
 @pytest.mark.parametrize(("every_s", "left"), [(0.0, [12]), (60.0, [8, 12])])
-def test_a_training_that_was_cut_off_goes_on_to_the_same_result(tmp_path, monkeypatch, every_s, left):
+def test_an_interrupted_training_resumes_to_the_same_result(tmp_path, monkeypatch, every_s, left):
     monkeypatch.setattr(checkpoint, "EVERY_S", every_s)
 
-    def cut(entry):
+    def interrupt(entry):
         if entry["step"] == 8:
-            raise Cut
+            raise KeyboardInterrupt
 
     file = tmp_path / "state.pt"
-    with pytest.raises(Cut):
-        fitted(checkpoint=file, on_eval=cut)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(checkpoint=file, on_eval=interrupt)
     steps = []
     resumed = fitted(checkpoint=file, on_eval=lambda entry: steps.append(entry["step"]))
     whole = fitted()
@@ -85,20 +81,22 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     fitted(checkpoint=file)
     with pytest.raises(CourseError, match=r"state\.pt: belongs to another training; remove it"):
         fitted(replace(RECIPE, learning_rate=1e-3), checkpoint=file)
-    same_shape = toy(seed=3)
-    for other in (same_shape, replace(toy(), y=1 - toy().y)):  # another fold, or labels that were corrected
+    same_shape, validation = toy(seed=3), toy(16, seed=1)
+    cases = [  # another fold, corrected labels, other clips to choose by, another network
+        (LAYERS, same_shape, validation),
+        (LAYERS, replace(toy(), y=1 - toy().y), validation),
+        (LAYERS, toy(), same_shape),
+        (LAYERS[:1], toy(), validation),
+    ]
+    for layers, train, judged in cases:
         with pytest.raises(checkpoint.OtherTraining, match="belongs to another training"):
-            fitted(data=other, checkpoint=file)
-    with pytest.raises(checkpoint.OtherTraining, match="belongs to another training"):
-        supervised.fit(cnn.CNN(2, LAYERS), toy(), same_shape, RECIPE, SPEC, checkpoint=file)  # chosen on other clips
-    with pytest.raises(checkpoint.OtherTraining, match="belongs to another training"):
-        supervised.fit(cnn.CNN(2, LAYERS[:1]), toy(), toy(16, seed=1), RECIPE, SPEC, checkpoint=file)
+            supervised.fit(cnn.CNN(2, layers), train, judged, RECIPE, SPEC, checkpoint=file)
     file.write_bytes(b"no checkpoint")
     with pytest.raises(CourseError, match=r"state\.pt: cannot be read as a checkpoint"):
         fitted(checkpoint=file)
 
 
-def test_the_chosen_look_is_the_best_on_validation_and_its_weights_are_returned():
+def test_the_weights_of_the_best_evaluation_are_returned():
     found, validation = fitted(replace(RECIPE, steps=24, n_evals=8)), toy(16, seed=1)
     best = supervised.best_eval(found.history)
     assert found.chosen_step == best["step"]
@@ -108,22 +106,17 @@ def test_the_chosen_look_is_the_best_on_validation_and_its_weights_are_returned(
     assert loss == pytest.approx(best["validation_loss"], rel=1e-5)
 
 
-def test_best_look_takes_accuracy_then_loss_then_the_first():
-    looks = [(0.5, 0.1), (0.8, 0.9), (0.8, 0.7), (0.8, 0.7)]
-    history = [{"step": k, "validation_accuracy": a, "validation_loss": b} for k, (a, b) in enumerate(looks)]
+def test_the_best_evaluation_is_by_accuracy_then_loss_then_the_first():
+    scores = [(0.5, 0.1), (0.8, 0.9), (0.8, 0.7), (0.8, 0.7)]
+    history = [{"step": k, "validation_accuracy": a, "validation_loss": b} for k, (a, b) in enumerate(scores)]
     assert supervised.best_eval(history)["step"] == 2
-    assert supervised.best_eval([{"step": 1, "loss": 0.1}, {"step": 2, "loss": 0.2}])["step"] == 2, (
-        "nothing to choose by"
-    )
 
 
 def test_without_validation_the_state_after_the_last_step_is_returned():
     torch.manual_seed(0)
     found = supervised.fit(cnn.CNN(2, LAYERS), toy(), None, RECIPE, SPEC, seed=0)
-    assert (
-        found.chosen_step == RECIPE.steps
-        and [set(entry) for entry in found.history] == [{"step", "loss", "seconds"}] * 3
-    )
+    assert found.chosen_step == RECIPE.steps
+    assert [set(entry) for entry in found.history] == [{"step", "loss", "seconds"}] * 3
     once = fitted(replace(RECIPE, n_evals=1))
     assert same(weights(found.model), weights(once.model)), "evaluation changes nothing"
 
