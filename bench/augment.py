@@ -3,8 +3,8 @@
     python bench/augment.py [--json FILE] [--workers 1 2] [--repeats 3] [--clips 64]
 
 Everybody gets the same clips of 5 s at 16 kHz and the same six transforms. librosa and audiomentations go from clip to
-clip, as their users write it; the course's path spreads the clips over workers, which start with each job and end with
-it, within its time. Nothing is cached. The contenders take turns in one process, and the fastest of their repeats
+clip, as their users write it; the course's path spreads the clips over workers, which start with the first job and wait
+ten seconds for the next. Nothing is cached. The contenders take turns in one process, and the fastest of their repeats
 counts: a busy machine then slows all of them. Each library does its best-known default: librosa its phase vocoder,
 audiomentations Signalsmith's preset.
 """
@@ -43,7 +43,6 @@ def ours(count: int) -> Make:
     from course_lib.audio.augment import naa
     from course_lib.data.augmented import make_copies
     from course_lib.data.clips import Clips
-    from course_lib.data.workers import workers
 
     chosen = naa(semitones=SEMITONES, largest_fraction=SHIFT, threshold_db=TRIM_DB)
 
@@ -51,8 +50,7 @@ def ours(count: int) -> Make:
         os.environ["LOKY_MAX_CPU_COUNT"] = str(count)
         table = pd.DataFrame({"clip": range(len(x)), "label": "noise", "fold": 1, "source": range(len(x))})
         clips = Clips("noise", table, LENGTH_S, RATE_HZ, "noise", lambda *_: x)
-        with workers() as start:
-            return [make_copies("", "", RATE_HZ, LENGTH_S, clips, name, chosen[name], 0, start) for name in names]
+        return [make_copies(clips, name, chosen[name], 0, RATE_HZ) for name in names]
 
     return make
 

@@ -11,7 +11,9 @@ Their figures are measured in notebook 03. Notebook: 03.
 from collections.abc import Callable
 from typing import Literal
 
+import librosa
 import numpy as np
+from python_stretch import Signalsmith
 
 from course_lib.audio import io as audio_io
 from course_lib.audio import timebase
@@ -116,39 +118,29 @@ def _stretched(x: np.ndarray, rate: float, rate_hz: int, engine: str, n_fft: int
     if rate == 1:
         return x.copy()
     if engine == "librosa":
-        import librosa
-
         return librosa.effects.time_stretch(x, rate=rate, n_fft=n_fft)
-    from python_stretch import Signalsmith
-
     stretch = Signalsmith.Stretch(0)  # a fixed seed, or some rates would differ from call to call
     stretch.configure(1, window, timebase.ms_to_samples(INTERVAL_MS, rate_hz))
     stretch.setTimeFactor(rate)
     return stretch.process(np.array(x[None]))[0]  # a copy: it refuses arrays that are read-only, as a cache hands out
 
 
-def trim_silence(
-    x: np.ndarray, threshold_db: float = 40.0, *, rate_hz: int, window_ms: float = 25.0, hop_ms: float = 10.0
-) -> np.ndarray:
+def trim_silence(x: np.ndarray, threshold_db: float = 40.0, *, rate_hz: int) -> np.ndarray:
     """`x` `(samples,)` without the silence at its two ends.
 
-    Kept is all from the first to the last frame whose root mean square lies less than `threshold_db` below that of the
-    loudest. Both cuts fall on whole hops, or the end of the clip: a sharp onset is met to half a window and a hop. A
-    clip that is silent throughout stays whole. Source: `librosa.effects.trim`.
+    It keeps everything from the first to the last frame of 25 ms whose root mean square lies less than `threshold_db`
+    below that of the loudest. Both cuts fall on whole hops of 10 ms, or the end of the clip: a sharp onset is met to
+    half a window and a hop. A clip that is silent throughout stays whole. Source: `librosa.effects.trim`.
 
     Raises
     ------
     ValueError
-        `x` is no waveform, `threshold_db` not above 0 and finite, a window or hop below one sample. Notebook: 03.
+        `x` is no waveform, or `threshold_db` not above 0 and finite. Notebook: 03.
     """
-    import librosa
-
     x = _waveform(x)
     if not 0 < threshold_db < np.inf:
         raise ValueError(f"threshold_db={threshold_db}: must be above 0 and finite")
-    window, hop = (timebase.ms_to_samples(ms, rate_hz) for ms in (window_ms, hop_ms))
-    if min(window, hop) < 1:
-        raise ValueError(f"window_ms={window_ms}, hop_ms={hop_ms}: must be above 0")
+    window, hop = (timebase.ms_to_samples(ms, rate_hz) for ms in (25, 10))
     trimmed, _ = librosa.effects.trim(x, top_db=threshold_db, frame_length=window, hop_length=hop)
     return trimmed.copy()
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import librosa
 import numpy as np
 
 from course_lib.audio import timebase
 from course_lib.errors import expect
 
 if TYPE_CHECKING:
-    import torch  # otherwise inside functions: torch and librosa take seconds to import, and a specification needs none
+    import torch  # otherwise inside functions: it takes seconds to import, and a specification does not need it
 
 FEATURES_VERSION = 1  # part of the key of every cached log-mel: raise it when the formula changes numbers
 LOGS = ("db", "ln", "none")
@@ -111,8 +112,6 @@ class FeatureSpec:
 @lru_cache
 def _chosen_fft_samples(spec: FeatureSpec) -> int:
     """Smallest power of two that holds the window and spaces its bins no wider than the narrowest mel band."""
-    import librosa
-
     edges_hz = librosa.mel_frequencies(spec.n_mels + 2, fmin=spec.fmin_hz, fmax=spec.top_hz)
     narrowest_hz = np.min(edges_hz[2:] - edges_hz[:-2])
     enough = max(spec.window_samples, math.ceil(spec.rate_hz / narrowest_hz))
@@ -151,8 +150,6 @@ def mel_bank(spec: FeatureSpec) -> np.ndarray:
     ValueError
         A band so narrow that no bin falls into it: it would be silent whatever the sound.
     """
-    import librosa
-
     band = {"n_mels": spec.n_mels, "fmin": spec.fmin_hz, "fmax": spec.top_hz}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # librosa only warns of empty bands; the error below says more

@@ -1,11 +1,11 @@
 """Sound files in, float32 mono waveforms of one rate and one length out."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import psutil
@@ -89,20 +89,24 @@ def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.
     CourseError
         What `read` says of the first bad file, or the array would not fit into memory.
     """
-    n_samples = timebase.seconds_to_samples(length_s, rate_hz)
-    needed, free = 4 * len(paths) * n_samples, psutil.virtual_memory().available
-    if needed > free:
-        raise CourseError(
-            f"{len(paths)} clips of {length_s:g} s at {rate_hz} Hz need {needed / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free; choose a smaller profile, rate or length"
-        )
-    out = np.empty((len(paths), n_samples), np.float32)
+    shape = (len(paths), timebase.seconds_to_samples(length_s, rate_hz))
+    out = room_for(shape, np.float32, "choose a smaller profile, rate or length")
 
     def fill(row: int) -> None:
         out[row] = read(paths[row], rate_hz, length_s)[0]
 
     threaded(fill, range(len(paths)), "decoding", "clip")
     return out
+
+
+def room_for(shape: tuple[int, ...], dtype: type, remedy: str) -> np.ndarray:
+    """Zeros of that shape, one row per clip; a CourseError, ending in `remedy`, if they would not fit into memory."""
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    free = psutil.virtual_memory().available
+    if needed > free:
+        found = f"need {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free"
+        raise CourseError(f"{shape[0]} clips {found}; {remedy}")
+    return np.zeros(shape, dtype)
 
 
 def threaded(work, items: Sequence, title: str, unit: str) -> list:
@@ -126,12 +130,15 @@ def _open(path: Path) -> sf.SoundFile:
     try:
         if path.stat().st_size == 0:
             raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
-        with path.open("rb") as raw:
-            _refuse_truncated(path, _ogg_lacking(raw, path.stat().st_size))
+        _refuse_truncated_ogg(path)
         file = sf.SoundFile(path)
     except (sf.LibsndfileError, OSError) as error:
         raise CourseError(f"{path}: cannot be read as audio ({_reason(error)}); expected WAV, FLAC or OGG") from error
-    _refuse_truncated(path, _log_lacking(file.extra_info))
+    announced = ANNOUNCED.search(file.extra_info)
+    if announced:
+        expected, found = (int(number) for number in announced.groups())
+        if found < expected != UNKNOWN_LENGTH:
+            raise CourseError(f"{path}: truncated, {found} of {expected} bytes of sound are there; get it again")
     if not 0 < file.frames < UNKNOWN_FRAMES:
         file.close()
         found = "does not tell its length" if file.frames else "holds no samples"
@@ -144,32 +151,18 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "error_string", None) or getattr(error, "strerror", None) or error).strip().rstrip(".")
 
 
-def _refuse_truncated(path: Path, lacking: str) -> None:
-    if lacking:
-        raise CourseError(f"{path}: truncated, {lacking}; get it again")
-
-
-def _log_lacking(log: str) -> str:
-    """What a file lacks of the bytes that its header announces, by libsndfile's log, or an empty string."""
-    announced = ANNOUNCED.search(log)
-    if announced is None:
-        return ""
-    expected, found = (int(number) for number in announced.groups())
-    if expected == UNKNOWN_LENGTH or found >= expected:
-        return ""
-    return f"{found} of {expected} bytes of sound are there"
-
-
-def _ogg_lacking(raw: BinaryIO, size: int) -> str:
-    """What an OGG file of `size` bytes lacks: its last page has to be whole and marked as the last; else empty.
+def _refuse_truncated_ogg(path: Path) -> None:
+    """Raise CourseError if `path` is an OGG file whose last page is not whole, or not marked as the last.
 
     libsndfile's log cannot be asked here: it notes the same line for half a page as for a tag after the last page.
     """
-    if raw.read(4) != b"OggS":
-        return ""
-    raw.seek(max(0, size - 2 * OGG_PAGE_BYTES))
-    tail = raw.read()
+    with path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return
+        file.seek(max(0, path.stat().st_size - 2 * OGG_PAGE_BYTES))
+        tail = file.read()
     page = tail[max(tail.rfind(b"OggS"), 0) :]
     segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
     whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(segments)
-    return "" if whole and page[5] & OGG_LAST_PAGE else "its last page is missing"
+    if not (whole and page[5] & OGG_LAST_PAGE):
+        raise CourseError(f"{path}: truncated, its last page is missing; get it again")

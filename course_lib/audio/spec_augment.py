@@ -11,18 +11,18 @@ asks `grid_sample` of torch, which has `border`. Notebook: 03.
 """
 
 import math
-from typing import TYPE_CHECKING, Union
+from collections.abc import Callable
 
+import librosa
 import numpy as np
+import torch
+from torch.nn.functional import affine_grid, grid_sample
 
 from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec, floor_level
 
-if TYPE_CHECKING:
-    import torch  # otherwise inside functions: it takes seconds to import
-
-    Features = Union[np.ndarray, torch.Tensor]  # noqa: UP007
-    PerClip = Union[float, np.ndarray, torch.Tensor]  # noqa: UP007
+Features = np.ndarray | torch.Tensor
+PerClip = float | np.ndarray | torch.Tensor
 
 MASK_VALUES = ("mean", "floor")  # what SpecAugment puts in the place of what it hides
 # The paper's image augmentation; Source: Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581. Its numbers are
@@ -37,13 +37,13 @@ TAA = {
 }
 
 
-def flip(features: "Features") -> "torch.Tensor":
+def flip(features: Features) -> torch.Tensor:
     """Time reversed: the last frame first. Raises ValueError as `warp`. Notebook: 03."""
     x, _ = _batch(features)
     return x.flip(-2).reshape(features.shape)
 
 
-def brightness(features: "Features", factor: "PerClip") -> "torch.Tensor":
+def brightness(features: Features, factor: PerClip) -> torch.Tensor:
     """Each value's distance to the darkest of its image times `factor`, up to the brightest, as in an 8-bit image.
 
     On decibels this is no gain, which would add the same to every value: it stretches (above 1) or squeezes level
@@ -57,15 +57,15 @@ def brightness(features: "Features", factor: "PerClip") -> "torch.Tensor":
 
 
 def warp(
-    features: "Features",
+    features: Features,
     *,
-    zoom_time: "PerClip" = 1.0,
-    zoom_mel: "PerClip" = 1.0,
-    width: "PerClip" = 0.0,
-    height: "PerClip" = 0.0,
-    frames_per_mel: "PerClip" = 0.0,
-    degrees: "PerClip" = 0.0,
-) -> "torch.Tensor":
+    zoom_time: PerClip = 1.0,
+    zoom_mel: PerClip = 1.0,
+    width: PerClip = 0.0,
+    height: PerClip = 0.0,
+    frames_per_mel: PerClip = 0.0,
+    degrees: PerClip = 0.0,
+) -> torch.Tensor:
     """The image zoomed, then sheared, then rotated, all about its middle, and shifted last; interpolated once.
 
     Each parameter is one number for all clips or one per clip, `(clips,)`.
@@ -86,9 +86,6 @@ def warp(
         `features` are no floats of shape `(frames, mels)` or `(clips, frames, mels)`; a parameter is not finite, out of
         its range, or neither one number nor one per clip. Notebook: 03.
     """
-    import torch
-    from torch.nn.functional import affine_grid, grid_sample
-
     x, one_each = _batch(features)
     time, mel = one_each("zoom_time", zoom_time, low=1e-3), one_each("zoom_mel", zoom_mel, low=1e-3)
     slope, angle = one_each("frames_per_mel", frames_per_mel), torch.deg2rad(one_each("degrees", degrees))
@@ -107,13 +104,11 @@ def warp(
     return warped[:, 0].transpose(1, 2).float().reshape(features.shape)
 
 
-def augment_image(features: "Features", rng: np.random.Generator) -> "torch.Tensor":
+def augment_image(features: Features, rng: np.random.Generator) -> torch.Tensor:
     """The paper's image augmentation, drawn for each clip: one affine map, a flip or none, brightness, within `TAA`.
 
     Raises ValueError as `warp`. Notebook: 03.
     """
-    import torch
-
     x, _ = _batch(features)
     drawn = {name: rng.uniform(*ends, size=len(x)) for name, ends in TAA.items()}
     warped = warp(
@@ -125,7 +120,7 @@ def augment_image(features: "Features", rng: np.random.Generator) -> "torch.Tens
 
 
 def spec_augment(
-    features: "Features",
+    features: Features,
     rng: np.random.Generator,
     spec: FeatureSpec,
     *,
@@ -134,7 +129,7 @@ def spec_augment(
     n_time: int = 2,
     n_bands: int = 2,
     mask_value: str = "mean",
-) -> "torch.Tensor":
+) -> torch.Tensor:
     """Stretches of time and bands of frequency of each clip replaced by the clip's mean, or emptied.
 
     `mask_value` is `mean`, or `floor`: the level of no power at all, so that what is hidden is empty in the linear
@@ -150,9 +145,6 @@ def spec_augment(
         `features` are none or have another number of mels than `spec`; a width is negative, or wider than the clip or
         the mel bands; a number of masks is negative; `mask_value` is unknown. Notebook: 03.
     """
-    import librosa
-    import torch
-
     x, _ = _batch(features)
     n_frames, n_mels = x.shape[1:]
     if n_mels != spec.n_mels:
@@ -173,8 +165,8 @@ def spec_augment(
 
 
 def mixup(
-    features: "torch.Tensor", targets: "torch.Tensor", alpha: float, rng: np.random.Generator
-) -> "tuple[torch.Tensor, torch.Tensor]":
+    features: torch.Tensor, targets: torch.Tensor, alpha: float, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Each clip mixed with another of the batch, `share * own + (1 - share) * other`, and its target in the same way.
 
     `features` are `(clips, ...)`, `targets` `(clips, classes)`, one-hot or any probabilities. The share of each clip is
@@ -186,8 +178,6 @@ def mixup(
     ValueError
         `alpha` is not above 0 and finite, or targets and features do not have the same number of clips. Notebook: 03.
     """
-    import torch
-
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha={alpha}: must be above 0 and finite")
     if targets.ndim != 2 or len(targets) != len(features):
@@ -222,17 +212,13 @@ def _masks(
     return ((centres >= start) & (centres < start + width)).any(axis=1)
 
 
-def _matrix(*rows: "torch.Tensor") -> "torch.Tensor":
+def _matrix(*rows: torch.Tensor) -> torch.Tensor:
     """Matrices `(clips, 2, 2)` from four numbers per clip."""
-    import torch
-
     return torch.stack(rows, dim=-1).reshape(-1, 2, 2)
 
 
-def _batch(features: "Features"):
+def _batch(features: Features) -> tuple[torch.Tensor, Callable[..., torch.Tensor]]:
     """`features` as a float32 tensor `(clips, frames, mels)`, and a function that checks a parameter of each clip."""
-    import torch
-
     x = features if isinstance(features, torch.Tensor) else torch.tensor(np.asarray(features))
     if x.ndim not in (2, 3) or 0 in x.shape:
         raise ValueError(f"features: shape {tuple(x.shape)}, expected (frames, mels) or (clips, frames, mels), none 0")
@@ -240,7 +226,7 @@ def _batch(features: "Features"):
         raise ValueError("features: must be floats, none of them NaN or infinite")
     x = x.float().reshape(-1, *x.shape[-2:])
 
-    def one_each(name: str, value: "PerClip", low: float = -math.inf) -> "torch.Tensor":
+    def one_each(name: str, value: PerClip, low: float = -math.inf) -> torch.Tensor:
         """`value` as `(clips,)`, float64."""
         value = torch.as_tensor(value, dtype=torch.float64, device=x.device)
         if value.shape not in ((), (len(x),)):

@@ -20,6 +20,7 @@ from course_lib.audio.timebase import seconds_to_samples
 
 # Each class is a function of a generator, a score and explicit parameters
 RATE_HZ = 16_000
+LENGTH_S = 5.0
 HIGHEST_HZ = 7500  # a resonator nearer to half the rate is no longer one
 
 
@@ -56,9 +57,9 @@ class Score:
         return np.exp(spread * rng.standard_normal(len(self.starts_s)))[self.event]
 
 
-def score(starts_s: np.ndarray, ends_s: np.ndarray, length_s: float) -> Score:
+def score(starts_s: np.ndarray, ends_s: np.ndarray) -> Score:
     """The events at `starts_s` to `ends_s` laid over the samples of a clip."""
-    times_s = np.arange(seconds_to_samples(length_s, RATE_HZ)) / RATE_HZ
+    times_s = np.arange(seconds_to_samples(LENGTH_S, RATE_HZ)) / RATE_HZ
     event = np.maximum(np.searchsorted(starts_s, times_s, side="right") - 1, 0)
     part = (times_s - starts_s[event]) / (ends_s - starts_s)[event]
     return Score(times_s, starts_s, ends_s, event, part)
@@ -281,7 +282,6 @@ SOUNDS = {
 SYNTH10_VERSION = 1
 LABELS = tuple(SOUNDS)
 FOLDS = 5
-LENGTH_S = 5.0
 SNR_DB = (-3.0, 20.0)  # sound against background while the sound lasts: the main control of difficulty
 BACKGROUND_DB_PER_OCTAVE = (-7.0, 2.0)  # from traffic, browner than brown, to hiss
 TILT_DB_PER_OCTAVE = (-4.0, 4.0)  # of the microphone and the distance
@@ -325,7 +325,7 @@ def synth10_table(clips_per_class: int = 40, seed: int = 0) -> pd.DataFrame:
     return table[["clip", "label", "fold", "source", "take", "number"]].assign(seed=seed)
 
 
-def synth10_events(table: pd.DataFrame, length_s: float = LENGTH_S) -> pd.DataFrame:
+def synth10_events(table: pd.DataFrame) -> pd.DataFrame:
     """Strong labels of the clips in `table`: columns `clip`, `onset_s`, `offset_s`, `label`.
 
     Rain, sea, helicopter, chainsaw and fire sound throughout and are one event each. An offset is where the dry sound
@@ -335,33 +335,28 @@ def synth10_events(table: pd.DataFrame, length_s: float = LENGTH_S) -> pd.DataFr
     for row in table.itertuples():
         source = draw_source(row.label, row.number, row.seed)
         timing = _rng(row.seed, row.label, row.number, row.take, 0)
-        starts_s, ends_s = plan_events(timing, SOUNDS[row.label].pace, source, length_s)
+        starts_s, ends_s = plan_events(timing, SOUNDS[row.label].pace, source)
         rows.append(pd.DataFrame({"clip": row.clip, "onset_s": starts_s, "offset_s": ends_s, "label": row.label}))
     return pd.concat(rows, ignore_index=True)
 
 
-def synth10_waves(
-    table: pd.DataFrame, length_s: float = LENGTH_S, *, snr_db: tuple[float, float] = SNR_DB
-) -> np.ndarray:
-    """The clips in `table` at 16 kHz, shape `(clips, samples)`, float32 within ±1. About 35 ms a clip.
-
-    `snr_db` is the range that the ratio of sound to background is drawn from; nothing else depends on it.
-    """
-    waves = np.empty((len(table), seconds_to_samples(length_s, RATE_HZ)), dtype=np.float32)
+def synth10_waves(table: pd.DataFrame) -> np.ndarray:
+    """The clips in `table` at 16 kHz, 5 s each, shape `(clips, samples)`, float32 within ±1. About 35 ms per clip."""
+    waves = np.empty((len(table), seconds_to_samples(LENGTH_S, RATE_HZ)), dtype=np.float32)
     # The bar waits a second, so that quick jobs leave no trace, and stays away from logs and executed notebooks
     bar = tqdm(table.itertuples(), "synth10", len(table), delay=1, disable=None, unit="clip")
     for wave, row in zip(waves, bar, strict=True):
-        wave[:] = _clip(row, length_s, snr_db)
+        wave[:] = _clip(row)
     return waves
 
 
-def draw_source(label: str, number: int, seed: int, snr_db: tuple[float, float] = SNR_DB) -> Source:
+def draw_source(label: str, number: int, seed: int) -> Source:
     """The source of that number in that class."""
     rng, ranges, pace = _rng(seed, label, number), SOUNDS[label].ranges, SOUNDS[label].pace
     return Source(
         parameters={name: _log_uniform(rng, limits) for name, limits in ranges.items()},
         mean_s=pace and (_log_uniform(rng, pace.lasting_s), _log_uniform(rng, pace.pause_s)),
-        snr_db=rng.uniform(*snr_db),
+        snr_db=rng.uniform(*SNR_DB),
         level_db=rng.uniform(*LEVEL_DB),
         background_db_per_octave=rng.uniform(*BACKGROUND_DB_PER_OCTAVE),
         tilt_db_per_octave=rng.uniform(*TILT_DB_PER_OCTAVE),
@@ -369,26 +364,24 @@ def draw_source(label: str, number: int, seed: int, snr_db: tuple[float, float] 
     )
 
 
-def plan_events(
-    rng: np.random.Generator, pace: Pace | None, source: Source, length_s: float
-) -> tuple[np.ndarray, np.ndarray]:
+def plan_events(rng: np.random.Generator, pace: Pace | None, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Starts and ends in seconds of a take's events, in order and apart, all within the clip. At least one."""
     if pace is None:
-        return np.zeros(1), np.full(1, length_s)
+        return np.zeros(1), np.full(1, LENGTH_S)
     n_planned = rng.integers(*pace.n_events, endpoint=True)
     means_s = np.array(source.mean_s)[:, np.newaxis]
     lasts_s, pauses_s = means_s * np.exp(pace.spread * rng.standard_normal((2, n_planned)))
     ends_s = np.cumsum(lasts_s + pauses_s) - pauses_s
-    n_fit = max(1, np.searchsorted(ends_s, length_s, side="right"))
-    events_s = np.array([ends_s - lasts_s, np.minimum(ends_s, length_s)])[:, :n_fit]
-    return tuple(np.clip(events_s + rng.uniform(0, length_s - events_s[1, -1]), 0, length_s))  # of rounding errors
+    n_fit = max(1, np.searchsorted(ends_s, LENGTH_S, side="right"))
+    events_s = np.array([ends_s - lasts_s, np.minimum(ends_s, LENGTH_S)])[:, :n_fit]
+    return tuple(np.clip(events_s + rng.uniform(0, LENGTH_S - events_s[1, -1]), 0, LENGTH_S))  # of rounding errors
 
 
-def _clip(row, length_s: float, snr_db: tuple[float, float]) -> np.ndarray:
+def _clip(row) -> np.ndarray:
     """One clip, float64: sound in its room, background at its distance below it, both through the microphone."""
-    sound, source = SOUNDS[row.label], draw_source(row.label, row.number, row.seed, snr_db)
+    sound, source = SOUNDS[row.label], draw_source(row.label, row.number, row.seed)
     timing, noise = (_rng(row.seed, row.label, row.number, row.take, part) for part in range(2))
-    laid = score(*plan_events(timing, sound.pace, source, length_s), length_s)
+    laid = score(*plan_events(timing, sound.pace, source))
     dry = sound.make(noise, laid, **source.parameters)
     wet = oaconvolve(dry, source.room)[: len(dry)]
     wet /= np.sqrt(np.mean(wet[laid.active] ** 2))  # the ratio holds while the sound lasts, not over the silence too

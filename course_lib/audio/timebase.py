@@ -98,11 +98,6 @@ def out_frames(n_frames: int, reduction: float) -> int:
     return left
 
 
-def frame_rate_hz(hop_samples: int, rate_hz: float) -> float:
-    """Frames per second."""
-    return rate_hz / hop_samples
-
-
 def receptive_field(
     kernels: Sequence[int], strides: Sequence[int], dilations: Sequence[int] | None = None
 ) -> tuple[int, int]:

@@ -57,24 +57,21 @@ def read_sound(path: str | Path, rate_hz: int, length_s: float) -> np.ndarray:
     return np.clip(audio_io.fix_length(audio_io.resample(x, stored_hz, rate_hz), n_samples), -1, 1)
 
 
-def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: float) -> tuple[np.ndarray, int]:
-    """Frames `(frames, size_px, size_px, 3)`, RGB, uint8, and how many of them the video really has.
+def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: float) -> np.ndarray:
+    """Frames `(frames, size_px, size_px, 3)`, RGB, uint8.
 
     Frame `k` is what a viewer sees at `(k + 0.5) / frame_rate_hz` seconds: the last stored frame whose time stamp is
     not later. Each is turned upright, cut to the square in its middle and resized by area. Before the first time stamp
-    the first frame is shown, as players do; after the end of the last nothing is repeated: those frames are black, and
-    they are the ones beyond the number that comes back.
+    the first frame is shown, as players do; after the end of the last, frames are black.
 
     Raises
     ------
     CourseError
         The file is missing, no video, truncated or damaged, or has no video frames.
     ValueError
-        `size_px` is below 1, or `length_s` is shorter than a frame.
+        `length_s` is shorter than a frame.
     """
     path = Path(path)
-    if size_px < 1:
-        raise ValueError(f"size_px must be at least 1, got {size_px}")
     wanted_s = timebase.video_frame_times_s(length_s, frame_rate_hz)
     frames = np.zeros((len(wanted_s), size_px, size_px, 3), np.uint8)
     shown, end_s, filled = None, 0.0, 0
@@ -87,8 +84,8 @@ def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: 
                 break
         if shown is None:
             raise CourseError(f"{path}: holds no whole video frame; get it again")
-        filled = _show(frames, filled, shown, int(np.searchsorted(wanted_s, end_s)), aspect)
-    return frames, filled
+        _show(frames, filled, shown, int(np.searchsorted(wanted_s, end_s)), aspect)
+    return frames
 
 
 def _show(frames: np.ndarray, first: int, frame: av.VideoFrame | None, until: int, aspect: float) -> int:

@@ -1,21 +1,23 @@
-"""`AugmentedClips`: clips and augmented copies of them, which no split can separate. Notebook: 04."""
+"""`AugmentedClips`: clips together with augmented copies, which no split can separate. Notebook: 04."""
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
-import psutil
 from tqdm import tqdm
 
+from course_lib.audio import io as audio_io
 from course_lib.audio import timebase
+from course_lib.audio.augment import Transform
 from course_lib.audio.io import DECODING_VERSION
 from course_lib.data import folds
-from course_lib.data.cache import cached
+from course_lib.data.cache import cached, digest
 from course_lib.data.clips import Clips
-from course_lib.data.workers import Start, Transform, digest, spread, workers
+from course_lib.data.workers import copies_of
 from course_lib.errors import CourseError, UsageError
 
 ORIGINAL = "original"  # the `transform` of a clip that is no copy
@@ -26,9 +28,9 @@ PROBE_RATE_HZ = 16_000
 class AugmentedClips(Clips):
     """`Clips` whose table holds each clip and its augmented copies, made by `with_copies`.
 
-    Two more columns: `original`, the clip that a row was made from (its own name in the rows of the clips themselves),
-    and `transform`, the name of what was done to it (`original` there). Strong labels are those of the originals: a
-    stretched copy has others.
+    Two more columns: `original`, the clip that a row was made from (its own name for the clips themselves), and
+    `transform`, the name of the transform (`original` for the clips themselves). Strong labels cover the originals
+    only, because a stretched copy has others.
 
     Raises
     ------
@@ -47,7 +49,7 @@ class AugmentedClips(Clips):
         if (inherited > 1).any():
             raise CourseError(
                 f"{self.name}: copies of clip {inherited.idxmax()!r} have another label, fold or source than the clip; "
-                "make copies with with_copies, which hands all three on"
+                "make copies with with_copies, which keeps all three"
             )
 
     @property
@@ -56,9 +58,9 @@ class AugmentedClips(Clips):
         return (self.table["transform"] == ORIGINAL).to_numpy()
 
     def where(self, mask: np.ndarray | pd.Series) -> "AugmentedClips":
-        """The rows for which `mask` is true: of every source all rows, none, or exactly its originals.
+        """The rows for which `mask` is true; of each source it must take all rows, none, or exactly the originals.
 
-        Of two masks without a common row that pass this, no source is in both: what is learnt from a clip cannot be
+        Two masks that pass this check and share no row share no source either: a model trained on a clip cannot be
         tested on its copy.
 
         Raises
@@ -69,7 +71,7 @@ class AugmentedClips(Clips):
         return super().where(self._whole(mask))
 
     def originals_only(self, mask: np.ndarray | pd.Series) -> np.ndarray:
-        """`mask` without the copies: a test fold is tested on sounds as they were recorded. Raises like `where`."""
+        """`mask` without the copies, because we test on sounds as they were recorded. Raises like `where`."""
         return self._whole(mask) & self.is_original
 
     def _whole(self, mask: np.ndarray | pd.Series) -> np.ndarray:
@@ -80,7 +82,7 @@ class AugmentedClips(Clips):
         parted = ~ways.groupby(self.table["source"].to_numpy()).all().any(axis=1)
         if parted.any():
             raise CourseError(
-                f"{self.name}: the mask parts the copies of source {parted.idxmax()!r} ({parted.sum()} such); "
+                f"{self.name}: the mask separates copies of source {parted.idxmax()!r} ({parted.sum()} such); "
                 "take whole sources, as folds.split does, or originals_only of them"
             )
         return mask
@@ -89,21 +91,20 @@ class AugmentedClips(Clips):
 def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int = 0) -> AugmentedClips:
     """`clips`, then a copy of each by the first of `transforms` (name to function), then by the second, and so on.
 
-    A copy has the label, the fold and the source of its clip; no argument could give it others. A transform is a
-    function `(x, rate_hz, rng)` of one clip `(samples,)`, as in `augment.NAA`. What it draws depends on `seed`, the
-    clip's name and its own: neither the order nor the number of clips matters. A copy of another length is cut or
-    filled with zeros at its end, then clipped to ±1.
+    A copy has the label, the fold and the source of its clip. A transform is a function `(x, rate_hz, rng)` of one clip
+    `(samples,)`, as in `augment.NAA`. What it draws depends only on `seed`, the clip's name and its own name, not on
+    the order or number of clips. Copies are cut, or padded with zeros, to the length of the clip, then clipped to ±1.
 
-    Sounds are made when `waves` is first asked for them, over all cores, and kept, one array a transform: dropping or
-    adding a transform makes no other anew. The key holds what the transform does to a probe, so that a changed
-    transform of the same name is not mistaken for the old one.
+    Sounds are computed on all cores when `waves` is first called, and kept on disk, one array per transform. The cache
+    key includes what the transform does to a probe signal, so that a changed transform of the same name is not mistaken
+    for the old one.
 
     Raises
     ------
     UsageError
         `clips` holds copies already, or a transform is called `original`.
     CourseError
-        A source of `clips` lies in two folds, so that copies would spread what crosses. Notebook: 04.
+        A source of `clips` lies in two folds, which copies would make worse. Notebook: 04.
     """
     if isinstance(clips, AugmentedClips):
         raise UsageError(f"{clips.name}: holds copies already; give with_copies the clips and all transforms at once")
@@ -118,18 +119,17 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
     place = pd.Series(range(len(clips)), index=names)
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
-        out = _zeros(len(asked), timebase.seconds_to_samples(length_s, rate_hz))
-        with workers() as start:
-            for name, rows in asked.groupby("transform", sort=False).indices.items():
-                wanted = place.loc[asked["original"].iloc[rows]].to_numpy()
-                if name == ORIGINAL:
-                    out[rows] = clips.reader(clips.table.iloc[wanted], rate_hz, length_s)
-                else:
-                    given = (clips, name, transforms[name], seed, start)
-                    key = (base, digest(keys[name], DECODING_VERSION), rate_hz, clips.length_s)
-                    every = cached(make_copies, *key, given=given)
-                    kept = min(every.shape[1], out.shape[1])
-                    out[rows, :kept] = every[wanted, :kept]
+        shape = (len(asked), timebase.seconds_to_samples(length_s, rate_hz))
+        out = audio_io.room_for(shape, np.float32, "take one fold, fewer transforms, a smaller profile or a lower rate")
+        for name, rows in asked.groupby("transform", sort=False).indices.items():
+            wanted = place.loc[asked["original"].iloc[rows]].to_numpy()
+            if name == ORIGINAL:
+                out[rows] = clips.reader(clips.table.iloc[wanted], rate_hz, length_s)
+            else:
+                key = (base, digest(keys[name], DECODING_VERSION), rate_hz, clips.length_s)
+                every = cached("make_copies", key, partial(make_copies, clips, name, transforms[name], seed, rate_hz))
+                kept = min(every.shape[1], out.shape[1])
+                out[rows, :kept] = every[wanted, :kept]
         out.setflags(write=False)
         return out
 
@@ -138,42 +138,21 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
     return AugmentedClips(clips.name, table, clips.length_s, clips.native_rate_hz, content, reader, clips.events)
 
 
-def make_copies(
-    base: str,
-    key: str,
-    rate_hz: int,
-    length_s: float,
-    clips: Clips,
-    name: str,
-    transform: Transform,
-    seed: int,
-    start: Start,
-) -> np.ndarray:
-    """One copy of each of `clips`, `(clips, samples)`, float32 within ±1; `base` and `key` are the key of the cache.
-
-    `start` is what `workers` gives: one set of processes for several transforms.
-
-    Raises
-    ------
-    ValueError
-        What the transform says of the first clip that it refuses, with the clip's name.
-    """
-    waves = clips.waves(rate_hz, length_s)
+def make_copies(clips: Clips, name: str, transform: Transform, seed: int, rate_hz: int) -> np.ndarray:
+    """One copy of each of `clips`, `(clips, samples)`, float32 within ±1."""
+    waves, names = clips.waves(rate_hz), clips.table["clip"].astype(str).tolist()
     out = np.empty(waves.shape, np.float32)
-    row = 0
-    with tqdm(total=len(out), desc=name, delay=1, disable=None, unit="copy") as bar:
-        for some in spread(start, waves, list(clips.table["clip"].astype(str)), rate_hz, name, transform, seed):
-            out[row : row + len(some)] = some
-            row += len(some)
-            bar.update(len(some))
+    with closing(copies_of(waves, names, rate_hz=rate_hz, name=name, transform=transform, seed=seed)) as made:
+        for row, copy in enumerate(tqdm(made, name, len(out), delay=1, disable=None, unit="copy")):
+            out[row] = copy
     return out
 
 
 def _identity(transform: Transform) -> str:
-    """Hash of what a transform does to a probe, and of the settings that it was made with.
+    """Hash of what a transform does to a probe signal, and of the settings that it was made with.
 
-    The probe fades from full scale to -100 dB, so that a threshold shows too; a difference in thresholds that it cannot
-    show is in the settings. Text of code would not do: it names constants without their values.
+    The probe fades from full scale to -100 dB, so that it reveals thresholds; small changes of a threshold show in the
+    settings. The source code would not do, because it names constants without their values.
     """
     rng = np.random.default_rng(0)
     probe = rng.uniform(-1, 1, 2 * PROBE_RATE_HZ) * np.geomspace(1, 1e-5, 2 * PROBE_RATE_HZ)
@@ -183,14 +162,3 @@ def _identity(transform: Transform) -> str:
     else:
         settings = [cell.cell_contents for cell in getattr(transform, "__closure__", None) or ()]
     return digest(done.dtype, done.shape, hashlib.sha256(done.tobytes()).hexdigest(), settings)
-
-
-def _zeros(n_clips: int, n_samples: int) -> np.ndarray:
-    """Zeros `(clips, samples)`, float32, or a CourseError where they would not fit into memory."""
-    needed, free = 4 * n_clips * n_samples, psutil.virtual_memory().available
-    if needed > free:
-        raise CourseError(
-            f"{n_clips} clips and copies of {n_samples} samples need {needed / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free; take one fold, fewer transforms, a smaller profile or a lower rate"
-        )
-    return np.zeros((n_clips, n_samples), np.float32)

@@ -1,4 +1,4 @@
-"""A disk cache of computed arrays: `.npy` files, each named by a digest of everything that the array depends on."""
+"""A disk cache of computed arrays: `.npy` files, each named by the digest of everything that the array depends on."""
 
 import hashlib
 import logging
@@ -15,22 +15,22 @@ from course_lib import paths
 log = logging.getLogger(__name__)
 
 
-def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object] = ()) -> np.ndarray:
-    """`make(*key, *given)` as a read-only array, memory-mapped from disk if it was computed before.
+def cached(name: str, key: Sequence[object], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `make()` returns, as a read-only array, memory-mapped from disk if it was computed before.
 
-    The key must include everything that the array depends on, as values whose `repr` describes them completely
-    (numbers, strings, frozen dataclasses); code is represented by a version constant. `given` is passed to `make` but
-    not hashed: for example waveforms whose hash is in the key, or a progress bar.
+    `name` is the folder of arrays of this kind. The key must include everything that the array depends on, as values
+    whose `repr` describes them completely (numbers, strings, frozen dataclasses); a hash stands for waveforms, a
+    version constant for code.
 
     Files are written under a temporary name and then renamed, so that a killed run leaves no incomplete entry and
     several runs can share a cache. A damaged entry is computed again. If the cache cannot be written, a one-line
     warning is logged and the result is still returned.
     """
-    path = entry(make, key)
+    path = paths.cache_dir() / name / f"{digest(tuple(key))[:32]}.npy"
     found = _load(path)
     if found is not None:
         return found
-    array = make(*key, *given)
+    array = make()
     try:
         _save(array, path)
     except OSError as error:
@@ -43,10 +43,9 @@ def cached(make: Callable[..., np.ndarray], *key: object, given: Sequence[object
     return array
 
 
-def entry(make: Callable[..., np.ndarray], key: Sequence[object]) -> Path:
-    """The path of the file for `make(*key)`, whether or not it exists yet."""
-    digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:32]
-    return paths.cache_dir() / make.__name__.strip("_") / f"{digest}.npy"
+def digest(*parts: object) -> str:
+    """SHA-256 of `parts` as lines of text, 64 hexadecimal digits."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 def _load(path: Path) -> np.ndarray | None:

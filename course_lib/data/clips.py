@@ -1,6 +1,5 @@
-"""`Clips`, the one face that every data set shows."""
+"""`Clips`, the interface that every data set has."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -8,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from course_lib.audio import io as audio_io
 from course_lib.audio.features import FEATURES_VERSION, GROUP_SAMPLES, SPEC_MEANS, FeatureSpec, log_mel_torch
 from course_lib.audio.io import DECODING_VERSION
 from course_lib.data import download, folds
-from course_lib.data.cache import cached
+from course_lib.data.cache import cached, digest
 from course_lib.errors import CourseError, UsageError, expect
 
 COLUMNS = ("clip", "label", "fold", "source")
@@ -116,38 +116,30 @@ def clips_from_files(
     time and disk than one.
     """
     names = table["path"].tolist()
-    digest = hashlib.sha256("\n".join([content, *names]).encode()).hexdigest()
+    key = digest(content, *names)
     as_loaded = _signature(folder, names)
     table = table[[*COLUMNS, *(column for column in table.columns if column not in COLUMNS)]]
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
-        every = cached(decode, digest, rate_hz, float(length_s), DECODING_VERSION, given=(folder, names, as_loaded))
+        def decode() -> np.ndarray:
+            if _signature(folder, names) != as_loaded:  # it must not be kept under the hash of what was there before
+                raise CourseError(
+                    f"{folder}: a sound has changed since the data set was loaded; run again from the start"
+                )
+            return audio_io.read_many([folder / name for name in names], rate_hz, length_s)
+
+        every = cached("decode", (key, rate_hz, float(length_s), DECODING_VERSION), decode)
         part = rows_of(every, table, asked)
         part.setflags(write=False)
         return part
 
-    return Clips(name, table, length_s, native_rate_hz, digest, reader)
+    return Clips(name, table, length_s, native_rate_hz, key, reader)
 
 
 def rows_of(every: np.ndarray, table: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
     """The rows of `every`, which has one for each clip of `table`, for the clips of `asked`; a view where all are."""
     rows = pd.Series(range(len(table)), index=table["clip"]).loc[asked["clip"]].to_numpy()
     return every if np.array_equal(rows, np.arange(len(table))) else every[rows]
-
-
-def decode(
-    content: str, rate_hz: int, length_s: float, version: int, folder: Path, names: Sequence[str], as_loaded: str
-) -> np.ndarray:
-    """Waveforms of `names` in `folder`, `(clips, samples)`, float32. `version` only completes the key of the cache.
-
-    Raises
-    ------
-    CourseError
-        A file has changed since `as_loaded`: what it holds now must not be kept under the hash of what it held then.
-    """
-    if _signature(folder, names) != as_loaded:
-        raise CourseError(f"{folder}: a sound has changed since the data set was loaded; run again from the start")
-    return audio_io.read_many([folder / name for name in names], rate_hz, length_s)
 
 
 def _signature(folder: Path, names: Sequence[str]) -> str:
@@ -191,17 +183,14 @@ def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, 
     expect("clips", clips, Clips, "clips as load() returns them")
     expect("spec", spec, FeatureSpec, SPEC_MEANS)
     length_s = clips.length_s if length_s is None else length_s
-    names = hashlib.sha256("\n".join(clips.table["clip"].astype(str)).encode()).hexdigest()
-    versions = (FEATURES_VERSION, DECODING_VERSION)
-    return cached(_log_mels, clips.content, names, length_s, spec, versions, given=(clips, progress))
+    names = digest(*clips.table["clip"])
+    key = (clips.content, names, length_s, spec, (FEATURES_VERSION, DECODING_VERSION))
+    return cached("log_mels", key, lambda: _log_mels(clips, spec, length_s, progress))
 
 
-def _log_mels(
-    content: str, names: str, length_s: float, spec: FeatureSpec, versions: tuple, clips: Clips, progress: bool
-) -> np.ndarray:
-    """What `features` keeps; `content`, `names` and `versions` only complete the key."""
+def _log_mels(clips: Clips, spec: FeatureSpec, length_s: float, progress: bool) -> np.ndarray:
+    """What `features` keeps on disk."""
     import torch
-    from tqdm import tqdm
 
     waves = clips.waves(spec.rate_hz, length_s)
     out = np.empty((len(waves), spec.frame_count(waves.shape[1]), spec.n_mels), dtype=np.float32)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from course_lib import paths
 from course_lib.audio import io as audio_io
 from course_lib.data import registry
+from course_lib.data.cache import digest
 from course_lib.data.registry import Entry, RemoteFile
 from course_lib.errors import CourseError, UsageError
 
@@ -268,27 +269,29 @@ def unpack(archive: Path, into: Path, file: RemoteFile, limit_bytes: int) -> Non
         The archive is damaged, truncated, encrypted or of another kind; a member would land outside the folder, comes
         twice or is a link; or more than `limit_bytes` would be written.
     """
+
+    def refusal(reason: str) -> CourseError:
+        return CourseError(f"{archive}: refused, {reason}; delete it and get it from its publisher")
+
     written = 0
-    refused = f"{archive}: refused, {{}}; delete it and get it from its publisher"
     try:
         for name, size, opened in tqdm(_members(archive), "unpacking", unit=" files", delay=1, disable=None):
             path = PurePosixPath(name)
             # a backslash or a colon means a folder or a drive on Windows
             if path.is_absolute() or ".." in path.parts or set("\\:") & set(name) or not name.isprintable():
-                reason = f"the name {name!r} leads outside its folder or cannot be a file name"
-                raise CourseError(refused.format(reason))
+                raise refusal(f"the name {name!r} leads outside its folder or cannot be a file name")
             inside = "/".join(path.parts[file.strip :])
             if not inside or not file.wanted(inside):
                 continue
             written += size
             if written > limit_bytes:
-                raise CourseError(refused.format(f"it holds more than {limit_bytes:,} bytes"))
+                raise refusal(f"it holds more than {limit_bytes:,} bytes")
             target = into / inside
             target.parent.mkdir(parents=True, exist_ok=True)
             with opened() as source, target.open("xb") as sink:
                 shutil.copyfileobj(source, sink)
     except (FileExistsError, NotADirectoryError) as error:
-        raise CourseError(refused.format(f"two members share the name {error.filename!r}")) from error
+        raise refusal(f"two members share the name {error.filename!r}") from error
     except DAMAGED as error:
         raise CourseError(f"{archive}: damaged or truncated archive ({error}); delete it and get it again") from error
 
@@ -347,8 +350,7 @@ def file_checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 def content_hash(checksums: dict[str, str]) -> str:
     """One hash over all names and checksums: the same for the same files wherever they are."""
-    lines = [f"{checksums[name]}  {name}" for name in sorted(checksums)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return digest(*(f"{checksums[name]}  {name}" for name in sorted(checksums)))
 
 
 def problems(folder: Path, expected: dict[str, str]) -> list[str]:
@@ -376,8 +378,7 @@ def listing(folder: Path) -> list[str]:
 def signature(folder: Path, names: Iterable[str]) -> str:
     """Hash over names, sizes and times of files: compared in milliseconds, where their content takes seconds."""
     found = ((name, os.stat(os.path.join(folder, name))) for name in names)  # noqa: PTH116, PTH118, for speed
-    text = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found))
 
 
 def _file_hash(path: Path, algorithm: str = "sha256") -> str:

@@ -19,7 +19,7 @@ ROUNDING_S = 1e-6  # times closer than this are the same
 
 
 def read_tsv(
-    path: Path, classes: Sequence[str] | None = None, clip_s: float | None = None
+    path: Path, classes: Sequence[str] | None = None, clip_s: float = np.inf
 ) -> tuple[pd.DataFrame, list[str]]:
     """The events of a DCASE list, and all its files in their order.
 
@@ -54,7 +54,7 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.
     table["event_label"] = table["event_label"].str.strip()
     filenames = table["filename"].unique().tolist()
     table = table.loc[(table["event_labels"] != "") | (table["filename"] == ""), ["filename", "event_label"]]
-    _raise_first(table, _wrong_names(table, classes), str(path), lines=table.index)
+    _refuse_first(table, _wrong_names(table, classes), str(path), lines=table.index)
     return table.reset_index(drop=True), filenames
 
 
@@ -87,7 +87,7 @@ def read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
 def check(
     events: pd.DataFrame,
     classes: Sequence[str] | None = None,
-    clip_s: float | None = None,
+    clip_s: float = np.inf,
     where: str = "events",
     lines: Sequence[int] | None = None,
 ) -> None:
@@ -104,55 +104,46 @@ def check(
     missing = [name for name in COLUMNS if name not in events.columns]
     if missing:
         raise CourseError(f"{where}: lacks the column {missing[0]}; an event list has {', '.join(COLUMNS)}")
-    time = {name: pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset")}
-    end_s = np.inf if clip_s is None else clip_s
+    onset_s, offset_s = (pd.to_numeric(events[name], errors="coerce").to_numpy(float) for name in ("onset", "offset"))
     faults = []
-    for name, time_s in time.items():
+    for name, time_s in (("onset", onset_s), ("offset", offset_s)):
         faults += [
-            (~np.isfinite(time_s), f"{name} {{{name}!r}} is no time in seconds"),
-            (time_s < 0, f"{name} {{{name}}} s is below 0, the start of the file"),
-            (time_s > end_s + ROUNDING_S, f"{name} {{{name}}} s lies beyond the end of the clip at {end_s:g} s"),
+            (~np.isfinite(time_s), name, "is no time in seconds"),
+            (time_s < 0, name, "is below 0 s, the start of the file"),
+            (time_s > clip_s + ROUNDING_S, name, f"lies beyond the end of the clip at {clip_s:g} s"),
         ]
-    faults.append((time["offset"] < time["onset"], "offset {offset} s lies before onset {onset} s"))
-    _raise_first(events, faults, where, lines)
-    numeric = events.assign(**time)[COLUMNS]
-    _raise_first(numeric, _wrong_names(numeric, classes), where, lines)
+    faults.append((offset_s < onset_s, "offset", "lies before onset"))
+    _refuse_first(events, faults, where, lines)
+    numeric = events[COLUMNS].assign(onset=onset_s, offset=offset_s)
+    _refuse_first(numeric, _wrong_names(numeric, classes), where, lines)
 
 
-def _wrong_names(table: pd.DataFrame, classes: Sequence[str] | None) -> list[tuple[pd.Series, str]]:
-    """Faults for `_raise_first`: rows without a file name, with an unknown label, or that are there already."""
-    label = table["event_label"]
+def _wrong_names(table: pd.DataFrame, classes: Sequence[str] | None) -> list[tuple[pd.Series, str, str]]:
+    """Faults for `_refuse_first`: rows without a file name, with an unknown label, or that are there already."""
+    filename, label = table["filename"], table["event_label"]
     unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
     known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
     return [
-        (table["filename"].isna() | (table["filename"] == ""), "has no filename"),
-        (unknown, f"event_label {{event_label!r}} is unknown{known.replace('{', '{{').replace('}', '}}')}"),
-        (table.duplicated(), "{event_label} in {filename} is there already; an event stands in a list once"),
+        (filename.isna() | (filename == ""), "filename", "is no file name"),
+        (unknown, "event_label", f"is unknown{known}"),
+        (table.duplicated(), "event_label", "is there already; an event stands in a list once"),
     ]
 
 
-def _raise_first(table: pd.DataFrame, faults: list, where: str, lines: Sequence[int] | None) -> None:
-    """Raise CourseError for the first row of `table` with one of `faults`: a mask of rows, and words for a row."""
-    for wrong, words in faults:
+def _refuse_first(table: pd.DataFrame, faults: list, where: str, lines: Sequence[int] | None) -> None:
+    """Raise CourseError for the first row with one of `faults`: a mask of rows, the column at fault, what is wrong."""
+    for wrong, column, words in faults:
         if np.any(wrong):
             k = int(np.argmax(wrong))
             place = f"row {k + 1}" if lines is None else f"line {lines[k]}"
-            row = {name: x.item() if hasattr(x, "item") else x for name, x in table.iloc[k].items()}
-            raise CourseError(f"{where}, {place}: {words.format(**row)}")
+            raise CourseError(f"{where}, {place}: {column} {table[column].tolist()[k]!r} {words}")
 
 
 def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
     """The list with events of one file and label that overlap, touch or are at most `gap_s` apart made one.
 
     DCASE's annotations know no gap under 0.15 s. Sorted by file (as they first come), onset and label.
-
-    Raises
-    ------
-    ValueError
-        `gap_s` is negative.
     """
-    if not gap_s >= 0:
-        raise ValueError(f"gap_s={gap_s}: must be 0 or more")
     table = events[COLUMNS].astype({"onset": float, "offset": float})
     table["file"] = pd.factorize(table["filename"])[0]
     table = table.sort_values(["file", "event_label", "onset"], kind="stable")
@@ -196,11 +187,9 @@ def to_frames(
     Raises
     ------
     ValueError
-        A file or label is unknown, sizes are not above 0, times are none that `check` passes, or an event begins a
-        frame or more after the last.
+        A file or label is unknown, times are none that `check` passes, or an event begins a frame or more after the
+        last.
     """
-    if not (frame_s > 0 and n_frames > 0):
-        raise ValueError(f"n_frames={n_frames}, frame_s={frame_s}: both must be above 0")
     table = encode_events(events, filenames, classes)
     onset, offset = (table[name].to_numpy() / frame_s for name in ("onset", "offset"))  # in frames
     odd = ~((onset >= 0) & (offset >= onset) & (onset <= n_frames + 1))
@@ -224,7 +213,7 @@ def from_frames(
     filenames: Sequence[str],
     classes: Sequence[str],
     frame_s: float,
-    clip_s: float | None = None,
+    clip_s: float = np.inf,
     first_s: float = 0.0,
 ) -> pd.DataFrame:
     """The event list of bool `(files, frames, classes)`: an event a run of active frames. The inverse of `to_frames`.
@@ -235,7 +224,7 @@ def from_frames(
     Raises
     ------
     ValueError
-        The array is not bool, or not of these files and classes, or `frame_s` is not above 0.
+        The array is not bool, or not of these files and classes.
     """
     active = np.asarray(active)
     if active.dtype != bool or active.ndim != 3 or active.shape[::2] != (len(filenames), len(classes)):
@@ -243,16 +232,17 @@ def from_frames(
             f"active is {active.dtype} {active.shape}: expected bool (files, frames, classes) with {len(filenames)} "
             f"files and {len(classes)} classes"
         )
-    if not frame_s > 0:
-        raise ValueError(f"frame_s={frame_s}: must be above 0")
     change = np.diff(active.transpose(0, 2, 1).astype(np.int8), axis=2, prepend=0, append=0)
     file, label, first = np.nonzero(change == 1)
     last = np.nonzero(change == -1)[2]  # both come in the order of their runs
     onset, offset = np.maximum(first_s + first * frame_s, 0), first_s + last * frame_s
-    if clip_s is not None:
-        inside = onset < clip_s - ROUNDING_S
-        file, label, onset, offset = file[inside], label[inside], onset[inside], np.minimum(offset, clip_s)[inside]
-    order = np.lexsort((label, onset, file))
     names, labels = np.asarray(filenames, dtype=object), np.asarray(classes, dtype=object)
-    table = {"filename": names[file], "onset": onset, "offset": offset, "event_label": labels[label]}
+    table = {
+        "filename": names[file],
+        "onset": onset,
+        "offset": np.minimum(offset, clip_s),
+        "event_label": labels[label],
+    }
+    order = np.lexsort((label, onset, file))
+    order = order[onset[order] < clip_s - ROUNDING_S]
     return pd.DataFrame(table).iloc[order].reset_index(drop=True).astype({"filename": "str", "event_label": "str"})

@@ -1,6 +1,5 @@
 """One function that turns the name of a data set, or the path of your own list of sounds, into `Clips`."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from course_lib.audio import io as audio_io
 from course_lib.audio import synth10, timebase, timing_probe
 from course_lib.audio.io import DECODING_VERSION
 from course_lib.data import clips, download, folds, registry
-from course_lib.data.cache import cached
+from course_lib.data.cache import cached, digest
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
 from course_lib.data.manifest import load_folder, load_manifest
 from course_lib.errors import CourseError, expect
@@ -69,12 +68,13 @@ def _made_clips(
 ) -> Clips:
     """`Clips` over all of `table`, made once; a part of the clips is a part of that array."""
     # Each row of the table names all that its sound depends on; the version stands for the code that makes it
-    content = hashlib.sha256(f"{name} {version}\n{table.to_csv(index=False)}".encode()).hexdigest()
+    content = digest(f"{name} {version}", table.to_csv(index=False))
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
-        every = cached(render, content, given=(make, table))
+        made = cached("render", (content,), lambda: make(table))
+        every = made
         if rate_hz != synth10.RATE_HZ:
-            every = cached(at_rate, content, rate_hz, DECODING_VERSION, given=(every,))
+            every = cached("at_rate", (content, rate_hz, DECODING_VERSION), lambda: _at_rate(made, rate_hz))
         n_samples = timebase.seconds_to_samples(length_s, rate_hz)
         part = clips.rows_of(every, table, asked)[:, :n_samples]  # a view; the copy that padding makes is rarely needed
         if part.shape[1] < n_samples:
@@ -85,32 +85,17 @@ def _made_clips(
     return Clips(name, table, length_s, synth10.RATE_HZ, content, reader, events)
 
 
-def render(content: str, make: Callable[[pd.DataFrame], np.ndarray], table: pd.DataFrame) -> np.ndarray:
-    """All clips at the rate they are made at, `(clips, samples)`, float32; `content` is the key of the cache."""
-    return make(table)
-
-
-def at_rate(content: str, rate_hz: int, version: int, native: np.ndarray) -> np.ndarray:
-    """All clips at another rate, `(clips, samples)`, float32 within ±1; `content` and `version` complete the key."""
-    resampled = audio_io.resample(np.ascontiguousarray(native.T), synth10.RATE_HZ, rate_hz).T
+def _at_rate(waves: np.ndarray, rate_hz: int) -> np.ndarray:
+    """All clips at another rate, `(clips, samples)`, float32 within ±1."""
+    resampled = audio_io.resample(np.ascontiguousarray(waves.T), synth10.RATE_HZ, rate_hz).T
     return np.clip(resampled, -1, 1, order="C")
 
 
 # --- ESC-10 and ESC-50: environmental sounds in five official folds (Piczak 2015)
 
-# By the number that each folder's name begins with, in the words of ESC-50's own table
-LABELS = {
-    "001": "dog",
-    "002": "rain",
-    "003": "sea_waves",
-    "004": "crying_baby",
-    "005": "clock_tick",
-    "006": "sneeze",
-    "007": "helicopter",
-    "008": "chainsaw",
-    "009": "rooster",
-    "010": "crackling_fire",
-}
+# In the order of the folders, which are numbered from 1, in the words of ESC-50's own table
+LABELS = ("dog", "rain", "sea_waves", "crying_baby", "clock_tick",
+          "sneeze", "helicopter", "chainsaw", "rooster", "crackling_fire")  # fmt: skip
 
 
 def esc10(folder: Path) -> pd.DataFrame:
@@ -118,7 +103,7 @@ def esc10(folder: Path) -> pd.DataFrame:
     rows = []
     for path in sorted(folder.glob("0* - */*.ogg")):
         fold, source, take = path.stem.split("-")
-        label = LABELS[path.parent.name[:3]]
+        label = LABELS[int(path.parent.name[:3]) - 1]
         rows.append((path.stem, label, int(fold), source, take, path.relative_to(folder).as_posix()))
     return pd.DataFrame(rows, columns=["clip", "label", "fold", "source", "take", "path"])
 

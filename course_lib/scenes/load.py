@@ -10,11 +10,8 @@ from course_lib.scenes import recorded
 from course_lib.scenes.mixing import made_scenes
 from course_lib.scenes.scenes import Scenes, SceneSpec
 
-# Recorded scenes, as KIND:FOLDER; `videos` is a folder with weak.tsv, validation.tsv and test.tsv in it
-REAL: dict[str, Callable[[Path], Scenes]] = {
-    "videos": lambda folder: recorded.video_folder(folder, folder),
-    "ave": recorded.ave,
-}
+# Recorded scenes, as KIND:FOLDER
+REAL: dict[str, Callable[[Path], Scenes]] = {"videos": recorded.video_folder, "ave": recorded.ave}
 
 
 def is_real(dataset: str) -> bool:

@@ -4,9 +4,9 @@ A scene is background noise with one to four events on it, each at its own level
 the events were put, so they are known to a sample, and no one had to listen. Notebook: 10.
 """
 
-import hashlib
 from dataclasses import asdict
 
+import librosa
 import numpy as np
 import pandas as pd
 
@@ -15,7 +15,7 @@ from course_lib.audio import timebase
 from course_lib.audio.io import DECODING_VERSION
 from course_lib.audio.synth10 import coloured_noise
 from course_lib.data import events, folds
-from course_lib.data.cache import cached
+from course_lib.data.cache import cached, digest
 from course_lib.data.clips import Clips
 from course_lib.errors import CourseError
 from course_lib.scenes import images
@@ -38,8 +38,6 @@ def active_parts(x: np.ndarray, rate_hz: int) -> np.ndarray:
 
     Pauses up to `GAP_S` are bridged; what is then shorter than `SHORTEST_S` is dropped, unless nothing else is there.
     """
-    import librosa
-
     if not np.any(x):
         return np.zeros((0, 2))
     hop = timebase.ms_to_samples(10, rate_hz)
@@ -62,14 +60,14 @@ def bank(clips: Clips) -> pd.DataFrame:
         rows = np.column_stack([place[listed["filename"]], listed["onset"], listed["offset"]])
     else:
         names = "\n".join(clips.table["clip"].astype(str))
-        rows = cached(_sounding, clips.content, names, (SCENES_VERSION, DECODING_VERSION), given=(clips,))
+        rows = cached("sounding", (clips.content, names, (SCENES_VERSION, DECODING_VERSION)), lambda: _sounding(clips))
     found = pd.DataFrame({"row": rows[:, 0].astype(int), "start_s": rows[:, 1], "end_s": rows[:, 2]})
     of_clip = clips.table.iloc[found["row"]].reset_index(drop=True)
     return found.assign(label=of_clip["label"], fold=of_clip["fold"], source=of_clip["source"])
 
 
-def _sounding(content: str, names: str, versions: tuple, clips: Clips) -> np.ndarray:
-    """Row, start and end in seconds of every active part, `(events, 3)`; all but `clips` is there for the key alone."""
+def _sounding(clips: Clips) -> np.ndarray:
+    """Row, start and end in seconds of every active part, `(events, 3)`."""
     rate_hz = min(16_000, clips.native_rate_hz)
     parts = [active_parts(x, rate_hz) for x in clips.waves(rate_hz)]
     row = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -142,11 +140,6 @@ def _faded(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def at_rate(x: np.ndarray, rate_hz: int) -> np.ndarray:
-    """A scene at another rate, within ±1."""
-    return np.clip(audio_io.resample(x, MIX_RATE_HZ, rate_hz), -1, 1)
-
-
 def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
     """Scenes of the sounds in `clips`; those for testing are of the test fold, and so on.
 
@@ -163,8 +156,7 @@ def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
     strong = _strong(planned)
     held = planned.loc[planned["part"].isin(["validation", "test"]), "filename"]
     labelled = planned.loc[planned["part"] != "unlabelled", "filename"]
-    parts = (clips.content, planned.to_csv(), strong.to_csv(), asdict(spec), SCENES_VERSION)
-    content = hashlib.sha256(repr(parts).encode()).hexdigest()
+    content = digest((clips.content, planned.to_csv(), strong.to_csv(), asdict(spec), SCENES_VERSION))
     of_scene = dict(list(planned.groupby("filename")))
 
     def reader(asked: pd.DataFrame, rate_hz: int) -> np.ndarray:
@@ -174,8 +166,8 @@ def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
 
         def fill(row: int) -> None:
             name = names[row]
-            x = at_rate(mixed(of_scene[name], name, waves, spec), rate_hz)
-            out[row] = audio_io.fix_length(x, out.shape[1])
+            x = audio_io.resample(mixed(of_scene[name], name, waves, spec), MIX_RATE_HZ, rate_hz)
+            out[row] = audio_io.fix_length(np.clip(x, -1, 1), out.shape[1])
 
         audio_io.threaded(fill, range(len(names)), "mixing", "scene")
         out.setflags(write=False)

@@ -6,7 +6,6 @@ scenes have video frames, too. Notebook: 10.
 """
 
 import csv
-import hashlib
 import logging
 import re
 from collections.abc import Callable
@@ -14,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 
 from course_lib.audio import io as audio_io
 from course_lib.audio import timebase, video
 from course_lib.data import download
 from course_lib.data import events as lists
+from course_lib.data.cache import digest
 from course_lib.errors import CourseError
 from course_lib.scenes.scenes import PARTS, Scenes
 
@@ -29,33 +28,33 @@ AVE_LISTS = {"trainSet.txt": "weak", "valSet.txt": "validation", "testSet.txt": 
 log = logging.getLogger(__name__)
 
 
-def video_folder(folder: Path, listing: Path, clip_s: float = CLIP_S) -> Scenes:
-    """Your own clips with sound, or videos: `folder` holds the files, `listing` is a folder of lists in DCASE's form.
+def video_folder(folder: Path) -> Scenes:
+    """Your own clips with sound, or videos: `folder` holds the files, and lists in DCASE's form beside them.
 
     `weak.tsv` (columns `filename`, `event_labels` with commas between them), `validation.tsv` and `test.tsv`
     (`filename`, `onset`, `offset`, `event_label`) have to be there, `unlabelled.tsv` (`filename`) may be; a name alone
     is a clip in which nothing sounds. The classes are the labels of `weak.tsv`. Clips of one recording must be in one
     part: name them `RECORDING_FROM_TO.mp4` in seconds, as DESED and AudioSet do, and they count as one; each other
-    name is a separate recording. Names are relative to `folder`, with their endings. All clips get `clip_s` seconds.
+    name is a separate recording. Names are relative to `folder`, with their endings. All clips get 10 s.
 
     Raises
     ------
     CourseError
         A list is missing or bad (it is named with the line), a part has no clip, or a recording is in two parts.
     """
-    tags, weak = lists.read_weak_tsv(listing / "weak.tsv")
+    tags, weak = lists.read_weak_tsv(folder / "weak.tsv")
     classes = sorted(tags["event_label"].unique())
     names = {"weak": weak}
-    if (listing / "unlabelled.tsv").is_file():
-        names["unlabelled"] = lists.read_cells(listing / "unlabelled.tsv", ["filename"])["filename"].unique()
+    if (folder / "unlabelled.tsv").is_file():
+        names["unlabelled"] = lists.read_cells(folder / "unlabelled.tsv", ["filename"])["filename"].unique()
     tables = []
     for part in ("validation", "test"):
-        events, names[part] = lists.read_tsv(listing / f"{part}.tsv", classes, clip_s + SLACK_S)
+        events, names[part] = lists.read_tsv(folder / f"{part}.tsv", classes, CLIP_S + SLACK_S)
         tables.append(events)
-    events = _cut(pd.concat(tables, ignore_index=True), clip_s)
+    events = _cut(pd.concat(tables, ignore_index=True))
     listed = pd.concat([pd.DataFrame({"filename": of_part, "part": part}) for part, of_part in names.items()])
     listed["source"] = listed["filename"].map(_source)
-    return _scenes(str(folder), folder, listed, events, tags, classes, clip_s)
+    return _scenes(str(folder), folder, listed, events, tags, classes)
 
 
 def ave(folder: Path) -> Scenes:
@@ -84,11 +83,11 @@ def ave(folder: Path) -> Scenes:
     kept = (rows["onset"] < rows["offset"]) & (rank == latest)
     if not kept.all():
         log.warning("AVE: %d rows without length, or of videos that also validate or test, are left out", (~kept).sum())
-    rows = _cut(rows[kept], CLIP_S)
+    rows = _cut(rows[kept])
     rows["filename"] = "AVE/" + rows["filename"] + ".mp4"
     listed = rows[["filename", "part"]].drop_duplicates().assign(source=lambda table: table["filename"])
     tags = rows[["filename", "event_label"]].drop_duplicates()
-    return _scenes("AVE", folder, listed, lists.merge_touching(rows), tags, classes, CLIP_S)
+    return _scenes("AVE", folder, listed, lists.merge_touching(rows), tags, classes)
 
 
 def _scenes(
@@ -98,14 +97,11 @@ def _scenes(
     events: pd.DataFrame,
     tags: pd.DataFrame,
     classes: list[str],
-    clip_s: float,
 ) -> Scenes:
     """The `listed` clips (`filename`, `part`, `source`) that are in `folder`, with their labels.
 
     A part that is listed must not be empty.
     """
-    if not folder.is_dir():
-        raise CourseError(f"{folder}: no such folder; give the one that holds the clips as files")
     listed = listed.assign(path=listed["filename"].str.replace("\\", "/"))  # written on Windows
     here = listed["path"].isin(download.listing(folder))
     missing = listed["part"][~here].value_counts()
@@ -121,29 +117,29 @@ def _scenes(
     tags = tags[tags["filename"].isin(table.loc[table["part"] == "weak", "filename"])]
     tags = pd.concat([tags, events[["filename", "event_label"]].drop_duplicates()], ignore_index=True)
     # Of the files only names, sizes and times: to read 20 GB at every start would take minutes
-    parts = [download.signature(folder, table["path"]), f"{clip_s}", *(t.to_csv() for t in (table, tags, events))]
-    content = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    sounds, frames = _readers(folder, clip_s)
+    parts = [download.signature(folder, table["path"]), f"{CLIP_S}", *(t.to_csv() for t in (table, tags, events))]
+    content = digest(*parts)
+    sounds, frames = _readers(folder)
     all_videos = table["path"].map(_is_video).all()
-    return Scenes(name, table, classes, clip_s, content, sounds, frames if all_videos else None, tags, events)
+    return Scenes(name, table, classes, CLIP_S, content, sounds, frames if all_videos else None, tags, events)
 
 
-def _readers(folder: Path, clip_s: float) -> tuple[Callable, Callable]:
+def _readers(folder: Path) -> tuple[Callable, Callable]:
     """The `reader` and the `video_reader` of `Scenes` whose table has a column `path`, relative to `folder`."""
 
     def sounds(table: pd.DataFrame, rate_hz: int) -> np.ndarray:
         def read(path: str) -> np.ndarray:
             if _is_video(path):
-                return video.read_sound(folder / path, rate_hz, clip_s)
-            return audio_io.read(folder / path, rate_hz, clip_s)[0]
+                return video.read_sound(folder / path, rate_hz, CLIP_S)
+            return audio_io.read(folder / path, rate_hz, CLIP_S)[0]
 
-        return _read_all(read, table["path"], (timebase.seconds_to_samples(clip_s, rate_hz),), np.float32)
+        return _read_all(read, table["path"], (timebase.seconds_to_samples(CLIP_S, rate_hz),), np.float32)
 
     def frames(table: pd.DataFrame, frame_rate_hz: float, size_px: int) -> np.ndarray:
         def read(path: str) -> np.ndarray:
-            return video.read_frames(folder / path, frame_rate_hz, size_px, clip_s)[0]
+            return video.read_frames(folder / path, frame_rate_hz, size_px, CLIP_S)
 
-        shape = (len(timebase.video_frame_times_s(clip_s, frame_rate_hz)), size_px, size_px, 3)
+        shape = (len(timebase.video_frame_times_s(CLIP_S, frame_rate_hz)), size_px, size_px, 3)
         return _read_all(read, table["path"], shape, np.uint8)
 
     return sounds, frames
@@ -152,11 +148,7 @@ def _readers(folder: Path, clip_s: float) -> tuple[Callable, Callable]:
 def _read_all(read: Callable[[str], np.ndarray], paths: pd.Series, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """One read-only array over all clips, filled by a thread per core."""
     paths = paths.tolist()
-    needed, free = len(paths) * int(np.prod(shape)) * np.dtype(dtype).itemsize, psutil.virtual_memory().available
-    if needed > free:
-        gigabytes = f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free"
-        raise CourseError(f"{len(paths)} clips need {gigabytes}; take a part, or a lower rate or size")
-    out = np.empty((len(paths), *shape), dtype)
+    out = audio_io.room_for((len(paths), *shape), dtype, "take a part, or a lower rate or size")
 
     def fill(row: int) -> None:
         out[row] = read(paths[row])
@@ -176,10 +168,10 @@ def _source(name: str) -> str:
     return re.sub(r"_\d+(\.\d+)?_\d+(\.\d+)?$", "", stem)
 
 
-def _cut(events: pd.DataFrame, clip_s: float) -> pd.DataFrame:
+def _cut(events: pd.DataFrame) -> pd.DataFrame:
     """The events, those that last beyond the clip cut at its end."""
-    inside = events[events["onset"] < clip_s]
-    return inside.assign(offset=inside["offset"].clip(upper=clip_s))
+    inside = events[events["onset"] < CLIP_S]
+    return inside.assign(offset=inside["offset"].clip(upper=CLIP_S))
 
 
 def _ave_rows(path: Path) -> pd.DataFrame:

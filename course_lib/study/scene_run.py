@@ -59,10 +59,10 @@ def prefetch_key(spec: SceneRun) -> tuple:
 
 def _stream(name: str, scenes: Scenes, spec: SceneRun) -> Stream:
     if name == "spectral":
-        return streams.spectral(scenes, spec.features, progress=False)
+        return streams.spectral(scenes, spec.features)
     if name == "auditory":
-        return streams.auditory(scenes, spec.auditory_ms, net=spec.auditory, progress=False)
-    return streams.visual(scenes, spec.frame_rate_hz, progress=False)
+        return streams.auditory(scenes, spec.auditory_ms, net=spec.auditory)
+    return streams.visual(scenes, spec.frame_rate_hz)
 
 
 def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]]:

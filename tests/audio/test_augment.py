@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.audio import augment
-from course_lib.audio import io as audio_io
 from course_lib.audio.augment import NAA, add_noise, pitch_shift, random_shift, shift, time_stretch, trim_silence
 from course_lib.audio.timebase import ms_to_samples
 
@@ -76,20 +75,6 @@ def test_the_librosa_engine_is_librosa():
     np.testing.assert_allclose(ours, librosa.effects.pitch_shift(x, sr=RATE_HZ, n_steps=2), atol=1e-5)
 
 
-def changes_db(x: np.ndarray, engine: str) -> dict[str, float]:
-    """Level of the stretched and pitched sound above that of `x`."""
-    done = {f"stretch {rate}": time_stretch(x, rate, rate_hz=RATE_HZ, engine=engine) for rate in (0.7, 1.2)}
-    done |= {f"pitch {by:+}": pitch_shift(x, by, rate_hz=RATE_HZ, engine=engine) for by in (-2, 2)}
-    return {name: level_db(out) - level_db(x) for name, out in done.items()}
-
-
-def test_signalsmith_keeps_the_level_of_noise_to_a_decibel_and_librosa_loses_three():
-    """Noise that ends at 6 kHz: what a pitch shift moves beyond half the rate is gone with any engine."""
-    x = audio_io.resample(audio_io.resample(noise(3 * RATE_HZ), RATE_HZ, 12_000), 12_000, RATE_HZ)
-    assert all(-1 < change < 0 for change in changes_db(x, "signalsmith").values()), changes_db(x, "signalsmith")
-    assert -4 < min(changes_db(x, "librosa").values()) < -2.5, changes_db(x, "librosa")
-
-
 def displacements_ms(transform, rate: float, n_clicks: int = 12) -> np.ndarray:
     places = np.random.default_rng(1).integers(0, 2 * RATE_HZ - 1, n_clicks)
     found = [int(np.abs(transform(click(place))).argmax()) for place in places]
@@ -145,13 +130,10 @@ def test_random_shift_reaches_its_limits_in_both_directions():
 
 def test_what_is_drawn_depends_on_the_generator_alone():
     x = noise(RATE_HZ)
-    for transform in (lambda rng: random_shift(x, rng), lambda rng: add_noise(x, rng, 10)):
-        first, again, other = (transform(np.random.default_rng(seed)) for seed in (1, 1, 2))
-        np.testing.assert_array_equal(first, again)
-        assert (first != other).any()
-    for name, transform in NAA.items():
-        first, again = (transform(x, RATE_HZ, np.random.default_rng(1)) for _ in range(2))
+    for name, transform in (NAA | {"noise": lambda x, rate_hz, rng: add_noise(x, rng, 10)}).items():
+        first, again, other = (transform(x, RATE_HZ, np.random.default_rng(seed)) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again, err_msg=name)
+        assert name not in ("shift", "noise") or (first != other).any()
 
 
 def test_noise_reaches_its_level():

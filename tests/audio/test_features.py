@@ -1,4 +1,4 @@
-"""Log-mels: our two ways against each other and against librosa and torchaudio, and the cache around them."""
+"""Log-mels: our two ways against each other and against librosa, and the cache around them."""
 
 import dataclasses
 import itertools
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,16 +59,6 @@ def test_twin_is_the_reference(spec):
     np.testing.assert_allclose(log_mel_torch(torch.from_numpy(x), spec).numpy(), log_mel(x, spec), **LEVEL_DB)
 
 
-@pytest.mark.parametrize("n_fft", [512, 1024])
-def test_twin_is_torchaudio(n_fft):
-    spec = FeatureSpec(n_fft=n_fft, log="none")
-    x = torch.from_numpy(noise(2, 4000))
-    theirs = torchaudio.transforms.MelSpectrogram(
-        16_000, n_fft, 400, 160, f_min=50, n_mels=64, pad_mode="constant", norm="slaney", mel_scale="slaney"
-    )(x).transpose(1, 2)
-    torch.testing.assert_close(log_mel_torch(x, spec), theirs, rtol=1e-4, atol=1e-7)
-
-
 def test_db_is_that_of_librosa_without_its_dynamic_range_limit():
     x = chirp()
     theirs = librosa.power_to_db(librosa_power(x, FeatureSpec()), top_db=None)
@@ -81,9 +70,9 @@ def test_db_is_that_of_librosa_without_its_dynamic_range_limit():
 @pytest.mark.parametrize("log", features.LOGS)
 def test_a_loud_chirp_has_the_same_levels_in_both(log):
     spec = FeatureSpec(log=log)
-    ours, reference = log_mel_torch(torch.from_numpy(chirp()), spec).numpy(), log_mel(chirp(), spec)
     loud = log_mel(chirp(), FeatureSpec()) > -60
-    np.testing.assert_allclose(ours[loud], reference[loud], rtol=1e-3, atol=1e-3)
+    ours, reference = log_mel_torch(torch.from_numpy(chirp()), spec).numpy()[loud], log_mel(chirp(), spec)[loud]
+    np.testing.assert_allclose(ours, reference, rtol=1e-3, atol=1e-3)
 
 
 @settings(max_examples=40)

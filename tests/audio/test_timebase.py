@@ -32,12 +32,6 @@ def test_uncentred_count_is_the_number_of_whole_windows(n_samples, n_fft, hop_sa
     assert count == torch.zeros(n_samples).unfold(0, n_fft, hop_samples).shape[0]
 
 
-@given(lengths, ffts, hops)
-def test_centred_count_is_that_of_the_padded_signal(n_samples, n_fft, hop_samples):
-    padded = n_samples + 2 * timebase.centre_padding(n_fft)
-    assert timebase.frame_count(n_samples, n_fft, hop_samples) == framed(padded, n_fft, hop_samples)
-
-
 @pytest.mark.filterwarnings("ignore:n_fft=.* is too large")
 @given(lengths, st.integers(2, 700), hops)
 @example(16_000, 401, 160)
@@ -152,10 +146,6 @@ def test_span_is_what_the_frames_cover(n_frames, n_fft, hop_samples, rate_hz):
     assert timebase.frame_count(n_samples, n_fft, hop_samples, centred=False) == n_frames
     assert timebase.frame_count(n_samples - 1, n_fft, hop_samples, centred=False) == n_frames - 1
     assert timebase.span_ms(0, n_fft, hop_samples, rate_hz) == 0
-
-
-def test_frame_rate_is_hops_a_second():
-    assert timebase.frame_rate_hz(160, 16_000) == 100
 
 
 def test_an_average_takes_the_frames_that_fall_to_a_time_and_no_others():

@@ -76,8 +76,8 @@ def colour_of(pictures):
 def test_a_picture_is_the_one_that_is_seen_at_that_time(tmp_path, ending):
     """25 pictures a second, another colour each second: at 4 a second the change falls between frames 3 and 4."""
     path = make(tmp_path / f"a.{ending}", range(0, 2000, 40), [solid(COLOURS[k // 25]) for k in range(50)], 40)
-    pictures, real = video.read_frames(path, 4, 32, 2)
-    assert pictures.shape == (8, 32, 32, 3) and pictures.dtype == np.uint8 and real == 8
+    pictures = video.read_frames(path, 4, 32, 2)
+    assert pictures.shape == (8, 32, 32, 3) and pictures.dtype == np.uint8
     assert colour_of(pictures) == [0] * 4 + [1] * 4
     assert np.abs(pictures[0].astype(int) - COLOURS[0]).max() < 16, "red, green and blue in this order, whole picture"
 
@@ -87,16 +87,16 @@ def test_a_variable_frame_rate_moves_nothing(tmp_path, ending):
     """Counting pictures instead of reading their times would put the colours elsewhere, for they last unequally."""
     starts = [0, 40, 80, 120, 1300, 1420, 2600]
     path = make(tmp_path / f"a.{ending}", starts, [solid(COLOURS[k]) for k in (0, 1, 2, 3, 4, 0, 1)], 400)
-    pictures, real = video.read_frames(path, 2, 16, 3)  # at 0.25, 0.75, 1.25, 1.75, 2.25 and 2.75 s
-    assert colour_of(pictures) == [3, 3, 3, 0, 0, 1] and real == 6
-    fine, _ = video.read_frames(path, 25, 16, 0.16)  # at 20, 60, 100 and 140 ms
+    pictures = video.read_frames(path, 2, 16, 3)  # at 0.25, 0.75, 1.25, 1.75, 2.25 and 2.75 s
+    assert colour_of(pictures) == [3, 3, 3, 0, 0, 1]
+    fine = video.read_frames(path, 25, 16, 0.16)  # at 20, 60, 100 and 140 ms
     assert colour_of(fine) == [0, 1, 2, 3]
 
 
 def test_after_the_end_it_is_black_and_counted(tmp_path):
     path = make(tmp_path / "a.mp4", range(0, 1000, 40), [solid(COLOURS[3])] * 25, 40)
-    pictures, real = video.read_frames(path, 4, 16, 3)
-    assert real == 4 and colour_of(pictures) == [3] * 4 + [-1] * 8 and not pictures[4:].any()
+    pictures = video.read_frames(path, 4, 16, 3)
+    assert colour_of(pictures) == [3] * 4 + [-1] * 8 and not pictures[4:].any()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_middle_square_is_kept(tmp_path, name, aspect, edges, red, blue):
     image = solid(COLOURS[3])
     image[:, edges[0] : edges[1]], image[:, edges[1] : edges[2]] = COLOURS[0], COLOURS[2]
     path = make(tmp_path / name, range(0, 400, 40), [image] * 10, 40, aspect=aspect)
-    found = video.read_frames(path, 5, 48, 0.2)[0][0].astype(int)
+    found = video.read_frames(path, 5, 48, 0.2)[0].astype(int)
     assert np.abs(found[:, red] - COLOURS[0]).max() < 40 and np.abs(found[:, blue] - COLOURS[2]).max() < 40
 
 
@@ -127,7 +127,7 @@ def test_a_turned_video_is_upright(tmp_path):
     whole = path.read_bytes()
     place = whole.index(upright, whole.index(b"tkhd"))
     path.write_bytes(whole[:place] + clockwise + whole[place + len(clockwise) :])
-    found = video.read_frames(path, 5, 32, 0.2)[0]
+    found = video.read_frames(path, 5, 32, 0.2)
     left, right = found[0][:, :12].astype(int), found[0][:, 20:].astype(int)
     assert np.abs(left - COLOURS[2]).max() < 40 and np.abs(right - COLOURS[0]).max() < 40
 
@@ -152,7 +152,7 @@ def test_sound_and_picture_keep_together(tmp_path, ending):
     pictures = [solid(COLOURS[int(start >= 1250)]) for start in starts]
     path = make(tmp_path / f"a.{ending}", starts, pictures, 50, x, sound_from_ms=250)
     heard = np.flatnonzero(np.abs(video.read_sound(path, RATE_HZ, 2.25)) > 0.3)
-    seen = colour_of(video.read_frames(path, 100, 16, 2.25)[0]).index(1)
+    seen = colour_of(video.read_frames(path, 100, 16, 2.25)).index(1)
     assert abs(heard[0] / RATE_HZ - 1.25) < 0.005 and seen == 125
 
 
@@ -162,7 +162,7 @@ def test_a_file_whose_clock_starts_late_begins_at_its_start(tmp_path):
     x[:, RATE_HZ // 2 :] = 0.5
     starts = range(5000, 6000, 40)
     path = make(tmp_path / "a.mkv", starts, [solid(COLOURS[int(s >= 5500)]) for s in starts], 40, x, 5000)
-    assert colour_of(video.read_frames(path, 4, 16, 1)[0]) == [0, 0, 1, 1]
+    assert colour_of(video.read_frames(path, 4, 16, 1)) == [0, 0, 1, 1]
     heard = np.flatnonzero(video.read_sound(path, RATE_HZ, 1) > 0.25)
     assert abs(heard[0] - RATE_HZ // 2) < 20 and len(heard) > RATE_HZ // 2 - 40
 
@@ -191,7 +191,7 @@ def test_names_and_titles_are_as_people_write_them(both, monkeypatch):
     path = both("a:-b.mkv")
     path.write_bytes(path.read_bytes().replace(b"cafe", b"caf\xe9"))
     monkeypatch.chdir(path.parent)
-    assert video.read_sound(path.name, RATE_HZ, 1).any() and video.read_frames(path.name, 1, 16, 1)[1] == 1
+    assert video.read_sound(path.name, RATE_HZ, 1).any() and video.read_frames(path.name, 1, 16, 1).any()
 
 
 def test_a_gap_in_the_sound_is_silence(tmp_path):
@@ -221,8 +221,8 @@ def test_a_video_cut_without_new_encoding_begins_at_the_cut(tmp_path):
             packet.pts, packet.dts = from_cut, packet.dts - int(Fraction(5, 2) / packet.time_base)
             packet.stream = copies[packet.stream.index]
             cut.mux(packet)
-    pictures, real = video.read_frames(tmp_path / "cut.mp4", 4, 16, 4)
-    assert colour_of(pictures) == [2] * 2 + [3] * 4 + [4] * 4 + [0] * 4 + [-1] * 2 and real == 14
+    pictures = video.read_frames(tmp_path / "cut.mp4", 4, 16, 4)
+    assert colour_of(pictures) == [2] * 2 + [3] * 4 + [4] * 4 + [0] * 4 + [-1] * 2
     heard = np.flatnonzero(np.abs(video.read_sound(tmp_path / "cut.mp4", RATE_HZ, 3)) > 0.3)
     assert abs(heard[0] / RATE_HZ - 1.5) < 0.005
 
@@ -239,7 +239,7 @@ def both(tmp_path):
     return lambda name: make(tmp_path / name, range(0, 2000, 40), pictures, 40, noise())
 
 
-@pytest.mark.parametrize("read", [video.read_sound, lambda p, _, s: video.read_frames(p, 4, 16, s)[0]])
+@pytest.mark.parametrize("read", [video.read_sound, lambda p, _, s: video.read_frames(p, 4, 16, s)])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_a_truncated_file_is_told(both, read, name):
     path = both(name)
@@ -293,7 +293,7 @@ def test_a_picture_is_no_video(tmp_path):
         video.read_frames(tmp_path / "a.mp4", 4, 16, 1)
 
 
-@pytest.mark.parametrize(("rate", "size", "length_s"), [(4, 0, 1), (0, 16, 1), (1, 16, 0.1)])
-def test_an_impossible_request_is_a_value_error(both, rate, size, length_s):
-    with pytest.raises(ValueError, match=r"must be|gives no frame"):
-        video.read_frames(both("a.mkv"), rate, size, length_s)
+@pytest.mark.parametrize(("rate", "length_s"), [(0, 1), (1, 0.1)])
+def test_an_impossible_request_is_a_value_error(both, rate, length_s):
+    with pytest.raises(ValueError, match="gives no frame"):
+        video.read_frames(both("a.mkv"), rate, 16, length_s)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from course_lib.audio import augment
+from course_lib.audio import io as audio_io
 from course_lib.data import augmented, folds, workers
 from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips
@@ -85,11 +86,6 @@ def test_copies_inherit_label_fold_source_and_all_else():
     assert copies.classes == clips.classes
 
 
-def test_the_originals_stay_when_there_is_nothing_to_copy():
-    copies = with_copies(small(), {})
-    np.testing.assert_array_equal(copies.waves(), small().waves())
-
-
 def test_copies_of_copies_and_the_name_original_are_refused():
     with pytest.raises(UsageError, match="holds copies already"):
         with_copies(with_copies(small(), TWO), TWO)
@@ -113,28 +109,19 @@ def test_the_protocol_that_is_honest_is_easy():
         assert set(tested.events["clip"]) == set(tested.table["clip"])
 
 
-def one_clip_of_a_source(copies):
-    return copies.table["original"] == "dog-0-0"
-
-
 PARTINGS = {
-    "rows at random": lambda copies: np.random.default_rng(0).random(len(copies)) < 0.8,
-    "a clip and its copies, without its sibling": one_clip_of_a_source,
-    "all but a clip and its copies": lambda copies: ~one_clip_of_a_source(copies),
+    "a clip and its copies, without its sibling": lambda copies: copies.table["original"] == "dog-0-0",
     "copies without their clips": lambda copies: ~copies.is_original,
-    "one transform": lambda copies: copies.table["transform"] == "quieter",
     "originals and one transform": lambda copies: copies.table["transform"] != "drawn",
-    "an original of a source, not the other": lambda copies: copies.is_original & one_clip_of_a_source(copies),
-    "the first half of the rows": lambda copies: np.arange(len(copies)) < len(copies) // 2,
 }
 
 
 @pytest.mark.parametrize("name", PARTINGS)
 def test_a_mask_that_parts_copies_raises(name):
     copies = with_copies(small(), TWO)
-    with pytest.raises(CourseError, match=r"small: the mask parts the copies of source '.*folds.split"):
+    with pytest.raises(CourseError, match=r"small: the mask separates copies of source '.*folds.split"):
         copies.where(PARTINGS[name](copies))
-    with pytest.raises(CourseError, match="parts the copies"):
+    with pytest.raises(CourseError, match="separates copies"):
         copies.originals_only(PARTINGS[name](copies))
 
 
@@ -173,12 +160,6 @@ def test_a_table_whose_copies_differ_from_their_clip_cannot_be_copies(column):
     table.loc[table.index[-20], column] = other if table.loc[table.index[-20], column] != other else "dog"
     with pytest.raises(CourseError, match=r"is in folds|another label, fold or source"):
         replace(copies, table=table)
-    with pytest.raises(FrozenInstanceError):
-        copies.table = table
-
-
-def test_a_table_without_originals_cannot_be_copies():
-    copies = with_copies(small(), TWO)
     with pytest.raises(UsageError, match="lacks `original` and `transform`; make copies with with_copies"):
         replace(copies, table=copies.table.drop(columns="original"))
 
@@ -265,14 +246,14 @@ def test_another_length_is_cut_or_filled_at_the_end():
 
 def test_each_transform_is_made_once_and_kept(monkeypatch):
     made = []
-    real = workers.copies_of
+    real = workers.copy_of
 
-    def counted(waves, clips, *, name, **more):
-        made.extend([name] * len(clips))
-        return real(waves, clips, name=name, **more)
+    def counted(x, clip, *, name, **more):
+        made.append(name)
+        return real(x, clip, name=name, **more)
 
-    monkeypatch.setattr(workers, "copies_of", counted)
-    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)  # what a worker makes would not be counted
+    monkeypatch.setattr(workers, "copy_of", counted)
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)  # what a process makes would not be counted
     clips, n = small(), len(small())
     with_copies(clips, TWO).waves()
     assert made == ["quieter"] * n + ["drawn"] * n
@@ -283,18 +264,17 @@ def test_each_transform_is_made_once_and_kept(monkeypatch):
     assert len(made) == 2 * n
     with_copies(clips, TWO | {"third": quieter}).waves()
     assert made[2 * n :] == ["third"] * n
-    for other in (with_copies(small(content="changed"), TWO), with_copies(clips, TWO, seed=1)):
-        del made[:]
-        other.waves()
-        assert len(made) == 2 * n
-    del made[:]
-    with_copies(clips, TWO).waves(8000)
-    assert len(made) == 2 * n
     of_before = with_copies(clips, TWO).content
-    monkeypatch.setattr(augmented, "DECODING_VERSION", 0)
-    del made[:]
-    with_copies(clips, TWO).waves()
-    assert len(made) == 2 * n and with_copies(clips, TWO).content == of_before
+    for other in (
+        lambda: with_copies(small(content="changed"), TWO).waves(),
+        lambda: with_copies(clips, TWO, seed=1).waves(),
+        lambda: with_copies(clips, TWO).waves(8000),
+        lambda: monkeypatch.setattr(augmented, "DECODING_VERSION", 0) or with_copies(clips, TWO).waves(),
+    ):
+        del made[:]
+        other()
+        assert len(made) == 2 * n
+    assert with_copies(clips, TWO).content == of_before
 
 
 def test_a_changed_transform_of_the_same_name_is_another():
@@ -325,7 +305,7 @@ def test_a_changed_transform_of_the_same_name_is_another():
     assert content(augment.NAA["slow"]) != content(augment.naa(engine="librosa")["slow"])
 
 
-def commands_of_workers():
+def running_workers():
     commands = []
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # or it is dead and not yet buried
@@ -335,61 +315,45 @@ def commands_of_workers():
 
 @pytest.fixture
 def two_workers(monkeypatch):
-    """Two workers for everything, however small. Returns a list that grows by one whenever a set of them is started."""
-    started = []
-
-    class Counted(workers.ProcessPoolExecutor):
-        def __init__(self, *arguments, **named):
-            started.append(arguments)
-            super().__init__(*arguments, **named)
-
+    """Two processes for everything, however small."""
     monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 0.0)
-    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", Counted)
-    return started
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
 
 
 def where_am_i(x, rate_hz, rng):
+    time.sleep(0.01)  # or one process could make all
     return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
 
 
-def test_one_set_of_processes_makes_the_same_copies_as_this_one(request, monkeypatch, tmp_path):
+def made_at(transform):
+    """Which processes made copies."""
+    clips = small().where(small().table["fold"] <= 2)
+    return set(with_copies(clips, {"where": transform}).waves()[len(clips) :, 0].tolist())
+
+
+def test_processes_make_the_same_copies_as_this_one(request, monkeypatch, tmp_path):
     clips = small().where(small().table["fold"] <= 2)
     few = {name: augment.NAA[name] for name in ("slow", "fast", "shift")}
+    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)
     here = with_copies(clips, few).waves()
+    assert made_at(where_am_i) == {np.float32(os.getpid() % 1000 / 1000)}
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "elsewhere"))
-    started = request.getfixturevalue("two_workers")
+    request.getfixturevalue("two_workers")
     np.testing.assert_array_equal(with_copies(clips, few).waves(), here)
-    assert started == [(2,)]  # for all three
-    seen = set(with_copies(clips, {"where": where_am_i}).waves()[len(clips) :, 0].tolist())
-    assert len(seen) > 1
-    assert len(started) == 2
-    assert not commands_of_workers()  # none is left behind
-    with_copies(clips, {**few, "where": where_am_i}).waves()
-    assert len(started) == 2  # what is kept needs none
+    assert len(made_at(where_am_i)) == 3, "this process makes the first two, two others the rest"
 
 
-def test_a_worker_that_grows_is_replaced_and_nobody_is_bothered(two_workers, recwarn, monkeypatch):
+def test_a_worker_that_grows_is_replaced_and_nobody_is_bothered(two_workers, recwarn):
     parent = os.getpid()
 
     def hoards(x, rate_hz, rng):
         if os.getpid() != parent:
             workers.hoard = [*getattr(workers, "hoard", []), np.ones(2**24)]  # 128 MB each
             time.sleep(0.4)
-        return np.full(len(x), os.getpid() % 1000 / 1000, np.float32)
+        return where_am_i(x, rate_hz, rng)
 
-    monkeypatch.setattr(workers, "LARGEST_TASK", 1)
-    made = with_copies(small(), {"hoards": hoards}).waves()[len(small()) :, 0]
-    assert len(set(made.tolist())) > 3, "this process and two workers: none was replaced, the test is too mild"
+    assert len(made_at(hoards)) > 3, "this process and two workers: none was replaced, the test is too mild"
     assert not [str(warning.message) for warning in recwarn]
-
-
-def test_small_work_starts_no_process(request, monkeypatch):
-    started = request.getfixturevalue("two_workers")
-    monkeypatch.setattr(workers, "WORTH_PROCESSES_S", 60.0)  # whatever else keeps this machine busy
-    seen = set(with_copies(small(), {"where": where_am_i}).waves()[len(small()) :, 0])
-    assert seen == {np.float32(os.getpid() % 1000 / 1000)}
-    assert not started
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there os.kill ends a process whatever the signal")
@@ -404,36 +368,25 @@ def test_an_interrupt_leaves_neither_workers_nor_half_an_array(two_workers, tmp_
 
     with pytest.raises(KeyboardInterrupt):
         with_copies(small(), {"quieter": quieter, "interrupts": interrupts}).waves()
-    assert not commands_of_workers()
+    assert not running_workers()
     kept = list(tmp_path.rglob("make_copies/*.npy"))
     assert len(kept) == 1  # the whole array of `quieter`
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there a process does not learn that its parent is gone")
-def test_workers_end_when_their_parent_was_killed():
-    code = "import os; from course_lib.data.workers import workers\nwith workers() as start: "
-    code += "print(start().submit(os.getpid).result(), flush=True); os.kill(os.getpid(), 9)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    worker, until = int(run.stdout), time.monotonic() + 10
-    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < until, "the worker outlives its parent"
-        time.sleep(0.1)
-
-
 def test_workers_import_little():
-    code = "import sys; import course_lib.data.workers, course_lib.audio.augment; print(*sys.modules)"
+    code = "import sys; import course_lib.data.workers; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"pandas", "scipy", "librosa", "torch", "sklearn"} & set(run.stdout.split())
+    assert not {"pandas", "scipy", "numba", "torch", "sklearn"} & set(run.stdout.split())
+
+
+def picky(x, rate_hz, rng):
+    if len(x) < 2000:
+        raise ValueError("x: too short")
+    return x
 
 
 def test_a_clip_that_a_transform_refuses_is_named():
-    def picky(x, rate_hz, rng):
-        if len(x) < 2000:
-            raise ValueError("x: too short")
-        return x
-
     copies = with_copies(small(), {"picky": picky})
-    copies.waves()
     with pytest.raises(ValueError, match=r"^transform 'picky' of clip 'dog-0-0': x: too short$"):
         copies.waves(4000)
 
@@ -441,18 +394,14 @@ def test_a_clip_that_a_transform_refuses_is_named():
 def test_a_clip_that_is_refused_in_a_worker_is_named_too(two_workers):
     parent = os.getpid()
 
-    def picky(x, rate_hz, rng):
-        if os.getpid() != parent:
-            raise ValueError("x: too short")
-        return x
+    def fails(x, rate_hz, rng):
+        return picky(x if os.getpid() == parent else x[:1], rate_hz, rng)
 
-    with pytest.raises(ValueError, match=r"^transform 'picky' of clip 'dog-1-0': x: too short$"):
-        with_copies(small(), {"picky": picky}).waves()
-    assert len(two_workers) == 1
-    assert not commands_of_workers()
+    with pytest.raises(ValueError, match=r"^transform 'fails' of clip 'dog-\d-\d': x: too short$"):
+        with_copies(small(), {"fails": fails}).waves()
 
 
 def test_more_than_fits_into_memory_is_said_before_it_is_made(monkeypatch):
-    monkeypatch.setattr(augmented.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10})())
-    with pytest.raises(CourseError, match=r"120 clips and copies of 4000 samples need 0.0 GB"):
+    monkeypatch.setattr(audio_io.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10})())
+    with pytest.raises(CourseError, match=r"120 clips need 0.0 GB of memory, 0.0 GB are free; take one fold, fewer tr"):
         with_copies(small(), TWO).waves()

@@ -52,14 +52,17 @@ def test_a_list_with_files_without_events_is_read(tmp_path):
         (HEADER + "a\t\t\t\na\t\t1\tdog\n", r"list\.tsv, line 3: onset '' is no time in seconds"),
         (HEADER + "a\t0\tnan\tdog\n", r"list\.tsv, line 2: offset 'nan' is no time"),
         (HEADER + "a\t0\tinf\tdog\n", r"list\.tsv, line 2: offset 'inf' is no time"),
-        (HEADER + "a\t-0.1\t1\tdog\n", r"list\.tsv, line 2: onset -0\.1 s is below 0"),
-        (HEADER + "a\t2\t1\tdog\n", r"list\.tsv, line 2: offset 1 s lies before onset 2 s"),
-        (HEADER + "a\t0\t1\tdog\na\t9\t10.5\tdog\n", r"list\.tsv, line 3: offset 10\.5 s lies beyond .* clip at 10 s"),
-        (HEADER + "a\t11\t12\tdog\n", r"list\.tsv, line 2: onset 11 s lies beyond"),
+        (HEADER + "a\t-0.1\t1\tdog\n", r"list\.tsv, line 2: onset '-0\.1' is below 0 s"),
+        (HEADER + "a\t2\t1\tdog\n", r"list\.tsv, line 2: offset '1' lies before onset"),
+        (HEADER + "a\t0\t1\tdog\na\t9\t10.5\tdog\n", r"list\.tsv, line 3: offset '10\.5' lies beyond .* clip at 10 s"),
+        (HEADER + "a\t11\t12\tdog\n", r"list\.tsv, line 2: onset '11' lies beyond"),
         (HEADER + "a\t0\t1\tcow\n", r"list\.tsv, line 2: event_label 'cow' is unknown; expected one of dog, cat"),
         (HEADER + "a\t0\t1\t\n", r"list\.tsv, line 2: event_label '' is unknown"),
-        (HEADER + "\t0\t1\tdog\n", r"list\.tsv, line 2: has no filename"),
-        (HEADER + "a\t0\t1\tdog\na\t1\t2\tdog\na\t0.0\t1.0\tdog\n", r"list\.tsv, line 4: dog in a is there already"),
+        (HEADER + "\t0\t1\tdog\n", r"list\.tsv, line 2: filename '' is no file name"),
+        (
+            HEADER + "a\t0\t1\tdog\na\t1\t2\tdog\na\t0.0\t1.0\tdog\n",
+            "line 4: event_label 'dog' is there already",
+        ),
         (HEADER + "a 0 1 dog\n", r"list\.tsv, line 2: has 1 cells, expected 4"),
     ],
 )
@@ -84,7 +87,7 @@ def test_weak_labels(tmp_path):
     assert labels.to_numpy().tolist() == [["a.wav", "dog"], ["a.wav", "cat"], ["b.wav", "cat"]]
     assert filenames == ["a.wav", "b.wav", "c.wav"], "nothing sounds in the last"
     for row, words in (("d.wav\tcow", "event_label 'cow' is unknown"), ("d.wav\tdog,dog", "is there already"),
-                       ("d.wav\tdog,", "event_label '' is unknown"), ("\tdog", "has no filename")):  # fmt: skip
+                       ("d.wav\tdog,", "event_label '' is unknown"), ("\tdog", "is no file name")):  # fmt: skip
         path.write_text(f"filename\tevent_labels\na.wav\tdog,cat\n{row}\n")
         with pytest.raises(CourseError, match=rf"weak\.tsv, line 3: .*{words}"):
             read_weak_tsv(path, CLASSES)
@@ -100,7 +103,7 @@ def test_lists_in_memory_are_refused_by_their_row():
         check(good.assign(offset=[1, np.nan, 2]), CLASSES, where="scenes")
     with pytest.raises(CourseError, match="row 3: event_label 'cat' is unknown"):
         check(good.set_index(pd.Index([7, 7, 7])), ["dog"])
-    with pytest.raises(CourseError, match="row 1: has no filename"):
+    with pytest.raises(CourseError, match=r"row 1: filename .* is no file name"):
         check(good.assign(filename=[None, "a", "b"]))
 
 
@@ -118,8 +121,6 @@ def test_touching_events_become_one():
         ["b", 0, 6, "dog"], ["a", 0.1, 0.6, "dog"], ["a", 0.3, 0.5, "cat"], ["c", 0.6, 0.7, "dog"],
     ]  # fmt: skip
     assert merge_touching(table()).empty
-    with pytest.raises(ValueError, match="gap_s"):
-        merge_touching(events, -0.1)
 
 
 def test_merging_keeps_what_is_covered_and_leaves_no_small_gap():
@@ -179,7 +180,6 @@ def test_frames_of_other_things_are_refused():
         ((["b"], CLASSES, 5, 0.5), "filename 'a' is not one of the 1 that are known"),
         ((["a"], ["cat"], 5, 0.5), "event_label 'dog' is not one"),
         ((["a", "a"], CLASSES, 5, 0.5), "filename 'a' is listed twice"),
-        ((["a"], CLASSES, 5, 0.0), "both must be above 0"),
     ):
         with pytest.raises(ValueError, match=words):
             to_frames(events, *given_)

@@ -180,7 +180,7 @@ def test_other_encodings_and_folders(mine, tmp_path):
         mine(listed().replace("cat\n", "Kätzchen\n"), "latin-1")
     with pytest.raises(CourseError, match="is not UTF-8 text"):
         mine(listed(), "utf-16")
-    with pytest.raises(CourseError, match="is a folder, expected a CSV file"):
+    with pytest.raises(CourseError, match="Is a directory; expected a CSV file with the columns"):
         load_manifest(tmp_path)
 
 

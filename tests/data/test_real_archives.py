@@ -1,8 +1,6 @@
 """The published archives themselves, where a folder of them is at hand (`COURSE_MIRROR`)."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +72,3 @@ def test_fsdd_is_what_its_card_says(data):
     assert clips.table.groupby(["speaker", "label"]).size().tolist() == [50] * 60
     assert clips.table["fold"].nunique() == 6 and clips.table["official_test"].sum() == 300
     assert clips.waves(8_000).shape == (3_000, 8_000)
-
-
-def test_two_processes_fetch_the_same_set(tmp_path):
-    require("esc10")
-    code = "from course_lib.data import download; print(download.get('esc10', network=False))"
-    environment = os.environ | {"COURSE_DATA_DIR": str(tmp_path)}
-    both = [subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE) for _ in range(2)]
-    errors = [process.communicate()[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["esc10"]

@@ -82,14 +82,6 @@ def test_colours_are_told_apart_by_every_common_kind_of_vision(seen_with):
     assert (apart + 100 * np.eye(len(apart))).min() >= ANY_TWO
 
 
-def test_the_simulation_finds_what_the_colour_blind_mix_up():
-    """Red and green of a common cycle are far apart for most and close with deuteranopia; black and white never are."""
-    red_green = ("#d62728", "#2ca02c")
-    assert distances(red_green, "all cones")[0, 1] > 60 > 6 > distances(red_green, "deuteranopia")[0, 1]
-    for seen_with in SEEN_WITH:
-        assert distances(("black", "white"), seen_with)[0, 1] == pytest.approx(100, abs=0.5)
-
-
 def test_every_colour_of_the_cycle_comes_with_a_style_of_its_own():
     n = len(plots.COLOURS)
     for own in (plots.COLOURS, plots.LINES, plots.MARKERS):

@@ -62,24 +62,21 @@ def small_video(path, colour, length_s=2):
 
 
 @pytest.fixture
-def mine(tmp_path):
+def mine(tmp_path, monkeypatch):
     """Clips of the same name in two folders, a recording cut in two, and no unlabelled part."""
+    monkeypatch.setattr(recorded, "CLIP_S", 2.0)
     for k, name in enumerate(["a/1.mp4", "b/1.mp4", "walk_0_2.mp4", "walk_2_4.mp4", "test.mkv"]):
-        small_video(tmp_path / "clips" / name, (50 * k, 100, 0))
+        small_video(tmp_path / name, (50 * k, 100, 0))
     weak = [("a/1.mp4", "dog, cat"), ("b\\1.mp4", "cat")]
-    tsv(tmp_path / "lists/weak.tsv", ("filename", "event_labels"), *weak)
+    tsv(tmp_path / "weak.tsv", ("filename", "event_labels"), *weak)
     validation = [("walk_0_2.mp4", 0.5, 1.5, "dog"), ("walk_2_4.mp4", "", "", "")]
-    tsv(tmp_path / "lists/validation.tsv", STRONG, *validation)
-    tsv(tmp_path / "lists/test.tsv", STRONG, ("test.mkv", 0, 2.05, "cat"))
+    tsv(tmp_path / "validation.tsv", STRONG, *validation)
+    tsv(tmp_path / "test.tsv", STRONG, ("test.mkv", 0, 2.05, "cat"))
     return tmp_path
 
 
-def load_mine(folder):
-    return recorded.video_folder(folder / "clips", folder / "lists", clip_s=2.0)
-
-
 def test_a_folder_of_videos(mine, caplog):
-    scenes = load_mine(mine)
+    scenes = recorded.video_folder(mine)
     assert scenes.classes == ["cat", "dog"]
     assert scenes.table["part"].tolist() == ["weak"] * 2 + ["validation"] * 2 + ["test"]
     assert scenes.table["source"].tolist() == ["a/1", "b\\1", "walk", "walk", "test"]
@@ -88,9 +85,9 @@ def test_a_folder_of_videos(mine, caplog):
     assert rows_of(scenes.events, "test.mkv") == [[0, 2, "cat"]], "cut at the end of the clip"
     red = scenes.video_frames(1.0, 8)[:, 0, 4, 4, 0].astype(int)
     assert np.abs(red - [0, 50, 100, 150, 200]).max() < 20 and not caplog.records
-    sound(mine / "clips/more.wav")
-    tsv(mine / "lists/unlabelled.tsv", ("filename",), ("more.wav",))
-    scenes = load_mine(mine)
+    sound(mine / "more.wav")
+    tsv(mine / "unlabelled.tsv", ("filename",), ("more.wav",))
+    scenes = recorded.video_folder(mine)
     assert names_of(scenes, "unlabelled") == ["more.wav"] and scenes.waves(RATE_HZ).shape == (6, 2 * RATE_HZ)
     with pytest.raises(CourseError, match="has no video frames"):
         scenes.video_frames()
@@ -113,19 +110,19 @@ def test_sounds_come_in_the_order_of_the_table(tmp_path):
 
 
 def test_the_content_follows_sounds_and_labels(mine):
-    found = [load_mine(mine).content for _ in range(2)]
-    small_video(mine / "clips/a/1.mp4", (250, 0, 0), length_s=1)
-    found.append(load_mine(mine).content)
-    spoil(mine / "lists/weak.tsv", "dog, cat", "dog")
-    found.append(load_mine(mine).content)
+    found = [recorded.video_folder(mine).content for _ in range(2)]
+    small_video(mine / "a/1.mp4", (250, 0, 0), length_s=1)
+    found.append(recorded.video_folder(mine).content)
+    spoil(mine / "weak.tsv", "dog, cat", "dog")
+    found.append(recorded.video_folder(mine).content)
     assert found[0] == found[1] and len(set(found)) == 3
 
 
 def test_missing_clips_are_counted_in_one_line(mine, caplog):
     for name in ("a/1.mp4", "walk_0_2.mp4"):
-        (mine / "clips" / name).unlink()
+        (mine / name).unlink()
     with caplog.at_level(logging.WARNING):
-        scenes = load_mine(mine)
+        scenes = recorded.video_folder(mine)
     assert len(caplog.records) == 1
     assert "3 of 5 listed clips are there, missing: " in caplog.text and "weak 1" in caplog.text
     assert not {"a/1.mp4", "walk_0_2.mp4"} & {*scenes.table["filename"], *scenes.tags["filename"]}
@@ -133,10 +130,10 @@ def test_missing_clips_are_counted_in_one_line(mine, caplog):
 
 
 def test_a_clip_in_which_nothing_sounds_is_learnt_from(mine):
-    sound(mine / "clips/silent.wav")
-    with (mine / "lists/weak.tsv").open("a") as file:
+    sound(mine / "silent.wav")
+    with (mine / "weak.tsv").open("a") as file:
         file.write("silent.wav\t\n")
-    weak = load_mine(mine).part("weak")
+    weak = recorded.video_folder(mine).part("weak")
     assert weak.table["filename"].tolist()[-1] == "silent.wav"
     assert weak.targets.tolist() == [[1, 1], [1, 0], [0, 0]]
 
@@ -153,19 +150,17 @@ def test_a_clip_in_which_nothing_sounds_is_learnt_from(mine):
     ],
 )
 def test_bad_lists_of_ones_own_are_reported(mine, name, old, new, words):
-    spoil(mine / f"lists/{name}.tsv", old, new)
+    spoil(mine / f"{name}.tsv", old, new)
     with pytest.raises(CourseError, match=words) as caught:
-        load_mine(mine)
+        recorded.video_folder(mine)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("gone", "words"), [("clips", "clips: no such folder"), ("lists", r"weak\.tsv: cannot be read")]
-)
-def test_missing_folders_are_reported(mine, gone, words):
-    (mine / gone).rename(mine / "elsewhere")
-    with pytest.raises(CourseError, match=words):
-        load_mine(mine)
+def test_missing_lists_and_folders_are_reported(mine):
+    (mine / "weak.tsv").unlink()
+    for folder in (mine, mine / "nowhere"):
+        with pytest.raises(CourseError, match=r"weak\.tsv: cannot be read"):
+            recorded.video_folder(folder)
 
 
 @pytest.fixture
