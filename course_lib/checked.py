@@ -1,10 +1,9 @@
 """Settings that are validated on creation: frozen pydantic dataclasses with one-line errors."""
 
-from functools import lru_cache
 from typing import Annotated, Any, dataclass_transform
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from course_lib.errors import nearest
@@ -50,25 +49,6 @@ def checked(kind: type) -> type:
     return made
 
 
-def fitting(hint: Any, value: object) -> object:
-    """`value`, checked and converted as for a field with the annotation `hint`.
-
-    Raises
-    ------
-    ValueError
-        The value has the wrong type or is out of range. The message omits the name of the field.
-    """
-    try:
-        return _adapter(hint).validate_python(value)
-    except ValidationError as error:
-        raise ValueError(one_line(error, [])) from None
-
-
-@lru_cache
-def _adapter(hint: Any) -> TypeAdapter:
-    return TypeAdapter(hint, config=CONFIG)
-
-
 def one_line(error: ValidationError, names: list[str]) -> str:
     """The first error in one line; `names` supplies the field names of positional arguments."""
     first = error.errors(include_url=False)[0]
@@ -82,4 +62,4 @@ def one_line(error: ValidationError, names: list[str]) -> str:
     expected = first["msg"].replace("Input should be", "expected")
     for theirs, ours in WORDS.items():
         expected = expected.replace(theirs, ours)
-    return f"{path}: found {first['input']!r}, {expected}".removeprefix(": ")
+    return f"{path}: found {first['input']!r}, {expected}"

@@ -1,8 +1,8 @@
-"""Figures of published rows, for the README, the report and notebooks. They take tables and train nothing.
+"""Figures of published rows, for the README, the report and notebooks, each with a text for people who cannot see it.
 
-`FIGURES` lists the figures in the README. Each file carries its description and a hash of the rows it was drawn from.
-`write` redraws a figure once the published rows have changed, and a test fails until it has been redrawn. To change how
-a figure is drawn, remove its file and call `write`.
+`FIGURES` lists the figures in the README. Each file carries its text and a hash of the rows it was drawn from. `write`
+redraws a figure once the published rows have changed, and a test fails until it has been redrawn. To change how a
+figure is drawn, remove its file and call `write`.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 from course_lib import paths, plots
@@ -33,7 +32,7 @@ SUBSETS = ("visual", "spectral", "auditory", "spectral+visual", "auditory+visual
 
 
 def hop_figure(summary: pd.DataFrame) -> "Figure":
-    """Accuracy against the hop, and against what a clip costs, from a table of `stats.summarise` with one row a hop."""
+    """Accuracy against the hop, and against the cost per clip, from a table of `stats.summarise` with a row per hop."""
     rows = summary.sort_values("features.hop_ms")
     hops, percent = rows["features.hop_ms"].to_numpy(), 100 * rows[["accuracy", "low", "high"]].to_numpy()
     with plt.rc_context(plots.STYLE):
@@ -50,7 +49,7 @@ def hop_figure(summary: pd.DataFrame) -> "Figure":
 
 
 def hop_text(summary: pd.DataFrame) -> str:
-    """What `hop_figure` shows, in a sentence, for those who do not see it."""
+    """`hop_figure` in a sentence."""
     return f"Test accuracy against the hop, and against the cost of a clip: {_accuracy_by_hop(summary)}."
 
 
@@ -60,16 +59,13 @@ def _accuracy_by_hop(summary: pd.DataFrame) -> str:
 
 
 def hops() -> pd.DataFrame:
-    """The published summary of the hop sweep of the grid `lesson`, one row a hop."""
+    """The published summary of the hop sweep of the grid `lesson`, one row per hop."""
     summary = pd.read_csv(paths.published_dir() / "lesson" / "summary.csv")
     return summary[summary["part"] == "hop"]
 
 
 def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
-    """Summaries of the sweeps of the hop that are published below `folder`, by a label, each in order of the hop.
-
-    At a window of 25 ms and 240 steps first; with a window as long as 2.5 hops; and with 800 steps.
-    """
+    """Summaries of the hop sweeps that are published below `folder`, each in order of the hop, by window and steps."""
     found = {}
     if (folder / "lesson" / "summary.csv").is_file():
         parts = dict(tuple(pd.read_csv(folder / "lesson" / "summary.csv").groupby("part")))
@@ -82,7 +78,7 @@ def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def sweeps_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
-    """Test accuracy with its interval against the hop, a line a sweep of `hop_sweeps`."""
+    """Test accuracy with its interval against the hop, a line for each of `hop_sweeps`."""
     hops = sorted({hop for rows in sweeps.values() for hop in rows["features.hop_ms"]})
     with plt.rc_context(plots.STYLE):
         fig, ax = plt.subplots(figsize=(8, 4))
@@ -98,13 +94,13 @@ def sweeps_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
 
 
 def sweeps_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
-    """What `sweeps_figure` shows, in a sentence, for those who do not see it."""
+    """`sweeps_figure` in sentences."""
     lines = [f"{label}: {_accuracy_by_hop(rows)}" for label, rows in sweeps.items()]
     return f"Test accuracy against the hop, {len(sweeps)} lines. {'; '.join(lines)}."
 
 
 def claims_figure(answers: pd.DataFrame) -> "Figure":
-    """Differences with their intervals from a table of `questions.answers`, a panel a place, with their margins."""
+    """Differences with intervals and margins from a table of `questions.answers`, a panel for each place."""
     places = {where: rows for where, rows in answers.groupby("where", sort=False)}
     sizes = [len(rows) for rows in places.values()]
     with plt.rc_context(plots.STYLE):
@@ -122,7 +118,7 @@ def claims_figure(answers: pd.DataFrame) -> "Figure":
 
 
 def claims_text(answers: pd.DataFrame) -> str:
-    """What `claims_figure` shows, in a sentence, for those who do not see it."""
+    """`claims_figure` in sentences."""
     panels = [f"{where}: {'; '.join(_differences(rows))}" for where, rows in answers.groupby("where", sort=False)]
     return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(panels)}."
 
@@ -132,29 +128,25 @@ def _differences(answers: pd.DataFrame) -> list[str]:
     return [f"{row['question']} {signed(questions.points(row))}" for row in answers.to_dict("records")]
 
 
-def scene_rows(name: str = "scenes") -> pd.DataFrame:
-    """Rows of a grid on scenes that did not fail: the published ones, else those of a run here, else none."""
-    for folder in (paths.published_dir() / name, paths.runs_dir() / "study" / name):
+def scene_rows() -> pd.DataFrame:
+    """Rows of the grid `scenes` that did not fail: the published ones, else those of a run here, else none."""
+    for folder in (paths.published_dir() / "scenes", paths.runs_dir() / "study" / "scenes"):
         if (folder / records.ROWS).is_file() or (folder / "records").is_dir():
             return records.done(records.gather(folder))
     return pd.DataFrame()
 
 
 def usual_scenes(table: pd.DataFrame, *free: str) -> pd.DataFrame:
-    """Rows of a whole grid that differ in nothing but the fields `free` (and in fold and seed).
-
-    Of every other field they have the value that most rows of `table` have.
-    """
+    """Rows of a whole grid that have the most frequent value of every field but `free`, fold and seed."""
     fields = stats.condition_fields(table) if len(table) else []
-    usual = {name: table[name].mode()[0] for name in fields if name not in free}
-    return table[np.logical_and.reduce([table[name] == value for name, value in usual.items()])] if usual else table
+    return questions.chosen(table, {name: table[name].mode()[0] for name in fields if name not in free})
 
 
 def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> "Figure":
-    """Tagging F1 of every subset of the streams with its interval over seeds, and differences by pairs of seeds.
+    """Tagging F1 of every subset of the streams with its interval over seeds, and differences paired by seed.
 
-    From the rows of a grid on scenes, rows of `questions.answers`, and the paper's F1 in % by streams. Crosses are
-    the paper's numbers, of other data and another network.
+    Takes the rows of a grid on scenes, rows of `questions.answers`, and the paper's F1 in % by streams. Crosses are the
+    paper's numbers, from other data and another network.
     """
     known = _subsets(table)
     with plt.rc_context(plots.STYLE):
@@ -175,7 +167,7 @@ def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mappi
 
 
 def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> str:
-    """What `scenes_subsets_figure` shows, in a sentence, for those who do not see it."""
+    """`scenes_subsets_figure` in sentences."""
     points = [
         f"{row.streams} {100 * row.tagging:.1f} ({100 * row.tagging_low:.1f} to {100 * row.tagging_high:.1f})"
         for row in _subsets(table).itertuples()
@@ -189,19 +181,19 @@ def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping
 
 
 def _subsets(table: pd.DataFrame) -> pd.DataFrame:
-    """`stats.summarise` of the subsets of streams that are there, in the order of `SUBSETS`."""
+    """`stats.summarise` by subset of the streams, in the order of `SUBSETS`."""
     found = stats.summarise(usual_scenes(table, "streams"), ["streams"])
     return found.sort_values("streams", key=lambda names: names.map(SUBSETS.index), ignore_index=True)
 
 
 def lanes(heard: pd.DataFrame, seen: pd.DataFrame, clip_s: float, ax: "Axes") -> "Axes":
-    """Two event lists of one scene as bars, a lane a class: full while it is heard, hatched while it is in view."""
+    """Two event lists of one scene as bars, a lane for each class: solid while heard, hatched while in view."""
     order = sorted(set(heard["event_label"]) | set(seen["event_label"]))
-    looks = {"facecolor": plots.COLOURS[0]}, {"facecolor": "white", "hatch": "///", "edgecolor": "grey"}
-    for table, low, look in ((heard, 0.0, looks[0]), (seen, -0.4, looks[1])):
-        for label, rows in table.groupby("event_label"):
-            spans = list(zip(rows["onset"], rows["offset"] - rows["onset"], strict=True))
-            ax.broken_barh(spans, (order.index(label) + low, 0.4), **look)
+    hatched = {"facecolor": "white", "hatch": "///", "edgecolor": "grey"}
+    for table, low, style in ((heard, 0.0, {"facecolor": plots.COLOURS[0]}), (seen, -0.4, hatched)):
+        for event in table.itertuples():
+            lane = order.index(event.event_label) + low
+            ax.broken_barh([(event.onset, event.offset - event.onset)], (lane, 0.4), **style)
     ax.set_yticks(range(len(order)), [name.replace("_", " ") for name in order])
     ax.set(xlim=(0, clip_s), ylim=(-0.6, len(order) - 0.4))
     return ax
@@ -212,10 +204,7 @@ def lanes(heard: pd.DataFrame, seen: pd.DataFrame, clip_s: float, ax: "Axes") ->
 
 @dataclass(frozen=True)
 class Published:
-    """A figure: its file below the published results, the grids that it is drawn from, and how to draw it.
-
-    `text` and `figure` say and draw what the `tables` hold.
-    """
+    """A figure of the README: its file below the published results, the grids it is drawn from, and how to draw it."""
 
     name: str
     grids: tuple[str, ...]
@@ -225,19 +214,19 @@ class Published:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Its file."""
         return paths.published_dir() / self.name
 
     @property
     def source(self) -> str:
-        """A hash of the published files that it is drawn from, empty where none of its grids is published."""
+        """A hash of the published files of its grids, empty if there are none."""
         found = [paths.published_dir() / grid / name for grid in self.grids for name in ("rows.parquet", "summary.csv")]
         contents = [path.read_bytes() for path in found if path.is_file()]
         return hashlib.sha256(b"".join(contents)).hexdigest() if contents else ""
 
     @property
     def drawn_from(self) -> str:
-        """The `source` that the file was drawn from, empty where there is no file."""
+        """The `source` that the file was drawn from, empty if there is no file."""
         from PIL import Image
 
         if not self.path.is_file():
@@ -247,12 +236,12 @@ class Published:
 
     @property
     def markdown(self) -> str:
-        """A line of Markdown that shows it from the repository's root, its text beside it."""
+        """A line of Markdown that shows it, for a page in the repository's root."""
         return f"![{self.text(*self.tables())}](study/results/{self.name})"
 
 
 def _tagging() -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, float]]:
-    """Published rows on scenes that differ in their streams alone, what they say to tagging, and the paper's scores."""
+    """Published rows on scenes that differ only in their streams, their answers about tagging, the paper's scores."""
     rows = usual_scenes(questions.published("scenes"), "streams")
     answers = questions.answers("scenes", rows)
     return rows, answers[answers["where"] == "tagging"], questions.paper_scores("tagging")
@@ -272,12 +261,12 @@ FIGURES = {
 
 
 def stale() -> list[Published]:
-    """Figures that are missing or were drawn from other rows than those that are published."""
+    """Figures that are missing or were drawn from other rows than the published ones."""
     return [figure for figure in FIGURES.values() if figure.source and figure.drawn_from != figure.source]
 
 
 def write() -> list[Path]:
-    """Draw what is stale; returns the files."""
+    """Files of the figures that were `stale`, drawn again."""
     written = []
     for one in stale():
         tables = one.tables()

@@ -1,9 +1,9 @@
-"""Which temporal resolution each class of sound needs, and how much of the answer is noise of folds and starts.
+"""Which temporal resolution each class of sound needs, and how much of the answer is noise of folds and seeds.
 
-Ten classes times a few hops are many questions to few clips. Every difference has a t interval over folds, and a p
-value that Holm's procedure has made larger for the number of questions; a shrunken difference keeps the share of the
-spread that noise does not explain; and what each class gains by a hop of its own is measured on folds that had no say
-in which hop that is. Notebook: 12.
+Ten classes times a few hops are many questions about few clips. Every difference has a t interval over folds and a p
+value that Holm's procedure corrects for the number of questions. A shrunken difference keeps the share of the spread
+that noise does not explain. The gain from a hop for each class is measured on folds that did not choose it.
+Notebook: 12.
 """
 
 import math
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 USUAL_MS = 10.0
-SURE = 0.05  # chance of one false mark or more in a whole table
+SURE = 0.05  # probability of at least one false mark in a whole table
 
 
 def recalls(rows: pd.DataFrame) -> pd.DataFrame:
-    """Share of right answers by `label`, `hop_ms` and `fold`, the starts of a fold averaged, from rows on clips."""
+    """`accuracy` by `label`, `hop_ms` and `fold`, from rows on clips, the seeds of a fold averaged."""
     found = [
         (label, row["features.hop_ms"], row["fold"], np.mean(np.asarray(row["test_correct"])[of_class]))
         for row in rows.to_dict("records")
@@ -36,17 +36,17 @@ def recalls(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_fold(rows: pd.DataFrame) -> pd.DataFrame:
-    """`recalls`, a line a fold and a column a label and hop; folds that lack one of these are left out."""
+    """`recalls` with a row per fold and a column per label and hop, without folds that lack one of these."""
     return recalls(rows).pivot(index="fold", columns=["label", "hop_ms"], values="accuracy").sort_index(axis=1).dropna()
 
 
 def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
-    """One row a class and hop: `accuracy`, its `difference` to `hop_ms` with the t interval over folds, all as shares.
+    """How the accuracy of each class at each hop differs from that at `hop_ms`: one row per class and hop, shares.
 
-    `p` is Holm's, over every difference of the table; `sure` says whether it is below 0.05. `shrunk` is the difference
-    drawn to the mean of its hop by the share of the spread among classes that is noise of folds (James and Stein).
-    Columns: `label`, `hop_ms`, `accuracy`, `difference`, `low`, `high`, `p`, `sure`, `shrunk`; at `hop_ms` itself the
-    difference is 0 and nothing is sure.
+    Columns: `label`, `hop_ms`, `accuracy`, `difference` with its t interval over folds `low` to `high`, `p` (Holm's,
+    over every difference of the table), `sure` (whether `p` is below 0.05), and `shrunk`, the difference moved towards
+    the mean of its hop by the share of the spread among classes that is noise of folds (James and Stein). For `hop_ms`
+    itself the difference is 0, and not sure.
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979;
     Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
     """
@@ -70,7 +70,7 @@ def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
 
 
 def _p_values(means: pd.Series, errors: np.ndarray, folds: int) -> np.ndarray:
-    """Of a two-sided t test of each mean; 1 where all folds agree on no difference, or there are too few to ask."""
+    """p values of a two-sided t test of each mean; 1 if all folds have the difference 0, or there is only one fold."""
     from scipy.stats import t
 
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -79,7 +79,7 @@ def _p_values(means: pd.Series, errors: np.ndarray, folds: int) -> np.ndarray:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p values `(questions,)` that may be compared with one level although so many questions were asked."""
+    """The p values `(questions,)` corrected for the number of questions by Holm's procedure."""
     p = np.asarray(p, dtype=np.float64)
     order = np.argsort(p)
     raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -95,11 +95,11 @@ def real_share(means: np.ndarray, errors: np.ndarray) -> float:
 
 
 def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
-    """What a hop of its own is worth to a class, chosen on other folds: the gain over one hop for all, as a share.
+    """The gain from one hop for each class over one hop for all, both chosen on the other folds, as a share.
 
-    For every fold the others choose: one hop for each class, and one for all. Returns the mean gain in recall over the
-    classes with its t interval over folds, and a row a class: the `hop_ms` that all folds together would choose, and
-    `agree`, how many of the choices say the same. The first of equally good hops is the coarsest.
+    Returns the gain in recall, averaged over classes, with its t interval over folds, and a row per class: the `hop_ms`
+    that all folds together would choose, and `agree`, how many of the choices are the same. Of equally good hops the
+    coarsest is chosen.
     """
     wide = _by_fold(rows)
     labels, hops = (wide.columns.unique(name) for name in ("label", "hop_ms"))
@@ -117,12 +117,12 @@ def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
 
 
 def _first_best(shares: np.ndarray) -> np.ndarray:
-    """Place of the highest along the last axis, of equals the first, though means of equals differ in a last digit."""
+    """Index of the highest share along the last axis, the first of several that differ only by rounding."""
     return shares.round(9).argmax(axis=-1)
 
 
 def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
-    """`against` as a grid of numbers, classes by hops; what is sure stands in a frame."""
+    """`against` as a grid of numbers, classes by hops, with a frame around those that are sure."""
     points = 100 * table.pivot(index="label", columns="hop_ms", values="difference").drop(columns=hop_ms)
     sure = table.pivot(index="label", columns="hop_ms", values="sure").loc[points.index, points.columns]
     reach = max(1.0, float(points.abs().max().max()))
@@ -142,13 +142,12 @@ def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
 
 
 def classes_text(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> str:
-    """What `classes_figure` shows, in a sentence, for those who do not see it."""
+    """`classes_figure` in a sentence."""
     asked = table[table["hop_ms"] != hop_ms]
-    lines = [
-        f"{label.replace('_', ' ')} " + ", ".join(f"{100 * d:+.0f} at {h:g} ms" for h, d in
-                                                  of[["hop_ms", "difference"]].to_numpy())
-        for label, of in asked.groupby("label")
-    ]  # fmt: skip
+    lines = []
+    for label, rows in asked.groupby("label"):
+        points = [f"{100 * row.difference:+.0f} at {row.hop_ms:g} ms" for row in rows.itertuples()]
+        lines.append(f"{label.replace('_', ' ')} {', '.join(points)}")
     framed = int(asked["sure"].sum())
     return (
         f"Difference in accuracy to {hop_ms:g} ms in points, classes by hops, {framed} of {len(asked)} in a frame as "

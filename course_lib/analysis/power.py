@@ -1,7 +1,7 @@
-"""How far data and compute carry: the effect that each design could detect, and what the next runs would cost.
+"""The effect that each design of the study can detect, and what the next runs would cost and detect.
 
-Nothing is run here. Costs are estimates from the seconds that published rows took; the detectable effect of a larger
-set is an estimate as well, from the spread of differences on the small one. Notebook: 12.
+Costs are estimated from the seconds that published rows took, the detectable effect of a larger data set from the
+spread of differences on the small one. Notebook: 12.
 """
 
 import math
@@ -20,7 +20,7 @@ from course_lib.study.stats import minimum_detectable_effect
 
 WEEK_H = 168.0
 NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k")
-# What the papers claim to gain, in points: the least of what they state for the question
+# What the papers claim to gain, in points: the least that they state for the question
 CLAIMED = {"ESC-10, small and from scratch": 4.4}
 
 
@@ -32,11 +32,10 @@ def spread(gap: Interval, pairs: int) -> float:
 
 
 def designs(evidence: Evidence) -> pd.DataFrame:
-    """A row a design: what was compared, over how many pairs, the effect that 80 of 100 studies would find.
+    """One row per design: `design`, how many `questions`, `pairs`, `paired_by`, and what it can detect.
 
-    Columns: `design`, `questions`, `pairs`, `paired_by`, `minimum_detectable_effect` (median over its questions,
-    points), `claimed` (the least that the paper states for it, NaN where it states none), `sees` (whether the one is
-    below the other).
+    `minimum_detectable_effect` is the median over its questions, in points, `claimed` the least effect that the paper
+    states (NaN if it states none), and `sees` says whether the first is below the second.
     """
     found = []
     for where, rows in evidence.answers.groupby("where", sort=False):
@@ -48,20 +47,19 @@ def designs(evidence: Evidence) -> pd.DataFrame:
         effect = 100 * rows["minimum_detectable_effect"].median()
         found.append((name, len(rows), rows["pairs"].max(), paired_by, effect, claimed))
     rows = sweep(evidence)
-    if len(rows):
-        cells = per_class.against(rows)
-        cells = cells[cells["hop_ms"] != per_class.USUAL_MS]
-        pairs = rows["fold"].nunique()
-        spreads = [spread(questions.points(cell), pairs) for cell in cells.to_dict("records")]
-        effects = [minimum_detectable_effect(value, pairs) for value in spreads]
-        found.append(("ESC-10, one class, one hop", len(cells), pairs, "fold", np.median(effects), math.nan))
+    cells = per_class.against(rows)
+    cells = cells[cells["hop_ms"] != per_class.USUAL_MS]
+    pairs = rows["fold"].nunique()
+    spreads = [spread(questions.points(cell), pairs) for cell in cells.to_dict("records")]
+    effects = [minimum_detectable_effect(value, pairs) for value in spreads]
+    found.append(("ESC-10, one class, one hop", len(cells), pairs, "fold", np.median(effects), math.nan))
     columns = ["design", "questions", "pairs", "paired_by", "minimum_detectable_effect", "claimed"]
     table = pd.DataFrame(found, columns=columns)
     return table.assign(sees=table["minimum_detectable_effect"] < table["claimed"])
 
 
 def seconds_a_step(rows: pd.DataFrame, *, gpu: bool = True) -> dict[tuple[str, bool], float]:
-    """Median seconds of a step of 16 clips by model and whether learned scores stand before it, on a GPU or a CPU."""
+    """Median seconds per step of 16 clips, by model and whether a learned frame reducer is before it."""
     rows = rows[(rows["device"] != "cpu") == gpu]
     rows = rows[rows["recipe.batch_size"] == 16]
     learned = rows["frame_reducer"].str.startswith(("diffres", "shuffled"))
@@ -69,18 +67,11 @@ def seconds_a_step(rows: pd.DataFrame, *, gpu: bool = True) -> dict[tuple[str, b
     return {(model, bool(scored)): float(value) for (model, scored), value in each.items()}
 
 
-def measured(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    """Rows on clips of every grid of the reference study that was run."""
-    found = [published(name) for name in ("lesson", "diffres", "transformers", "scratch", "transfer")]
-    found = [rows for rows in found if len(rows)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-
-
 def _seconds(run: RunSpec, gpu: dict, cpu: dict) -> float:
-    """Seconds of a training on a GPU, NaN where nothing like it was measured.
+    """Seconds of a training on a GPU, NaN if no row measured its network.
 
-    A network that was measured on a CPU alone is scaled as the 7-layer CNN is between the two. A larger batch is taken
-    to cost in proportion, which is rather too much.
+    The time of a network that was measured on a CPU only is scaled as that of the 7-layer CNN. The time of a step is
+    assumed to be proportional to the batch size, which is an overestimate.
     """
     what = (run.model.removesuffix("-scratch"), run.frame_reducer.startswith(("diffres", "shuffled")))
     step, usual = gpu.get(what), ("cnn7", False)
@@ -90,17 +81,16 @@ def _seconds(run: RunSpec, gpu: dict, cpu: dict) -> float:
 
 
 def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    """What the grids that are ready would take on the GPU of the published rows, and what they could see.
+    """What the grids that are ready would take on the GPU of the published rows, and what they could detect.
 
-    Columns: `grid`, `rows`, `hours` of one GPU, `unknown` (rows of networks that no published row tells of, left out
-    of the hours), `week` (share of a week), `clips` a test fold, `pairs`, `minimum_detectable_effect`: that
-    of the pairs of folds, in points, if the spread of differences on ESC-10 fell with the root of the clips tested; NaN
-    for one official split, whose pairs are seeds. No rows where the grid `diffres` is not published.
+    Columns: `grid`, `rows`, `hours` of one GPU, `unknown` (rows of networks that no published row measured, not in the
+    hours), `week` (share of a week), `clips` per test fold, `pairs`, `minimum_detectable_effect`: that of the pairs of
+    folds, in points, if the spread of differences on ESC-10 fell with the root of the number of test clips; NaN for one
+    official split, whose pairs are seeds.
     """
     columns = ["grid", "rows", "hours", "unknown", "week", "clips", "pairs", "minimum_detectable_effect"]
-    if published("diffres").empty:
-        return pd.DataFrame(columns=columns)
-    rows = measured(published)
+    grids = [published(name) for name in ("lesson", "diffres", "transformers", "scratch", "transfer")]
+    rows = pd.concat([of_grid for of_grid in grids if len(of_grid)], ignore_index=True)
     gpu, cpu = (seconds_a_step(rows, gpu=where) for where in (True, False))
     aside = float((60 * rows["minutes"] - rows["train_seconds"]).median())
     answers = questions.answers("diffres", published("diffres"))

@@ -1,20 +1,20 @@
-"""Questions to rows of the study, each answered by a paired difference. They are listed in `study/questions.toml`."""
+"""Questions about the rows of the study, listed in `study/questions.toml`. A paired difference answers each."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from course_lib import paths
+from course_lib.checked import checked
 from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval, verdict
 from course_lib.study import config, scene_run, stats
+from course_lib.study.grid import read_toml
 from course_lib.study.records import done, gather
 
-EQUAL = 0.02  # how much worse may still be called as good, as a share: two points (study/protocol.md)
+EQUAL = 0.02  # the margin of *no worse*, as a share: two points (study/protocol.md)
 LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
 ALL_STREAMS = "spectral+auditory+visual"
 COLUMNS = (
@@ -23,13 +23,17 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@checked
 class Question:
-    """Is `first` better than `second`, or no worse than `margin` (a share) below it?
+    """Is `first` better than `second`, or at most `margin` (a share) worse?
 
-    `first` and `second` hold every field that the rows of the two conditions must have, by dotted name. `where` is the
-    place that is asked, `grid` the grid of its rows, `score` the score by which they are compared. `claim` is the
-    paper's and empty for a control, `paper` the paper's own difference in points, where it gives one.
+    Attributes
+    ----------
+    text, where : the question, and the place of `questions.toml` whose rows it is asked of.
+    grid, score : the grid of those rows, and the score by which they are compared; none is the only one they have.
+    first, second : every field that the rows of the two conditions have, by dotted name.
+    claim : the paper's claim that it is about, empty for a control.
+    paper : the paper's own difference in points, if it gives one.
     """
 
     text: str
@@ -45,32 +49,17 @@ class Question:
 
 @cache
 def _file() -> dict:
-    """What `study/questions.toml` holds."""
-    return read_toml("questions.toml")
-
-
-def read_toml(name: str) -> dict:
-    """What a TOML file of the study holds.
-
-    Raises
-    ------
-    CourseError
-        It is missing, or no TOML.
-    """
-    path = paths.study_dir() / name
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CourseError(f"{path}: cannot be read as TOML: {error}") from error
+    """The content of `study/questions.toml`."""
+    return read_toml(paths.study_dir() / "questions.toml")
 
 
 def paper_scores(score: str) -> dict[str, float]:
-    """Micro F1 in % of the audiovisual paper, by the streams that its network got; `score` as in `stats.SCORES`."""
+    """Micro F1 in % of the audiovisual paper, by the input streams of its network; `score` as in `stats.SCORES`."""
     return _file()["paper"][score]
 
 
 def condition(fields: str | Mapping[str, object]) -> dict[str, object]:
-    """Fields of a condition by dotted name: `fields`, nested or not, or those of the condition of that name.
+    """Fields by dotted name, from `fields`, nested or not, or from the condition of that name.
 
     Raises
     ------
@@ -82,10 +71,8 @@ def condition(fields: str | Mapping[str, object]) -> dict[str, object]:
         if fields not in known:
             raise CourseError(f"questions.toml: no condition {fields!r}; there are {', '.join(known)}")
         fields = known[fields]
-    found = {}
-    for name, value in fields.items():
-        found |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
-    unknown = found.keys() - set(config.FIELDS) - set(config.field_names(config.SceneRun))
+    found = config.dotted(fields)
+    unknown = found.keys() - config.defaults(config.RunSpec).keys() - config.defaults(config.SceneRun).keys()
     if unknown:
         raise CourseError(f"questions.toml: {min(unknown)}: no field of a run; name one as in a grid")
     return found
@@ -93,7 +80,7 @@ def condition(fields: str | Mapping[str, object]) -> dict[str, object]:
 
 @cache
 def usual_fields(where: str) -> dict[str, object]:
-    """The fields that all conditions of a place have unless they say otherwise.
+    """The fields of a place: those of every condition asked about there, unless the condition sets them itself.
 
     Raises
     ------
@@ -109,7 +96,7 @@ def usual_fields(where: str) -> dict[str, object]:
 
 @cache
 def questions() -> tuple[Question, ...]:
-    """Every question, in the order in which tables show them.
+    """Every question, in the order of the tables.
 
     Raises
     ------
@@ -122,7 +109,7 @@ def questions() -> tuple[Question, ...]:
 
 
 def _question(where: str, text: str, first: str | Mapping, second: str | Mapping = {}, **more: object) -> Question:
-    """The question that `study/questions.toml` puts to one place."""
+    """One question asked of one place."""
     usual, place = usual_fields(where), _file()["places"][where]
     first, second = condition(first), condition(second)
     score = place.get("score", "")
@@ -133,46 +120,33 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
             paper = round(known[first["streams"]] - known[second["streams"]], 2)
     try:
         return Question(text, where, place["grid"], usual | first, usual | second, score, paper=paper, **more)
-    except TypeError as error:
+    except ValueError as error:
         raise CourseError(f"questions.toml: question {text!r}: {error}") from None
 
 
 def chosen(rows: pd.DataFrame, fields: str | Mapping[str, object]) -> pd.DataFrame:
-    """Rows of one condition: those with all of `fields`, or with those of the condition of that name."""
-    return rows[_has(rows, condition(fields))]
+    """Rows of one condition: those with all of `fields`, or with the fields of the condition of that name."""
+    for name, value in condition(fields).items() if len(rows) else ():
+        rows = rows[rows[name] == value]
+    return rows
 
 
-def _has(rows: pd.DataFrame, fields: Mapping[str, object]) -> np.ndarray:
-    """Whether each of `rows` has all of `fields`."""
-    found = np.ones(len(rows), bool)
-    for name, value in fields.items() if len(rows) else ():
-        found &= (rows[name] == value).to_numpy()
-    return found
-
-
-def _shared(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Those of `rows` whose fold and seed `others` have too."""
-    theirs = set(zip(others["fold"], others["seed"], strict=True))
-    return rows[np.array([pair in theirs for pair in zip(rows["fold"], rows["seed"], strict=True)], dtype=bool)]
-
-
-def _mixed(first: pd.DataFrame, second: pd.DataFrame) -> str:
-    """How many of the runs that stand against each other ran on another kind of machine; nothing where none did."""
-    both = first.merge(second, on=list(stats.REPEATS), suffixes=("", "_second"))
-    kinds = both[["device", "device_second"]].apply(lambda names: names.str.partition(":")[0])
-    other = int((kinds["device"] != kinds["device_second"]).sum())
+def _mixed(both: pd.DataFrame) -> str:
+    """How many pairs ran on two kinds of machine, such as `4 of 15`; empty if none did."""
+    first, second = (both[name].str.partition(":")[0] for name in ("device", "device_second"))
+    other = int((first != second).sum())
     return f"{other} of {len(both)}" if other else ""
 
 
 def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a question to `grid` that can be answered from `rows`, by default from those that are published.
+    """One row for each question about `grid` that `rows` can answer; by default they are the published ones.
 
-    Columns: `where`, `claim`, `question`, `paper` (its difference in points, None where it gives none), `first`,
-    `second` (scores over the folds and seeds that both have), `difference` with its t interval `low` to `high`,
-    `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `macs` (of the first, as a share of those of
-    the second, features not counted; NaN for scenes), `mixed` (runs that stand against one of another kind of machine,
-    as `4 of 15`, or nothing) and `verdict`; scores and differences are shares. On scenes all pairs are of one fold:
-    their intervals tell of training on these scenes, and nothing of other sounds.
+    Columns: `where`, `claim`, `question`, `paper` (the paper's difference in points, or None), `first` and `second`
+    (scores over the folds and seeds that both have), `difference` with its t interval `low` to `high`,
+    `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `macs` (of the first as a share of the
+    second's, without features; NaN for scenes), `mixed` (pairs on two kinds of machine, as `4 of 15`, or empty) and
+    `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so their intervals cover the
+    randomness of training on these scenes, not the choice of sounds.
     """
     rows = published(grid) if rows is None else rows
     asked = [question for question in questions() if question.grid == grid and len(rows)]
@@ -181,23 +155,24 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
 
 
 def _answer(question: Question, rows: pd.DataFrame) -> dict[str, object] | None:
-    """The answer to one question; None where there are not enough rows."""
+    """The answer to one question, or None if there are fewer than two pairs."""
     scores = stats.scores_of(rows)
     score = scores[question.score] if question.score else next(iter(scores.values()))
     needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])  # rows are wide: joining them is slow
-    first, second = (rows.loc[_has(rows, fields), needed] for fields in (question.first, question.second))
-    first, second = _shared(first, second), _shared(second, first)
+    first, second = (chosen(rows, fields)[needed] for fields in (question.first, question.second))
     seen = stats.difference(first, second, score=score)
     if seen is None:
         return None
+    both = first.merge(second, on=list(stats.REPEATS), suffixes=("", "_second"))
     gap = seen.interval
     return {
         "where": question.where, "claim": question.claim, "question": question.text, "paper": question.paper,
-        "first": stats.mean_score(first, score), "second": stats.mean_score(second, score), "difference": gap.mean,
-        "low": gap.low, "high": gap.high, "minimum_detectable_effect": seen.minimum_detectable_effect,
-        "margin": question.margin, "pairs": seen.pairs, "paired_by": seen.paired_by, "seeds": first["seed"].nunique(),
-        "macs": first["macs"].median() / second["macs"].median() if "macs" in needed else np.nan,
-        "mixed": _mixed(first, second), "verdict": verdict(gap, question.margin),
+        "first": stats.mean_score(both, score), "second": stats.mean_score(both, f"{score}_second"),
+        "difference": gap.mean, "low": gap.low, "high": gap.high,
+        "minimum_detectable_effect": seen.minimum_detectable_effect, "margin": question.margin, "pairs": seen.pairs,
+        "paired_by": seen.paired_by, "seeds": both["seed"].nunique(),
+        "macs": both["macs"].median() / both["macs_second"].median() if "macs" in both else np.nan,
+        "mixed": _mixed(both), "verdict": verdict(gap, question.margin),
     }  # fmt: skip
 
 
@@ -207,7 +182,7 @@ def points(answer: Mapping[str, object]) -> Interval:
 
 
 def published(grid: str = "diffres") -> pd.DataFrame:
-    """The published rows of a grid that did not fail; no rows where nothing is published."""
+    """The published rows of a grid that did not fail; an empty table if nothing is published."""
     path = paths.published_dir() / grid / "rows.parquet"
     if not path.is_file():
         return pd.DataFrame()
@@ -215,7 +190,7 @@ def published(grid: str = "diffres") -> pd.DataFrame:
 
 
 def levels(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the audiovisual paper beside ours: `score`, `streams`, `paper`, ours as `mean`, `low`, `high`, in %.
+    """Scores of the audiovisual paper and ours, in %: `score`, `streams`, `paper`, then our `mean`, `low`, `high`.
 
     The t intervals are over seeds.
     """
@@ -230,10 +205,10 @@ def levels(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def offsets_undone(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]]:
-    """`answers` about the hop of auditory features once each hop's offset is undone, and these offsets in ms by hop.
+    """`answers` about the hop of auditory features with each hop's offset undone, and these offsets in ms by hop.
 
-    Frames of every hop are brought to one time base by the nearest, which moves each by an amount of its own: what
-    looks like an effect of the hop may be one of the offset. `truth` is as `study.scene_run.published` gives it.
+    The alignment takes the nearest frame to each point of one time base, which shifts every hop by a different amount:
+    what looks like an effect of the hop may be one of this offset. `truth` is what `study.scene_run.published` returns.
     """
     if rows.empty or truth.empty:
         return answers("scenes", rows.iloc[:0]), {}
@@ -241,7 +216,7 @@ def offsets_undone(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFram
     ours = chosen(rows, usual | {"streams": "auditory"})
     ours = ours[ours["auditory_ms"] > 0]
     one_each = ours.drop_duplicates("auditory_ms").sort_values("auditory_ms").to_dict("records")
-    offsets = {row["auditory_ms"]: 1000 * scene_run.offset_s(scene_run.spec_of(row)) for row in one_each}
+    offsets = {row["auditory_ms"]: 1000 * scene_run.offset_s(config.from_fields(row)) for row in one_each}
     found = answers("scenes", scene_run.set_right(ours, truth))
     asked = (found["where"] == "event") & found["question"].str.contains("better than every 320 ms", regex=False)
     return found[asked].reset_index(drop=True), offsets

@@ -1,7 +1,7 @@
-"""From intervals to words: the verdict on a question, that on a claim of several, and the sentence that says why.
+"""Verdicts from intervals: on a question, on a claim of several questions, and the sentence that gives the reason.
 
-Nothing here is typed in. `evaluation.intervals.verdict` judges a question; a claim of several questions holds when all
-of them hold, is contradicted when one is and none holds, and is not shown otherwise. Notebook: 12.
+`evaluation.intervals.verdict` judges a question. A claim of several questions holds when all of them hold, is
+contradicted when one is contradicted and none holds, and is not shown otherwise. Notebook: 12.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from course_lib.evaluation.intervals import Interval, verdict
 HOLDS, NOT_SHOWN, CONTRADICTED = "holds", "not shown", "contradicted"
 NOT_TESTABLE, NOT_RUN = "not testable here", "not run"
 VERDICTS = (HOLDS, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE, NOT_RUN)
-COUNTED = "counted"  # the design of a part whose number is counted and not estimated
+COUNTED = "counted"  # the design of a part whose number is counted, not estimated
 VERBS = {
     HOLDS: ("holds", "hold"), NOT_SHOWN: ("is not shown", "are not shown"), NOT_RUN: ("was not run", "were not run"),
     CONTRADICTED: ("is contradicted", "are contradicted"),
@@ -25,7 +25,7 @@ def signed(gap: Interval, digits: int = 1) -> str:
 
 
 def difference_text(gap: Interval) -> str:
-    """A difference in points in words that its interval allows: higher, lower, or no difference shown."""
+    """A difference in points in the words that its interval allows: higher, lower, or no difference shown."""
     ends = f"({gap.low:+.1f} to {gap.high:+.1f})"
     word = {HOLDS: "higher by", CONTRADICTED: "lower by"}.get(verdict(gap))
     amount = f"{word} {abs(gap.mean):.1f}" if word else f"no difference shown, {gap.mean:+.1f}"
@@ -34,9 +34,9 @@ def difference_text(gap: Interval) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """One question of a claim: is the truth above `-margin`? Both in `unit`; `gap` is None if it was not run.
+    """One question of a claim: is the true difference above `-margin`? `gap` is None if it was not run.
 
-    `design` says what the interval rests on, `shown` replaces the difference where something else says more.
+    `design` is the number of folds and seeds; `shown` is printed instead of the difference, in `unit`.
     """
 
     about: str
@@ -48,18 +48,18 @@ class Part:
 
     @property
     def verdict(self) -> str:
-        """By the interval and the margin alone."""
+        """What the interval and the margin say."""
         return NOT_RUN if self.gap is None else verdict(self.gap, self.margin)
 
     @property
     def text(self) -> str:
-        """What was asked and what came of it, of a part that was run."""
+        """The question and its answer, of a part that was run."""
         unit = "" if self.unit == "points" else f" {self.unit}"
         return f"{self.about}: {self.shown or signed(self.gap)}{unit}"
 
 
 def overall(parts: Sequence[Part]) -> str:
-    """One verdict from those of the parts, by the rule above; with a part not run a claim does not hold yet."""
+    """The verdict on a claim from those of its parts; it cannot hold while a part is not run."""
     found = {part.verdict for part in parts}
     if found <= {NOT_RUN}:
         return NOT_RUN
@@ -69,7 +69,7 @@ def overall(parts: Sequence[Part]) -> str:
 
 
 def first_sentence(parts: Sequence[Part]) -> str:
-    """Where the intervals lie, in one sentence that follows from them."""
+    """One sentence on where the intervals lie."""
     if len(parts) > 1:
         found = [part.verdict for part in parts]
         counts = [f"{found.count(word)} {VERBS[word][found.count(word) > 1]}" for word in VERBS if word in found]

@@ -8,7 +8,6 @@ librosa and torch. Notebook: 02.
 import math
 import sys
 import warnings
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import librosa
 import numpy as np
 
 from course_lib.audio import timebase
+from course_lib.checked import checked
 from course_lib.errors import expect
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ BLOCK_SAMPLES = 2**19
 GROUP_SAMPLES = 2**20
 
 
-@dataclass(frozen=True)
+@checked
 class FeatureSpec:
     """Everything that decides the numbers of a log-mel. Hashable, so that it can be a key.
 
@@ -63,9 +63,6 @@ class FeatureSpec:
         for name in ("rate_hz", "window_ms", "hop_ms", "n_mels", "floor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)}: must be above 0 and finite")
-        for name in ("n_fft", "n_mels"):
-            if not isinstance(getattr(self, name), int | np.integer | None):
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be a whole number")
         shortest_ms = timebase.samples_to_ms(1, self.rate_hz)
         for name in ("window_ms", "hop_ms"):
             if getattr(self, name) < shortest_ms:

@@ -17,6 +17,7 @@ from course_lib.errors import CourseError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from course_lib.study.config import Run
     from course_lib.study.grid import Grid
 
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The study: grids of runs and their rows.")
@@ -170,13 +171,12 @@ def report(
     output: OutputOption = None,
 ) -> None:
     """Accuracy and differences of the conditions of each part; writes `rows.parquet` and `summary.csv`."""
-    from course_lib.study import config
     from course_lib.tools import readme
 
     if publish:
         paths.repo_root()  # the results are part of the course; without it nothing is written
     for chosen, folder in _chosen(grid, output):
-        other = _against(against, config.SPECS[chosen.task]) if against else dict(chosen.against)
+        other = _against(against, chosen.specs[0]) if against else dict(chosen.against)
         for path in _report_one(chosen, folder, other, publish):
             console.print(f"published {path}", soft_wrap=True)
     for name in readme.refresh() if publish else ():
@@ -254,22 +254,22 @@ def _code_line(records: Iterable[Mapping]) -> str:
     return ", ".join(f"{n} {meaning[state]}" for state, n in counts.items() if n) or "no rows"
 
 
-def _against(pairs: list[str], kind: type) -> dict[str, object]:
-    """`field=value` pairs with values of the types of the fields of `kind`."""
-    from course_lib.study.config import current_name, field_names, typed
+def _against(pairs: list[str], run: "Run") -> dict[str, object]:
+    """`field=value` pairs, the values as `run` would hold them."""
+    from course_lib.study.config import current_name, to_dict, typed
 
     found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         name = current_name(name)
-        if not equals or name not in field_names(kind):
+        if not equals or name not in to_dict(run):
             raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             value = text
         try:
-            found[name] = typed(name, value, kind)
+            found |= typed({name: value}, run)
         except ValueError as error:
             raise UsageError(f"--against {pair}: {error}") from None
     return found

@@ -1,7 +1,7 @@
-"""`run_one`: from a `RunSpec` to one flat row. The test fold is read once, at the end, by `read_test` alone.
+"""`run_one`: from a `RunSpec` to one flat row. Only `read_test` reads the test fold, once, at the end.
 
-Training and the choice of the step get what `learning_data` gives out, which holds no test clip. `read_test` writes a
-line into a log of readings each time, so that how often a test fold was read is on record.
+Training and the choice of the step use `learning_data`, which holds no test clip. `read_test` logs every reading, so
+that the number of times a test fold was read is on record.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,25 +30,24 @@ from course_lib.study import plugins
 from course_lib.study.config import Run, RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
+_provenance = lru_cache(provenance)  # once per process: it keeps running the code that it loaded first
+
 
 @lru_cache(maxsize=8)
 def clips_of(dataset: str, clips_per_class: int | None, copies: str = "none") -> Clips:
-    """The clips of a run, with their copies where it has any. Kept: rows that follow each other share them.
-
-    Errors as `load` and `with_copies`.
-    """
+    """The clips of a run, with their copies if it has any, kept for the next rows. Errors as `load`, `with_copies`."""
     profile = replace(profiles.get("study"), clips_per_class=clips_per_class, real_clips_per_class=clips_per_class)
     clips = load(dataset, profile)
     return with_copies(clips, NAA) if copies == "naa" else clips
 
 
 def content_of(spec: RunSpec) -> str:
-    """The hash of what a run hears now, as its row keeps it."""
+    """The hash of the clips of a run, as in its row."""
     return clips_of(spec.dataset, spec.clips_per_class, spec.copies).content
 
 
 def features_of(spec: RunSpec) -> np.ndarray:
-    """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, made once a content."""
+    """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, cached."""
     return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)
 
 
@@ -63,13 +61,13 @@ def run_one(
 ) -> dict:
     """The row of `spec`: its fields by dotted name, what was chosen on validation, the test clips one by one, costs.
 
-    `device` None takes the fastest one. With `checkpoint` a run that was cut off goes on from that file, to the same
-    row but for times. `readings` is the log that `read_test` appends to.
+    `device` None takes the fastest one. An interrupted run resumes from the file `checkpoint`, with the same row apart
+    from times. `readings` is the log that `read_test` appends to.
 
     Raises
     ------
     CourseError
-        As `load`, `with_copies`, `folds.split` and `train.fit`.
+        As `load`, `with_copies`, `folds.split` and `supervised.fit`.
     """
     begun = time.perf_counter()
     device = device or profiles.device()
@@ -83,7 +81,7 @@ def run_one(
         model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
     )
     chosen = supervised.best_eval(fitted.history)
-    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips).names}
+    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips)[0]}
     row |= {"n_train": len(learning.y), "n_validation": 0 if validation is None else len(validation.y)}
     row |= {name: chosen[name] for name in (*supervised.SCORES, "validation_loss") if name in chosen}
     row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}
@@ -94,15 +92,8 @@ def run_one(
     return row | origin(device) | {"minutes": (time.perf_counter() - begun) / 60}
 
 
-class Asked(NamedTuple):
-    """Names of the classes, and the targets of clips as `train.Split` takes them."""
-
-    names: list[str]
-    targets: np.ndarray
-
-
-def asked_of(spec: RunSpec, clips: Clips) -> Asked:
-    """What a run asks of `clips`: one label each, or all that they have.
+def asked_of(spec: RunSpec, clips: Clips) -> tuple[list[str], np.ndarray]:
+    """Names of the classes, or for a `TagRun` of all labels, and the targets of `clips` as `supervised.Split` has them.
 
     Raises
     ------
@@ -110,14 +101,14 @@ def asked_of(spec: RunSpec, clips: Clips) -> Asked:
         All labels are asked for, and the clips have one each.
     """
     if not isinstance(spec, TagRun):
-        return Asked(clips.classes, clips.targets)
+        return clips.classes, clips.targets
     if not clips.multilabel:
         raise UsageError(f"{clips.name}: its clips have one label each; leave out task = {spec.task!r}")
-    return Asked(clips.tag_names, clips.tags)
+    return clips.tag_names, clips.tags
 
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
-    """The classifier of a run with fresh weights, behind its frame reducer, for clips of `shape` (frames, mels)."""
+    """The classifier of a run, initialised, with its frame reducer, for clips of `shape` (frames, mels)."""
     plugins.use(spec.plugin)
     n_frames, n_mels = shape
     return classifier(
@@ -131,35 +122,32 @@ def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
 
 
 def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervised.Split, supervised.Split | None]:
-    """Examples for training, copies among them, and for validation, originals alone; no clip of the test fold.
+    """The split for training, copies included, and the one for validation, originals only; no clip of the test fold.
 
-    With `refit` those for validation are among those for training, and there are none to choose by.
+    With `refit` the validation clips are in the first one, and the second is None.
     """
     training, validation, _ = folds.split(clips, spec.fold)
-    asked = asked_of(spec, clips)
-    parts = []
-    for mask in (training | validation,) if spec.refit else (training, _originals(clips, validation)):
-        if not mask.any():
-            raise CourseError(
-                f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class"
-            )
-        parts.append(supervised.Split(np.asarray(x[mask]), asked.targets[mask], len(asked.names)))
+    names, targets = asked_of(spec, clips)
+    masks = [training | validation] if spec.refit else [training, _originals(clips, validation)]
+    if not all(mask.any() for mask in masks):
+        raise CourseError(f"{clips.name}: no clips are left to learn from or to validate on; take more clips a class")
+    parts = [supervised.Split(np.asarray(x[mask]), targets[mask], len(names)) for mask in masks]
     return parts[0], None if spec.refit else parts[1]
 
 
 def read_test(
     model: nn.Module, spec: RunSpec, clips: Clips, x: np.ndarray, *, precision: str, log: Path | None
 ) -> dict:
-    """What `model` makes of the clips of the test fold, originals alone; the only function that looks at them.
+    """The columns of a row about the test fold, originals only; no other function reads that fold.
 
-    Lists have one entry a clip: its name, its source, its class and the predicted one (places in `clips.classes`), 1
-    where they agree. Where several labels are asked for, it is mean average precision and that of each label. Appends
-    time, key, data set, fold and number of clips to `log`, one JSON object a line.
+    Lists have one entry per clip: its name, its source, its class and the predicted one (places in `clips.classes`), 1
+    if they agree. With several labels per clip there are the mean average precision and that of each label instead.
+    Appends a line to `log` (see `log_reading`).
     """
     _, _, test = folds.split(clips, spec.fold)
     test = _originals(clips, test)
     log_reading(log, spec, clips=int(test.sum()))
-    targets = asked_of(spec, clips).targets[test]
+    targets = asked_of(spec, clips)[1][test]
     found = supervised.predict(model, np.asarray(x[test]), precision=precision, multilabel=targets.ndim == 2)
     if targets.ndim == 2:
         each = tagging.average_precisions(targets, found)
@@ -179,7 +167,7 @@ def read_test(
 
 
 def log_reading(log: Path | None, spec: Run, **read: int) -> None:
-    """Append to `log`, if there is one, that the test fold of a run is read, and how many clips or scenes it has."""
+    """Append a JSON line to `log`, if there is one: a run reads its test fold, with so many clips or scenes."""
     if log is None:
         return
     line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold} | read
@@ -188,7 +176,7 @@ def log_reading(log: Path | None, spec: Run, **read: int) -> None:
 
 
 def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...], device: str) -> dict:
-    """Parameters, multiply-accumulates of network and features, latency and memory, for clips `(frames, mels)`."""
+    """Parameters, multiply-accumulates of network and features, latency and memory, for a clip `(frames, mels)`."""
     n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
     return {
         "frames": int(shape[0]),
@@ -201,7 +189,7 @@ def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...],
 
 
 def weights_hash(model: nn.Module) -> str:
-    """16 hexadecimal digits over every weight and statistic: equal only for networks that are equal to the last bit."""
+    """16 hexadecimal digits over all weights and statistics, equal only for networks that are equal bit by bit."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -209,7 +197,7 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def origin(device: str) -> dict:
-    """Device, threads, commit, code and versions, as they were when this process ran its first row; the time is now."""
+    """Device, threads, commit, code and versions when this process ran its first row, and the time now."""
     named = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     environment = dict(_provenance())
     del environment["date"], environment["threads"]
@@ -226,11 +214,5 @@ def origin(device: str) -> dict:
 
 
 def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:
-    """`mask` without copies: what is judged is judged on sounds as they were recorded."""
+    """`mask` without copies: scores are those of sounds as they were recorded."""
     return clips.originals_only(mask) if isinstance(clips, AugmentedClips) else mask
-
-
-@lru_cache(maxsize=1)
-def _provenance() -> dict[str, str]:
-    """Asked once: git takes time, and a checkout that moves on later is not what this process has loaded."""
-    return provenance()

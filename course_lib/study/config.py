@@ -3,23 +3,21 @@
 import hashlib
 import json
 import math
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from functools import lru_cache
 from typing import Literal
 
 from course_lib.audio.features import FeatureSpec
-from course_lib.checked import Count, CountOrZero, checked, fitting
+from course_lib.checked import Count, CountOrZero, checked
 from course_lib.models import classifier, crnn
 from course_lib.scenes import features as kinds
 from course_lib.scenes.scenes import SceneSpec
 from course_lib.training.mean_teacher import TeacherRecipe
 from course_lib.training.supervised import Recipe
 
-# Today's names of fields, and the names that they had when the first rows were published. Grids, rows and parameters
-# may use either; keys are hashes over the older ones, so that a published row keeps its key.
+# Today's names of fields, and their names when the first rows were published. Grids, rows and parameters may use
+# either; keys are hashes over the older names, so that a published row keeps its key.
 FIRST_NAMES = {
     "frame_reducer": "front",
     "recipe.batch_size": "recipe.batch",
@@ -35,27 +33,27 @@ FIRST_NAMES = {
     "recipe.ema_decay": "recipe.teacher",
 }
 ALIASES = {first: today for today, first in FIRST_NAMES.items()}
-# Fields that came after rows had been published: at these values they stay out of the key, which so stays what it was
+# Fields that were added after rows had been published: with these values they stay out of the key, which is unchanged
 BACKFILL_DEFAULTS = {"recipe.guide": 0.0, "recipe.mask_value": "mean", "refit": False, "plugin": "none"}
 NONE = "none"  # how a grid says None, which TOML has no word for
 
 
 @checked
 class RunSpec:
-    """One training and one reading of its test fold.
+    """One training on clips with one label each, and one reading of its test fold.
 
     Attributes
     ----------
     dataset : name from the registry, or the path of a manifest as `load` takes it.
-    fold, seed : the fold tested on; seed of weights, order and augmentation. The clips stay the same whatever the seed.
+    fold, seed : the fold tested on; the seed of weights, order and augmentation, which does not affect the clips.
     features : the log-mel that the network gets.
     copies : copies of the training clips: `none`, or `naa`, the six waveform transforms of the paper.
-    frame_reducer : what stands between the features and the classifier: `none`, or as `diffres:0.5`, a name of
-        `models.classifier` and the share of frames that it saves.
+    frame_reducer : the layer before the classifier: `none`, or a name of `models.classifier` and the share of frames
+        that it saves, as `diffres:0.5`.
     model : a name of `models.classifier`.
     recipe : how to train.
-    clips_per_class : take so many clips a class, spread over the folds; None takes all.
-    refit : learn from the clips for validation too, and keep the last step: for a recipe that other runs have chosen.
+    clips_per_class : how many clips per class to take, spread over the folds; None takes all.
+    refit : train on the validation clips too, and keep the last step: for a recipe that other runs have chosen.
     plugin : hash of the user's file that `model` or `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
 
@@ -101,9 +99,14 @@ def key_of(fields: Mapping[str, object]) -> str:
 
 def to_dict(spec: object) -> dict[str, object]:
     """Every field by its dotted name, such as `features.hop_ms`, as in a grid and in a row."""
+    return dotted(asdict(spec))
+
+
+def dotted(table: Mapping[str, object]) -> dict[str, object]:
+    """`table` without nested tables: their keys have dotted names, such as `features.hop_ms`."""
     found: dict[str, object] = {}
-    for name, value in asdict(spec).items():
-        if isinstance(value, dict):
+    for name, value in table.items():
+        if isinstance(value, Mapping):
             found |= {f"{name}.{inner}": inner_value for inner, inner_value in value.items()}
         else:
             found[name] = value
@@ -111,37 +114,34 @@ def to_dict(spec: object) -> dict[str, object]:
 
 
 @lru_cache
-def field_names(kind: type) -> tuple[str, ...]:
-    """Names of all fields of a `kind` of run, dotted."""
-    return tuple(to_dict(kind(dataset="synth10", fold=1, seed=0)))
-
-
-REQUIRED = ("dataset", "fold", "seed")
+def defaults(kind: type) -> dict[str, object]:
+    """Every field of a `kind` of run by its dotted name, with its default."""
+    return to_dict(kind(dataset="synth10", fold=1, seed=0))
 
 
 def from_dict(given: Mapping[str, object], kind: type = RunSpec):
-    """The run, a `kind`, of which `given` holds fields by dotted name, first names too; what is missing has its
-    default.
+    """The run of the class `kind` with the fields `given`, by dotted name, and defaults for the rest.
+
+    Names may be first names, and values as in a grid: 10 for 10.0, "none" for None.
 
     Raises
     ------
     ValueError
         A value of the wrong type or out of range, a name that is no field, or one of dataset, fold, seed missing.
     """
-    given = {current_name(name): value for name, value in given.items()}
-    missing = [name for name in REQUIRED if name not in given]
-    if missing:
-        raise ValueError(f"{missing[0]}: not given; every run needs {', '.join(REQUIRED)}")
     plain: dict[str, object] = {}
     nested: dict[str, dict] = {}
     for name, value in given.items():
-        if name not in field_names(kind):
+        name = current_name(name)
+        if name not in defaults(kind):
             raise ValueError(f"{name}: no such field")
+        if value == NONE and defaults(kind)[name] is None:
+            value = None
         group, dot, inner = name.partition(".")
         if dot:
-            nested.setdefault(group, {})[inner] = typed(name, value, kind)
+            nested.setdefault(group, {})[inner] = value
         else:
-            plain[name] = typed(name, value, kind)
+            plain[name] = value
     for group, values in nested.items():
         default = kind.__dataclass_fields__[group].default_factory()
         try:
@@ -151,47 +151,17 @@ def from_dict(given: Mapping[str, object], kind: type = RunSpec):
     return kind(**plain)
 
 
-@lru_cache
-def _hint(kind: type, name: str) -> typing.Any:
-    """The annotation of a field by its dotted name."""
-    for part in name.split("."):
-        kind = typing.get_type_hints(kind, include_extras=True)[part]
-    return kind
-
-
-def typed(name: str, value: object, kind: type = RunSpec) -> object:
-    """`value` as the field `name` of `kind` holds it: a whole number becomes a float, "none" None where that may be.
-
-    Raises
-    ------
-    ValueError
-        It is of another type, or out of range.
-    """
-    hint = _hint(kind, name)
-    optional = types.NoneType in typing.get_args(hint)
-    if optional and value == NONE:
-        return None
-    try:
-        return fitting(hint, value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}" + (' or "none"' if optional else "")) from None
-
-
-# --- `TagRun`: a `RunSpec` for clips with several labels each, all of which are asked for
+def typed(fields: Mapping[str, object], run: "Run") -> dict[str, object]:
+    """`fields` with values as `run` would hold them, if it had these fields. Errors as `from_dict`."""
+    changed = to_dict(from_dict(to_dict(run) | fields, type(run)))
+    return {name: changed[name] for name in fields}
 
 
 @checked
 class TagRun(RunSpec):
-    """One training on clips with several labels and one reading of its test fold, by mean average precision.
-
-    Fields are those of `RunSpec`; the data set is one whose clips have several labels, and `label_smoothing` has no
-    effect.
-    """
+    """As `RunSpec`, for clips with several labels each: scored by mean average precision, without label smoothing."""
 
     task: Literal["tags"] = "tags"
-
-
-# --- `SceneRun`: everything that decides the numbers of one run on scenes, as `RunSpec` does for clips
 
 
 @checked
@@ -200,13 +170,13 @@ class SceneRun:
 
     Attributes
     ----------
-    dataset, fold, seed : where the sounds come from, or recorded scenes as `ave:FOLDER`; the fold of those that are
-        tested on; seed of weights, order and augmentation. The scenes stay the same whatever the seed.
-    features : the log-mel of the spectral stream; its frames are the time base of the network, used or not.
+    dataset, fold, seed : the data set of the sounds, or recorded scenes as `ave:FOLDER`; the fold whose sounds the test
+        scenes have; the seed of weights, order and augmentation, which does not affect the scenes.
+    features : the log-mel of the spectral stream; its frames are the time base of the network even without this stream.
     scenes : how many scenes, and how hard.
-    streams : what the network gets: `spectral`, `auditory`, `visual`, joined by `+`.
-    auditory, auditory_ms : the pretrained network for sound and the hop of its features; 0 is one vector a scene.
-    frame_rate_hz : pictures a second.
+    streams : the inputs of the network: `spectral`, `auditory`, `visual`, joined by `+`.
+    auditory, auditory_ms : the pretrained network for sound and the hop of its features; 0 is one vector per scene.
+    frame_rate_hz : video frames per second.
     fusion, align, frame_reducer : as `models.crnn.CRNN` takes them.
     recipe : how to train.
     plugin : hash of the user's file that `frame_reducer` comes from (see `study.plugins`), or `none`.
@@ -245,21 +215,19 @@ class SceneRun:
         return tuple(name for name in kinds.NAMES if name in self.streams.split("+"))
 
 
-# --- What a grid may be of: clips with one label or several, or scenes. Each has its specification and its runner
-
 SPECS: dict[str, type] = {"clips": RunSpec, "tags": TagRun, "scenes": SceneRun}
-FIELDS = field_names(RunSpec)
+FIELDS = tuple(defaults(RunSpec))
 Run = RunSpec | SceneRun
 
 
 def from_fields(row: Mapping[str, object]) -> Run:
-    """The run that a row is of, whatever its kind. Errors as `from_dict`."""
+    """The run of a row, of any kind. Errors as `from_dict`."""
     kind = SPECS[str(row.get("task", "clips"))]
-    return from_dict({name: _from_table(row[name]) for name in field_names(kind) if name in row}, kind)
+    return from_dict({name: _from_table(row[name]) for name in defaults(kind) if name in row}, kind)
 
 
 def _from_table(value: object) -> object:
-    """`value` as it was before a table made NaN of None, and floats of the whole numbers beside it."""
+    """`value` as it was before a table turned None into NaN, and whole numbers in the same column into floats."""
     if not isinstance(value, float):
         return value
     if math.isnan(value):

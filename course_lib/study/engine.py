@@ -1,7 +1,7 @@
-"""The engine: every run of a grid once, here or over processes and machines, and again from where it was cut off.
+"""The engine: runs every row of a grid once, in this process or on several machines, and resumes after an interruption.
 
-A record on disk is the truth: `records/KEY.json`, written whole by whoever ran the row, done or failed. A row that is
-done is never run again. Dask hands rows out and notices workers that die; it is not even imported for one job.
+`records/KEY.json` says that a row is done or failed. The process that ran the row writes it, and no row with a record
+is run again. Dask hands out rows and notices workers that die; with one job it is not imported.
 """
 
 import json
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 DONE, FAILED = "done", "failed"
-DEATHS = 2  # workers that a row may outlive before it counts as what kills them
-# One thread a row: its numbers are then the same for any number of jobs, and jobs do not fight for cores. The last two
-# keep freed memory for the next step instead of handing it back, which costs a fifth of the time of a training.
+DEATHS = 2  # workers that may die with a row before the row is recorded as failed
+# One thread per row: the numbers are then the same for any number of jobs, and jobs do not compete for cores. The last
+# two keep freed memory for the next step; returning it to the system would cost a fifth of the training time.
 WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")} | {
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -41,7 +41,7 @@ WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPE
 def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
     """The `specs` without a record in `folder`, and with `retry_failed` also those that failed.
 
-    A record of other data does not count where the data are the user's own, which change under one name.
+    Also those whose data are the user's own and have changed under the same name.
     """
     todo = []
     for spec in specs:
@@ -52,7 +52,7 @@ def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -
 
 
 def _outdated(spec: Run, record: dict) -> bool:
-    """Whether the user's list or folder has changed since this row was computed from it."""
+    """Whether the user's manifest or folder has changed since this row was computed from it."""
     mine = spec.dataset.lower().endswith(".csv") or is_real(spec.dataset)
     return mine and record["status"] == DONE and record["content"] != runner(spec).content_of(spec)
 
@@ -68,19 +68,19 @@ def run_grid(
     on_prefetch: Callable[[int, int], None] = lambda done, total: None,
     on_done: Callable[[dict], None] = lambda record: None,
 ) -> list[dict]:
-    """Records of `specs` in their order, after those without one were run.
+    """Records of `specs` in their order, after running those without one.
 
-    One job runs here; more are processes of this machine; `scheduler` is the address of a Dask scheduler, or the file
-    it wrote, whose workers see `folder` and the data under the same paths. A row that fails is recorded with its error
-    and the rest goes on. `on_prefetch` gets how many sets of features are made, `on_done` each record as it comes.
-    An interrupted call leaves whole records and no processes, and the next goes on from there.
+    One job runs in this process, more in processes of this machine. `scheduler` is the address of a Dask scheduler, or
+    the file it wrote; its workers see `folder` and the data under the same paths. A row that fails is recorded with its
+    error, and the others are still run. `on_prefetch` gets how many sets of features are made, `on_done` each record.
+    An interrupted call leaves whole records and no processes; the next call continues from there.
 
     Raises
     ------
     CourseError
         Another run writes to `folder`, a record is damaged, the scheduler does not answer.
     OSError
-        The disk is full or read-only; rows that were done stay done.
+        The disk is full or read-only; records are kept.
     """
     folder = folder.resolve()
     with lock(folder, "a study"):
@@ -88,7 +88,7 @@ def run_grid(
         (folder / "checkpoints").mkdir(exist_ok=True)
         todo = pending(specs, folder, retry_failed=retry_failed)
         for spec in todo:
-            record_path(folder, spec.key).unlink(missing_ok=True)  # a failed one, or of other data, tried again
+            record_path(folder, spec.key).unlink(missing_ok=True)  # failed, or computed from other data
         for plugin in {spec.plugin for spec in todo}:
             plugins.keep(plugin, folder)
         prefetch(todo, on_prefetch)
@@ -102,9 +102,9 @@ def run_grid(
 
 
 def prefetch(specs: Iterable[Run], on_prefetch: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Make the features of `specs`, each set once, so that no two workers make the same at the same time.
+    """Make the features of `specs`, each set once, so that no two workers make the same ones at the same time.
 
-    What fails here fails again in its row, where it is recorded.
+    An error here is ignored: it occurs again in its row and is recorded there.
     """
     sets = {runner(s).prefetch_key(s): s for s in specs}
     for place, spec in enumerate(sets.values(), 1):
@@ -114,9 +114,9 @@ def prefetch(specs: Iterable[Run], on_prefetch: Callable[[int, int], None] = lam
 
 
 def finish(fields: dict, folder: str, device: str | None) -> str:
-    """Run one row on one thread and write its record; returns its key. What a worker does.
+    """Run one row on one thread and write its record; returns its key. This is the task of a worker.
 
-    A row that is on record already is left alone: its first worker may have died between writing and reporting.
+    A row with a record is not run: its first worker may have died between writing and reporting.
     """
     place = Path(folder)
     plugins.read_kept(fields["plugin"], place)
@@ -130,19 +130,19 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
 
 
 def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
-    """The record of `spec`, done or failed; memory that ran out is a failure like others, a full disk is not."""
+    """The record of `spec`, done or failed. Out of memory is a failure like others; a full disk is raised."""
     try:
-        checkpoint = _checkpoint(folder, spec.key)
+        checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
         how = {"device": device, "checkpoint": checkpoint, "readings": folder / READINGS}
         try:
             row = runner(spec).run_one(spec, **how)
-        except OtherTraining:  # begun before the data or the code changed: there is nothing to go on with
+        except OtherTraining:  # the data or the code changed since the checkpoint
             checkpoint.unlink()
             row = runner(spec).run_one(spec, **how)
         return row | {"status": DONE}
-    except Exception as error:  # whatever it is, it ends as one record, and the other rows go on
+    except Exception as error:  # of any kind: it becomes one record, and the other rows are run
         if disk_is_full(error):
-            raise  # no row is to blame, and all that come after would fail
+            raise  # all rows that follow would fail too
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
         return failure(spec, error)
@@ -155,16 +155,12 @@ def failure(spec: Run, error: BaseException) -> dict:
     return to_dict(spec) | origin | {"error": f"{type(error).__name__}: {lines[0]}"}
 
 
-def _checkpoint(folder: Path, key: str) -> Path:
-    return folder / "checkpoints" / f"{key}.pt"
-
-
 def _write(folder: Path, record: dict) -> None:
     atomic_write(record_path(folder, record["key"]), json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def _tidy(folder: Path, key: str) -> None:
-    """Remove what a row on record has no more need of: checkpoints, and what killed workers left unfinished."""
+    """Remove the checkpoint of a row on record, and the unfinished files of killed workers."""
     unfinished = (folder / "records").glob(f"{key}.json.*.partial")
     for path in [*unfinished, *(folder / "checkpoints").glob(f"{key}.pt*")]:
         path.unlink(missing_ok=True)
@@ -173,7 +169,7 @@ def _tidy(folder: Path, key: str) -> None:
 def _over_dask(
     todo: Sequence[Run], folder: Path, device: str | None, jobs: int, scheduler: str | None
 ) -> Iterator[dict]:
-    """Records of `todo` as workers finish them; a row that outlived too few workers is recorded as failed here."""
+    """Records of `todo` as workers finish them; a row whose workers died too often is recorded as failed here."""
     if not todo:
         return
     from distributed import as_completed
@@ -205,7 +201,7 @@ def _over_dask(
 
 @contextmanager
 def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
-    """A client of a cluster of this machine's own, gone with all its processes afterwards, or of `scheduler`."""
+    """A client of `scheduler`, or of a cluster on this machine that ends with its processes afterwards."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -218,10 +214,10 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         with client:
             yield client
         return
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the record of its row says that a worker died
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the record of the row says it
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
-        "distributed.scheduler.worker-saturation": 1.0,  # no row waits at a busy worker, or is blamed for its death
+        "distributed.scheduler.worker-saturation": 1.0,  # no row waits at a busy worker, whose death would count for it
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
     }
     with (
@@ -229,7 +225,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",  # with the next line: no dashboard, and no quarrel over its usual port
+            dashboard_address="127.0.0.1:0",  # with the next line: no dashboard, and no conflict over its port
             scheduler_kwargs={"dashboard": False},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
@@ -240,7 +236,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
 
 
 def runner(run: Run) -> ModuleType:
-    """The module with `run_one`, `features_of` and `prefetch_key` for this run."""
+    """The module with `run_one`, `features_of`, `prefetch_key` and `content_of` for this run."""
     if isinstance(run, SceneRun):
         from course_lib.study import scene_run
 

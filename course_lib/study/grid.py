@@ -1,8 +1,8 @@
 """A grid of runs from a TOML file, checked before anything is trained.
 
-`[common]` holds what all runs share, every `[[part]]` what is its own. A list is crossed with all others of its part;
-`cases`, a list of tables, ties fields that change together; `plugin` names a file with models and reducers of the
-user's own (see `plugins`). Names are those of `config.FIELDS`.
+`[common]` holds the fields that all runs share, every `[[part]]` its own. A part has a run for every combination of the
+values in its lists. `cases`, a list of tables, sets fields that change together. `plugin` names a file with the user's
+models and frame reducers (see `plugins`). Names of fields are those of `config.FIELDS`.
 """
 
 import itertools
@@ -23,14 +23,14 @@ from course_lib.study.config import SPECS, Run, RunSpec, SceneRun
 from course_lib.study.plugins import Plugin
 
 TOP = ("about", "task", "against", "plugin", "common", "part")
-LIST = ("about", "include")
+LIST = ("about", "include")  # of a file that lists grids
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs of a file. `parts` are pairs of a name and its runs; a run may be in several parts, under one key.
+    """The runs of a file. `parts` are pairs of a name and its runs; a run may be in several parts, with one key.
 
-    `against` are the fields of the condition that a report compares with; none is the first of each part.
+    `against` are the fields of the condition that a report compares with; if empty, it is the first of each part.
     """
 
     name: str
@@ -70,25 +70,27 @@ def listed(name: str) -> list[Path]:
     Raises
     ------
     UsageError
-        As `find`; a list that holds more than `about` and `include`, names nothing, or names a list.
+        As `find`; a list that holds more than `about` and `include`, or names nothing.
     """
     path = find(name)
-    tables = _tables(path)
+    tables = read_toml(path)
     if "include" not in tables:
         return [path]
     _known(str(path), tables, LIST)
     names = tables["include"]
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise UsageError(f"{path}: include: found {names!r}, expected a list of names of grids")
-    found = [find(n) for n in names]
-    for inner in found:
-        if "include" in _tables(inner):
-            raise UsageError(f"{path}: include: {inner.stem} is a list itself; name its grids here")
-    return found
+    return [find(n) for n in names]
 
 
-def _tables(path: Path) -> dict:
-    """What a file holds, as TOML."""
+def read_toml(path: Path) -> dict:
+    """The content of a TOML file.
+
+    Raises
+    ------
+    UsageError
+        It is missing, or no TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -103,7 +105,7 @@ def read(path: Path) -> Grid:
     UsageError
         It is no TOML, or a key or value is wrong: file, part and key, what was found, what was expected.
     """
-    tables = _tables(path)
+    tables = read_toml(path)
     _known(str(path), tables, TOP)
     parts = tables.get("part", [])
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
@@ -118,9 +120,10 @@ def read(path: Path) -> Grid:
         name = part.get("name")
         if not isinstance(name, str) or not name or name in found:
             raise UsageError(f"{path}: part {place}: name: found {name!r}, expected a name that no other part has")
-        runs = _runs(f"{path}: part {name!r}", common, part, SPECS[task], plugin)
+        runs = list(_runs(f"{path}: part {name!r}", common, part, SPECS[task], plugin))
         found[name] = tuple({run.key: run for run in runs}.values())
-    against = {key: values[0] for key, values in against.items()}
+    with _place(f"{path}: against"):
+        against = config.typed({key: values[0] for key, values in against.items()}, runs[0])
     return Grid(path.stem, path, tuple(found.items()), str(tables.get("about", "")), task, against)
 
 
@@ -128,43 +131,38 @@ def _plugin(path: Path, name: object) -> Plugin:
     """The file that the grid in `path` names, relative to it."""
     if not isinstance(name, str):
         raise UsageError(f"{path}: plugin: found {name!r}, expected the path of a Python file")
-    try:
+    with _place(str(path)):
         return plugins.read(path.parent / Path(name).expanduser())
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
 
 
 def _known(where: str, given: Iterable[str], known: Iterable[str], what: str = "key") -> None:
-    """Raise for the first key of `given` that is none of `known`, with those that look like it."""
+    """Raise for the first key of `given` that is not `known`, with similar ones."""
     for key in given:
         if key not in known:
             raise UsageError(f"{where}: {key}: unknown {what}; {nearest(key, known)}")
 
 
 def _settings(where: str, table: object, kind: type) -> dict[str, list]:
-    """Every field that `table` sets with the list of its values; nested tables and dotted names mean the same."""
+    """Every field that `table` sets, with the list of its values; nested tables and dotted names mean the same."""
     if not isinstance(table, dict):
         raise UsageError(f"{where}: found {table!r}, expected a table")
     flat: dict[str, object] = {}
     for key, value in table.items():
-        inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
-        inner = {config.current_name(name): v for name, v in inner.items()}
+        inner = {config.current_name(name): v for name, v in config.dotted({key: value}).items()}
         if inner.keys() & flat.keys():
             raise UsageError(f"{where}: {key}: set twice")
         flat |= inner
-    _known(where, flat, [name for name in config.field_names(kind) if name != "plugin"])
+    _known(where, flat, [name for name in config.defaults(kind) if name != "plugin"])
     lists = {key: value if isinstance(value, list) else [value] for key, value in flat.items()}
     for key, values in lists.items():
         if not values:
             raise UsageError(f"{where}: {key}: found an empty list, expected at least one value")
-        with _place(where):
-            lists[key] = [config.typed(key, value, kind) for value in values]
     return lists
 
 
 @contextmanager
 def _place(where: str) -> Iterator[None]:
-    """Inside, what a field, a data set or a network refuses becomes one line that names the place in the grid."""
+    """Turn an error of a field, a data set or a network into one line that names the place in the grid."""
     try:
         yield
     except (CourseError, ValueError, RuntimeError) as error:
@@ -177,7 +175,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _runs(where: str, common: dict[str, list], part: dict, kind: type, plugin: Plugin | None) -> Iterator[Run]:
-    """Runs of one part: its lists crossed, once for each of its cases."""
+    """The runs of one part: every combination of the values in its lists, for each of its cases."""
     own = _settings(where, {k: v for k, v in part.items() if k not in ("name", "cases")}, kind)
     cases = part.get("cases", [{}])
     if not isinstance(cases, list) or not cases:
@@ -198,7 +196,7 @@ def _runs(where: str, common: dict[str, list], part: dict, kind: type, plugin: P
 
 
 def check(grid: Grid) -> None:
-    """Find out before training what would stop a run: no data, no such fold, a hop or a network that does not fit.
+    """Raise before training for what would stop a run: no data, no such fold, a hop or a network that does not fit.
 
     Raises
     ------
@@ -232,8 +230,8 @@ def _check_present(where: str, dataset: str) -> None:
 
 
 def _check_scenes(where: str, run: SceneRun) -> None:
-    """Scenes can be made, the weights of pretrained networks are here, and the network takes what they give."""
-    import torch  # torch and the data sets, which reading a grid need not wait for
+    """Scenes can be made, the weights of pretrained networks are here, and the network takes their features."""
+    import torch  # here, so that reading a grid does not wait for torch
 
     from course_lib.study import scene_run
 
@@ -245,14 +243,14 @@ def _check_scenes(where: str, run: SceneRun) -> None:
 
 
 def _check_clips(where: str, run: RunSpec, tried: set[tuple]) -> None:
-    """Clips have the fold and the labels, the hop fits into them, and the network takes their features."""
+    """The clips have the fold and the labels, the hop fits into them, and the network takes their features."""
     from course_lib.study import clip_run
 
     clips = clip_run.clips_of(run.dataset, run.clips_per_class)
     with _place(f"{where}: fold"):
         folds.split(clips, run.fold)
     with _place(f"{where}: dataset"):
-        n_classes = len(clip_run.asked_of(run, clips).names)
+        n_classes = len(clip_run.asked_of(run, clips)[0])
     n_samples = timebase.seconds_to_samples(clips.length_s, run.features.rate_hz)
     longest_ms = timebase.samples_to_ms(n_samples, run.features.rate_hz)
     if run.features.hop_ms > longest_ms:
@@ -271,7 +269,7 @@ def _check_clips(where: str, run: RunSpec, tried: set[tuple]) -> None:
 
 
 def _check_network(where: str, run: RunSpec, shape: tuple[int, int], n_classes: int) -> None:
-    """One forward on zeros: the networks themselves say which shapes they take."""
+    """The network takes the features: one forward pass on zeros."""
     import torch
 
     from course_lib.study.clip_run import network

@@ -29,7 +29,7 @@ class Plugin:
     def serves(self, fields: Mapping[str, object]) -> bool:
         """Whether a run with these fields needs this file."""
         reducer, _, _ = str(fields.get("frame_reducer", "")).partition(":")
-        return fields.get("model") in self.models or reducer in self.reducers
+        return str(fields.get("model")) in self.models or reducer in self.reducers
 
     def register(self) -> None:
         """Register the names in this file, replacing those of other plugins."""

@@ -1,4 +1,4 @@
-"""The rows of a study as one table: gathered from records, kept as Parquet, published, compared with others."""
+"""The rows of a study as one table: gathered from records, saved as Parquet, published, compared."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -12,7 +12,7 @@ from course_lib.errors import CourseError, UsageError
 from course_lib.provenance import code_hash, now, provenance
 from course_lib.study.config import BACKFILL_DEFAULTS, current_name
 
-# Rows published before data sets had versions name their sounds by hashes of source text. Each is followed by the
+# Rows published before data sets had versions identify their sounds by hashes of source text. Each is followed by the
 # `content` of the same sounds today; the samples are equal bit by bit, see tests/data/test_data_identity.py.
 PUBLISHED_CONTENT = dict(
     [
@@ -32,8 +32,8 @@ PUBLISHED_CONTENT = dict(
 )
 READINGS = "test_readings.jsonl"
 ROWS, SUMMARY, ORIGIN = "rows.parquet", "summary.csv", "provenance.json"
-CLIPS, SCENES = ("dataset", "copies", "clips_per_class"), ("dataset", "fold")  # fields that say what a row heard
-# What two runs of the same row must agree in. The hash of the weights is left out: another machine rounds otherwise.
+CLIPS, SCENES = ("dataset", "copies", "clips_per_class"), ("dataset", "fold")  # what determines the sounds of a row
+# What must be equal in two runs of the same row. Not the hash of the weights: machines round differently.
 COMPARED = (
     "status", "content", "parameters", "macs", "chosen_step", "validation_accuracy", "test_accuracy", "test_predicted",
     "validation_map", "test_map", "validation_score", "test_tagging_f1", "test_segment_f1", "test_event_f1",
@@ -42,10 +42,9 @@ COMPARED = (
 
 
 def gather(folder: Path) -> pd.DataFrame:
-    """One row a record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
+    """One row per record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
 
-    Columns are those of `clip_run.run_one` or `scene_run.run_one`; lists stay lists, and fields that came later are
-    there (see `filled`).
+    Columns are those of `clip_run.run_one` or `scene_run.run_one`, also those that were added later (see `filled`).
 
     Raises
     ------
@@ -64,7 +63,7 @@ def gather(folder: Path) -> pd.DataFrame:
 
 
 def current(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` as they would be written today: names of fields, and `content` (see `PUBLISHED_CONTENT`)."""
+    """`rows` with today's names of fields and today's `content` (see `PUBLISHED_CONTENT`)."""
     rows = rows.rename(columns=current_name)
     if "content" not in rows.columns:
         return rows
@@ -72,7 +71,7 @@ def current(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def filled(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows`, with fields that runs on clips got after these at the value that they then had; rows of scenes as is."""
+    """`rows` on clips with the fields that were added later, at their value before; rows on scenes unchanged."""
     if "copies" not in rows.columns:
         return rows
     added = {name: rows[name] if name in rows.columns else value for name, value in BACKFILL_DEFAULTS.items()}
@@ -103,7 +102,7 @@ def find(name: str) -> Path:
 
 
 def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]:
-    """Keep all rows as Parquet and the summary as CSV in `folder`; returns the two files."""
+    """The two files in `folder`: all rows as Parquet, the summary as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     paths.atomic_write(folder / ROWS, rows.to_parquet(None, compression="zstd", index=False))
     paths.atomic_write(folder / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
@@ -111,12 +110,12 @@ def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]
 
 
 def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: Path) -> list[Path]:
-    """`write`, and where the rows came from: their commits, data, devices and what they took.
+    """`write`, and a third file with the origin of the rows: commits, data, devices, minutes.
 
     Raises
     ------
     CourseError
-        Some runs heard other versions of the same clips or scenes, as when rows were imported from elsewhere.
+        Rows of the same clips or scenes have different versions of them, for instance because some were imported.
     """
     good = done(rows)
     asked = SCENES if "copies" not in good.columns else CLIPS
@@ -140,10 +139,10 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
 
 
 def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
-    """Put the published rows of `keys` on record in `folder`, a folder of a run, where it has none; returns how many.
+    """Put the published rows of `keys` without a record on record in `folder`, a folder of a run; returns how many.
 
-    Such a run then does what was added to the grid since, and its report has both. Each row adds a line to the log of
-    test readings, for its test fold was read, if elsewhere.
+    The run then computes only what was added to the grid since. Each row adds a line to the log of test readings,
+    because its test fold was read.
 
     Raises
     ------
@@ -167,7 +166,7 @@ def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """One row a key of either: `state` (`same`, `differs`, `only first`, `only second`), and `what` differs."""
+    """One row per key of either: `state` (`same`, `differs`, `only first`, `only second`), and `what` differs."""
     ours, theirs = ({row["key"]: row for row in table.to_dict("records")} for table in (first, second))
     found = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
@@ -180,7 +179,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differing(one: Mapping, other: Mapping) -> str:
-    """Names of the compared fields in which two rows differ, numbers with both values."""
+    """The compared fields in which two rows differ, numbers with both values."""
     if one["status"] != other["status"]:
         return f"status {one['status']} and {other['status']}"
     if one["status"] != "done":
@@ -188,8 +187,8 @@ def _differing(one: Mapping, other: Mapping) -> str:
     parts = []
     for name in COMPARED:
         if name not in one and name not in other:
-            continue  # rows on clips and rows on scenes have other scores
-        a, b = one.get(name), other.get(name)  # a row that chose nothing has no score of validation
+            continue  # rows on clips and rows on scenes have different scores
+        a, b = one.get(name), other.get(name)  # a row without validation has no score of it
         if np.ndim(a) and np.ndim(b):
             n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
             parts += [f"{name} of {n} clips"] if n else []
@@ -202,9 +201,9 @@ def _differing(one: Mapping, other: Mapping) -> str:
 
 
 def code_states(records: Iterable[Mapping]) -> dict[str, int]:
-    """How many rows were computed by today's code (`current`) and by other code (`stale`).
+    """How many rows today's code computed (`current`), other code (`stale`), or `unknown` code, in the first edition.
 
-    Rows of the first edition do not say what computed them: they are `unknown`. A row that failed is none of these.
+    Rows that failed are not counted.
     """
     counts = {"current": 0, "stale": 0, "unknown": 0}
     for record in records:
@@ -219,22 +218,22 @@ def code_states(records: Iterable[Mapping]) -> dict[str, int]:
 
 
 def record_path(folder: Path, key: str) -> Path:
-    """Where the record of the run `key` is, or will be."""
+    """The file of the record of the run `key`."""
     return folder / "records" / f"{key}.json"
 
 
 def read_record(folder: Path, key: str) -> dict | None:
-    """The record of the run `key`, or None where there is none yet.
+    """The record of the run `key`, or None if there is none yet.
 
     Raises
     ------
     CourseError
-        The file is damaged: no run leaves it so.
+        The file is damaged.
     """
     path = record_path(folder, key)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {current_name(name): value for name, value in record.items()}  # the first edition's are other
+        return {current_name(name): value for name, value in record.items()}  # of the first edition
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""`run_one` for scenes: from a `SceneRun` to one flat row; `read_test` alone looks at the scenes for testing."""
+"""`run_one` for scenes: from a `SceneRun` to one flat row. Only `read_test` reads the test scenes."""
 
 import io
 import time
@@ -29,23 +29,23 @@ from course_lib.study.records import current
 from course_lib.training import cost, mean_teacher
 from course_lib.training.mean_teacher import EvalSet
 
-SEGMENTS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # how coarsely detection is judged, for the curves
+SEGMENTS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # lengths of segments and collars for the curves
 COLLARS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 
 @lru_cache(maxsize=4)
 def scenes_of(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
-    """The scenes of a run, all parts. Errors as `load_scenes`."""
+    """The scenes of a run, all parts, kept for the next rows. Errors as `load_scenes`."""
     return load_scenes(dataset, fold, spec)
 
 
 def content_of(spec: SceneRun) -> str:
-    """The hash of what a run hears and sees now, as its row keeps it."""
+    """The hash of the scenes of a run, as in its row."""
     return scenes_of(spec.dataset, spec.fold, spec.scenes).content
 
 
 def features_of(spec: SceneRun) -> dict[str, Stream]:
-    """The streams of a run for all its scenes, each made once a content."""
+    """The streams of a run for all its scenes, cached."""
     scenes = scenes_of(spec.dataset, spec.fold, spec.scenes)
     return {name: _stream(name, scenes, spec) for name in spec.names}
 
@@ -66,7 +66,7 @@ def _stream(name: str, scenes: Scenes, spec: SceneRun) -> Stream:
 
 
 def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]]:
-    """Times of frames and dimensions of every stream of a run, without making any."""
+    """Times of frames in s and dimensions of every stream of a run, without computing any."""
     found = {
         "spectral": (frame_times_s(spec.features, clip_s), spec.features.n_mels),
         "visual": (timebase.video_frame_times_s(clip_s, spec.frame_rate_hz), pretrained.VISUAL_DIMS),
@@ -77,7 +77,7 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
 
 
 def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, int]], clip_s: float) -> CRNN:
-    """The network of a run with fresh weights."""
+    """The network of a run, initialised."""
     plugins.use(spec.plugin)
     return CRNN(
         n_classes,
@@ -91,7 +91,7 @@ def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, 
 
 
 def frame_times_s(features: FeatureSpec, clip_s: float) -> np.ndarray:
-    """The middle of every frame of the log-mel of a scene."""
+    """The centre of every log-mel frame of a scene in s, `(frames,)`."""
     n_samples = timebase.seconds_to_samples(clip_s, features.rate_hz)
     return features.frame_centres_s(features.frame_count(n_samples))
 
@@ -126,10 +126,7 @@ def run_one(
 
 
 def learning_data(scenes: Scenes, found: dict[str, Stream]) -> tuple:
-    """Features and weak labels, features without labels, and validation scenes; no scene for testing is in any.
-
-    Sets without unlabelled scenes have None for them.
-    """
+    """Features and weak labels of training scenes, features of unlabelled ones or None, and the validation scenes."""
     part = scenes.table["part"].to_numpy()
     weak, unlabelled = ({name: s.x[part == kind] for name, s in found.items()} for kind in ("weak", "unlabelled"))
     there = unlabelled if "unlabelled" in part else None
@@ -137,14 +134,14 @@ def learning_data(scenes: Scenes, found: dict[str, Stream]) -> tuple:
 
 
 def judged(scenes: Scenes, found: dict[str, Stream], part: str) -> EvalSet:
-    """The scenes of a part with their strong labels."""
+    """The scenes of one part with their strong labels."""
     mine, rows = scenes.part(part), (scenes.table["part"] == part).to_numpy()
     x = {name: s.x[rows] for name, s in found.items()}
     return EvalSet(x, mine.table["filename"].tolist(), mine.events, scenes.classes, scenes.clip_s)
 
 
 def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stream], *, log: Path | None) -> dict:
-    """Scores of the scenes for testing, the only function that looks at them; appends a line to `log`.
+    """The columns of a row about the test scenes, which no other function reads; appends a line to `log`.
 
     Micro F1 as shares: tagging, segments of 1 s, events within 200 ms; their means over classes and by class; as lists
     over `SEGMENTS_S` and `COLLARS_S`. `test_estimated` is the list of detected events as CSV, for other scores later.
@@ -168,16 +165,16 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
     return row
 
 
-# --- What rows on scenes were judged by, kept beside them; and events read again where features came early or late
+# --- The strong labels of the test scenes, kept beside the rows; and scores with the offset of features undone
 
 TRUTH = "truth.parquet"
 
 
 def keep(specs: Iterable[SceneRun], folder: Path) -> Path:
-    """Write the strong labels of all test scenes of `specs` into `folder`, and return the file.
+    """The file in `folder` to which the strong labels of all test scenes of `specs` are written.
 
-    Columns: `content`, the hash of the scenes as rows have it, `filename`, `onset`, `offset` (s) and `event_label`.
-    Rows keep the events that were detected; with the true ones beside them anyone can judge them otherwise.
+    Columns: `content`, the hash of the scenes as in rows, `filename`, `onset`, `offset` (s) and `event_label`. Rows
+    hold the detected events; with the true ones, other scores can be computed later.
     """
     sets = {(spec.dataset, spec.fold, spec.scenes) for spec in specs}
     found = {scenes.content: scenes.part("test").events[COLUMNS] for scenes in (scenes_of(*s) for s in sets)}
@@ -187,29 +184,24 @@ def keep(specs: Iterable[SceneRun], folder: Path) -> Path:
 
 
 def published() -> pd.DataFrame:
-    """What `keep` wrote beside the published rows on scenes; no rows where there is none."""
+    """The table that `keep` wrote beside the published rows on scenes; empty if there is none."""
     path = published_dir() / "scenes" / TRUTH
     if not path.is_file():
         return pd.DataFrame(columns=["content", *COLUMNS])
     return current(pd.read_parquet(path))
 
 
-def spec_of(row: dict) -> SceneRun:
-    """The run that `row` is of."""
-    return from_fields(row)
-
-
 def offset_s(spec: SceneRun) -> float:
-    """Seconds between an output frame of a run with one stream and the sound that it tells of, on average.
+    """Mean time in s of the sound that an output frame describes, minus the frame's own time, for one stream.
 
-    Negative where it tells of an earlier sound. Frames that are brought to others by the nearest are all moved the same
-    way where one distance divides the other, by an amount that depends on both; and the strided convolutions on the
-    log-mel look one and a half frames before `out_s`. What reads events from such frames finds them early or late.
+    Negative if the sound is earlier. Alignment by the nearest frame moves all frames the same way if one hop divides
+    the other, by an amount that depends on both, and the strided convolutions on the log-mel look one and a half frames
+    before `out_s`. Events read from such frames come early or late.
 
     Raises
     ------
     ValueError
-        The run has several streams, each with an offset of its own, or a frame reducer, which has one a frame.
+        The run has several streams, or a frame reducer: there is no single offset.
     """
     if len(spec.names) > 1 or spec.frame_reducer != "none":
         raise ValueError(
@@ -219,16 +211,16 @@ def offset_s(spec: SceneRun) -> float:
     if spec.names == ("spectral",):
         return crnn.EARLY_FRAMES * spec.features.hop_ms / -1000
     (times_s, _), out_s = shapes_of(spec, spec.scenes.clip_s)[spec.names[0]], crnn.output_times_s(frames_s)
-    inside = (times_s[0] <= out_s) & (out_s <= times_s[-1])  # beyond the ends the first and the last frame stand still
+    inside = (times_s[0] <= out_s) & (out_s <= times_s[-1])  # outside, the first or last frame is repeated
     seen_s = timebase.alignment(times_s, out_s, "nearest" if spec.align == "learned" else spec.align) @ times_s
     return float(np.mean((seen_s - out_s)[inside])) if inside.any() else 0.0
 
 
 def set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """`rows` of one stream each, with the event F1 that they have once their `offset_s` is undone."""
+    """`rows` of one stream each, with their event F1 after undoing their `offset_s`."""
     found = []
     for row in rows.to_dict("records"):
-        spec, of_row = spec_of(row), truth[truth["content"] == row["content"]]
+        spec, of_row = from_fields(row), truth[truth["content"] == row["content"]]
         estimated = pd.read_csv(io.StringIO(row["test_estimated"]))
         times = estimated[["onset", "offset"]] + offset_s(spec)
         estimated[["onset", "offset"]] = times.clip(0, spec.scenes.clip_s)

@@ -1,4 +1,4 @@
-"""What rows say: scores with intervals, differences by pairs, the smallest effect that those pairs could detect."""
+"""Statistics of rows: scores with intervals, paired differences, and the smallest effect that the pairs can detect."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,31 +8,32 @@ import numpy as np
 import pandas as pd
 
 from course_lib.evaluation.intervals import Interval, accuracy_by_source, paired_difference
-from course_lib.study.config import FIELDS, SceneRun, field_names
+from course_lib.study.config import RunSpec, SceneRun, defaults
 
 REPEATS = ("fold", "seed")  # fields that repeat a condition instead of making another
 SCORES = ("tagging", "segment", "event")  # of rows on scenes
 COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_seconds", "minutes")
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A score of one condition less that of another, as shares.
+    """A score of one condition minus that of another, as shares; NaN if they were not compared.
 
-    `pairs` is how many pairs the interval rests on, `paired_by` what they are: `fold` (the seeds of a fold averaged:
-    they share its clips and are no pairs of their own) or, where there is a single fold, `seed`; then the interval
-    tells of training alone, not of other sounds. `minimum_detectable_effect` is that of these pairs.
+    `pairs` is the number of pairs behind the interval, `paired_by` what they are: `fold` (the seeds of a fold share its
+    clips, so they are averaged) or, with a single fold, `seed`; such an interval covers the randomness of training, not
+    the choice of sounds. `minimum_detectable_effect` is that of these pairs.
     """
 
-    interval: Interval
-    pairs: int
-    paired_by: str
-    minimum_detectable_effect: float
+    interval: Interval = UNKNOWN
+    pairs: int = 0
+    paired_by: str = ""
+    minimum_detectable_effect: float = math.nan
 
 
 def condition_fields(rows: pd.DataFrame) -> list[str]:
-    """Fields that tell the conditions among `rows` apart: those of a run with more than one value, but no repeats."""
-    names = field_names(SceneRun) if "streams" in rows.columns else FIELDS
+    """Fields that distinguish the conditions among `rows`: those with more than one value, except fold and seed."""
+    names = defaults(SceneRun if "streams" in rows.columns else RunSpec)
     fields = [name for name in names if name in rows.columns and name not in REPEATS]
     return [name for name in fields if rows[name].nunique(dropna=False) > 1]
 
@@ -64,8 +65,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 def repeats_interval(rows: pd.DataFrame, score: str) -> Interval:
     """Mean of column `score` of one condition: the seeds of a fold averaged, then the t interval over the folds.
 
-    With a single fold the interval is over seeds: it tells how much the seed of the training matters, and nothing of
-    other sounds.
+    With a single fold the interval is over seeds: it covers the randomness of training, not the choice of sounds.
     """
     by = "fold" if rows["fold"].nunique() > 1 else "seed"
     return mean_interval(rows.groupby(by)[score].mean())
@@ -74,32 +74,26 @@ def repeats_interval(rows: pd.DataFrame, score: str) -> Interval:
 def accuracy(rows: pd.DataFrame) -> Interval:
     """Accuracy of one condition: its mean over folds and seeds, and the bootstrap interval over sources.
 
-    The seeds' judgements of a clip are averaged first, then the clips of all folds are pooled, with weights that let
-    every fold count the same: more seeds do not make more sounds. With a single source there is no interval, and its
-    ends are NaN.
+    Each clip is averaged over the seeds first, because more seeds are not more sounds. Then the clips of all folds are
+    pooled, weighted so that every fold counts the same. With a single source the ends of the interval are NaN.
     """
-    clips = pd.DataFrame(
-        {
-            "fold": [fold for fold, row in zip(rows["fold"], rows["test_clips"], strict=True) for _ in row],
-            "clip": [clip for row in rows["test_clips"] for clip in row],
-            "source": [source for row in rows["test_sources"] for source in row],
-            "correct": [correct for row in rows["test_correct"] for correct in row],
-        }
-    )
-    shares = clips.groupby(["fold", "clip", "source"], as_index=False)["correct"].mean()
+    lists = ["test_clips", "test_sources", "test_correct"]
+    clips = rows[["fold", *lists]].explode(lists).astype({"test_correct": float})
+    shares = clips.groupby(["fold", "test_clips", "test_sources"], as_index=False)["test_correct"].mean()
+    correct, sources = shares["test_correct"].to_numpy(), shares["test_sources"].to_numpy()
     mean = mean_score(rows)
-    if shares["source"].nunique() < 2:
+    if len(np.unique(sources)) < 2:
         return Interval(mean, math.nan, math.nan)
-    of_fold = shares.groupby("fold")["clip"].transform("size")
-    weights = len(shares) / (shares["fold"].nunique() * of_fold)  # exactly 1 where folds are of one size
-    found = accuracy_by_source(shares["correct"].to_numpy(), shares["source"].to_numpy(), weights=weights.to_numpy())
+    of_fold = shares.groupby("fold")["test_clips"].transform("size")
+    weights = len(shares) / (shares["fold"].nunique() * of_fold)  # exactly 1 if all folds have the same size
+    found = accuracy_by_source(correct, sources, weights=weights.to_numpy())
     return Interval(mean, found.low, found.high, found.level)
 
 
 def difference(
     first: pd.DataFrame, second: pd.DataFrame, *, level: float = 0.95, score: str = "test_accuracy"
 ) -> Difference | None:
-    """Rows `first` less rows `second` in column `score`, over the folds and seeds that both have; None for one pair."""
+    """Column `score` of `first` minus that of `second`, over the folds and seeds that both have; None for one pair."""
     columns = [*REPEATS, score]
     both = first[columns].merge(second[columns], on=list(REPEATS), suffixes=("_first", "_second"))
     paired_by = "fold" if both["fold"].nunique() > 1 else "seed"
@@ -139,11 +133,11 @@ def minimum_detectable_effect(std: float, pairs: int, *, power: float = 0.8, lev
 def summarise(
     rows: pd.DataFrame, by: Sequence[str] | None = None, against: Mapping[str, object] | None = None
 ) -> pd.DataFrame:
-    """One row a condition, in the order of `rows`: scores, their intervals and differences to another one, costs.
+    """One row per condition, in the order of `rows`: scores, their intervals and differences to another one, costs.
 
-    `by` are the fields that make a condition, None for those that vary. With `against`, a condition is compared with
-    the one that has these fields instead and agrees in the others; without, or where none of them varies, with the
-    first one of its data set. Scores and differences are shares, costs medians.
+    `by` are the fields that make a condition; None takes those that vary. A condition is compared with the one that has
+    the fields `against` and agrees in the others, or, if none of them varies, with the first one of its data set.
+    Scores and differences are shares, costs medians.
 
     Rows on clips have `accuracy` or `map`, `low`, `high`, `difference`, `difference_low` and so on; rows on scenes have
     all of that for each of their scores: `tagging`, `tagging_low`, `tagging_high`, `tagging_difference` and so on.
@@ -158,7 +152,7 @@ def summarise(
 
 
 def _groups(rows: pd.DataFrame, by: list[str]) -> list[tuple[tuple, pd.DataFrame]]:
-    """Each condition's values, None for what is missing, with its rows."""
+    """Each condition's values, None for a missing one, with its rows."""
     if not by:
         return [((), rows)]
     return [
@@ -168,7 +162,7 @@ def _groups(rows: pd.DataFrame, by: list[str]) -> list[tuple[tuple, pd.DataFrame
 
 
 def _baseline(values: tuple, by: list[str], against: Mapping[str, object] | None, groups: Mapping) -> tuple:
-    """The condition that `values` is compared with; there may be none of it."""
+    """The condition that `values` is compared with, which may not exist."""
     if against and not against.keys().isdisjoint(by):
         return tuple(against.get(name, value) for name, value in zip(by, values, strict=True))
     if "dataset" not in by:
@@ -184,26 +178,20 @@ def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict[str, obje
     for name, column in scores.items():
         found = accuracy(rows) if name == "accuracy" else repeats_interval(rows, column)
         compared = None if other is None or other is rows else difference(rows, other, score=column)
+        compared = compared or Difference()
         prefix = f"{name}_" if len(scores) > 1 else ""
         row |= {name: found.mean, f"{prefix}low": found.low, f"{prefix}high": found.high}
         if f"validation_{name}" in rows.columns:  # not where nothing was chosen
             row[f"validation_{name}"] = float(rows[f"validation_{name}"].mean())
-        row |= {prefix + column: value for column, value in _compared(compared).items()}
+        row |= {
+            f"{prefix}difference": compared.interval.mean,
+            f"{prefix}difference_low": compared.interval.low,
+            f"{prefix}difference_high": compared.interval.high,
+            f"{prefix}pairs": compared.pairs,
+            f"{prefix}paired_by": compared.paired_by,
+            f"{prefix}minimum_detectable_effect": compared.minimum_detectable_effect,
+        }
     row |= {"folds": rows["fold"].nunique(), "seeds": rows["seed"].nunique(), "rows": len(rows)}
     if "accuracy" in scores:
         row |= {name: len({each for row in rows[f"test_{name}"] for each in row}) for name in ("clips", "sources")}
     return row | {name: float(rows[name].median()) for name in COSTS if name in rows.columns}
-
-
-def _compared(seen: Difference | None) -> dict[str, object]:
-    """A difference as columns; NaN where there is none."""
-    if seen is None:
-        seen = Difference(Interval(math.nan, math.nan, math.nan), 0, "", math.nan)
-    return {
-        "difference": seen.interval.mean,
-        "difference_low": seen.interval.low,
-        "difference_high": seen.interval.high,
-        "pairs": seen.pairs,
-        "paired_by": seen.paired_by,
-        "minimum_detectable_effect": seen.minimum_detectable_effect,
-    }

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import clip_row
 
 from course_lib.analysis import claims, questions
 from course_lib.analysis.claims import Claim, Evidence
@@ -12,9 +13,7 @@ from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN
 from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval, verdict
 from course_lib.models import transformers
-from course_lib.study.config import RunSpec, to_dict
 from course_lib.training import cost
-from course_lib.training.supervised import Recipe
 
 CLAIMS = claims.claims()
 NOTHING = Evidence(lambda name: pd.DataFrame())
@@ -43,9 +42,24 @@ def test_a_row_of_the_table_has_design_control_and_reason():
     assert "half the frames" in row["ours"]
 
 
-def test_a_question_that_nobody_asks_is_an_error():
-    with pytest.raises(CourseError, match=r"claims.toml: questions.toml has no question 'is it so\?' to 'ESC-50'"):
-        NOTHING.part("is it so?", "ESC-50")
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"question": "is it so?", "where": "ESC-50"}, r"questions.toml has no question 'is it so\?' to 'ESC-50'"),
+        (HALF | {"abuot": "half"}, "unexpected keyword argument 'abuot'"),
+        ({"compute": "hop_part"}, "compute = 'hop_part': no such function; did you mean hop_parts"),
+    ],
+)
+def test_a_wrong_entry_of_a_claim_is_one_line(entry, said):
+    with pytest.raises(CourseError, match=f"^claims.toml: .*{said}") as found:
+        claims.found_by(entry, NOTHING)
+    assert "\n" not in str(found.value)
+
+
+def test_a_wrong_key_of_a_claim_is_one_line(monkeypatch):
+    monkeypatch.setattr(claims, "read_toml", lambda _: {"claim": [{"id": "A1", "says": "so", "wyh": "thus"}]})
+    with pytest.raises(CourseError, match=r"^claims.toml: claim 'A1': (why: not given|wyh: no such field)"):
+        claims.claims.__wrapped__()
 
 
 def test_a_turned_question_asks_for_the_opposite_with_its_own_margin():
@@ -127,20 +141,16 @@ def test_the_papers_own_figures_are_those_beside_the_questions():
 # --- parts that take more than one question ----------------------------------------------------------------------
 
 
-def clip_row(fold, hits, model="cnn7", loss=1.0, **fields):
-    names = [f"{fold}-{k}" for k in range(20)]
-    base = to_dict(RunSpec("esc10", fold, 0, model=model, recipe=Recipe(steps=400, roll=False, spec_augment=False)))
-    return base | {"test_accuracy": hits / 20, "test_clips": names, "test_sources": names,
-                   "test_correct": [1] * hits + [0] * (20 - hits), "status": "done",
-                   "history.validation_loss": [2.0, loss]} | fields  # fmt: skip
-
-
 def test_overfitting_is_the_last_loss_and_learning_is_above_chance():
-    rows = [clip_row(f, 2 + f % 2, model) for f in range(1, 6) for model in ("cnn7", "cnn9")]
-    rows += [clip_row(f, 9, m, 0.8 + 0.01 * f, copies="naa") for f in range(1, 6) for m in ("cnn7", "cnn9")]
-    rows += [clip_row(f, 9, "cnn7", 1.2, **{"recipe.image_augment": True}) for f in range(1, 6)]
+    def row(right, fold, model, loss, **fields):
+        return clip_row(right, fold, model=model, **{"history.validation_loss": [2.0, loss]}, **fields)
+
+    rows = [row(2 + f % 2, f, m, 1.0) for f in range(1, 6) for m in ("cnn7", "cnn9")]
+    rows += [row(9, f, m, 0.8 + 0.01 * f, copies="naa") for f in range(1, 6) for m in ("cnn7", "cnn9")]
+    rows += [row(9, f, "cnn7", 1.2, **{"recipe.image_augment": True}) for f in range(1, 6)]
     evidence = evidence_of("scratch", rows)
-    found = [*claims.from_scratch(evidence, "cnn7"), *claims.from_scratch(evidence, "cnn9")]
+    [claim] = [claim for claim in CLAIMS if claim.id == "D4"]
+    found = [part for entry in claim.parts for part in claims.found_by(entry, evidence)]
     assert [p.verdict for p in found] == [NOT_SHOWN, HOLDS, CONTRADICTED, NOT_SHOWN, HOLDS, NOT_RUN]
     assert found[0].gap.mean == pytest.approx(3.0) and found[1].gap.mean == pytest.approx(0.17)
     assert "+0.17 (" in found[1].text and found[1].text.endswith("nats")
@@ -148,8 +158,8 @@ def test_overfitting_is_the_last_loss_and_learning_is_above_chance():
 
 def test_what_there_was_to_curb_is_the_rise_of_the_loss_where_nothing_is_augmented():
     losses = {"cnn7": [2.0, 0.5, 0.8], "cnn9": [2.0, 0.9, 0.6]}
-    rows = [clip_row(f, 9, m, **{"history.validation_loss": losses[m]}) for f in (1, 2) for m in losses]
-    rows += [clip_row(1, 9, "cnn7", copies="naa", **{"history.validation_loss": [0.1, 9.0]})]
+    rows = [clip_row(9, f, model=m, **{"history.validation_loss": losses[m]}) for f in (1, 2) for m in losses]
+    rows += [clip_row(9, copies="naa", **{"history.validation_loss": [0.1, 9.0]})]
     assert claims.risen_losses(evidence_of("scratch", rows)).endswith("CNN7 0.30, CNN9 0.00")
 
 

@@ -6,26 +6,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import clip_row
 
-from course_lib import paths, plots
+from course_lib import paths
 from course_lib.analysis import figures, questions
 from course_lib.errors import CourseError
 from course_lib.study import config, grid, scene_run, stats
-from course_lib.study.config import RunSpec, to_dict, typed
-from course_lib.training.supervised import Recipe
+from course_lib.study.config import to_dict, typed
 
-CLIPS = 20
 ASKED = questions.questions()
 
 
-def row(frame_reducer, fold, seed, hits, macs, **more):
-    """A row with `hits` of its clips right."""
-    spec = RunSpec("esc10", fold, seed, frame_reducer=frame_reducer, recipe=Recipe(steps=240, spec_augment=False))
-    names = [f"{fold}-{k}" for k in range(CLIPS)]
-    return to_dict(spec) | {
-        "status": "done", "device": "cpu", "macs": macs, "test_accuracy": hits / CLIPS, "test_clips": names,
-        "test_sources": names, "test_correct": [1] * hits + [0] * (CLIPS - hits),
-    } | more  # fmt: skip
+def row(frame_reducer, fold, seed, right, macs, **more):
+    return clip_row(right, fold, seed, frame_reducer=frame_reducer, macs=macs, device="cpu", **more)
 
 
 @pytest.fixture
@@ -90,7 +83,7 @@ def test_every_question_is_asked_of_runs_that_the_grid_holds(question):
     kind = config.SPECS["scenes" if question.grid == "scenes" else "clips"]
     assert question.first != question.second and question.margin in (0, questions.EQUAL)
     for wanted in (question.first, question.second):
-        assert all(typed(name, value, kind) == value for name, value in wanted.items())
+        assert typed(wanted, kind("esc10", 1, 0)) == wanted
         found = [run for run in runs_of(question.grid) if all(run[name] == value for name, value in wanted.items())]
         pairs = {(run["fold"], run["seed"]) for run in found}
         assert len(pairs) >= 3
@@ -184,7 +177,7 @@ def test_levels_stand_beside_the_papers():
 def test_a_hop_is_no_better_for_an_offset_that_is_undone(monkeypatch):
     """Rows whose events differ by what the nearest frame moves, and by nothing else."""
     table = scene_rows(*(({"streams": "auditory", "auditory_ms": hop}, 0.3) for hop in (320, 0, 40)))
-    monkeypatch.setattr(scene_run, "spec_of", lambda row: row["auditory_ms"])
+    monkeypatch.setattr(config, "from_fields", lambda row: row["auditory_ms"])
     monkeypatch.setattr(scene_run, "offset_s", lambda hop: hop / 10_000)
     monkeypatch.setattr(scene_run, "set_right", lambda rows, truth: rows.assign(test_event_f1=0.5))
     found, offsets = questions.offsets_undone(table, pd.DataFrame({"content": ["c"]}))
@@ -199,16 +192,10 @@ def test_the_figure_marks_what_leaves_out_zero(rows):
     answers = questions.answers("diffres", rows)
     fig = figures.claims_figure(answers)
     ax = fig.axes[0]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1], "from above"
     assert [t.get_text() for t in ax.get_yticklabels()] == [f"A3: {q}" for q in answers["question"]]
     drawn = [bar[0] for bar in ax.containers]
     assert np.allclose([line.get_xdata()[0] for line in drawn], 100 * answers["difference"])
     assert [line.get_marker() for line in drawn] == ["o", "s"], "only the second interval leaves out 0"
     assert "-1.0" in figures.claims_text(answers)
     plt.close(fig)
-
-
-def test_a_forest_reads_from_above():
-    _, ax = plt.subplots()
-    plots.forest([(1, 0.5, 2), (0, -1, 1)], ["first", "second"], ax, xlabel="points")
-    assert ax.get_ylim()[0] > ax.get_ylim()[1] and ax.get_xlabel() == "points"
-    plt.close("all")

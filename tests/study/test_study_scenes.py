@@ -15,8 +15,8 @@ from course_lib import paths, profiles
 from course_lib.cli.main import app
 from course_lib.data.events import COLUMNS
 from course_lib.errors import CourseError, UsageError
-from course_lib.study import config, grid, records, scene_run, stats
-from course_lib.study.config import RunSpec, SceneRun, to_dict
+from course_lib.study import grid, records, scene_run, stats
+from course_lib.study.config import SceneRun, to_dict
 from course_lib.tools import readme
 from course_lib.training import mean_teacher
 
@@ -25,14 +25,6 @@ from course_lib.training import mean_teacher
 def row():
     with profiles.one_thread():
         return scene_run.run_one(TINY, device="cpu")
-
-
-def test_a_row_comes_back_from_its_fields():
-    assert config.from_fields(to_dict(TINY)) == TINY and config.from_fields(to_dict(TINY)).key == TINY.key
-    clip = RunSpec("synth10", 1, 0)
-    assert config.from_fields(to_dict(clip)) == clip
-    keys = {replace(TINY, **change).key for change in ({}, {"seed": 1}, {"align": "repeat"}, {"auditory_ms": 40})}
-    assert len(keys) == 4
 
 
 def test_a_row_has_scores_curves_and_where_it_came_from(row):

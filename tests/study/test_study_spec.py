@@ -59,11 +59,6 @@ def test_fields_are_read_by_their_first_names_too():
         from_dict({"dataset": "synth10", "fold": 1, "seed": 0, "recipe.rat": 1.0})
 
 
-def test_a_run_survives_the_way_through_a_dictionary():
-    run = RunSpec("esc10", 3, 2, FeatureSpec(hop_ms=2.5), model="cnn9", recipe=Recipe(steps=7, spec_augment=False))
-    assert from_dict(to_dict(run)) == run
-
-
 def written(folder, text):
     path = folder / "some.toml"
     path.write_text(textwrap.dedent(text))
@@ -125,8 +120,7 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (PART + 'features.hop_ms = ["ten"]\n', "part 'a': features.hop_ms: found 'ten', expected a number"),
         (PART + "fold = 1.5\n", "part 'a': fold: found 1.5, expected a whole number"),
         (PART + "recipe.roll = 1\n", "part 'a': recipe.roll: found 1, expected true or false"),
-        (PART + "seed = true\n", "part 'a': seed: found True, expected a whole number"),
-        (PART + 'features.n_fft = "big"\n', "expected a whole number or \"none\""),
+        (PART + 'features.n_fft = "big"\n', "part 'a': features.n_fft: found 'big', expected a whole number"),
         (PART + "fold = []\n", "part 'a': fold: found an empty list"),
         (PART + "features = 3\n", "part 'a': features: unknown key; did you mean features."),
         (PART + "features.hop_ms = 10\n'features.hop_ms' = 5\n", "features.hop_ms: set twice"),
@@ -135,7 +129,7 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (PART + 'frame_reducer = "diffres"\n', "part 'a': reducer 'diffres': expected diffres:SHARE"),
         (PART + "features.hop_ms = -1\n", "part 'a': features.hop_ms=-1.0: must be above 0"),
         (PART + "recipe.steps = 0\n", "part 'a': recipe.steps: found 0, expected at least 1"),
-        (PART.replace("seed = 0", ""), "part 'a': seed: not given; every run needs dataset, fold, seed"),
+        (PART.replace("seed = 0", ""), "part 'a': seed: not given"),
         (PART + "fold = 2\ncases = [{fold = 1}]\n", "part 'a': fold: set both in the part and in its cases"),
         (PART + "cases = 3\n", "part 'a': cases: found 3, expected a list of tables"),
         (PART + 'dataset = "synth11"\n', "part 'a': dataset: synth11: unknown data set; did you mean synth10 or "),
@@ -180,7 +174,6 @@ def test_a_list_of_grids_stands_for_them(tmp_path, monkeypatch):
         ('include = ["one", "three"]', "grid 'three': no such file"),
         ("include = []", r"include: found \[\], expected a list of names of grids"),
         ('include = ["one"]\n[common]\nseed = 1', "common: unknown key; expected one of about, include"),
-        ('include = ["all"]', "include: all is a list itself; name its grids here"),
     ):
         (tmp_path / "wrong.toml").write_text(text)
         with pytest.raises(UsageError, match=message):
@@ -188,13 +181,14 @@ def test_a_list_of_grids_stands_for_them(tmp_path, monkeypatch):
 
 
 def test_what_a_report_compares_with_is_checked_as_the_runs_are(tmp_path):
-    path = tmp_path / "grid.toml"
-    path.write_text("against = { features.hop_ms = 10 }\n" + PART)
-    against = grids.read(path).against
+    against = grids.read(written(tmp_path, "against = { features.hop_ms = 10 }\n" + PART)).against
     assert against == {"features.hop_ms": 10.0} and isinstance(against["features.hop_ms"], float)
-    path.write_text("against = { features.hop = 10 }\n" + PART)
-    with pytest.raises(UsageError, match=r"against: features\.hop: unknown key; did you mean features\.hop_ms"):
-        grids.read(path)
+    for wrong, message in (
+        ("{ features.hop = 10 }", r"against: features\.hop: unknown key; did you mean features\.hop_ms"),
+        ('{ features.hop_ms = "ten" }', r"against: features\.hop_ms: found 'ten', expected a number"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            grids.read(written(tmp_path, f"against = {wrong}\n" + PART))
 
 
 def test_every_part_of_a_task_holds_what_its_report_compares_with():
