@@ -123,9 +123,11 @@ def generate() -> None:
     from course_lib.data import registry
     from course_lib.tools import authoring, readme, timetables
 
-    written = [*authoring.write_notebooks(), *readme.refresh(), *readme.write_table()]
-    changed = [path.relative_to(paths.repo_root()) for path in written]
-    changed += ["INSTRUCTORS.md"] if timetables.write_instructors() else []
+    root = paths.repo_root()
+    written = authoring.write_notebooks() + readme.refresh()
+    written += readme.fill(root / "bench" / "README.md", {"bars": readme.bars_table})
+    written += readme.fill(root / "INSTRUCTORS.md", timetables.parts())
+    changed = [path.relative_to(root) for path in written]
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
 
