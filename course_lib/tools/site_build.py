@@ -66,9 +66,7 @@ def read(folder: Path) -> Run:
 
 
 def latest(runs: Path) -> Run:
-    """The run below `runs` that ended last; runs of solutions do not count, they show no exercise.
-
-    A folder that holds no whole run, as one that was interrupted at once leaves it, is passed over.
+    """The run below `runs` that ended last. A folder without a whole run is passed over: an interrupted one leaves it.
 
     Raises
     ------
@@ -77,9 +75,8 @@ def latest(runs: Path) -> Run:
     """
     found = []
     for path in sorted(runs.glob(f"*/{REPORT}")):
-        if not path.parent.name.endswith("-solutions"):
-            with suppress(CourseError):
-                found.append(read(path.parent))
+        with suppress(CourseError):
+            found.append(read(path.parent))
     if not found:
         raise CourseError(f"{runs}: no run of the notebooks yet; {HOW}")
     return max(found, key=lambda run: run.date)

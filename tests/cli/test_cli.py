@@ -111,11 +111,11 @@ def test_help_shows_examples(course):
 
 
 def test_parameters_are_literals_or_texts():
-    assert runner.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
+    assert cli.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
         "a": 1, "b": 2.5, "c": "x", "d": "1", "e": "a=b"
     }  # fmt: skip
     with pytest.raises(UsageError):
-        runner.parsed_parameters(["=1"])
+        cli.parsed_parameters(["=1"])
 
 
 def test_an_interrupted_run_ends_with_130_and_keeps_its_reports(course, monkeypatch, tmp_path):

@@ -120,7 +120,6 @@ def write_run(folder, names, date, state="passed"):
 def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
     first, second = (source.stem for source in authoring.sources()[:2])
     write_run(tmp_path / "old", [first], "2026-01-01")
-    write_run(tmp_path / "new-solutions", [first], "2026-03-01")
     new = write_run(tmp_path / "new", [first, second], "2026-02-01", "failed")
     run = site_build.latest(tmp_path)
     assert run.folder == new and list(run.failures) == [first, second]

@@ -37,8 +37,9 @@ SUBMITTED = {
     "gina/00_start_here": HEAD + '\n# %%\nprint("I deleted it")  # check("00.1", looks)\n',
     "hugo/00_start_here": HEAD + '\n# %%\ninput("name?")\n' + GOOD.removeprefix(HEAD),
     "ines/poem": "# %%\nprint(1)\n",
-    "jan/00_start_here": GOOD + '\n# %%\nassert (profile, dataset, seed) == ("smoke", "synth10", 0)\n',
-    "kim/00_start_here": GOOD + "\n# %%\nfrom pathlib import Path\nPath('note.txt').write_text('kim was here')\n",
+    "jan/00_start_here": GOOD
+    + '\n# %%\nassert (profile, dataset, seed) == ("smoke", "synth10", 0)\n'
+    + "from pathlib import Path\nPath('note.txt').write_text('jan was here')\n",
     "leo/00_start_here": HEAD + '\n# %% tags=["exercise"]\ncheck("00.1", samples_between)\n',
 }
 BROKEN = {
@@ -53,13 +54,12 @@ WANTED = {  # file: (passed, of, words of the line)
     "ben/00_start_here": ("0", "3", "00.1 not yet: 500 samples: that is how often we look in 5 seconds"),
     "carla/00_start_here": ("0", "3", "00.1 not attempted"),
     "dora/00_start_here": ("1", "3", "cell 3 of 4 (1 / 0): ZeroDivisionError: division by zero"),
-    "emil/00_start_here": ("1", "3", "cell 3 of 3 (looks = 160) never ran to its end; stopped after 30 s"),
+    "emil/00_start_here": ("1", "3", "cell 3 of 3 (looks = 160) never ran to its end; stopped after 15 s"),
     "fred/00_start_here": ("0", "3", "cell 3 of 4 (import os) never ran to its end; Kernel died"),
     "gina/00_start_here": ("0", "3", "00.1 missing"),
     "hugo/00_start_here": ("1", "3", "StdinNotImplementedError"),
     "ines/poem": ("", "", "not one of its notebooks"),
     "jan/00_start_here": ("1", "3", "00.1 passed"),
-    "kim/00_start_here": ("1", "3", "00.1 passed"),
     "leo/00_start_here": ("0", "3", "NameError: name 'samples_between' is not defined"),
     **dict.fromkeys(BROKEN, ("", "", "cannot be read as a notebook")),
 }
@@ -89,7 +89,7 @@ def rows(tmp_path_factory):
     submit(folder, "anna/.ipynb_checkpoints/00_start_here-checkpoint", GOOD)
     before = sorted(folder.rglob("*"))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        words = f"course grade {folder} --output {folder.parent}/marks/grades.csv --minutes 0.5 --jobs 2"
+        words = f"course grade {folder} --output {folder.parent}/marks/grades.csv --minutes 0.25 --jobs 2"
         patch.setattr(sys, "argv", words.split())
         patch.setenv("COURSE_STRICT", "1")  # a teacher who has it set loses nothing
         cli.main()
@@ -116,16 +116,16 @@ def test_the_line_says_what_was_passed_and_what_was_wrong(rows, name):
 
 def test_what_runs_to_its_end_has_no_remark(rows):
     clean = {name for name, row in rows.items() if not row["remark"]}
-    assert clean == {f"{who}/00_start_here" for who in ("anna", "ben", "carla", "gina", "jan", "kim")}
+    assert clean == {f"{who}/00_start_here" for who in ("anna", "ben", "carla", "gina", "jan")}
 
 
 def test_the_real_solution_of_a_notebook_gets_everything(tmp_path):
-    solution = authoring.notebooks_dir() / "solutions" / "01_stft_and_hop_size.ipynb"
+    solution = authoring.notebooks_dir() / "solutions" / "00_start_here.ipynb"
     (tmp_path / "teacher.ipynb").write_bytes(solution.read_bytes())
     given = {"profile": "smoke", "dataset": "synth10", "seed": 0}
     (teacher,), complete = grading.grade(tmp_path, given, limit_s=120, workers=1)
     assert complete and teacher.student == "teacher"
-    assert (teacher.passed, len(teacher.states), teacher.remark) == (4, 4, "")
+    assert (teacher.passed, len(teacher.states), teacher.remark) == (3, 3, "")
 
 
 def test_the_class_is_told_by_exercise_with_what_was_said_most():
