@@ -246,7 +246,7 @@ def readme_path() -> Path:
     return repo_root() / "README.md"
 
 
-def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS, where: str = "README.md") -> str:
+def filled(text: str, parts: Mapping[str, Callable[[], str]], where: str) -> str:
     """`text` of the file `where` with every part between `<!-- NAME -->` and `<!-- /NAME -->` made anew.
 
     Raises
