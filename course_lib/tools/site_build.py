@@ -112,8 +112,8 @@ PARTS = {
     "Teach": ("INSTRUCTORS.md",),
     "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
-        "use.md", "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md",
-        "docs/*.md", "CHANGELOG.md",
+        "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
+        "CHANGELOG.md",
     ),
 }  # fmt: skip
 
@@ -156,8 +156,7 @@ def gather(run: Run, source: Path) -> None:
         A page links to, or shows, a file that is not in the repository.
     """
     _empty(source)
-    first, rest = site_pages.split_readme(_text("README.md"))
-    pages = {"use.md": rest, "glossary.md": site_pages.glossary(_text("STYLE.md"))}
+    pages = {"glossary.md": site_pages.glossary(_text("STYLE.md"))}
     repository, tag = site_pages.address(_text("CITATION.cff"))
     if repository:
         pages["launch.md"] = site_pages.launch(_text("site/launch.md"), repository, tag)
@@ -169,7 +168,7 @@ def gather(run: Run, source: Path) -> None:
             names += [pattern] if pattern in pages else found
         parts[caption] = list(dict.fromkeys(names))
         pages |= {name: _text(name) for name in names if name not in pages}
-    pages[START] = first + site_pages.contents(parts)
+    pages[START] = _text("README.md") + site_pages.contents(parts)
     shown = {*pages, *parts["Notebooks"]}
     for name, text in pages.items():
         _write(source / name, settled(text, posixpath.dirname(name), shown, source))

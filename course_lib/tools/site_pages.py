@@ -119,31 +119,7 @@ def _markdown(key: str, text: str) -> dict:
     return {"cell_type": "markdown", "id": re.sub(r"[^\w-]", "-", key)[:64], "metadata": {}, "source": text}
 
 
-# --- Pages that are made from texts and numbers of the repository: start, use, glossary, launch
-
-START = ("Two commands", "The notebooks", "What comes out")  # sections of README.md that stand on the first page
-
-
-def split_readme(readme: str) -> tuple[str, str]:
-    """What README.md gives to the first page of the site, and the page made of the rest.
-
-    Raises
-    ------
-    CourseError
-        A section that belongs on the first page is not in README.md.
-    """
-    head, *sections = re.split(r"^(?=## )", readme, flags=re.M)
-    titles = [section.partition("\n")[0].removeprefix("## ").strip() for section in sections]
-    for title in START:
-        if title not in titles:
-            raise CourseError(f"README.md: no section '## {title}', which the first page of the site shows")
-    first, rest = head, "# Using the course\n\n"
-    for title, section in zip(titles, sections, strict=True):
-        if title in START:
-            first += section
-        else:
-            rest += section
-    return first, rest
+# --- Pages that are made from texts of the repository: glossary, contents, launch
 
 
 def glossary(style: str) -> str:

@@ -167,14 +167,6 @@ def test_the_words_are_those_of_the_style_page():
         site_pages.glossary("# Style")
 
 
-def test_the_readme_is_on_two_pages_and_nothing_of_it_is_lost():
-    text = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
-    first, rest = site_pages.split_readme(text)
-    assert sorted((first + rest).splitlines()) == sorted([*text.splitlines(), "# Using the course", ""])
-    with pytest.raises(CourseError, match="no section '## The notebooks'"):
-        site_pages.split_readme(text.replace("## The notebooks", "## Our notebooks"))
-
-
 def test_links_lead_to_pages_or_to_copies(tmp_path):
     pages = {"index.md", "study/README.md", "notebooks/00_start_here.ipynb"}
     text = (
@@ -202,7 +194,7 @@ def test_every_text_of_the_repository_is_in_the_contents(tmp_path):
     root = paths.repo_root()
     texts = [*root.glob("docs/*.md"), *root.glob("study/*.md"), *root.glob("notebooks/quizzes/*.md")]
     names = [path.relative_to(root).as_posix() for path in texts]
-    for name in [*names, "INSTRUCTORS.md", "CHANGELOG.md", "data/README.md", "glossary.md", "use.md"]:
+    for name in [*names, "INSTRUCTORS.md", "CHANGELOG.md", "data/README.md", "glossary.md"]:
         assert listed.count(name) == 1 and (tmp_path / "source" / name).exists(), name
     assert f"notebooks/{authoring.sources()[0].stem}.ipynb" in listed
 
