@@ -82,13 +82,7 @@ def run(
 
 
 def parsed_parameters(pairs: list[str]) -> dict[str, object]:
-    """`name=value` pairs of `--param` as a dictionary; a value is a Python literal, or else a text.
-
-    Raises
-    ------
-    UsageError
-        A pair is none, or names what has an option of its own: data, limits and reports go by that.
-    """
+    """The pairs of `--param` as a dictionary, without those that have options of their own: reports go by these."""
     from course_lib.tools.authoring import STANDARD_PARAMETERS
 
     parsed = {}
