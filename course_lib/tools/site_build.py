@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib.errors import CourseError, UsageError
-from course_lib.paths import as_folder, repo_root, runs_dir, site_dir
+from course_lib.paths import as_folder, repo_root, runs_dir
 from course_lib.tools import authoring, site_pages
 from course_lib.tools.runner import PASSED
 
@@ -228,8 +228,11 @@ def render(source: Path, html: Path) -> Path:
 
 def _refuse_foreign(folder: Path) -> None:
     """Raise for a folder that a site must not replace: one that holds something and that no site made."""
-    ours = (folder / MARK).is_file() or folder.parent.resolve() == site_dir().resolve()
-    if not ours and folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+    if (
+        not (folder / MARK).is_file()
+        and folder.exists()
+        and not (folder.is_dir() and next(folder.iterdir(), None) is None)
+    ):
         raise UsageError(
             f"{folder}: is there already and is no earlier site, which this one would replace; "
             "name another folder (--output), or move it away"

@@ -232,15 +232,10 @@ def test_what_no_site_made_is_not_replaced(tmp_path, name, kind):
     assert kept.read_text() == "precious" and len(list((tmp_path / "notebooks").iterdir())) == 1, "before any is made"
 
 
-@pytest.mark.parametrize("place", ["named", "default"])
-def test_a_site_replaces_the_one_before(tmp_path, monkeypatch, place):
-    """In the default place also one that has no mark, as sites had none at first."""
-    monkeypatch.setattr(site_build, "site_dir", lambda: tmp_path / "default")
+def test_a_site_replaces_the_one_before(tmp_path):
     run = site_build.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
-    source = tmp_path / place / "source"
+    source = tmp_path / "source"
     site_build.gather(run, source)
     (source / "old.md").write_text("of a page that is gone")
-    if place == "default":
-        (source / site_build.MARK).unlink()
     site_build.gather(run, source)
     assert not (source / "old.md").exists() and (source / site_build.MARK).is_file()
