@@ -23,15 +23,13 @@ FAULTY = {
     "01_good": HEAD + RECORD,
     "02_error": HEAD + "\n# %%\nvalue = 1 / 0\n" + RECORD,
     "03_exit": HEAD + "\n# %%\nimport sys\nsys.exit()\n" + RECORD,
-    "04_kernel_killed": HEAD + "\n# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n" + RECORD,
-    "05_endless": HEAD + "\n# %%\nimport time\ntime.sleep(600)\n" + RECORD,
     "06_no_record": HEAD + "\n# %%\nanswer = 42\n",
     "07_metric_missing": HEAD + '\n# %%\nrecord("other", 1.0)\n',
     "08_out_of_band": HEAD + '\n# %%\nrecord("accuracy", 0.2)\n',
     "09_exit_code": HEAD + "\n# %%\nimport os\nos._exit(0)\n" + RECORD,
     "10_twice": HEAD + RECORD + RECORD,
     "11_any_number": HEAD + '\n# %%\nrecord("answer", 43, kind="exact")\n',
-}
+}  # tests/faults has a cell that never ends and a kernel that is killed
 WANTED = {
     "01_good": {"answer": {"kind": "exact", "value": 42}},
     "07_metric_missing": {
@@ -44,8 +42,6 @@ WANTED = {
 MESSAGES = {
     "02_error": "cell 3 of 4 (value = 1 / 0): ZeroDivisionError",
     "03_exit": "SystemExit",
-    "04_kernel_killed": "never ran to its end; Kernel died; if memory ran out, --jobs 1 or a smaller profile needs",
-    "05_endless": "(import time): KeyboardInterrupt; timed out after 6 s, the limit of a cell in this profile",
     "06_no_record": "records nothing",
     "07_metric_missing": "answer is missing, expected 42",
     "08_out_of_band": "accuracy is 0.2, expected 0.5 to 0.7",
@@ -78,7 +74,7 @@ def outcome(tmp_path_factory):
     file.write_text(json.dumps({"synth10": {name: {"provenance": {}, "metrics": m} for name, m in WANTED.items()}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regression, "expected_path", lambda profile: file)
-        jobs = runner.prepare(write_notebooks(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=6)
+        jobs = runner.prepare(write_notebooks(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=60)
         results = runner.run(jobs, workers=2)
     return folder / "out", {r.notebook: r for r in results}
 
@@ -251,7 +247,8 @@ print([r.state for r in runner.run(jobs, workers=2)], flush=True)
 @pytest.mark.parametrize("notebooks", [["01_good", "05_endless"], ["05_endless"]])
 def test_interrupting_stops_the_kernels_and_keeps_what_is_done(tmp_path, notebooks):
     """After the good one is done, or just when the first process starts."""
-    write_notebooks(tmp_path, {name: FAULTY[name] for name in notebooks})
+    sources = {"01_good": FAULTY["01_good"], "05_endless": HEAD + "\n# %%\nimport time\ntime.sleep(600)\n" + RECORD}
+    write_notebooks(tmp_path, {name: sources[name] for name in notebooks})
     script = INTERRUPT_ME.replace("{given}", repr(GIVEN))
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     children = psutil.Process(process.pid).children
