@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -284,27 +285,6 @@ AT_MOST = {  # of these, less is better
     "4000 frames against 1000", "memory at 1000 frames, 25 % saved", "step against average pooling",
     "time of the engine, as a share",
 }  # fmt: skip
-WHY = {
-    ("diffres_cuda", "speed at 500 frames"): "measured before merging had a way back of its own",
-    ("diffres_cuda", "speed at 1000 frames"): "as above",
-    ("diffres_cuda", "memory at 1000 frames, 25 % saved"): "as above",
-    ("diffres_cuda", "step against average pooling"): "not looked into",
-    (
-        "train",
-        "a second and core, over the plain loop",
-    ): "on a processor with bf16 units; pooling, which they do not speed up, takes almost a third of the step",
-    ("train", "two workers, over one core of the plain loop"): "as above; two workers do twice as much as one",
-    (
-        "train_fp32",
-        "a second and core, over the plain loop",
-    ): "the bar counts on bf16, which this other processor computed at half the speed of fp32",
-    ("train_fp32", "two workers, over one core of the plain loop"): "as above; two workers do twice as much as one",
-    (
-        "transformers",
-        "AST over MAST, CPU time forward, 1 thread",
-    ): "multiply-accumulates are 5.2 times fewer at this length, and "
-    "pooling, norms and reshapes take time that no multiply-accumulate tells of",
-}
 
 
 class Reached(NamedTuple):
@@ -341,12 +321,18 @@ def reached(path: Path) -> list[Reached]:
     return [Reached(path.stem, what, *pair) for what, pair in found.items()]
 
 
+def reasons() -> dict[tuple[str, str], str]:
+    """Why bars are missed, from `bench/missed.toml`, by file and what was measured."""
+    by_file = tomllib.loads((repo_root() / "bench" / "missed.toml").read_text(encoding="utf-8"))
+    return {(file, what): reason for file, found in by_file.items() for what, reason in found.items()}
+
+
 def bars_table() -> str:
     """A row a bar, and why it is missed where it is."""
-    rows = []
+    rows, why = [], reasons()
     for one in (one for path in results() for one in reached(path)):
         sense = "at most" if one.what in AT_MOST else "at least"
-        said = "met" if one.met else f"**missed**: {WHY.get((one.file, one.what), 'not looked into')}"
+        said = "met" if one.met else f"**missed**: {why.get((one.file, one.what), 'not looked into')}"
         value = f"{one.value:,.0f}" if one.value >= 100 else f"{one.value:.3g}"
         rows.append([f"`{one.file}`", one.what, value, f"{sense} {one.bar:g}", said])
     return "\n".join(table("file | what | reached: | bar: | ", rows))
