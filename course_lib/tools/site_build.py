@@ -17,7 +17,7 @@ from rich.markup import escape
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import as_folder, repo_root, runs_dir
 from course_lib.tools import authoring, site_pages
-from course_lib.tools.runner import PASSED
+from course_lib.tools.run_report import PASSED
 
 # --- A run of the notebooks, as `course run` left it
 
