@@ -23,19 +23,14 @@ class Profile:
     folds: int
     seeds: tuple[int, ...]
     cell_timeout_s: int
-    what_for: str
 
 
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 12, 1, (0,), 120, "every line runs; numbers mean little"),
-        Profile(
-            "lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 120, 1, (0,), 600, "a class or an evening; one fold"
-        ),
-        Profile(
-            "study", None, None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 640, 5, (0, 1, 2), 7200, "every fold, three seeds"
-        ),
+        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 12, 1, (0,), 120),  # every line runs; numbers mean little
+        Profile("lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 120, 1, (0,), 600),  # a class or an evening
+        Profile("study", None, None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 640, 5, (0, 1, 2), 7200),
     )
 }
 

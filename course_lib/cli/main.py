@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib import paths
-from course_lib.cli.study import study
+from course_lib.cli.study import named_value, study
 from course_lib.errors import CourseError, UsageError, disk_line
 
 app = typer.Typer(
@@ -66,7 +66,6 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of everything drawn at random.")] = 0,
     param: Annotated[list[str], typer.Option("--param", "-p", help="A notebook's own parameter, name=value.")] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option(help="Keep green results of an earlier, interrupted run.")] = False,
-    solutions: Annotated[bool, typer.Option(help="Run the complete copies, every exercise strict.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for what comes out [default: runs/...].")] = None,
     publish: Annotated[bool, typer.Option(help="Keep the numbers of green notebooks in study/results.")] = False,
 ) -> None:
@@ -76,12 +75,25 @@ def run(
     """
     from course_lib.tools import runner
 
-    if solutions:
-        os.environ["COURSE_STRICT"] = "1"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
-    given = {"profile": profile, "dataset": dataset, "seed": seed} | runner.parsed_parameters(param)
-    choice = {"only": only, "solutions": solutions, "resume": resume, "publish": publish}
-    raise typer.Exit(runner.run_course(given, jobs=jobs, output=output, console=console, **choice))
+    given = {"profile": profile, "dataset": dataset, "seed": seed} | parsed_parameters(param)
+    how = {"only": only, "jobs": jobs, "output": output, "resume": resume, "publish": publish}
+    raise typer.Exit(runner.run_course(given, **how, console=console))
+
+
+def parsed_parameters(pairs: list[str]) -> dict[str, object]:
+    """The pairs of `--param` as a dictionary, without those that have options of their own: reports go by these."""
+    from course_lib.tools.authoring import STANDARD_PARAMETERS
+
+    parsed = {}
+    for pair in pairs:
+        name, value = named_value(pair)
+        if not name.isidentifier():
+            raise UsageError(f"--param {pair}: expected name=value")
+        if name in STANDARD_PARAMETERS:
+            raise UsageError(f"--param {pair}: {name} has an option of its own; use --{name} {value}")
+        parsed[name] = value
+    return parsed
 
 
 @app.command(epilog="`course grade submissions/` · `course grade submissions/ --output grades.csv --minutes 3`")
@@ -123,9 +135,11 @@ def generate() -> None:
     from course_lib.data import registry
     from course_lib.tools import authoring, readme, timetables
 
-    written = [*authoring.write_notebooks(), *readme.refresh(), *readme.write_table()]
-    changed = [path.relative_to(paths.repo_root()) for path in written]
-    changed += ["INSTRUCTORS.md"] if timetables.write_instructors() else []
+    root = paths.repo_root()
+    written = authoring.write_notebooks() + readme.refresh()
+    written += readme.fill(root / "bench" / "README.md", {"bars": readme.bars_table})
+    written += readme.fill(root / "INSTRUCTORS.md", timetables.parts())
+    changed = [path.relative_to(root) for path in written]
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
 

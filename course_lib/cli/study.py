@@ -1,6 +1,7 @@
 """`course study`: run a grid, see how far it is, report it, compare two sets of its rows."""
 
 import ast
+import math
 import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -61,10 +62,11 @@ def _chosen(name: str, output: Path | None) -> list[tuple["Grid", Path]]:
     """The grids that `name` stands for, each with the folder of its records."""
     from course_lib.study import grid as grids
 
+    parent = output or paths.runs_dir() / "study"
     found = [grids.read(path) for path in grids.listed(name)]
-    if len(found) == 1:
-        return [(found[0], folder_of(found[0].name, output))]
-    return [(one, folder_of(one.name, output / one.name if output else None)) for one in found]
+    if output and len(found) == 1:
+        return [(found[0], paths.as_folder(output, "--output"))]
+    return [(one, paths.as_folder(parent / one.name, "--output")) for one in found]
 
 
 def _called(chosen: "Grid") -> str:
@@ -74,10 +76,7 @@ def _called(chosen: "Grid") -> str:
 
 def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
     """Run one grid and tell of every row; returns how many rows failed."""
-    from course_lib.study import (
-        engine,  # seconds to import, which --help need not wait for
-        records,
-    )
+    from course_lib.study import engine  # seconds to import, which --help need not wait for
     from course_lib.tools.run_report import progress_bar
 
     specs = chosen.specs
@@ -190,7 +189,6 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     from course_lib.study import records as rows
     from course_lib.study import stats
 
-    draw = _scenes_table if chosen.task == "scenes" else _summary_table
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
     missing = len(chosen.specs) - len(every)
@@ -199,12 +197,12 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
         of_part = rows.done(every.loc[[spec.key for spec in runs if spec.key in every.index]])
         if len(of_part):
             found = stats.summarise(of_part, against=against)
-            console.print(draw(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
-            parts.append(found.assign(part=name))
+            console.print(_summary_table(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
+            found.insert(0, "part", name)
+            parts.append(found)
         else:
             console.print(f"{chosen.name}: {name}: no rows are done")
     summary = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    summary = summary[["part", *(c for c in summary.columns if c != "part")]] if parts else summary
     console.print(f"{len(every)} of {len(chosen.specs)} rows, {sum(every['status'] == 'failed')} of them failed")
     if publish and missing:
         command = f"course study run {_called(chosen)}"
@@ -212,7 +210,9 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     rows.write(every, summary, folder)
     if not publish:
         return []
-    about = {"grid": chosen.name, "about": chosen.about, "test_readings": _readings(folder)}
+    readings = folder / "test_readings.jsonl"  # a line each time that a test fold was read
+    read = len(readings.read_text(encoding="utf-8").splitlines()) if readings.exists() else 0
+    about = {"grid": chosen.name, "about": chosen.about, "test_readings": read}
     published = rows.publish(every, summary, about, paths.published_dir() / chosen.name)
     if chosen.task == "scenes":
         from course_lib.study import scene_run
@@ -254,20 +254,27 @@ def _code_line(records: Iterable[Mapping]) -> str:
     return ", ".join(f"{n} {meaning[state]}" for state, n in counts.items() if n) or "no rows"
 
 
+def named_value(pair: str) -> tuple[str, object]:
+    """The two sides of `name=value`; the value is a Python literal, or else a text. The name is empty without `=`."""
+    name, equals, text = pair.partition("=")
+    if not equals:
+        return "", text
+    try:
+        return name, ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return name, text
+
+
 def _against(pairs: list[str], run: "Run") -> dict[str, object]:
     """`field=value` pairs, the values as `run` would hold them."""
     from course_lib.study.config import current_name, to_dict, typed
 
     found = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
+        name, value = named_value(pair)
         name = current_name(name)
-        if not equals or name not in to_dict(run):
+        if name not in to_dict(run):
             raise UsageError(f"--against {pair}: expected field=value with a field such as features.hop_ms")
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
         try:
             found |= typed({name: value}, run)
         except ValueError as error:
@@ -276,64 +283,39 @@ def _against(pairs: list[str], run: "Run") -> dict[str, object]:
 
 
 def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
-    """One part for the screen: accuracies, or of tags mean average precisions, in per cent, differences in points."""
-    table, score = Table(title=title, title_justify="left"), "map" if "map" in summary else "accuracy"
-    for column in (
-        *(name.rpartition(".")[2] for name in by),
-        score.replace("map", "mAP"),
-        "difference",
-        "could see",
-        "folds x seeds",
-    ):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in summary.to_dict("records"):
-        points = [
-            100 * row[name] for name in ("difference", "difference_low", "difference_high", "minimum_detectable_effect")
-        ]
-        seen = row["pairs"] > 0
-        table.add_row(
-            *(f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in by),
-            f"{100 * row[score]:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})",
-            "{:+.1f} ({:+.1f} to {:+.1f})".format(*points[:3]) if seen else "",
-            f"{points[3]:.1f} by {row['pairs']} {row['paired_by']}s" if seen else "",
-            f"{row['folds']} x {row['seeds']}",
-        )
-    return table
-
-
-def _scenes_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
-    """One part for the screen: F1 in per cent (interval over seeds), differences in points (by pairs of seeds)."""
+    """One part for the screen: scores in per cent and differences in points, each with its interval."""
     from course_lib.study.stats import SCORES
 
+    shown = {"accuracy": "accuracy", "map": "mAP"} | {name: f"{name} F1" for name in SCORES}
+    scores = [name for name in shown if name in summary]
+    single = len(scores) == 1
+    heads = [head for score in scores for head in (shown[score], "difference")]
+    heads += ["could see", "folds x seeds"] if single else ["folds x seeds"]
     table = Table(title=title, title_justify="left")
-    for column in (
-        *(name.rpartition(".")[2] for name in by),
-        *(f"{s} {w}" for s in SCORES for w in ("F1", "±")),
-        "seeds",
-    ):
+    for column in (*(name.rpartition(".")[2] for name in by), *heads):
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        cells = []
-        for score in SCORES:
-            value, low, high = (100 * row[f"{score}{end}"] for end in ("", "_low", "_high"))
-            cells.append(f"{value:.1f}" + (f" ({low:.1f} to {high:.1f})" if low == low else ""))
-            moved = [100 * row[f"{score}_difference{end}"] for end in ("", "_low", "_high")]
-            cells.append("{:+.1f} ({:+.1f} to {:+.1f})".format(*moved) if moved[0] == moved[0] else "")
-        table.add_row(*(str(row[name]) for name in by), *cells, str(row["seeds"]))
+        cells = [f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in by]
+        for score in scores:
+            prefix = "" if single else f"{score}_"
+            cells += [_percent(row, score, prefix), _points(row, f"{prefix}difference")]
+        if single:
+            effect = f"{100 * row['minimum_detectable_effect']:.1f} by {row['pairs']} {row['paired_by']}s"
+            cells.append(effect if row["pairs"] else "")
+        table.add_row(*cells, f"{row['folds']} x {row['seeds']}")
     return table
 
 
-def _readings(folder: Path) -> int:
-    """How often a test fold was read in `folder`."""
-    try:
-        return len((folder / "test_readings.jsonl").read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        return 0
+def _percent(row: Mapping, score: str, prefix: str) -> str:
+    """A score in per cent with its interval, where it has one."""
+    low, high = (100 * row[f"{prefix}{end}"] for end in ("low", "high"))
+    return f"{100 * row[score]:.1f}" + ("" if math.isnan(low) else f" ({low:.1f} to {high:.1f})")
 
 
-def folder_of(name: str, output: Path | None) -> Path:
-    """Where the records of the grid `name` are."""
-    return paths.as_folder(output or paths.runs_dir() / "study" / name, "--output")
+def _points(row: Mapping, name: str) -> str:
+    """The difference `name` in points with its interval; empty where there is none."""
+    mean, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return "" if math.isnan(mean) else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def row_line(record: dict) -> str:

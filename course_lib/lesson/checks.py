@@ -46,9 +46,9 @@ def judge(exercise: str, answer: object) -> Outcome:
         test = module.EXERCISES[exercise]
     except (ImportError, KeyError):
         return Outcome(exercise, CANNOT_CHECK, f"there is no exercise {exercise!r}; has the cell been edited?")
-    if answer is Ellipsis:
-        return Outcome(exercise, NOT_ATTEMPTED, "replace the `...` and run the cell again")
     try:
+        if answer is Ellipsis:
+            raise NotAttempted
         praise = test(answer)
     except NotAttempted:
         return Outcome(exercise, NOT_ATTEMPTED, "replace the `...` and run the cell again")

@@ -96,14 +96,14 @@ def convert(source: str, name: str, *, solutions: bool) -> "NotebookNode":
         tags = cell.metadata.get("tags", [])
         if "solution" in tags and not solutions:
             continue
-        text = cell.source
         if cell.cell_type == "code":
-            text = with_answers(text) if solutions else without_answers(text, f"{name}, cell {place}")
+            where = f"{name}, cell {place}"
+            cell.source = with_answers(cell.source) if solutions else without_answers(cell.source, where)
         elif solutions:
-            text = text.replace(f"]({QUIZZES}/", f"](../{QUIZZES}/")  # complete copies lie a folder deeper
-        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-        metadata = {"tags": tags} if tags else {}
-        cells.append(make(text, id=f"nb{number(name)}-{place:03d}", metadata=metadata))
+            cell.source = cell.source.replace(f"]({QUIZZES}/", f"](../{QUIZZES}/")  # these copies lie a folder deeper
+        cell.id = f"nb{number(name)}-{place:03d}"
+        cell.metadata = {"tags": tags} if tags else {}
+        cells.append(cell)
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=about)
 

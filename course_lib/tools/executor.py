@@ -63,12 +63,11 @@ def execute(
     workers: int,
     *,
     on_cells: Callable[[Task, int], None] = lambda task, n_done: None,
-    silence_s: float = SILENCE_S,
 ) -> Iterator[tuple[Task, str, float]]:
     """Yield each task as it ends, with what stopped it (empty if nothing did) and its duration in minutes.
 
     Up to `workers` notebooks run at a time; `on_cells` gets the number of finished cells whenever a copy has changed.
-    A notebook that makes no progress for `silence_s` beyond the cell timeout is executed again, once. Closing the
+    A notebook that makes no progress for `SILENCE_S` beyond the cell timeout is executed again, once. Closing the
     iterator, or an error such as `KeyboardInterrupt`, stops all running notebooks.
     """
     waiting, running, again = deque(tasks), list[_Running](), set[Path]()
@@ -82,7 +81,7 @@ def execute(
                 task = one.task
                 if one.has_moved():
                     on_cells(task, count_cells(task.output)[0])
-                trouble = one.trouble(silence_s)
+                trouble = one.trouble()
                 if trouble is None:
                     continue
                 running.remove(one)
@@ -121,7 +120,7 @@ class _Running:
             self.begun = self.moved  # papermill is loaded and has read the notebook
         return True
 
-    def trouble(self, silence_s: float) -> str | None:
+    def trouble(self) -> str | None:
         """What stopped the notebook, empty if nothing did; None while it is running within its limits."""
         task, now = self.task, time.monotonic()
         if self.report.poll():
@@ -132,7 +131,7 @@ class _Running:
         if task.limit_s is not None and now - self.begun > task.limit_s:
             self.stop()
             return f"stopped after {task.limit_s:g} s"
-        if task.cell_timeout_s is not None and now - self.moved > task.cell_timeout_s + silence_s:
+        if task.cell_timeout_s is not None and now - self.moved > task.cell_timeout_s + SILENCE_S:
             self.stop()
             return HUNG
         return None

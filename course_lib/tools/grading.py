@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,37 +81,24 @@ def submissions(folder: Path) -> list[Path]:
     return found
 
 
-def grade(
-    folder: Path,
-    parameters: Mapping[str, object],
-    *,
-    limit_s: float,
-    workers: int,
-    on_done: Callable[[Grade], None] = lambda done: None,
-) -> tuple[list[Grade], bool]:
-    """Grades of all submissions below `folder` in order of their paths, and whether all of them were reached.
+def grade(folder: Path, parameters: Mapping[str, object], *, limit_s: float, workers: int) -> Iterator[Grade]:
+    """Yield the grade of each submission below `folder` as it comes, those that cannot be read first.
 
-    `limit_s` is the time that one submission may take. `on_done` is called with each grade as it comes. After a
-    `KeyboardInterrupt` what was graded until then comes back. It and every error of `on_done`, which is raised, stop
-    what is at work: nothing is executed that nobody keeps.
+    `limit_s` is the time that one submission may take. Closing the iterator, or an error such as `KeyboardInterrupt`,
+    stops what is at work: nothing is executed that nobody keeps.
     """
-    grades = {path: opened(path, folder) for path in submissions(folder)}
-    done: dict[Path, Grade] = {}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, suppress(KeyboardInterrupt):
-        tasks = {}
-        for place, (path, grade) in enumerate(grades.items()):
-            if grade.remark:
-                done[path] = grade
-                on_done(grade)
-            else:
-                tasks[path] = _task(path, Path(scratch) / str(place), parameters, limit_s)
-        paths = {task.output: path for path, task in tasks.items()}
-        with closing(executor.execute(list(tasks.values()), workers)) as ended:
+    tasks, grades = [], {}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        for place, path in enumerate(submissions(folder)):
+            opened = _opened(path, folder)
+            if opened.remark:
+                yield opened
+                continue
+            tasks.append(_task(path, Path(scratch) / str(place), parameters, limit_s))
+            grades[tasks[-1].output] = opened
+        with closing(executor.execute(tasks, workers)) as ended:
             for task, trouble, minutes in ended:
-                path = paths[task.output]
-                done[path] = graded(grades[path], task.output, trouble, minutes)
-                on_done(done[path])
-    return [done[path] for path in grades if path in done], len(done) == len(grades)
+                yield _graded(grades[task.output], task.output, trouble, minutes)
 
 
 def _task(path: Path, scratch: Path, parameters: Mapping[str, object], limit_s: float) -> executor.Task:
@@ -130,12 +117,12 @@ def _task(path: Path, scratch: Path, parameters: Mapping[str, object], limit_s: 
     )
 
 
-def opened(path: Path, folder: Path) -> Grade:
+def _opened(path: Path, folder: Path) -> Grade:
     """What a submission is before it is executed; with a remark where it cannot be, whatever is in the file."""
     inside = path.relative_to(folder)
     number, remark = "", ""
     try:
-        number = number_of(json.loads(path.read_text(encoding="utf-8")))
+        number = _number_of(json.loads(path.read_text(encoding="utf-8")))
         if not number:
             remark = "no check of this course in it: not one of its notebooks"
     except Exception as error:  # broken in whatever way: the others still want a grade
@@ -144,19 +131,19 @@ def opened(path: Path, folder: Path) -> Grade:
     return Grade(student, str(inside), number, remark=_one_line(remark))
 
 
-def graded(submission: Grade, executed: Path, trouble: str, minutes: float) -> Grade:
+def _graded(submission: Grade, executed: Path, trouble: str, minutes: float) -> Grade:
     """The grade of a submission from its executed copy; what was checked before it was stopped still counts."""
     try:
         copy = json.loads(executed.read_text(encoding="utf-8"))
-        states, messages = counted(copy, submission.notebook)
+        states, messages = _counted(copy, submission.notebook)
         remark = executor.went_wrong(copy, trouble)
     except Exception as error:  # no copy, half of one, or one with outputs that are not the course's
-        states, messages = counted({"cells": []}, submission.notebook)
+        states, messages = _counted({"cells": []}, submission.notebook)
         remark = trouble or f"the executed copy cannot be read ({type(error).__name__}: {error})"
     return replace(submission, states=states, messages=messages, remark=_one_line(remark), minutes=minutes)
 
 
-def number_of(notebook: Mapping) -> str:
+def _number_of(notebook: Mapping) -> str:
     """Two digits of the notebook whose exercises are checked most often in it; empty where none is."""
     code = "\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code")
     named = Counter(re.findall(r"""\bcheck\(\s*["'](\d\d)\.\d""", code))
@@ -171,7 +158,7 @@ def _exercises(number: str) -> list[str]:
         return []
 
 
-def counted(notebook: Mapping, number: str) -> tuple[dict[str, str], dict[str, str]]:
+def _counted(notebook: Mapping, number: str) -> tuple[dict[str, str], dict[str, str]]:
     """State and message of every exercise of notebook `number`; the last check of each counts, none is `MISSING`."""
     last = {outcome["exercise"]: outcome for outcome in checks.outcomes(notebook)}
     wanted = _exercises(number)
@@ -223,17 +210,15 @@ def grade_folder(
     """
     parameters = {"profile": profiles.get(profile).name, "dataset": resolve_dataset(dataset), "seed": 0}
     total, kept = len(submissions(folder)), []
-
-    def on_done(done: Grade) -> None:
-        kept.append(done)
-        write_table(sorted(kept, key=lambda g: g.file), output)
-        counts = f"{done.passed} of {len(done.states)}" if done.states else "not graded"
-        console.print(f"  {escape(done.file)}  {counts}  {escape(done.remark)}", soft_wrap=True)
-
-    write_table([], output)
-    grades, complete = grade(folder, parameters, limit_s=60 * minutes, workers=jobs, on_done=on_done)
-    for exercise, passed, asked, said in by_exercise(grades):
+    write_table(kept, output)
+    with closing(grade(folder, parameters, limit_s=60 * minutes, workers=jobs)) as grades, suppress(KeyboardInterrupt):
+        for done in grades:
+            kept = sorted([*kept, done], key=lambda g: g.file)
+            write_table(kept, output)
+            counts = f"{done.passed} of {len(done.states)}" if done.states else "not graded"
+            console.print(f"  {escape(done.file)}  {counts}  {escape(done.remark)}", soft_wrap=True)
+    for exercise, passed, asked, said in by_exercise(kept):
         often = f"; most often: {escape(said)}" if said else ""
         console.print(f"exercise {exercise}: {passed} of {asked} passed{often}", soft_wrap=True)
-    console.print(f"{output}: {len(grades)} of {total} submissions", soft_wrap=True)
-    return 0 if complete else 130
+    console.print(f"{output}: {len(kept)} of {total} submissions", soft_wrap=True)
+    return 0 if len(kept) == total else 130

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +16,7 @@ from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval
 from course_lib.paths import atomic_write, repo_root
 from course_lib.study import scene_run
-from course_lib.tools import authoring
-from course_lib.tools.regression import expected_path
+from course_lib.tools import authoring, regression
 
 SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
 BENCH = "bench/results/features.json"
@@ -52,21 +52,13 @@ def origin(grid: str) -> dict:
 
 def notebook_map() -> str:
     """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
-    measured = {run: minutes(*run) for run in SHOWN}
     rows = []
     for source in authoring.sources():
         title, verbs = title_and_verbs(source)
-        cells = [f"{measured[run][source.stem]:.1f}" if source.stem in measured[run] else "" for run in SHOWN]
+        cells = [regression.minutes(*run, source.stem) for run in SHOWN]
         rows.append([authoring.number(source), f"[{title}](notebooks/{source.stem}.ipynb)", verbs, *cells])
     columns = " | ".join(f"{profile}, `{dataset}`:" for profile, dataset in SHOWN)
     return "\n".join(table(f" | notebook | afterwards you can | {columns}", rows))
-
-
-def minutes(profile: str, dataset: str) -> dict[str, float]:
-    """Minutes by notebook, where they were measured together with the expected values."""
-    path = expected_path(profile)
-    stored = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}) if path.exists() else {}
-    return {name: entry["provenance"]["minutes"] for name, entry in stored.items()}
 
 
 def title_and_verbs(source: Path) -> tuple[str, str]:
@@ -237,23 +229,17 @@ def classes_figure() -> str:
     )
 
 
-def _of_grids(make: Callable[[], str], *grids: str) -> Callable[[], str]:
-    """`make`, or where none of `grids` is published the command that runs them."""
-
-    def part() -> str:
-        if any((paths.published_dir() / grid / "rows.parquet").is_file() for grid in grids):
-            return make()
-        return f"Not run yet: `course study run {grids[0]}`, then `course study report {grids[0]} --publish`."
-
-    return part
-
-
 PARTS = {
-    "claims": claims_table, "systems": _of_grids(systems_figure, *pareto.GRIDS),
-    "notebooks": notebook_map, "leak": leak_table, "hop": _of_grids(hop_table, GRID),
-    "classes": _of_grids(classes_figure, GRID),
-    "diffres": _of_grids(diffres_table, DIFFRES), "scenes": _of_grids(scenes_table, SCENES), "bench": bench_table,
-}  # fmt: skip
+    "claims": claims_table,
+    "systems": systems_figure,
+    "notebooks": notebook_map,
+    "leak": leak_table,
+    "hop": hop_table,
+    "classes": classes_figure,
+    "diffres": diffres_table,
+    "scenes": scenes_table,
+    "bench": bench_table,
+}
 
 
 def readme_path() -> Path:
@@ -261,7 +247,7 @@ def readme_path() -> Path:
     return repo_root() / "README.md"
 
 
-def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS, where: str = "README.md") -> str:
+def filled(text: str, parts: Mapping[str, Callable[[], str]], where: str) -> str:
     """`text` of the file `where` with every part between `<!-- NAME -->` and `<!-- /NAME -->` made anew.
 
     Raises
@@ -278,20 +264,19 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]] = PARTS, where: str
     return text
 
 
-def write_readme() -> bool:
-    """Fill README.md; returns whether it changed."""
-    path = readme_path()
+def fill(path: Path, parts: Mapping[str, Callable[[], str]]) -> list[Path]:
+    """Make the generated parts of the file `path` anew; returns it if that changed it."""
     text = path.read_text(encoding="utf-8")
-    new = filled(text, PARTS)
+    new = filled(text, parts, str(path))
     if new == text:
-        return False
+        return []
     atomic_write(path, new)
-    return True
+    return [path]
 
 
 def refresh() -> list[Path]:
     """Draw and fill what follows from the published rows: the figures and README.md; returns what changed."""
-    return figures.write() + ([readme_path()] if write_readme() else [])
+    return figures.write() + fill(readme_path(), PARTS)
 
 
 # --- The table of bench/README.md: what every benchmark reached beside the bar that was set before it was measured
@@ -300,27 +285,6 @@ AT_MOST = {  # of these, less is better
     "4000 frames against 1000", "memory at 1000 frames, 25 % saved", "step against average pooling",
     "time of the engine, as a share",
 }  # fmt: skip
-WHY = {
-    ("diffres_cuda", "speed at 500 frames"): "measured before merging had a way back of its own",
-    ("diffres_cuda", "speed at 1000 frames"): "as above",
-    ("diffres_cuda", "memory at 1000 frames, 25 % saved"): "as above",
-    ("diffres_cuda", "step against average pooling"): "not looked into",
-    (
-        "train",
-        "a second and core, over the plain loop",
-    ): "on a processor with bf16 units; pooling, which they do not speed up, takes almost a third of the step",
-    ("train", "two workers, over one core of the plain loop"): "as above; two workers do twice as much as one",
-    (
-        "train_fp32",
-        "a second and core, over the plain loop",
-    ): "the bar counts on bf16, which this other processor computed at half the speed of fp32",
-    ("train_fp32", "two workers, over one core of the plain loop"): "as above; two workers do twice as much as one",
-    (
-        "transformers",
-        "AST over MAST, CPU time forward, 1 thread",
-    ): "multiply-accumulates are 5.2 times fewer at this length, and "
-    "pooling, norms and reshapes take time that no multiply-accumulate tells of",
-}
 
 
 class Reached(NamedTuple):
@@ -357,23 +321,18 @@ def reached(path: Path) -> list[Reached]:
     return [Reached(path.stem, what, *pair) for what, pair in found.items()]
 
 
+def reasons() -> dict[tuple[str, str], str]:
+    """Why bars are missed, from `bench/missed.toml`, by file and what was measured."""
+    by_file = tomllib.loads((repo_root() / "bench" / "missed.toml").read_text(encoding="utf-8"))
+    return {(file, what): reason for file, found in by_file.items() for what, reason in found.items()}
+
+
 def bars_table() -> str:
     """A row a bar, and why it is missed where it is."""
-    rows = []
+    rows, why = [], reasons()
     for one in (one for path in results() for one in reached(path)):
         sense = "at most" if one.what in AT_MOST else "at least"
-        said = "met" if one.met else f"**missed**: {WHY.get((one.file, one.what), 'not looked into')}"
+        said = "met" if one.met else f"**missed**: {why.get((one.file, one.what), 'not looked into')}"
         value = f"{one.value:,.0f}" if one.value >= 100 else f"{one.value:.3g}"
         rows.append([f"`{one.file}`", one.what, value, f"{sense} {one.bar:g}", said])
     return "\n".join(table("file | what | reached: | bar: | ", rows))
-
-
-def write_table() -> list[Path]:
-    """Fill bench/README.md; returns it if it changed."""
-    path = repo_root() / "bench" / "README.md"
-    text = path.read_text(encoding="utf-8")
-    new = filled(text, {"bars": bars_table}, "bench/README.md")
-    if new == text:
-        return []
-    atomic_write(path, new)
-    return [path]

@@ -35,13 +35,22 @@ def expected_path(profile: str) -> Path:
     return repo_root() / "tests" / "expected" / f"{profile}.json"
 
 
+def stored(profile: str) -> dict[str, dict[str, dict]]:
+    """What the file of `profile` holds: `{data set: {notebook: entry}}`; empty where there is no file."""
+    path = expected_path(profile)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def expectations(profile: str, dataset: str, notebook: str) -> dict[str, dict] | None:
     """Expectations for one notebook on one data set, by metric; None where there are none."""
-    path = expected_path(profile)
-    if not path.exists():
-        return None
-    entry = json.loads(path.read_text(encoding="utf-8")).get(dataset, {}).get(notebook)
-    return None if entry is None else entry["metrics"]
+    entry = stored(profile).get(dataset, {}).get(notebook)
+    return entry["metrics"] if entry else None
+
+
+def minutes(profile: str, dataset: str, notebook: str) -> str:
+    """Minutes that one notebook took where its expected values were measured; empty where they were not."""
+    entry = stored(profile).get(dataset, {}).get(notebook)
+    return f"{entry['provenance']['minutes']:.1f}" if entry else ""
 
 
 def _text(value: object) -> str:
@@ -137,8 +146,7 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
 
 def store(profile: str, dataset: str, notebook: str, metrics: Mapping, provenance: Mapping) -> Path:
     """Put one notebook's expectations into the file of `profile`; the rest of the file stays."""
-    path = expected_path(profile)
-    everything = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path, everything = expected_path(profile), stored(profile)
     everything.setdefault(dataset, {})[notebook] = {"provenance": dict(provenance), "metrics": dict(metrics)}
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {d: dict(sorted(everything[d].items())) for d in sorted(everything)}

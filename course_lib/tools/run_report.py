@@ -74,8 +74,12 @@ def screen_table(results: Sequence[Result], title: str) -> Table:
 
 def write_json(results: Sequence[Result], about: Mapping, path: Path) -> None:
     """All results and where they came from, for programs."""
-    content = {"run": dict(about), "provenance": provenance(), "notebooks": [asdict(r) for r in results]}
-    atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    _write_with_origin(path, about, {"notebooks": [asdict(r) for r in results]})
+
+
+def _write_with_origin(path: Path, about: Mapping, content: Mapping) -> None:
+    whole = {"run": dict(about), "provenance": provenance(), **content}
+    atomic_write(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:
@@ -100,8 +104,7 @@ def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Pat
     for r in results:
         if r.state == PASSED:
             path = folder / f"{r.notebook}-{about['profile']}-{Path(about['data set']).stem}.json"
-            content = {"run": dict(about), "provenance": provenance(), "minutes": r.minutes, "recorded": r.recorded}
-            atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            _write_with_origin(path, about, {"minutes": r.minutes, "recorded": r.recorded})
             written.append(path)
     return written
 
@@ -126,16 +129,8 @@ def write_pages(results: Sequence[Result], about: Mapping, folder: Path) -> Path
     for r in results:
         output = Path(r.output)
         page = write_page(output) if output.exists() else None
-        rows.append(
-            asdict(r)
-            | {
-                "css": r.state.replace(" ", "-"),
-                "sign": SIGNS[r.state],
-                "numbers": numbers_text(r),
-                "file": output.name,
-            }
-            | {"page": page and page.name, "figure": cover_figure(output)}
-        )
+        more = {"sign": SIGNS[r.state], "numbers": numbers_text(r), "file": output.name, "page": page and page.name}
+        rows.append(asdict(r) | more | {"figure": cover_figure(output)})
     passed = sum(r.state == PASSED for r in results)
     template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE.read_text(encoding="utf-8"))
     summary = f"{passed} of {len(results)} notebooks passed. " + ", ".join(f"{k}: {v}" for k, v in about.items())

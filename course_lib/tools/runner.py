@@ -5,7 +5,6 @@ Papermill alone would call a notebook that left half-way by `sys.exit()`, or tha
 success.
 """
 
-import ast
 import hashlib
 import json
 import statistics
@@ -50,15 +49,9 @@ class Job(executor.Task):
 # --- The notebooks: choose, prepare, execute, judge
 
 
-def chosen_notebooks(only: str, folder: Path) -> list[Path]:
-    """Notebooks of `folder` whose two digits are in the comma-separated `only`, or all of them.
-
-    Raises
-    ------
-    UsageError
-        `only` names none, or one that is not there.
-    """
-    known = {authoring.number(path): path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+def _chosen_notebooks(only: str) -> list[Path]:
+    """Notebooks whose two digits are in the comma-separated `only`, or all of them."""
+    known = {authoring.number(path): path for path in sorted(authoring.notebooks_dir().glob("[0-9][0-9]_*.ipynb"))}
     if not only:
         return list(known.values())
     wanted = sorted({word.strip().zfill(2) for word in only.split(",") if word.strip()})
@@ -68,28 +61,6 @@ def chosen_notebooks(only: str, folder: Path) -> list[Path]:
     if unknown:
         raise UsageError(f"--only {only}: no notebook {', '.join(unknown)}; there are {', '.join(known)}")
     return [known[number] for number in wanted]
-
-
-def parsed_parameters(pairs: Sequence[str]) -> dict[str, object]:
-    """`name=value` pairs as a dictionary; a value is a Python literal, or else a text.
-
-    Raises
-    ------
-    UsageError
-        A pair is none, or names what has an option of its own: data, limits and reports go by that.
-    """
-    parsed = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"--param {pair}: expected name=value")
-        if name in authoring.STANDARD_PARAMETERS:
-            raise UsageError(f"--param {pair}: {name} has an option of its own; use --{name} {text}")
-        try:
-            parsed[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            parsed[name] = text
-    return parsed
 
 
 def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path, cell_timeout_s: int) -> list[Job]:
@@ -102,19 +73,13 @@ def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in notebooks:
-        refuse_to_replace(folder / path.name)
+        _refuse_to_replace(folder / path.name)
         authoring.check_parameters(dict(given), json.loads(path.read_text(encoding="utf-8")), path.stem)
     return [Job(path, given, folder / path.name, cell_timeout_s) for path in notebooks]
 
 
-def refuse_to_replace(path: Path) -> None:
-    """A run writes where a run has written before, and never over a notebook of the course or of a learner.
-
-    Raises
-    ------
-    UsageError
-        `path` is a notebook that papermill did not write.
-    """
+def _refuse_to_replace(path: Path) -> None:
+    """A run writes where a run has written before, and never over a notebook of the course or of a learner."""
     try:
         ours = "papermill" in json.loads(path.read_text(encoding="utf-8"))["metadata"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -210,21 +175,19 @@ def run_course(
     output: Path | None,
     console: Console,
     only: str = "",
-    solutions: bool = False,
     resume: bool = False,
     publish: bool = False,
 ) -> int:
     """Run the notebooks with the parameters `given` and leave all reports in `output`; returns the exit code."""
     profile, dataset = profiles.get(given["profile"]), given["dataset"]
-    folder = authoring.notebooks_dir() / "solutions" if solutions else authoring.notebooks_dir()
-    notebooks = chosen_notebooks(only, folder)
+    notebooks = _chosen_notebooks(only)
     given = {**given, "dataset": resolve_dataset(dataset)}
-    label = f"{profile.name}-{Path(dataset).stem}" + ("-solutions" if solutions else "")
-    target = paths.as_folder(output or paths.runs_dir() / label, "--output")
+    default = paths.runs_dir() / f"{profile.name}-{Path(dataset).stem}"
+    target = paths.as_folder(output or default, "--output")
     with paths.lock(target, "notebooks"):
         todo = prepare(notebooks, given, target, profile.cell_timeout_s)
         content = prepare_data(given["dataset"], profile, given["seed"], console)
-        results = run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
+        results = _run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
     about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
     if publish:
         for path in run_report.publish(results, about, paths.published_dir()):
@@ -246,7 +209,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         A notebook recorded nothing with one of the seeds.
     """
     size = profiles.get(profile)
-    notebooks = chosen_notebooks(only, authoring.notebooks_dir())
+    notebooks = _chosen_notebooks(only)
     name, todo = resolve_dataset(dataset), []
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
@@ -254,7 +217,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         begun = prepare(notebooks, parameters, folder, size.cell_timeout_s)
         content = prepare_data(name, size, seed, console)
         todo += [replace(job, data=content) for job in begun]
-    results = run_on_screen(todo, jobs, True, console)
+    results = _run_on_screen(todo, jobs, True, console)
     for place, notebook in enumerate(notebooks):
         runs = results[place :: len(notebooks)]
         broken = next((r for r in runs if not r.recorded), None)
@@ -278,7 +241,7 @@ def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Co
     return hashlib.sha256(clips.content.encode() + listing).hexdigest()
 
 
-def run_on_screen(todo: Sequence[Job], workers: int, resume: bool, console: Console) -> list[Result]:
+def _run_on_screen(todo: Sequence[Job], workers: int, resume: bool, console: Console) -> list[Result]:
     """Results of `todo`, with a bar that shows the time left and a line for every notebook that ends."""
     n_cells = {job.output: executor.count_cells(job.notebook)[1] for job in todo}
     n_done = dict.fromkeys(n_cells, 0)

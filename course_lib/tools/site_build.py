@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib.errors import CourseError, UsageError
-from course_lib.paths import as_folder, repo_root, runs_dir, site_dir
-from course_lib.tools import authoring, readme, site_pages, timetables
-from course_lib.tools.runner import PASSED
+from course_lib.paths import as_folder, repo_root, runs_dir
+from course_lib.tools import authoring, site_pages
+from course_lib.tools.run_report import PASSED
 
 # --- A run of the notebooks, as `course run` left it
 
@@ -29,21 +29,13 @@ REPORT = "results.json"
 class Run:
     """Executed notebooks of one folder.
 
-    Attributes
-    ----------
-    folder : where they are, with a report and a result each, as `course run` leaves them.
-    title : profile and data set, in words.
-    ran : the same with the machine and the number of notebooks at a time.
-    date : when the run ended.
-    minutes : what each notebook took, by name, in the course's order.
-    failures : what went wrong, by name, in those that failed.
+    `title` is its profile and data set in words, `date` when it ended. `failures` holds for each notebook, in the
+    course's order, what went wrong in it; an empty text where nothing did.
     """
 
     folder: Path
     title: str
-    ran: str
     date: str
-    minutes: dict[str, float]
     failures: dict[str, str]
 
 
@@ -55,32 +47,26 @@ def read(folder: Path) -> Run:
     CourseError
         There are no executed notebooks with their results in `folder`.
     """
-    minutes, failures = {}, {}
+    failures = {}
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        asked, machine = report["run"], report["provenance"]
-        title = f"profile {asked['profile']}, data set {Path(asked['data set']).stem}"
-        ran = f"{title}, {asked['jobs']} at a time, on {machine['cores']} cores ({machine['machine']})"
-        date = machine["date"]
+        title = f"profile {report['run']['profile']}, data set {Path(report['run']['data set']).stem}"
+        date = report["provenance"]["date"]
         for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
             if path.with_suffix(".result.json").exists():
                 result = json.loads(path.with_suffix(".result.json").read_text(encoding="utf-8"))
-                minutes[path.stem] = result["minutes"]
-                if result["state"] != PASSED:
-                    failures[path.stem] = result["message"]
+                failures[path.stem] = "" if result["state"] == PASSED else result["message"]
     except (FileNotFoundError, NotADirectoryError):
         raise CourseError(f"{folder}: no {REPORT} there; {HOW}") from None
     except (ValueError, LookupError, TypeError):
         raise CourseError(f"{folder}: {REPORT} or a result there is not what a run leaves; {HOW}") from None
-    if not minutes:
+    if not failures:
         raise CourseError(f"{folder}: no executed notebooks with their results; {HOW}")
-    return Run(folder, title, ran, date, minutes, failures)
+    return Run(folder, title, date, failures)
 
 
 def latest(runs: Path) -> Run:
-    """The run below `runs` that ended last; runs of solutions do not count, they show no exercise.
-
-    A folder that holds no whole run, as one that was interrupted at once leaves it, is passed over.
+    """The run below `runs` that ended last. A folder without a whole run is passed over: an interrupted one leaves it.
 
     Raises
     ------
@@ -89,9 +75,8 @@ def latest(runs: Path) -> Run:
     """
     found = []
     for path in sorted(runs.glob(f"*/{REPORT}")):
-        if not path.parent.name.endswith("-solutions"):
-            with suppress(CourseError):
-                found.append(read(path.parent))
+        with suppress(CourseError):
+            found.append(read(path.parent))
     if not found:
         raise CourseError(f"{runs}: no run of the notebooks yet; {HOW}")
     return max(found, key=lambda run: run.date)
@@ -99,10 +84,10 @@ def latest(runs: Path) -> Run:
 
 def complaints(run: Run) -> list[str]:
     """What is not as it should be with a run that is to become a site, one line each."""
-    lines = [f"{name} failed: {message}" for name, message in run.failures.items()]
+    lines = [f"{name} failed: {message}" for name, message in run.failures.items() if message]
     for source in authoring.sources():
         name = source.stem
-        if name not in run.minutes:
+        if name not in run.failures:
             lines.append(f"{name} was not run")
         elif _own_cells(run.folder / f"{name}.ipynb") != _own_cells(authoring.notebooks_dir() / f"{name}.ipynb"):
             lines.append(f"{name} has changed since it was run")
@@ -124,11 +109,11 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!#|[a-z]+:)([^)\s#]+)(#
 # Pages besides the notebooks, by part of the site: those made here, and texts of the repository where they exist
 PARTS = {
     "Questions": ("notebooks/quizzes/*.md",),
-    "Teach": ("minutes.md", "INSTRUCTORS.md"),
+    "Teach": ("INSTRUCTORS.md",),
     "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
-        "use.md", "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md",
-        "docs/*.md", "CHANGELOG.md",
+        "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
+        "CHANGELOG.md",
     ),
 }  # fmt: skip
 
@@ -150,7 +135,7 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
     run = read(run_folder) if run_folder else latest(runs_dir())
     if find_spec("sphinx_book_theme") is None:
         raise CourseError("the site needs Sphinx and its theme, which are not installed; run `make site`")
-    console.print(f"site: {len(run.minutes)} notebooks of {run.folder}, {run.title}", soft_wrap=True)
+    console.print(f"site: {len(run.failures)} notebooks of {run.folder}, {run.title}", soft_wrap=True)
     found = complaints(run)
     for line in [*found, *([f"the site is built from what there is; for all of it {HOW}"] if found else [])]:
         console.print(f"[yellow]site[/]: {escape(line)}", soft_wrap=True)
@@ -171,9 +156,11 @@ def gather(run: Run, source: Path) -> None:
         A page links to, or shows, a file that is not in the repository.
     """
     _empty(source)
-    first, rest = site_pages.split_readme(_text("README.md"))
-    pages = made_pages(run) | {"use.md": rest}
-    parts = {"Notebooks": [f"notebooks/{name}.ipynb" for name in run.minutes]}
+    pages = {"glossary.md": site_pages.glossary(_text("STYLE.md"))}
+    repository, tag = site_pages.address(_text("CITATION.cff"))
+    if repository:
+        pages["launch.md"] = site_pages.launch(_text("site/launch.md"), repository, tag)
+    parts = {"Notebooks": [f"notebooks/{name}.ipynb" for name in run.failures]}
     for caption, patterns in PARTS.items():
         names = []
         for pattern in patterns:
@@ -181,26 +168,12 @@ def gather(run: Run, source: Path) -> None:
             names += [pattern] if pattern in pages else found
         parts[caption] = list(dict.fromkeys(names))
         pages |= {name: _text(name) for name in names if name not in pages}
-    pages[START] = first + site_pages.contents(parts)
+    pages[START] = _text("README.md") + site_pages.contents(parts)
     shown = {*pages, *parts["Notebooks"]}
     for name, text in pages.items():
         _write(source / name, settled(text, posixpath.dirname(name), shown, source))
-    for name in run.minutes:
+    for name in run.failures:
         _gather_notebook(run, name, shown, source)
-
-
-def made_pages(run: Run) -> dict[str, str]:
-    """Pages that are no file of the repository: minutes, glossary, and how to launch where there is an address."""
-    rows = [(path.stem, readme.title_and_verbs(path)[0], timetables.stated(path)) for path in authoring.sources()]
-    measured = {f"{profile}, `{data}`": readme.minutes(profile, data) for profile, data in readme.SHOWN}
-    pages = {
-        "minutes.md": site_pages.timing(rows, {"this run": run.minutes} | measured, run.ran),
-        "glossary.md": site_pages.glossary(_text("STYLE.md")),
-    }
-    repository, tag = site_pages.address(_text("CITATION.cff"))
-    if repository:
-        pages["launch.md"] = site_pages.launch(_text("site/launch.md"), repository, tag)
-    return pages
 
 
 def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
@@ -255,8 +228,11 @@ def render(source: Path, html: Path) -> Path:
 
 def _refuse_foreign(folder: Path) -> None:
     """Raise for a folder that a site must not replace: one that holds something and that no site made."""
-    ours = (folder / MARK).is_file() or folder.parent.resolve() == site_dir().resolve()
-    if not ours and folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+    if (
+        not (folder / MARK).is_file()
+        and folder.exists()
+        and not (folder.is_dir() and next(folder.iterdir(), None) is None)
+    ):
         raise UsageError(
             f"{folder}: is there already and is no earlier site, which this one would replace; "
             "name another folder (--output), or move it away"
@@ -275,7 +251,7 @@ def _gather_notebook(run: Run, name: str, shown: set[str], source: Path) -> None
     file = f"notebooks/{name}.ipynb"
     executed = json.loads((run.folder / f"{name}.ipynb").read_text(encoding="utf-8"))
     complete = json.loads(_text(f"notebooks/solutions/{name}.ipynb"))
-    page, pictures = site_pages.page(executed, complete, name, run.failures.get(name, ""))
+    page, pictures = site_pages.page(executed, complete, name, run.failures[name])
     for cell in page["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = settled("".join(cell["source"]), "notebooks", shown, source)

@@ -6,10 +6,9 @@ Pure functions: notebooks and texts in, notebooks and texts out. Pages are in My
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from course_lib.errors import CourseError
-from course_lib.tools.timetables import Minutes
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>$#|~^])")
 OURS = "application/vnd.course."
@@ -120,31 +119,7 @@ def _markdown(key: str, text: str) -> dict:
     return {"cell_type": "markdown", "id": re.sub(r"[^\w-]", "-", key)[:64], "metadata": {}, "source": text}
 
 
-# --- Pages that are made from texts and numbers of the repository: start, use, glossary, minutes, launch
-
-START = ("Two commands", "The notebooks", "What comes out")  # sections of README.md that stand on the first page
-
-
-def split_readme(readme: str) -> tuple[str, str]:
-    """What README.md gives to the first page of the site, and the page made of the rest.
-
-    Raises
-    ------
-    CourseError
-        A section that belongs on the first page is not in README.md.
-    """
-    head, *sections = re.split(r"^(?=## )", readme, flags=re.M)
-    titles = [section.partition("\n")[0].removeprefix("## ").strip() for section in sections]
-    for title in START:
-        if title not in titles:
-            raise CourseError(f"README.md: no section '## {title}', which the first page of the site shows")
-    first, rest = head, "# Using the course\n\n"
-    for title, section in zip(titles, sections, strict=True):
-        if title in START:
-            first += section
-        else:
-            rest += section
-    return first, rest
+# --- Pages that are made from texts of the repository: glossary, contents, launch
 
 
 def glossary(style: str) -> str:
@@ -165,28 +140,6 @@ def glossary(style: str) -> str:
         instead = f" We avoid: {others}." if others else ""
         lines += [f"  {meaning[0].upper()}{meaning[1:]}.{instead}", ""]
     return "\n".join([*lines, ":::", ""])
-
-
-def timing(rows: Iterable[tuple[str, str, Minutes]], measured: Mapping[str, Mapping[str, float]], ran: str) -> str:
-    """Minutes of every notebook: to read, to solve, and of the machine.
-
-    `rows` are name, title and stated minutes of the notebooks. `measured` has a column of minutes by notebook for the
-    run that the site shows and for earlier ones. `ran` says what ran here, on what.
-    """
-    heads = ["to read", "exercises", *measured]
-    lines = [f"| | notebook | {' | '.join(heads)} |", "|---|---|" + "---:|" * len(heads)]
-    totals = dict.fromkeys(heads, 0.0)
-    for name, title, stated in rows:
-        cells = {"to read": f"{stated.reading:.0f}", "exercises": f"{stated.exercises:.0f}"}
-        for head, minutes in measured.items():
-            cells[head] = f"{minutes[name]:.1f}" if name in minutes else ""
-        for head, cell in cells.items():
-            totals[head] += float(cell or 0)
-        lines.append(f"| {name[:2]} | [{title}](notebooks/{name}.ipynb) | {' | '.join(cells.values())} |")
-    sums = [f"{totals[head]:.1f}" if head in measured else f"{totals[head]:.0f}" for head in heads]
-    lines.append(f"| | all | {' | '.join(sums)} |")
-    origin = f"This site shows a run of {ran}. The other columns are medians over seeds, two notebooks at a time."
-    return "\n".join(["# Minutes", "", origin, "", *lines, "", "An empty field was not measured.", ""])
 
 
 def contents(parts: Mapping[str, Sequence[str]]) -> str:

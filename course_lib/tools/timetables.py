@@ -7,13 +7,13 @@ number. `notebooks/timetables.toml` says which sections make a session; only bre
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from course_lib.errors import CourseError
-from course_lib.paths import atomic_write, repo_root
-from course_lib.tools import authoring, readme
+from course_lib.tools import authoring, readme, regression
 
 INTRO, SUMMARY = "intro", "What we saw"
 UNREAD = ("What next", "References")  # with the numbers that are recorded at the end
@@ -96,19 +96,16 @@ def taken(source: Path, names: Sequence[str] = ()) -> tuple[Minutes, tuple[str, 
 
 def minutes_table() -> str:
     """A row a notebook: reading and exercises as it states them, and the machine's minutes as measured."""
-    measured = {run: readme.minutes(*run) for run in MACHINE}
-    heads = [f"machine, {profile}" for profile, _ in MACHINE]
-    lines = [
-        f"| | notebook | reading | exercises | {' | '.join(heads)} |",
-        "|---|---|---:|---:|" + "---:|" * len(heads),
-    ]
+    rows = []
     for source in authoring.sources():
-        title, whole, count = readme.title_and_verbs(source)[0], stated(source), len(taken(source)[1])
-        machine = [f"{measured[r][source.stem]:.1f}" if source.stem in measured[r] else "" for r in MACHINE]
-        cells = [f"{whole.reading:.0f}", f"{whole.exercises:.0f} ({count})", *machine]
+        title, whole = readme.title_and_verbs(source)[0], stated(source)
+        exercises = sum(len(section.exercises) for section in sections(source))
         link = f"[{title}](notebooks/{source.stem}.ipynb)"
-        lines.append(f"| {authoring.number(source)} | {link} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        machine = [regression.minutes(*run, source.stem) for run in MACHINE]
+        stated_cells = [f"{whole.reading:.0f}", f"{whole.exercises:.0f} ({exercises})"]
+        rows.append([authoring.number(source), link, *stated_cells, *machine])
+    columns = " | ".join(f"machine, {profile}:" for profile, _ in MACHINE)
+    return "\n".join(readme.table(f" | notebook | reading: | exercises: | {columns}", rows))
 
 
 def plans() -> dict[str, dict]:
@@ -122,7 +119,7 @@ def timetable(plan: Mapping) -> str:
     A notebook that is not written yet is left out.
     """
     sources = {authoring.number(s): s for s in authoring.sources()}
-    lines = ["| | notebooks and sections | exercises | minutes | together |", "|---|---|---|---:|---|"]
+    rows = []
     whole = 0
     for session in plan["session"]:
         parts, exercises, minutes = [], [], float(session.get("break", 0))
@@ -136,10 +133,10 @@ def timetable(plan: Mapping) -> str:
                 minutes += spent.total
         rounded = 5 * round(minutes / 5)
         whole += rounded
-        cells = ["; ".join(parts), ", ".join(exercises), f"{rounded or ''}", session["together"]]
-        lines.append(f"| {session['when']} | {' | '.join(cells)} |")
-    lines.append(f"| in all | | | {whole} | |")
-    return "\n".join(lines)
+        minutes_text = str(rounded) if rounded else ""
+        rows.append([session["when"], "; ".join(parts), ", ".join(exercises), minutes_text, session["together"]])
+    lines = readme.table(" | notebooks and sections | exercises | minutes: | together", rows)
+    return "\n".join([*lines, f"| in all | | | {whole} | |"])
 
 
 def _spans(names: Sequence[str]) -> str:
@@ -155,17 +152,6 @@ def _spans(names: Sequence[str]) -> str:
     return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
 
 
-def filled(text: str) -> str:
-    """The text of INSTRUCTORS.md with every generated part made anew."""
-    parts = {name: lambda plan=plan: timetable(plan) for name, plan in plans().items()}
-    return readme.filled(text, {"minutes": minutes_table} | parts, "INSTRUCTORS.md")
-
-
-def write_instructors() -> bool:
-    """Fill INSTRUCTORS.md; returns whether it changed."""
-    path = repo_root() / "INSTRUCTORS.md"
-    text = path.read_text(encoding="utf-8")
-    made = filled(text)
-    if made != text:
-        atomic_write(path, made)
-    return made != text
+def parts() -> dict[str, Callable[[], str]]:
+    """The generated parts of INSTRUCTORS.md by name, as `readme.filled` takes them."""
+    return {"minutes": minutes_table} | {name: partial(timetable, plan) for name, plan in plans().items()}

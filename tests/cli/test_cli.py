@@ -111,11 +111,11 @@ def test_help_shows_examples(course):
 
 
 def test_parameters_are_literals_or_texts():
-    assert runner.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
+    assert cli.parsed_parameters(["a=1", "b=2.5", "c=x", "d='1'", "e=a=b"]) == {
         "a": 1, "b": 2.5, "c": "x", "d": "1", "e": "a=b"
     }  # fmt: skip
     with pytest.raises(UsageError):
-        runner.parsed_parameters(["=1"])
+        cli.parsed_parameters(["=1"])
 
 
 def test_an_interrupted_run_ends_with_130_and_keeps_its_reports(course, monkeypatch, tmp_path):
@@ -152,7 +152,7 @@ def test_a_changed_label_or_sound_of_ones_own_is_another_run(course, monkeypatch
     assert keys[0] == keys[1] and len({*keys}) == 3
 
 
-def test_the_notebooks_run_on_a_teachers_own_sounds(course, tmp_path):
+def test_a_notebook_runs_on_a_teachers_own_sounds(course, tmp_path):
     """Beeps and hisses of several rates and lengths, without folds or sources, through the real command."""
     rng = np.random.default_rng(0)
     lines = ["filename,label"]
@@ -165,11 +165,11 @@ def test_the_notebooks_run_on_a_teachers_own_sounds(course, tmp_path):
             lines.append(f"{label}{i}.wav,{label}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     code, out, errors = course(
-        "run", "--dataset", tmp_path / "manifest.csv", "--only", "00,02", "--output", tmp_path / "run"
+        "run", "--dataset", tmp_path / "manifest.csv", "--only", "00", "--output", tmp_path / "run"
     )
     assert code == 0, out + errors
     result = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert [n["state"] for n in result["notebooks"]] == ["passed", "passed"]
+    assert [n["state"] for n in result["notebooks"]] == ["passed"]
     assert result["notebooks"][0]["recorded"]["classes"]["value"] == 2
     assert (tmp_path / "run" / "index.html").exists()
 

@@ -44,10 +44,15 @@ def course(monkeypatch, capsys):
     return call
 
 
-def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
+@pytest.fixture
+def own_folders(monkeypatch, tmp_path):
+    """Runs and published rows of the test's own, which no README is made from."""
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
     monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
     monkeypatch.setattr(readme, "refresh", list)
+
+
+def test_a_grid_from_run_to_publication(course, own_folders, monkeypatch, tmp_path):
     monkeypatch.setattr(study.console, "width", 120)
     grid = tmp_path / "little.toml"
     grid.write_text(GRID)
@@ -86,10 +91,7 @@ def test_a_grid_from_run_to_publication(course, monkeypatch, tmp_path):
     assert code == 1 and "1 rows of little are missing; run: course study run" in errors
 
 
-def test_published_rows_are_imported_and_only_what_came_since_is_run(course, monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
-    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
-    monkeypatch.setattr(readme, "refresh", list)
+def test_published_rows_are_imported_and_only_what_came_since_is_run(course, own_folders, tmp_path):
     (grid := tmp_path / "little.toml").write_text(GRID.replace("[1, 2]", "1"))
     code, _, errors = course("import", grid)
     assert code == 1 and "published/little: no rows to import; run all of it: course study run" in errors
@@ -157,10 +159,7 @@ def test_a_changed_row_changes_readme_and_pictures_in_the_same_command(course, m
     assert readme.refresh() == [], "once is enough"
 
 
-def test_a_list_of_grids_is_run_and_reported_one_after_the_other(course, monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
-    monkeypatch.setattr(paths, "published_dir", lambda: tmp_path / "published")
-    monkeypatch.setattr(readme, "refresh", list)
+def test_a_list_of_grids_is_run_and_reported_one_after_the_other(course, own_folders, tmp_path):
     for name, fold in (("first", "1"), ("second", "2")):
         (tmp_path / f"{name}.toml").write_text(GRID.replace("[1, 2]", fold))
     both = tmp_path / "both.toml"

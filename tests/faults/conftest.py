@@ -142,10 +142,14 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def tell(request, course, tmp_path):
-    """A function `tell(fault, lines, exit, lost)`: a row of this case is compared with the table, or kept for it."""
+    """A function `tell(lines, exit, lost)`: a row of this case is compared with the table, or kept for it.
+
+    A case of several faults names the one it means.
+    """
     done_by_fault = {marker.args[0]: marker.args[1] for marker in request.node.iter_markers("fault")}
 
-    def told(fault, seen, exit_status, lost):
+    def told(seen, exit_status, lost, fault=None):
+        fault = fault or next(iter(done_by_fault))
         places = [str(place) for place in (tmp_path, course.copy)]
         lines = [normalised(line, places) for line in seen]
         row = Row(fault, done_by_fault[fault], screen(lines), str(exit_status), lost)

@@ -36,7 +36,7 @@ def test_no_network(toy, course, host, tell):
     (course.here / "data" / "archives" / "toy").mkdir(parents=True, exist_ok=True)
     (course.here / "data" / "archives" / "toy" / "toy.zip").write_bytes(zipped())
     assert comes_whole(course)
-    tell("no network", printed.splitlines(), code, "nothing: no half file; put there by hand, the archive is taken")
+    tell(printed.splitlines(), code, "nothing: no half file; put there by hand, the archive is taken")
 
 
 @pytest.mark.fault("truncated download", "`course data get toy` from a host that breaks off after 3,000 bytes")
@@ -46,12 +46,7 @@ def test_truncated_download(toy, course, host, tell):
     assert nothing_half(course) and host.asked > 1
     host.short = None
     assert comes_whole(course)
-    tell(
-        "truncated download",
-        printed.splitlines(),
-        code,
-        "nothing: asked again by itself, no half file, whole at the next call",
-    )
+    tell(printed.splitlines(), code, "nothing: asked again by itself, no half file, whole at the next call")
 
 
 @pytest.mark.fault(
@@ -66,12 +61,7 @@ def test_flipped_byte(toy, course, host, tell):
     assert nothing_half(course)
     host.files["toy.zip"] = good
     assert comes_whole(course)
-    tell(
-        "flipped byte in a download",
-        printed.splitlines(),
-        code,
-        "nothing: the changed archive is thrown away; whole at the next call",
-    )
+    tell(printed.splitlines(), code, "nothing: the changed archive is thrown away; whole at the next call")
 
 
 @pytest.mark.fault(
@@ -84,7 +74,7 @@ def test_flipped_byte_on_the_disk(toy, course, tell):
     changed.write_bytes(changed.read_bytes()[:-1] + b"\x03")
     code, printed = course("data", "verify", "toy")
     assert comes_whole(course, "--force")
-    tell("flipped byte on the disk", printed.splitlines(), code, "nothing: found by name and replaced")
+    tell(printed.splitlines(), code, "nothing: found by name and replaced")
 
 
 @pytest.mark.fault("archive with `../`", "`course data get toy` of an archive with a member `../../evil.wav`")
@@ -92,7 +82,7 @@ def test_archive_that_leads_outside(toy, course, host, tell):
     host.files["toy.zip"] = zipped(FILES | {"../../evil.wav": b"evil"})
     code, printed = course("data", "get", "toy")
     assert nothing_half(course) and not list(course.here.rglob("*evil*"))
-    tell("archive with `../`", printed.splitlines(), code, "nothing: no member was written, inside or outside")
+    tell(printed.splitlines(), code, "nothing: no member was written, inside or outside")
 
 
 @pytest.mark.fault(
@@ -113,12 +103,7 @@ def test_full_disk_while_unpacking(toy, course, host, small_disk, tell):
     shutil.copytree(disk / "data", course.here / "data")
     asked = host.asked
     assert comes_whole(course, files=noise) and host.asked == asked
-    tell(
-        "full disk, download",
-        printed.splitlines(),
-        code,
-        "nothing: no half set; with more room the archive that was kept is unpacked",
-    )
+    tell(printed.splitlines(), code, "nothing: no half set; with more room the archive that was kept is unpacked")
 
 
 @pytest.mark.fault(
@@ -140,9 +125,4 @@ def test_corrupt_audio(course, tell):
     (course.here / "run" / "results.json").write_text("earlier")
     code, printed = course("run", "--dataset", "my.csv", "--only", "0", "--output", "run")
     assert [path.read_text() for path in (course.here / "run").iterdir()] == ["earlier"]
-    tell(
-        "corrupt audio in the middle of a set",
-        printed.splitlines(),
-        code,
-        "nothing: told before any notebook starts, the earlier results are untouched",
-    )
+    tell(printed.splitlines(), code, "nothing: told before any notebook starts, the earlier results are untouched")

@@ -42,7 +42,6 @@ def test_endless_cell(three, tell):
     assert states(folder) == {"00_good": "passed", "01_endless": "failed", "02_hungry": "failed"}
     assert json.loads((folder / "01_endless.ipynb").read_text())["cells"]
     tell(
-        "cell that never ends",
         red(printed, "01_endless"),
         code,
         "nothing: the good notebook is green, the executed copy shows the cell, no process is left",
@@ -57,12 +56,7 @@ def test_killed_kernel(three, tell):
     folder, code, printed = three
     assert states(folder)["00_good"] == "passed"
     assert json.loads((folder / "02_hungry.ipynb").read_text())["cells"]
-    tell(
-        "kernel killed for memory",
-        red(printed, "02_hungry"),
-        code,
-        "nothing: the good notebook is green, the executed copy ends at the cell",
-    )
+    tell(red(printed, "02_hungry"), code, "nothing: the good notebook is green, the executed copy ends at the cell")
 
 
 @pytest.mark.fault("misspelt parameter", "`course run -p sead=1` into the folder of an earlier run")
@@ -71,12 +65,7 @@ def test_misspelt_parameter(three, course, tell):
     before = stamps(folder)
     code, printed = course("run", "--only", "0", "-p", "sead=1", "--output", folder)
     assert stamps(folder) == before
-    tell(
-        "misspelt parameter",
-        printed.splitlines(),
-        code,
-        "nothing: no notebook started, the earlier results are untouched",
-    )
+    tell(printed.splitlines(), code, "nothing: no notebook started, the earlier results are untouched")
 
 
 @pytest.mark.fault(
@@ -100,12 +89,7 @@ def test_killed_and_resumed(course, tell):
     assert states(run) == {"00_good": "passed", "03_slow": "passed"}
     assert stamps(run)["00_good.ipynb"] == before["00_good.ipynb"], "run a second time"
     seen = [line for line in printed.splitlines() if "passed" in line and line.startswith("  ")]
-    tell(
-        "killed run of notebooks",
-        seen,
-        f"{ended}, then {code}",
-        "nothing: what was green is kept, the rest is run; no kernel outlives the run",
-    )
+    tell(seen, f"{ended}, then {code}", "nothing: what was green is kept, the rest is run; no kernel outlives the run")
 
 
 @pytest.mark.fault(
@@ -120,12 +104,7 @@ def test_full_disk_for_results(course, small_disk, tell):
     subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
     assert course(*words, "--resume")[0] == 0
     assert stamps(disk / "run")["00_good.ipynb"] == before["00_good.ipynb"], "run a second time"
-    tell(
-        "full disk, results of notebooks",
-        printed.splitlines()[-1:],
-        code,
-        "nothing: no half file; the notebook that was green is not run again",
-    )
+    tell(printed.splitlines()[-1:], code, "nothing: no half file; the notebook that was green is not run again")
 
 
 @pytest.mark.fault("full disk, caches", "`course run` with COURSE_DATA_DIR on a disk of 64 kB")
@@ -136,7 +115,6 @@ def test_full_disk_for_caches(course, small_disk, tell):
     assert states(course.here / "run") == {"00_good": "passed"}
     assert not list(disk.rglob("*.npy*"))
     tell(
-        "full disk, caches",
         [line for line in printed.splitlines() if "cannot keep" in line],
         code,
         "nothing but time: the run is green, no half array fills the disk",
@@ -152,12 +130,7 @@ def test_read_only_results(three, course, small_disk, tell):
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     code, printed = course(*words)
     assert stamps(disk / "run") == before
-    tell(
-        "read-only results",
-        printed.splitlines(),
-        code,
-        "nothing: told before any notebook starts, the earlier results are untouched",
-    )
+    tell(printed.splitlines(), code, "nothing: told before any notebook starts, the earlier results are untouched")
 
 
 @pytest.mark.fault("site over sources", "`course site --output notebooks`, where `notebooks/source` holds the sources")
@@ -167,7 +140,7 @@ def test_site_over_sources(course, tell):
     source.write_text("# %%\n")
     code, printed = course("site", "--output", "notebooks")
     assert list(source.parents[1].rglob("*")) == [source.parent, source]
-    tell("site over sources", printed.splitlines(), code, "nothing: told before anything is written")
+    tell(printed.splitlines(), code, "nothing: told before anything is written")
 
 
 @pytest.mark.fault("no place for grades", "`course grade submissions --output marks`, where `marks` is a folder")
@@ -179,4 +152,4 @@ def test_no_place_for_grades(course, tell):
     write_notebooks(course.here / "submissions", {"anna": HEAD + cell})
     code, printed = course("grade", "submissions", "--output", "marks")
     assert not ran.exists() and not list(marks.iterdir())
-    tell("no place for grades", printed.splitlines(), code, "nothing: told before any submission is executed")
+    tell(printed.splitlines(), code, "nothing: told before any submission is executed")

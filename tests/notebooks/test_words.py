@@ -60,14 +60,3 @@ def test_pages_say_what_style_says(path):
 )  # fmt: skip
 def test_what_we_do_not_say_is_found(text):
     assert len(offences(text)) == 1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "`slice(3)` and $slice$", "just before the bark", "what has just begun", "a stride of 10", "colour and centre",
-        "its behaviour", "steps of training", "[a](slices.md)", "unjust", "normalised", "neighbours",
-    ],
-)  # fmt: skip
-def test_what_we_may_say_is_not(text):
-    assert offences(text) == []

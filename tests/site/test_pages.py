@@ -11,8 +11,7 @@ from course_lib import paths
 from course_lib.cli import main as cli
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson.display import RECORD_MIME
-from course_lib.tools import authoring, readme, site_build, site_pages
-from course_lib.tools.timetables import Minutes
+from course_lib.tools import authoring, site_build, site_pages
 
 PIXEL = base64.b64encode(b"picture").decode()
 ALT = 'Level against time: a "tick" every 10 ms, *twice* as loud at $t_0$ # and <b>.'
@@ -110,7 +109,7 @@ def test_every_exercise_of_the_course_has_a_solution():
 def write_run(folder, names, date, state="passed"):
     folder.mkdir(parents=True)
     about = {"run": {"profile": "smoke", "data set": "synth10", "seed": 0, "jobs": 1},
-             "provenance": {"date": date, "cores": "2", "machine": "any"}}  # fmt: skip
+             "provenance": {"date": date}}  # fmt: skip
     (folder / site_build.REPORT).write_text(json.dumps(about))
     for name in names:
         (folder / f"{name}.ipynb").write_bytes((authoring.notebooks_dir() / f"{name}.ipynb").read_bytes())
@@ -121,10 +120,9 @@ def write_run(folder, names, date, state="passed"):
 def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
     first, second = (source.stem for source in authoring.sources()[:2])
     write_run(tmp_path / "old", [first], "2026-01-01")
-    write_run(tmp_path / "new-solutions", [first], "2026-03-01")
     new = write_run(tmp_path / "new", [first, second], "2026-02-01", "failed")
     run = site_build.latest(tmp_path)
-    assert run.folder == new and list(run.minutes) == [first, second]
+    assert run.folder == new and list(run.failures) == [first, second]
     assert run.title == "profile smoke, data set synth10"
     (new / f"{second}.ipynb").write_text((new / f"{second}.ipynb").read_text().replace("STFT", "stft", 1))
     lines = site_build.complaints(run)
@@ -169,23 +167,6 @@ def test_the_words_are_those_of_the_style_page():
         site_pages.glossary("# Style")
 
 
-def test_the_readme_is_on_two_pages_and_nothing_of_it_is_lost():
-    text = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
-    first, rest = site_pages.split_readme(text)
-    assert sorted((first + rest).splitlines()) == sorted([*text.splitlines(), "# Using the course", ""])
-    with pytest.raises(CourseError, match="no section '## The notebooks'"):
-        site_pages.split_readme(text.replace("## The notebooks", "## Our notebooks"))
-
-
-def test_minutes_are_added_up_and_gaps_stay_gaps():
-    rows = [("00_a", "A", Minutes(15, 5)), ("01_b", "B", Minutes(0, 0)), ("02_c", "C", Minutes(45, 40))]
-    page = site_pages.timing(rows, {"this run": {"00_a": 0.25, "02_c": 1.0}, "lesson": {"01_b": 2.0}}, "a run")
-    cells = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("|")}
-    assert cells["00"] == "| 00 | [A](notebooks/00_a.ipynb) | 15 | 5 | 0.2 |  |"
-    assert cells["01"].endswith("| 0 | 0 |  | 2.0 |")
-    assert page.count("| all |") == 1 and "| | all | 60 | 45 | 1.2 | 2.0 |" in page
-
-
 def test_links_lead_to_pages_or_to_copies(tmp_path):
     pages = {"index.md", "study/README.md", "notebooks/00_start_here.ipynb"}
     text = (
@@ -213,7 +194,7 @@ def test_every_text_of_the_repository_is_in_the_contents(tmp_path):
     root = paths.repo_root()
     texts = [*root.glob("docs/*.md"), *root.glob("study/*.md"), *root.glob("notebooks/quizzes/*.md")]
     names = [path.relative_to(root).as_posix() for path in texts]
-    for name in [*names, "INSTRUCTORS.md", "CHANGELOG.md", "data/README.md", "minutes.md", "glossary.md", "use.md"]:
+    for name in [*names, "INSTRUCTORS.md", "CHANGELOG.md", "data/README.md", "glossary.md"]:
         assert listed.count(name) == 1 and (tmp_path / "source" / name).exists(), name
     assert f"notebooks/{authoring.sources()[0].stem}.ipynb" in listed
 
@@ -251,22 +232,10 @@ def test_what_no_site_made_is_not_replaced(tmp_path, name, kind):
     assert kept.read_text() == "precious" and len(list((tmp_path / "notebooks").iterdir())) == 1, "before any is made"
 
 
-@pytest.mark.parametrize("place", ["named", "default"])
-def test_a_site_replaces_the_one_before(tmp_path, monkeypatch, place):
-    """In the default place also one that has no mark, as sites had none at first."""
-    monkeypatch.setattr(site_build, "site_dir", lambda: tmp_path / "default")
+def test_a_site_replaces_the_one_before(tmp_path):
     run = site_build.read(write_run(tmp_path / "run", [authoring.sources()[0].stem], "2026-01-01"))
-    source = tmp_path / place / "source"
+    source = tmp_path / "source"
     site_build.gather(run, source)
     (source / "old.md").write_text("of a page that is gone")
-    if place == "default":
-        (source / site_build.MARK).unlink()
     site_build.gather(run, source)
     assert not (source / "old.md").exists() and (source / site_build.MARK).is_file()
-
-
-def test_the_readme_and_the_minutes_page_tell_the_same_minutes():
-    measured = readme.minutes(*readme.SHOWN[0])
-    first = authoring.sources()[0].stem
-    page = site_pages.timing([(first, "t", Minutes(1, 1))], {"x": measured}, "")
-    assert f"| {measured[first]:.1f} |" in page and f"{measured[first]:.1f}" in readme.notebook_map().splitlines()[2]

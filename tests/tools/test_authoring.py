@@ -7,7 +7,8 @@ import pytest
 
 from course_lib.analysis import figures
 from course_lib.errors import CourseError, UsageError
-from course_lib.tools import authoring, readme
+from course_lib.paths import repo_root
+from course_lib.tools import authoring, readme, timetables
 
 SOURCE = """# %% [markdown]
 # # 01 · Title
@@ -100,9 +101,21 @@ def test_whole_numbers_are_floats_but_not_the_other_way_round():
         authoring.check_parameters({"hop_ms": "5"}, notebook, "01_x")
 
 
-def test_readme_equals_what_its_tables_are_made_from():
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("README.md", readme.PARTS),
+        ("INSTRUCTORS.md", timetables.parts()),
+        ("bench/README.md", {"bars": readme.bars_table}),
+    ],
+)
+def test_a_page_equals_what_its_tables_are_made_from(name, parts):
+    text = (repo_root() / name).read_text(encoding="utf-8")
+    assert readme.filled(text, parts, name) == text, "run `make generate`"
+
+
+def test_readme_names_every_notebook_and_what_it_teaches():
     text = readme.readme_path().read_text(encoding="utf-8")
-    assert readme.filled(text) == text, "run `make generate`"
     for source in authoring.sources():
         assert f"notebooks/{source.stem}.ipynb" in text
         assert len(readme.title_and_verbs(source)[1]) > 40
@@ -115,6 +128,6 @@ def test_pictures_of_the_study_are_drawn_from_the_published_rows():
         assert name in figures.FIGURES
 
 
-def test_readme_without_its_marks_is_an_error():
-    with pytest.raises(CourseError, match="expected one <!-- claims -->"):
-        readme.filled("# A README\n")
+def test_a_page_without_its_marks_is_an_error():
+    with pytest.raises(CourseError, match=r"^INSTRUCTORS\.md: expected one <!-- minutes -->"):
+        readme.filled("# Nothing", {"minutes": str}, "INSTRUCTORS.md")

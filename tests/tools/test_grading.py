@@ -37,8 +37,9 @@ SUBMITTED = {
     "gina/00_start_here": HEAD + '\n# %%\nprint("I deleted it")  # check("00.1", looks)\n',
     "hugo/00_start_here": HEAD + '\n# %%\ninput("name?")\n' + GOOD.removeprefix(HEAD),
     "ines/poem": "# %%\nprint(1)\n",
-    "jan/00_start_here": GOOD + '\n# %%\nassert (profile, dataset, seed) == ("smoke", "synth10", 0)\n',
-    "kim/00_start_here": GOOD + "\n# %%\nfrom pathlib import Path\nPath('note.txt').write_text('kim was here')\n",
+    "jan/00_start_here": GOOD
+    + '\n# %%\nassert (profile, dataset, seed) == ("smoke", "synth10", 0)\n'
+    + "from pathlib import Path\nPath('note.txt').write_text('jan was here')\n",
     "leo/00_start_here": HEAD + '\n# %% tags=["exercise"]\ncheck("00.1", samples_between)\n',
 }
 BROKEN = {
@@ -53,13 +54,12 @@ WANTED = {  # file: (passed, of, words of the line)
     "ben/00_start_here": ("0", "3", "00.1 not yet: 500 samples: that is how often we look in 5 seconds"),
     "carla/00_start_here": ("0", "3", "00.1 not attempted"),
     "dora/00_start_here": ("1", "3", "cell 3 of 4 (1 / 0): ZeroDivisionError: division by zero"),
-    "emil/00_start_here": ("1", "3", "cell 3 of 3 (looks = 160) never ran to its end; stopped after 30 s"),
+    "emil/00_start_here": ("1", "3", "cell 3 of 3 (looks = 160) never ran to its end; stopped after 15 s"),
     "fred/00_start_here": ("0", "3", "cell 3 of 4 (import os) never ran to its end; Kernel died"),
     "gina/00_start_here": ("0", "3", "00.1 missing"),
     "hugo/00_start_here": ("1", "3", "StdinNotImplementedError"),
     "ines/poem": ("", "", "not one of its notebooks"),
     "jan/00_start_here": ("1", "3", "00.1 passed"),
-    "kim/00_start_here": ("1", "3", "00.1 passed"),
     "leo/00_start_here": ("0", "3", "NameError: name 'samples_between' is not defined"),
     **dict.fromkeys(BROKEN, ("", "", "cannot be read as a notebook")),
 }
@@ -89,7 +89,7 @@ def rows(tmp_path_factory):
     submit(folder, "anna/.ipynb_checkpoints/00_start_here-checkpoint", GOOD)
     before = sorted(folder.rglob("*"))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        words = f"course grade {folder} --output {folder.parent}/marks/grades.csv --minutes 0.5 --jobs 2"
+        words = f"course grade {folder} --output {folder.parent}/marks/grades.csv --minutes 0.25 --jobs 2"
         patch.setattr(sys, "argv", words.split())
         patch.setenv("COURSE_STRICT", "1")  # a teacher who has it set loses nothing
         cli.main()
@@ -116,16 +116,16 @@ def test_the_line_says_what_was_passed_and_what_was_wrong(rows, name):
 
 def test_what_runs_to_its_end_has_no_remark(rows):
     clean = {name for name, row in rows.items() if not row["remark"]}
-    assert clean == {f"{who}/00_start_here" for who in ("anna", "ben", "carla", "gina", "jan", "kim")}
+    assert clean == {f"{who}/00_start_here" for who in ("anna", "ben", "carla", "gina", "jan")}
 
 
 def test_the_real_solution_of_a_notebook_gets_everything(tmp_path):
-    solution = authoring.notebooks_dir() / "solutions" / "01_stft_and_hop_size.ipynb"
+    solution = authoring.notebooks_dir() / "solutions" / "00_start_here.ipynb"
     (tmp_path / "teacher.ipynb").write_bytes(solution.read_bytes())
     given = {"profile": "smoke", "dataset": "synth10", "seed": 0}
-    (teacher,), complete = grading.grade(tmp_path, given, limit_s=120, workers=1)
-    assert complete and teacher.student == "teacher"
-    assert (teacher.passed, len(teacher.states), teacher.remark) == (4, 4, "")
+    (teacher,) = grading.grade(tmp_path, given, limit_s=120, workers=1)
+    assert teacher.student == "teacher"
+    assert (teacher.passed, len(teacher.states), teacher.remark) == (3, 3, "")
 
 
 def test_the_class_is_told_by_exercise_with_what_was_said_most():
@@ -142,19 +142,21 @@ def test_a_folder_that_is_not_there_or_empty_is_one_line(tmp_path):
         grading.submissions(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "file/grades.csv"])
-def test_where_no_table_can_be_written_nothing_is_executed(tmp_path, name):
+def grade_folder(folder, output, jobs):
+    return grading.grade_folder(folder, output, "smoke", "synth10", minutes=5, jobs=jobs, console=Console(quiet=True))
+
+
+def test_where_no_table_can_be_written_nothing_is_executed(tmp_path):
     ran = tmp_path / "ran"
     submit(tmp_path, "in/anna/00_start_here", HEAD + f"\n# %%\nopen({str(ran)!r}, 'w')\n" + GOOD.removeprefix(HEAD))
     (tmp_path / "file").write_text("")
-    with pytest.raises(CourseError, match=rf"^{tmp_path / name}: cannot be written \(.+\); name another file \(--out"):
-        grading.grade_folder(
-            tmp_path / "in", tmp_path / name, "smoke", "synth10", minutes=1, jobs=1, console=Console(quiet=True)
-        )
+    output = tmp_path / "file" / "grades.csv"
+    with pytest.raises(CourseError, match=rf"^{output}: cannot be written \(.+\); name another file \(--output\)"):
+        grade_folder(tmp_path / "in", output, jobs=1)
     assert not ran.exists()
 
 
-def test_a_grade_that_cannot_be_kept_stops_the_rest(tmp_path):
+def test_a_grade_that_cannot_be_kept_stops_the_rest(tmp_path, monkeypatch):
     """The submission at work is stopped, those that wait are never begun."""
     ran = tmp_path / "ran"
     ran.mkdir()
@@ -162,11 +164,13 @@ def test_a_grade_that_cannot_be_kept_stops_the_rest(tmp_path):
     for name in ("ben", "carla"):
         submit(tmp_path, f"in/{name}", GOOD + f"\n# %%\nimport time\ntime.sleep(60)\nopen({f'{ran}/{name}'!r}, 'w')\n")
 
-    def full(done):
-        raise CourseError("grades.csv: cannot be written")
+    def full(grades, path):
+        if grades:
+            raise CourseError("grades.csv: cannot be written")
 
+    monkeypatch.setattr(grading, "write_table", full)
     with pytest.raises(CourseError, match="cannot be written"):
-        grading.grade(tmp_path / "in", {}, limit_s=600, workers=2, on_done=full)
+        grade_folder(tmp_path / "in", tmp_path / "grades.csv", jobs=2)
     assert not list(ran.iterdir()) and not kernels()
 
 

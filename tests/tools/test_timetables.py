@@ -7,7 +7,7 @@ import pytest
 
 from course_lib.errors import CourseError
 from course_lib.paths import repo_root
-from course_lib.tools import authoring, readme, timetables
+from course_lib.tools import authoring, timetables
 
 SOURCES = {authoring.number(p): p for p in authoring.sources()}
 TEXT = (repo_root() / "INSTRUCTORS.md").read_text(encoding="utf-8")
@@ -15,8 +15,7 @@ PLANS = timetables.plans()
 written = pytest.mark.parametrize("number", SOURCES)
 
 
-def test_instructors_equals_what_its_tables_are_made_from():
-    assert timetables.filled(TEXT) == TEXT, "run `make generate`"
+def test_no_table_of_instructors_is_empty():
     for name in ("minutes", *PLANS):
         made = TEXT.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
         assert made.count("\n| ") >= 8, f"{name} is empty"
@@ -94,8 +93,3 @@ def test_what_it_points_at_is_there():
     for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert (repo_root() / link).exists(), link
     assert "INSTRUCTORS.md" in (repo_root() / "README.md").read_text(encoding="utf-8")
-
-
-def test_a_missing_mark_names_the_file():
-    with pytest.raises(CourseError, match=r"INSTRUCTORS\.md: expected one <!-- minutes -->"):
-        readme.filled("# Nothing", {"minutes": str}, "INSTRUCTORS.md")
