@@ -1,16 +1,17 @@
-"""When both training loops evaluate on validation, and how fast they learn at each step."""
+"""Schedules of both training loops: when they evaluate on validation, and the learning rate at each step."""
 
 import math
 
 
 def eval_steps(steps: int, n_evals: int) -> set[int]:
-    """Numbers of the steps that an evaluation follows: `n_evals` of them, evenly spaced, the last among them."""
+    """The steps after which the model is evaluated: `n_evals` of them, evenly spaced, including the last."""
     return {math.ceil(steps * k / n_evals) for k in range(1, n_evals + 1)}
 
 
 def lr_multiplier(done: float) -> float:
-    """Share of the highest learning rate once the share `done` of the steps is taken: up for a tenth, then a cosine.
+    """Factor on the peak learning rate, 0 to 1, after the share `done` of the steps: linear warm-up, then cosine decay.
 
-    Both loops ask with the step in hand counted as taken, so that the last one of a training moves nothing.
+    The warm-up takes a tenth of the steps. Both loops count the current step as done, so the last step of a training
+    has a learning rate of 0.
     """
     return min(1.0, done / 0.1) * 0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.1) / 0.9))
