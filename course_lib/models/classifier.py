@@ -20,6 +20,7 @@ NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # what one nat of power is in the u
 REDUCERS: dict[str, Callable[[int, float], nn.Module]] = {
     "diffres": diffres.DiffRes,
     "diffres-light": partial(diffres.DiffRes, scorer="light"),
+    "diffres-contrast": diffres.DiffResContrast,
     "uniform": frame_pooling.Uniform,
     "random": frame_pooling.Random,
     "frozen": partial(frame_pooling.Random, frozen=True),

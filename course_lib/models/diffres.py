@@ -95,13 +95,17 @@ class Scorer(nn.Module):
             channels, dilations = [*(max(1, n // divisor) for divisor in divisors), 1], (1,) * 5
         self.blocks = nn.ModuleList(map(Block, channels, channels[1:], dilations))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores before the sigmoid, `(clips, frames)`."""
         if self.bands < x.shape[2]:
             x = functional.adaptive_avg_pool1d(x, self.bands)
         x = x.transpose(1, 2)  # (clips, bands, frames)
         for block in self.blocks:
             x = block(x)
-        return at_least_float32(x[:, 0]).sigmoid()
+        return at_least_float32(x[:, 0])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits(x).sigmoid()
 
 
 class Block(nn.Module):
@@ -443,3 +447,36 @@ class DiffRes(WarpMerge):
     def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
         """The scorer's output, `(clips, frames)`."""
         return self.scorer((x - self.mean) / self.std)
+
+
+class DiffResContrast(DiffRes):
+    """Our variant of the layer, with a scorer that starts with as much contrast as the reduction needs.
+
+    To save 95 % of the frames, most widths must be near 0 and a few near 1. The published scorer starts with scores
+    around 0.5 and has to grow that contrast; some runs never do. Here the logits of a clip are standardised, z_j, and
+    the score is sigmoid(gain z_j + bias), with learned `gain` and `bias`:
+
+    - `bias` starts at the logit of the share of frames kept, so that scores are about that share on average;
+    - `gain` starts at -bias / 2, so that a frame two standard deviations above the mean gets a score of 0.5, and at
+      0.3 at least.
+
+    Source: none, it is ours; study/protocol.md says how it was chosen. Notebook: 08.
+
+    Raises
+    ------
+    ValueError
+        As `DiffRes`.
+    """
+
+    def __init__(self, n_mels: int, reduction: float, *, scorer: str = "light") -> None:
+        super().__init__(n_mels, reduction, scorer=scorer)
+        bias = math.log((1 - reduction) / max(reduction, 0.01))  # where nothing is saved, any finite number will do
+        self.gain = nn.Parameter(torch.tensor(max(0.3, -bias / 2)))
+        self.bias = nn.Parameter(torch.tensor(bias))
+
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores with the contrast of `gain` and `bias`, `(clips, frames)`; all equal for a clip without changes."""
+        logits = self.scorer.logits((x - self.mean) / self.std)
+        centred = logits - logits.mean(1, keepdim=True)
+        z = centred / (centred.square().mean(1, keepdim=True) + 1e-4).sqrt()
+        return (self.gain * z + self.bias).sigmoid()

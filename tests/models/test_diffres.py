@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.audio.timebase import out_frames
 from course_lib.models import diffres
-from course_lib.models.diffres import DiffRes, Scorer, merge, rectify, warp_matrix
+from course_lib.models.diffres import DiffRes, DiffResContrast, Scorer, merge, rectify, warp_matrix
 from course_lib.paths import repo_root
 
 
@@ -255,6 +255,29 @@ def test_the_guide_loss_teaches_that_empty_frames_need_no_width():
         layer(x).guide_loss.mean().backward()
         optimiser.step()
     assert layer(x).scores[:, 20:50].mean() < 0.6 * before
+
+
+@pytest.mark.parametrize("reduction", [0.25, 0.75, 0.95])
+def test_our_variant_starts_with_the_contrast_that_its_reduction_needs(reduction):
+    """At high reductions, a frame two standard deviations above the mean scores 0.5."""
+    torch.manual_seed(0)
+    layer, published, x = (
+        DiffResContrast(64, reduction),
+        DiffRes(64, reduction, scorer="light"),
+        levels(8, 400, 64),
+    )
+    scores = layer.raw_scores(x)
+    typical = torch.sigmoid(torch.tensor([0.0, 2.0]) * layer.gain + layer.bias)
+    assert typical[0].item() == pytest.approx(1 - reduction)
+    assert reduction < 0.6 or typical[1].item() == pytest.approx(0.5)
+    spread = [found.std(1).mean() / found.mean() for found in (scores, published.raw_scores(x))]
+    assert (spread[0] > 3 * spread[1]) == (reduction > 0.9)
+
+
+def test_our_variant_gives_equal_widths_to_a_clip_without_changes():
+    layer = DiffResContrast(64, 0.75).eval()
+    found = layer(torch.full((2, 101, 64), -9.0)).scores[:, 20:-20]  # the scorer sees the padding at both ends
+    assert torch.allclose(found, found[:, :1].expand_as(found))
 
 
 def test_gradients_are_those_of_finite_differences():

@@ -13,7 +13,7 @@ from course_lib.models.diffres import DiffRes, Reduced
 from course_lib.models.frame_pooling import Distortion, Energy, Flux, Pooling, Random, Similarity, Uniform
 
 each = pytest.mark.parametrize("name", REDUCERS)
-LEARN = {"diffres", "diffres-light", "shuffled", "convolution"}
+LEARN = {"diffres", "diffres-light", "diffres-contrast", "shuffled", "convolution"}
 
 
 def levels(clips, n_frames, n_mels=16, seed=0):
