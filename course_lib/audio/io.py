@@ -1,8 +1,8 @@
 """Sound files in, float32 mono waveforms of one rate and one length out."""
 
+import logging
 import math
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,39 +13,47 @@ import soundfile as sf
 import soxr
 from tqdm import tqdm
 
-from course_lib.audio import timebase
+from course_lib.audio import file_length, timebase
 from course_lib.errors import CourseError
 
+log = logging.getLogger(__name__)
 # Part of the key of every cached array of decoded or resampled sound: raise it when `read` or `resample` change numbers
 DECODING_VERSION = 1
 # A lossy decoder or a resampler overshoots full scale by some tenths; a file of integers saved as floats by thousands
 OVERSHOOT = 2.0
-# libsndfile plays what is left of a WAV, AIFF or AU file without an error, but notes in its log what the header says
-ANNOUNCED = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
-UNKNOWN_LENGTH = 0xFFFFFFFF  # what a writer leaves in the header when it cannot go back to fill it in
-UNKNOWN_FRAMES = 2**40  # libsndfile's answer for a FLAC stream of unknown length is far above, any real file below
-OGG_LAST_PAGE = 4  # flag of the page that ends a stream, RFC 3533, section 6
-OGG_PAGE_BYTES = 65_307  # largest page, RFC 3533, section 6
+# Channels that cancel leave less than this share of their power in the average: of unlike channels half is left
+CANCELLED = 0.01
 
 
-def read(path: str | Path, rate_hz: int | None = None, length_s: float | None = None) -> tuple[np.ndarray, int]:
+def read(
+    path: str | Path,
+    rate_hz: int | None = None,
+    length_s: float | None = None,
+    *,
+    cancelled: list[str] | None = None,
+) -> tuple[np.ndarray, int]:
     """Waveform `(samples,)`, float32 within ±1, mono, and its rate in Hz.
 
     Channels are averaged. `rate_hz` resamples, `length_s` then cuts or pads at the end; None leaves either as stored.
+    If the channels cancel each other in the average, the path is added to `cancelled`, or logged as a warning.
 
     Raises
     ------
     CourseError
-        The file is missing, a folder, empty, truncated, no audio, without samples, or holds NaN, infinity or values far
-        outside ±1.
+        The file is missing, a folder, empty, truncated, several recordings in one, no audio, without samples, or holds
+        NaN, infinity or values far outside ±1.
     """
     path = Path(path)
-    with _open(path) as file:
-        expected, stored_hz = file.frames, file.samplerate
+    file, expected = _open(path)
+    with file:
+        stored_hz = file.samplerate
         try:
-            x = file.read(dtype="float32", always_2d=True).mean(axis=1)
+            channels = file.read(
+                file.frames, dtype="float32", always_2d=True
+            )  # some formats have no other way to say all
         except (sf.LibsndfileError, MemoryError, ValueError) as error:
             raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
+    x = channels.mean(axis=1)
     if len(x) < expected:
         raise CourseError(f"{path}: truncated, {len(x)} of {expected} samples are there; get it again")
     peak = np.abs(x).max()
@@ -55,11 +63,33 @@ def read(path: str | Path, rate_hz: int | None = None, length_s: float | None = 
         raise CourseError(
             f"{path}: samples reach {peak:.6g}, expected within ±1; divide them by full scale and save it anew"
         )
+    note_cancelled(path, np.square(x).sum(), np.square(channels).sum() / channels.shape[1], cancelled)
     rate_hz = stored_hz if rate_hz is None else rate_hz
     x = resample(x, stored_hz, rate_hz)
     if length_s is not None:
         x = fix_length(x, timebase.seconds_to_samples(length_s, rate_hz))
     return np.clip(x, -1, 1), rate_hz
+
+
+def note_cancelled(path: Path, power: float, power_of_channels: float, cancelled: list[str] | None) -> None:
+    """Note in `cancelled`, or log, that the average of a file's channels has nearly none of their mean power."""
+    if power < CANCELLED * power_of_channels:
+        if cancelled is None:
+            warn_cancelled([str(path)], 1)
+        else:
+            cancelled.append(str(path))
+
+
+def warn_cancelled(paths: Sequence[str], n_files: int) -> None:
+    """One warning for a set of `n_files` files, of which the channels of `paths` cancel each other; none if empty."""
+    if paths:
+        log.warning(
+            "%s: the channels cancel each other when averaged, and almost nothing is left (%d of %d files); save one "
+            "channel of each as mono",
+            min(paths),
+            len(paths),
+            n_files,
+        )
 
 
 def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
@@ -77,8 +107,9 @@ def fix_length(x: np.ndarray, n_samples: int) -> np.ndarray:
 
 def probe(path: str | Path) -> tuple[int, int]:
     """`(rate in Hz, samples)` of a file, from its header. Raises CourseError like `read`, but sees no sample."""
-    with _open(Path(path)) as file:
-        return file.samplerate, file.frames
+    file, n_samples = _open(Path(path))
+    with file:
+        return file.samplerate, n_samples
 
 
 def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.ndarray:
@@ -92,10 +123,13 @@ def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.
     shape = (len(paths), timebase.seconds_to_samples(length_s, rate_hz))
     out = room_for(shape, np.float32, "choose a smaller profile, rate or length")
 
+    cancelled: list[str] = []
+
     def fill(row: int) -> None:
-        out[row] = read(paths[row], rate_hz, length_s)[0]
+        out[row] = read(paths[row], rate_hz, length_s, cancelled=cancelled)[0]
 
     threaded(fill, range(len(paths)), "decoding", "clip")
+    warn_cancelled(cancelled, len(paths))
     return out
 
 
@@ -123,46 +157,28 @@ def threaded(work, items: Sequence, title: str, unit: str) -> list:
             raise
 
 
-def _open(path: Path) -> sf.SoundFile:
-    """The sound file, known to hold at least one sample and to be as long as its header says."""
+def _open(path: Path) -> tuple[sf.SoundFile, int]:
+    """The sound file and its number of samples, at least one, all of which are there (see `file_length`)."""
     if not path.is_file():
         raise CourseError(f"{path}: is a folder, expected a sound file" if path.is_dir() else f"{path}: no such file")
     try:
         if path.stat().st_size == 0:
             raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
-        _refuse_truncated_ogg(path)
+        file_length.check_ogg(path)
         file = sf.SoundFile(path)
     except (sf.LibsndfileError, OSError) as error:
-        raise CourseError(f"{path}: cannot be read as audio ({_reason(error)}); expected WAV, FLAC or OGG") from error
-    announced = ANNOUNCED.search(file.extra_info)
-    if announced:
-        expected, found = (int(number) for number in announced.groups())
-        if found < expected != UNKNOWN_LENGTH:
-            raise CourseError(f"{path}: truncated, {found} of {expected} bytes of sound are there; get it again")
-    if not 0 < file.frames < UNKNOWN_FRAMES:
+        raise CourseError(
+            f"{path}: cannot be read as audio ({_reason(error)}); expected WAV, FLAC, OGG or MP3"
+        ) from error
+    except TypeError as error:  # soundfile's answer to the ending .raw
+        raise CourseError(f"{path}: {file_length.NO_HEADER}") from error
+    try:
+        return file, file_length.samples(path, file)
+    except BaseException:
         file.close()
-        found = "does not tell its length" if file.frames else "holds no samples"
-        raise CourseError(f"{path}: {found}; save it anew from an audio editor")
-    return file
+        raise
 
 
 def _reason(error: Exception) -> str:
     """What went wrong, without the file name that libsndfile's message repeats."""
     return str(getattr(error, "error_string", None) or getattr(error, "strerror", None) or error).strip().rstrip(".")
-
-
-def _refuse_truncated_ogg(path: Path) -> None:
-    """Raise CourseError if `path` is an OGG file whose last page is not whole, or not marked as the last.
-
-    libsndfile's log cannot be asked here: it notes the same line for half a page as for a tag after the last page.
-    """
-    with path.open("rb") as file:
-        if file.read(4) != b"OggS":
-            return
-        file.seek(max(0, path.stat().st_size - 2 * OGG_PAGE_BYTES))
-        tail = file.read()
-    page = tail[max(tail.rfind(b"OggS"), 0) :]
-    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(segments)
-    if not (whole and page[5] & OGG_LAST_PAGE):
-        raise CourseError(f"{path}: truncated, its last page is missing; get it again")

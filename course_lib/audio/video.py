@@ -22,10 +22,11 @@ GAP_S = 0.05  # time stamps are rounded to a millisecond in some containers: les
 EDGE_S = 0.1  # sound beyond the wanted length, for the resampler to see
 
 
-def read_sound(path: str | Path, rate_hz: int, length_s: float) -> np.ndarray:
+def read_sound(path: str | Path, rate_hz: int, length_s: float, *, cancelled: list[str] | None = None) -> np.ndarray:
     """The first `length_s` seconds of sound of a video: `(samples,)`, float32 within ±1, mono, at `rate_hz`.
 
-    Channels are averaged. Where the sound begins late, has a gap or ends early there is silence.
+    Channels are averaged. Where the sound begins late, has a gap or ends early there is silence. `cancelled` as in
+    `audio.io.read`.
 
     Raises
     ------
@@ -39,12 +40,14 @@ def read_sound(path: str | Path, rate_hz: int, length_s: float) -> np.ndarray:
         x = np.zeros(timebase.seconds_to_samples(length_s + EDGE_S, stored_hz), np.float32)
         gap = timebase.seconds_to_samples(GAP_S, stored_hz)
         as_floats = av.AudioResampler(format="fltp", rate=stored_hz)  # the rate stays, so that nothing is delayed
-        end = 0
+        end, power = 0, 0.0
         for frame, start_s in _frames(file, stream, path):
             at = int(np.sign(start_s)) * int(timebase.nearest_frame(abs(start_s), 1, 1, stored_hz))
             at = end if end and abs(at - end) < gap else at
             for part in as_floats.resample(frame):
-                piece = part.to_ndarray().mean(axis=0)[max(-at, 0) : max(len(x) - at, 0)]  # what lies within x
+                channels = part.to_ndarray()[:, max(-at, 0) : max(len(x) - at, 0)]  # what lies within x
+                piece = channels.mean(axis=0)
+                power += np.square(channels).sum() / len(channels)
                 x[max(at, 0) :][: len(piece)] = piece
                 at += part.samples
             end = at
@@ -54,6 +57,7 @@ def read_sound(path: str | Path, rate_hz: int, length_s: float) -> np.ndarray:
         raise CourseError(f"{path}: its sound holds no samples; get it again")
     if not np.abs(x).max() <= audio_io.OVERSHOOT:
         raise CourseError(f"{path}: its sound holds NaN or values far outside ±1; save it anew within full scale")
+    audio_io.note_cancelled(path, np.square(x).sum(), power, cancelled)
     return np.clip(audio_io.fix_length(audio_io.resample(x, stored_hz, rate_hz), n_samples), -1, 1)
 
 

@@ -128,12 +128,16 @@ def _readers(folder: Path) -> tuple[Callable, Callable]:
     """The `reader` and the `video_reader` of `Scenes` whose table has a column `path`, relative to `folder`."""
 
     def sounds(table: pd.DataFrame, rate_hz: int) -> np.ndarray:
+        cancelled: list[str] = []
+
         def read(path: str) -> np.ndarray:
             if _is_video(path):
-                return video.read_sound(folder / path, rate_hz, CLIP_S)
-            return audio_io.read(folder / path, rate_hz, CLIP_S)[0]
+                return video.read_sound(folder / path, rate_hz, CLIP_S, cancelled=cancelled)
+            return audio_io.read(folder / path, rate_hz, CLIP_S, cancelled=cancelled)[0]
 
-        return _read_all(read, table["path"], (timebase.seconds_to_samples(CLIP_S, rate_hz),), np.float32)
+        waves = _read_all(read, table["path"], (timebase.seconds_to_samples(CLIP_S, rate_hz),), np.float32)
+        audio_io.warn_cancelled(cancelled, len(table))
+        return waves
 
     def frames(table: pd.DataFrame, frame_rate_hz: float, size_px: int) -> np.ndarray:
         def read(path: str) -> np.ndarray:

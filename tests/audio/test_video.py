@@ -143,6 +143,16 @@ def test_sound_equals_the_sound_file(tmp_path):
     assert np.abs(found - expected).max() < 1e-4
 
 
+def test_channels_that_cancel_are_named(tmp_path, caplog):
+    """As of sound files: one warning; unlike channels are nothing to warn of."""
+    x = noise(1)
+    video.read_sound(make(tmp_path / "good.mkv", [], [], 0, noise(1, channels=2)), RATE_HZ, 1.0)
+    path = make(tmp_path / "opposed.mkv", [], [], 0, np.concatenate([x, -x]))
+    video.read_sound(path, RATE_HZ, 0.5)
+    (message,) = caplog.messages
+    assert message.startswith(f"{path}: the channels cancel each other when averaged")
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_sound_and_picture_keep_together(tmp_path, ending):
     """A click and a change of colour at the same instant, in a file whose sound begins a quarter of a second late."""

@@ -1,0 +1,128 @@
+"""How many samples a sound file holds, checked: a file that was cut off or joined is never read as a shorter one.
+
+libsndfile reads what is left of a truncated file, and only the first of several recordings joined end to end, without
+an error. What it found is in its log for most containers; for the others the file itself is asked.
+"""
+
+import itertools
+import re
+from pathlib import Path
+
+import soundfile as sf
+
+from course_lib.errors import CourseError
+
+NO_HEADER = "has no header that tells rate and format; save it as WAV or FLAC"
+# Containers whose length can be checked. libsndfile reads more, whose headers or log do not say what is missing.
+CHECKED = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3")
+# `data : 32000 (should be 15978)`: what the header announces, and how many bytes libsndfile found
+ANNOUNCED = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+UNKNOWN_BYTES = 0x7F000000  # programs that write to a pipe announce this or more, and the file is complete
+UNKNOWN_FRAMES = 2**40  # libsndfile's answer for a FLAC stream of unknown length is far above, any real file below
+BEGINNING = {  # bytes that a file of this kind begins with, and no other place of it should hold
+    "FLAC": re.compile(rb"fLaC[\x00\x80]\0\0\x22"),
+    "AU": re.compile(rb"\.snd\0\0|dns\..\0\0\0", re.DOTALL),
+    "NIST": re.compile(rb"NIST_1A"),
+    "CAF": re.compile(rb"caff\0\x01\0\0"),
+    "RF64": re.compile(rb"RF64.{4}WAVEds64", re.DOTALL),
+    "W64": re.compile(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"),
+}
+OGG_FIRST_PAGE, OGG_LAST_PAGE = 2, 4  # flags of the pages that begin and end a stream, RFC 3533, section 6
+NIST_COUNT = re.compile(rb"sample_count -i (\d+)")
+MP3_COUNT = re.compile(rb"\xff[\xe2-\xff].{2,36}(?:Xing|Info|VBRI)", re.DOTALL)  # a frame with the number of frames
+MP3_SPARE = 4  # frames: an encoder's delay and padding are shorter
+
+
+def samples(path: Path, file: sf.SoundFile) -> int:
+    """Samples per channel of `file`, which was opened from `path`.
+
+    Raises
+    ------
+    CourseError
+        The file is truncated, holds no samples or several recordings, or nobody can say how long it is.
+    """
+    if file.format == "RAW":  # libsndfile's guess for .gsm and .vox
+        raise CourseError(f"{path}: {NO_HEADER}")
+    if file.format not in CHECKED:
+        known = ", ".join(name for name in CHECKED if name != "WAVEX")
+        raise CourseError(f"{path}: is a {file.format} file, whose length cannot be checked; expected {known}")
+    announced = ANNOUNCED.search(file.extra_info)
+    if announced:
+        expected, found = (int(number) for number in announced.groups())
+        if found < expected < UNKNOWN_BYTES:
+            raise CourseError(f"{path}: truncated, {found} of {expected} bytes of sound are there; get it again")
+    if not 0 < file.frames < UNKNOWN_FRAMES:
+        found = "does not tell its length" if file.frames else "holds no samples, or its header was never completed"
+        raise CourseError(f"{path}: {found}; save it anew from an audio editor")
+    if file.format == "MP3":
+        return _mp3_samples(path, file.frames)
+    if file.format == "NIST":
+        _check_nist(path, file.frames)
+    if file.format in BEGINNING and len(BEGINNING[file.format].findall(path.read_bytes())) > 1:
+        _refuse_joined(path)
+    return file.frames
+
+
+def _refuse_joined(path: Path) -> None:
+    raise CourseError(
+        f"{path}: several recordings joined end to end, of which only the first would be heard; save it anew as one "
+        "recording, or cut it into several files"
+    )
+
+
+def check_ogg(path: Path) -> None:
+    """Raise CourseError if `path` is an OGG file whose last page is not whole or not marked, or holds two recordings.
+
+    libsndfile's log cannot be asked here: it notes the same line for half a page as for a tag after the last page.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return
+    whole = path.read_bytes()
+    place, flags = 0, []
+    while whole[place : place + 4] == b"OggS" and len(whole) > place + 26:  # RFC 3533, section 6: head, sizes, content
+        n_sizes = whole[place + 26]
+        flags.append(whole[place + 5])
+        place += 27 + n_sizes + sum(whole[place + 27 : place + 27 + n_sizes])
+    if place > len(whole) or not flags or not flags[-1] & OGG_LAST_PAGE:
+        raise CourseError(f"{path}: truncated, its last page is missing; get it again")
+    begins = [bool(flag & OGG_FIRST_PAGE) for flag in flags]
+    if any(later > earlier for earlier, later in itertools.pairwise(begins)):
+        _refuse_joined(path)  # streams side by side, as sound and picture, all begin before anything else
+
+
+def _check_nist(path: Path, found: int) -> None:
+    """Raise CourseError if the header, which libsndfile does not ask, announces more than the `found` samples."""
+    count = NIST_COUNT.search(path.read_bytes()[:1024])
+    if count and int(count[1]) > found:
+        raise CourseError(f"{path}: truncated, {found} of {int(count[1])} samples are there; get it again")
+
+
+def _mp3_samples(path: Path, announced: int) -> int:
+    """Samples of an MP3 file: `announced` if its first frame holds a count, else as many as its frames hold.
+
+    Without a count libsndfile guesses from the size of the file and the first frame's bit rate: too many with a cover
+    picture in it, and too few if the bit rate rises.
+    """
+    import av  # only for MP3: FFmpeg lists the frames without decoding them
+
+    try:
+        with av.open(str(path.absolute()), format="mp3", metadata_errors="replace") as file:
+            stream = file.streams.audio[0]
+            packets = [packet for packet in file.demux(stream) if packet.size and packet.duration]
+            lengths = [round(packet.duration * stream.time_base * stream.rate) for packet in packets]
+    except (av.FFmpegError, ValueError) as error:
+        raise CourseError(f"{path}: damaged audio ({error}); get it again or save it anew") from error
+    if not packets:
+        raise CourseError(f"{path}: damaged audio (no whole frame); get it again or save it anew")
+    held = sum(lengths)
+    if MP3_COUNT.search(path.read_bytes()[: packets[0].pos]):
+        if held > announced + MP3_SPARE * max(lengths):
+            _refuse_joined(path)
+        return announced
+    if held > announced:
+        raise CourseError(
+            f"{path}: does not tell its length (a variable bit rate without a Xing header), only {announced} of {held} "
+            "samples would be read; save it anew as WAV or FLAC"
+        )
+    return held
