@@ -43,7 +43,9 @@ class TeacherRecipe:
     weak, unlabelled : scenes of each kind that a step sees; 0 unlabelled leaves them out.
     learning_rate, weight_decay : highest learning rate of AdamW, which rises over a tenth of the steps and falls as a
         cosine, and its weight decay.
-    ema_decay : weight of the past in the teacher, `min(1 - 1 / (step + 1), teacher)`; 0 does without a teacher.
+    ema_decay : weight of the past in the teacher, after update `step`, from 0, `min(1 - 1 / (step + 1), ema_decay)`;
+        0 does without a teacher. The first update thus drops the initial weights. DESED's baseline counts from 1: the
+        first update keeps half of them.
     consistency : weight of the squared distance to the teacher at its highest, after half of the steps.
     spec_augment : `spec_augment` on the student's log-mel, in ms and Hz.
     mixup : Beta parameter of mixup; 0 is none.
