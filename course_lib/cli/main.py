@@ -15,12 +15,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from course_lib import paths
+from course_lib import __version__, paths, profiles
 from course_lib.cli.study import named_value, study
 from course_lib.errors import CourseError, UsageError, disk_line
+from course_lib.lesson import screen
 
 app = typer.Typer(
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -29,19 +30,69 @@ app = typer.Typer(
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Data sets: list, get, verify, describe.")
 app.add_typer(data, name="data")
 app.add_typer(study, name="study")
-console = Console(highlight=False)
+console = screen.console()
 
-ProfileOption = Annotated[str, typer.Option(help="How much to run: smoke, lesson or study.")]
+
+def _names() -> list[str]:
+    from course_lib.data import registry
+
+    return registry.names()
+
+
+def _as_listed(name: str) -> str:
+    """A data set's name as the registry spells it, `ESC10` as `esc10`; a path stays."""
+    return name.lower() if name.lower() in _names() and not Path(name).exists() else name
+
+
+def _lower(name: str) -> str:
+    return name.lower()
+
+
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        help="How much to run: smoke, lesson or study.", callback=_lower, autocompletion=lambda: [*profiles.PROFILES]
+    ),
+]
 DatasetOption = Annotated[
-    str, typer.Option(help="A name from `course data list`, or the path of your own manifest.csv or folder.")
+    str,
+    typer.Option(
+        help="A name from `course data list`, or the path of your own manifest.csv or folder.",
+        callback=_as_listed,
+        autocompletion=_names,
+    ),
+]
+NameArgument = Annotated[
+    str, typer.Argument(help="A name from `course data list`.", callback=_as_listed, autocompletion=_names)
+]
+OnlyOption = Annotated[
+    str,
+    typer.Option(
+        help="Notebooks, comma between: numbers, ranges or names, as in 00-02,05 or 03_waveform_augmentation."
+    ),
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Notebooks at a time; the cores are shared among them.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        console.print(f"course {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What `course` takes without a command."""
 
 
 def main() -> None:
     """Entry point: a user's mistake ends in one line and an exit code, never in a traceback."""
     try:
-        app()
+        app(prog_name="course")
     except CourseError as error:
         _complain(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 1)
@@ -61,7 +112,7 @@ def _complain(line: str) -> None:
 def run(
     profile: ProfileOption = "smoke",
     dataset: DatasetOption = "synth10",
-    only: Annotated[str, typer.Option(help="Numbers of notebooks, comma between, as in 01,05.")] = "",
+    only: OnlyOption = "",
     jobs: JobsOption = min(2, os.cpu_count() or 1),
     seed: Annotated[int, typer.Option(help="Seed of everything drawn at random.")] = 0,
     param: Annotated[list[str], typer.Option("--param", "-p", help="A notebook's own parameter, name=value.")] = [],  # noqa: B006
@@ -119,7 +170,7 @@ def grade(
 def expect(
     profile: ProfileOption = "smoke",
     dataset: DatasetOption = "synth10",
-    only: Annotated[str, typer.Option(help="Numbers of notebooks, comma between.")] = "",
+    only: OnlyOption = "",
     seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,  # regression.MIN_SEEDS
     jobs: JobsOption = min(2, os.cpu_count() or 1),
 ) -> None:
@@ -179,13 +230,13 @@ def data_list() -> None:
         here = "yes" if download.present(name) else "no"
         size = f"{e.download_mb:,}" if e.download_mb else ""
         table.add_row(name, f"{e.clips:,}", str(e.classes), size, "embedded" if e.embedded else here, e.title)
-    console.print(table)
+    screen.print_table(table, console)
     console.print("get one: course data get NAME    more on it: course data card NAME")
 
 
 @data.command("get", epilog="`course data get esc10` · `COURSE_MIRROR=/media/usb course data get fsdd`")
 def data_get(
-    name: Annotated[str, typer.Argument(help="A name from `course data list`.")],
+    name: NameArgument,
     force: Annotated[bool, typer.Option(help="Fetch again even if it is here.")] = False,
 ) -> None:
     """Fetch a data set (mirror first, then the network) and verify it."""
@@ -195,7 +246,7 @@ def data_get(
 
 
 @data.command("verify")
-def data_verify(name: Annotated[str, typer.Argument(help="A name from `course data list`.")]) -> None:
+def data_verify(name: NameArgument) -> None:
     """Compare every file with its published sum; names what is missing, changed or foreign."""
     from course_lib.data import download
 
@@ -203,11 +254,11 @@ def data_verify(name: Annotated[str, typer.Argument(help="A name from `course da
 
 
 @data.command("card")
-def data_card(name: Annotated[str, typer.Argument(help="A name from `course data list`.")]) -> None:
+def data_card(name: NameArgument) -> None:
     """Where a data set comes from: licence, citation, protocol, known flaws."""
     from course_lib.data import registry
 
-    console.print(registry.card(name), markup=False)
+    screen.print_markdown(registry.card(name), console)
 
 
 @data.command("manifest")
@@ -225,7 +276,12 @@ def data_manifest(
 
 @data.command("scenes", epilog="`course data scenes esc10` · `course data scenes ave:/media/usb/AVE_Dataset`")
 def data_scenes(
-    dataset: Annotated[str, typer.Argument(help="A set to mix from, or ave: or videos: and a folder.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="A set to mix from, or ave: or videos: and a folder.", callback=_as_listed, autocompletion=_names
+        ),
+    ],
 ) -> None:
     """Scenes for the study on sound events: how many a part, how many events, what is missing."""
     from course_lib.scenes import load as load_scenes_module

@@ -4,16 +4,17 @@ import ast
 import math
 import signal
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from course_lib import paths, profiles
 from course_lib.errors import CourseError, UsageError
+from course_lib.lesson import screen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,11 +23,23 @@ if TYPE_CHECKING:
     from course_lib.study.grid import Grid
 
 study = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The study: grids of runs and their rows.")
-console = Console(highlight=False)
+console = screen.console()
 
-GridArgument = Annotated[str, typer.Argument(help="A TOML file, or the name of one in study/grids; `study` is all.")]
+
+def _grid_names() -> list[str]:
+    return sorted(path.stem for path in paths.grids_dir().glob("*.toml"))
+
+
+GridArgument = Annotated[
+    str,
+    typer.Argument(help="A TOML file, or the name of one in study/grids; `study` is all.", autocompletion=_grid_names),
+]
 OutputOption = Annotated[
-    Path | None, typer.Option(help="Folder of the records [default: runs/study/GRID]; of several grids, its parent.")
+    Path | None,
+    typer.Option(
+        help="Folder of the records [default: runs/study/GRID here, or beside a grid of your own]; of several grids, "
+        "its parent."
+    ),
 ]
 
 
@@ -62,11 +75,18 @@ def _chosen(name: str, output: Path | None) -> list[tuple["Grid", Path]]:
     """The grids that `name` stands for, each with the folder of its records."""
     from course_lib.study import grid as grids
 
-    parent = output or paths.runs_dir() / "study"
     found = [grids.read(path) for path in grids.listed(name)]
     if output and len(found) == 1:
         return [(found[0], paths.as_folder(output, "--output"))]
-    return [(one, paths.as_folder(parent / one.name, "--output")) for one in found]
+    folders = [output / one.name if output else records_folder(one.path) for one in found]
+    return [(one, paths.as_folder(folder, "--output")) for one, folder in zip(found, folders, strict=True)]
+
+
+def records_folder(path: Path) -> Path:
+    """Where the records of the grid in `path` are: of the course's own in its runs, of others beside the file."""
+    root = paths.checkout()
+    ours = path.parent == paths.grids_dir() or (root is not None and path.is_relative_to(root))
+    return (paths.runs_dir() if ours else path.parent / "runs") / "study" / path.stem
 
 
 def _called(chosen: "Grid") -> str:
@@ -138,14 +158,14 @@ def _tell_status(chosen: "Grid", folder: Path) -> None:
     from course_lib.study import engine, records
 
     records = {spec.key: records.read_record(folder, spec.key) for spec in chosen.specs}
-    table = Table(title=f"{chosen.name}, records in {folder}", title_justify="left")
+    table = Table()
     for column in ("part", "rows", "done", "stale", "failed", "left"):
         table.add_column(column, justify="left" if column == "part" else "right")
     for name, runs in chosen.parts:
         table.add_row(name, *_counts([records[spec.key] for spec in runs]))
     table.add_section()
     table.add_row("all, each once", *_counts(list(records.values())))
-    console.print(table)
+    screen.print_table(table, console, f"{chosen.name}, records in {folder}")
     console.print(f"code of the rows: {_code_line(filter(None, records.values()))}")
     for record in records.values():
         if record and record["status"] == engine.FAILED:
@@ -197,7 +217,8 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
         of_part = rows.done(every.loc[[spec.key for spec in runs if spec.key in every.index]])
         if len(of_part):
             found = stats.summarise(of_part, against=against)
-            console.print(_summary_table(f"{chosen.name}: {name}", found, stats.condition_fields(of_part)))
+            table = _summary_table(found, stats.condition_fields(of_part))
+            screen.print_table(table, console, f"{chosen.name}: {name}")
             found.insert(0, "part", name)
             parts.append(found)
         else:
@@ -221,15 +242,21 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
     return published
 
 
-@study.command(epilog="`course study diff smoke /media/usb/smoke`")
+@study.command(epilog="`course study diff smoke /media/usb/smoke` · `course study diff mine.toml smoke`")
 def diff(
-    first: Annotated[str, typer.Argument(help="A folder of records or published rows, or the name of a grid.")],
-    second: Annotated[str, typer.Argument(help="Another.")],
+    first: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of records or published rows, a grid's file, or the name of one in study/grids.",
+            autocompletion=_grid_names,
+        ),
+    ],
+    second: Annotated[str, typer.Argument(help="Another.", autocompletion=_grid_names)],
 ) -> None:
     """Compare two sets of rows by key; exits 1 when a row that both have differs in what was measured."""
     from course_lib.study import records as rows
 
-    tables = [rows.gather(rows.find(name)) for name in (first, second)]
+    tables = [rows.gather(_rows_of(name)) for name in (first, second)]
     found = rows.compare(*tables)
     for row in found[found["state"] == "differs"].itertuples():
         console.print(f"  {row.key}  {escape(row.what)}", soft_wrap=True)
@@ -239,6 +266,20 @@ def diff(
     for name, table in zip(("first", "second"), tables, strict=True):
         console.print(f"code of the {name}: {_code_line(table.to_dict('records'))}")
     raise typer.Exit(int(counts.get("differs", 0) > 0))
+
+
+def _rows_of(name: str) -> Path:
+    """The folder of rows that `name` stands for: of a grid's file, where its records are."""
+    from course_lib.study import grid as grids
+    from course_lib.study import records as rows
+
+    path = Path(name).expanduser()
+    if path.is_file():
+        folder = records_folder(path.resolve())
+        return rows.find(str(folder) if folder.is_dir() else path.stem)
+    with suppress(UsageError):
+        name = grids.find(name).stem  # the name as it is spelt
+    return rows.find(name)
 
 
 def _code_line(records: Iterable[Mapping]) -> str:
@@ -282,7 +323,7 @@ def _against(pairs: list[str], run: "Run") -> dict[str, object]:
     return found
 
 
-def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
+def _summary_table(summary: "pd.DataFrame", by: list[str]) -> Table:
     """One part for the screen: scores in per cent and differences in points, each with its interval."""
     from course_lib.study.stats import SCORES
 
@@ -291,9 +332,9 @@ def _summary_table(title: str, summary: "pd.DataFrame", by: list[str]) -> Table:
     single = len(scores) == 1
     heads = [head for score in scores for head in (shown[score], "difference")]
     heads += ["could see", "folds x seeds"] if single else ["folds x seeds"]
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for column in (*(name.rpartition(".")[2] for name in by), *heads):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right")
     for row in summary.to_dict("records"):
         cells = [f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in by]
         for score in scores:

@@ -12,6 +12,7 @@ from rich.table import Table
 from course_lib import paths, profiles
 from course_lib.data import download, registry
 from course_lib.errors import CourseError
+from course_lib.lesson import screen
 
 PACKAGES = ("torch", "torchaudio", "torchvision", "librosa", "numpy", "scikit-learn", "papermill", "jupyterlab")
 NEEDED_DISK_GB, NEEDED_MEMORY_GB = 2.0, 4.0
@@ -65,12 +66,12 @@ def _folders() -> list[tuple[str, str, str]]:
 def report(console: Console) -> int:
     """Print all findings and the data sets; returns the number of problems."""
     rows = findings()
-    table = Table(title="this machine", title_justify="left")
+    table = Table()
     for name in ("what", "found", "what to do"):
         table.add_column(name)
     for what, found, problem in rows:
         table.add_row(what, found, f"[red]{problem}[/]" if problem else "")
-    console.print(table)
+    screen.print_table(table, console, "this machine")
     problems = sum(bool(problem) for _, _, problem in rows)
     console.print("all is well" if not problems else f"{problems} of these would stop the course")
     return problems

@@ -47,7 +47,7 @@ class Grid:
 
 
 def find(name: str) -> Path:
-    """The file of a grid: a path, or the name of one in `study/grids`.
+    """The file of a grid: a path, or the name of one in `study/grids`, in capital or small letters.
 
     Raises
     ------
@@ -58,10 +58,13 @@ def find(name: str) -> Path:
     if path.is_file():
         return path.resolve()
     folder = paths.grids_dir()
-    if (folder / f"{name}.toml").is_file():
-        return folder / f"{name}.toml"
-    known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-    raise UsageError(f"grid {name!r}: no such file, and none of that name in {folder}; there are {known or 'none'}")
+    known = {p.stem: p for p in sorted(folder.glob("*.toml"))}
+    for stem, own in known.items():
+        if name.lower().removesuffix(".toml") == stem.lower():
+            return own
+    raise UsageError(
+        f"grid {name!r}: no such file, and none of that name in {folder}; there are {', '.join(known) or 'none'}"
+    )
 
 
 def listed(name: str) -> list[Path]:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from course_lib.lesson import screen
 from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
 from course_lib.tools.authoring import QUIZZES, notebooks_dir
@@ -59,16 +60,17 @@ def numbers_text(result: Result) -> str:
     return f"{len(result.recorded)} recorded, none judged" if result.recorded else "none"
 
 
-def screen_table(results: Sequence[Result], title: str) -> Table:
-    """The final table for the terminal."""
-    table = Table(title=title, title_justify="left", show_lines=False)
+def screen_table(results: Sequence[Result], wall_minutes: float) -> Table:
+    """The final table for the terminal; `wall_minutes` is what the clock says, which is less if several ran at once."""
+    table = Table()
     for name, justify in (("notebook", "left"), ("state", "left"), ("minutes", "right"), ("numbers", "left")):
-        table.add_column(name, justify=justify, no_wrap=True)
+        table.add_column(name, justify=justify)
     for r in results:
         table.add_row(r.notebook, f"[{COLOURS[r.state]}]{SIGNS[r.state]}[/]", f"{r.minutes:.2f}", numbers_text(r))
     table.add_section()
     passed = sum(r.state == PASSED for r in results)
     table.add_row("all", f"{passed} of {len(results)} passed", f"{sum(r.minutes for r in results):.2f}", "")
+    table.add_row("by the clock", "", f"{wall_minutes:.2f}", "")
     return table
 
 
@@ -109,12 +111,13 @@ def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Pat
     return written
 
 
-def write_all(results: Sequence[Result], about: Mapping, folder: Path, console: Console) -> None:
-    """Write every report into `folder`, and print the table and what failed."""
+def write_all(results: Sequence[Result], about: Mapping, folder: Path, console: Console, wall_minutes: float) -> None:
+    """Write every report into `folder`, and print the table and what failed; the run took `wall_minutes`."""
     write_json(results, about, folder / "results.json")
     write_junit(results, folder / "junit.xml")
     index = write_pages(results, about, folder)
-    console.print(screen_table(results, "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())))
+    title = "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())
+    screen.print_table(screen_table(results, wall_minutes), console, title)
     for r in results:
         if r.state == FAILED:
             console.print(f"[red]{r.notebook}[/]: {escape(r.message)}", soft_wrap=True)

@@ -8,6 +8,7 @@ success.
 import hashlib
 import json
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -50,17 +51,26 @@ class Job(executor.Task):
 
 
 def _chosen_notebooks(only: str) -> list[Path]:
-    """Notebooks whose two digits are in the comma-separated `only`, or all of them."""
+    """Notebooks that the comma-separated `only` names, or all of them: as 01, 00-02 or 03_waveform_augmentation."""
     known = {authoring.number(path): path for path in sorted(authoring.notebooks_dir().glob("[0-9][0-9]_*.ipynb"))}
     if not only:
         return list(known.values())
-    wanted = sorted({word.strip().zfill(2) for word in only.split(",") if word.strip()})
+    wanted = sorted({number for word in only.split(",") if word.strip() for number in _numbers(word.strip(), known)})
     if not wanted:
         raise UsageError(f"--only {only}: names no notebook; there are {', '.join(known)}")
     unknown = [number for number in wanted if number not in known]
     if unknown:
         raise UsageError(f"--only {only}: no notebook {', '.join(unknown)}; there are {', '.join(known)}")
     return [known[number] for number in wanted]
+
+
+def _numbers(word: str, known: Mapping[str, Path]) -> list[str]:
+    """The numbers of notebooks that one word of `--only` stands for; a word that is none comes back as it is."""
+    ends = [part.strip().zfill(2) for part in word.split("-")]
+    if len(ends) == 2 and all(end in known for end in ends):
+        return [number for number in known if ends[0] <= number <= ends[1]] or [word]
+    named = [number for number, path in known.items() if path.stem.lower() == Path(word).stem.lower()]
+    return named or [word.zfill(2)]
 
 
 def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path, cell_timeout_s: int) -> list[Job]:
@@ -179,6 +189,7 @@ def run_course(
     publish: bool = False,
 ) -> int:
     """Run the notebooks with the parameters `given` and leave all reports in `output`; returns the exit code."""
+    begun = time.monotonic()
     profile, dataset = profiles.get(given["profile"]), given["dataset"]
     notebooks = _chosen_notebooks(only)
     given = {**given, "dataset": resolve_dataset(dataset)}
@@ -192,7 +203,7 @@ def run_course(
     if publish:
         for path in run_report.publish(results, about, paths.published_dir()):
             console.print(f"published {path.relative_to(paths.repo_root())}")
-    run_report.write_all(results, about, target, console)
+    run_report.write_all(results, about, target, console, (time.monotonic() - begun) / 60)
     states = {result.state for result in results}
     if NOT_RUN in states:
         console.print("interrupted; go on with --resume")

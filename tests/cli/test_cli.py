@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from helpers import sound
 
+import course_lib
 from course_lib import paths
 from course_lib.cli import main as cli
 from course_lib.errors import UsageError
@@ -45,6 +46,8 @@ def offline(monkeypatch, tmp_path):
         (["run", "--dataset", "esc11"], 2, "data set 'esc11' is unknown; choose one of synth10, timing, esc10"),
         (["run", "--dataset", "nowhere.csv"], 1, "nowhere.csv: No such file"),
         (["run", "--only", "01,77"], 2, "no notebook 77; there are 00, 01, 02"),
+        (["run", "--only", "05-77"], 2, "no notebook 05-77; there are 00, 01, 02"),
+        (["run", "--only", "03_waveform_augmentatoin"], 2, "no notebook 03_waveform_augmentatoin; there are 00, 01"),
         (["run", "--only", ","], 2, "--only ,: names no notebook; there are 00, 01, 02"),
         (["expect", "--only", " "], 2, "--only  : names no notebook; there are 00, 01, 02"),
         (["run", "-p", "nonsense"], 2, "--param nonsense: expected name=value"),
@@ -104,6 +107,85 @@ def test_help_is_quick():
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = set(printed.splitlines()[-1].split())
     assert "typer" in loaded and not loaded & {"torch", "pandas", "librosa", "papermill", "numpy", "scipy", "pooch"}
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["data", "get"], ["study", "run"]])
+def test_h_is_help(course, words):
+    assert course(*words, "-h")[:2] == course(*words, "--help")[:2]
+
+
+def test_version(course):
+    assert course("--version")[:2] == (0, f"course {course_lib.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("course ru", ["run"]),
+        ("course data card esc", ["esc10", "esc50"]),
+        ("course run --profile s", ["smoke", "study"]),
+        ("course study report less", ["lesson"]),
+    ],
+)
+def test_tab_completes_commands_and_names(course, monkeypatch, words, offered):
+    monkeypatch.setenv("_COURSE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    assert set(offered) <= set(course()[1].split())
+
+
+@pytest.mark.parametrize(
+    ("only", "chosen"),
+    [
+        ("0", ["00"]),
+        ("00-02", ["00", "01", "02"]),
+        ("7, 0-1", ["00", "01", "07"]),
+        ("00_start_here", ["00"]),
+        ("notebooks/00_start_here.ipynb,03_Waveform_Augmentation", ["00", "03"]),
+    ],
+)
+def test_notebooks_are_named_by_number_range_or_name(course, monkeypatch, tmp_path, only, chosen):
+    taken = []
+
+    def prepared(notebooks, *_):
+        taken.extend(path.stem[:2] for path in notebooks)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(runner, "prepare", prepared)
+    course("run", "--only", only, "--output", tmp_path / "run")
+    assert taken == chosen
+
+
+def test_names_are_known_in_any_case(course, monkeypatch, offline, tmp_path):
+    given = []
+    monkeypatch.setattr(runner, "run_course", lambda parameters, **_: given.append(parameters) or 0)
+    assert course("run", "--profile", "Smoke", "--dataset", "Synth10")[0] == 0
+    assert (given[0]["profile"], given[0]["dataset"]) == ("smoke", "synth10")
+    assert course("data", "card", "ESC10")[1] == course("data", "card", "esc10")[1]
+    assert "run: course data get esc10" in course("data", "verify", "ESC10")[2]
+    (tmp_path / "ESC10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    course("run", "--dataset", "ESC10")
+    assert given[1]["dataset"] == "ESC10", "a folder of one's own is not mistaken for the set"
+
+
+def test_the_card_is_rendered(course):
+    out = course("data", "card", "esc10")[1]
+    assert "|" not in out and "**" not in out and "#" not in out
+    assert " • licence: CC BY 3.0" in out and "553c8f1743b9dba6b282e1323c3ca8fa76923448.zip" in out
+
+
+def test_the_table_of_a_run_is_whole_and_says_what_the_clock_says(course, monkeypatch, tmp_path):
+    def done(jobs, **_):
+        verdicts = [{"name": "a", "ok": True}] * 11 + [{"name": "b", "ok": None}]
+        return [runner.Result(job.name, runner.PASSED, 2.5, "", str(job.output), "", verdicts) for job in jobs]
+
+    monkeypatch.setattr(runner, "run", done)
+    monkeypatch.setattr(runner, "prepare_data", lambda *_: "")
+    code, out, _ = course("run", "--only", "00,07", "--output", tmp_path / ("long" * 30))
+    assert code == 0 and "11 of 11 as expected" in out and "…" not in out
+    total, clock = (line for line in out.splitlines() if line.startswith(("│ all", "│ by the clock")))
+    assert "2 of 2 passed" in total and "5.00" in total and float(clock.split("│")[3]) < 1
 
 
 def test_help_shows_examples(course):

@@ -1,6 +1,7 @@
 """`course study`: run, status, report, diff through the command line, and a line and a code for every mistake."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -116,6 +117,44 @@ def test_published_rows_are_imported_and_only_what_came_since_is_run(course, own
     record.write_text(json.dumps(json.loads(record.read_text()) | {"content": "of another version"}))
     code, _, errors = course("report", grid, "--publish", "--output", elsewhere)
     assert code == 1 and "little: rows of synth10 were run on different data; run them again" in errors
+
+
+def test_records_of_ones_own_grid_lie_beside_it_and_are_found_by_its_file(course, monkeypatch, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "little.toml").write_text(GRID.replace("[1, 2]", "1"))
+    monkeypatch.chdir(tmp_path)
+    code, out, errors = course("run", "mine/little.toml", "--device", "cpu")
+    assert code == 0, errors
+    folder = tmp_path / "mine" / "runs" / "study" / "little"
+    assert f"records in {folder}" in out and len(list((folder / "records").glob("*.json"))) == 2
+    shutil.copytree(folder, tmp_path / "other")
+    for first, second in (("mine/little.toml", "other"), ("other", "mine/little.toml")):
+        code, out, errors = course("diff", first, second)
+        assert code == 0 and out.startswith("same: 2, differs: 0"), errors
+    (tmp_path / "mine" / "new.toml").write_text(GRID)
+    code, _, errors = course("diff", "mine/new.toml", "other")
+    assert code == 2 and "new: no folder of records, no run and no published rows" in errors
+
+
+def test_records_of_the_courses_own_grids_stay_in_its_runs():
+    for path in (paths.grids_dir() / "smoke.toml", paths.repo_root() / "mine" / "smoke.toml"):
+        assert study.records_folder(path) == paths.runs_dir() / "study" / "smoke"
+
+
+def test_grids_are_known_in_any_case(course):
+    assert course("status", "Smoke") == course("status", "smoke.toml") == course("status", "smoke")
+    assert course("diff", "LESSON", "lesson")[0] == 0
+
+
+def test_no_number_of_a_report_is_cut(course, monkeypatch, tmp_path):
+    course("import", "lesson", "--output", tmp_path)
+    numbers = []
+    for width in (1000, 40):
+        monkeypatch.setattr(study.console, "width", width)
+        code, out, errors = course("report", "lesson", "--output", tmp_path)
+        assert code == 0 and "…" not in out, errors
+        numbers.append(sorted(re.findall(r"\d+\.\d+", out)))
+    assert numbers[0] == numbers[1] and len(numbers[0]) > 50
 
 
 @pytest.mark.parametrize("name", ["lesson", "transfer", "scenes"])
