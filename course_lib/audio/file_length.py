@@ -102,7 +102,7 @@ def _mp3_samples(path: Path, announced: int) -> int:
     """Samples of an MP3 file: `announced` if its first frame holds a count, else as many as its frames hold.
 
     Without a count libsndfile guesses from the size of the file and the first frame's bit rate: too many with a cover
-    picture in it, and too few if the bit rate rises.
+    picture in it, and too few if the bit rate varies.
     """
     import av  # only for MP3: FFmpeg lists the frames without decoding them
 
@@ -119,6 +119,8 @@ def _mp3_samples(path: Path, announced: int) -> int:
     if MP3_COUNT.search(path.read_bytes()[: packets[0].pos]):
         if held > announced + MP3_SPARE * max(lengths):
             _refuse_joined(path)
+        if held < announced:
+            raise CourseError(f"{path}: truncated, {held} of {announced} samples are there; get it again")
         return announced
     if held > announced:
         raise CourseError(

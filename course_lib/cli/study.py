@@ -274,11 +274,12 @@ def _rows_of(name: str) -> Path:
     from course_lib.study import records as rows
 
     path = Path(name).expanduser()
-    if path.is_file():
+    if path.is_file() and path.suffix.lower() == ".toml":
         folder = records_folder(path.resolve())
         return rows.find(str(folder) if folder.is_dir() else path.stem)
-    with suppress(UsageError):
-        name = grids.find(name).stem  # the name as it is spelt
+    if not path.exists():
+        with suppress(UsageError):
+            name = grids.find(name).stem  # the name as it is spelt
     return rows.find(name)
 
 

@@ -225,6 +225,13 @@ def test_mp3_of_constant_bit_rate_without_a_count_is_whole(tmp_path, rate_hz, be
     assert len(LOUD) < len(x) < len(LOUD) + 4 * FRAME and len(x) % FRAME == 0
 
 
+def test_a_truncated_mp3_is_told_from_its_header(tmp_path):
+    path = mp3(tmp_path / "a.mp3", LOUD, counted=True, **CONSTANT)
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(CourseError, match="truncated, "):
+        audio_io.probe(path)
+
+
 def test_mp3_without_counts_joined_end_to_end_is_whole(tmp_path):
     path = mp3(tmp_path / "a.mp3", LOUD, counted=False, **CONSTANT)
     alone = len(audio_io.read(path)[0])
