@@ -25,6 +25,7 @@ from course_lib.errors import disk_line
 POLL_S = 0.3
 SILENCE_S = 120  # over the limit of a cell: a kernel has a minute to start, some seconds to end, and machines are busy
 GRACE_S = 5
+TIDY_S = 1  # in which helpers that outlive a kernel remove what it shared
 MARK = "COURSE_EXECUTES"  # variable by which a process is known as started by a notebook, whoever its parent is now
 SHARE_OF_MEMORY = 0.8  # that all notebooks at work may take together
 LAG_S = 60  # that outputs may take to arrive once their cell has ended
@@ -57,7 +58,7 @@ class Task:
     limit_s: float | None = None
     outputs_mb: float = 20.0
     memory_gb: float | None = None
-    max_processes: int = 100
+    max_processes: int = 100 + 2 * (os.cpu_count() or 1)  # joblib starts one per core
     keep_going: bool = False
     folder: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -161,8 +162,9 @@ class _Running:
         self._seen.update(_family(self.process.pid))
         held = []
         for process in self._seen:
-            with suppress(psutil.Error):  # it has ended
-                held.append(process.memory_info().rss / 1e9)
+            with suppress(psutil.Error):  # it ends just now
+                if process.is_running():  # its number may be another's by now
+                    held.append(process.memory_info().rss / 1e9)
         if sum(held) > self.memory_gb:
             return f"its processes held {sum(held):.1f} GB of memory, the limit is {self.memory_gb:.1f} GB"
         if len(held) > self.task.max_processes:
@@ -182,7 +184,8 @@ class _Running:
             with suppress(psutil.Error):  # ended, or somebody else's
                 if process.environ().get(MARK) == str(self.task.output):
                     self._seen.add(process)
-        _kill(self._seen)
+        _, left = psutil.wait_procs(list(self._seen), timeout=TIDY_S)
+        _kill(left)
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -196,7 +199,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _kill(processes: Collection[psutil.Process]) -> None:
     for process in processes:
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):  # it has ended
             process.kill()
     psutil.wait_procs(list(processes), timeout=GRACE_S)
 
