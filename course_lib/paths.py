@@ -164,7 +164,8 @@ class FolderInUse(CourseError):
 def lock(folder: Path, what: str) -> Iterator[None]:
     """Claim `folder`, made if need be, for this process, which runs `what` inside.
 
-    The claim of a process that was killed ended with it, whatever it left behind and whoever has its number now.
+    The claim of a process that was killed ended with it, whatever it left behind and whoever has its number now. A
+    folder that was made for the run is removed if nothing is in it afterwards: the run was refused.
 
     Raises
     ------
@@ -173,6 +174,7 @@ def lock(folder: Path, what: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # what only looks for a folder need not wait for it
 
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     try:
@@ -189,6 +191,10 @@ def lock(folder: Path, what: str) -> Iterator[None]:
         finally:
             with suppress(OSError):
                 path.unlink()  # while it is ours: whoever waits for it sees that, and makes a new one
+            inside = sorted(folder.rglob("*"), reverse=True) if made else []
+            for place in [*inside, *made]:
+                with suppress(OSError):  # a file, or a folder with something in it
+                    place.rmdir()
 
 
 def holder(folder: Path) -> int | None:

@@ -152,6 +152,9 @@ def grade(
     folder: Annotated[Path, typer.Argument(help="Submitted notebooks, one folder a student or one file each.")],
     output: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("grades.csv"),
     minutes: Annotated[float, typer.Option(min=0.05, help="Time that one submission may take.")] = 10.0,
+    memory_gb: Annotated[
+        float | None, typer.Option(min=0.1, help="Memory that one submission may take [default: its share of 80 %].")
+    ] = None,
     profile: ProfileOption = "smoke",
     dataset: DatasetOption = "synth10",
     jobs: JobsOption = min(2, os.cpu_count() or 1),
@@ -162,7 +165,8 @@ def grade(
     """
     from course_lib.tools import grading
 
-    code = grading.grade_folder(folder, output, profile, dataset, minutes=minutes, jobs=jobs, console=console)
+    how = {"minutes": minutes, "memory_gb": memory_gb, "jobs": jobs}
+    code = grading.grade_folder(folder, output, profile, dataset, **how, console=console)
     raise typer.Exit(code)
 
 

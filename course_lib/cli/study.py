@@ -115,6 +115,7 @@ def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
                 folder,
                 **how,
                 on_prefetch=lambda done, total: bar.update(warm, completed=done, total=total, visible=done < total),
+                on_wait=lambda line: bar.console.print(line, soft_wrap=True),
                 on_done=on_done,
             )
     except KeyboardInterrupt:

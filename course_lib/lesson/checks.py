@@ -70,7 +70,8 @@ def check(exercise: str, answer: object) -> None:
 
 def outcomes(notebook: dict) -> list[dict]:
     """Outcomes of all checks in an executed notebook, in order."""
-    outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", []))
+    code = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")  # only these are executed
+    outputs = (output for cell in code for output in cell["outputs"])
     return [output["data"][CHECK_MIME] for output in outputs if CHECK_MIME in output.get("data", {})]
 
 

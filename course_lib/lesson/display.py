@@ -134,6 +134,8 @@ def records(notebook: dict) -> dict[str, dict]:
     """
     found: dict[str, dict] = {}
     for cell in notebook["cells"]:
+        if cell.get("cell_type", "code") != "code":
+            continue  # it was not executed, whatever it holds
         for output in cell.get("outputs", []):
             entry = output.get("data", {}).get(RECORD_MIME)
             if entry is None:

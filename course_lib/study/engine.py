@@ -18,7 +18,7 @@ import torch
 from course_lib.errors import CourseError, disk_is_full
 from course_lib.paths import atomic_write, lock
 from course_lib.profiles import one_thread
-from course_lib.provenance import now
+from course_lib.provenance import code_hash, now
 from course_lib.scenes.load import is_real
 from course_lib.study import plugins
 from course_lib.study.config import Run, SceneRun, from_fields, to_dict
@@ -36,6 +36,13 @@ WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPE
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
 }
+
+
+SHARED = ".shared"  # holds a random word while a run uses a scheduler: a worker that reads it sees the same folder
+
+
+class WrongWorker(CourseError):
+    """A worker that cannot compute rows of this run: its code or its folder is another one."""
 
 
 def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
@@ -66,19 +73,22 @@ def run_grid(
     retry_failed: bool = False,
     device: str | None = None,
     on_prefetch: Callable[[int, int], None] = lambda done, total: None,
+    on_wait: Callable[[str], None] = lambda line: None,
     on_done: Callable[[dict], None] = lambda record: None,
 ) -> list[dict]:
     """Records of `specs` in their order, after running those without one.
 
     One job runs in this process, more in processes of this machine. `scheduler` is the address of a Dask scheduler, or
-    the file it wrote; its workers see `folder` and the data under the same paths. A row that fails is recorded with its
-    error, and the others are still run. `on_prefetch` gets how many sets of features are made, `on_done` each record.
-    An interrupted call leaves whole records and no processes; the next call continues from there.
+    the file it wrote; its workers see `folder` and the data under the same paths, and may join at any time. A row that
+    fails is recorded with its error, and the others are still run. `on_prefetch` gets how many sets of features are
+    made, `on_wait` a line on what has to come first, `on_done` each record. An interrupted call leaves whole records
+    and no processes; the next call continues from there.
 
     Raises
     ------
     CourseError
-        Another run writes to `folder`, a record is damaged, the scheduler does not answer.
+        Another run writes to `folder`, a record is damaged, the scheduler does not answer or is gone, one of its
+        workers has other code or another folder.
     OSError
         The disk is full or read-only; records are kept.
     """
@@ -95,7 +105,7 @@ def run_grid(
         if jobs == 1 and not scheduler:
             records = (read_record(folder, finish(to_dict(spec), str(folder), device)) for spec in todo)
         else:
-            records = _over_dask(todo, folder, device, jobs, scheduler)
+            records = _over_dask(todo, folder, device, jobs, scheduler, on_wait)
         for record in records:
             on_done(record)
     return [read_record(folder, spec.key) for spec in specs]
@@ -113,12 +123,22 @@ def prefetch(specs: Iterable[Run], on_prefetch: Callable[[int, int], None] = lam
         on_prefetch(place, len(sets))
 
 
-def finish(fields: dict, folder: str, device: str | None) -> str:
+def finish(fields: dict, folder: str, device: str | None, code: str | None = None, word: str | None = None) -> str:
     """Run one row on one thread and write its record; returns its key. This is the task of a worker.
 
-    A row with a record is not run: its first worker may have died between writing and reporting.
+    A row with a record is not run: its first worker may have died between writing and reporting. With `code`, the hash
+    of the code that the row is to be computed by, and `word`, what `SHARED` holds, the worker is checked first.
+
+    Raises
+    ------
+    WrongWorker
+        Its code or its folder is another one.
     """
     place = Path(folder)
+    if code and code != code_hash():
+        raise WrongWorker(f"its code of the rows is {code_hash()}, expected {code}; install the same version there")
+    if word and word != _word_in(place):
+        raise WrongWorker(f"it does not see the same {folder}; share that folder with it under the same path")
     plugins.read_kept(fields["plugin"], place)
     spec = from_fields(fields)
     if read_record(place, spec.key) is None:
@@ -127,6 +147,13 @@ def finish(fields: dict, folder: str, device: str | None) -> str:
         _write(place, record)
     _tidy(place, spec.key)
     return spec.key
+
+
+def _word_in(folder: Path) -> str:
+    try:
+        return (folder / SHARED).read_text()
+    except OSError:
+        return ""
 
 
 def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
@@ -167,36 +194,90 @@ def _tidy(folder: Path, key: str) -> None:
 
 
 def _over_dask(
-    todo: Sequence[Run], folder: Path, device: str | None, jobs: int, scheduler: str | None
+    todo: Sequence[Run],
+    folder: Path,
+    device: str | None,
+    jobs: int,
+    scheduler: str | None,
+    on_wait: Callable[[str], None],
 ) -> Iterator[dict]:
     """Records of `todo` as workers finish them; a row whose workers died too often is recorded as failed here."""
     if not todo:
         return
     from distributed import as_completed
+    from distributed.comm import CommClosedError
 
-    with _client(min(jobs, len(todo)), scheduler) as client:
-        has_gpus = any("GPU" in w["resources"] for w in client.scheduler_info(n_workers=-1)["workers"].values())
-        wanted = {"GPU": 1} if has_gpus and device != "cpu" else None
-        futures = {
-            client.submit(
-                finish, to_dict(spec), str(folder), device,
-                key=("study", os.urandom(8).hex(), spec.key), retries=2, pure=False, resources=wanted,
-            ): spec
-            for spec in todo
-        }  # fmt: skip
-        for future in as_completed(futures):
-            spec = futures[future]
-            error = future.exception() if future.status != "finished" else None
-            if disk_is_full(error):
-                raise error
-            if error is not None and read_record(folder, spec.key) is None:
-                _write(folder, failure(spec, error))
-                _tidy(folder, spec.key)
-            record = read_record(folder, spec.key)
-            if record is None:
-                raise CourseError(f"{record_path(folder, spec.key)}: a worker wrote it elsewhere; share {folder}")
-            future.release()
-            yield record
+    gone = f"the scheduler at {scheduler} is gone; start it and give the same command: the rows on record are kept"
+    try:
+        with _client(min(jobs, len(todo)), scheduler) as client, _shared(folder) as word:
+            if scheduler and not _workers(client):
+                on_wait(f"waiting for the first worker of the scheduler at {scheduler}")
+                client.wait_for_workers(1)
+            if scheduler:
+                _check_library(client, scheduler)
+            has_gpus = any("GPU" in w["resources"] for w in _workers(client))
+            wanted = {"GPU": 1} if has_gpus and device != "cpu" else None
+            futures = {
+                client.submit(
+                    finish, to_dict(spec), str(folder), device, code_hash(), word,
+                    key=("study", os.urandom(8).hex(), spec.key), retries=2, pure=False, resources=wanted,
+                ): spec
+                for spec in todo
+            }  # fmt: skip
+            for future in as_completed(futures):
+                if future.status == "cancelled":  # nobody here cancels rows
+                    raise CourseError(gone)
+                error = future.exception() if future.status != "finished" else None
+                yield _collected(futures[future], folder, error, scheduler)
+                future.release()
+    except CommClosedError as error:
+        raise CourseError(gone) from error
+
+
+def _collected(spec: Run, folder: Path, error: BaseException | None, scheduler: str | None) -> dict:
+    """The record of a row that a worker is done with, or that ended with `error`."""
+    from distributed import KilledWorker
+
+    record = read_record(folder, spec.key)
+    if record is None and error is None:
+        raise CourseError(f"{record_path(folder, spec.key)}: a worker wrote it elsewhere; share {folder}")
+    if record is None and disk_is_full(error):
+        raise error
+    if record is None and scheduler and not isinstance(error, KilledWorker):  # what a row raises is on record
+        line = str(error) if isinstance(error, WrongWorker) else failure(spec, error)["error"]
+        raise CourseError(f"--scheduler {scheduler}: a worker cannot run rows: {line}; then give the same command")
+    if record is None:
+        record = failure(spec, error)
+        _write(folder, record)
+        _tidy(folder, spec.key)
+    return record
+
+
+def _check_library(client: "Client", scheduler: str) -> None:
+    """Refuse workers without the course's library: the first row would end them, and the run would wait for others."""
+
+    def look() -> None:  # sent as code, since the workers may have no module to find it in
+        import course_lib.study.engine  # noqa: F401
+
+    for worker, error in client.run(look, on_error="return").items():
+        if error is not None:
+            line = f"{type(error).__name__}: {error}"
+            raise CourseError(f"--scheduler {scheduler}: the worker at {worker} has no course_lib ({line}); install it")
+
+
+def _workers(client: "Client") -> Iterable[dict]:
+    return client.scheduler_info(n_workers=-1)["workers"].values()
+
+
+@contextmanager
+def _shared(folder: Path) -> Iterator[str]:
+    """A random word that `folder` holds meanwhile."""
+    word = os.urandom(8).hex()
+    atomic_write(folder / SHARED, word)
+    try:
+        yield word
+    finally:
+        (folder / SHARED).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -205,6 +286,9 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
     import dask
     from distributed import Client, LocalCluster
 
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.startswith("distributed"):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # the record of the row says it, or one line of ours
     if scheduler:
         where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
         try:
@@ -214,7 +298,6 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         with client:
             yield client
         return
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the record of the row says it
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.scheduler.worker-saturation": 1.0,  # no row waits at a busy worker, whose death would count for it

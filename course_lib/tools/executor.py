@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -25,8 +25,14 @@ from course_lib.errors import disk_line
 POLL_S = 0.3
 SILENCE_S = 120  # over the limit of a cell: a kernel has a minute to start, some seconds to end, and machines are busy
 GRACE_S = 5
+TIDY_S = 1  # in which helpers that outlive a kernel remove what it shared
+MARK = "COURSE_EXECUTES"  # variable by which a process is known as started by a notebook, whoever its parent is now
+SHARE_OF_MEMORY = 0.8  # that all notebooks at work may take together
+LAG_S = 60  # that outputs may take to arrive once their cell has ended
+BYTES_PER_MESSAGE = 500  # what even the shortest output takes up in the copy
 HUNG = "stopped, having done nothing for longer than a cell may take, twice; run it again"
 DIED = "Kernel died; if memory ran out, --jobs 1 or a smaller profile needs less"
+INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 # Papermill takes seconds to import: where the system can fork, one clean process imports it for all notebooks
@@ -40,7 +46,9 @@ class Task:
     """A notebook to execute with `parameters`, writing the executed copy to `output`.
 
     The kernel runs in `folder`, by default the folder of the notebook. Each cell may take `cell_timeout_s` seconds, and
-    the whole notebook `limit_s`; None means no limit. With `keep_going`, execution continues after a cell that raised.
+    the whole notebook `limit_s`; None means no limit. It may show `outputs_mb`, and its processes, `max_processes` at
+    most, may hold `memory_gb` together (None: the notebook's share of the machine). A notebook that exceeds a limit is
+    stopped. With `keep_going`, execution continues after a cell that raised.
     """
 
     notebook: Path
@@ -48,6 +56,9 @@ class Task:
     output: Path
     cell_timeout_s: int | None = None
     limit_s: float | None = None
+    outputs_mb: float = 20.0
+    memory_gb: float | None = None
+    max_processes: int = 100 + 2 * (os.cpu_count() or 1)  # joblib starts one per core
     keep_going: bool = False
     folder: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -68,14 +79,15 @@ def execute(
 
     Up to `workers` notebooks run at a time; `on_cells` gets the number of finished cells whenever a copy has changed.
     A notebook that makes no progress for `SILENCE_S` beyond the cell timeout is executed again, once. Closing the
-    iterator, or an error such as `KeyboardInterrupt`, stops all running notebooks.
+    iterator, or an error such as `KeyboardInterrupt`, stops all running notebooks. No process outlives its notebook.
     """
     waiting, running, again = deque(tasks), list[_Running](), set[Path]()
     environment = dict(os.environ) | _shared_cores(workers)
+    share_gb = SHARE_OF_MEMORY * psutil.virtual_memory().total / 1e9 / workers
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                running.append(_Running(waiting.popleft(), environment))
+                running.append(_Running(waiting.popleft(), environment, share_gb))
             wait([one.report for one in running], timeout=POLL_S)
             for one in list(running):
                 task = one.task
@@ -85,28 +97,33 @@ def execute(
                 if trouble is None:
                     continue
                 running.remove(one)
+                one.clear_away()
                 if trouble == HUNG and task.output not in again:
                     again.add(task.output)  # its cells have limits of their own: what hangs beyond them is chance
                     waiting.append(task)
                     continue
                 yield task, trouble, (time.monotonic() - one.begun) / 60
     finally:
-        _kill([process for one in running for process in _family(one.process.pid)])
+        for one in running:
+            one.clear_away()
 
 
 class _Running:
     """A process that executes one task, with its start time and the time when the copy last changed."""
 
-    def __init__(self, task: Task, environment: Mapping[str, str]) -> None:
+    def __init__(self, task: Task, environment: Mapping[str, str], share_gb: float) -> None:
         for old in (task.result_path, task.output):
             old.unlink(missing_ok=True)
         self.task = task
         self.report, theirs = _processes.Pipe(duplex=False)
+        environment = environment | {MARK: str(task.output)}
         self.process = _processes.Process(target=_work, args=(task, environment, theirs), daemon=True)
         self.process.start()
         theirs.close()  # so that the end of the process is the end of its report
         self.begun = self.moved = time.monotonic()
+        self.memory_gb = task.memory_gb or share_gb
         self._stamp = 0.0
+        self._seen: set[psutil.Process] = set()
 
     def has_moved(self) -> bool:
         """Whether the copy has changed since the last call."""
@@ -134,13 +151,41 @@ class _Running:
         if task.cell_timeout_s is not None and now - self.moved > task.cell_timeout_s + SILENCE_S:
             self.stop()
             return HUNG
+        excess = self.excess()
+        if excess:
+            self.stop()
+            return f"stopped: {excess}"
         return None
+
+    def excess(self) -> str:
+        """What its processes hold more of than they may, in one line; empty if they keep within the limits."""
+        self._seen.update(_family(self.process.pid))
+        held = []
+        for process in self._seen:
+            with suppress(psutil.Error):  # it ends just now
+                if process.is_running():  # its number may be another's by now
+                    held.append(process.memory_info().rss / 1e9)
+        if sum(held) > self.memory_gb:
+            return f"its processes held {sum(held):.1f} GB of memory, the limit is {self.memory_gb:.1f} GB"
+        if len(held) > self.task.max_processes:
+            return f"it started {len(held)} processes, the limit is {self.task.max_processes}"
+        return ""
 
     def stop(self) -> None:
         """Kill the kernel first, so that papermill can still write the copy; after `GRACE_S`, kill whatever is left."""
         _kill(_family(self.process.pid)[1:])
         self.process.join(GRACE_S)
-        _kill(_family(self.process.pid))
+        self.clear_away()
+
+    def clear_away(self) -> None:
+        """Kill all that this notebook has started, also what has left the family: nothing goes on beside the next."""
+        self._seen.update(_family(self.process.pid))
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):  # ended, or somebody else's
+                if process.environ().get(MARK) == str(self.task.output):
+                    self._seen.add(process)
+        _, left = psutil.wait_procs(list(self._seen), timeout=TIDY_S)
+        _kill(left)
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -152,11 +197,11 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _kill(processes: Sequence[psutil.Process]) -> None:
+def _kill(processes: Collection[psutil.Process]) -> None:
     for process in processes:
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):  # it has ended
             process.kill()
-    psutil.wait_procs(processes, timeout=GRACE_S)
+    psutil.wait_procs(list(processes), timeout=GRACE_S)
 
 
 def _shared_cores(workers: int) -> dict[str, str]:
@@ -186,29 +231,70 @@ def run_papermill(task: Task) -> str:
     """Execute `task` in this process; returns what stopped it, in one line; empty if the copy shows everything."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.engines import papermill_engines
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    engine = _bounded_engine(task)
+    papermill_engines.register("bounded", engine)
     try:
         papermill.execute_notebook(
             task.notebook,
             task.output,
             dict(task.parameters),
+            engine_name="bounded",
             kernel_name="python3",
             progress_bar=False,
             cwd=task.folder or task.notebook.parent,
-            execution_timeout=task.cell_timeout_s,
-            allow_errors=task.keep_going,
-            extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except papermill.PapermillExecutionError:
         return ""  # the copy shows it
-    except DeadKernelError:
-        return DIED
-    except CellTimeoutError:
-        return f"timed out after {task.cell_timeout_s} s, the limit of a cell in this profile"
     except Exception as error:  # whatever it is, it ends as one line
+        if engine.overflowed:  # its kernel was killed, which looks like a death or a timeout
+            return f"stopped: it showed more than {task.outputs_mb:g} MB of outputs"
+        if isinstance(error, DeadKernelError):
+            return DIED
+        if isinstance(error, CellTimeoutError):
+            return f"timed out after {task.cell_timeout_s} s, the limit of a cell in this profile"
         return one_line(error)
     return ""
+
+
+def _bounded_engine(task: Task) -> type:
+    """Papermill's engine for `task`, which kills the kernel once more than `outputs_mb` have come from it.
+
+    That many are not kept: neither this process nor the copy grows on.
+    """
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine
+
+    class Bounded(NBClientEngine):
+        overflowed = False
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: object, kernel_name: str, **_: object) -> None:
+            client = Client(
+                nb_man,
+                kernel_name=kernel_name,
+                timeout=task.cell_timeout_s,
+                iopub_timeout=LAG_S,
+                allow_errors=task.keep_going,
+                extra_arguments=["--IPKernelApp.log_level=50"],
+            )
+            client.execute()
+
+    class Client(PapermillNotebookClient):
+        n_bytes = 0
+
+        def process_message(self, message: dict, *place: object) -> object:
+            self.n_bytes += BYTES_PER_MESSAGE + len(str(message["content"]))
+            if self.n_bytes <= 1e6 * task.outputs_mb:
+                return super().process_message(message, *place)
+            if not Bounded.overflowed:
+                Bounded.overflowed = True
+                _kill(_family(os.getpid())[1:])
+            return None
+
+    return Bounded
 
 
 def one_line(error: Exception) -> str:
@@ -255,7 +341,7 @@ def _code_cells(notebook: Mapping) -> list[Mapping]:
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
         and "".join(cell["source"]).strip()
-        and "injected-parameters" not in cell["metadata"].get("tags", [])  # papermill's own, not in the reader's count
+        and INJECTED not in cell["metadata"].get("tags", [])  # papermill's own, not in the reader's count
     ]
 
 

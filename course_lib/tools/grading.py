@@ -1,8 +1,9 @@
 """Grade a folder of submitted notebooks: every one is executed anew, and one line says what its checks found.
 
-A submission is a file that anyone may have broken in any way. Whatever is wrong with it ends as a remark in its line.
-What it shows from the student's own run is thrown away first; the parameters are ours, so that nobody is graded on
-another profile; and a cell that raises does not end the run, so that every exercise is judged on its own.
+A submission is a file or folder that anyone may have broken in any way. Whatever is wrong with it ends as a remark in
+its line. Only the code of its cells is executed, in a new notebook: what the file shows from the student's own run is
+left behind. The parameters are ours, so that nobody is graded on another profile; and a cell that raises does not end
+the run, so that every exercise is judged on its own.
 
 The check runs inside the student's notebook, so the count is as honest as the student.
 """
@@ -12,7 +13,7 @@ import importlib
 import io
 import json
 import re
-import shutil
+import symtable
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +29,17 @@ from course_lib.data.load import resolve_dataset
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson import checks
 from course_lib.paths import atomic_write
-from course_lib.tools import executor
+from course_lib.tools import authoring, executor
 
 MISSING = "missing"
+LARGEST_MB = 100  # of a submitted file; more than any notebook of the course with all its outputs
+NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers and editors append the second ending
+NOBODYS = ("__MACOSX", "__pycache__")  # left by programs, as is everything hidden
+# What a solution has no use for: the checks and their answers, or another numpy
+SUSPECT = re.compile(
+    r"lesson[. ]+(?:import +)?exercises|EXERCISES|CHECK_MIME|course\.check|notebooks/solutions"
+    r"|\b(?:np|numpy|checks)\.\w+ *=(?!=)"
+)
 COLUMNS = ("student", "file", "notebook", "passed", "of", "exercises", "remark", "minutes")
 LONGEST_REMARK = 200
 
@@ -63,7 +72,10 @@ class Grade:
 
 
 def submissions(folder: Path) -> list[Path]:
-    """Notebooks below `folder`, in order; Jupyter's own checkpoints are not anybody's.
+    """What is to be graded below `folder`, in order: every notebook, and every folder or file in place of one.
+
+    A folder without a notebook is listed itself, unless one lies in a folder above it: then it only accompanies that.
+    Tables (`.csv`) beside the submissions are the teacher's; hidden files, such as Jupyter's checkpoints, are nobody's.
 
     Raises
     ------
@@ -74,61 +86,168 @@ def submissions(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name the folder that holds the submitted notebooks")
-    below = {path: path.relative_to(folder).parts for path in folder.rglob("*.ipynb")}
-    found = sorted(path for path, parts in below.items() if not any(part.startswith(".") for part in parts))
-    if not found:
+    found = []
+    for place in _visible(folder):
+        if place.is_dir():
+            found += _handed_in(place)
+        elif place.suffix.lower() != ".csv":
+            found.append(place)
+    if not any(_is_notebook(place) for place in found):
         raise CourseError(f"{folder}: no .ipynb file in it or below; put one folder a student there, or one file each")
     return found
 
 
-def grade(folder: Path, parameters: Mapping[str, object], *, limit_s: float, workers: int) -> Iterator[Grade]:
-    """Yield the grade of each submission below `folder` as it comes, those that cannot be read first.
+def _handed_in(folder: Path) -> list[Path]:
+    """The notebooks in and below `folder`, and folders below it without any; only `folder` if there is no notebook."""
+    try:
+        inside = _visible(folder)
+    except OSError:  # nobody may look into it, which is its remark
+        return [folder]
+    here = [place for place in inside if _is_notebook(place)]
+    below = [found for place in inside if place.is_dir() and not place.is_symlink() for found in _handed_in(place)]
+    if here:
+        return sorted(here + [place for place in below if _is_notebook(place)])
+    return below if any(_is_notebook(place) for place in below) else [folder]
 
-    `limit_s` is the time that one submission may take. Closing the iterator, or an error such as `KeyboardInterrupt`,
-    stops what is at work: nothing is executed that nobody keeps.
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.iterdir() if not place.name.startswith(".") and place.name not in NOBODYS)
+
+
+def _is_notebook(place: Path) -> bool:
+    return bool(NOTEBOOK.search(place.name)) and place.is_file()
+
+
+def grade(
+    folder: Path,
+    parameters: Mapping[str, object],
+    *,
+    limit_s: float,
+    workers: int,
+    memory_gb: float | None = None,
+    outputs_mb: float = 20.0,
+) -> Iterator[Grade]:
+    """Yield the grade of each submission below `folder` as it comes, those that cannot be executed first.
+
+    `limit_s` is the time that one submission may take, `memory_gb` the memory (None: its share of the machine),
+    `outputs_mb` what it may show. Closing the iterator, or an error such as `KeyboardInterrupt`, stops what is at work:
+    nothing is executed that nobody keeps.
     """
     tasks, grades = [], {}
+    bounds = {"limit_s": limit_s, "memory_gb": memory_gb, "outputs_mb": outputs_mb}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         for place, path in enumerate(submissions(folder)):
-            opened = _opened(path, folder)
-            if opened.remark:
+            opened, cells = _opened(path, folder)
+            if not cells:
                 yield opened
                 continue
-            tasks.append(_task(path, Path(scratch) / str(place), parameters, limit_s))
-            grades[tasks[-1].output] = opened
+            cells, remark = _with_parameters(cells, parameters)
+            tasks.append(_task(cells, Path(scratch) / str(place), bounds))
+            grades[tasks[-1].output] = replace(opened, remark=remark)
         with closing(executor.execute(tasks, workers)) as ended:
             for task, trouble, minutes in ended:
                 yield _graded(grades[task.output], task.output, trouble, minutes)
 
 
-def _task(path: Path, scratch: Path, parameters: Mapping[str, object], limit_s: float) -> executor.Task:
-    """How a submission is executed: a copy of it, in an empty folder."""
+def _task(cells: list[dict], scratch: Path, bounds: Mapping[str, float | None]) -> executor.Task:
+    """How a submission is executed: a notebook of its code, in an empty folder."""
     (scratch / "empty").mkdir(parents=True)
-    notebook = scratch / "submitted.ipynb"
-    shutil.copyfile(path, notebook)
+    notebook = {
+        "cells": [
+            {"cell_type": "code", "id": f"cell-{place}", "execution_count": None, "outputs": [], **cell}
+            for place, cell in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": authoring.KERNEL, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    (scratch / "submitted.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     return executor.Task(
-        notebook,
-        parameters,
+        scratch / "submitted.ipynb",
+        {},  # they are in the notebook already
         scratch / "executed.ipynb",
-        limit_s=limit_s,
+        **bounds,
         keep_going=True,
         folder=scratch / "empty",
         environment={"COURSE_STRICT": "0"},  # strict would raise what the check has already shown
     )
 
 
-def _opened(path: Path, folder: Path) -> Grade:
-    """What a submission is before it is executed; with a remark where it cannot be, whatever is in the file."""
+def _opened(path: Path, folder: Path) -> tuple[Grade, list[str]]:
+    """What a submission is before it is executed, and the code of its cells; none if it cannot be, with a remark."""
     inside = path.relative_to(folder)
-    number, remark = "", ""
+    number, remark, cells = "", "", []
     try:
-        number = _number_of(json.loads(path.read_text(encoding="utf-8")))
-        if not number:
-            remark = "no check of this course in it: not one of its notebooks"
+        if not _is_notebook(path):
+            remark = _instead_of_a_notebook(path)
+        elif path.stat().st_size > 1e6 * LARGEST_MB:
+            remark = f"{path.stat().st_size / 1e6:.0f} MB, expected at most {LARGEST_MB}; hand it in without outputs"
+        else:
+            cells = _code_of(path)
+            number = _number_of(cells, path.name)
+            if not number:
+                remark, cells = "no check of this course in it: not one of its notebooks", []
     except Exception as error:  # broken in whatever way: the others still want a grade
-        remark = f"cannot be read as a notebook ({type(error).__name__}: {error})"
-    student = inside.parts[0] if len(inside.parts) > 1 else path.stem
-    return Grade(student, str(inside), number, remark=_one_line(remark))
+        remark = f"cannot be read as a notebook ({type(error).__name__}: {error}); hand in the .ipynb file anew"
+    student = inside.parts[0] if len(inside.parts) > 1 or path.is_dir() else Path(NOTEBOOK.sub("", path.name)).stem
+    return Grade(student, str(inside), number, remark=_one_line(remark)), cells
+
+
+def _instead_of_a_notebook(path: Path) -> str:
+    """The remark on a file that is no notebook, or on a folder that holds none."""
+    names = [place.name for place in _visible(path)] if path.is_dir() else [path.name]
+    if not names:
+        return "an empty folder, expected a notebook (.ipynb)"
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"no notebook, found {shown}; hand in the .ipynb file itself, neither packed nor exported"
+
+
+def _code_of(path: Path) -> list[str]:
+    """The code of each cell of a notebook, in whatever version of the format and whatever Unicode encoding it is."""
+    import nbformat
+
+    notebook = nbformat.reader.reads(path.read_bytes())
+    cells = nbformat.convert(notebook, 4)["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return [text for text in code if text.strip()]
+
+
+def _with_parameters(cells: Sequence[str], parameters: Mapping[str, object]) -> tuple[list[dict], str]:
+    """Cells that set `parameters` after each cell that sets one of them, or on top; and what they cannot prevent.
+
+    They hold without the tag of the parameters cell, which Colab loses, and if the student set one anew further down.
+    """
+    ours = {
+        "source": "\n".join(f"{name} = {value!r}" for name, value in parameters.items()),
+        "metadata": {"tags": [executor.INJECTED]},
+    }
+    found, remarks = [], []
+    for place, code in enumerate(cells, 1):
+        found.append({"source": code, "metadata": {}})
+        names = _names(code)
+        own = [name for name in parameters if name in names and names[name].is_assigned()]
+        if own:
+            found.append(ours)
+        used = [name for name in own if names[name].is_referenced()]
+        if used:
+            remarks.append(f"code cell {place} sets {', '.join(used)} and runs with that")
+        if "check" in names and names["check"].is_assigned() and not names["check"].is_imported():
+            remarks.append(f"code cell {place} defines `check` anew; read it")
+        suspect = SUSPECT.search(code)
+        if suspect:
+            remarks.append(f"code cell {place} mentions {suspect[0].strip('= ')}; read it")
+    return found if ours in found else [ours, *found], "; ".join(remarks)
+
+
+def _names(code: str) -> dict[str, symtable.Symbol]:
+    """The names that a cell sets or uses outside of its functions; none if it is not valid code and so never runs."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        plain = TransformerManager().transform_cell(code)  # without %magics and !commands
+        return {symbol.get_name(): symbol for symbol in symtable.symtable(plain, "cell", "exec").get_symbols()}
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
 
 
 def _graded(submission: Grade, executed: Path, trouble: str, minutes: float) -> Grade:
@@ -140,14 +259,15 @@ def _graded(submission: Grade, executed: Path, trouble: str, minutes: float) -> 
     except Exception as error:  # no copy, half of one, or one with outputs that are not the course's
         states, messages = _counted({"cells": []}, submission.notebook)
         remark = trouble or f"the executed copy cannot be read ({type(error).__name__}: {error})"
-    return replace(submission, states=states, messages=messages, remark=_one_line(remark), minutes=minutes)
+    remark = "; ".join(filter(None, [_one_line(submission.remark), _one_line(remark)]))
+    return replace(submission, states=states, messages=messages, remark=remark, minutes=minutes)
 
 
-def _number_of(notebook: Mapping) -> str:
-    """Two digits of the notebook whose exercises are checked most often in it; empty where none is."""
-    code = "\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code")
-    named = Counter(re.findall(r"""\bcheck\(\s*["'](\d\d)\.\d""", code))
-    known = [number for number, _ in named.most_common() if _exercises(number)]
+def _number_of(cells: Sequence[str], name: str) -> str:
+    """Two digits of the notebook whose exercises `cells` check most often, or else of its file; empty for no such."""
+    checked = Counter(re.findall(r"""\(\s*["'](\d\d)\.\d["']\s*,""", "\n".join(cells)))
+    named = re.findall(r"^(\d\d)_", name)
+    known = [number for number in [*(number for number, _ in checked.most_common()), *named] if _exercises(number)]
     return known[0] if known else ""
 
 
@@ -202,16 +322,25 @@ def by_exercise(grades: Sequence[Grade]) -> list[tuple[str, int, int, str]]:
 
 
 def grade_folder(
-    folder: Path, output: Path, profile: str, dataset: str, *, minutes: float, jobs: int, console: Console
+    folder: Path,
+    output: Path,
+    profile: str,
+    dataset: str,
+    *,
+    minutes: float,
+    memory_gb: float | None = None,
+    jobs: int,
+    console: Console,
 ) -> int:
     """Grade a folder and print what came of it; returns the exit code. The table is whole after every submission.
 
     It is written empty before the first: where it cannot be, nothing is executed in vain.
     """
     parameters = {"profile": profiles.get(profile).name, "dataset": resolve_dataset(dataset), "seed": 0}
+    how = {"limit_s": 60 * minutes, "memory_gb": memory_gb, "workers": jobs}
     total, kept = len(submissions(folder)), []
     write_table(kept, output)
-    with closing(grade(folder, parameters, limit_s=60 * minutes, workers=jobs)) as grades, suppress(KeyboardInterrupt):
+    with closing(grade(folder, parameters, **how)) as grades, suppress(KeyboardInterrupt):
         for done in grades:
             kept = sorted([*kept, done], key=lambda g: g.file)
             write_table(kept, output)

@@ -1,5 +1,6 @@
 """What a run of the notebooks leaves to read: a table on the screen, `results.json`, `junit.xml`, `index.html`."""
 
+import hashlib
 import json
 import logging
 import re
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from course_lib.data import registry
 from course_lib.lesson import screen
 from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
@@ -99,13 +101,25 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
     atomic_write(path, ET.tostring(suite, encoding="unicode") + "\n")
 
 
+def label(profile: str, dataset: str) -> str:
+    """What the results of a run are filed under; `dataset` as `resolve_dataset` gives it.
+
+    Sounds of one's own go by their whole path: its last two parts for the reader, six digits that stand for all of it.
+    """
+    if dataset in registry.names():
+        return f"{profile}-{dataset}"
+    path = Path(dataset)
+    shown = "-".join(part for part in (path.parent.name, path.stem) if part)
+    return f"{profile}-{shown}-{hashlib.sha256(dataset.encode()).hexdigest()[:6]}"
+
+
 def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Path]:
     """Keep what the green notebooks recorded, one file each, as published results with their origin."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for r in results:
         if r.state == PASSED:
-            path = folder / f"{r.notebook}-{about['profile']}-{Path(about['data set']).stem}.json"
+            path = folder / f"{r.notebook}-{label(about['profile'], about['data set'])}.json"
             _write_with_origin(path, about, {"minutes": r.minutes, "recorded": r.recorded})
             written.append(path)
     return written

@@ -81,10 +81,10 @@ def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path
     UsageError
         A notebook does not take a parameter that was given, or `folder` holds one that no run has written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for path in notebooks:
         _refuse_to_replace(folder / path.name)
         authoring.check_parameters(dict(given), json.loads(path.read_text(encoding="utf-8")), path.stem)
+    folder.mkdir(parents=True, exist_ok=True)
     return [Job(path, given, folder / path.name, cell_timeout_s) for path in notebooks]
 
 
@@ -193,17 +193,17 @@ def run_course(
     profile, dataset = profiles.get(given["profile"]), given["dataset"]
     notebooks = _chosen_notebooks(only)
     given = {**given, "dataset": resolve_dataset(dataset)}
-    default = paths.runs_dir() / f"{profile.name}-{Path(dataset).stem}"
+    default = paths.runs_dir() / run_report.label(profile.name, given["dataset"])
     target = paths.as_folder(output or default, "--output")
     with paths.lock(target, "notebooks"):
         todo = prepare(notebooks, given, target, profile.cell_timeout_s)
         content = prepare_data(given["dataset"], profile, given["seed"], console)
         results = _run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
-    about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
-    if publish:
-        for path in run_report.publish(results, about, paths.published_dir()):
-            console.print(f"published {path.relative_to(paths.repo_root())}")
-    run_report.write_all(results, about, target, console, (time.monotonic() - begun) / 60)
+        about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
+        if publish:
+            for path in run_report.publish(results, about, paths.published_dir()):
+                console.print(f"published {path.relative_to(paths.repo_root())}")
+        run_report.write_all(results, about, target, console, (time.monotonic() - begun) / 60)
     states = {result.state for result in results}
     if NOT_RUN in states:
         console.print("interrupted; go on with --resume")
@@ -224,9 +224,9 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
     name, todo = resolve_dataset(dataset), []
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
-        folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
-        begun = prepare(notebooks, parameters, folder, size.cell_timeout_s)
+        folder = paths.runs_dir() / f"expect-{run_report.label(profile, name)}" / f"seed-{seed}"
         content = prepare_data(name, size, seed, console)
+        begun = prepare(notebooks, parameters, folder, size.cell_timeout_s)
         todo += [replace(job, data=content) for job in begun]
     results = _run_on_screen(todo, jobs, True, console)
     for place, notebook in enumerate(notebooks):

@@ -143,6 +143,23 @@ def test_site_over_sources(course, tell):
     tell(printed.splitlines(), code, "nothing: told before anything is written")
 
 
+@pytest.mark.fault(
+    "greedy submission",
+    "`course grade` of three: a good one, one that prints for ever, and an archive without a notebook",
+)
+def test_greedy_submission(course, tell):
+    good = (
+        HEAD.replace('"smoke"', '"study"') + "\n# %%\nfrom course_lib.lesson.checks import check\ncheck('00.1', 160)\n"
+    )
+    endless = "\n# %%\nwhile True:\n    print('x' * 10_000)\n"
+    write_notebooks(course.here, {"anna": good, "ben": good + endless})
+    (course.here / "carla").mkdir()
+    (course.here / "carla" / "homework.zip").write_bytes(b"PK")
+    code, printed = course("grade", ".", "--output", course.here / "grades.csv")
+    assert not course.kernels()
+    tell(sorted(printed.splitlines())[:3], code, "nothing: every student has a line, and what passed is counted")
+
+
 @pytest.mark.fault("no place for grades", "`course grade submissions --output marks`, where `marks` is a folder")
 def test_no_place_for_grades(course, tell):
     ran, marks = course.here / "ran", course.here / "marks"

@@ -1,10 +1,13 @@
 """What can happen to a study: every row is there once, and as in the run without a fault."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from helpers import wait_for, workers
@@ -54,6 +57,34 @@ def test_killed_worker(course, quiet, tell):
     # Python may warn after that line of a semaphore that the killed process left
     seen = [line for line in printed.splitlines() if "rows done" in line]
     tell(seen, code, f"nothing: its row was run again; {QUIET}")
+
+
+@pytest.mark.fault(
+    "lost scheduler",
+    "`course study run --scheduler HOST`; SIGKILL to the scheduler after the first row; then without `--scheduler`",
+)
+def test_lost_scheduler(course, quiet, tell):
+    file = course.here / "dask.json"
+    dask, options = Path(sys.executable).with_name("dask"), ["--host", "127.0.0.1", "--scheduler-file", file]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": course.here, "env": course.env}
+    head = subprocess.Popen([dask, "scheduler", "--port", "0", "--no-dashboard", *options], **silent)
+    hand = subprocess.Popen([dask, "worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", *options], **silent)
+    try:
+        wait_for(file.exists)
+        address = json.loads(wait_for(file.read_text))["address"]
+        process = course.start(*study(course, "--scheduler", address.removeprefix("tcp://")))
+        wait_for(lambda: records(course.here / "run"))
+        head.kill()
+        code, printed = course.end(process)
+    finally:
+        for started in (head, hand):
+            started.kill()
+            started.wait()
+    kept = records(course.here / "run")
+    again, resumed = course(*study(course))
+    assert 1 <= len(kept) < 3 and again == 0 and whole(course.here / "run", quiet)
+    told = [line for line in printed.splitlines() if line and "✔" not in line and "records in" not in line]
+    tell([*told, last(resumed)], f"{code}, then {again}", f"nothing: the rows on record are kept; {QUIET}")
 
 
 @pytest.mark.fault("two runs at once", "`course study run` while another writes to the same folder")

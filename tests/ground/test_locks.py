@@ -51,7 +51,18 @@ def test_a_claim_lasts_as_long_as_its_block_and_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), paths.lock(folder, "notebooks"):
         assert paths.holder(folder) == os.getpid()
         raise RuntimeError
-    assert paths.holder(folder) is None and not list(folder.iterdir())
+    assert paths.holder(folder) is None and not folder.parent.exists()
+
+
+def test_only_what_a_refused_run_made_and_left_empty_is_removed(tmp_path):
+    mine, used = tmp_path / "mine", tmp_path / "new" / "used"
+    mine.mkdir()
+    with paths.lock(mine, "notebooks"):
+        (mine / "empty").mkdir()
+    with paths.lock(used, "notebooks"):
+        (used / "empty").mkdir()
+        (used / "record").touch()
+    assert [*mine.iterdir()] == [mine / "empty"] and [*used.iterdir()] == [used / "record"]
 
 
 def test_a_living_owner_is_named_and_a_killed_one_forgotten(tmp_path, contender, monkeypatch):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,12 @@ from types import SimpleNamespace
 import distributed
 import psutil
 import pytest
+from distributed.comm import CommClosedError
 from helpers import PATIENCE_S, gone, wait_for, workers
 from tiny_runs import ON_CLIPS
 
+from course_lib.errors import CourseError
+from course_lib.provenance import code_hash
 from course_lib.study import engine
 from course_lib.training.supervised import Recipe
 
@@ -57,12 +61,13 @@ def test_a_killed_worker_costs_no_row(tmp_path, serial):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-def broken_cluster(monkeypatch, error):
+def broken_cluster(monkeypatch, error, status="error"):
     """A cluster with a GPU on which every row ends with `error`; returns the resources that rows ask for."""
     asked = []
 
     class Future:
-        status = "error"
+        def __init__(self):
+            self.status = status
 
         def exception(self):
             return error
@@ -75,19 +80,22 @@ def broken_cluster(monkeypatch, error):
         return Future()
 
     client = SimpleNamespace(
-        scheduler_info=lambda n_workers: {"workers": {"one": {"resources": {"GPU": 1.0}}}}, submit=submit
+        scheduler_info=lambda n_workers: {"workers": {"one": {"resources": {"GPU": 1.0}}}},
+        submit=submit,
+        run=lambda look, on_error: {"one": look()},
     )
     monkeypatch.setattr(engine, "_client", lambda *_: contextlib.nullcontext(client))
     monkeypatch.setattr(distributed, "as_completed", list)
     monkeypatch.setattr(engine, "prefetch", lambda *_: None)
-    return asked
+    return client, asked
 
 
 def test_a_row_that_kills_its_workers_is_recorded_as_failed(tmp_path, monkeypatch):
-    asked = broken_cluster(monkeypatch, RuntimeError("attempted on 3 workers, all died"))
+    _, asked = broken_cluster(monkeypatch, distributed.KilledWorker("row", SimpleNamespace(address="tcp://w:1"), 2))
     record = engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")[0]
     assert asked == [{"GPU": 1}], "a cluster that counts its GPUs gets one row per GPU"
-    assert (record["status"], record["error"]) == ("failed", "RuntimeError: attempted on 3 workers, all died")
+    assert record["status"] == "failed"
+    assert record["error"].startswith("KilledWorker: Attempted to run task 'row' on 3 different workers, but all")
 
 
 def test_a_full_disk_of_a_worker_stops_the_run(tmp_path, monkeypatch):
@@ -97,6 +105,55 @@ def test_a_full_disk_of_a_worker_stops_the_run(tmp_path, monkeypatch):
     assert engine.pending([ROW], tmp_path) == [ROW]
 
 
+NOT_RIGHT = {  # what a worker may answer where its installation or its disk is not right
+    engine.WrongWorker("its code of the rows is A, expected B"): "its code of the rows is A, expected B",
+    ModuleNotFoundError("No module named 'timm'"): "ModuleNotFoundError: No module named 'timm'",
+    FileNotFoundError(errno.ENOENT, "No such file", "/run/records/a.json"): "FileNotFoundError: [Errno 2] No such file",
+}
+
+
+@pytest.mark.parametrize("error", NOT_RIGHT, ids=lambda error: type(error).__name__)
+def test_a_worker_that_cannot_run_rows_stops_the_run_and_no_row_is_blamed(tmp_path, monkeypatch, error):
+    broken_cluster(monkeypatch, error)
+    line = rf"^--scheduler tcp://somewhere:1: a worker cannot run rows: {re.escape(NOT_RIGHT[error])}.*same command$"
+    with pytest.raises(CourseError, match=line):
+        engine.run_grid([ROW], tmp_path / "run", scheduler="tcp://somewhere:1")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("found", ["code", "word"])
+def test_a_worker_with_other_code_or_another_folder_computes_nothing(tmp_path, found):
+    (tmp_path / engine.SHARED).write_text("a word")
+    right = {"code": code_hash(), "word": "a word"}
+    with pytest.raises(engine.WrongWorker, match={"code": "install the same version", "word": "share that fol"}[found]):
+        engine.finish(engine.to_dict(ROW), str(tmp_path), "cpu", **right | {found: "another"})
+    assert not (tmp_path / "records").exists()
+
+
+def test_a_worker_without_the_library_is_named(tmp_path, monkeypatch):
+    client, _ = broken_cluster(monkeypatch, None)
+    client.run = lambda look, on_error: {"tcp://w:1": ModuleNotFoundError("No module named 'course_lib'")}
+    with pytest.raises(CourseError, match=r"the worker at tcp://w:1 has no course_lib \(Module.+\); install it"):
+        engine.run_grid([ROW], tmp_path, scheduler="tcp://somewhere:1")
+
+
+@pytest.mark.parametrize("when", ["a row is waited for", "rows are handed out", "a worker is waited for"])
+def test_a_scheduler_that_is_gone_is_named(tmp_path, monkeypatch, when):
+    """Its end cancels every row, or breaks the call that is under way."""
+    client, _ = broken_cluster(monkeypatch, None, status="cancelled")
+
+    def broken(*_, **__):
+        raise CommClosedError("in <TCP (closed) Scheduler>: Stream is closed")
+
+    if when == "rows are handed out":
+        client.submit = broken
+    elif when == "a worker is waited for":
+        client.scheduler_info, client.wait_for_workers = lambda n_workers: {"workers": {}}, broken
+    with pytest.raises(CourseError, match=r"^the scheduler at tcp://somewhere:1 is gone; start it and give the same"):
+        engine.run_grid([ROW], tmp_path / "run", scheduler="tcp://somewhere:1")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_scheduler_and_a_worker_started_by_hand(tmp_path, serial):
     file = tmp_path / "dask.json"
     dask = str(Path(sys.executable).with_name("dask"))
@@ -104,18 +161,24 @@ def test_a_scheduler_and_a_worker_started_by_hand(tmp_path, serial):
     options = ["--scheduler-file", str(file), "--no-dashboard"]
     scheduler = [dask, "scheduler", "--host", "127.0.0.1", "--port", "0", *options]
     worker = [dask, "worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", *options]
-    with (
-        subprocess.Popen(scheduler, **quiet, cwd=tmp_path) as head,
-        subprocess.Popen(worker, **quiet, cwd=tmp_path) as hand,
-    ):
-        try:
-            wait_for(file.exists)
-            address = json.loads(wait_for(file.read_text))["address"]
-            by_file = engine.run_grid(SPECS[:1], tmp_path / "run", scheduler=str(file), device="cpu")
-            records = engine.run_grid(SPECS[:2], tmp_path / "run", scheduler=address, device="cpu")
-        finally:
-            hand.kill()
-            head.kill()
+    started, told = [subprocess.Popen(scheduler, **quiet, cwd=tmp_path)], []
+
+    def join(line):
+        told.append(line)
+        started.append(subprocess.Popen(worker, **quiet, cwd=tmp_path))
+
+    try:
+        wait_for(file.exists)
+        address = json.loads(wait_for(file.read_text))["address"]
+        how = {"device": "cpu", "on_wait": join}
+        by_file = engine.run_grid(SPECS[:1], tmp_path / "run", scheduler=str(file), **how)
+        records = engine.run_grid(SPECS[:2], tmp_path / "run", scheduler=address, **how)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert told == [f"waiting for the first worker of the scheduler at {file}"], "it joined late"
+    assert not (tmp_path / "run" / engine.SHARED).exists()
     assert by_file == records[:1]
     assert measured(records) == measured(serial[:2])
 

@@ -62,10 +62,18 @@ WANTED = {  # file: (passed, of, words of the line)
     "jan/00_start_here": ("1", "3", "00.1 passed"),
     "leo/00_start_here": ("0", "3", "NameError: name 'samples_between' is not defined"),
     **dict.fromkeys(BROKEN, ("", "", "cannot be read as a notebook")),
+    "cleo/00_start_here.IPYNB": ("1", "3", "00.1 passed"),
+    "jo": ("", "", "no notebook, found homework.zip; hand in the .ipynb file itself"),
+    "kai": ("", "", "no notebook, found a.py, b.html, c.pdf and 1 more; hand in"),
+    "lea": ("", "", "an empty folder, expected a notebook"),
+    "max.py": ("", "", "no notebook, found max.py; hand in"),
+    "nils/later/paul": ("", "", "no notebook, found homework.zip; hand in"),
+    "nils/later/otto/00_start_here": ("0", "3", "00.1 not attempted"),
+    "vast/00_start_here": ("", "", "101 MB, expected at most 100; hand it in without outputs"),
 }
 
 
-def submit(folder, name, text):
+def submit(folder, name, text, tags=True):
     path = folder / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     notebook = authoring.convert(text, "00_x", solutions=True)
@@ -74,7 +82,34 @@ def submit(folder, name, text):
             told = vars(checks.Outcome("00.1", checks.PASSED, "forged"))
             cell.outputs = [nbformat.v4.new_output("display_data", {checks.CHECK_MIME: told})]
             cell.execution_count = 3
+        if not tags:
+            cell.metadata.pop("tags", None)
     nbformat.write(notebook, path)
+
+
+def hand_in_otherwise(folder):
+    """What some students hand in instead of a notebook, and what is nobody's."""
+    submit(folder, "cleo/00_start_here", GOOD)
+    good = (folder / "cleo/00_start_here.ipynb").rename(folder / "cleo/00_start_here.IPYNB")
+    good.write_bytes(good.read_text(encoding="utf-8").encode("utf-8-sig"))
+    submit(folder, "nils/later/otto/00_start_here", GOOD.replace("160", "..."))
+    (folder / "nils/later/otto/figures").mkdir()
+    (folder / "lea").mkdir()
+    others = (
+        "jo/homework.zip",
+        "kai/a.py",
+        "kai/b.html",
+        "kai/c.pdf",
+        "kai/d.txt",
+        "max.py",
+        "nils/later/paul/homework.zip",
+    )
+    for name in (*others, "roster.csv", "__MACOSX/jo/._00_start_here.ipynb"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"PK")
+    (folder / "vast").mkdir()
+    with (folder / "vast/00_start_here.ipynb").open("wb") as vast:
+        vast.truncate(101_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +117,8 @@ def rows(tmp_path_factory):
     """The table of all of them, through the real command, by file without its ending."""
     folder = tmp_path_factory.mktemp("submissions")
     for name, text in SUBMITTED.items():
-        submit(folder, name, text)
+        submit(folder, name, text, tags=not name.startswith("jan"))  # Colab keeps none
+    hand_in_otherwise(folder)
     for name, text in BROKEN.items():
         (folder / name).parent.mkdir()
         (folder / f"{name}.ipynb").write_text(text)
@@ -101,8 +137,8 @@ def rows(tmp_path_factory):
 
 def test_there_is_a_line_for_every_submission_and_no_other(rows):
     assert list(rows) == sorted(WANTED)
-    assert {row["student"] for row in rows.values()} == {name.split("/")[0] for name in WANTED}
-    assert {row["notebook"] for name, row in rows.items() if "start_here" in name} == {"00"}
+    assert {row["student"] for row in rows.values()} == {name.split("/")[0].removesuffix(".py") for name in WANTED}
+    assert {row["notebook"] for row in rows.values() if row["of"]} == {"00"}
     assert not any("\n" in value or "Traceback" in value for row in rows.values() for value in row.values())
 
 
@@ -116,7 +152,8 @@ def test_the_line_says_what_was_passed_and_what_was_wrong(rows, name):
 
 def test_what_runs_to_its_end_has_no_remark(rows):
     clean = {name for name, row in rows.items() if not row["remark"]}
-    assert clean == {f"{who}/00_start_here" for who in ("anna", "ben", "carla", "gina", "jan")}
+    whole = [f"{who}/00_start_here" for who in ("anna", "ben", "carla", "gina", "jan", "nils/later/otto")]
+    assert clean == {*whole, "cleo/00_start_here.IPYNB"}
 
 
 def test_the_real_solution_of_a_notebook_gets_everything(tmp_path):

@@ -14,9 +14,10 @@ from dataclasses import asdict, replace
 import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, wait_for, write_notebooks
+from rich.console import Console
 
 from course_lib import paths
-from course_lib.errors import UsageError
+from course_lib.errors import CourseError, UsageError
 from course_lib.tools import executor, regression, run_report, runner
 
 FAULTY = {
@@ -64,6 +65,31 @@ def test_a_run_replaces_what_a_run_has_written_and_no_notebook_of_anybody(tmp_pa
         path.parent.mkdir()
         path.write_text(text)
         assert runner.prepare([one], GIVEN, path.parent, 30)
+
+
+def test_every_data_set_has_a_folder_of_runs_to_itself(tmp_path):
+    sets = [
+        "synth10",
+        "esc10",
+        *(str(tmp_path / name) for name in ("a/manifest.csv", "b/manifest.csv", "a/b", "b/a/b")),
+    ]
+    labels = [run_report.label("smoke", name) for name in sets]
+    assert labels[:2] == ["smoke-synth10", "smoke-esc10"] and len(set(labels)) == len(sets)
+    assert labels[2].startswith("smoke-a-manifest-") and "/" not in "".join(labels)
+
+
+@pytest.mark.parametrize(("table", "extra"), [("filename,label\nnowhere.wav,k\n", {}), (None, {"sead": 1})])
+def test_a_refused_run_leaves_no_folder(tmp_path, monkeypatch, table, extra):
+    """Its data cannot be read, or a parameter is misspelt; whether the folder has a name of ours or of the user's."""
+    monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path / "runs")
+    mine = tmp_path / "manifest.csv"
+    if table:
+        mine.write_text(table)
+    given = GIVEN | {"dataset": str(mine) if table else "synth10"} | extra
+    for output in (None, tmp_path / "x" / "y"):
+        with pytest.raises(CourseError):
+            runner.run_course(given, jobs=1, output=output, console=Console(quiet=True), only="0")
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "x").exists()
 
 
 @pytest.fixture(scope="module")
