@@ -93,8 +93,8 @@ def test_a_folder_is_read_by_class(my_sounds):
     clips = cl.load("my_sounds/")
     assert len(clips) == 21 and clips.n_classes == 4 and clips.classes == ["bird", "cat", "dog", "rain"]
     assert "dog/loud/bark.WAV" in set(clips.table["clip"]) and (clips.table["source"] == clips.table["clip"]).all()
-    assert (clips.length_s, clips.native_rate_hz) == (0.5, 8_000)
-    peaks = 2 * np.abs(np.fft.rfft(clips.waves(8_000))).argmax(axis=1)
+    assert (clips.length_s, clips.native_rate_hz) == (1.0, 8_000)
+    peaks = 2 * np.abs(np.fft.rfft(clips.waves(8_000, 0.5))).argmax(axis=1)
     assert peaks[:5].tolist() == [200, 220, 240, 260, 280]
     assert clips.table.groupby("fold")["label"].nunique().tolist() == [4] * 5
     train, val, test = clips.split(test_fold=2)
@@ -111,7 +111,7 @@ def test_a_folder_is_read_by_class(my_sounds):
         ("empty", "my_sounds: has no sub-folders; expected one sub-folder per class"),
         ("no sounds", "new: holds no sounds"),
         ("one class", "my_sounds: has one label, 'cat'; telling classes apart needs two"),
-        ("few", "my_sounds: label 'dog' comes from 2 sources; training, validation and test need 3"),
+        ("few", "my_sounds: class 'dog' has 2 sources; 3 folds need at least 3; training, validation and test need 3"),
         ("damaged", r"2\.wav: the file is empty"),
     ],
 )

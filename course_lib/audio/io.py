@@ -28,10 +28,13 @@ OGG_LAST_PAGE = 4  # flag of the page that ends a stream, RFC 3533, section 6
 OGG_PAGE_BYTES = 65_307  # largest page, RFC 3533, section 6
 
 
-def read(path: str | Path, rate_hz: int | None = None, length_s: float | None = None) -> tuple[np.ndarray, int]:
+def read(
+    path: str | Path, rate_hz: int | None = None, length_s: float | None = None, start_s: float | None = None
+) -> tuple[np.ndarray, int]:
     """Waveform `(samples,)`, float32 within ±1, mono, and its rate in Hz.
 
     Channels are averaged. `rate_hz` resamples, `length_s` then cuts or pads at the end; None leaves either as stored.
+    With `start_s` only the `length_s` seconds from there are decoded.
 
     Raises
     ------
@@ -42,8 +45,13 @@ def read(path: str | Path, rate_hz: int | None = None, length_s: float | None = 
     path = Path(path)
     with _open(path) as file:
         expected, stored_hz = file.frames, file.samplerate
+        if start_s is not None:
+            start = min(timebase.seconds_to_samples(start_s, stored_hz), file.frames)
+            expected = min(file.frames - start, timebase.seconds_to_samples(length_s, stored_hz))
         try:
-            x = file.read(dtype="float32", always_2d=True).mean(axis=1)
+            if start_s is not None:
+                file.seek(start)
+            x = file.read(expected, dtype="float32", always_2d=True).mean(axis=1)
         except (sf.LibsndfileError, MemoryError, ValueError) as error:
             raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
     if len(x) < expected:
@@ -81,8 +89,12 @@ def probe(path: str | Path) -> tuple[int, int]:
         return file.samplerate, file.frames
 
 
-def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.ndarray:
+def read_many(
+    paths: Sequence[str | Path], rate_hz: int, length_s: float, starts_s: Sequence[float] | None = None
+) -> np.ndarray:
     """Waveforms of all `paths`, `(clips, samples)`, float32 within ±1; one array, filled by one thread per core.
+
+    `starts_s` says where in its file each begins; a NaN there, or None for all, reads the file from its start.
 
     Raises
     ------
@@ -93,7 +105,8 @@ def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.
     out = room_for(shape, np.float32, "choose a smaller profile, rate or length")
 
     def fill(row: int) -> None:
-        out[row] = read(paths[row], rate_hz, length_s)[0]
+        piece = starts_s is not None and not math.isnan(starts_s[row])
+        out[row] = read(paths[row], rate_hz, length_s, starts_s[row] if piece else None)[0]
 
     threaded(fill, range(len(paths)), "decoding", "clip")
     return out

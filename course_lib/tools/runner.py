@@ -270,7 +270,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
 def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
     """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it."""
     if dataset in registry.names() and not registry.entry(dataset).embedded:
-        download.get(dataset)
+        download.get(download.available(dataset))
     clips = load(dataset, profile, seed)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")

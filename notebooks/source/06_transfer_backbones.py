@@ -61,7 +61,8 @@ size = profiles.get(profile)
 if profile == "smoke":  # one backbone costs more than all CNNs of notebook 05: ten clips a class
     size = replace(size, real_clips_per_class=10)
 clips = load(dataset, size)
-spec = FeatureSpec(window_ms=60, hop_ms=60, n_mels=64)
+hop_ms = next((h for h in (60.0, 30.0) if 1000 * clips.length_s / h >= 64), 15.0)  # the body halves 64 frames five times
+spec = FeatureSpec(window_ms=max(25.0, hop_ms), hop_ms=hop_ms, n_mels=64)
 x, y = features(clips, spec), clips.targets
 training, validation, test = folds.split(clips, folds.testable_folds(clips)[0])
 say(f"{training.sum()} clips of *{clips.name}* to train, {validation.sum()} to choose by, {test.sum()} to test, no source on two sides. "
