@@ -136,6 +136,17 @@ def test_without_a_profile_all_clips_come():
     assert len(cl.load("synth10")) == 400 and len(cl.load("timing")) == 600
 
 
+def test_balanced_accuracy_stands_beside_it_where_classes_are_uneven(trained):
+    clips, x, _, result = trained
+    rank = clips.table.groupby("label").cumcount().to_numpy()
+    right = cl.predict(result, x).argmax(1) == clips.targets
+    for test, uneven in ((rank < 4, False), ((rank < 4) & ((clips.targets > 0) | (rank < 2)), True)):
+        found = cl.accuracy(result, x, clips, test)
+        balanced = np.mean([right[test & (clips.targets == k)].mean() for k in range(clips.n_classes)])
+        assert found.balanced == pytest.approx(balanced) and found.uneven is uneven
+        assert (f"; balanced {100 * balanced:.1f} %, as classes are uneven" in str(found)) is uneven
+
+
 def test_the_accuracy_is_an_interval_by_source(trained):
     clips, x, (_, _, test), result = trained
     found = cl.accuracy(result, x, clips, test)

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 import statistics
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from rich.markup import escape
 
 from course_lib import paths, profiles
 from course_lib.data import download, registry
+from course_lib.data.clips import Clips
 from course_lib.data.load import load, resolve_dataset
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson.display import records
@@ -223,7 +225,7 @@ def run_course(
     target = paths.as_folder(output or paths.runs_dir() / label, "--output")
     with paths.lock(target, "notebooks"):
         todo = prepare(notebooks, given, target, profile.cell_timeout_s)
-        content = prepare_data(given["dataset"], profile, given["seed"], console)
+        content = prepare_data(given["dataset"], profile, given["seed"], console, notebooks)
         results = run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
     about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
     if publish:
@@ -267,15 +269,37 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
 
 
-def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it."""
+def prepare_data(
+    dataset: str, profile: profiles.Profile, seed: int, console: Console, notebooks: Sequence[Path] = ()
+) -> str:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it.
+
+    Raises
+    ------
+    UsageError
+        One of `notebooks` needs longer clips.
+    """
     if dataset in registry.names() and not registry.entry(dataset).embedded:
         download.get(download.available(dataset))
     clips = load(dataset, profile, seed)
+    refuse_unfit(notebooks, clips)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
     listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
     return hashlib.sha256(clips.content.encode() + listing).hexdigest()
+
+
+def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:
+    """Raises UsageError if some of `notebooks` cannot run on `clips`, by what `notebooks/needs.toml` says of them."""
+    path = authoring.notebooks_dir() / "needs.toml"
+    needs = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    unfit = {p.stem: needs[p.stem] for p in notebooks if clips.length_s < needs.get(p.stem, {}).get("clip_s", 0)}
+    if unfit:
+        reasons = "; ".join(f"{name} needs {of['clip_s']:g} s ({of['because']})" for name, of in unfit.items())
+        raise UsageError(
+            f"{clips.name}: clips are {clips.length_s:g} s long, and {reasons}; give a larger --clip-s, "
+            "or name the other notebooks in --only"
+        )
 
 
 def run_on_screen(todo: Sequence[Job], workers: int, resume: bool, console: Console) -> list[Result]:

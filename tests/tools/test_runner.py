@@ -6,16 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from dataclasses import asdict, replace
 
 import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, wait_for, write_notebooks
+from typer.testing import CliRunner
 
 from course_lib import paths
+from course_lib.cli import main as cli
+from course_lib.data.load import load_timing
 from course_lib.errors import UsageError
-from course_lib.tools import executor, regression, run_report, runner
+from course_lib.tools import authoring, executor, regression, run_report, runner
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -66,6 +70,29 @@ def test_a_run_replaces_what_a_run_has_written_and_no_notebook_of_anybody(tmp_pa
         path.parent.mkdir()
         path.write_text(text)
         assert runner.prepare([one], GIVEN, path.parent, 30)
+
+
+def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
+    notebooks, clips = runner.chosen_notebooks("", authoring.notebooks_dir()), load_timing(5)
+    runner.refuse_unfit(notebooks, clips)  # every notebook runs on clips of a second
+    with pytest.raises(UsageError) as caught:
+        runner.refuse_unfit(notebooks, replace(clips, name="my.csv", length_s=0.25))
+    line = str(caught.value)
+    assert line.startswith("my.csv: clips are 0.25 s long, and 05_fixed_resolution_cnn needs 1 s (its CNN halves the")
+    assert "06_transfer_backbones needs 1 s (its networks take at least 64 frames)" in line and "\n" not in line
+    runner.refuse_unfit(notebooks[:5], replace(clips, length_s=0.25))
+    stems = {path.stem for path in notebooks}
+    assert set(tomllib.loads((authoring.notebooks_dir() / "needs.toml").read_text(encoding="utf-8"))) <= stems
+
+
+def test_clip_s_is_for_ones_own_sounds(monkeypatch, tmp_path):
+    asked = ["run", "--clip-s", "2", "--dataset"]
+    refused = CliRunner().invoke(cli.app, [*asked, "synth10"])
+    assert "--clip-s 2: is for your own sounds" in str(refused.exception)
+    monkeypatch.setenv("COURSE_CLIP_S", "")  # so that it is as before afterwards
+    monkeypatch.setattr(runner, "run_course", lambda *_, **__: 0)
+    CliRunner().invoke(cli.app, [*asked, str(tmp_path)])
+    assert os.environ["COURSE_CLIP_S"] == "2.0"
 
 
 @pytest.fixture(scope="module")
