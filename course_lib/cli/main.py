@@ -201,11 +201,11 @@ def data_verify(name: Annotated[str, typer.Argument(help="A name from `course da
 
 
 @data.command("card")
-def data_card(name: Annotated[str, typer.Argument(help="A name from `course data list`.")]) -> None:
-    """Where a data set comes from: licence, citation, protocol, known flaws."""
-    from course_lib.data import registry
+def data_card(name: Annotated[str, typer.Argument(help="A name from `course data list`, or your own sounds.")]) -> None:
+    """Where a data set comes from: licence, citation, protocol, known flaws. Of your own: clips, length, sources."""
+    from course_lib.data import load, registry
 
-    console.print(registry.card(name), markup=False)
+    console.print(load.own_card(name) if load.is_own(name) else registry.card(name), markup=False)
 
 
 @data.command("manifest")

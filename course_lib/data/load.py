@@ -312,6 +312,22 @@ def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0, *, 
     return clips_from_files(e.name, table, folder, e.length_s, e.rate_hz, download.content(e.name))
 
 
+def own_card(dataset: str) -> str:
+    """What `load` makes of your own sounds, in Markdown like the card of a data set; raises like `load`."""
+    own = load(dataset)
+    sources, n_folds = own.table["source"].nunique(), own.table["fold"].nunique()
+    of_class = own.table["label"].value_counts()
+    rows = {
+        "clips": f"{len(own):,} in {own.n_classes} classes, {of_class.min()} to {of_class.max()} per class",
+        "length": f"{own.length_s:g} s",
+        "rate": f"{own.native_rate_hz:,} Hz",
+        "sources": f"{sources:,}, such as `{own.table['source'][0]}`; to change them: `course data manifest`",
+        "folds": f"{n_folds}; every fold holds every class, no source crosses them",
+    }
+    lines = [f"## `{own.name}`: your own sounds", "", "| | |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {key} | {text} |" for key, text in rows.items())]) + "\n"
+
+
 def is_own(dataset: str) -> bool:
     """Whether `dataset` is the path of a manifest or folder of your own, not the name of a data set."""
     path = Path(dataset).expanduser()

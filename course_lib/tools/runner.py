@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib import paths, profiles
-from course_lib.data import download, registry
+from course_lib.data import download, folds, registry
 from course_lib.data.clips import Clips
 from course_lib.data.load import load, resolve_dataset
 from course_lib.errors import CourseError, UsageError
@@ -277,7 +277,7 @@ def prepare_data(
     Raises
     ------
     UsageError
-        One of `notebooks` needs longer clips.
+        One of `notebooks` needs longer or more clips.
     """
     if dataset in registry.names() and not registry.entry(dataset).embedded:
         download.get(download.available(dataset))
@@ -293,13 +293,28 @@ def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:
     """Raises UsageError if some of `notebooks` cannot run on `clips`, by what `notebooks/needs.toml` says of them."""
     path = authoring.notebooks_dir() / "needs.toml"
     needs = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    unfit = {p.stem: needs[p.stem] for p in notebooks if clips.length_s < needs.get(p.stem, {}).get("clip_s", 0)}
+    held_out = fewest_held_out(clips)
+    unfit = []
+    for name, of in ((p.stem, needs[p.stem]) for p in notebooks if p.stem in needs):
+        lacking = []
+        if clips.length_s < of.get("clip_s", 0):
+            lacking.append(f"clips of {of['clip_s']:g} s and not {clips.length_s:g} s")
+        if held_out < of.get("held_out", 0):
+            lacking.append(f"{of['held_out']} sources of each class in validation and test together and not {held_out}")
+        if lacking:
+            unfit.append(f"{name} needs {' and '.join(lacking)} ({of['because']})")
     if unfit:
-        reasons = "; ".join(f"{name} needs {of['clip_s']:g} s ({of['because']})" for name, of in unfit.items())
         raise UsageError(
-            f"{clips.name}: clips are {clips.length_s:g} s long, and {reasons}; give a larger --clip-s, "
-            "or name the other notebooks in --only"
+            f"{clips.name}: {'; '.join(unfit)}; add sounds, give a larger --clip-s, or name only others in --only"
         )
+
+
+def fewest_held_out(clips: Clips) -> int:
+    """The fewest sources that a class has in validation and test of the first fold; clips, if that is one source."""
+    _, validation, test = clips.split(folds.testable_folds(clips)[0])
+    single = clips.table["source"][test].nunique() == 1
+    held = clips.table[validation | test]
+    return int(held.groupby("label")["clip" if single else "source"].nunique().min())
 
 
 def run_on_screen(todo: Sequence[Job], workers: int, resume: bool, console: Console) -> list[Result]:

@@ -337,6 +337,8 @@ def test_the_table_of_a_folder_can_be_written_and_edited(tmp_path):
     given = ["data", "manifest", "folder", str(tmp_path / "sounds"), "--output", str(tmp_path / "m.csv")]
     done = CliRunner().invoke(cli.app, given)
     assert done.exit_code == 0 and "12 files of 2 classes from 3 sources; correct the column source" in done.output
+    card = CliRunner().invoke(cli.app, ["data", "card", str(tmp_path / "m.csv")]).output
+    assert "12 in 2 classes, 6 to 6 per class" in card and "3, such as `a`" in card
     edited = load_manifest(tmp_path / "m.csv")
     assert edited.table[["label", "source"]].equals(clips.table[["label", "source"]])
     np.testing.assert_array_equal(edited.waves(8_000), clips.waves(8_000))

@@ -73,14 +73,20 @@ def test_a_run_replaces_what_a_run_has_written_and_no_notebook_of_anybody(tmp_pa
 
 
 def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
-    notebooks, clips = runner.chosen_notebooks("", authoring.notebooks_dir()), load_timing(5)
+    notebooks, clips = runner.chosen_notebooks("", authoring.notebooks_dir()), load_timing(10)
     runner.refuse_unfit(notebooks, clips)  # every notebook runs on clips of a second
     with pytest.raises(UsageError) as caught:
         runner.refuse_unfit(notebooks, replace(clips, name="my.csv", length_s=0.25))
     line = str(caught.value)
-    assert line.startswith("my.csv: clips are 0.25 s long, and 05_fixed_resolution_cnn needs 1 s (its CNN halves the")
-    assert "06_transfer_backbones needs 1 s (its networks take at least 64 frames)" in line and "\n" not in line
+    assert line.startswith("my.csv: 05_fixed_resolution_cnn needs clips of 1 s and not 0.25 s (its CNN halves the")
+    assert "06_transfer_backbones needs clips of 1 s and not 0.25 s (its networks take" in line and "\n" not in line
     runner.refuse_unfit(notebooks[:5], replace(clips, length_s=0.25))
+    few = load_timing(5)
+    with pytest.raises(
+        UsageError, match=r"timing: 09_spectrogram_transformers needs 4 sources of each class in valida"
+    ):
+        runner.refuse_unfit(notebooks, few)
+    runner.refuse_unfit(notebooks[:9], few)
     stems = {path.stem for path in notebooks}
     assert set(tomllib.loads((authoring.notebooks_dir() / "needs.toml").read_text(encoding="utf-8"))) <= stems
 
