@@ -145,9 +145,9 @@ def _in_pieces(table: pd.DataFrame, lengths_s: np.ndarray, length_s: float) -> t
     n_pieces = np.maximum(1, np.floor(lengths_s / length_s + 0.5).astype(int))
     lost_s = np.maximum(0, lengths_s - n_pieces * length_s)
     counts = {
-        "longer files were cut into {} pieces": (n_pieces > 1, n_pieces[n_pieces > 1].sum()),
-        "shorter sounds were padded": (lengths_s < length_s, 0),
-        "ends, {:.1f} s in all, were dropped": (lost_s > 0, lost_s.sum()),
+        "longer cut into {} pieces": (n_pieces > 1, n_pieces[n_pieces > 1].sum()),
+        "shorter padded": (lengths_s < length_s, 0),
+        "ends dropped ({:.1f} s in all)": (lost_s > 0, lost_s.sum()),
     }
     said = [f"{where.sum()} {words.format(number)}" for words, (where, number) in counts.items() if where.any()]
     if (n_pieces > 1).any():

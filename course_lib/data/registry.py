@@ -170,7 +170,8 @@ def _how(e: Entry) -> str:
     size = f"{size}at most {e.unpacked_mb:,} MB unpacked"
     if not any(urlsplit(file.url).scheme for file in e.files):
         return f"from a mirror only: it has no public address ({size})"
-    return f"by hand: {e.by_hand} ({size})" if e.by_hand else f"`course data get {e.name}` ({size})"
+    stand_in = "".join(f"; where it is not there, `{form.name}` is taken from a mirror" for form in forms(e.name))
+    return (f"by hand: {e.by_hand} ({size})" if e.by_hand else f"`course data get {e.name}` ({size})") + stand_in
 
 
 def _address(file: RemoteFile) -> str:

@@ -8,6 +8,7 @@ success.
 import ast
 import hashlib
 import json
+import math
 import statistics
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from course_lib.lesson.display import records
 from course_lib.provenance import provenance
 from course_lib.tools import authoring, executor, regression, run_report
 from course_lib.tools.run_report import FAILED, NOT_RUN, PASSED, Result
+
+USUAL_CLIPS = 400  # the limits of a cell in the profiles are made for as many, the clips of ESC-10
 
 
 @dataclass(frozen=True)
@@ -225,8 +228,9 @@ def run_course(
     target = paths.as_folder(output or paths.runs_dir() / label, "--output")
     with paths.lock(target, "notebooks"):
         todo = prepare(notebooks, given, target, profile.cell_timeout_s)
-        content = prepare_data(given["dataset"], profile, given["seed"], console, notebooks)
-        results = run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
+        content, slower = prepare_data(given["dataset"], profile, given["seed"], console, notebooks)
+        todo = [replace(job, data=content, cell_timeout_s=slower * job.cell_timeout_s) for job in todo]
+        results = run_on_screen(todo, jobs, resume, console)
     about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
     if publish:
         for path in run_report.publish(results, about, paths.published_dir()):
@@ -254,8 +258,8 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{profile}-{Path(name).stem}" / f"seed-{seed}"
         begun = prepare(notebooks, parameters, folder, size.cell_timeout_s)
-        content = prepare_data(name, size, seed, console)
-        todo += [replace(job, data=content) for job in begun]
+        content, slower = prepare_data(name, size, seed, console)
+        todo += [replace(job, data=content, cell_timeout_s=slower * job.cell_timeout_s) for job in begun]
     results = run_on_screen(todo, jobs, True, console)
     for place, notebook in enumerate(notebooks):
         runs = results[place :: len(notebooks)]
@@ -271,8 +275,11 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
 
 def prepare_data(
     dataset: str, profile: profiles.Profile, seed: int, console: Console, notebooks: Sequence[Path] = ()
-) -> str:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it.
+) -> tuple[str, int]:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts.
+
+    Returns a hash of it, and by how much it exceeds `USUAL_CLIPS`, rounded up: cells get so many times the limit of
+    the profile, because sets of many classes hold many clips however few are taken of each.
 
     Raises
     ------
@@ -286,7 +293,7 @@ def prepare_data(
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
     listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
-    return hashlib.sha256(clips.content.encode() + listing).hexdigest()
+    return hashlib.sha256(clips.content.encode() + listing).hexdigest(), math.ceil(len(clips) / USUAL_CLIPS)
 
 
 def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:

@@ -13,9 +13,10 @@ from dataclasses import asdict, replace
 import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, wait_for, write_notebooks
+from rich.console import Console
 from typer.testing import CliRunner
 
-from course_lib import paths
+from course_lib import paths, profiles
 from course_lib.cli import main as cli
 from course_lib.data.load import load_timing
 from course_lib.errors import UsageError
@@ -89,6 +90,12 @@ def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
     runner.refuse_unfit(notebooks[:9], few)
     stems = {path.stem for path in notebooks}
     assert set(tomllib.loads((authoring.notebooks_dir() / "needs.toml").read_text(encoding="utf-8"))) <= stems
+
+
+@pytest.mark.parametrize(("per_class", "times"), [(10, 1), (100, 2)])
+def test_cells_get_more_time_on_more_clips(tmp_path, monkeypatch, per_class, times):
+    monkeypatch.setattr(runner, "load", lambda *_: load_timing(per_class))
+    assert runner.prepare_data("timing", profiles.get("smoke"), 0, Console(quiet=True))[1] == times
 
 
 def test_clip_s_is_for_ones_own_sounds(monkeypatch, tmp_path):
