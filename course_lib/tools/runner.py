@@ -301,19 +301,22 @@ def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:
     path = authoring.notebooks_dir() / "needs.toml"
     needs = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     held_out = fewest_held_out(clips)
-    unfit = []
+    unfit, names, remedies = [], set(), set()
     for name, of in ((p.stem, needs[p.stem]) for p in notebooks if p.stem in needs):
         lacking = []
         if clips.length_s < of.get("clip_s", 0):
             lacking.append(f"clips of {of['clip_s']:g} s and not {clips.length_s:g} s")
+            remedies.add("give a larger --clip-s")
         if held_out < of.get("held_out", 0):
             lacking.append(f"{of['held_out']} sources of each class in validation and test together and not {held_out}")
+            remedies.add("add sounds")
         if lacking:
             unfit.append(f"{name} needs {' and '.join(lacking)} ({of['because']})")
+            names.add(name)
     if unfit:
-        raise UsageError(
-            f"{clips.name}: {'; '.join(unfit)}; add sounds, give a larger --clip-s, or name only others in --only"
-        )
+        others = ",".join(authoring.number(p) for p in notebooks if p.stem not in names)
+        remedies |= {f"run the others with --only {others}"} if others else set()
+        raise UsageError(f"{clips.name}: {'; '.join(unfit)}; {', or '.join(sorted(remedies))}")
 
 
 def fewest_held_out(clips: Clips) -> int:
