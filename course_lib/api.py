@@ -19,14 +19,23 @@ from course_lib.training.supervised import Recipe, Split, TrainResult
 
 OF_X = "features (clips, frames, mels) as features() returns them"
 OF_RESULT = "what fit() returned"
+UNEVEN = 1.5  # times the clips of the smallest class: from here on accuracy and balanced accuracy may differ much
 
 
 @dataclass(frozen=True)
 class Accuracy(Interval):
-    """The share of correct clips, from 0 to 1, with its interval over sources; printed as a percentage."""
+    """The share of correct clips, from 0 to 1, with its interval over sources; printed as a percentage.
+
+    `balanced` is the mean of the classes' own shares, printed too if the tested classes are `uneven`: a network that
+    always names the largest class has a high accuracy, and a balanced accuracy of 1 / classes.
+    """
+
+    balanced: float = float("nan")
+    uneven: bool = False
 
     def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}), by source"
+        balanced = f"; balanced {100 * self.balanced:.1f} %, as classes are uneven" if self.uneven else ""
+        return f"{100 * self.mean:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}), by source{balanced}"
 
 
 def fit(
@@ -102,7 +111,8 @@ def accuracy(result: TrainResult, x: np.ndarray, clips: Clips, test: np.ndarray)
     """Share of the clips in `test` that are classified correctly, with its 95 % bootstrap interval over sources.
 
     `x` holds the features of all `clips`; `test` is a mask `(clips,)`. Clips from one source tend to be right or wrong
-    together, so the bootstrap resamples sources, not clips. Notebook: 04.
+    together, so the bootstrap resamples sources, not clips. Balanced accuracy is printed beside it if the largest class
+    has at least one and a half times the test clips of the smallest. Notebook: 04.
 
     Raises
     ------
@@ -120,7 +130,10 @@ def accuracy(result: TrainResult, x: np.ndarray, clips: Clips, test: np.ndarray)
     correct = predict(result, tested).argmax(axis=1) == truth
     sources = clips.table["source"].to_numpy()[np.asarray(test)]
     found = accuracy_by_source(correct, sources)
-    return Accuracy(found.mean, found.low, found.high, found.level)
+    _, of_class, clips_per_class = np.unique(truth, return_inverse=True, return_counts=True)
+    balanced = float(np.mean(np.bincount(of_class, correct) / clips_per_class))
+    uneven = bool(clips_per_class.max() >= UNEVEN * clips_per_class.min())
+    return Accuracy(found.mean, found.low, found.high, found.level, balanced, uneven)
 
 
 def _chosen(name: str, mask: np.ndarray, x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

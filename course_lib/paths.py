@@ -5,6 +5,7 @@
 | `COURSE_DATA_DIR` | downloaded data sets and the caches made from them                   | user's cache folder |
 | `COURSE_MIRROR`   | folder searched before the network, by the last part of an address   | none                |
 | `COURSE_OFFLINE`  | `1` forbids the network                                              | unset               |
+| `COURSE_CLIP_S`   | seconds of a clip of your own sounds (`course run --clip-s` sets it)  | from the files      |
 """
 
 import os
@@ -87,6 +88,21 @@ def mirror_dir() -> Path | None:
 def offline() -> bool:
     """True when `COURSE_OFFLINE` forbids the network."""
     return os.environ.get("COURSE_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def clip_s() -> float | None:
+    """Seconds of a clip of the user's own sounds from `COURSE_CLIP_S`, or None to go by the files.
+
+    Raises
+    ------
+    UsageError
+        It is no number.
+    """
+    chosen = os.environ.get("COURSE_CLIP_S")
+    try:
+        return float(chosen) if chosen else None
+    except ValueError:
+        raise UsageError(f"COURSE_CLIP_S={chosen}: expected seconds, such as 4") from None
 
 
 def runs_dir() -> Path:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("course", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("course")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.pop("COLUMNS", None)  # pytest may say how wide its own screen is; tables of the tests go to a pipe
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 

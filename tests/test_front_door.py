@@ -93,8 +93,8 @@ def test_a_folder_is_read_by_class(my_sounds):
     clips = cl.load("my_sounds/")
     assert len(clips) == 21 and clips.n_classes == 4 and clips.classes == ["bird", "cat", "dog", "rain"]
     assert "dog/loud/bark.WAV" in set(clips.table["clip"]) and (clips.table["source"] == clips.table["clip"]).all()
-    assert (clips.length_s, clips.native_rate_hz) == (0.5, 8_000)
-    peaks = 2 * np.abs(np.fft.rfft(clips.waves(8_000))).argmax(axis=1)
+    assert (clips.length_s, clips.native_rate_hz) == (1.0, 8_000)
+    peaks = 2 * np.abs(np.fft.rfft(clips.waves(8_000, 0.5))).argmax(axis=1)
     assert peaks[:5].tolist() == [200, 220, 240, 260, 280]
     assert clips.table.groupby("fold")["label"].nunique().tolist() == [4] * 5
     train, val, test = clips.split(test_fold=2)
@@ -111,7 +111,7 @@ def test_a_folder_is_read_by_class(my_sounds):
         ("empty", "my_sounds: has no sub-folders; expected one sub-folder per class"),
         ("no sounds", "new: holds no sounds"),
         ("one class", "my_sounds: has one label, 'cat'; telling classes apart needs two"),
-        ("few", "my_sounds: label 'dog' comes from 2 sources; training, validation and test need 3"),
+        ("few", "my_sounds: class 'dog' has 2 sources; 3 folds need at least 3; training, validation and test need 3"),
         ("damaged", r"2\.wav: the file is empty"),
     ],
 )
@@ -134,6 +134,17 @@ def test_a_folder_at_fault_is_one_line(tmp_path, change, words):
 
 def test_without_a_profile_all_clips_come():
     assert len(cl.load("synth10")) == 400 and len(cl.load("timing")) == 600
+
+
+def test_balanced_accuracy_stands_beside_it_where_classes_are_uneven(trained):
+    clips, x, _, result = trained
+    rank = clips.table.groupby("label").cumcount().to_numpy()
+    right = cl.predict(result, x).argmax(1) == clips.targets
+    for test, uneven in ((rank < 4, False), ((rank < 4) & ((clips.targets > 0) | (rank < 2)), True)):
+        found = cl.accuracy(result, x, clips, test)
+        balanced = np.mean([right[test & (clips.targets == k)].mean() for k in range(clips.n_classes)])
+        assert found.balanced == pytest.approx(balanced) and found.uneven is uneven
+        assert (f"; balanced {100 * balanced:.1f} %, as classes are uneven" in str(found)) is uneven
 
 
 def test_the_accuracy_is_an_interval_by_source(trained):

@@ -29,13 +29,15 @@ def read(
     path: str | Path,
     rate_hz: int | None = None,
     length_s: float | None = None,
+    start_s: float | None = None,
     *,
     cancelled: list[str] | None = None,
 ) -> tuple[np.ndarray, int]:
     """Waveform `(samples,)`, float32 within ±1, mono, and its rate in Hz.
 
     Channels are averaged. `rate_hz` resamples, `length_s` then cuts or pads at the end; None leaves either as stored.
-    If the channels cancel each other in the average, the path is added to `cancelled`, or logged as a warning.
+    With `start_s` only the `length_s` seconds from there are decoded. If the channels cancel each other in the average,
+    the path is added to `cancelled`, or logged as a warning.
 
     Raises
     ------
@@ -44,13 +46,17 @@ def read(
         NaN, infinity or values far outside ±1.
     """
     path = Path(path)
-    file, expected = _open(path)
+    file, n_samples = _open(path)
     with file:
         stored_hz = file.samplerate
+        n_read, expected = file.frames, n_samples  # some formats have no other way to ask for all
+        if start_s is not None:
+            start = min(timebase.seconds_to_samples(start_s, stored_hz), n_samples)
+            n_read = expected = min(n_samples - start, timebase.seconds_to_samples(length_s, stored_hz))
         try:
-            channels = file.read(
-                file.frames, dtype="float32", always_2d=True
-            )  # some formats have no other way to say all
+            if start_s is not None:
+                file.seek(start)
+            channels = file.read(n_read, dtype="float32", always_2d=True)
         except (sf.LibsndfileError, MemoryError, ValueError) as error:
             raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
     x = channels.mean(axis=1)
@@ -112,8 +118,12 @@ def probe(path: str | Path) -> tuple[int, int]:
         return file.samplerate, n_samples
 
 
-def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.ndarray:
+def read_many(
+    paths: Sequence[str | Path], rate_hz: int, length_s: float, starts_s: Sequence[float] | None = None
+) -> np.ndarray:
     """Waveforms of all `paths`, `(clips, samples)`, float32 within ±1; one array, filled by one thread per core.
+
+    `starts_s` says where in its file each begins; a NaN there, or None for all, reads the file from its start.
 
     Raises
     ------
@@ -126,7 +136,9 @@ def read_many(paths: Sequence[str | Path], rate_hz: int, length_s: float) -> np.
     cancelled: list[str] = []
 
     def fill(row: int) -> None:
-        out[row] = read(paths[row], rate_hz, length_s, cancelled=cancelled)[0]
+        piece = starts_s is not None and not math.isnan(starts_s[row])
+        start_s = starts_s[row] if piece else None
+        out[row] = read(paths[row], rate_hz, length_s, start_s, cancelled=cancelled)[0]
 
     threaded(fill, range(len(paths)), "decoding", "clip")
     warn_cancelled(cancelled, len(paths))

@@ -118,6 +118,10 @@ def run(
     param: Annotated[list[str], typer.Option("--param", "-p", help="A notebook's own parameter, name=value.")] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option(help="Keep green results of an earlier, interrupted run.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for what comes out [default: runs/...].")] = None,
+    clip_s: Annotated[
+        float | None,
+        typer.Option("--clip-s", min=0.05, help="Seconds of a clip of your own sounds [default: by the files]."),
+    ] = None,
     publish: Annotated[bool, typer.Option(help="Keep the numbers of green notebooks in study/results.")] = False,
 ) -> None:
     """Execute the notebooks and judge them.
@@ -126,6 +130,14 @@ def run(
     """
     from course_lib.tools import runner
 
+    if clip_s is not None:
+        from course_lib.data.load import is_own
+
+        if not is_own(dataset):
+            raise UsageError(
+                f"--clip-s {clip_s:g}: is for your own sounds; clips of {dataset} have a length of their own"
+            )
+        os.environ["COURSE_CLIP_S"] = str(clip_s)  # the notebooks' own processes read it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
     given = {"profile": profile, "dataset": dataset, "seed": seed} | parsed_parameters(param)
     how = {"only": only, "jobs": jobs, "output": output, "resume": resume, "publish": publish}
@@ -258,24 +270,45 @@ def data_verify(name: NameArgument) -> None:
 
 
 @data.command("card")
-def data_card(name: NameArgument) -> None:
-    """Where a data set comes from: licence, citation, protocol, known flaws."""
-    from course_lib.data import registry
+def data_card(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `course data list`, or the path of your own sounds.",
+            callback=_as_listed,
+            autocompletion=_names,
+        ),
+    ],
+) -> None:
+    """Where a data set comes from: licence, citation, protocol, known flaws. Of your own: clips, length, sources."""
+    from course_lib.data import load, registry
 
-    screen.print_markdown(registry.card(name), console)
+    screen.print_markdown(load.own_card(name) if load.is_own(name) else registry.card(name), console)
 
 
 @data.command("manifest")
 def data_manifest(
-    kind: Annotated[str, typer.Argument(help="vggsound or audioset.")],
-    listings: Annotated[list[Path], typer.Argument(help="The official lists, as downloaded.")],
-    folder: Annotated[Path, typer.Option(help="Folder of the sounds, one file a clip.")],
+    kind: Annotated[str, typer.Argument(help="vggsound, audioset, or folder.")],
+    listings: Annotated[
+        list[Path], typer.Argument(help="The official lists, as downloaded; after folder, your folder of classes.")
+    ],
+    folder: Annotated[
+        Path | None, typer.Option(help="Of an official list: folder of the sounds, one file a clip.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path("manifest.csv"),
 ) -> None:
-    """From a set's official list and the sounds that you have of it, a manifest for `--dataset`."""
-    from course_lib.data.manifest import manifest_from_list
+    """A manifest for `--dataset`: from an official list and the sounds that you have of it, or from your own folder."""
+    from course_lib.data.manifest import manifest_from_folder, manifest_from_list
 
-    console.print(f"{output}: {manifest_from_list(kind, listings, folder, output)}", soft_wrap=True, markup=False)
+    if kind == "folder":
+        if folder is not None or len(listings) != 1:
+            raise UsageError("data manifest folder: expected one folder, as in: course data manifest folder my_sounds/")
+        done = manifest_from_folder(listings[0], output)
+    elif folder is None:
+        raise UsageError(f"data manifest {kind}: --folder is missing; give the folder of the sounds")
+    else:
+        done = manifest_from_list(kind, listings, folder, output)
+    console.print(f"{output}: {done}", soft_wrap=True, markup=False)
 
 
 @data.command("scenes", epilog="`course data scenes esc10` · `course data scenes ave:/media/usb/AVE_Dataset`")

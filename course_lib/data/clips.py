@@ -112,11 +112,13 @@ def clips_from_files(
 ) -> Clips:
     """`Clips` over `table`, whose column `path` is relative to `folder`; `content` is the hash of all files of the set.
 
+    Where `table` has `start_s`, a clip is the piece of its file that begins there; NaN reads the file from its start.
     All rows are decoded and cached together, and a part of the clips is a part of that array: five folds cost no more
     time and disk than one.
     """
     names = table["path"].tolist()
-    key = digest(content, *names)
+    starts_s = table["start_s"].tolist() if "start_s" in table else None
+    key = digest(content, *names) if starts_s is None else digest(content, *zip(names, starts_s, strict=True))
     as_loaded = _signature(folder, names)
     table = table[[*COLUMNS, *(column for column in table.columns if column not in COLUMNS)]]
 
@@ -126,7 +128,7 @@ def clips_from_files(
                 raise CourseError(
                     f"{folder}: a sound has changed since the data set was loaded; run again from the start"
                 )
-            return audio_io.read_many([folder / name for name in names], rate_hz, length_s)
+            return audio_io.read_many([folder / name for name in names], rate_hz, length_s, starts_s)
 
         every = cached("decode", (key, rate_hz, float(length_s), DECODING_VERSION), decode)
         part = rows_of(every, table, asked)

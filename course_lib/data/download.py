@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
@@ -51,6 +52,21 @@ def staging(name: str) -> Path:
 def present(name: str) -> bool:
     """True when nothing has to be fetched: the course makes the set, or it is here and unchanged since verified."""
     return registry.entry(name).embedded or bool(_stamped(folder(name)))
+
+
+def available(name: str) -> str:
+    """`name`, or another form of that set where only the form is on this machine or in the mirror.
+
+    Raises
+    ------
+    UsageError
+        There is no such data set.
+    """
+    for form in (registry.entry(name), *registry.forms(name)):
+        mirror = paths.mirror_dir()
+        if folder(form.name).is_dir() or (mirror and all((mirror / file.filename).is_file() for file in form.files)):
+            return form.name
+    return name
 
 
 def get(name: str, *, force: bool = False, network: bool = True) -> Path:
@@ -135,6 +151,11 @@ def _locate(e: Entry, file: RemoteFile, network: bool) -> Path:
         return _verified(mirror / file.filename, file)
     if staged.is_file() and (paths.offline() or not network):
         return _verified(staged, file)
+    if not urlsplit(file.url).scheme:
+        raise CourseError(
+            f"{e.name} is not on this machine and has no public address; put {file.filename} into a folder that "
+            "COURSE_MIRROR names"
+        )
     if not network:
         raise CourseError(f"{e.name} is not on this machine; run: course data get {e.name}")
     if paths.offline():

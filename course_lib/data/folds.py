@@ -3,6 +3,7 @@
 Notebook: 04.
 """
 
+import logging
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,10 @@ import pandas as pd
 from course_lib.errors import CourseError, UsageError
 
 FEWEST = 3  # one fold each for training, validation and test
+MOST = 5
+SEARCH_S = 10  # how long we look for folds that hold every class; tables of a few hundred sources take far less
+NODES = 2000  # of the search tree: the same end on every machine, where a limit in seconds is not
+log = logging.getLogger(__name__)
 
 
 class Labelled(Protocol):
@@ -25,21 +30,23 @@ class Labelled(Protocol):
         """One row per clip."""
 
 
-def folds_by_source(table: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> np.ndarray:
+def folds_by_source(table: pd.DataFrame, n_folds: int = MOST, seed: int = 0) -> np.ndarray:
     """Fold of each row, `(clips,)`, from 1: sources stay whole, classes are spread as evenly as that allows.
 
-    The folds depend on the clips and on `seed`, not on the order of the rows.
+    Every fold holds every class. scikit-learn's `StratifiedGroupKFold` places one source after another, which may leave
+    a fold without a class where sources hold several (speakers, sites); then an integer programme looks for folds
+    that hold all, of sizes as even as possible. The folds depend on the clips and on `seed`, not on the order of the
+    rows.
 
     Raises
     ------
     UsageError
-        A class has fewer sources than there are folds, so that some fold could not know it.
+        No such folds were found: a class has fewer sources than there are folds, or its sources are needed elsewhere.
     """
     sources = table.groupby("label")["source"].nunique()
-    if sources.min() < n_folds:
-        raise UsageError(
-            f"class {sources.idxmin()!r} has {sources.min()} sources; {n_folds} folds need at least {n_folds}"
-        )
+    rare, fewest = sources.idxmin(), sources.min()
+    if fewest < n_folds:
+        raise UsageError(f"class {rare!r} has {fewest} sources; {n_folds} folds need at least {n_folds}")
     from sklearn.model_selection import StratifiedGroupKFold  # seconds to import, for what most data sets bring along
 
     order = table.sort_values(["source", "clip"]).index
@@ -48,7 +55,90 @@ def folds_by_source(table: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> np.
     fold = pd.Series(0, index=order)
     for number, (_, test) in enumerate(splitter.split(rows, rows["label"], rows["source"]), 1):
         fold.iloc[test] = number
+    if (pd.crosstab(rows["label"], fold).reindex(columns=range(1, n_folds + 1), fill_value=0) == 0).any(axis=None):
+        of_source = _complete_folds(rows, n_folds, seed)
+        if of_source is None:
+            raise UsageError(
+                f"no {n_folds} folds that keep sources whole and hold every class were found; class {rare!r} has "
+                f"{fewest} sources, which other classes share"
+            )
+        fold = rows["source"].map(of_source)
     return fold.loc[table.index].to_numpy()
+
+
+def _complete_folds(rows: pd.DataFrame, n_folds: int, seed: int) -> pd.Series | None:
+    """Fold of each source, from 1, such that every fold holds every class; None if no such folds were found.
+
+    Binary variables say which source is in which fold, another bounds the clips of the largest fold; we minimise it.
+    """
+    from scipy import sparse
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    holds = pd.crosstab(rows["source"], rows["label"]).sample(frac=1, random_state=seed)  # clips by source and class
+    n_sources, n_classes = holds.shape
+    n_choices = n_folds * n_sources  # fold after fold, in each source after source; the last variable is the bound
+    every_fold = sparse.eye(n_folds)
+    one_fold_each = sparse.kron(np.ones((1, n_folds)), sparse.eye(n_sources))
+    known = sparse.kron(every_fold, (holds.to_numpy() > 0).T.astype(float))
+    sizes = sparse.kron(every_fold, holds.sum(axis=1).to_numpy(float)[None])
+    rules = sparse.block_array([[one_fold_each, None], [known, None], [sizes, -np.ones((n_folds, 1))]], format="csr")
+    n_known = n_folds * n_classes
+    low = np.r_[np.ones(n_sources + n_known), np.full(n_folds, -np.inf)]
+    high = np.r_[np.ones(n_sources), np.full(n_known, np.inf), np.zeros(n_folds)]
+    found = milp(
+        np.r_[np.zeros(n_choices), 1],
+        constraints=LinearConstraint(rules, low, high),
+        integrality=np.r_[np.ones(n_choices), 0],
+        bounds=Bounds(0, np.r_[np.ones(n_choices), np.inf]),
+        options={"time_limit": SEARCH_S, "node_limit": NODES, "mip_rel_gap": 0.05},
+    )
+    if found.x is None:
+        return None
+    chosen = found.x[:-1].reshape(n_folds, n_sources).argmax(axis=0)
+    return pd.Series(chosen + 1, index=holds.index)
+
+
+def made_folds(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
+    """Folds as `folds_by_source` makes them, `(clips,)`: five, or as many as every class can be in, at least three.
+
+    Raises
+    ------
+    CourseError
+        Not even three folds can hold every class.
+    """
+    refusal = ""
+    for n_folds in range(MOST, FEWEST - 1, -1):
+        try:
+            return folds_by_source(table, n_folds, seed)
+        except UsageError as error:
+            refusal = str(error)
+    raise CourseError(f"{refusal}; training, validation and test need {FEWEST}, so add recordings")
+
+
+def check_classes(name: str, table: pd.DataFrame) -> None:
+    """Raises CourseError if a class is missing from a fold: some split could not learn it, choose by it or test it.
+
+    Every fold is tested on, and the next one validates, so every fold must hold every class. Of a set with one official
+    split, training must; a class that its validation or test lacks is only a warning, because nothing asks for it. Sets
+    with several labels per clip (column `labels`) are exempt: they are scored label by label.
+    """
+    if "labels" in table.columns:
+        return
+    kind = "part" if "part" in table.columns else "fold"
+    clips = pd.crosstab(table["label"], table[kind])
+    for place in clips.columns:
+        missing = clips.index[clips[place] == 0]
+        if missing.empty:
+            continue
+        more = f" ({len(missing)} such classes)" if len(missing) > 1 else ""
+        found = f"{name}: class {missing[0]!r} has no clip in {kind} {place}{more}"
+        if kind == "part" and place != "train":
+            log.warning("%s, so that it is learnt and never tested", found)
+            continue
+        raise CourseError(
+            f"{found}; every split into training, validation and test must know every class: "
+            "give it clips there, leave the class out, or leave out the folds and have them made"
+        )
 
 
 def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: int = 0) -> np.ndarray:

@@ -1,7 +1,9 @@
 """One function that turns the name of a data set, or the path of your own list of sounds, into `Clips`."""
 
+import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from course_lib.data import clips, download, folds, registry
 from course_lib.data.cache import cached, digest
 from course_lib.data.clips import BETWEEN, Clips, clips_from_files
 from course_lib.data.manifest import load_folder, load_manifest
-from course_lib.errors import CourseError, expect
+from course_lib.errors import CourseError, UsageError, expect
 from course_lib.profiles import Profile
 
 # --- The data sets that the course makes instead of downloading: `synth10` and `timing`
@@ -91,6 +93,17 @@ def _at_rate(waves: np.ndarray, rate_hz: int) -> np.ndarray:
     return np.clip(resampled, -1, 1, order="C")
 
 
+def with_fold_in_source(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` in which the parts of a source that lie in several official folds count as sources of their own.
+
+    Official folds are kept for comparability. A source `131943` in folds 2 and 3 becomes `131943 in fold 2` and
+    `131943 in fold 3`, so that copies, splits and intervals treat each part as whole; the cards say what leaks.
+    """
+    crossing = table["source"].isin(folds.crossing_sources(table))
+    named = table["source"] + " in fold " + table["fold"].astype(str)
+    return table.assign(source=table["source"].mask(crossing, named))
+
+
 # --- ESC-10 and ESC-50: environmental sounds in five official folds (Piczak 2015)
 
 # In the order of the folders, which are numbered from 1, in the words of ESC-50's own table
@@ -108,20 +121,26 @@ def esc10(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["clip", "label", "fold", "source", "take", "path"])
 
 
-def esc50(folder: Path) -> pd.DataFrame:
-    """One row per clip, from `meta/esc50.csv`; the column `esc10` marks the clips of the smaller set."""
+def esc50(folder: Path, ending: str = ".wav") -> pd.DataFrame:
+    """One row per clip, from `meta/esc50.csv`; the column `esc10` marks the clips of the smaller set.
+
+    Four recordings are in two official folds, with another class in each: see the card. The copy at 16 kHz has the same
+    table, and names that end in `.ogg`.
+    """
     meta = clips.read_csv(folder / "meta" / "esc50.csv", ["filename", "fold", "category", "esc10", "src_file", "take"])
-    return pd.DataFrame(
+    clip = meta["filename"].str.removesuffix(".wav")
+    table = pd.DataFrame(
         {
-            "clip": meta["filename"].str.removesuffix(".wav"),
+            "clip": clip,
             "label": meta["category"],
             "fold": meta["fold"].astype(int),
             "source": meta["src_file"],
             "take": meta["take"],
             "esc10": meta["esc10"] == "True",
-            "path": "audio/" + meta["filename"],
+            "path": "audio/" + clip + ending,
         }
     )
+    return with_fold_in_source(table)
 
 
 # --- Free Spoken Digit Dataset: ten digits, six speakers, fifty takes of each
@@ -153,11 +172,11 @@ def fsdd(folder: Path) -> pd.DataFrame:
 def urbansound8k(folder: Path) -> pd.DataFrame:
     """One row per clip, from `metadata/UrbanSound8K.csv`. The source is the Freesound recording.
 
-    Five recordings are in two official folds, with another class in each: see the card.
+    Five recordings are in two or more official folds, with another class in each: see the card.
     """
     columns = ["slice_file_name", "fsID", "salience", "fold", "class"]
     meta = clips.read_csv(folder / "metadata" / "UrbanSound8K.csv", columns)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "clip": meta["slice_file_name"].str.removesuffix(".wav"),
             "label": meta["class"],
@@ -167,6 +186,7 @@ def urbansound8k(folder: Path) -> pd.DataFrame:
             "path": "audio/fold" + meta["fold"] + "/" + meta["slice_file_name"],
         }
     )
+    return with_fold_in_source(table)
 
 
 # --- Speech Commands v0.02: 35 words, a second each (Warden 2018)
@@ -190,6 +210,18 @@ def speechcommands(folder: Path) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["clip", "label", "source", "path"])
     table["part"] = table["path"].map(listed).fillna("train")
     return table.assign(fold=table["part"].map(clips.PARTS))
+
+
+def speechcommands10(folder: Path) -> pd.DataFrame:
+    """One row per clip, from names like `audio/yes/0a7c2a8d_nohash_0.flac`: the source is the speaker `0a7c2a8d`.
+
+    The archive is published as a test set only. The five folds are ours: the SHA-1 of the speaker modulo 5.
+    """
+    paths = [path.relative_to(folder) for path in sorted(folder.glob("audio/*/*.flac"))]
+    rows = [(f"{p.parent.name}/{p.stem}", p.parent.name, p.stem.split("_nohash_")[0], p.as_posix()) for p in paths]
+    table = pd.DataFrame(rows, columns=["clip", "label", "source", "path"])
+    sums = table["source"].map(lambda speaker: int(hashlib.sha1(speaker.encode()).hexdigest(), 16))
+    return table.assign(fold=(sums % 5 + 1).astype(int))
 
 
 # --- NSynth: single notes of some thousand instruments in eleven families (Engel et al. 2017)
@@ -236,41 +268,70 @@ def fsd50k(folder: Path) -> pd.DataFrame:
 
 # --- One function for all of them
 
-TABLES = {table.__name__: table for table in (esc10, esc50, fsdd, urbansound8k, speechcommands, nsynth, fsd50k)}
+READERS = (esc10, esc50, fsdd, urbansound8k, speechcommands, speechcommands10, nsynth, fsd50k)
+TABLES = {reader.__name__: reader for reader in READERS} | {"esc50-16k": partial(esc50, ending=".ogg")}
 
 
-def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0) -> Clips:
+def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0, *, clip_s: float | None = None) -> Clips:
     """The clips of `dataset`: a name from the registry, a manifest, or a folder with a sub-folder per class.
 
     All clips, or at most as many per class as `profile` allows, drawn by `seed`, spread over the folds. For your own
-    sounds see `manifest.py`. Nothing is downloaded here; a set that lies in the mirror is unpacked.
+    sounds see `manifest.py`; `clip_s` is the length of their clips in seconds. Nothing is downloaded here; a set that
+    lies in the mirror is unpacked, and where only another form of it is there, such as `esc50-16k`, that is taken.
 
     Raises
     ------
     UsageError
-        No such data set, or `profile` is no profile.
+        No such data set, `profile` is no profile, or `clip_s` for a set that has its own length.
     CourseError
-        The set is not on this machine (the line says how to get it), or its files or the manifest are at fault.
+        The set is not on this machine (the line says how to get it), its files or the manifest are at fault, or a class
+        is missing from a fold.
     """
     expect("dataset", dataset, str | Path, "the name of a data set, or the path of a manifest or folder")
     if profile is not None:
         expect("profile", profile, Profile, "such as course_lib.profiles.get('smoke'); leave it out for all clips")
     name = str(dataset)
     most = profile.real_clips_per_class if profile else None
-    if name.lower().endswith(".csv") or Path(name).is_file():
-        return load_manifest(name, most, seed)
-    if name not in registry.names() and Path(name).expanduser().is_dir():
-        return load_folder(name, most, seed)
-    e = registry.entry(name)
+    if is_own(name):
+        read = load_folder if Path(name).expanduser().is_dir() else load_manifest
+        return read(name, most, seed, clip_s)
+    e = registry.entry(download.available(name))
+    if clip_s is not None:
+        raise UsageError(f"clip_s: is for your own sounds; clips of {name} are {e.length_s:g} s long")
     if e.embedded:
         make = {"synth10": load_synth10, "timing": load_timing}[name]
         return make(profile.clips_per_class if profile else None, seed)
-    folder = download.get(name, network=False)
-    table = TABLES[name](folder)
+    folder = download.get(e.name, network=False)
+    table = TABLES[e.name](folder)
     if len(table) != e.clips:
-        raise CourseError(f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {name} --force")
+        raise CourseError(
+            f"{folder}: has {len(table)} clips, expected {e.clips}; run: course data get {e.name} --force"
+        )
     table = folds.subsample(table, most, seed)
-    return clips_from_files(name, table, folder, e.length_s, e.rate_hz, download.content(name))
+    folds.check_classes(e.name, table)
+    return clips_from_files(e.name, table, folder, e.length_s, e.rate_hz, download.content(e.name))
+
+
+def own_card(dataset: str) -> str:
+    """What `load` makes of your own sounds, in Markdown like the card of a data set; raises like `load`."""
+    own = load(dataset)
+    sources, n_folds = own.table["source"].nunique(), own.table["fold"].nunique()
+    of_class = own.table["label"].value_counts()
+    rows = {
+        "clips": f"{len(own):,} in {own.n_classes} classes, {of_class.min()} to {of_class.max()} per class",
+        "length": f"{own.length_s:g} s",
+        "rate": f"{own.native_rate_hz:,} Hz",
+        "sources": f"{sources:,}, such as `{own.table['source'][0]}`; to change them: `course data manifest`",
+        "folds": f"{n_folds}; every fold holds every class, no source crosses them",
+    }
+    lines = [f"## `{own.name}`: your own sounds", "", "| | |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {key} | {text} |" for key, text in rows.items())]) + "\n"
+
+
+def is_own(dataset: str) -> bool:
+    """Whether `dataset` is the path of a manifest or folder of your own, not the name of a data set."""
+    path = Path(dataset).expanduser()
+    return dataset not in registry.names() and (dataset.lower().endswith(".csv") or path.exists())
 
 
 def resolve_dataset(dataset: str) -> str:
@@ -283,11 +344,9 @@ def resolve_dataset(dataset: str) -> str:
     CourseError
         There is no such manifest.
     """
-    if dataset not in registry.names() and Path(dataset).expanduser().is_dir():
-        return str(Path(dataset).expanduser().resolve())
-    if not dataset.endswith(".csv"):
+    if not is_own(dataset):
         return registry.entry(dataset).name
     path = Path(dataset).expanduser().resolve()
-    if not path.is_file():
+    if not path.exists():
         raise CourseError(f"{path}: No such file; give the path of a CSV file with the columns filename,label")
     return str(path)

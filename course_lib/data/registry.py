@@ -19,6 +19,21 @@ of its files, and the cards below are generated from the registry (`make generat
 card: give a notebook the path of a folder with one sub-folder per class, or of a CSV file with the columns
 `filename,label` and, if you have them, `fold,source`.
 Sounds with several labels have all of them in a column `labels`, `|` between, for grids with `task = "tags"`.
+WAV, FLAC, OGG, MP3 and whatever else libsndfile reads will do.
+
+What happens to your own sounds, and the line that `load` prints about it:
+
+- **Sources.** In a folder, `dog/rex_1.wav` and `dog/rex_2.wav` come from the source `rex`: the file name without the
+  number at its end. That is done if it brings files together and leaves every class three sources; otherwise each file
+  is its own source. `course data manifest folder DIR` writes the table, for you to correct the column `source`. Files
+  with equal bytes are always one source, and equal files with two labels are an error.
+- **Folds.** Every fold holds every class, or the set is refused with the class and the fold. Folds that you do not
+  give are made: five, or fewer where sources with several classes allow no more.
+- **Length.** All clips get the length that three quarters of the files do not exceed, at least 1 s and at most 10 s;
+  `--clip-s 4` (or `load(..., clip_s=4)`, or `COURSE_CLIP_S=4`) sets another. Shorter sounds are padded with silence.
+  Longer files are cut into clips of one source, `file.wav`, `file.wav#2` and so on; an end of less than half a clip is
+  dropped.
+- **Text.** Labels, sources and names are compared in Unicode's form NFC, without invisible characters and stray blanks.
 """
 
 LISTS = """## Sets that are lists
@@ -31,7 +46,10 @@ manifest yourself: a row for each sound, with the columns named above.
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file to download. `checksum` is `algorithm:hex`; `keep` are patterns of members, empty for all of them."""
+    """One file to download; a `url` without a host is looked for in the mirror only.
+
+    `checksum` is `algorithm:hex`; `keep` are patterns of members, empty for all of them.
+    """
 
     url: str
     kind: str
@@ -72,6 +90,7 @@ class Entry:
     unpacked_mb: int = 0
     manifest: str = ""
     by_hand: str = ""
+    form_of: str = ""
     needs: tuple[str, ...] = ()
     files: tuple[RemoteFile, ...] = ()
 
@@ -115,6 +134,11 @@ def entry(name: str) -> Entry:
     return _entries()[name]
 
 
+def forms(name: str) -> list[Entry]:
+    """Other forms of the data set `name`, such as a copy at another rate, used where the set itself is not there."""
+    return [e for e in _entries().values() if e.form_of == name]
+
+
 def card(name: str) -> str:
     """The card of one data set, in Markdown, ending in a newline."""
     e = entry(name)
@@ -134,7 +158,7 @@ def card(name: str) -> str:
     lines += [f"| {key} | {text} |" for key, text in rows.items()]
     if e.files:
         lines += ["", "| file | checked by |", "|---|---|"]
-        lines += [f"| <{f.url}> | {_check(e, f)} |" for f in e.files]
+        lines += [f"| {_address(f)} | {_check(e, f)} |" for f in e.files]
     return "\n".join(lines) + "\n"
 
 
@@ -144,7 +168,15 @@ def _how(e: Entry) -> str:
         return "made on your machine when it is used; nothing to download"
     size = f"{e.download_mb:,} MB to download, " if e.download_mb else ""
     size = f"{size}at most {e.unpacked_mb:,} MB unpacked"
-    return f"by hand: {e.by_hand} ({size})" if e.by_hand else f"`course data get {e.name}` ({size})"
+    if not any(urlsplit(file.url).scheme for file in e.files):
+        return f"from a mirror only: it has no public address ({size})"
+    stand_in = "".join(f"; where it is not there, `{form.name}` is taken from a mirror" for form in forms(e.name))
+    return (f"by hand: {e.by_hand} ({size})" if e.by_hand else f"`course data get {e.name}` ({size})") + stand_in
+
+
+def _address(file: RemoteFile) -> str:
+    """Where a file is, for its card."""
+    return f"<{file.url}>" if urlsplit(file.url).scheme else f"`{file.url}`, in a folder that `COURSE_MIRROR` names"
 
 
 def _check(e: Entry, file: RemoteFile) -> str:

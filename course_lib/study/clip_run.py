@@ -81,7 +81,12 @@ def run_one(
         model, learning, validation, spec.recipe, spec.features, seed=spec.seed, device=device, checkpoint=checkpoint
     )
     chosen = supervised.best_eval(fitted.history)
-    row = to_dict(spec) | {"key": spec.key, "content": clips.content, "classes": asked_of(spec, clips)[0]}
+    row = to_dict(spec) | {
+        "key": spec.key,
+        "form": clips.name,
+        "content": clips.content,
+        "classes": asked_of(spec, clips)[0],
+    }
     row |= {"n_train": len(learning.y), "n_validation": 0 if validation is None else len(validation.y)}
     row |= {name: chosen[name] for name in (*supervised.SCORES, "validation_loss") if name in chosen}
     row |= {"chosen_step": fitted.chosen_step, "weights": weights_hash(fitted.model)}

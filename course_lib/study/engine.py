@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from course_lib.data.load import is_own
 from course_lib.errors import CourseError, disk_is_full
 from course_lib.paths import atomic_write, lock
 from course_lib.profiles import one_thread
@@ -60,7 +61,7 @@ def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -
 
 def _outdated(spec: Run, record: dict) -> bool:
     """Whether the user's manifest or folder has changed since this row was computed from it."""
-    mine = spec.dataset.lower().endswith(".csv") or is_real(spec.dataset)
+    mine = is_own(spec.dataset) or is_real(spec.dataset)
     return mine and record["status"] == DONE and record["content"] != runner(spec).content_of(spec)
 
 

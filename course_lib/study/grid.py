@@ -16,6 +16,7 @@ from course_lib import paths
 from course_lib.audio import timebase
 from course_lib.audio.features import mel_bank, padded_window
 from course_lib.data import download, folds, registry
+from course_lib.data.load import is_own
 from course_lib.errors import CourseError, UsageError, nearest
 from course_lib.scenes.load import is_real
 from course_lib.study import config, plugins
@@ -223,12 +224,12 @@ def check(grid: Grid) -> None:
 def _check_present(where: str, dataset: str) -> None:
     if is_real(dataset):
         return  # its loader says more
-    if dataset.lower().endswith(".csv"):
-        if not Path(dataset).expanduser().is_file():
+    if is_own(dataset):
+        if not Path(dataset).expanduser().exists():
             raise CourseError(f"{where}: dataset: {dataset}: no such file")
         return
     _known(f"{where}: dataset", [dataset], registry.names(), "data set")
-    if not download.present(dataset):
+    if not download.present(download.available(dataset)):
         raise CourseError(f"{where}: dataset: {dataset} is not on this machine; run: course data get {dataset}")
 
 

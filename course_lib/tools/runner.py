@@ -7,8 +7,10 @@ success.
 
 import hashlib
 import json
+import math
 import statistics
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -18,13 +20,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from course_lib import paths, profiles
-from course_lib.data import download, registry
+from course_lib.data import download, folds, registry
+from course_lib.data.clips import Clips
 from course_lib.data.load import load, resolve_dataset
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson.display import records
 from course_lib.provenance import provenance
 from course_lib.tools import authoring, executor, regression, run_report
 from course_lib.tools.run_report import FAILED, NOT_RUN, PASSED, Result
+
+USUAL_CLIPS = 400  # the limits of a cell in the profiles are made for as many, the clips of ESC-10
 
 
 @dataclass(frozen=True)
@@ -197,8 +202,9 @@ def run_course(
     target = paths.as_folder(output or default, "--output")
     with paths.lock(target, "notebooks"):
         todo = prepare(notebooks, given, target, profile.cell_timeout_s)
-        content = prepare_data(given["dataset"], profile, given["seed"], console)
-        results = _run_on_screen([replace(job, data=content) for job in todo], jobs, resume, console)
+        content, slower = prepare_data(given["dataset"], profile, given["seed"], console, notebooks)
+        todo = [replace(job, data=content, cell_timeout_s=slower * job.cell_timeout_s) for job in todo]
+        results = _run_on_screen(todo, jobs, resume, console)
         about = {"profile": profile.name, "data set": given["dataset"], "seed": given["seed"], "jobs": jobs}
         if publish:
             for path in run_report.publish(results, about, paths.published_dir()):
@@ -225,9 +231,9 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{run_report.label(profile, name)}" / f"seed-{seed}"
-        content = prepare_data(name, size, seed, console)
         begun = prepare(notebooks, parameters, folder, size.cell_timeout_s)
-        todo += [replace(job, data=content) for job in begun]
+        content, slower = prepare_data(name, size, seed, console)
+        todo += [replace(job, data=content, cell_timeout_s=slower * job.cell_timeout_s) for job in begun]
     results = _run_on_screen(todo, jobs, True, console)
     for place, notebook in enumerate(notebooks):
         runs = results[place :: len(notebooks)]
@@ -241,15 +247,58 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
 
 
-def prepare_data(dataset: str, profile: profiles.Profile, seed: int, console: Console) -> str:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts; a hash of it."""
+def prepare_data(
+    dataset: str, profile: profiles.Profile, seed: int, console: Console, notebooks: Sequence[Path] = ()
+) -> tuple[str, int]:
+    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts.
+
+    Returns a hash of it, and by how much it exceeds `USUAL_CLIPS`, rounded up: cells get so many times the limit of
+    the profile, because sets of many classes hold many clips however few are taken of each.
+
+    Raises
+    ------
+    UsageError
+        One of `notebooks` needs longer or more clips.
+    """
     if dataset in registry.names() and not registry.entry(dataset).embedded:
-        download.get(dataset)
+        download.get(download.available(dataset))
     clips = load(dataset, profile, seed)
+    refuse_unfit(notebooks, clips)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
     listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
-    return hashlib.sha256(clips.content.encode() + listing).hexdigest()
+    return hashlib.sha256(clips.content.encode() + listing).hexdigest(), math.ceil(len(clips) / USUAL_CLIPS)
+
+
+def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:
+    """Raises UsageError if some of `notebooks` cannot run on `clips`, by what `notebooks/needs.toml` says of them."""
+    path = authoring.notebooks_dir() / "needs.toml"
+    needs = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    held_out = fewest_held_out(clips)
+    unfit, names, remedies = [], set(), set()
+    for name, of in ((p.stem, needs[p.stem]) for p in notebooks if p.stem in needs):
+        lacking = []
+        if clips.length_s < of.get("clip_s", 0):
+            lacking.append(f"clips of {of['clip_s']:g} s and not {clips.length_s:g} s")
+            remedies.add("give a larger --clip-s")
+        if held_out < of.get("held_out", 0):
+            lacking.append(f"{of['held_out']} sources of each class in validation and test together and not {held_out}")
+            remedies.add("add sounds")
+        if lacking:
+            unfit.append(f"{name} needs {' and '.join(lacking)} ({of['because']})")
+            names.add(name)
+    if unfit:
+        others = ",".join(authoring.number(p) for p in notebooks if p.stem not in names)
+        remedies |= {f"run the others with --only {others}"} if others else set()
+        raise UsageError(f"{clips.name}: {'; '.join(unfit)}; {', or '.join(sorted(remedies))}")
+
+
+def fewest_held_out(clips: Clips) -> int:
+    """The fewest sources that a class has in validation and test of the first fold; clips, if that is one source."""
+    _, validation, test = clips.split(folds.testable_folds(clips)[0])
+    single = clips.table["source"][test].nunique() == 1
+    held = clips.table[validation | test]
+    return int(held.groupby("label")["clip" if single else "source"].nunique().min())
 
 
 def _run_on_screen(todo: Sequence[Job], workers: int, resume: bool, console: Console) -> list[Result]:

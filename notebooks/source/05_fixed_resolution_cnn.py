@@ -428,8 +428,11 @@ ax.set(xlabel="hop (ms)")
 fig.colorbar(image, ax=ax, label="recall (%)")
 change = recall[:, 0] - recall[:, -1]
 most, least = int(change.argmax()), int(change.argmin())
+uneven = per_class.max() >= 1.5 * per_class.min()
+balanced = recall[:, hop_sweep.index(chosen)].mean()
+beside = f" The classes are uneven ({per_class.min()} to {per_class.max()} test clips): at the chosen hop the mean of the recalls, the **balanced accuracy, is {balanced:.0f} %**, beside an accuracy of {accuracy[*chosen, 'cnn7'].mean:.0f} %." if uneven else ""
 show(fig, alt=f"Recall in % of each class (rows) at each hop (columns). From the coarsest to the finest hop {names[most]} changes most upwards, by {change[most]:+.0f} points, {names[least]} most downwards, by {change[least]:+.0f}.")
-say(f"*{names[most].capitalize()}* gains {change[most]:.0f} points from the finest hop, *{names[least]}* changes by {change[least]:+.0f}. **The smallest class has {per_class.min()} test clips, so one clip is {100 / per_class.min():.3g} points**: read rows in which several neighbouring hops agree, and distrust single cells.")
+say(f"*{names[most].capitalize()}* gains {change[most]:.0f} points from the finest hop, *{names[least]}* changes by {change[least]:+.0f}. **The smallest class has {per_class.min()} test clips, so one clip is {100 / per_class.min():.3g} points**: read rows in which several neighbouring hops agree, and distrust single cells.{beside}")
 
 # %% [markdown]
 # ## 8. What a point costs

@@ -5,6 +5,9 @@ changed: undo that, or raise the version and say in the changelog that published
 """
 
 import hashlib
+import shutil
+import subprocess
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -13,10 +16,22 @@ import pytest
 
 from course_lib.audio import synth10, timing_probe
 from course_lib.data import load
-from course_lib.paths import published_dir
+from course_lib.paths import published_dir, repo_root
 from course_lib.scenes import images, mixing
 from course_lib.scenes.scenes import SceneSpec
 from course_lib.study import records
+
+# The packages that make sounds; a comment in them must not rename a data set
+SOUND_PACKAGES = ("audio", "scenes")
+ASK = """
+from course_lib.data import load as embedded
+from course_lib.profiles import get
+from course_lib.scenes.mixing import made_scenes
+from course_lib.scenes.scenes import SceneSpec
+clips = embedded.load_synth10(20)
+small = SceneSpec(weak=4, unlabelled=4, validation=4, test=4)
+print(clips.content, embedded.load_timing(5).content, made_scenes(clips, 1, small).content)
+"""
 
 
 def fingerprint(x: np.ndarray, bits: int = 12) -> str:
@@ -45,6 +60,24 @@ def test_sounds_and_pictures_of_made_scenes_are_those_of_their_version():
     frames = images.frames(things, "test-0000.wav", "test", spec, np.array([0.5, 1.5, 3.5]), 64)
     found = (mixing.SCENES_VERSION, fingerprint(mixed), hashlib.sha256(frames.tobytes()).hexdigest()[:16])
     assert found == (1, "0c9f681ed2519efe", "fa5e91a1c5ec0bc0")
+
+
+def contents(root) -> list[str]:
+    """Hashes of the made data sets as the library in the folder `root` names them."""
+    run = subprocess.run([sys.executable, "-c", ASK], cwd=root, capture_output=True, text=True, check=True)
+    return run.stdout.split()
+
+
+def test_a_comment_renames_no_data(tmp_path):
+    before = contents(repo_root())
+    shutil.copytree(repo_root() / "course_lib", tmp_path / "course_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    changed = 0
+    for name in SOUND_PACKAGES:
+        for path in (tmp_path / "course_lib" / name).glob("*.py"):
+            path.write_text("# A comment that nobody hears\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+            changed += 1
+    assert changed >= 10
+    assert contents(tmp_path) == before
 
 
 def test_published_rows_name_their_sounds_as_they_are_named_today():

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from course_lib import profiles
 from course_lib.audio import io as audio_io
+from course_lib.audio.augment import NAA
 from course_lib.data import clips as files
 from course_lib.data import download, folds, load, registry
+from course_lib.data.augmented import with_copies
 from course_lib.data.clips import Clips
 from course_lib.errors import CourseError, UsageError
 
@@ -74,10 +76,15 @@ def test_urbansound8k_layout(tmp_path):
         "slice_file_name,fsID,start,end,salience,fold,classID,class",
         "100032-3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark",
         "9-1-0-0.wav,9,0.0,4,2,10,1,car_horn",
+        "77-3-0-0.wav,77,0.0,4,1,1,3,dog_bark",
+        "77-1-0-1.wav,77,4.0,8,1,2,1,car_horn",
     )
     row = one(load.TABLES["urbansound8k"](tmp_path), "9-1-0-0")
     assert (row["label"], row["fold"], row["source"], row["salience"]) == ("car_horn", 10, "9", 2)
     assert row["path"] == "audio/fold10/9-1-0-0.wav"
+    table = load.TABLES["urbansound8k"](tmp_path)
+    assert table["source"].tolist() == ["100032", "9", "77 in fold 1", "77 in fold 2"]
+    with_copies(as_clips(table), NAA)  # refuses sources that cross folds
 
 
 def test_speechcommands_layout(tmp_path):
@@ -179,6 +186,15 @@ def test_load_takes_a_few_of_each_class(small_fsdd):
     assert clips.table.groupby(["label", "fold"]).size().tolist() == [2] * 6
     assert clips.content != load.load("fsdd", STUDY).content
     assert clips.waves(8_000, 0.1).shape == (12, 800)
+
+
+def test_load_refuses_a_set_whose_fold_lacks_a_class(small_fsdd, monkeypatch):
+    for take in range(4):
+        (small_fsdd / "recordings" / f"1_eve_{take}.wav").unlink()
+    twenty = replace(registry.entry("fsdd"), clips=20)
+    monkeypatch.setattr(registry, "entry", lambda name: twenty)
+    with pytest.raises(CourseError, match="fsdd: class '1' has no clip in fold 3; every split"):
+        load.load("fsdd", STUDY)
 
 
 def test_load_counts_the_clips(small_fsdd, monkeypatch):

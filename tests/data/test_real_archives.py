@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from course_lib import profiles
+from course_lib.audio import io as audio_io
 from course_lib.data import download, folds, registry
 from course_lib.data.load import load
+from course_lib.errors import CourseError
+from course_lib.paths import grids_dir
+from course_lib.study import clip_run, grid
 
 STUDY = profiles.get("study")
 
@@ -63,6 +67,55 @@ def test_esc10_decodes(data):
     assert waves.shape == (400, 80_000) and waves.dtype == np.float32
     assert np.abs(waves).max() <= 1 and (np.abs(waves).max(axis=1) > 0.001).all()
     assert clips.table.groupby(["label", "fold"]).size().tolist() == [8] * 50
+
+
+def test_esc50_is_found_in_its_form_at_16_khz(data, monkeypatch):
+    require("esc50-16k")
+    assert download.available("esc50") == "esc50-16k"
+    clips = load("esc50", STUDY)
+    assert (clips.name, clips.native_rate_hz, len(clips), clips.n_classes) == ("esc50-16k", 16_000, 2_000, 50)
+    assert clips.table.groupby(["fold", "label"]).size().tolist() == [8] * 250
+    assert clips.table["esc10"].sum() == 400
+    part = clips.where(np.arange(2_000) < 3)
+    assert audio_io.read(data / "esc50-16k" / part.table["path"][0])[0].shape == (80_000,)
+    (data / "esc50").mkdir()
+    assert download.available("esc50") == "esc50"
+    (data / "esc50").rmdir()
+    monkeypatch.delenv("COURSE_MIRROR")
+    assert download.available("esc50") == "esc50-16k" and download.available("esc10") == "esc10"
+    monkeypatch.setenv("COURSE_DATA_DIR", str(data / "empty"))
+    with pytest.raises(CourseError, match="esc50 is not on this machine; run: course data get esc50"):
+        load("esc50", STUDY)
+    with pytest.raises(CourseError, match=r"no public address; put ESC-50-16k\.zip into a folder that COURSE_MIRROR"):
+        load("esc50-16k", STUDY)
+
+
+@pytest.mark.parametrize("name", ["esc50", "paper_backbones"])
+def test_grids_on_esc50_accept_its_real_table(data, name):
+    """Copies can be made and every fold is whole: what the grids ask before they train."""
+    require("esc50-16k")
+    runs = [run for _, runs in grid.read(grids_dir() / f"{name}.toml").parts for run in runs]
+    runs = [run for run in runs if run.dataset == "esc50"]
+    assert {run.copies for run in runs} == {"none", "naa"} and {run.fold for run in runs} == {1, 2, 3, 4, 5}
+    for copies in ("none", "naa"):
+        clips = clip_run.clips_of("esc50", None, copies)
+        folds.check_sources_whole(clips.table)
+        for fold in range(1, 6):
+            parts = [clips.where(mask) for mask in folds.split(clips, fold)]
+            assert [part.n_classes for part in parts] == [50, 50, 50]
+    crossing = clips.table["source"][clips.table["source"].str.contains(" in fold ")].unique()
+    numbers = ("131943", "134049", "209698", "234879")
+    assert sorted({source.split()[0] for source in crossing}) == sorted(numbers) and len(crossing) == 8
+
+
+def test_speechcommands10_is_what_its_card_says(data):
+    require("speechcommands10")
+    clips = load("speechcommands10", STUDY)
+    assert len(clips) == 4_074 and clips.table["source"].nunique() == 239
+    assert clips.classes == ["down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes"]
+    assert clips.table["fold"].value_counts().sort_index().tolist() == [872, 719, 786, 757, 940]
+    folds.check_sources_whole(clips.table)
+    assert audio_io.probe(data / "speechcommands10" / clips.table["path"][0]) == (16_000, 16_000)
 
 
 def test_fsdd_is_what_its_card_says(data):

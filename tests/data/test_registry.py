@@ -6,7 +6,7 @@ import pytest
 
 from course_lib import paths
 from course_lib.data import download, load, registry
-from course_lib.errors import UsageError
+from course_lib.errors import CourseError, UsageError
 
 FETCHED = [name for name in registry.names() if not registry.entry(name).embedded]
 
@@ -38,7 +38,7 @@ def test_every_download_is_checked_by_something(name):
     e = registry.entry(name)
     assert e.files and e.needs and e.unpacked_mb > 0
     for file in e.files:
-        assert re.fullmatch(r"https?://\S+", file.url)
+        assert re.fullmatch(r"https?://\S+|[\w.-]+\.zip", file.url), "an address, or a name to look for in the mirror"
         assert file.kind in ("archive", "content")
         if file.kind == "archive":
             assert re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", file.checksum)
@@ -56,3 +56,23 @@ def test_every_manifest_lists_each_clip_once(name):
 
 def test_file_names_are_the_last_part_of_the_address():
     assert registry.RemoteFile("https://host/a/b/c.zip?download=1", "archive").filename == "c.zip"
+
+
+@pytest.mark.parametrize("name", ["esc50-16k", "speechcommands10"])
+def test_what_has_no_address_is_looked_for_in_the_mirror_only(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    (file,) = registry.entry(name).files
+    with pytest.raises(CourseError, match=rf"no public address; put {re.escape(file.filename)} into a folder that COU"):
+        download.get(name)
+    assert "from a mirror only" in registry.card(name) and f"`{file.url}`, in a folder that" in registry.card(name)
+
+
+def test_another_form_stands_in_only_where_the_set_itself_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    assert download.available("esc50") == "esc50"
+    (tmp_path / "ESC-50-16k.zip").touch()
+    assert download.available("esc50") == "esc50-16k" and download.available("esc10") == "esc10"
+    (tmp_path / "master.zip").touch()
+    assert download.available("esc50") == "esc50"

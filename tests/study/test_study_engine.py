@@ -16,7 +16,7 @@ from tiny_runs import lasting
 
 from course_lib import paths, profiles
 from course_lib.errors import CourseError
-from course_lib.study import clip_run, engine, records
+from course_lib.study import clip_run, engine, grid, records
 from course_lib.study.config import to_dict
 from course_lib.training import checkpoint as checkpoints
 from course_lib.training import supervised
@@ -129,6 +129,19 @@ def test_a_row_of_the_users_own_list_is_run_again_when_the_list_has_changed(tmp_
     assert relabelled["content"] != before["content"] and len(trained) == 2
     sound(tmp_path / "0.wav", 3000, length_s=1.5)
     assert run_grid(listed(lines), tmp_path)[0]["content"] != before["content"] and len(trained) == 3
+
+
+def test_a_folder_is_a_data_set_of_a_grid(tmp_path, trained):
+    mine = tmp_path / "my sounds"
+    for k in range(12):
+        sound(mine / ("low" if k < 6 else "high") / f"x{k}.wav", 300 + 100 * k, length_s=1.5)
+    run = replace(TINY, dataset=str(mine), clips_per_class=None, recipe=Recipe(steps=1, batch_size=4, n_evals=1))
+    grid.check(grid.Grid("g", tmp_path / "g.toml", (("a", (run,)),)))
+    before = run_grid([run], tmp_path)[0]
+    assert (before["status"], before["form"]) == ("done", str(mine)), before.get("error")
+    sound(mine / "low" / "x0.wav", 3000, length_s=1.5)
+    clip_run.clips_of.cache_clear()
+    assert run_grid([run], tmp_path)[0]["content"] != before["content"] and len(trained) == 2
 
 
 def test_what_a_killed_worker_left_unfinished_goes_with_its_row(tmp_path):

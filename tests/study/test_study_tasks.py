@@ -172,7 +172,7 @@ def test_a_manifest_with_several_labels_goes_from_its_lines_to_a_report(tmp_path
         for which, (tones, labels) in enumerate((((300,), "low"), ((900,), "high"), ((300, 900), "low|high"))):
             for k in range(4):
                 name = f"{fold}{which}{k}.wav"
-                sound(tmp_path / name, *tones)
+                sound(tmp_path / name, *(hz + 4 * fold + k for hz in tones))
                 rows.append(f"{name},{labels.split('|')[0]},{labels.replace('|', ' | ')},{fold}")
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "tags.toml").write_text(f"""

@@ -138,7 +138,7 @@ def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path
 
     monkeypatch.setattr(runner, "run", ran)
     monkeypatch.setattr(regression, "store", store)
-    monkeypatch.setattr(runner, "prepare_data", lambda *asked: "")
+    monkeypatch.setattr(runner, "prepare_data", lambda *asked: ("", 1))
     monkeypatch.setattr(paths, "runs_dir", lambda: tmp_path)
     monkeypatch.setattr(authoring, "notebooks_dir", lambda: tmp_path)
     write_notebooks(tmp_path, {"01_a": HEAD + RECORD, "02_longer": HEAD + RECORD})

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import xml.etree.ElementTree as ET
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -15,10 +16,13 @@ import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, wait_for, write_notebooks
 from rich.console import Console
+from typer.testing import CliRunner
 
-from course_lib import paths
+from course_lib import paths, profiles
+from course_lib.cli import main as cli
+from course_lib.data.load import load_timing
 from course_lib.errors import CourseError, UsageError
-from course_lib.tools import executor, regression, run_report, runner
+from course_lib.tools import authoring, executor, regression, run_report, runner
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -90,6 +94,42 @@ def test_a_refused_run_leaves_no_folder(tmp_path, monkeypatch, table, extra):
         with pytest.raises(CourseError):
             runner.run_course(given, jobs=1, output=output, console=Console(quiet=True), only="0")
     assert not (tmp_path / "runs").exists() and not (tmp_path / "x").exists()
+
+
+def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
+    notebooks, clips = authoring.sources(), load_timing(10)
+    runner.refuse_unfit(notebooks, clips)  # every notebook runs on clips of a second
+    with pytest.raises(UsageError) as caught:
+        runner.refuse_unfit(notebooks, replace(clips, name="my.csv", length_s=0.25))
+    line = str(caught.value)
+    assert line.startswith("my.csv: 05_fixed_resolution_cnn needs clips of 1 s and not 0.25 s (its CNN halves the")
+    assert "06_transfer_backbones needs clips of 1 s and not 0.25 s (its networks take" in line and "\n" not in line
+    runner.refuse_unfit(notebooks[:5], replace(clips, length_s=0.25))
+    assert line.endswith("; give a larger --clip-s, or run the others with --only 00,01,02,03,04,10,11,12")
+    few = load_timing(5)
+    with pytest.raises(
+        UsageError, match=r"timing: 09_spectrogram_transformers needs 4 sources of each class in valida"
+    ):
+        runner.refuse_unfit(notebooks, few)
+    runner.refuse_unfit(notebooks[:9], few)
+    stems = {path.stem for path in notebooks}
+    assert set(tomllib.loads((authoring.notebooks_dir() / "needs.toml").read_text(encoding="utf-8"))) <= stems
+
+
+@pytest.mark.parametrize(("per_class", "times"), [(10, 1), (100, 2)])
+def test_cells_get_more_time_on_more_clips(tmp_path, monkeypatch, per_class, times):
+    monkeypatch.setattr(runner, "load", lambda *_: load_timing(per_class))
+    assert runner.prepare_data("timing", profiles.get("smoke"), 0, Console(quiet=True))[1] == times
+
+
+def test_clip_s_is_for_ones_own_sounds(monkeypatch, tmp_path):
+    asked = ["run", "--clip-s", "2", "--dataset"]
+    refused = CliRunner().invoke(cli.app, [*asked, "synth10"])
+    assert "--clip-s 2: is for your own sounds" in str(refused.exception)
+    monkeypatch.setenv("COURSE_CLIP_S", "")  # so that it is as before afterwards
+    monkeypatch.setattr(runner, "run_course", lambda *_, **__: 0)
+    CliRunner().invoke(cli.app, [*asked, str(tmp_path)])
+    assert os.environ["COURSE_CLIP_S"] == "2.0"
 
 
 @pytest.fixture(scope="module")
