@@ -35,7 +35,9 @@ from course_lib.errors import CourseError, UsageError
 from course_lib.paths import atomic_write
 
 COLUMNS = ("filename", "label", "fold", "source", "labels")  # of a manifest; others are ignored
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")  # that libsndfile reads
+SUFFIXES = (  # that libsndfile reads
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
+)  # fmt: skip
 SHORTEST_S, LONGEST_S = 1.0, 10.0  # of a clip; every notebook runs on clips of a second
 TAKE = re.compile(r"[ _/-]+\(?\d+\)?$")  # the number at the end of `siren_3` and `siren (3)`
 log = logging.getLogger(__name__)
@@ -118,10 +120,9 @@ def _own_clips(
 
 
 def common_length_s(lengths_s: np.ndarray, clip_s: float | None = None) -> float:
-    """Seconds that every clip gets: `clip_s`, else `COURSE_CLIP_S`, else the length that three in four files reach not.
+    """Length of every clip in seconds: `clip_s`, else `COURSE_CLIP_S`, else the 75th percentile of `lengths_s`.
 
-    That is the 75th percentile of `lengths_s`, at least 1 s and at most 10 s: one long file among short ones does not
-    pad them all to its length.
+    The percentile is limited to 1 to 10 s. With it, one long file among short ones does not pad them all to its length.
 
     Raises
     ------
@@ -219,9 +220,11 @@ def _refuse_twins(path: Path, table: pd.DataFrame) -> None:
 
 def read_folder(folder: Path) -> pd.DataFrame:
     """One row per sound in the sub-folders of `folder`: `clip`, `label`, `source`, `path`."""
-    rows = []
+    rows, others = [], []
     for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = [path for path in sorted(sub.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+        visible = [path for path in sorted(sub.rglob("*")) if path.is_file() and path.name[0] != "."]
+        files = [path for path in visible if path.suffix.lower() in SUFFIXES]
+        others += [path.relative_to(folder).as_posix() for path in visible if path.suffix.lower() not in SUFFIXES]
         if not files:
             raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or take the folder away")
         names = [path.relative_to(folder).as_posix() for path in files]
@@ -237,6 +240,8 @@ def read_folder(folder: Path) -> pd.DataFrame:
         table["source"] = sources
         note = f"{sources.nunique()} sources from the names of {len(table)} files, such as {sources[0]!r}"
     table.attrs["notes"] = [f"{note} (to change that: course data manifest folder {folder})"]
+    if others:
+        table.attrs["notes"].append(f"{len(others)} files of other types are left out, such as {others[0]!r}")
     return table
 
 
@@ -258,7 +263,7 @@ def sources_from_names(table: pd.DataFrame) -> pd.Series | None:
 
 
 def manifest_from_folder(folder: Path, output: Path) -> str:
-    """Write to `output` the table of the sounds in `folder`, one sub-folder per class; returns the counts as text.
+    """Write to `output` a table of the sounds in `folder`, which has one sub-folder per class; returns counts as text.
 
     The columns are `filename,label,source`: correct what the names do not show, and add `fold` if you have folds.
 
