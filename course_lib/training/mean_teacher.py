@@ -220,8 +220,8 @@ def _loss(student, teacher, x, y, recipe: TeacherRecipe, spec: FeatureSpec, rng,
     teacher.train()  # its normalisation and dropout as the student's, as in the published baselines
     with torch.no_grad():
         said, said_of_scene = teacher(x)
-    rise = min(1.0, 2 * step / recipe.steps)
-    weight = recipe.consistency * math.exp(-5 * (1 - rise) ** 2)
+    ramp_up = min(1.0, 2 * step / recipe.steps)  # over the first half of the training
+    weight = recipe.consistency * math.exp(-5 * (1 - ramp_up) ** 2)
     distance = functional.mse_loss(strong, said) + functional.mse_loss(weak, said_of_scene)
     return loss + weight * distance
 
