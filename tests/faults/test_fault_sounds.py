@@ -25,7 +25,7 @@ def refused(course, tell):
 def test_class_missing_from_a_fold(course, refused):
     names = [f"{label}{n}.wav" for label in "abc" for n in range(3)]
     for n, name in enumerate(names):
-        sound(course.here / name, hz=300 + 50 * n)
+        sound(course.here / name, hz=300 + 50 * n, length_s=1.0)
     refused(*(f"{name},{name[0]},{1 + 'abc'.index(name[0])}" for name in names), header="filename,label,fold")
 
 
