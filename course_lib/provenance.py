@@ -8,11 +8,12 @@ import re
 import subprocess
 from datetime import UTC, datetime
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
-from course_lib import __version__
 from course_lib.paths import checkout
 
+DISTRIBUTION = "temporal-resolution-course"  # the name of the wheel
 PACKAGES = ("numpy", "scipy", "librosa", "torch", "torchaudio", "scikit-learn")
 # What computes the rows of the study
 COMPUTING = ("audio", "data", "models", "scenes", "evaluation", "training", "study/clip_run.py", "study/scene_run.py")
@@ -38,7 +39,7 @@ def commit() -> str:
     """
     root = checkout()
     if root is None:
-        return f"version {__version__}"
+        return f"version {version(DISTRIBUTION)}"
     try:
         git = ["git", "-C", str(root)]
         sha = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
@@ -104,8 +105,6 @@ def processor() -> str:
 
 def environment() -> dict[str, str]:
     """What a result may depend on besides the code: versions, machine, threads."""
-    from importlib.metadata import version
-
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
