@@ -1,12 +1,12 @@
 """Settings that are validated on creation: frozen pydantic dataclasses with one-line errors."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Annotated, Any, dataclass_transform
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
-
-from course_lib.errors import nearest
 
 # Strict: "10" and True are no numbers, but 10 is a float where one is expected, and becomes 10.0. Nested dataclasses
 # of other kinds are checked and converted likewise.
@@ -63,3 +63,10 @@ def one_line(error: ValidationError, names: list[str]) -> str:
     for theirs, ours in WORDS.items():
         expected = expected.replace(theirs, ours)
     return f"{path}: found {first['input']!r}, {expected}"
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The end of an error on an unknown name: up to three of `known` that look like it, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(given, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(known)}"

@@ -1,8 +1,6 @@
 """The errors a user can cause. Each is one line: what was found, where, what was expected, what to do."""
 
-import difflib
 import errno
-from collections.abc import Iterable
 from types import UnionType
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -28,13 +26,6 @@ def expect(name: str, value: object, kind: type | UnionType, meaning: str) -> No
     if not isinstance(value, kind):
         expected = getattr(kind, "__name__", kind)  # one of several types has no name
         raise UsageError(f"{name}: got {type(value).__name__}, expected {expected}, {meaning}")
-
-
-def nearest(given: str, known: Iterable[str]) -> str:
-    """The end of an error on an unknown name: up to three of `known` that look like it, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(given, known, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(known)}"
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -16,8 +16,8 @@ import pandas as pd
 from course_lib.analysis import per_class, questions
 from course_lib.analysis.questions import ALL_STREAMS, SHORT, chosen
 from course_lib.analysis.verdicts import COUNTED, NOT_TESTABLE, Part, first_sentence, overall, signed
-from course_lib.checked import checked
-from course_lib.errors import CourseError, nearest
+from course_lib.checked import checked, nearest
+from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval
 from course_lib.evaluation.separability import RANGES
 from course_lib.paths import published_dir, study_dir

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from course_lib.audio.timebase import out_frames
-from course_lib.errors import UsageError, nearest
+from course_lib.checked import nearest
+from course_lib.errors import UsageError
 from course_lib.models import backbones, cnn, diffres, frame_pooling, transformers
 
 NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # what one nat of power is in the unit of the log-mel

@@ -15,9 +15,10 @@ from pathlib import Path
 from course_lib import paths
 from course_lib.audio import timebase
 from course_lib.audio.features import mel_bank, padded_window
+from course_lib.checked import nearest
 from course_lib.data import download, folds, registry
 from course_lib.data.load import is_own
-from course_lib.errors import CourseError, UsageError, nearest
+from course_lib.errors import CourseError, UsageError
 from course_lib.scenes.load import is_real
 from course_lib.study import config, plugins
 from course_lib.study.config import SPECS, Run, RunSpec, SceneRun
