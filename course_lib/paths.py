@@ -180,8 +180,8 @@ class FolderInUse(CourseError):
 def lock(folder: Path, what: str) -> Iterator[None]:
     """Claim `folder`, made if need be, for this process, which runs `what` inside.
 
-    The claim of a process that was killed ended with it, whatever it left behind and whoever has its number now. A
-    folder that was made for the run is removed if nothing is in it afterwards: the run was refused.
+    The claim of a killed process ends with it, even if its lock file remains and its process number is in use again. A
+    folder that was made for the run is removed if it is still empty afterwards, because the run was refused.
 
     Raises
     ------

@@ -122,7 +122,7 @@ def _first_best(shares: np.ndarray) -> np.ndarray:
 
 
 def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
-    """`against` as a grid of numbers, classes by hops, with a frame around those that are sure."""
+    """Draw `against` as a heat map, classes by hops; significant cells are framed."""
     points = 100 * table.pivot(index="label", columns="hop_ms", values="difference").drop(columns=hop_ms)
     sure = table.pivot(index="label", columns="hop_ms", values="sure").loc[points.index, points.columns]
     reach = max(1.0, float(points.abs().max().max()))

@@ -145,7 +145,7 @@ def run(
 
 
 def parsed_parameters(pairs: list[str]) -> dict[str, object]:
-    """The pairs of `--param` as a dictionary, without those that have options of their own: reports go by these."""
+    """The pairs of `--param` as a dictionary; profile, dataset and seed are refused, because they have options."""
     from course_lib.tools.authoring import STANDARD_PARAMETERS
 
     parsed = {}

@@ -141,7 +141,7 @@ def _in_pieces(table: pd.DataFrame, lengths_s: np.ndarray, length_s: float) -> t
     """`table` with a row per piece of `length_s`, and what that did to the files.
 
     The second piece of `a.wav` is the clip `a.wav#2`; where files were cut, `start_s` is where a piece begins, NaN for
-    files that are read whole. What remains at the end makes a piece of its own from half of `length_s` on.
+    files that are read whole. A remainder becomes one more piece if it is at least half of `length_s` long.
     """
     n_pieces = np.maximum(1, np.floor(lengths_s / length_s + 0.5).astype(int))
     lost_s = np.maximum(0, lengths_s - n_pieces * length_s)

@@ -182,8 +182,8 @@ def _judged(
 def _curve(levels: np.ndarray, found: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The curve of one class over all files: rising false detections per hour, and the largest share found by then.
 
-    All three arguments are `(files, thresholds)`, with rising thresholds. Files have different thresholds; each file's
-    change at each of its own is sorted by threshold and summed up.
+    All three arguments are `(files, thresholds)`, with rising thresholds. Files have different thresholds, so the
+    changes of all files are sorted by threshold and then summed.
     """
     order = np.argsort(-levels, axis=None, kind="stable")
     level = levels.ravel()[order]
