@@ -73,7 +73,7 @@ wave = clips.waves(spec.rate_hz)[one]
 play(0.9 * wave / np.abs(wave).max(), spec.rate_hz, describe=f"The first 2 s of the clip that we look at: {wanted.replace('_', ' ')}.")
 
 # %% [markdown]
-# Why so coarse a picture, a frame every 60 ms? A backbone halves its picture five times and wants at least 64 x 64 pixels. More frames cost more and would teach you nothing new here; what finer frames are worth is the question of notebook 05.
+# Why so coarse a picture? A backbone halves its picture five times and wants at least 64 x 64 pixels, so 5 s need a frame every 60 ms, and 1 s one every 15 ms. More frames cost more and would teach you nothing new here; what finer frames are worth is the question of notebook 05.
 #
 # ## 1. What a first layer looks for
 #
