@@ -24,7 +24,8 @@ GREEDY = {
     ),
     "memory_of_a_child": (
         "import subprocess, sys\n"
-        "subprocess.run([sys.executable, '-c', 'x = bytes([1]) * 900_000_000; input()'], stdin=subprocess.PIPE)",
+        "hold = 'import time; held = bytes([1]) * 900_000_000; time.sleep(60)'\n"
+        "subprocess.run([sys.executable, '-c', hold])",
         "stopped: its processes held",
     ),
     "processes": (
