@@ -76,6 +76,7 @@ bench: .venv/.ready ## speed against other libraries, as ratios in one run
 	@$(UV) run --locked --group bench python bench/train.py --json bench/results/train.json
 	@$(UV) run --locked --group bench python bench/study.py --json bench/results/study.json
 	@$(UV) run --locked --group bench python bench/diffres.py --json bench/results/diffres.json
+	@$(UV) run --locked --group bench python bench/frontier.py --json bench/results/frontier.json
 	@$(UV) run --locked --group bench python bench/transformers.py --json bench/results/transformers.json
 	@$(UV) run --locked --group bench python bench/sed_metrics.py --json bench/results/sed_metrics.json
 	@$(UV) run --locked --group bench python bench/pretrained.py --json bench/results/pretrained.json
