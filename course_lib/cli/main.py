@@ -200,12 +200,13 @@ def expect(
 def generate() -> None:
     """Write what is derived: notebooks from their sources, pictures, tables of README and INSTRUCTORS, cards."""
     from course_lib.data import registry
-    from course_lib.tools import authoring, readme, timetables
+    from course_lib.tools import authoring, crate, readme, timetables
 
     root = paths.repo_root()
     written = authoring.write_notebooks() + readme.refresh()
     written += readme.fill(root / "bench" / "README.md", {"bars": readme.bars_table})
     written += readme.fill(root / "INSTRUCTORS.md", timetables.parts())
+    written += crate.write_crate()
     changed = [path.relative_to(root) for path in written]
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
