@@ -5,7 +5,7 @@
   const SPEC = EXPLORER.spec;
   const LONGEST_S = 5, SHORTEST_S = 0.1;
   const MOST_MB = 60, MOST_MINUTES = 5, MOST_MB_UNMEASURED = 5; // what a browser decodes without filling its memory
-  const COLUMNS = 600, MOST_ROWS = 256, FEWEST_ROWS = 80; // of the pictures
+  const COLUMNS = 600, MOST_ROWS = 260, FEWEST_ROWS = 80; // of the pictures
   const WHOLE_HZ = [0, 8000], RANGE_DB = 70; // shown of a sound that says nothing else
   const REST_MS = 150, SLICE_MS = 10; // before the rest of the work begins, and for one piece of it
   const VISIBLE_DB = 3; // a dip that deep counts as two clicks, or two tones
@@ -38,10 +38,10 @@
     const rate = 1000 / hopMs;
     const perSecond = number(rate, rate < 20 ? 1 : 0);
     const first = `A frame every ${hopMs} ms makes ${perSecond} frames per second.`;
-    let second = `Neighbouring windows overlap by ${number(100 * (1 - hopMs / windowMs))} %.`;
-    if (hopMs === windowMs) second = "Neighbouring windows touch without overlapping.";
+    let second = `Neighbouring windows of ${windowMs} ms overlap by ${number(100 * (1 - hopMs / windowMs))} %.`;
+    if (hopMs === windowMs) second = `Neighbouring windows of ${windowMs} ms touch without overlapping.`;
     if (hopMs > windowMs) {
-      second = `The windows leave gaps: ${number(100 * (1 - windowMs / hopMs))} % of the sound lies between them and is never seen.`;
+      second = `Windows of ${windowMs} ms leave gaps: ${number(100 * (1 - windowMs / hopMs))} % of the sound lies between them and is never seen.`;
     }
     return [first, second, ...findings(windowMs, hopMs)].join(" ");
   }
@@ -439,7 +439,9 @@
 
   async function open(file) {
     part("file").value = "";
-    tell(`Reading ${file.name} …`);
+    const refusal = `${file.name}: the browser cannot read this as sound; try WAV, MP3, FLAC or OGG.`;
+    tell(file.size ? `Reading ${file.name} …` : refusal);
+    if (!file.size) return;
     const megabytes = file.size / 1e6;
     if (megabytes > MOST_MB) {
       tell(`${file.name} has ${number(megabytes)} MB, and this page takes at most ${MOST_MB}: cut out a few seconds.`);
@@ -451,7 +453,7 @@
       tell(`${file.name} ${length}, and this page takes at most ${MOST_MINUTES} minutes: cut out a few seconds.`);
       return;
     }
-    await decode(file, file.name, `${file.name}: the browser cannot read this as sound; try WAV, MP3, FLAC or OGG.`);
+    await decode(file, file.name, refusal);
   }
 
   // Seconds that a file announces; 0 where the browser plays no such file, Infinity where it does not say.
