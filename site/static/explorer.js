@@ -41,7 +41,8 @@
     let second = `Neighbouring windows of ${windowMs} ms overlap by ${number(100 * (1 - hopMs / windowMs))} %.`;
     if (hopMs === windowMs) second = `Neighbouring windows of ${windowMs} ms touch without overlapping.`;
     if (hopMs > windowMs) {
-      second = `Windows of ${windowMs} ms leave gaps: ${number(100 * (1 - windowMs / hopMs))} % of the sound lies between them and is never seen.`;
+      const unseen = number(100 * (1 - windowMs / hopMs));
+      second = `Windows of ${windowMs} ms leave gaps: ${unseen} % of the sound lies between them and is never seen.`;
     }
     return [first, second, ...findings(windowMs, hopMs)].join(" ");
   }
@@ -103,10 +104,13 @@
       for (let k = firstFrame; k <= lastFrame; k++) {
         framePower(x, k, plan, power).forEach((p, bin) => { sum[bin] += p; });
       }
-      const levels = (fromHz, toHz) => sum.subarray(Math.round((fromHz * 4096) / SPEC.rateHz), Math.round((toHz * 4096) / SPEC.rateHz) + 1);
+      const binOf = hz => Math.round((hz * plan.nFft) / SPEC.rateHz);
+      const levels = (fromHz, toHz) => sum.subarray(binOf(fromHz), binOf(toHz) + 1);
       const quarter = (high - low) / 4;
-      const lower = Math.max(...levels(low - quarter, low + quarter)), upper = Math.max(...levels(high - quarter, high + quarter));
-      toneDips.set(key, Math.max(0, 10 * Math.log10(Math.min(lower, upper) / Math.min(...levels(low, high)))));
+      const lower = Math.max(...levels(low - quarter, low + quarter));
+      const upper = Math.max(...levels(high - quarter, high + quarter));
+      const between = Math.min(...levels(low, high));
+      toneDips.set(key, Math.max(0, 10 * Math.log10(Math.min(lower, upper) / between)));
     }
     return toneDips.get(key);
   }
@@ -213,7 +217,8 @@
     const ink = canvas.getContext("2d");
     ink.setTransform(scale, 0, 0, scale, 0, 0);
     ink.font = `12px ${getComputedStyle(root).fontFamily}`;
-    return { ink, left: EDGE.left, top: EDGE.top, width: width - EDGE.left - EDGE.right, height: height - EDGE.top - EDGE.bottom };
+    const { left, right, top, bottom } = EDGE;
+    return { ink, left, top, width: width - left - right, height: height - top - bottom };
   }
 
   // Frame, times below and the labels of both axes; `ticks` are pairs of a text and a height from 0 to 1.
@@ -232,7 +237,8 @@
       const at = left + (i * step * width) / lengthS;
       ink.fillRect(Math.round(at) - 0.5, top + height, 1, 4);
       ink.textAlign = at > left + width - 8 ? "right" : "center";
-      ink.fillText(inMs ? number(1000 * i * step) : number(i * step, step < 1 ? 1 : 0), Math.min(at, left + width + EDGE.right), top + height + 6);
+      const time = inMs ? number(1000 * i * step) : number(i * step, step < 1 ? 1 : 0);
+      ink.fillText(time, at, top + height + 6);
     }
     ink.textAlign = "right";
     ink.textBaseline = "middle";
@@ -257,7 +263,8 @@
     for (const sample of x) peak = Math.max(peak, Math.abs(sample));
     ink.fillStyle = colour("primary");
     for (let column = 0; column < width; column++) {
-      const from = Math.floor((column * x.length) / width), to = Math.max(from + 1, Math.floor(((column + 1) * x.length) / width));
+      const from = Math.floor((column * x.length) / width);
+      const to = Math.max(from + 1, Math.floor(((column + 1) * x.length) / width));
       let low = Infinity, high = -Infinity;
       for (let i = from; i < to && i < x.length; i++) {
         low = Math.min(low, x[i]);
@@ -273,7 +280,9 @@
     ink.rect(left, top, width, height);
     ink.clip();
     ink.fillStyle = colour("text-base");
-    if (3 * nFrames <= width) for (let k = 0; k < nFrames; k++) ink.fillRect(onto(k * plan.hop) - 0.5, top + height - 6, 1, 6);
+    if (3 * nFrames <= width) {
+      for (let k = 0; k < nFrames; k++) ink.fillRect(onto(k * plan.hop) - 0.5, top + height - 6, 1, 6);
+    }
     const central = Math.round(x.length / 2 / plan.hop);
     ink.strokeStyle = colour("text-base");
     for (const k of [central - 1, central, central + 1]) {
@@ -296,7 +305,9 @@
     const { columns, perColumn, plan } = picture;
     let loudest = 0;
     for (let i = 0; i < levels.length; i++) if (levels[i] > levels[loudest]) loudest = i;
-    const top = Math.log(Math.max(levels[loudest], SPEC.floor)), range = ((state.sound.rangeDb || RANGE_DB) * Math.LN10) / 10;
+    const range = ((state.sound.rangeDb || RANGE_DB) * Math.LN10) / 10;
+    // Silence is dark: the brightest colour is never given to a level near the floor
+    const top = Math.max(Math.log(levels[loudest]), Math.log(SPEC.floor) + range);
     const image = new ImageData(columns, rows);
     for (let column = 0; column < columns; column++) {
       for (let row = 0; row < rows; row++) {
@@ -331,7 +342,8 @@
   function drawPictures(picture) {
     const { x, plan, lowHz, topHz } = picture;
     const lengthS = x.length / SPEC.rateHz;
-    const about = `${state.sound.name}, ${number(lengthS, lengthS < 1 ? 2 : 1)} s, window ${msOf("window")} ms, hop ${msOf("hop")} ms`;
+    const length = number(lengthS, lengthS < 1 ? 2 : 1);
+    const about = `${state.sound.name}, ${length} s, window ${msOf("window")} ms, hop ${msOf("hop")} ms`;
     const peak = drawWaveform(x, plan);
     part("waveform").setAttribute("aria-label", `Waveform of ${about}: amplitude against time, largest ${number(peak, 2)}.`);
 
@@ -339,9 +351,10 @@
     const binHz = SPEC.rateHz / picture.view.nFft, rowHz = binHz * picture.perRow;
     const spanHz = topHz - lowHz;
     // A row is centred on its bins, so that the lowest begins below the first bin
-    let loudest = drawLevels(place, picture, picture.spectrogram, picture.rows, -binHz / 2 / spanHz, (rowHz * picture.rows) / spanHz);
-    const everyHz = spanHz / 4;
-    axes(place, lengthS, "kHz", [0, 1, 2, 3, 4].map(i => [number((lowHz + i * everyHz) / 1000, everyHz % 1000 ? 1 : 0), i / 4]));
+    const bottom = -binHz / 2 / spanHz, height = (rowHz * picture.rows) / spanHz;
+    let loudest = drawLevels(place, picture, picture.spectrogram, picture.rows, bottom, height);
+    const everyHz = spanHz / 4, digits = everyHz % 1000 ? 1 : 0;
+    axes(place, lengthS, "kHz", [0, 1, 2, 3, 4].map(i => [number((lowHz + i * everyHz) / 1000, digits), i / 4]));
     const loudestHz = Math.round(Math.min(lowHz + loudest.row * rowHz, topHz) / 10) * 10;
     part("spectrogram").setAttribute("aria-label", `Spectrogram of ${about}: ${number(picture.nFrames)} frames of ` +
       `${number(plan.bins)} frequencies, shown from ${number(lowHz)} to ${number(topHz)} Hz; ` +
@@ -349,7 +362,8 @@
 
     place = blank(part("logmel"));
     loudest = drawLevels(place, picture, picture.logmel, SPEC.nMels, 0, 1);
-    const edges = melEdges(SPEC), low = hzToMel(SPEC.fminHz), step = (hzToMel(SPEC.topHz) - low) / (SPEC.nMels + 1);
+    const edges = melEdges(SPEC);
+    const low = hzToMel(SPEC.fminHz), step = (hzToMel(SPEC.topHz) - low) / (SPEC.nMels + 1);
     const heightOf = hz => ((hzToMel(hz) - low) / step - 0.5) / SPEC.nMels; // band i is centred on edge i + 1
     axes(place, lengthS, "kHz", [250, 500, 1000, 2000, 4000].map(hz => [String(hz / 1000), heightOf(hz)]));
     part("logmel").setAttribute("aria-label", `Log-mel of ${about}: ${number(picture.nFrames)} frames of ${SPEC.nMels} bands; ` +
@@ -519,7 +533,8 @@
       const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
       stream = await navigator.mediaDevices.getUserMedia({ audio: raw });
     } catch (error) {
-      tell(`${NO_MICROPHONE[error.name] || `The microphone could not be opened (${error.message}).`} Record a file and open it instead.`);
+      const reason = NO_MICROPHONE[error.name] || `The microphone could not be opened (${error.message}).`;
+      tell(`${reason} Record a file and open it instead.`);
       return;
     }
     const pieces = [];
@@ -612,8 +627,9 @@
       stopWorker();
       setPlayer("rebuilt", data.samples);
       part("rebuilt").hidden = false;
+      const gaps = hopMs > windowMs ? ", and the gaps are silent" : "";
       part("rebuilt-about").textContent = `B: rebuilt from ${nFrames} frames, window ${windowMs} ms, hop ${hopMs} ms; ` +
-        `its magnitudes are off by ${number(100 * data.error)} %`;
+        `its magnitudes are off by ${number(100 * data.error)} %${gaps}`;
     };
     worker.onerror = event => {
       event.preventDefault();

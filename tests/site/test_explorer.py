@@ -52,9 +52,9 @@ def html(tmp_path_factory, browser):
     """A site of two pages, built with the course's own settings; test_site walks through the whole one."""
     assert browser  # without one, nothing need be built
     folder = tmp_path_factory.mktemp("explorer")
-    (folder / "source").mkdir()
+    text = site_build.settled(site_explorer.page(SITE), "", {"explorer.md"}, folder / "source")
     (folder / "source" / "index.md").write_text("# Start\n\n:::{toctree}\nexplorer\n:::\n")
-    (folder / "source" / "explorer.md").write_text(site_explorer.page(SITE), encoding="utf-8")
+    (folder / "source" / "explorer.md").write_text(text, encoding="utf-8")
     return site_build.render(folder / "source", folder / "html").parent
 
 
@@ -349,6 +349,25 @@ def test_a_longer_stereo_file_becomes_five_seconds_of_one_channel_at_16_khz(expl
     page.wait_for_function("explorer.state.sound.key === 'dog'")
     page.locator("#explorer-sound").select_option("")
     page.wait_for_function("explorer.state.x.length === 80000")
+
+
+def test_silence_is_drawn_dark_and_rebuilt_as_silence(explorer):
+    page = explorer()
+    open_file(page, "silence.wav", wav(np.zeros(RATE_HZ)))
+    page.wait_for_function("explorer.state.sound.name === 'silence.wav'")
+    settled(page)
+    for name in ("spectrogram", "logmel"):
+        shade = page.evaluate(PIXEL, name)
+        assert max(shade) < 10, (name, shade)
+    page.get_by_role("button", name="Rebuild from these frames").click()
+    page.locator("#explorer-rebuilt").wait_for(state="visible", timeout=60_000)
+    assert "off by 0 %" in page.locator("#explorer-rebuilt-about").inner_text()
+
+
+PIXEL = """name => {
+  const canvas = document.getElementById(`explorer-${name}`);
+  return [...canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3);
+}"""
 
 
 def test_without_a_microphone_a_line_says_so(explorer):
