@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import as_folder, repo_root, runs_dir
-from course_lib.tools import authoring, site_pages
+from course_lib.tools import authoring, site_explorer, site_pages
 from course_lib.tools.run_report import PASSED
 
 # --- A run of the notebooks, as `course run` left it
@@ -156,11 +156,14 @@ def gather(run: Run, source: Path) -> None:
         A page links to, or shows, a file that is not in the repository.
     """
     _empty(source)
-    pages = {"glossary.md": site_pages.glossary(_text("STYLE.md"))}
+    pages = {
+        "explorer.md": site_explorer.page(repo_root() / "site"),
+        "glossary.md": site_pages.glossary(_text("STYLE.md")),
+    }
     repository, tag = site_pages.address(_text("CITATION.cff"))
     if repository:
         pages["launch.md"] = site_pages.launch(_text("site/launch.md"), repository, tag)
-    parts = {"Notebooks": [f"notebooks/{name}.ipynb" for name in run.failures]}
+    parts = {"Try it": ["explorer.md"], "Notebooks": [f"notebooks/{name}.ipynb" for name in run.failures]}
     for caption, patterns in PARTS.items():
         names = []
         for pattern in patterns:

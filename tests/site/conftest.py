@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-LOCAL = re.compile(r"^(data:|blob:|(https?|wss?)://(127\.0\.0\.1|localhost)[:/])")
+LOCAL = re.compile(r"^(data:|blob:|file:|(https?|wss?)://(127\.0\.0\.1|localhost)[:/])")
 
 
 @pytest.fixture(scope="module")
