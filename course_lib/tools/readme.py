@@ -190,15 +190,15 @@ def _offsets_undone(rows: pd.DataFrame) -> str:
 def claims_table() -> str:
     """Every claim of the four papers beside what was measured here, and the verdict that follows."""
     found = claims.table(claims.Evidence())
-    cells = [[r.id, r.claim, r.paper, r.ours, f"**{r.verdict}**"] for r in found.itertuples()]
+    cells = [[r.id, r.claim, r.data, r.ours, f"**{r.verdict}**"] for r in found.itertuples()]
     counts = found["verdict"].value_counts()
     listed = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if word in counts)
     below = (
-        f"{len(found)} claims: {listed}. Differences in points with 95 % intervals; the verdict follows from them by "
+        f"{len(found)} verdicts: {listed}. Differences in points with 95 % intervals; the verdict follows from them by "
         "the rules of [study/protocol.md](study/protocol.md), of a claim with several questions from all of them. "
         "Designs, controls and reasons: [notebook 12](notebooks/12_study_report.ipynb)."
     )
-    return "\n".join([*table(" | claim | paper | here | ", cells), "", below])
+    return "\n".join([*table(" | claim | data | here | ", cells), "", below])
 
 
 def systems_figure() -> str:
@@ -223,7 +223,7 @@ def classes_figure() -> str:
     gain, _ = per_class.own_hop(rows)
     return (
         f"{figures.FIGURES['lesson/classes.png'].markdown}\n\n"
-        f"{int(asked['sure'].sum())} of {len(asked)} differences are more than noise where so many are asked (Holm). "
+        f"After Holm correction, {int(asked['sure'].sum())} of {len(asked)} differences in F1 are significant. "
         "A hop of its own for each class, chosen on four folds and judged on the fifth, is worth "
         f"{signed(gain.scaled(100))} points (notebook 12)."
     )
