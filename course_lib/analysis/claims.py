@@ -60,10 +60,12 @@ class Evidence:
             raise NotRun(grid)
         return rows
 
-    def part(self, question: str, where: str, about: str = "", *, turned: bool = False, margin: float = 0) -> Part:
+    def part(
+        self, question: str, where: str, about: str = "", *, turned: bool = False, margin: float = 0, macs: bool = False
+    ) -> Part:
         """The part that asks one question of one place, under the name `about`.
 
-        `turned` asks the opposite, with a `margin` as a share.
+        `turned` asks the opposite, with a `margin` as a share; `macs` adds the cost of the first condition.
 
         Raises
         ------
@@ -84,6 +86,8 @@ class Evidence:
         design = f"{row['pairs']} folds x {row['seeds']}" if row["paired_by"] == "fold" else f"1 fold x {row['pairs']}"
         if row["mixed"]:
             design += f", {row['mixed']} runs against one of another kind of machine"
+        if macs:
+            about += f", {row['macs']:.2f} of the MACs"
         if turned:
             return Part(about, data, found.reversed(), margin, design=design)
         return Part(about, data, found, row["margin"], design=design)

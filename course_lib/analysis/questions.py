@@ -138,9 +138,12 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
 
 def chosen(rows: pd.DataFrame, fields: str | Mapping[str, object]) -> pd.DataFrame:
     """Rows of one condition: those with all of `fields`, or with the fields of the condition of that name."""
-    for name, value in condition(fields).items() if len(rows) else ():
-        rows = rows[rows[name] == value]
-    return rows
+    if rows.empty:
+        return rows
+    right = np.ones(len(rows), dtype=bool)
+    for name, value in condition(fields).items():
+        right &= (rows[name] == value).to_numpy()
+    return rows[right]
 
 
 def _mixed(both: pd.DataFrame) -> str:
@@ -188,6 +191,10 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     randomness of training on these scenes, not the choice of sounds.
     """
     rows = published(grid) if rows is None else rows
+    if len(rows):  # they are wide, and most of it is not needed here
+        fields = config.defaults(config.RunSpec).keys() | config.defaults(config.SceneRun).keys()
+        kept = {*fields, *stats.scores_of(rows).values(), "device", "macs", "n_train", "n_test"}
+        rows = rows[[name for name in rows.columns if name in kept]]
     asked = [question for question in questions() if question.grid == grid and len(rows)]
     found = [(question, compared(question, rows)) for question in asked]
     found = [(question, gap) for question, gap in found if gap]
@@ -207,7 +214,7 @@ def _answer(question: Question, part: Part, rows: pd.DataFrame) -> dict[str, obj
     """The row of one question in the table of answers."""
     scores = stats.scores_of(rows)
     score = scores[question.score] if question.score else next(iter(scores.values()))
-    needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])  # rows are wide: joining them is slow
+    needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])
     first, second = (chosen(rows, fields)[needed] for fields in (question.first, question.second))
     both = first.merge(second, on=list(stats.REPEATS), suffixes=("", "_second"))
     seen, gap = part.found, part.found.interval
