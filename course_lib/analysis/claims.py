@@ -1,7 +1,8 @@
 """The claims of the four papers, judged by published rows. They are listed in `study/claims.toml`; see `verdicts`.
 
-A claim has parts, each with an interval and a margin. Most parts are a question of `study/questions.toml`; parts that
-take more than one question are computed by the functions at the end of this file. Notebook: 12.
+A claim has parts, each with an interval and a margin, and a verdict for each data set. Most parts are a question of
+`study/questions.toml`; parts that take more than one question are computed by the functions at the end of this file.
+Notebook: 12.
 """
 
 import inspect
@@ -13,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from course_lib.analysis import per_class, questions
-from course_lib.analysis.questions import ALL_STREAMS, SHORT, chosen
-from course_lib.analysis.verdicts import COUNTED, NOT_TESTABLE, Part, first_sentence, overall, signed
+from course_lib.analysis import localisation, per_class, probe, questions, verdicts
+from course_lib.analysis.questions import ALL_STREAMS, DATA, SCENES, chosen
+from course_lib.analysis.verdicts import BY_CONSTRUCTION, NOT_RUN, NOT_SHOWN, NOT_TESTABLE, Part, overall, signed
 from course_lib.checked import checked, nearest
 from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval
@@ -26,10 +27,13 @@ from course_lib.study.grid import read_toml
 from course_lib.training import cost
 
 HALF = "DiffRes, half the frames, no worse than 10 ms"
-CHANCE = 10.0  # accuracy in % of guessing one of ten classes of equal size
+CHANCE = 0.1  # accuracy of guessing one of ten classes of equal size
+COUNTED = "counted"  # the data set of a part whose number is counted, not estimated
+MVITV2_B = (2, 3, 16, 3)  # depths of the stages of MViTv2-B: Li et al., CVPR 2022, arXiv 2112.01526, table 1
 SEPARABILITY = "09_spectrogram_transformers-study-esc10.json"
 LEAKAGE = "04_folds_and_leakage-study-esc10.json"
-COLUMNS = ("id", "claim", "paper", "ours", "design", "control", "verdict", "reason")
+BY_DESIGN = ("", BY_CONSTRUCTION, NOT_TESTABLE, NOT_SHOWN)  # verdicts that claims.toml may set
+COLUMNS = ("id", "claim", "paper", "data", "ours", "design", "control", "verdict", "reason")
 
 
 class NotRun(Exception):
@@ -67,25 +71,26 @@ class Evidence:
         ------
         CourseError
             There is no such question.
-        NotRun
-            No published rows answer it.
         """
-        if not any(q.text == question and q.where == where for q in questions.questions()):
+        asked = [q for q in questions.questions() if q.text == question and q.where == where]
+        if not asked:
             raise CourseError(f"claims.toml: questions.toml has no question {question!r} to {where!r}")
+        about, data = about or f"{question} ({where})", questions.data_of(where)
         rows = self.answers[(self.answers["question"] == question) & (self.answers["where"] == where)]
         if rows.empty:
-            raise NotRun(question)
+            return Part(about, data, None)
         row = rows.iloc[0]
-        gap = questions.points(row)
-        if turned:
-            gap = Interval(-gap.mean, -gap.high, -gap.low)
+        gap, wide = (Interval(row["difference"], row[f"{name}low"], row[f"{name}high"]) for name in ("", "corrected_"))
+        wide = stats.UNKNOWN if np.isnan(wide.low) else wide
+        found = stats.Difference(gap, wide, row["pairs"], row["paired_by"], row["std"], row["df"])
         design = f"{row['pairs']} folds x {row['seeds']}" if row["paired_by"] == "fold" else f"1 fold x {row['pairs']}"
         if row["mixed"]:
             design += f", {row['mixed']} runs against one of another kind of machine"
-        about = about or f"{question} ({where})"
         if macs:
             about += f", {row['macs']:.2f} of the MACs"
-        return Part(about, gap, 100 * (margin if turned else row["margin"]), design)
+        if turned:
+            return Part(about, data, found.reversed(), margin, design=design)
+        return Part(about, data, found, row["margin"], design=design)
 
 
 @checked
@@ -95,9 +100,9 @@ class Claim:
     Attributes
     ----------
     id, says, paper : its number, the claim in short, and the paper's own figure.
-    why : the second sentence of the reason, true whatever the verdict; the first one is made from the parts.
+    why : what is to be known about the design, true whatever the verdict.
     parts, control : what decides the verdict, and what is shown beside it.
-    ours : what we measured instead, for a claim that cannot be tested here: it has no parts, and `why` is the reason.
+    verdict : a verdict that the design decides, whatever the rows say; else empty.
     """
 
     id: str
@@ -106,7 +111,7 @@ class Claim:
     paper: str = ""
     parts: Sequence[Mapping] = ()
     control: Sequence[Mapping] = ()
-    ours: Sequence[Mapping] = ()
+    verdict: str = ""
 
 
 @cache
@@ -116,7 +121,7 @@ def claims() -> tuple[Claim, ...]:
     Raises
     ------
     CourseError
-        `study/claims.toml` cannot be read, or a claim has an unknown key or lacks one.
+        `study/claims.toml` cannot be read, or a claim has an unknown key or verdict or lacks one.
     """
     found = []
     for given in read_toml(study_dir() / "claims.toml")["claim"]:
@@ -124,6 +129,9 @@ def claims() -> tuple[Claim, ...]:
             found.append(Claim(**given))
         except ValueError as error:
             raise CourseError(f"claims.toml: claim {given.get('id')!r}: {error}") from None
+        if found[-1].verdict not in BY_DESIGN:
+            allowed = ", ".join(BY_DESIGN[1:])
+            raise CourseError(f"claims.toml: claim {given['id']!r}: verdict = {given['verdict']!r}; only {allowed}")
     return tuple(found)
 
 
@@ -146,45 +154,58 @@ def found_by(entry: Mapping, evidence: Evidence) -> list[Part | str]:
     try:
         found = COMPUTED[name](evidence, **options)
     except NotRun:
-        found = Part(name, None)
+        found = Part(name, "", None)
     return found if isinstance(found, list) else [found]
 
 
-def evidence_text(entries: Sequence[Mapping], evidence: Evidence) -> str:
-    """The text beside a claim: questions with their verdicts, and what the functions found."""
+def parts_of(claim: Claim, evidence: Evidence) -> list[Part | str]:
+    """What decides a claim, in its order: parts with p values corrected for their number, and texts."""
+    found = [each for entry in claim.parts for each in found_by(entry, evidence)]
+    judged = iter(verdicts.corrected([part for part in found if isinstance(part, Part)]))
+    return [next(judged) if isinstance(each, Part) else each for each in found]
+
+
+def control_of(claim: Claim, evidence: Evidence) -> str:
+    """What stands beside a claim: the differences of other questions, and what the functions found."""
     texts = []
-    for entry in entries:
+    for entry in claim.control:
         for found in found_by(entry, evidence):
             if isinstance(found, str):
                 texts.append(found)
-            elif found.gap is not None:
-                texts.append(f"{found.text}, {found.verdict}")
-    return "; ".join(text for text in texts if text)
+            elif found.found is not None:
+                texts.append(found.text)
+    return "; ".join(texts)
 
 
-def judged(claim: Claim, evidence: Evidence) -> dict[str, str]:
-    """The row of a claim in the table: what the paper says, what we measured, its design, control, verdict, reason."""
-    row = {"id": claim.id, "claim": claim.says, "paper": claim.paper, "ours": evidence_text(claim.ours, evidence),
-           "design": "", "control": evidence_text(claim.control, evidence), "verdict": NOT_TESTABLE,
-           "reason": claim.why}  # fmt: skip
-    if not claim.parts:
-        return row
-    parts = [part for entry in claim.parts for part in found_by(entry, evidence)]
-    texts = [part.text for part in parts if part.gap is not None]
-    missing = len(parts) - len(texts)
-    if missing:
-        texts.append(f"{missing} not run")
-    return row | {
-        "ours": "; ".join(texts),
-        "design": ", ".join(dict.fromkeys(part.design for part in parts if part.design)),
-        "verdict": overall(parts),
-        "reason": f"{first_sentence(parts)} {claim.why}",
-    }
+def judged(claim: Claim, evidence: Evidence) -> list[dict[str, str]]:
+    """The rows of a claim in the table, one for each data set that its parts are about, or one if there is none."""
+    found = parts_of(claim, evidence)
+    texts = [each for each in found if isinstance(each, str)]
+    parts = [each for each in found if isinstance(each, Part)]
+    run = [part for part in parts if part.found is not None]
+    row = {
+        "id": claim.id, "claim": claim.says, "paper": claim.paper, "data": "", "ours": "; ".join(texts), "design": "",
+        "control": control_of(claim, evidence), "verdict": claim.verdict or NOT_RUN, "reason": claim.why,
+    }  # fmt: skip
+    if not run:
+        return [row | ({"verdict": NOT_RUN} if claim.verdict == NOT_SHOWN else {})]
+    rows = []
+    for data in dict.fromkeys(part.data for part in parts):
+        mine = [part for part in parts if part.data == data]
+        missing = sum(part.found is None for part in mine)
+        shown = [part.text for part in mine if part.found is not None] + ([f"{missing} not run"] if missing else [])
+        rows.append(row | {
+            "data": data, "ours": "; ".join([*texts, *shown]),
+            "design": ", ".join(dict.fromkeys(part.design for part in mine if part.design)),
+            "verdict": claim.verdict or overall([part.verdict for part in mine]),
+        })  # fmt: skip
+    return rows
 
 
 def table(evidence: Evidence) -> pd.DataFrame:
-    """`judged` of all claims, one row each."""
-    return pd.DataFrame([judged(claim, evidence) for claim in claims()], columns=list(COLUMNS))
+    """`judged` of all claims: one row for each claim and data set."""
+    rows = [row for claim in claims() for row in judged(claim, evidence)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 # --- What takes more than one question. Each function gets the evidence and returns parts, or a text for a control;
@@ -196,17 +217,14 @@ def design_of(rows: pd.DataFrame) -> str:
     return f"{rows['fold'].nunique()} folds x {rows['seed'].nunique()}"
 
 
-def difference(first: pd.DataFrame, second: pd.DataFrame, score: str = "test_accuracy") -> stats.Difference:
+def difference(
+    first: pd.DataFrame, second: pd.DataFrame, score: str = "test_accuracy", design: pd.DataFrame | None = None
+) -> stats.Difference:
     """`stats.difference`, or `NotRun` if the two have fewer than two pairs."""
-    found = stats.difference(first, second, score=score)
+    found = stats.difference(first, second, score=score, design=design)
     if found is None:
         raise NotRun(score)
     return found
-
-
-def exact(value: float) -> Interval:
-    """A counted number, which has no uncertainty."""
-    return Interval(value, value, value)
 
 
 def sweep(evidence: Evidence) -> pd.DataFrame:
@@ -216,38 +234,47 @@ def sweep(evidence: Evidence) -> pd.DataFrame:
     return rows[seeds == seeds.max()].reset_index(drop=True)
 
 
-def hop_parts(evidence: Evidence) -> list[Part]:
-    """A1: does the hop change accuracy, and does each class need its own?"""
+def short_training(evidence: Evidence) -> str:
+    """A1: 10 ms over 80 ms at 240 steps, with a window of 25 ms at every hop."""
     rows = sweep(evidence)
-    usual = chosen(rows, {"features.hop_ms": per_class.USUAL_MS})
-    longest = chosen(rows, {"features.hop_ms": rows["features.hop_ms"].max()})
-    changed = difference(usual, longest).interval.scaled(100)
-    own = per_class.own_hop(rows)[0].scaled(100)
-    about = "each class at a hop of its own, chosen on other folds, over one hop for all"
-    return [Part("10 ms over 80 ms", changed, design=design_of(rows)), Part(about, own, design=design_of(rows))]
+    usual, longest = (chosen(rows, {"features.hop_ms": hop_ms}) for hop_ms in (10.0, 80.0))
+    gap = stats.difference(usual, longest, design=rows)
+    return f"10 ms over 80 ms after 240 steps: {signed(gap.interval.scaled(100))}"
 
 
 def wide_windows(evidence: Evidence) -> str:
-    """A1: the same with windows of 2.5 hops."""
+    """A1: the same with windows of 2.5 hops, one seed."""
     rows = evidence.run("lesson", {"recipe.steps": 240})
     usual = chosen(rows, {"features.hop_ms": 10.0, "features.window_ms": 25.0})
     longest = chosen(rows, {"features.hop_ms": 80.0, "features.window_ms": 200.0})
-    return f"10 ms less 80 ms with a window as wide: {signed(difference(usual, longest).interval.scaled(100))}"
+    gap = difference(usual, longest, design=rows).interval.scaled(100)
+    return f"with windows of 2.5 hops {signed(gap)}"
 
 
-def cheap_enough(evidence: Evidence) -> list[Part]:
-    """A3: its questions at the long budgets, where the MACs, layer included, are at most three quarters."""
-    rows = evidence.answers
-    rows = rows[(rows["claim"] == "A3") & (rows["grid"] == "diffres") & (rows["where"] != SHORT)]
-    cheap = rows[rows["macs"] <= 0.75]
-    if cheap.empty:
-        raise NotRun("diffres")
-    return [evidence.part(row.question, row.where, row.where, macs=True) for row in cheap.itertuples()]
+def own_hops(evidence: Evidence) -> str:
+    """A1: is one hop for all classes worse than a hop for each class, chosen on other folds?"""
+    rows = evidence.run("diffres", {"dataset": "esc10", "recipe.steps": 800, "frame_reducer": "none"})
+    gain = per_class.own_hop(rows)[0].scaled(100)
+    return (
+        f"a hop of its own for each class, chosen on other folds, over one hop for all, 800 steps: {signed(gain)} of F1"
+    )
+
+
+def best_of_three(evidence: Evidence, reducer: str) -> str:
+    """A2 and A3: the best of three seeds by validation on the timing probe, over another condition; after the fact."""
+    rows = evidence.run("diffres", {"dataset": "timing", "features.hop_ms": 2.5})
+    first, second = (chosen(rows, {"frame_reducer": name}) for name in ("diffres-light:0.75", reducer))
+    best = [probe.best_of_seeds(side).set_index("fold")["test_accuracy"] for side in (first, second)]
+    gap = stats.of_values((best[0] - best[1]).to_numpy()).interval.scaled(100)
+    return f"timing probe, best of three seeds, over {probe.name(reducer, 2.5)}: {signed(gap)}"
 
 
 @cache
-def base_networks(frames: int, n_classes: int) -> dict[str, dict]:
-    """AST and our MAST of base size, counted: `macs` and `parameters` (millions), and MAST's `grids` and `widths`."""
+def base_networks(frames: int, n_classes: int, depths: tuple[int, ...] = ()) -> dict[str, dict]:
+    """AST and MAST of base size, counted: `macs` and `parameters` (millions), and MAST's `grids` and `widths`.
+
+    `depths` of MAST's stages are those of our reconstruction unless given.
+    """
     import torch
 
     from course_lib.models import transformers
@@ -255,7 +282,7 @@ def base_networks(frames: int, n_classes: int) -> dict[str, dict]:
     with torch.device("meta"):  # shapes only, nothing is computed
         nets = {
             "AST": transformers.ast_base(frames, 128, n_classes),
-            "MAST": transformers.mast_base(frames, 128, n_classes),
+            "MAST": transformers.mast_base(frames, 128, n_classes, **({"depths": depths} if depths else {})),
         }
     seen: list[tuple[tuple[int, int], int]] = []
     for stage in nets["MAST"].v.stages:
@@ -267,36 +294,50 @@ def base_networks(frames: int, n_classes: int) -> dict[str, dict]:
     return found | {"grids": [grid for grid, _ in seen], "widths": [width for _, width in seen]}
 
 
-def stages(evidence: Evidence) -> Part:
-    """B1: do tokens get fewer and features wider from stage to stage?"""
+def stages(evidence: Evidence) -> str:
+    """B1: tokens and widths from stage to stage."""
     both = base_networks(500, 50)  # 5 s of ESC-50 at a hop of 10 ms
     tokens, widths = [rows * columns for rows, columns in both["grids"]], both["widths"]
-    falling = all(a > b for a, b in pairwise(tokens))
-    widening = all(a < b for a, b in pairwise(widths))
-    gap = exact(1.0 if falling and widening else -1.0)
-    shown = f"{' > '.join(map(str, tokens))} tokens, {' < '.join(map(str, widths))} wide"
-    return Part("tokens and widths by stage at 5 s", gap, design=COUNTED, shown=shown)
+    falling = all(a > b for a, b in pairwise(tokens)) and all(a < b for a, b in pairwise(widths))
+    shown = f"{', '.join(map(str, tokens))} tokens, {', '.join(map(str, widths))} wide"
+    return f"from stage to stage at 5 s: {shown}" + ("" if falling else ", not in that order")
 
 
-def counted_cost(
-    evidence: Evidence, length: str, frames: int, n_classes: int, times_fewer: float, percent_fewer: float
-) -> list[Part]:
-    """B4: MACs and parameters of both networks against the paper's figures, which may be rounded."""
+def counted_cost(evidence: Evidence, length: str, frames: int, n_classes: int) -> str:
+    """B4: MACs and parameters of both networks of base size."""
     both = base_networks(frames, n_classes)
     times = both["AST"]["macs"] / both["MAST"]["macs"]
     percent = 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
-    return [
-        Part(f"MACs at {length}", exact(times - times_fewer), 0.5, COUNTED, "times fewer", f"{times:.2f}"),
-        Part(f"parameters at {length}", exact(percent - percent_fewer), 0.5, COUNTED, "% fewer", f"{percent:.1f}"),
-    ]
+    return f"at {length} {times:.1f} times fewer MACs, {percent:.1f} % fewer parameters"
+
+
+def own_depths(evidence: Evidence, length: str, frames: int, n_classes: int) -> str:
+    """B4: the same with the depths of MViTv2-B, from which the paper starts."""
+    both = base_networks(frames, n_classes, MVITV2_B)
+    times = both["AST"]["macs"] / both["MAST"]["macs"]
+    percent = 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
+    return f"with the depths of MViTv2-B {times:.1f} times fewer MACs, {percent:.1f} % fewer parameters at {length}"
 
 
 def measured_cost(evidence: Evidence) -> str:
-    """B4: how much time fewer MACs save, in the small versions of both networks."""
+    """B2 and B4: how much time fewer MACs save, in the small versions of both networks."""
     rows = evidence.run("transformers", {"dataset": "esc10"})
     by_model = rows.groupby("model")[["macs", "latency_ms"]].median()
-    share = by_model.loc["mast-tiny"] / by_model.loc["ast-tiny"]
-    return f"small twins, measured: {share['macs']:.2f} of AST's MACs take {share['latency_ms']:.2f} of its time"
+    small, large = by_model.loc["mast-tiny"], by_model.loc["ast-tiny"]
+    return (
+        f"small networks, one clip on a processor: MAST {small['latency_ms']:.1f} ms at {small['macs'] / 1e6:.0f} "
+        f"million MACs, AST {large['latency_ms']:.1f} ms at {large['macs'] / 1e6:.0f}"
+    )
+
+
+def still_falling(evidence: Evidence) -> str:
+    """B2: how far the validation loss fell between the last two evaluations, as a mean over runs."""
+    found = []
+    for data, rows in evidence.run("transformers", {"features.hop_ms": 20.0}).groupby("dataset"):
+        fallen = rows["history.validation_loss"].map(lambda losses: losses[-2] - losses[-1])
+        by_model = fallen.groupby(rows["model"]).mean()
+        found.append(f"{DATA[data]} AST {by_model['ast-tiny']:.3f}, MAST {by_model['mast-tiny']:.3f}")
+    return f"fall of the validation loss (nats) between the last two evaluations: {'; '.join(found)}"
 
 
 def recorded(name: str) -> dict[str, float]:
@@ -316,8 +357,8 @@ def separability(evidence: Evidence) -> list[Part]:
         mean = sign * (value[f"{measure}_MAST"] - value[f"{measure}_AST"])
         reach = float(np.hypot(value[f"{measure}_AST_reach"], value[f"{measure}_MAST_reach"]))
         gap = Interval(mean, mean - reach, mean + reach)
-        name = measure.replace("_", "-")
-        parts.append(Part(name, gap, design="1 fold x 1", unit="of its scale", shown=signed(gap, 2)))
+        found = stats.Difference(gap, pairs=1, paired_by="seed")
+        parts.append(Part(measure.replace("_", "-"), DATA["esc10"], found, scale=1, digits=2, design="1 fold x 1"))
     return parts
 
 
@@ -332,17 +373,33 @@ def level(evidence: Evidence, score: str, streams: str) -> str:
     """C1 to C4: our level of one score of one input, in %."""
     found = questions.levels(evidence.rows("scenes"))
     found = found[(found["score"] == score) & (found["streams"] == streams)]
-    return "".join(f"level {r.mean:.1f} ({r.low:.1f} to {r.high:.1f}), other scenes" for r in found.itertuples())
+    return "".join(f"{streams} {r.mean:.1f} ({r.low:.1f} to {r.high:.1f}) on our scenes" for r in found.itertuples())
 
 
-def gain_in_segments(evidence: Evidence) -> Part:
-    """C8: how much all streams add to the spectral one by segments, minus how much they add by events."""
-    rows = evidence.run("scenes", questions.usual_fields("event"))
-    rows = rows.assign(excess=rows["test_segment_f1"] - rows["test_event_f1"])
-    everything, spectral = (chosen(rows, {"streams": names}) for names in (ALL_STREAMS, "spectral"))
-    found = difference(everything, spectral, "excess")
-    gap = found.interval.scaled(100)
-    return Part("gain in segments over gain by events", gap, design=f"1 fold x {found.pairs}")
+def constant_baseline(evidence: Evidence, score: str) -> str:
+    """C3 to C6: what a constant answer scores, in %."""
+    found = localisation.published_baselines()
+    if not found:
+        raise NotRun("scenes")
+    return f"every class in every scene, from start to end: {100 * found[score]:.1f}"
+
+
+def localised_by(evidence: Evidence, first: str, second: str, first_ms: int = 0, margin: float = 0.0) -> Part:
+    """C7 and C8: event F1 of `first` minus `second` (streams) on what both recognise, over seeds.
+
+    `first_ms` is the hop of the auditory features of `first`, if it is not the usual one.
+    """
+    fields = {"streams": first} | ({"auditory_ms": first_ms} if first_ms else {})
+    rows, truth = evidence.rows("scenes"), scene_run.published()
+    found = localisation.localised(fields, {"streams": second}, rows, truth)[0] if len(rows) else None
+    if found is None:
+        raise NotRun("scenes")
+    names = [name.replace(ALL_STREAMS, "all three") for name in (first, second)]
+    if first_ms:
+        names = [f"{first} every {first_ms} ms", "every 320 ms" if second == first else second]
+    worse = ", no worse" if margin else ""
+    about = f"events that both recognise, {names[0]} over {names[1]}{worse}"
+    return Part(about, SCENES, found, margin, design=f"1 fold x {found.pairs}")
 
 
 def offsets_undone(evidence: Evidence) -> str:
@@ -351,10 +408,9 @@ def offsets_undone(evidence: Evidence) -> str:
     if found.empty:
         raise NotRun("scenes")
     moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
-    parts = [Part(f"events, {row['question'].split()[2]} over 320 ms", questions.points(row))
-             for row in found.to_dict("records")]  # fmt: skip
-    answers = "; ".join(f"{part.text}, {part.verdict}" for part in parts)
-    return f"with what the nearest frame moves undone ({moved}): {answers}"
+    gaps = [f"{row['question'].split()[2]} over 320 ms {signed(questions.points(row))}"
+            for row in found.to_dict("records")]  # fmt: skip
+    return f"event F1, with the offset of the nearest frame undone ({moved}): {', '.join(gaps)}"
 
 
 def lite0_at_its_best(evidence: Evidence) -> str:
@@ -376,9 +432,17 @@ def worth_of_a_leak(evidence: Evidence) -> str:
 def over_chance(evidence: Evidence, model: str) -> Part:
     """D4: is a network trained from scratch, with nothing augmented, better than chance?"""
     rows = evidence.run("scratch", questions.condition("neither augmented") | {"model": model})
-    got = stats.accuracy(rows).scaled(100)
-    over = Interval(got.mean - CHANCE, got.low - CHANCE, got.high - CHANCE)
-    return Part(f"{model.upper()} over chance", over, design=design_of(rows))
+    by_fold = rows.groupby("fold")["test_accuracy"].mean()
+    if len(by_fold) < 2:
+        raise NotRun("scratch")
+    found = stats.of_values((by_fold - CHANCE).to_numpy(), overlap=overlap_of(rows))
+    return Part(f"{model.upper()} over chance", DATA["esc10"], found, design=design_of(rows))
+
+
+def overlap_of(rows: pd.DataFrame) -> float:
+    """Test clips divided by training clips of a fold; 0 if the rows do not say."""
+    known = {"n_test", "n_train"} <= set(rows.columns)
+    return float(rows["n_test"].median() / rows["n_train"].min()) if known else 0.0
 
 
 def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
@@ -386,9 +450,9 @@ def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
     rows = evidence.run("scratch", {"model": model})
     rows = rows.assign(loss=[losses[-1] for losses in rows["history.validation_loss"]])
     plain, augmented = chosen(rows, "neither augmented"), chosen(rows, f"{by} augmented")
-    gap = difference(plain, augmented, "loss").interval
-    about = f"{model.upper()}, last validation loss saved by {by} augmented"
-    return Part(about, gap, design=design_of(augmented), unit="nats", shown=signed(gap, 2))
+    found = difference(plain, augmented, "loss")
+    about = f"{model.upper()}, last validation loss saved"
+    return Part(about, DATA["esc10"], found, unit="nats", scale=1, digits=2, design=design_of(augmented))
 
 
 def risen_losses(evidence: Evidence) -> str:
@@ -397,14 +461,43 @@ def risen_losses(evidence: Evidence) -> str:
     losses = plain["history.validation_loss"]
     risen = (losses.map(lambda values: values[-1]) - losses.map(min)).groupby(plain["model"]).mean()
     ends = ", ".join(f"{model.upper()} {value:.2f}" for model, value in risen.items())
-    return f"with neither, nats between the least loss on validation and the last: {ends}"
+    return f"without augmentation, rise of the validation loss from its minimum (nats): {ends}"
+
+
+def training_losses(evidence: Evidence) -> str:
+    """D4: the last training loss with augmented pictures and without augmentation."""
+    ends = []
+    for how in ("pictures augmented", "neither augmented"):
+        rows = evidence.run("scratch", how)
+        last = rows["history.loss"].map(lambda losses: losses[-1]).groupby(rows["model"]).mean()
+        ends.append(f"{how} " + ", ".join(f"{model.upper()} {value:.2f}" for model, value in last.items()))
+    return f"last training loss (nats): {'; '.join(ends)}"
+
+
+def lite0_over(evidence: Evidence, model: str, how: str) -> Part:
+    """D5: Lite0 fine-tuned minus a CNN from scratch; `how` is augmented, `clips` or `neither`. By fold, all seeds."""
+    augmented = {"neither": "fine-tuned", "clips": "clips augmented"}[how]
+    lite0 = evidence.run(
+        "transfer", questions.usual_fields("ESC-10, Lite0, 400 steps") | questions.condition(augmented)
+    )
+    cnn = evidence.run("scratch", questions.condition("neither augmented" if how == "neither" else augmented))
+    cnn = chosen(cnn, {"model": model})
+    means = [rows.groupby("fold")["test_accuracy"].mean() for rows in (lite0, cnn)]
+    gaps = (means[0] - means[1]).dropna().to_numpy()
+    if len(gaps) < 2:
+        raise NotRun("scratch")
+    originals = evidence.run("scratch", questions.condition("neither augmented"))  # copies are no further clips
+    found = stats.of_values(gaps, overlap=overlap_of(originals))
+    design = f"{len(gaps)} folds x {lite0['seed'].nunique()} against {cnn['seed'].nunique()}"
+    return Part(f"Lite0 over {model.upper()}", DATA["esc10"], found, design=design)
 
 
 COMPUTED: dict[str, Callable] = {
     function.__name__: function
     for function in (
-        Evidence.part, hop_parts, wide_windows, cheap_enough, stages, counted_cost, measured_cost, separability,
-        separability_accuracy, level, gain_in_segments, offsets_undone, lite0_at_its_best, worth_of_a_leak,
-        over_chance, loss_saved, risen_losses,
+        Evidence.part, short_training, wide_windows, own_hops, best_of_three, stages, counted_cost, own_depths,
+        measured_cost, still_falling, separability, separability_accuracy, level, constant_baseline, localised_by,
+        offsets_undone, lite0_at_its_best, worth_of_a_leak, over_chance, loss_saved, risen_losses, training_losses,
+        lite0_over,
     )
 }  # fmt: skip

@@ -1,8 +1,8 @@
-"""Figures of published rows, for the README, the report and notebooks, each with a text for people who cannot see it.
+"""Figures of published rows, for study/RESULTS.md and notebooks, each with a text for people who cannot see it.
 
-`FIGURES` lists the figures in the README. Each file carries its text and a hash of the rows it was drawn from. `write`
-redraws a figure once the published rows have changed, and a test fails until it has been redrawn. To change how a
-figure is drawn, remove its file and call `write`.
+`FIGURES` lists the figures in study/RESULTS.md. Each file carries its text and a hash of the rows it was drawn from.
+`write` redraws a figure once the published rows have changed, and a test fails until it has been redrawn. To change how
+a figure is drawn, remove its file and call `write`.
 """
 
 import hashlib
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from course_lib import paths, plots
-from course_lib.analysis import claims, pareto, per_class, questions
+from course_lib.analysis import claims, localisation, pareto, per_class, probe, questions
 from course_lib.analysis.verdicts import signed
 from course_lib.paths import atomic_write
-from course_lib.study import records, stats
+from course_lib.study import records, scene_run, stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,37 +32,9 @@ SUBSETS = ("visual", "spectral", "auditory", "spectral+visual", "auditory+visual
            "spectral+auditory+visual")  # fmt: skip
 
 
-def hop_figure(summary: pd.DataFrame) -> "Figure":
-    """Accuracy against the hop, and against the cost per clip, from a table of `stats.summarise` with a row per hop."""
-    rows = summary.sort_values("features.hop_ms")
-    hops, percent = rows["features.hop_ms"].to_numpy(), 100 * rows[["accuracy", "low", "high"]].to_numpy()
-    with plt.rc_context(plots.STYLE):
-        fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
-        left.set_xscale("log")
-        label = "mean, 95 % by source"
-        plots.intervals(hops, {label: percent}, left, xlabel="hop (ms)", ylabel="test accuracy (%)")
-        plots.log_ticks(left.xaxis, hops)
-        costs = rows["macs"].to_numpy() / 1e6
-        names = [f"{hop:g} ms" for hop in hops]
-        plots.pareto(costs, percent[:, 0], names, right, xlabel="million MACs a clip", ylabel="test accuracy (%)")
-        right.margins(x=0.15, y=0.15)
-    return fig
-
-
-def hop_text(summary: pd.DataFrame) -> str:
-    """`hop_figure` in a sentence."""
-    return f"Test accuracy against the hop, and against the cost of a clip: {_accuracy_by_hop(summary)}."
-
-
 def _accuracy_by_hop(summary: pd.DataFrame) -> str:
     rows = summary.sort_values("features.hop_ms")[["features.hop_ms", "accuracy"]].to_numpy()
     return ", ".join(f"{100 * share:.1f} % at {hop:g} ms" for hop, share in rows)
-
-
-def hops() -> pd.DataFrame:
-    """The published summary of the hop sweep of the grid `lesson`, one row per hop."""
-    summary = pd.read_csv(paths.published_dir() / "lesson" / "summary.csv")
-    return summary[summary["part"] == "hop"]
 
 
 def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
@@ -97,6 +70,177 @@ def sweeps_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
     """`sweeps_figure` in sentences."""
     lines = [f"{label}: {_accuracy_by_hop(rows)}" for label, rows in sweeps.items()]
     return f"Test accuracy against the hop, {len(sweeps)} lines. {'; '.join(lines)}."
+
+
+def every_sweep() -> dict[str, pd.DataFrame]:
+    """Published hop sweeps, a table per panel: by data set and number of steps, all with a window of one length."""
+    found = {}
+    for title, grid, fields in (
+        ("ESC-10, 240 steps", "lesson", {"recipe.steps": 240, "features.window_ms": 25.0}),
+        ("ESC-10, 800 steps", "diffres", {"dataset": "esc10", "recipe.steps": 800, "frame_reducer": "none"}),
+        ("spoken digits, 2,000 steps", "diffres", {"dataset": "fsdd", "frame_reducer": "none"}),
+        ("timing probe, 800 steps", "diffres", {"dataset": "timing", "frame_reducer": "none"}),
+    ):
+        rows = questions.chosen(questions.published(grid), fields)
+        if len(rows):
+            made = [(hop_ms, stats.accuracy(of_hop)) for hop_ms, of_hop in rows.groupby("features.hop_ms")]
+            points = [(hop_ms, 100 * got.mean, 100 * got.low, 100 * got.high) for hop_ms, got in made]
+            found[title] = pd.DataFrame(points, columns=["hop_ms", "mean", "low", "high"])
+    return found
+
+
+def hops_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
+    """Test accuracy with its interval by source against the hop, a panel for each of `every_sweep`."""
+    with plt.rc_context(plots.STYLE):
+        fig, axes = plt.subplots(1, len(sweeps), figsize=(3.2 * len(sweeps), 3.6), sharey=True, squeeze=False)
+        for ax, (title, rows) in zip(axes[0], sweeps.items(), strict=True):
+            ax.set_xscale("log", base=2)
+            ax.fill_between(rows["hop_ms"], rows["low"], rows["high"], color=plots.COLOURS[0], alpha=0.2, linewidth=0)
+            ax.plot(rows["hop_ms"], rows["mean"], "o-", color=plots.COLOURS[0])
+            ax.set_xticks(rows["hop_ms"], [f"{hop:g}" for hop in rows["hop_ms"]])
+            ax.minorticks_off()
+            ax.set_title(title, loc="left", fontsize=12)
+            ax.set_xlabel("hop (ms)")
+        axes[0, 0].set_ylabel("test accuracy (%)")
+    return fig
+
+
+def hops_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
+    """`hops_figure` in sentences."""
+    panels = []
+    for title, rows in sweeps.items():
+        panels.append(f"{title}: " + ", ".join(f"{r.mean:.1f} % at {r.hop_ms:g} ms" for r in rows.itertuples()))
+    return f"Test accuracy against the hop, {len(sweeps)} panels with bands for the interval. {'; '.join(panels)}."
+
+
+WIDTHS = {
+    "DiffRes better than equal widths": "equal widths",
+    "DiffRes better than random widths": "random widths",
+    "DiffRes better than widths by energy": "widths by energy",
+    "DiffRes better than average pooling": "average pooling",
+    "DiffRes better than its own widths, shuffled": "its own widths, shuffled",
+    "DiffRes, half the frames, no worse than 10 ms": "all frames of 10 ms",
+    "DiffRes, half the frames, better than a hop of 20 ms": "all frames of 20 ms",
+}
+
+
+def widths_figure(answers: pd.DataFrame) -> "Figure":
+    """DiffRes at half the frames minus its controls on ESC-10, 800 steps, with intervals and corrected intervals."""
+    rows = _widths(answers)
+    with plt.rc_context(plots.STYLE):
+        fig, ax = plt.subplots(figsize=(8, 0.45 * len(rows) + 1.3))
+        for place, row in enumerate(100 * rows[["corrected_low", "corrected_high"]].to_numpy()):
+            ax.plot(row, [place, place], color="lightgrey", linestyle="-", linewidth=6, solid_capstyle="butt", zorder=0)
+        plots.forest(100 * rows[["difference", "low", "high"]].to_numpy(), [WIDTHS[q] for q in rows["question"]], ax,
+                     xlabel="DiffRes with half the frames minus ... (points)")  # fmt: skip
+    return fig
+
+
+def _widths(answers: pd.DataFrame) -> pd.DataFrame:
+    """The answers about DiffRes at half the frames, at the long budget, in the order of `WIDTHS`."""
+    rows = answers[(answers["where"] == questions.LONG) & answers["question"].isin(WIDTHS)]
+    return rows.sort_values("question", key=lambda texts: texts.map(list(WIDTHS).index))
+
+
+def widths_text(answers: pd.DataFrame) -> str:
+    """`widths_figure` in a sentence."""
+    points = [
+        f"{WIDTHS[row['question']]} {signed(questions.points(row))}" for row in _widths(answers).to_dict("records")
+    ]
+    return (
+        "DiffRes with half the frames on ESC-10 minus its controls, in points with 95 % intervals, and wider grey bars "
+        f"for folds that share training clips: {'; '.join(points)}."
+    )
+
+
+def probe_figure(rows: pd.DataFrame) -> "Figure":
+    """Test accuracy of every run on the timing probe, a line per condition, with the bar of a success."""
+    order = probe.successes(rows)
+    with plt.rc_context(plots.STYLE):
+        fig, ax = plt.subplots(figsize=(9, 0.5 * len(order) + 1.3))
+        ax.axvline(100 * probe.SUCCESS, color="grey", linewidth=1, linestyle="--")
+        for place, condition in enumerate(order.itertuples()):
+            ours = _of_probe(rows, condition)
+            learned = condition.frame_reducer.startswith("diffres")
+            at = place + np.linspace(-0.25, 0.25, len(ours))
+            ax.plot(100 * ours, at, "s" if learned else "o", color=plots.COLOURS[int(learned)], markerfacecolor="none")
+        names = [f"{r.condition}: {r.successes} of {r.runs}" for r in order.itertuples()]
+        ax.set_yticks(range(len(order)), names)
+        ax.set(xlabel="test accuracy (%), one mark per run", ylim=(len(order) - 0.5, -0.5))
+    return fig
+
+
+def _of_probe(rows: pd.DataFrame, condition: tuple) -> np.ndarray:
+    """Test accuracies of one condition of the probe, sorted."""
+    alike = (rows["frame_reducer"] == condition.frame_reducer) & (rows["features.hop_ms"] == condition.hop_ms)
+    return np.sort(rows.loc[alike, "test_accuracy"].to_numpy())
+
+
+def probe_text(rows: pd.DataFrame) -> str:
+    """`probe_figure` in a sentence."""
+    lines = []
+    for condition in probe.successes(rows).itertuples():
+        ours = 100 * _of_probe(rows, condition)
+        lines.append(f"{condition.condition} {ours[0]:.0f} to {ours[-1]:.0f} %, {condition.successes} of {len(ours)}")
+    return f"Test accuracy of every run on the timing probe, with runs of at least 95 % counted: {'; '.join(lines)}."
+
+
+HOPS_MS = (40, 80, 160, 320)
+
+
+def localisation_tables() -> tuple[pd.DataFrame, dict[str, float]]:
+    """Recognition and localisation of published rows by the hop of the auditory features; and reference levels.
+
+    Columns: `hop_ms`, tagging F1 in % (`tagging`, `tagging_low`, `tagging_high`, over seeds), and event F1 minus that
+    of the spectral network in points, on the events that both recognise (`gap`, `gap_low`, `gap_high`).
+    """
+    rows, truth, found = questions.published("scenes"), scene_run.published(), []
+    usual = questions.usual_fields("tagging")
+    for hop_ms in HOPS_MS:
+        fields = {"streams": "auditory", "auditory_ms": hop_ms}
+        tagging = stats.mean_interval(questions.chosen(rows, usual | fields)["test_tagging_f1"]).scaled(100)
+        gap = localisation.localised(fields, {"streams": "spectral"}, rows, truth)[0].interval.scaled(100)
+        found.append((hop_ms, tagging.mean, tagging.low, tagging.high, gap.mean, gap.low, gap.high))
+    spectral = questions.chosen(rows, usual | {"streams": "spectral"})["test_tagging_f1"]
+    levels = {"log-mel": 100 * spectral.mean(), "every class": 100 * localisation.published_baselines()["tagging"]}
+    columns = ["hop_ms", "tagging", "tagging_low", "tagging_high", "gap", "gap_low", "gap_high"]
+    return pd.DataFrame(found, columns=columns), levels
+
+
+def localisation_figure(by_hop: pd.DataFrame, levels: Mapping[str, float]) -> "Figure":
+    """Two panels against the hop of the auditory features: how well they recognise, and how well they localise."""
+    with plt.rc_context(plots.STYLE):
+        fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+        for ax, name in ((left, "tagging"), (right, "gap")):
+            mean, low, high = (by_hop[name + end] for end in ("", "_low", "_high"))
+            ax.set_xscale("log", base=2)
+            ax.errorbar(by_hop["hop_ms"], mean, yerr=[mean - low, high - mean], fmt="o-", capsize=3,
+                        color=plots.COLOURS[0], label="auditory features")  # fmt: skip
+            ax.set_xticks(by_hop["hop_ms"], [f"{hop:g}" for hop in by_hop["hop_ms"]])
+            ax.minorticks_off()
+            ax.set_xlabel("hop of the auditory features (ms)")
+        for (name, level), style in zip(levels.items(), ("--", ":"), strict=True):
+            left.axhline(level, color="grey", linestyle=style, label=name)
+        left.set(ylabel="tagging F1 (%)", ylim=(30, 95))
+        left.set_title("Recognition", loc="left")
+        left.legend(loc="center right", bbox_to_anchor=(1, 0.32))
+        right.axhline(0, color="grey", linestyle="--")
+        right.set_ylabel("event F1 minus log-mel's (points)")
+        right.set_title("Localisation, events that both recognise", loc="left")
+    return fig
+
+
+def localisation_text(by_hop: pd.DataFrame, levels: Mapping[str, float]) -> str:
+    """`localisation_figure` in sentences."""
+    tags = ", ".join(f"{r.tagging:.1f} % at {r.hop_ms} ms" for r in by_hop.itertuples())
+    gaps = ", ".join(
+        f"{r.gap:+.1f} ({r.gap_low:+.1f} to {r.gap_high:+.1f}) at {r.hop_ms} ms" for r in by_hop.itertuples()
+    )
+    lines = ", ".join(f"{name} {level:.1f} %" for name, level in levels.items())
+    return (
+        f"Against the hop of the auditory features. Left, tagging F1: {tags}; lines at {lines}. Right, event F1 minus "
+        f"that of the log-mel on events that both recognise, in points with intervals over seeds: {gaps}."
+    )
 
 
 def claims_figure(answers: pd.DataFrame) -> "Figure":
@@ -199,12 +343,12 @@ def lanes(heard: pd.DataFrame, seen: pd.DataFrame, clip_s: float, ax: "Axes") ->
     return ax
 
 
-# --- The figures of the README, as files
+# --- The figures of study/RESULTS.md, as files
 
 
 @dataclass(frozen=True)
 class Published:
-    """A figure of the README: its file below the published results, the grids it is drawn from, and how to draw it."""
+    """A figure of study/RESULTS.md: its file below the published results, the grids behind it, and how to draw it."""
 
     name: str
     grids: tuple[str, ...]
@@ -236,8 +380,8 @@ class Published:
 
     @property
     def markdown(self) -> str:
-        """A line of Markdown that shows it, for a page in the repository's root."""
-        return f"![{self.text(*self.tables())}](study/results/{self.name})"
+        """A line of Markdown that shows it, for a page in the folder `study`."""
+        return f"![{self.text(*self.tables())}](results/{self.name})"
 
 
 def _tagging() -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, float]]:
@@ -250,8 +394,11 @@ def _tagging() -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, float]]:
 FIGURES = {
     figure.name: figure
     for figure in (
-        Published("systems.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
-        Published("lesson/hop.png", ("lesson",), lambda: (hops(),), hop_text, hop_figure),
+        Published("hops.png", ("lesson", "diffres"), lambda: (every_sweep(),), hops_text, hops_figure),
+        Published("widths.png", ("diffres",), lambda: (questions.answers(),), widths_text, widths_figure),
+        Published("probe.png", ("diffres",), lambda: (probe.runs(),), probe_text, probe_figure),
+        Published("time.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
+        Published("localisation.png", ("scenes",), localisation_tables, localisation_text, localisation_figure),
         Published("lesson/classes.png", ("lesson",), lambda: (per_class.against(claims.sweep(claims.Evidence())),),
                   per_class.classes_text, per_class.classes_figure),
         Published("diffres/claims.png", ("diffres",), lambda: (questions.answers(),), claims_text, claims_figure),

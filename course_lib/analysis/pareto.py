@@ -1,8 +1,7 @@
-"""Cost and accuracy of the study's systems on ESC-10, in one table and one figure.
+"""Cost and accuracy of the study's systems on ESC-10, in panels of equal training, as a table and as a figure.
 
-Left out are frame reducers trained for 240 steps, unusual windows and overlaps, and rows that two grids ran. Families
-were trained for different numbers of steps, which their names state: between families, a longer training may be what
-makes the difference. The claims compare systems of one family only.
+Systems of one panel had the same number of steps and the same clips. Left out are frame reducers trained for 240 steps,
+unusual windows, and rows that two grids ran.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib import plots
-from course_lib.analysis import questions
+from course_lib.analysis import latency, questions
 from course_lib.study import stats
 
 if TYPE_CHECKING:
@@ -23,21 +22,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NO_REDUCER = {"frame_reducer": "none"}
+SHORT, LONG = "CNN7, 240 steps", "CNN7, 800 steps"
+SCRATCH, LITE0, LARGE = "small networks, 600 steps", "Lite0 and CNNs, 400 steps", "Lite0, other budgets"
+DRAWN = (SHORT, LONG, SCRATCH, LITE0)  # panels of the figure; `LARGE` mixes budgets
 
 
 @dataclass(frozen=True)
 class Family:
-    """Systems that share a grid and a recipe: rows of `grid` with all of `fields`.
+    """Systems of one kind that share a grid and a recipe: rows of `grid` with all of `fields`.
 
-    `named` gives the name of a row's system; rows without one are left out. The figure shows all names of a family,
-    except those of a `crowded` one; a `sweep` has a line through its points.
+    `named` gives the name of a row's system; rows without one are left out. A `sweep` has a line through its points; of
+    those merged by rule, which lie close together, the figure shows no names.
     """
 
     label: str
+    panel: str
     grid: str
     fields: Mapping[str, object]
     named: Callable[[Mapping[str, object]], str]
-    crowded: bool = False
     sweep: bool = False
 
 
@@ -64,109 +66,122 @@ def _net(row: Mapping[str, object]) -> str:
 
 def _way(row: Mapping[str, object]) -> str:
     """How Lite0 or a CNN was trained: from which weights, and with which augmentation."""
-    how = "pictures augmented" if row["recipe.image_augment"] else "plain"
-    if row["copies"] == "naa":
-        how = "clips augmented"
-    if row["model"] != "lite0":
-        return f"{str(row['model']).removeprefix('lite0-').upper()} {how}".replace("SCRATCH plain", "from scratch")
+    name = {"lite0": "Lite0", "lite0-scratch": "Lite0 from scratch"}.get(row["model"], str(row["model"]).upper())
+    if row["recipe.mixup"]:
+        more = ", 4 folds" if row["refit"] else ""
+        return f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands, {row['recipe.steps']} steps{more}"
     if row["recipe.freeze_steps"]:
-        return "frozen"
-    picture = f"{row['features.hop_ms']:g} ms, {row['features.n_mels']} bands, {row['recipe.steps']} steps"
-    return f"{picture}{', 4 folds' if row['refit'] else ''}" if row["recipe.mixup"] else how
+        return f"{name}, last layer only"
+    how = ", pictures" if row["recipe.image_augment"] else ""
+    return f"{name}{', clips' if row['copies'] == 'naa' else how}"
 
 
+def _plain_way(row: Mapping[str, object]) -> str:
+    return "" if row["recipe.mixup"] else _way(row)
+
+
+def _large_way(row: Mapping[str, object]) -> str:
+    return _way(row) if row["recipe.mixup"] else ""
+
+
+AT_800 = {"recipe.steps": 800, "dataset": "esc10"}
 FAMILIES = (
-    Family("fixed hop, 240 steps", "lesson", {"recipe.steps": 240}, _hop, sweep=True),
-    Family("fixed hop, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"} | NO_REDUCER, _hop,
-           crowded=True, sweep=True),
-    Family("DiffRes, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"},
-           lambda row: _reducer(row) if _is_learned(row) else "", crowded=True),
-    Family("merged by rule, 800 steps", "diffres", {"recipe.steps": 800, "dataset": "esc10"},
-           lambda row: "" if _is_learned(row) else _reducer(row), crowded=True),
-    Family("transformers, 600 steps", "transformers", {"dataset": "esc10"}, _net),
-    Family("CNN7 and CNN9, 400 steps", "scratch", {}, _way),
-    Family("Lite0, from photographs", "transfer", {}, _way),
-)  # fmt: skip
+    Family("fixed hop", SHORT, "lesson", {"recipe.steps": 240}, _hop, sweep=True),
+    Family("fixed hop", LONG, "diffres", AT_800 | NO_REDUCER, _hop, sweep=True),
+    Family("DiffRes", LONG, "diffres", AT_800, lambda row: _reducer(row) if _is_learned(row) else ""),
+    Family("merged by rule", LONG, "diffres", AT_800, lambda row: "" if _is_learned(row) else _reducer(row)),
+    Family("from scratch", SCRATCH, "transformers", {"dataset": "esc10"}, _net),
+    Family("CNNs from scratch", LITE0, "scratch", {}, _way),
+    Family("Lite0", LITE0, "transfer", {}, _plain_way),
+    Family("Lite0", LARGE, "transfer", {}, _large_way),
+)
 GRIDS = tuple(dict.fromkeys(family.grid for family in FAMILIES))
-MARKERS = ("o", "s", "^", "v", "D", "P", "X")
-COLOURS = (*plots.COLOURS, "#000000")
+MARKERS = ("o", "s", "^")
+COLUMNS = ("panel", "family", "system", "accuracy", "low", "high", "macs", "ms_cpu", "ms_gpu", "parameters", "folds",
+           "seeds")  # fmt: skip
 
 
 def table(published: Callable[[str], pd.DataFrame] = questions.published) -> pd.DataFrame:
     """One row per system; `published` gives the rows of a grid by its name. Families that were not run are left out.
 
-    Columns: `family`, `system`, `macs` (millions per clip, without log-mel), `accuracy`, `low`, `high` (%),
-    `parameters`, `folds`, `seeds`, and `pareto_optimal` (no other is cheaper and better).
+    Columns: `panel`, `family`, `system`, `accuracy`, `low`, `high` (%), `macs` (millions per clip, without log-mel),
+    `ms_cpu` and `ms_gpu` (see `latency.milliseconds`; NaN where not measured), `parameters`, `folds`, `seeds`, and
+    `pareto_optimal` (no other of the panel needs fewer MACs and is better).
     """
     found = []
     for family in FAMILIES:
-        rows = questions.chosen(published(family.grid), family.fields)
+        of_grid = published(family.grid)
+        rows = questions.chosen(of_grid, family.fields)
         names = [family.named(row) for row in rows.to_dict("records")]
         for name, of_system in rows.groupby(pd.Series(names, rows.index, dtype=object), sort=False):
             if name:
                 got = stats.accuracy(of_system).scaled(100)
-                found.append((family.label, name, of_system["macs"].median() / 1e6, got.mean, got.low, got.high,
-                              int(of_system["parameters"].median()), of_system["fold"].nunique(),
-                              of_system["seed"].nunique()))  # fmt: skip
-    columns = ["family", "system", "macs", "accuracy", "low", "high", "parameters", "folds", "seeds"]
-    made = pd.DataFrame(found, columns=columns)
-    cheaper = made["macs"].to_numpy()[:, None] <= made["macs"].to_numpy()
-    better = made["accuracy"].to_numpy()[:, None] >= made["accuracy"].to_numpy()
-    made["pareto_optimal"] = (cheaper & better).sum(axis=0) == 1  # none but itself
+                ms = latency.milliseconds(of_grid, of_system.iloc[0])
+                found.append((
+                    family.panel, family.label, name, got.mean, got.low, got.high, of_system["macs"].median() / 1e6,
+                    ms.get("CPU", np.nan), ms.get("GPU", np.nan), int(of_system["parameters"].median()),
+                    of_system["fold"].nunique(), of_system["seed"].nunique(),
+                ))  # fmt: skip
+    made = pd.DataFrame(found, columns=list(COLUMNS))
+    made["pareto_optimal"] = False
+    for _, rows in made.groupby("panel"):
+        cheaper = rows["macs"].to_numpy()[:, None] <= rows["macs"].to_numpy()
+        better = rows["accuracy"].to_numpy()[:, None] >= rows["accuracy"].to_numpy()
+        made.loc[rows.index, "pareto_optimal"] = (cheaper & better).sum(axis=0) == 1  # none but itself
     return made
 
 
 def systems_figure(systems: pd.DataFrame) -> "Figure":
-    """Accuracy with its interval by source against MACs, logarithmic; a colour and a marker for each family."""
+    """Accuracy with its interval by source against milliseconds on a processor, a panel for each budget."""
     with plt.rc_context(plots.STYLE):
-        fig, ax = plt.subplots(figsize=(12, 7))
-        ax.set_xscale("log")
-        for family, marker, colour in zip(FAMILIES, MARKERS, COLOURS, strict=True):
-            rows = systems[systems["family"] == family.label].sort_values("macs")
-            if rows.empty:
-                continue
-            mean, line = rows["accuracy"], "-" if family.sweep else "none"
-            ax.errorbar(
-                rows["macs"], mean, yerr=[mean - rows["low"], rows["high"] - mean], fmt=marker, markersize=7,
-                color=colour, elinewidth=0.5, linewidth=1, linestyle=line, label=family.label,
-            )  # fmt: skip
-        best = systems[systems["pareto_optimal"]].sort_values("macs")
-        style = {"color": "grey", "linestyle": ":", "zorder": 0, "label": "none is cheaper and better"}
-        ax.plot(best["macs"], best["accuracy"], **style)
-        plots.log_ticks(ax.xaxis, (5, 10, 20, 50, 100, 200, 500, 1000, 2000))
-        ax.margins(x=0.08)
-        ax.set(xlabel="million multiply-accumulates a clip", ylabel="test accuracy on ESC-10 (%)")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)
-        _names(systems, ax)
+        fig, axes = plt.subplots(2, 2, figsize=(12, 9.5), sharex=True)
+        for ax, panel in zip(axes.flat, DRAWN, strict=True):
+            of_panel = systems[(systems["panel"] == panel) & systems["ms_cpu"].notna()]
+            ax.set_xscale("log")
+            ax.set_title(panel, loc="left")
+            families = [family for family in FAMILIES if family.panel == panel]
+            for family, marker, colour in zip(families, MARKERS, plots.COLOURS, strict=False):
+                rows = of_panel[of_panel["family"] == family.label].sort_values("ms_cpu")
+                mean = rows["accuracy"]
+                ax.errorbar(
+                    rows["ms_cpu"], mean, yerr=[mean - rows["low"], rows["high"] - mean], fmt=marker, markersize=7,
+                    color=colour, elinewidth=0.6, linewidth=1, linestyle="-" if family.sweep else "none",
+                    label=family.label,
+                )  # fmt: skip
+            ax.set(xlim=(0.7, 25), ylabel="test accuracy (%)")
+            ax.margins(y=0.12)
+            plots.log_ticks(ax.xaxis, (1, 2, 5, 10, 20))
+            ax.legend(loc="lower left")
+        for ax in axes[1]:
+            ax.set_xlabel("ms per clip on a processor")
+        fig.canvas.draw()  # the limits of all panels are settled before names are placed
+        for ax, panel in zip(axes.flat, DRAWN, strict=True):
+            of_panel = systems[(systems["panel"] == panel) & systems["ms_cpu"].notna()]
+            _names(of_panel, of_panel["family"] != "merged by rule", ax)
     return fig
 
 
-def _names(systems: pd.DataFrame, ax: "Axes") -> None:
-    """Write names beside the points, or below the intervals of a sweep, where they hide nothing."""
-    crowded = {family.label for family in FAMILIES if family.crowded}
-    sweeps = {family.label for family in FAMILIES if family.sweep} - crowded
-    named = systems[systems["pareto_optimal"] | ~systems["family"].isin(crowded)].sort_values(
-        "accuracy", ascending=False
-    )
-    below = named["family"].isin(sweeps)
-    line = 0.03 * np.ptp(ax.get_ylim())
-    taken = plots.around(systems["macs"], systems["accuracy"], ax)
-    for row in pd.concat([named[below], named[~below]]).itertuples():
-        y, sides = row.accuracy, [("left", 1.04), ("right", 0.96)]
-        if row.family in sweeps:
-            y, sides = row.low - 0.7 * line, [("center", 1.0)]
-        text = ax.text(row.macs, y, row.system, fontsize=10, va="center")
-        shifts = product(sorted(line * np.arange(-8, 8, 0.25), key=abs), sides)
-        plots.place(text, ({"x": factor * row.macs, "y": y + shift, "ha": ha} for shift, (ha, factor) in shifts), taken)
+def _names(systems: pd.DataFrame, named: pd.Series, ax: "Axes") -> None:
+    """Write names beside the `named` points of one panel, where they hide no point and no other name."""
+    line = 0.022 * np.ptp(ax.get_ylim())
+    taken = plots.around(systems["ms_cpu"], systems["accuracy"], ax)
+    taken.append(ax.get_legend().get_window_extent())
+    for row in systems[named].sort_values("accuracy", ascending=False).itertuples():
+        text = ax.text(row.ms_cpu, row.accuracy, row.system, fontsize=9, va="center")
+        sides = [("left", 1.05), ("right", 0.95)]
+        shifts = product(sorted(line * np.arange(-12, 12, 0.5), key=abs), sides)
+        places = ({"x": by * row.ms_cpu, "y": row.accuracy + shift, "ha": side} for shift, (side, by) in shifts)
+        plots.place(text, places, taken)
 
 
 def systems_text(systems: pd.DataFrame) -> str:
     """`systems_figure` in sentences."""
-    families = []
-    for label, rows in systems.groupby("family", sort=False):
-        points = [f"{r.system} {r.accuracy:.1f} % at {r.macs:.0f}" for r in rows.sort_values("macs").itertuples()]
-        families.append(f"{label}: {', '.join(points)}")
+    panels = []
+    for panel in DRAWN:
+        rows = systems[(systems["panel"] == panel) & systems["ms_cpu"].notna()].sort_values("ms_cpu")
+        points = [f"{r.system} {r.accuracy:.1f} % at {r.ms_cpu:.1f} ms" for r in rows.itertuples()]
+        panels.append(f"{panel}: {', '.join(points)}")
     return (
-        "Test accuracy on ESC-10 against million multiply-accumulates a clip, logarithmic, a marker a family of "
-        f"systems, with intervals by source. {'. '.join(families)}."
+        f"Test accuracy on ESC-10 against milliseconds per clip on a processor, {len(DRAWN)} panels of equal training. "
+        f"{'. '.join(panels)}."
     )

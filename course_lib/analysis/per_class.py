@@ -1,8 +1,9 @@
 """Which temporal resolution each class of sound needs, and how much of the answer is noise of folds and seeds.
 
-Ten classes times a few hops are many questions about few clips. Every difference has a t interval over folds and a p
-value that Holm's procedure corrects for the number of questions. A shrunken difference keeps the share of the spread
-that noise does not explain. The gain from a hop for each class is measured on folds that did not choose it.
+Ten classes times a few hops are many questions about few clips. Classes are compared by F1. Every difference has a t
+interval over folds and a p value that Holm's procedure corrects for the number of questions. A shrunken difference
+keeps the share of the spread that noise does not explain. The gain from a hop for each class is measured on folds that
+did not choose it.
 Notebook: 12.
 """
 
@@ -15,6 +16,7 @@ import pandas as pd
 
 from course_lib import plots
 from course_lib.evaluation.intervals import Interval, paired_difference
+from course_lib.study import stats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,42 +25,48 @@ USUAL_MS = 10.0
 SURE = 0.05  # probability of at least one false mark in a whole table
 
 
-def recalls(rows: pd.DataFrame) -> pd.DataFrame:
-    """`accuracy` by `label`, `hop_ms` and `fold`, from rows on clips, the seeds of a fold averaged."""
-    found = [
-        (label, row["features.hop_ms"], row["fold"], np.mean(np.asarray(row["test_correct"])[of_class]))
-        for row in rows.to_dict("records")
-        for k, label in enumerate(row["classes"])
-        if (of_class := np.asarray(row["test_targets"]) == k).any()
-    ]
-    table = pd.DataFrame(found, columns=["label", "hop_ms", "fold", "accuracy"])
-    return table.groupby(["label", "hop_ms", "fold"], as_index=False)["accuracy"].mean()
+def scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """F1 of each class, `f1` by `label`, `hop_ms` and `fold`, from rows on clips, the seeds of a fold averaged.
+
+    Recall would flatter a network that gives an answer too often.
+    """
+    from sklearn.metrics import f1_score
+
+    found = []
+    for row in rows.to_dict("records"):
+        true, labels = np.asarray(row["test_targets"]), np.arange(len(row["classes"]))
+        by_class = f1_score(true, row["test_predicted"], labels=labels, average=None, zero_division=0)
+        for k, label in enumerate(row["classes"]):
+            if (true == k).any():
+                found.append((label, row["features.hop_ms"], row["fold"], by_class[k]))
+    table = pd.DataFrame(found, columns=["label", "hop_ms", "fold", "f1"])
+    return table.groupby(["label", "hop_ms", "fold"], as_index=False)["f1"].mean()
 
 
 def _by_fold(rows: pd.DataFrame) -> pd.DataFrame:
-    """`recalls` with a row per fold and a column per label and hop, without folds that lack one of these."""
-    return recalls(rows).pivot(index="fold", columns=["label", "hop_ms"], values="accuracy").sort_index(axis=1).dropna()
+    """`scores` with a row per fold and a column per label and hop, without folds that lack one of these."""
+    return scores(rows).pivot(index="fold", columns=["label", "hop_ms"], values="f1").sort_index(axis=1).dropna()
 
 
 def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
-    """How the accuracy of each class at each hop differs from that at `hop_ms`: one row per class and hop, shares.
+    """How the F1 of each class at each hop differs from that at `hop_ms`: one row per class and hop, shares.
 
-    Columns: `label`, `hop_ms`, `accuracy`, `difference` with its t interval over folds `low` to `high`, `p` (Holm's,
-    over every difference of the table), `sure` (whether `p` is below 0.05), and `shrunk`, the difference moved towards
-    the mean of its hop by the share of the spread among classes that is noise of folds (James and Stein). For `hop_ms`
-    itself the difference is 0, and not sure.
-    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979;
-    Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
+    Columns: `label`, `hop_ms`, `f1`, `difference` with its t interval over folds `low` to `high` and its standard
+    deviation `std`, `p` (Holm's, over every difference of the table), `sure` (whether `p` is below 0.05), and `shrunk`,
+    the difference moved towards the mean of its hop by the share of the spread among classes that is noise of folds
+    (James and Stein). For `hop_ms` itself the difference is 0, and not sure.
+    Source: Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
     """
     wide = _by_fold(rows).T
-    table = wide.mean(axis=1).rename("accuracy").reset_index()
+    table = wide.mean(axis=1).rename("f1").reset_index()
     gaps = [wide.loc[(row.label, row.hop_ms)] - wide.loc[(row.label, hop_ms)] for row in table.itertuples()]
     seen = [paired_difference(gap.to_numpy(), np.zeros(len(gap))) for gap in gaps]
     table[["difference", "low", "high"]] = [(s.mean, s.low, s.high) for s in seen]
     asked = table["hop_ms"] != hop_ms
-    errors = np.array([gap.std(ddof=1) / math.sqrt(len(gap)) for gap in gaps])
+    table["std"] = [gap.std(ddof=1) for gap in gaps]
+    errors = table["std"].to_numpy() / math.sqrt(wide.shape[1])
     table["p"] = 1.0
-    table.loc[asked, "p"] = holm(_p_values(table["difference"], errors, wide.shape[1])[asked])
+    table.loc[asked, "p"] = stats.holm(_p_values(table["difference"], errors, wide.shape[1])[asked])
     table["sure"] = table["p"] < SURE
     table["shrunk"] = table["difference"]
     for _, of_hop in table[asked].groupby("hop_ms"):
@@ -78,16 +86,6 @@ def _p_values(means: pd.Series, errors: np.ndarray, folds: int) -> np.ndarray:
     return np.nan_to_num(found, nan=1.0)
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """The p values `(questions,)` corrected for the number of questions by Holm's procedure."""
-    p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p)
-    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    found = np.empty_like(p)
-    found[order] = np.minimum(raised, 1)
-    return found
-
-
 def real_share(means: np.ndarray, errors: np.ndarray) -> float:
     """Share, 0 to 1, of the spread among `means` that their standard `errors` do not explain."""
     spread = float(np.var(means, ddof=1))
@@ -97,7 +95,7 @@ def real_share(means: np.ndarray, errors: np.ndarray) -> float:
 def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
     """The gain from one hop for each class over one hop for all, both chosen on the other folds, as a share.
 
-    Returns the gain in recall, averaged over classes, with its t interval over folds, and a row per class: the `hop_ms`
+    Returns the gain in F1, averaged over classes, with its t interval over folds, and a row per class: the `hop_ms`
     that all folds together would choose, and `agree`, how many of the choices are the same. Of equally good hops the
     coarsest is chosen.
     """
@@ -137,7 +135,7 @@ def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
         ax.set_xticks(range(points.shape[1]), [f"{hop:g}" for hop in points.columns])
         ax.set_yticks(range(len(points)), [label.replace("_", " ") for label in points.index])
         ax.set_xlabel("hop (ms)")
-        fig.colorbar(image, ax=ax, label=f"points against {hop_ms:g} ms")
+        fig.colorbar(image, ax=ax, label=f"F1 in points against {hop_ms:g} ms")
     return fig
 
 
@@ -150,6 +148,6 @@ def classes_text(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> str:
         lines.append(f"{label.replace('_', ' ')} {', '.join(points)}")
     framed = int(asked["sure"].sum())
     return (
-        f"Difference in accuracy to {hop_ms:g} ms in points, classes by hops, {framed} of {len(asked)} in a frame as "
-        f"more than noise: {'; '.join(lines)}."
+        f"F1 minus that at {hop_ms:g} ms in points, classes by hops; {framed} of {len(asked)} differences are "
+        f"significant and framed: {'; '.join(lines)}."
     )

@@ -13,7 +13,6 @@ import pandas as pd
 from course_lib.analysis import per_class, questions
 from course_lib.analysis.claims import Evidence, sweep
 from course_lib.data import registry
-from course_lib.evaluation.intervals import Interval
 from course_lib.study import grid
 from course_lib.study.config import RunSpec
 from course_lib.study.stats import minimum_detectable_effect
@@ -22,13 +21,6 @@ WEEK_H = 168.0
 NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k")
 # What the papers claim to gain, in points: the least that they state for the question
 CLAIMED = {"ESC-10, small and from scratch": 4.4}
-
-
-def spread(gap: Interval, pairs: int) -> float:
-    """Standard deviation of the differences that made a t interval from so many pairs, in its unit."""
-    from scipy.stats import t
-
-    return (gap.high - gap.low) / 2 / t.ppf((1 + gap.level) / 2, pairs - 1) * math.sqrt(pairs)
 
 
 def designs(evidence: Evidence) -> pd.DataFrame:
@@ -43,15 +35,14 @@ def designs(evidence: Evidence) -> pd.DataFrame:
         if rows["grid"].iloc[0] == "scenes":
             known = questions.paper_scores(where)
             claimed = abs(known[questions.ALL_STREAMS] - known["spectral"])
-            name, paired_by = f"scenes, {where}", "start"
+            name, paired_by = f"scenes, {where}", "seed"
         effect = 100 * rows["minimum_detectable_effect"].median()
         found.append((name, len(rows), rows["pairs"].max(), paired_by, effect, claimed))
     rows = sweep(evidence)
     cells = per_class.against(rows)
     cells = cells[cells["hop_ms"] != per_class.USUAL_MS]
     pairs = rows["fold"].nunique()
-    spreads = [spread(questions.points(cell), pairs) for cell in cells.to_dict("records")]
-    effects = [minimum_detectable_effect(value, pairs) for value in spreads]
+    effects = [100 * minimum_detectable_effect(value, pairs) for value in cells["std"]]
     found.append(("ESC-10, one class, one hop", len(cells), pairs, "fold", np.median(effects), math.nan))
     columns = ["design", "questions", "pairs", "paired_by", "minimum_detectable_effect", "claimed"]
     table = pd.DataFrame(found, columns=columns)
@@ -94,8 +85,7 @@ def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     gpu, cpu = (seconds_a_step(rows, gpu=where) for where in (True, False))
     aside = float((60 * rows["minutes"] - rows["train_seconds"]).median())
     answers = questions.answers("diffres", published("diffres"))
-    answers = answers[answers["where"] == questions.LONG].to_dict("records")
-    std = float(np.median([spread(questions.points(answer), answer["pairs"]) for answer in answers]))
+    std = 100 * float(answers.loc[answers["where"] == questions.LONG, "std"].median())
     found = []
     for name in NEXT:
         runs = grid.read(grid.find(name)).specs

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from course_lib import paths
+from course_lib.analysis import verdicts
+from course_lib.analysis.verdicts import Part
 from course_lib.checked import checked
 from course_lib.errors import CourseError
-from course_lib.evaluation.intervals import Interval, verdict
+from course_lib.evaluation.intervals import Interval
 from course_lib.study import config, scene_run, stats
 from course_lib.study.grid import read_toml
 from course_lib.study.records import done, gather
@@ -18,9 +20,17 @@ EQUAL = 0.02  # the margin of *no worse*, as a share: two points (study/protocol
 LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
 ALL_STREAMS = "spectral+auditory+visual"
 COLUMNS = (
-    "where", "claim", "question", "paper", "first", "second", "difference", "low", "high", "minimum_detectable_effect",
-    "margin", "pairs", "paired_by", "seeds", "macs", "mixed", "verdict",
+    "where", "data", "claim", "question", "paper", "first", "second", "difference", "low", "high", "corrected_low",
+    "corrected_high", "minimum_detectable_effect", "margin", "pairs", "paired_by", "seeds", "std", "df", "macs",
+    "mixed", "p", "verdict",
 )  # fmt: skip
+DESIGN = ("dataset", "recipe.steps", "refit")  # what all conditions of a design have in common
+DATA = {
+    "esc10": "ESC-10", "fsdd": "spoken digits", "timing": "timing probe", "esc50": "ESC-50", "nsynth": "NSynth",
+    "speechcommands": "Speech Commands", "fsd50k": "FSD50K", "urbansound8k": "UrbanSound8K",
+}  # fmt: skip
+SCENES = "scenes of ESC-10"
+OWN_SPREAD = ("timing probe",)  # where conditions scatter differently: see study/protocol.md
 
 
 @checked
@@ -118,6 +128,8 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
         known = paper_scores(score)
         if first["streams"] in known and second["streams"] in known:
             paper = round(known[first["streams"]] - known[second["streams"]], 2)
+    if place.get("control"):
+        more.pop("claim", None)
     try:
         return Question(text, where, place["grid"], usual | first, usual | second, score, paper=paper, **more)
     except ValueError as error:
@@ -126,9 +138,12 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
 
 def chosen(rows: pd.DataFrame, fields: str | Mapping[str, object]) -> pd.DataFrame:
     """Rows of one condition: those with all of `fields`, or with the fields of the condition of that name."""
-    for name, value in condition(fields).items() if len(rows) else ():
-        rows = rows[rows[name] == value]
-    return rows
+    if rows.empty:
+        return rows
+    right = np.ones(len(rows), dtype=bool)
+    for name, value in condition(fields).items():
+        right &= (rows[name] == value).to_numpy()
+    return rows[right]
 
 
 def _mixed(both: pd.DataFrame) -> str:
@@ -138,41 +153,80 @@ def _mixed(both: pd.DataFrame) -> str:
     return f"{other} of {len(both)}" if other else ""
 
 
+def data_of(where: str) -> str:
+    """The data set of a place, in words."""
+    return SCENES if "score" in _file()["places"][where] else DATA[usual_fields(where)["dataset"]]
+
+
+def design_of(question: Question, rows: pd.DataFrame) -> pd.DataFrame | None:
+    """The rows of `question`'s grid that share its design; None if differences there have a spread of their own."""
+    if data_of(question.where) in OWN_SPREAD:
+        return None
+    alike = {name: question.first[name] for name in DESIGN if name in question.first}
+    if "model" in question.first and question.first["model"] == question.second["model"]:
+        alike["model"] = question.first["model"]
+    return chosen(rows, alike)
+
+
+def compared(question: Question, rows: pd.DataFrame) -> stats.Difference | None:
+    """The difference that answers `question`, or None if there are fewer than two pairs."""
+    first, second = (chosen(rows, fields) for fields in (question.first, question.second))
+    if first.empty or second.empty:
+        return None
+    scores = stats.scores_of(rows)
+    score = scores[question.score] if question.score else next(iter(scores.values()))
+    return stats.difference(first, second, score=score, design=design_of(question, rows))
+
+
 def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row for each question about `grid` that `rows` can answer; by default they are the published ones.
 
-    Columns: `where`, `claim`, `question`, `paper` (the paper's difference in points, or None), `first` and `second`
-    (scores over the folds and seeds that both have), `difference` with its t interval `low` to `high`,
-    `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `macs` (of the first as a share of the
-    second's, without features; NaN for scenes), `mixed` (pairs on two kinds of machine, as `4 of 15`, or empty) and
+    Columns: `where`, `data` (the data set), `claim`, `question`, `paper` (the paper's difference in points, or None),
+    `first` and `second` (scores over the folds and seeds that both have), `difference` with its t interval `low` to
+    `high` and the interval for folds that share training clips (`corrected_low`, `corrected_high`),
+    `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `std` and `df` (of the differences, see
+    `stats.Difference`), `macs` (of the first as a share of the second's, without features; NaN for scenes), `mixed`
+    (pairs on two kinds of machine, as `4 of 15`, or empty), `p` (corrected for the questions of the same claim) and
     `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so their intervals cover the
     randomness of training on these scenes, not the choice of sounds.
     """
     rows = published(grid) if rows is None else rows
+    if len(rows):  # they are wide, and most of it is not needed here
+        fields = config.defaults(config.RunSpec).keys() | config.defaults(config.SceneRun).keys()
+        kept = {*fields, *stats.scores_of(rows).values(), "device", "macs", "n_train", "n_test"}
+        rows = rows[[name for name in rows.columns if name in kept]]
     asked = [question for question in questions() if question.grid == grid and len(rows)]
-    found = [answer for answer in (_answer(question, rows) for question in asked) if answer]
-    return pd.DataFrame(found, columns=COLUMNS)
+    found = [(question, compared(question, rows)) for question in asked]
+    found = [(question, gap) for question, gap in found if gap]
+    parts = [Part(question.text, data_of(question.where), gap, question.margin) for question, gap in found]
+    judged: dict[int, Part] = {}
+    for claim in dict.fromkeys(question.claim for question, _ in found):
+        places = [k for k, (question, _) in enumerate(found) if question.claim == claim]
+        if claim:
+            judged |= zip(places, verdicts.corrected([parts[k] for k in places]), strict=True)
+        else:  # controls, each a question of its own
+            judged |= {k: verdicts.corrected([parts[k]])[0] for k in places}
+    table = [_answer(question, judged[k], rows) for k, (question, _) in enumerate(found)]
+    return pd.DataFrame(table, columns=COLUMNS)
 
 
-def _answer(question: Question, rows: pd.DataFrame) -> dict[str, object] | None:
-    """The answer to one question, or None if there are fewer than two pairs."""
+def _answer(question: Question, part: Part, rows: pd.DataFrame) -> dict[str, object]:
+    """The row of one question in the table of answers."""
     scores = stats.scores_of(rows)
     score = scores[question.score] if question.score else next(iter(scores.values()))
-    needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])  # rows are wide: joining them is slow
+    needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])
     first, second = (chosen(rows, fields)[needed] for fields in (question.first, question.second))
-    seen = stats.difference(first, second, score=score)
-    if seen is None:
-        return None
     both = first.merge(second, on=list(stats.REPEATS), suffixes=("", "_second"))
-    gap = seen.interval
+    seen, gap = part.found, part.found.interval
     return {
-        "where": question.where, "claim": question.claim, "question": question.text, "paper": question.paper,
-        "first": stats.mean_score(both, score), "second": stats.mean_score(both, f"{score}_second"),
-        "difference": gap.mean, "low": gap.low, "high": gap.high,
+        "where": question.where, "data": part.data, "claim": question.claim, "question": question.text,
+        "paper": question.paper, "first": stats.mean_score(both, score),
+        "second": stats.mean_score(both, f"{score}_second"), "difference": gap.mean, "low": gap.low, "high": gap.high,
+        "corrected_low": seen.corrected.low, "corrected_high": seen.corrected.high,
         "minimum_detectable_effect": seen.minimum_detectable_effect, "margin": question.margin, "pairs": seen.pairs,
-        "paired_by": seen.paired_by, "seeds": both["seed"].nunique(),
+        "paired_by": seen.paired_by, "seeds": both["seed"].nunique(), "std": seen.std, "df": seen.df,
         "macs": both["macs"].median() / both["macs_second"].median() if "macs" in both else np.nan,
-        "mixed": _mixed(both), "verdict": verdict(gap, question.margin),
+        "mixed": _mixed(both), "p": part.p, "verdict": part.verdict,
     }  # fmt: skip
 
 

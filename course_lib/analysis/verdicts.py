@@ -1,22 +1,21 @@
-"""Verdicts from intervals: on a question, on a claim of several questions, and the sentence that gives the reason.
+"""Verdicts: on a question, and on a claim with several questions about one data set. Rules: study/protocol.md.
 
-`evaluation.intervals.verdict` judges a question. A claim of several questions holds when all of them hold, is
-contradicted when one is contradicted and none holds, and is not shown otherwise. Notebook: 12.
+Notebook: 12.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from course_lib.evaluation.intervals import Interval, verdict
+from course_lib.study import stats
+from course_lib.study.stats import Difference
 
 HOLDS, NOT_SHOWN, CONTRADICTED = "holds", "not shown", "contradicted"
-NOT_TESTABLE, NOT_RUN = "not testable here", "not run"
-VERDICTS = (HOLDS, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE, NOT_RUN)
-COUNTED = "counted"  # the design of a part whose number is counted, not estimated
-VERBS = {
-    HOLDS: ("holds", "hold"), NOT_SHOWN: ("is not shown", "are not shown"), NOT_RUN: ("was not run", "were not run"),
-    CONTRADICTED: ("is contradicted", "are contradicted"),
-}  # fmt: skip
+BY_CONSTRUCTION, NOT_TESTABLE = "met by construction", "not testable here"
+ONE_FOLD, NOT_RUN = "one fold: no verdict", "not run"
+VERDICTS = (HOLDS, NOT_SHOWN, CONTRADICTED, BY_CONSTRUCTION, ONE_FOLD, NOT_TESTABLE, NOT_RUN)
+ENOUGH = 5  # pairs on a single fold that get a verdict, about training on these sounds
+LEVEL = 0.05  # probability of a false answer to any question of a claim
 
 
 def signed(gap: Interval, digits: int = 1) -> str:
@@ -32,57 +31,80 @@ def difference_text(gap: Interval) -> str:
     return f"{amount} points {ends}"
 
 
+def judged(found: Difference, margin: float, p: float) -> str:
+    """Is the true difference above `-margin`, a share? `p` is the p value, corrected for the number of questions."""
+    if found.paired_by == "seed" and found.pairs < ENOUGH:
+        return ONE_FOLD
+    if p >= LEVEL:
+        return NOT_SHOWN
+    return HOLDS if found.interval.mean > -margin else CONTRADICTED
+
+
 @dataclass(frozen=True)
 class Part:
-    """One question of a claim: is the true difference above `-margin`? `gap` is None if it was not run.
+    """One question of a claim about a data set: is the true difference above `-margin`?
 
-    `design` is the number of folds and seeds; `shown` is printed instead of the difference, in `unit`.
+    Attributes
+    ----------
+    about, data : the question in short, and the data set.
+    found : the difference as a share, None if it was not run.
+    margin : a share.
+    p : the p value, corrected for the number of questions of the claim (`corrected`).
+    unit, scale, digits : what a difference is printed in, and how many of these units make a share of 1.
+    design : number of folds and seeds.
     """
 
     about: str
-    gap: Interval | None
+    data: str
+    found: Difference | None
     margin: float = 0.0
+    p: float = 1.0
+    unit: str = ""
+    scale: float = 100
+    digits: int = 1
     design: str = ""
-    unit: str = "points"
-    shown: str = ""
 
     @property
     def verdict(self) -> str:
-        """What the interval and the margin say."""
-        return NOT_RUN if self.gap is None else verdict(self.gap, self.margin)
+        """The answer to the question."""
+        return NOT_RUN if self.found is None else judged(self.found, self.margin, self.p)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the question holds or is contradicted, but not with the interval for folds that share clips."""
+        if self.verdict not in (HOLDS, CONTRADICTED) or self.found.corrected is stats.UNKNOWN:
+            return False
+        return self.found.corrected.low <= -self.margin <= self.found.corrected.high
+
+    @property
+    def difference(self) -> str:
+        """The difference with its interval, in its unit."""
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{signed(self.found.interval.scaled(self.scale), self.digits)}{unit}"
 
     @property
     def text(self) -> str:
         """The question and its answer, of a part that was run."""
-        unit = "" if self.unit == "points" else f" {self.unit}"
-        return f"{self.about}: {self.shown or signed(self.gap)}{unit}"
+        return f"{self.about}: {self.difference}"
 
 
-def overall(parts: Sequence[Part]) -> str:
-    """The verdict on a claim from those of its parts; it cannot hold while a part is not run."""
-    found = {part.verdict for part in parts}
+def corrected(parts: Sequence[Part]) -> list[Part]:
+    """The parts of one claim with p values that are corrected for their number.
+
+    Parts that get no verdict, for they were not run or have too few pairs, are not counted.
+    """
+    asked = [part.found is not None and judged(part.found, part.margin, 0) != ONE_FOLD for part in parts]
+    raised = iter(stats.holm([part.found.p(part.margin) for part, counts in zip(parts, asked, strict=True) if counts]))
+    return [replace(part, p=float(next(raised))) if counts else part for part, counts in zip(parts, asked, strict=True)]
+
+
+def overall(words: Sequence[str]) -> str:
+    """The verdict on a claim from the verdicts on its questions, all about one data set."""
+    found = set(words)
     if found <= {NOT_RUN}:
         return NOT_RUN
     if found == {HOLDS}:
         return HOLDS
+    if ONE_FOLD in found:
+        return ONE_FOLD
     return CONTRADICTED if CONTRADICTED in found and HOLDS not in found else NOT_SHOWN
-
-
-def first_sentence(parts: Sequence[Part]) -> str:
-    """One sentence on where the intervals lie."""
-    if len(parts) > 1:
-        found = [part.verdict for part in parts]
-        counts = [f"{found.count(word)} {VERBS[word][found.count(word) > 1]}" for word in VERBS if word in found]
-        listed = counts[0] if len(counts) == 1 else f"{', '.join(counts[:-1])} and {counts[-1]}"
-        return f"Of {len(parts)} questions {listed}."
-    part = parts[0]
-    if part.gap is None:
-        return "Its rows have not been run."
-    if part.design == COUNTED:
-        return "This is counted, not estimated."
-    limit = f"{-part.margin:+.0f}" if part.margin else "0"
-    return {
-        HOLDS: f"The whole interval lies above {limit}.",
-        CONTRADICTED: f"The whole interval lies below {limit}.",
-        NOT_SHOWN: f"The interval has {limit} in it.",
-    }[part.verdict]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,41 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)
 class Difference:
     """A score of one condition minus that of another, as shares; NaN if they were not compared.
 
-    `pairs` is the number of pairs behind the interval, `paired_by` what they are: `fold` (the seeds of a fold share its
-    clips, so they are averaged) or, with a single fold, `seed`; such an interval covers the randomness of training, not
-    the choice of sounds. `minimum_detectable_effect` is that of these pairs.
+    Attributes
+    ----------
+    interval : the mean difference and its t interval.
+    corrected : the same, wider by `overlap`, because the folds share training clips.
+    pairs, paired_by : the number of pairs and what they are: `fold` (the seeds of a fold share its clips, so they are
+        averaged) or, with a single fold, `seed`; such an interval covers the randomness of training, not the choice of
+        sounds.
+    std, df : standard deviation of the differences, and its degrees of freedom.
     """
 
     interval: Interval = UNKNOWN
+    corrected: Interval = UNKNOWN
     pairs: int = 0
     paired_by: str = ""
-    minimum_detectable_effect: float = math.nan
+    std: float = math.nan
+    df: int = 0
+
+    @property
+    def minimum_detectable_effect(self) -> float:
+        """That of these pairs, as a share."""
+        return minimum_detectable_effect(self.std, self.pairs, df=self.df) if self.pairs > 1 else math.nan
+
+    def p(self, margin: float = 0.0) -> float:
+        """p value of a two-sided t test of whether the true difference is `-margin`, a share."""
+        from scipy.stats import t
+
+        distance, error = self.interval.mean + margin, self.std / math.sqrt(self.pairs)
+        if error == 0:
+            return float(distance == 0)
+        return float(2 * t.sf(abs(distance) / error, self.df))
+
+    def reversed(self) -> "Difference":
+        """The second condition minus the first."""
+        turned = (Interval(-gap.mean, -gap.high, -gap.low, gap.level) for gap in (self.interval, self.corrected))
+        return replace(self, **dict(zip(("interval", "corrected"), turned, strict=True)))
 
 
 def condition_fields(rows: pd.DataFrame) -> list[str]:
@@ -91,24 +117,96 @@ def accuracy(rows: pd.DataFrame) -> Interval:
 
 
 def difference(
-    first: pd.DataFrame, second: pd.DataFrame, *, level: float = 0.95, score: str = "test_accuracy"
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    level: float = 0.95,
+    score: str = "test_accuracy",
+    design: pd.DataFrame | None = None,
 ) -> Difference | None:
-    """Column `score` of `first` minus that of `second`, over the folds and seeds that both have; None for one pair."""
-    columns = [*REPEATS, score]
-    both = first[columns].merge(second[columns], on=list(REPEATS), suffixes=("_first", "_second"))
+    """Column `score` of `first` minus that of `second`, over the folds and seeds that both have; None for one pair.
+
+    The standard deviation is that of the differences themselves or, if `design` has the rows of all conditions of the
+    design, pooled over them (see `pooled_std`).
+    """
+    columns = [*REPEATS, score, *first.columns.intersection(["n_train", "n_test"])]
+    both = first[columns].merge(second[[*REPEATS, score]], on=list(REPEATS), suffixes=("_first", "_second"))
     paired_by = "fold" if both["fold"].nunique() > 1 else "seed"
-    means = both.groupby(paired_by)[[f"{score}_first", f"{score}_second"]].mean().to_numpy()
+    means = both.groupby(paired_by)[[f"{score}_first", f"{score}_second"]].mean()
     if len(means) < 2:
         return None
-    interval = paired_difference(means[:, 0], means[:, 1], level=level)
-    std = float(np.std(means[:, 0] - means[:, 1], ddof=1))
-    return Difference(interval, len(means), paired_by, minimum_detectable_effect(std, len(means), level=level))
+    pooled = None if design is None else pooled_std(design, both[list(REPEATS)], score)
+    overlap = 0.0
+    if paired_by == "fold" and "n_train" in both and "n_train" in second:
+        overlap = float(both["n_test"].median() / min(first["n_train"].min(), second["n_train"].min()))
+    values = (means[f"{score}_first"] - means[f"{score}_second"]).to_numpy()
+    return of_values(values, paired_by=paired_by, pooled=pooled, overlap=overlap, level=level)
 
 
-def minimum_detectable_effect(std: float, pairs: int, *, power: float = 0.8, level: float = 0.95) -> float:
+def of_values(
+    values: np.ndarray,
+    *,
+    paired_by: str = "fold",
+    pooled: tuple[float, int] | None = None,
+    overlap: float = 0.0,
+    level: float = 0.95,
+) -> Difference:
+    """The `Difference` of given differences `(pairs,)`, at least two.
+
+    `pooled` is their standard deviation with its degrees of freedom; None takes it from `values`. `overlap` is the
+    number of test clips divided by that of training clips of a fold. Training sets of folds share clips, so the
+    variance of the mean is taken to be `std² (1 / pairs + overlap)` in the corrected interval.
+    Source: Nadeau & Bengio, "Inference for the generalization error", Machine Learning 52, 2003.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, dtype=np.float64)
+    mean, pairs = float(values.mean()), len(values)
+    std, df = pooled or (float(values.std(ddof=1)), pairs - 1)
+    reach = float(t.ppf((1 + level) / 2, df)) * std / math.sqrt(pairs)
+    wide = reach * math.sqrt(1 + pairs * overlap)
+    corrected = Interval(mean, mean - wide, mean + wide, level) if overlap else UNKNOWN
+    return Difference(Interval(mean, mean - reach, mean + reach, level), corrected, pairs, paired_by, std, df)
+
+
+def pooled_std(design: pd.DataFrame, repeats: pd.DataFrame, score: str) -> tuple[float, int]:
+    """Standard deviation of the difference of two conditions of a design, and its degrees of freedom.
+
+    Of the conditions in `design` that have all of `repeats`, pairs of fold and seed, the means by fold (with a single
+    fold, the scores by seed) are freed of the means of their condition and of their fold; what is left is pooled. All
+    conditions are taken to scatter alike.
+    """
+    block = "fold" if repeats["fold"].nunique() > 1 else "seed"
+    fields = condition_fields(design)
+    rows = design[[*fields, *REPEATS, score]].merge(repeats, on=list(REPEATS))
+    rows["condition"] = rows[fields].astype(str).agg("|".join, axis=1)
+    complete = rows.groupby("condition")[score].transform("size") == len(repeats)
+    table = rows[complete].pivot_table(index="condition", columns=block, values=score)
+    left = table.sub(table.mean(axis=1), axis=0) - table.mean(axis=0) + table.to_numpy().mean()
+    df = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return math.sqrt(2 * float((left**2).to_numpy().sum()) / df), df
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """The p values `(questions,)` corrected for the number of questions by Holm's procedure.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p)
+    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    found = np.empty_like(p)
+    found[order] = np.minimum(raised, 1)
+    return found
+
+
+def minimum_detectable_effect(
+    std: float, pairs: int, *, df: int | None = None, power: float = 0.8, level: float = 0.95
+) -> float:
     """True difference that a two-sided paired t test would find with probability `power`, in the unit of `std`.
 
-    `std` is the standard deviation of the differences, `pairs` their number. Solved with the noncentral t distribution.
+    `std` is the standard deviation of the differences, `pairs` their number, `df` its degrees of freedom if it does not
+    come from these pairs. Solved with the noncentral t distribution.
     Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988, chapter 2.
 
     Raises
@@ -121,11 +219,12 @@ def minimum_detectable_effect(std: float, pairs: int, *, power: float = 0.8, lev
     from scipy.optimize import brentq
     from scipy.stats import nct, t
 
-    critical = t.ppf((1 + level) / 2, pairs - 1)
+    df = pairs - 1 if df is None else df
+    critical = t.ppf((1 + level) / 2, df)
 
     def lacking(standard_errors: float) -> float:
-        wrong_way = np.nan_to_num(nct.cdf(-critical, pairs - 1, standard_errors))  # scipy has no number for almost 0
-        return nct.sf(critical, pairs - 1, standard_errors) + wrong_way - power
+        wrong_way = np.nan_to_num(nct.cdf(-critical, df, standard_errors))  # scipy has no number for almost 0
+        return nct.sf(critical, df, standard_errors) + wrong_way - power
 
     return std / math.sqrt(pairs) * float(brentq(lacking, 0, 8 * critical))
 

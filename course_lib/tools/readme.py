@@ -3,51 +3,20 @@
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
-from course_lib import paths
-from course_lib.analysis import claims, figures, pareto, per_class, questions
-from course_lib.analysis.verdicts import VERDICTS, signed
+from course_lib.analysis import figures
+from course_lib.analysis.verdicts import VERDICTS
 from course_lib.errors import CourseError
-from course_lib.evaluation.intervals import Interval
 from course_lib.paths import atomic_write, repo_root
-from course_lib.study import scene_run
 from course_lib.tools import authoring, regression
+from course_lib.tools import results as study
+from course_lib.tools.results import table
 
 SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
 BENCH = "bench/results/features.json"
-GRID, DIFFRES, SCENES = "lesson", "diffres", "scenes"
-SCORES = {"tagging": "tagging", "segment": "segments of 1 s", "event": "events within 200 ms"}
-PROTOCOLS = {
-    "A": "official folds",
-    "B": "official folds, copies of training clips in training",
-    "C": "random folds by clip",
-    "D": "random folds by clip, copies of training clips in training",
-    "E": "copies of everything first, random folds afterwards",
-}
-MODELS = ("forest", "SVM", "1-NN")
-
-
-def table(head: str, rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown. `head` names its columns as in `notebook | minutes:`; a colon aligns right."""
-    columns = [column.strip() for column in head.split("|")]
-    lines = ["|" + "".join(f" {name.removesuffix(':')} |" if name else " |" for name in columns)]
-    lines.append("|" + "".join("---:|" if name.endswith(":") else "---|" for name in columns))
-    return lines + [f"| {' | '.join(cells)} |" for cells in rows]
-
-
-def percent(mean: float, low: float, high: float) -> str:
-    """A share with its interval, in %."""
-    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def origin(grid: str) -> dict:
-    """Where the published rows of a grid come from."""
-    return json.loads((paths.published_dir() / grid / "provenance.json").read_text(encoding="utf-8"))
 
 
 def notebook_map() -> str:
@@ -86,160 +55,18 @@ def bench_table() -> str:
     return "\n".join([*lines, "", below])
 
 
-def leak_table() -> str:
-    """Accuracy on ESC-10 under five protocols, from the published run of notebook 04."""
-    path = paths.published_dir() / claims.LEAKAGE
-    commit = json.loads(path.read_text(encoding="utf-8"))["provenance"]["commit"]
-    value = claims.recorded(claims.LEAKAGE)
+def summary() -> str:
+    """How many verdicts of each kind there are, by data set."""
+    found = study.judged()[1]
+    words = [word for word in VERDICTS if (found["verdict"] == word).any()]
     rows = []
-    for letter, how in PROTOCOLS.items():
-        cells = [f"{value[f'accuracy_{letter}_{m}']:.1f} ({value[f'interval_{letter}_{m}']})" for m in MODELS]
-        rows.append([letter, how, *cells])
-    lines = table(f" | how ESC-10 was split | {': | '.join(MODELS)}:", rows)
-    below = (
-        "Accuracy in % with 95 % intervals by source; 26 numbers a clip, no neural network; "
-        f"{value['seeds']} seeds, {value['trees']} trees, commit {commit}."
-    )
-    return "\n".join([*lines, "", below])
+    for data, of_set in found.groupby("data", sort=False):
+        counts = of_set["verdict"].value_counts()
+        rows.append([data or "no data set of its own", *(str(counts.get(word, "")) for word in words)])
+    return "\n".join(table("verdicts by data set | " + " | ".join(f"{word}:" for word in words), rows))
 
 
-def hop_table() -> str:
-    """Accuracy of the course's CNN on ESC-10 against the hop, from the published grid, with its figure."""
-    summary, rows = figures.hops().sort_values("features.hop_ms"), []
-    for row in summary.to_dict("records"):
-        gap = Interval(row["difference"], row["difference_low"], row["difference_high"]).scaled(100)
-        rows.append([
-            f"{row['features.hop_ms']:g} ms", percent(row["accuracy"], row["low"], row["high"]),
-            signed(gap) if row["pairs"] > 0 else "", f"{row['macs'] / 1e6:.0f}", f"{row['folds']} x {row['seeds']}",
-        ])  # fmt: skip
-    head = "hop: | test accuracy: | against 10 ms, paired by fold: | million MACs: | folds x seeds:"
-    widest = 100 * summary["minimum_detectable_effect"].max()
-    below = (
-        "Accuracy in % with 95 % intervals by source, differences in points with 95 % t intervals. With so many folds "
-        f"a true difference of less than {widest:.0f} points could go unseen. {origin(GRID)['rows']} rows are in the "
-        f"grid, run at commit {', '.join(origin(GRID)['commits'])}."
-    )
-    return "\n".join([figures.FIGURES["lesson/hop.png"].markdown, "", *table(head, rows), "", below])
-
-
-def diffres_table() -> str:
-    """Questions to DiffRes with their answers, from the published grid, with its figure, which has short runs too."""
-    answers = questions.answers(DIFFRES)
-    shown = answers[answers["where"] != questions.SHORT]
-    rows = [
-        [row["where"], row["claim"], row["question"], f"{100 * row['first']:.1f} and {100 * row['second']:.1f}",
-         signed(questions.points(row)), f"{row['macs']:.2f}", row["verdict"]]
-        for row in shown.to_dict("records")
-    ]  # fmt: skip
-    below = (
-        "Accuracies in %, differences in points with 95 % t intervals over folds, MACs of the first as a share of the "
-        f"second's, the layer charged; {shown['pairs'].min()} folds, {shown['seeds'].min()} seeds a fold (in the "
-        f"figure at least {answers['seeds'].min()}). *No worse* allows {100 * answers['margin'].max():.0f} points. "
-        f"{_rows_of(DIFFRES)}.{_mixed(shown)}"
-    )
-    lines = table("runs | claim | question | accuracies: | difference: | MACs: | ", rows)
-    return "\n".join([figures.FIGURES["diffres/claims.png"].markdown, "", *lines, "", below])
-
-
-def _rows_of(grid: str) -> str:
-    """How many rows of a grid are published, where they were run, and at which commits."""
-    made = origin(grid)
-    return f"{made['rows']} rows on {' and '.join(made['devices'])}, commits {', '.join(made['commits'])}"
-
-
-def _mixed(answers: pd.DataFrame) -> str:
-    """Questions whose two sides did not always run on the same kind of machine, as sentences; nothing if all did."""
-    named = [f"*{row.question}* ({row.where}): {row.mixed}" for row in answers.itertuples() if row.mixed]
-    return f" Runs that stand against one of another kind of machine: {'; '.join(named)}." if named else ""
-
-
-def scenes_table() -> str:
-    """The audiovisual paper's numbers beside ours, and questions to rows on scenes, from the published grid."""
-    rows = questions.published(SCENES)
-    levels = [
-        [SCORES[row.score], row.streams.replace("+", ", "), f"{row.paper:.2f}",
-         f"{row.mean:.1f} ({row.low:.1f} to {row.high:.1f})"]
-        for row in questions.levels(rows).itertuples()
-    ]  # fmt: skip
-    answers = questions.answers(SCENES, rows)
-    asked = [
-        [row["where"], row["question"], "" if pd.isna(row["paper"]) else f"{row['paper']:+.2f}",
-         signed(questions.points(row)), row["verdict"]]
-        for row in answers.to_dict("records")
-    ]  # fmt: skip
-    below = (
-        f"{answers['pairs'].min()} to {answers['pairs'].max()} starts on the same scenes of one fold, pair by pair: "
-        f"the 95 % t intervals tell of training, not of other sounds. {_rows_of(SCENES)}."
-    )
-    lines = table("micro F1 in % | the network gets | paper: | here:", levels)
-    lines += ["", *table("score | question | paper: | difference here: | ", asked)]
-    return "\n".join([*lines, "", _offsets_undone(rows), "", below])
-
-
-def _offsets_undone(rows: pd.DataFrame) -> str:
-    """What is left of the answers about hops once the offset of each is undone, in two sentences."""
-    found, offsets = questions.offsets_undone(rows, scene_run.published())
-    moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
-    left = ", ".join(signed(questions.points(row)) for row in found.to_dict("records"))
-    return (
-        f"Every hop is brought to frames of 80 ms by the nearest, which moves events by an amount of its own: {moved}. "
-        f"With that undone, and nothing trained anew, the finer hops have {left} over 320 ms."
-    )
-
-
-def claims_table() -> str:
-    """Every claim of the four papers beside what was measured here, and the verdict that follows."""
-    found = claims.table(claims.Evidence())
-    cells = [[r.id, r.claim, r.paper, r.ours, f"**{r.verdict}**"] for r in found.itertuples()]
-    counts = found["verdict"].value_counts()
-    listed = ", ".join(f"{counts[word]} {word}" for word in VERDICTS if word in counts)
-    below = (
-        f"{len(found)} claims: {listed}. Differences in points with 95 % intervals; the verdict follows from them by "
-        "the rules of [study/protocol.md](study/protocol.md), of a claim with several questions from all of them. "
-        "Designs, controls and reasons: [notebook 12](notebooks/12_study_report.ipynb)."
-    )
-    return "\n".join([*table(" | claim | paper | here | ", cells), "", below])
-
-
-def systems_figure() -> str:
-    """Accuracy and cost of every system on ESC-10 in one figure, and what it rests on."""
-    found = pareto.table()
-    best = found[found["pareto_optimal"]].sort_values("macs")
-    listed = ", ".join(f"{r.system} ({r.family}) {r.accuracy:.1f} % at {r.macs:.0f}" for r in best.itertuples())
-    return (
-        f"{figures.FIGURES['systems.png'].markdown}\n\n"
-        f"{len(found)} systems of {found['family'].nunique()} families, each with its own budget of steps; test "
-        f"accuracy on the official folds with 95 % intervals by source, {found['seeds'].min()} to "
-        f"{found['seeds'].max()} starts a fold. With *4 folds* the one that chooses elsewhere was learnt from too, and "
-        f"nothing chosen. No other is cheaper and better than: {listed} million MACs."
-    )
-
-
-def classes_figure() -> str:
-    """What a hop does to every class, and what a hop of its own would be worth to each."""
-    rows = claims.sweep(claims.Evidence())
-    asked = per_class.against(rows)
-    asked = asked[asked["hop_ms"] != per_class.USUAL_MS]
-    gain, _ = per_class.own_hop(rows)
-    return (
-        f"{figures.FIGURES['lesson/classes.png'].markdown}\n\n"
-        f"{int(asked['sure'].sum())} of {len(asked)} differences are more than noise where so many are asked (Holm). "
-        "A hop of its own for each class, chosen on four folds and judged on the fifth, is worth "
-        f"{signed(gain.scaled(100))} points (notebook 12)."
-    )
-
-
-PARTS = {
-    "claims": claims_table,
-    "systems": systems_figure,
-    "notebooks": notebook_map,
-    "leak": leak_table,
-    "hop": hop_table,
-    "classes": classes_figure,
-    "diffres": diffres_table,
-    "scenes": scenes_table,
-    "bench": bench_table,
-}
+PARTS = {"notebooks": notebook_map, "summary": summary, "bench": bench_table}
 
 
 def readme_path() -> Path:
@@ -275,8 +102,10 @@ def fill(path: Path, parts: Mapping[str, Callable[[], str]]) -> list[Path]:
 
 
 def refresh() -> list[Path]:
-    """Draw and fill what follows from the published rows: the figures and README.md; returns what changed."""
-    return figures.write() + fill(readme_path(), PARTS)
+    """Make anew what follows from the published rows: figures, study/RESULTS.md, README.md; returns what changed."""
+    study.judged.cache_clear()  # rows may have been published since
+    study.parts.cache_clear()
+    return figures.write() + fill(study.path(), study.PARTS) + fill(readme_path(), PARTS)
 
 
 # --- The table of bench/README.md: what every benchmark reached beside the bar that was set before it was measured

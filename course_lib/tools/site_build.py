@@ -110,7 +110,7 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!#|[a-z]+:)([^)\s#]+)(#
 PARTS = {
     "Questions": ("notebooks/quizzes/*.md",),
     "Teach": ("INSTRUCTORS.md",),
-    "The study": ("study/README.md", "study/protocol.md", "data/README.md"),
+    "The study": ("study/RESULTS.md", "study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
         "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
         "CHANGELOG.md",

@@ -9,9 +9,17 @@ from made_rows import clip_row
 
 from course_lib.analysis import claims, questions
 from course_lib.analysis.claims import Claim, Evidence
-from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, NOT_TESTABLE
+from course_lib.analysis.verdicts import (
+    BY_CONSTRUCTION,
+    CONTRADICTED,
+    HOLDS,
+    NOT_RUN,
+    NOT_SHOWN,
+    NOT_TESTABLE,
+    ONE_FOLD,
+)
 from course_lib.errors import CourseError
-from course_lib.evaluation.intervals import Interval, verdict
+from course_lib.evaluation.intervals import Interval
 from course_lib.models import transformers
 from course_lib.training import cost
 
@@ -25,21 +33,37 @@ def evidence_of(grid, rows):
     return Evidence(lambda name: pd.DataFrame(rows if name == grid else []))
 
 
-def test_a_row_of_the_table_has_design_control_and_reason():
+def test_a_claim_has_a_row_for_each_data_set_with_design_and_control():
     published = Evidence()
     answer = published.part(**HALF)
-    missing = {"question": claims.HALF, "where": "ESC-50"}
-    claim = Claim("X1", "says", "Because of it.", "99", [HALF | {"about": "half"}, missing],
+    missing, digits = ({"question": claims.HALF, "where": where} for where in ("ESC-50", "spoken digits"))
+    claim = Claim("X1", "says", "Because of it.", "99", [HALF | {"about": "half"}, missing, digits],
                   [HALF, missing, {"compute": "worth_of_a_leak"}])  # fmt: skip
-    row = claims.judged(claim, published)
-    assert row["ours"] == f"{answer.text.replace(answer.about, 'half')}; 1 not run" and row["design"] == "5 folds x 3"
+    rows = claims.judged(claim, published)
+    assert [(row["data"], row["verdict"]) for row in rows] == [
+        ("ESC-10", HOLDS), ("ESC-50", NOT_RUN), ("spoken digits", NOT_SHOWN)
+    ]  # fmt: skip
+    row = rows[0]
+    assert row["ours"] == f"half: {answer.difference}" and row["design"] == "5 folds x 3"
     control, leak = row["control"].split("; ")
-    assert control == f"{answer.text}, {answer.verdict}" and leak.startswith("copies made before a random split")
-    assert row["reason"].startswith("Of 2 questions 1 ") and row["reason"].endswith(" 1 was not run. Because of it.")
-    assert (row["verdict"], row["paper"]) == (NOT_SHOWN, "99")
-    row = claims.judged(Claim("X2", "says", "No data. None at all.", ours=[HALF]), published)
-    assert (row["verdict"], row["reason"]) == (NOT_TESTABLE, "No data. None at all.")
-    assert "half the frames" in row["ours"]
+    assert control == answer.text and leak.startswith("copies made before a random split")
+    assert (row["reason"], row["paper"]) == ("Because of it.", "99") and rows[1]["ours"] == "1 not run"
+
+
+def test_a_verdict_of_the_design_stands_beside_the_numbers():
+    for word in (NOT_TESTABLE, NOT_SHOWN, BY_CONSTRUCTION):
+        [row] = claims.judged(Claim("X2", "says", "No data.", parts=[HALF], verdict=word), Evidence())
+        assert row["verdict"] == word and row["ours"].startswith("DiffRes, half the frames")
+    [row] = claims.judged(Claim("X3", "says", "No rows.", parts=[HALF], verdict=NOT_SHOWN), NOTHING)
+    assert row["verdict"] == NOT_RUN, "an open question that nobody asked"
+
+
+def test_p_values_are_corrected_over_all_data_sets_of_a_claim():
+    alone = {where: claims.parts_of(Claim("X", "s", "w", parts=[{"question": claims.HALF, "where": where}]), Evidence())
+             for where in (questions.LONG, "spoken digits")}  # fmt: skip
+    both = claims.parts_of(Claim("X", "s", "w", parts=[HALF, HALF | {"where": "spoken digits"}]), Evidence())
+    raw = [part.p for parts in alone.values() for part in parts]
+    assert raw[0] < raw[1] and [part.p for part in both] == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
 
 
 @pytest.mark.parametrize(
@@ -47,7 +71,7 @@ def test_a_row_of_the_table_has_design_control_and_reason():
     [
         ({"question": "is it so?", "where": "ESC-50"}, r"questions.toml has no question 'is it so\?' to 'ESC-50'"),
         (HALF | {"abuot": "half"}, "unexpected keyword argument 'abuot'"),
-        ({"compute": "hop_part"}, "compute = 'hop_part': no such function; did you mean hop_parts"),
+        ({"compute": "own_hop"}, "compute = 'own_hop': no such function; did you mean own_hops"),
     ],
 )
 def test_a_wrong_entry_of_a_claim_is_one_line(entry, said):
@@ -62,80 +86,85 @@ def test_a_wrong_key_of_a_claim_is_one_line(monkeypatch):
         claims.claims.__wrapped__()
 
 
+def test_only_the_design_may_decide_beforehand(monkeypatch):
+    given = {"id": "A1", "says": "so", "why": "thus", "verdict": "holds"}
+    monkeypatch.setattr(claims, "read_toml", lambda _: {"claim": [given]})
+    with pytest.raises(CourseError, match=r"^claims.toml: claim 'A1': verdict = 'holds'; only met by construction, "):
+        claims.claims.__wrapped__()
+
+
 def test_a_turned_question_asks_for_the_opposite_with_its_own_margin():
     straight = Evidence().part("all three better than spectral", "event")
     turned = Evidence().part("all three better than spectral", "event", turned=True, margin=questions.EQUAL)
-    assert turned.gap == Interval(-straight.gap.mean, -straight.gap.high, -straight.gap.low)
-    assert (straight.margin, turned.margin) == (0, 2)
+    gap = straight.found.interval
+    assert turned.found.interval == Interval(-gap.mean, -gap.high, -gap.low)
+    assert (straight.margin, turned.margin) == (0, 0.02)
 
 
 # --- the claims themselves ---------------------------------------------------------------------------------------
 
 
-def test_every_claim_of_the_four_papers_is_there_once():
+def test_every_claim_of_the_four_papers_is_there():
     wanted = [f"{paper}{n}" for paper, last in (("A", 5), ("B", 5), ("C", 9), ("D", 5)) for n in range(1, last + 1)]
-    assert [claim.id for claim in CLAIMS] == wanted
+    assert list(dict.fromkeys(claim.id[:2] for claim in CLAIMS)) == wanted
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
 
 
 def test_without_rows_nothing_is_claimed(monkeypatch, tmp_path):
     monkeypatch.setattr(claims, "published_dir", lambda: tmp_path)
     found = claims.table(NOTHING).set_index("id")
     counted = ["B1", "B4"]
+    assert set(found.loc[counted, "verdict"]) == {BY_CONSTRUCTION}
     assert set(found.drop(counted)["verdict"]) == {NOT_RUN, NOT_TESTABLE}
     assert not re.search(r"[+-]\d", " ".join(found.drop(counted)["ours"])), "a number without rows"
-    assert found.loc[found["verdict"] == NOT_TESTABLE].index.tolist() == ["A5", "B3", "C1", "D2", "D3"]
 
 
 @pytest.fixture(scope="module")
 def table():
-    return claims.table(Evidence()).set_index("id")
+    return claims.table(Evidence())
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.id)
-def test_a_reason_has_two_sentences_and_no_verdict_of_its_own(claim, table):
-    reason = re.sub(r"\d\.\d", "", table.loc[claim.id, "reason"])
-    assert len(re.findall(r"[.](?: |$)", reason)) == 2, reason
+def test_a_reason_has_no_verdict_and_no_result_of_its_own(claim):
     words = re.findall(r"\bholds\b|\bcontradict|\bnot shown\b|\bconfirm|\brefute|\bproves?\b", claim.why)
-    assert not words, "the second sentence stands beside whatever verdict the rows give"
+    assert claim.why and not words, "it stands beside whatever verdict the rows give"
     assert not re.search(r"(?<!ESC)[+-]\d", claim.why), "numbers come from rows"
 
 
-def test_verdicts_follow_from_the_published_rows(table):
-    """Asked once more by hand, of the same rows."""
+def test_verdicts_of_the_published_rows(table):
+    """What the rules of study/protocol.md give for today's rows; see also test_results.py, which recomputes them."""
+    found = table.set_index(["id", "data"])["verdict"]
+    assert found["A1", "timing probe"] == HOLDS and found["A1", "ESC-10"] == NOT_SHOWN
+    assert found["D5b", "ESC-10"] == HOLDS and found["D5a", "ESC-10"] == NOT_SHOWN
+    assert found["C7a", questions.SCENES] == found["C7b", questions.SCENES] == HOLDS
+    assert {found["C8", questions.SCENES], found["C9", questions.SCENES]} == {ONE_FOLD}
+
+
+def test_questions_name_the_claim_that_they_decide():
+    """Holm's procedure over the answers of a grid corrects as the claim does, for the questions are the same."""
+    parts = {(entry["question"], entry["where"]): claim.id for claim in CLAIMS for entry in claim.parts
+             if "question" in entry and claim.id[0] in "AB" and claim.id != "A5"}  # fmt: skip
+    larger = {"ESC-50", "Speech Commands", "NSynth", "FSD50K", "UrbanSound8K"}  # not published yet
+    named = {(q.text, q.where): q.claim for q in questions.questions() if q.claim[:1] in tuple("AB") and q.claim
+             and q.where not in larger}  # fmt: skip
+    assert parts == named
     answers = questions.answers("diffres").set_index(["where", "question"])
-    a3 = answers[(answers["claim"] == "A3") & (answers["macs"] <= 0.75)].drop(questions.SHORT, level="where")
-    words = set(a3["verdict"])
-    assert (table.loc["A3", "verdict"] == HOLDS) == (words == {HOLDS}) and len(a3) == 4
-    for value in a3["difference"]:
-        assert f"{100 * value:+.1f} (" in table.loc["A3", "ours"]
-    scenes = questions.answers("scenes").set_index(["where", "question"])
-    for key, score, question in (
-        ("C2", "tagging", "auditory better than spectral"), ("C5", "tagging", "all three better than spectral"),
-        ("C6", "segment", "all three better than spectral"),
-    ):  # fmt: skip
-        row = scenes.loc[(score, question)]
-        assert table.loc[key, "verdict"] == row["verdict"] and f"{100 * row['low']:+.1f} to" in table.loc[key, "ours"]
-    row = scenes.loc[("event", "all three better than spectral")]
-    turned = Interval(-row["difference"], -row["high"], -row["low"])
-    assert table.loc["C7", "verdict"] == verdict(turned, questions.EQUAL)
-
-
-def test_a_part_has_the_verdict_of_the_question_that_it_asks():
-    """Margins and all: what `questions` says of a question is what a claim is judged by."""
-    evidence = Evidence()
-    for row in evidence.answers.itertuples():
-        part = evidence.part(row.question, row.where)
-        assert part.verdict == row.verdict and part.margin == 100 * row.margin
+    for claim in CLAIMS[:4]:
+        for entry, part in zip(claim.parts, claims.parts_of(claim, Evidence()), strict=True):
+            row = answers.loc[(entry["where"], entry["question"])]
+            assert (part.verdict, part.p) == (row["verdict"], pytest.approx(row["p"]))
 
 
 def test_the_papers_own_figures_are_those_beside_the_questions():
     """C2 to C7 quote two levels and their difference."""
     levels = [f"{value:.2f}" for score in ("tagging", "segment", "event") for value in
               questions.paper_scores(score).values()]  # fmt: skip
-    for claim in CLAIMS[10:17]:
+    quoted = [claim for claim in CLAIMS if claim.id[:2] in ("C2", "C3", "C4", "C5", "C6", "C7") and claim.paper]
+    assert len(quoted) == 6
+    for claim in quoted:
         numbers = re.findall(r"[+-]?\d+\.\d+", claim.paper)
-        assert claim.id.startswith("C") and set(numbers[:2]) <= set(levels)
-        assert len(numbers) == 1 or float(numbers[2]) == pytest.approx(float(numbers[1]) - float(numbers[0]))
+        assert set(numbers[:2]) <= set(levels)
+        assert float(numbers[2]) == pytest.approx(float(numbers[1]) - float(numbers[0]))
 
 
 # --- parts that take more than one question ----------------------------------------------------------------------
@@ -149,11 +178,11 @@ def test_overfitting_is_the_last_loss_and_learning_is_above_chance():
     rows += [row(9, f, m, 0.8 + 0.01 * f, copies="naa") for f in range(1, 6) for m in ("cnn7", "cnn9")]
     rows += [row(9, f, "cnn7", 1.2, **{"recipe.image_augment": True}) for f in range(1, 6)]
     evidence = evidence_of("scratch", rows)
-    [claim] = [claim for claim in CLAIMS if claim.id == "D4"]
-    found = [part for entry in claim.parts for part in claims.found_by(entry, evidence)]
-    assert [p.verdict for p in found] == [NOT_SHOWN, HOLDS, CONTRADICTED, NOT_SHOWN, HOLDS, NOT_RUN]
-    assert found[0].gap.mean == pytest.approx(3.0) and found[1].gap.mean == pytest.approx(0.17)
-    assert "+0.17 (" in found[1].text and found[1].text.endswith("nats")
+    found = [part for claim in CLAIMS if claim.id.startswith("D4")
+             for part in claims.parts_of(claim, evidence)]  # fmt: skip
+    assert [p.verdict for p in found] == [NOT_SHOWN, NOT_SHOWN, HOLDS, HOLDS, CONTRADICTED, NOT_RUN]
+    assert found[0].found.interval.mean == pytest.approx(0.03) and found[2].found.interval.mean == pytest.approx(0.17)
+    assert "+0.17 (" in found[2].text and found[2].text.endswith("nats")
 
 
 def test_what_there_was_to_curb_is_the_rise_of_the_loss_where_nothing_is_augmented():
@@ -166,6 +195,8 @@ def test_what_there_was_to_curb_is_the_rise_of_the_loss_where_nothing_is_augment
 def test_networks_of_base_size_are_counted_without_computing():
     both = claims.base_networks(500, 50)
     assert both["widths"] == [96, 192, 384, 768]
+    deeper = claims.base_networks(500, 50, claims.MVITV2_B)
+    assert deeper["MAST"]["parameters"] > both["MAST"]["parameters"] and deeper["AST"] == both["AST"]
     small = transformers.mast_tiny(64, 64, 3)
     assert cost.macs(transformers.mast_tiny(64, 64, 3).to("meta"), 64, 64) == cost.macs(small, 64, 64)
     assert both["AST"]["parameters"] > both["MAST"]["parameters"] > 40
@@ -177,8 +208,9 @@ def test_separability_is_read_with_its_sign(monkeypatch):
     value |= {f"{name}_reach": 0.03 for name in value} | {"accuracy_AST": 60.0, "accuracy_MAST": 70.0}
     monkeypatch.setattr(claims, "recorded", lambda name: value)
     found = claims.separability(NOTHING)
-    assert [p.verdict for p in found] == [HOLDS] * 3 + [CONTRADICTED], "of Davies-Bouldin less is better"
-    assert np.isclose(found[0].gap.high - found[0].gap.mean, 0.03 * 2**0.5)
+    assert [p.found.interval.mean for p in found] == pytest.approx([0.3] * 3 + [-0.3]), "lower is better of the last"
+    assert {p.verdict for p in found} == {ONE_FOLD}
+    assert np.isclose(found[0].found.interval.high - found[0].found.interval.mean, 0.03 * 2**0.5)
     assert "AST 60 %, MAST 70 %" in claims.separability_accuracy(NOTHING)
 
 

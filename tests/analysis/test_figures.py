@@ -6,27 +6,65 @@ import pandas as pd
 import pytest
 
 from course_lib import paths
-from course_lib.analysis import figures
+from course_lib.analysis import figures, probe, questions
 from course_lib.data import events
 
-SUMMARY = pd.DataFrame(
-    {"features.hop_ms": [80.0, 5.0, 20.0], "accuracy": [0.7, 0.8, 0.9], "low": [0.6, 0.7, 0.85],
-     "high": [0.75, 0.9, 0.95], "macs": [1e7, 16e7, 4e7]}
-)  # fmt: skip
+SWEEPS = {
+    "coarse": pd.DataFrame({"hop_ms": [20.0, 80.0], "mean": [90.0, 70.0], "low": [85.0, 60.0], "high": [95.0, 75.0]}),
+    "fine": pd.DataFrame({"hop_ms": [2.5, 5.0], "mean": [99.0, 80.0], "low": [98.0, 70.0], "high": [100.0, 90.0]}),
+}
 
 
-def test_hops_rise_to_the_right_and_costs_are_in_millions():
-    fig = figures.hop_figure(SUMMARY)
-    left, right = fig.axes
-    line = left.containers[0][0]
-    assert line.get_xdata().tolist() == [5, 20, 80]
-    assert line.get_ydata() == pytest.approx([80, 90, 70])
-    points = right.collections[0].get_offsets().tolist()
-    assert np.allclose(points, [[160, 80], [40, 90], [10, 70]])
-    assert [t.get_text() for t in right.texts] == ["5 ms", "20 ms", "80 ms"]
-    assert (left.get_xlabel(), right.get_xlabel()) == ("hop (ms)", "million MACs a clip")
+def test_every_sweep_has_a_panel_of_its_own():
+    fig = figures.hops_figure(SWEEPS)
+    assert [ax.get_title(loc="left") for ax in fig.axes] == list(SWEEPS)
+    assert [ax.get_lines()[0].get_ydata().tolist() for ax in fig.axes] == [[90, 70], [99, 80]]
+    assert [t.get_text() for t in fig.axes[1].get_xticklabels()] == ["2.5", "5"]
     plt.close(fig)
-    assert "80.0 % at 5 ms, 90.0 % at 20 ms, 70.0 % at 80 ms" in figures.hop_text(SUMMARY)
+    assert "coarse: 90.0 % at 20 ms, 70.0 % at 80 ms; fine: 99.0 % at 2.5 ms" in figures.hops_text(SWEEPS)
+
+
+def test_every_run_of_the_probe_is_a_mark():
+    rows = pd.DataFrame(
+        {"frame_reducer": ["none"] * 2 + ["diffres-light:0.75"] * 3, "features.hop_ms": 2.5, "fold": [1, 2, 1, 2, 2],
+         "test_accuracy": [1.0, 0.99, 0.97, 0.7, 0.95], "validation_accuracy": [1, 1, 1, 0.7, 0.9],
+         "validation_loss": 0.1}
+    )  # fmt: skip
+    fig = figures.probe_figure(rows)
+    ax = fig.axes[0]
+    marks = [line.get_xdata().tolist() for line in ax.get_lines()[1:]]
+    assert marks == [[99, 100], [70, 95, 97]] or marks == [[pytest.approx(99), 100], [70, 95, 97]]
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    assert names == ["all frames of 2.5 ms: 2 of 2", "DiffRes (light scorer), 25 % of the frames: 2 of 3"]
+    assert "70 to 97 %, 2 of 3" in figures.probe_text(rows)
+    table = probe.successes(rows).set_index("frame_reducer").loc["diffres-light:0.75"]
+    assert table["best_of_three"] == pytest.approx((0.97 + 0.95) / 2), "chosen by validation, fold by fold"
+    assert table["succeeded"] == pytest.approx(0.96) and table["low"] < 2 / 3 < table["high"]
+    plt.close(fig)
+
+
+def test_hops_recognise_on_the_left_and_localise_on_the_right():
+    columns = ["hop_ms", "tagging", "tagging_low", "tagging_high", "gap", "gap_low", "gap_high"]
+    by_hop = pd.DataFrame([(40, 70, 68, 72, -1, -9, 7), (320, 86, 85, 87, -3, -4, -2)], columns=columns)
+    fig = figures.localisation_figure(by_hop, {"log-mel": 68.0, "every class": 37.0})
+    left, right = fig.axes
+    assert [ax.containers[0][0].get_ydata().tolist() for ax in (left, right)] == [[70, 86], [-1, -3]]
+    assert {line.get_ydata()[0] for line in left.get_lines()} >= {68, 37}
+    assert "-3.0 (-4.0 to -2.0) at 320 ms" in figures.localisation_text(by_hop, {"log-mel": 68.0, "every class": 37.0})
+    plt.close(fig)
+
+
+def test_controls_are_drawn_with_both_intervals():
+    answers = pd.DataFrame([(questions.LONG, text, 0.01, -0.01, 0.03, -0.02, 0.04) for text in figures.WIDTHS],
+                           columns=["where", "question", "difference", "low", "high", "corrected_low",
+                                    "corrected_high"])  # fmt: skip
+    fig = figures.widths_figure(pd.concat([answers[::-1], answers.assign(where=questions.SHORT)]))
+    ax = fig.axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == list(figures.WIDTHS.values())
+    wide = [line.get_xdata().tolist() for line in ax.get_lines() if line.get_linewidth() == 6]
+    assert len(wide) == len(figures.WIDTHS) and wide[0] == pytest.approx([-2, 4])
+    assert "equal widths +1.0 (-1.0 to +3.0)" in figures.widths_text(answers)
+    plt.close(fig)
 
 
 def published(folder, grid, **columns):

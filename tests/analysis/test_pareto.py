@@ -1,4 +1,4 @@
-"""All systems in one plane: each once, named as it was run, and the Pareto front is what none beats in both."""
+"""Systems by budget: each once, named as it was run, and the Pareto front is what none of the same budget beats."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 from made_rows import clip_row
 
-from course_lib.analysis import pareto, questions
+from course_lib.analysis import latency, pareto, questions
 
 
 def row(right, macs, seed=0, **fields):
-    return clip_row(right, seed=seed, macs=macs, parameters=5, **fields)
+    measured = {"latency_ms": 4.0, "device": "cpu", "device_name": "a chip"}
+    return clip_row(right, seed=seed, macs=macs, parameters=5, **measured | fields)
 
 
 GRIDS = {
@@ -35,50 +36,66 @@ def table():
 
 
 def test_a_system_is_named_and_measured(table):
-    found = table.set_index(["family", "system"])
-    assert found.loc[("fixed hop, 240 steps", "10 ms"), "accuracy"] == pytest.approx(65)
-    assert found.loc[("fixed hop, 240 steps", "10 ms"), ["macs", "seeds", "folds"]].tolist() == [40, 2, 1]
+    found = table.set_index(["panel", "system"])
+    assert found.loc[(pareto.SHORT, "10 ms"), "accuracy"] == pytest.approx(65)
+    assert found.loc[(pareto.SHORT, "10 ms"), ["macs", "seeds", "folds"]].tolist() == [40, 2, 1]
+    assert found.loc[(pareto.SHORT, "10 ms"), "ms_cpu"] == 4 and np.isnan(found.loc[(pareto.SHORT, "10 ms"), "ms_gpu"])
     assert set(found.index) == {
-        ("fixed hop, 240 steps", "10 ms"), ("fixed hop, 240 steps", "5 ms"), ("DiffRes, 800 steps", "light -50 %"),
-        ("merged by rule, 800 steps", "uniform -75 % from 2.5 ms"),
-        ("transformers, 600 steps", "MAST"),
-        *(("Lite0, from photographs", s) for s in ("clips augmented", "frozen", "pictures augmented", "from scratch",
-                                                   "10 ms, 64 bands, 240 steps", "10 ms, 64 bands, 120 steps",
-                                                   "10 ms, 64 bands, 240 steps, 4 folds")),
+        (pareto.SHORT, "10 ms"), (pareto.SHORT, "5 ms"), (pareto.LONG, "light -50 %"),
+        (pareto.LONG, "uniform -75 % from 2.5 ms"), (pareto.SCRATCH, "MAST"),
+        *((pareto.LITE0, name) for name in ("Lite0, clips", "Lite0, last layer only", "Lite0, pictures",
+                                            "Lite0 from scratch")),
+        *((pareto.LARGE, name) for name in ("10 ms, 64 bands, 240 steps", "10 ms, 64 bands, 120 steps",
+                                            "10 ms, 64 bands, 240 steps, 4 folds")),
     }, "other windows, budgets and data sets are other questions"  # fmt: skip
 
 
-def test_the_front_is_what_no_other_beats_in_both(table):
-    assert table.loc[table["pareto_optimal"], "system"].tolist() == ["5 ms", "light -50 %", "clips augmented"]
+def test_the_front_is_what_no_other_of_the_same_budget_beats(table):
+    best = table[table["pareto_optimal"]]
+    assert best.loc[best["panel"] == pareto.SHORT, "system"].tolist() == ["10 ms", "5 ms"]
+    assert best.loc[best["panel"] == pareto.LITE0, "system"].tolist() == ["Lite0, clips"]
 
 
-def test_every_point_is_drawn_with_its_interval_and_told(table):
+def test_every_timed_point_is_drawn_in_the_panel_of_its_budget(table):
     fig = pareto.systems_figure(table)
-    ax = fig.axes[0]
-    points = np.concatenate([np.column_stack(bar[0].get_data()) for bar in ax.containers])
-    assert sorted(map(tuple, points)) == sorted(map(tuple, table[["macs", "accuracy"]].to_numpy()))
-    markers = [bar[0].get_marker() for bar in ax.containers]
-    assert len(set(markers)) == len(markers) == table["family"].nunique(), "no family by its colour alone"
-    names = {t.get_text() for t in ax.texts}
-    assert {"10 ms", "5 ms", "light -50 %", "frozen"} <= names and "uniform -75 % from 2.5 ms" not in names
-    assert "light -50 % 75.0 % at 20" in pareto.systems_text(table)
+    for ax, panel in zip(fig.axes, pareto.DRAWN, strict=True):
+        points = [np.column_stack(bar[0].get_data()) for bar in ax.containers]
+        wanted = table[table["panel"] == panel][["ms_cpu", "accuracy"]].to_numpy()
+        assert sorted(map(tuple, np.concatenate(points))) == sorted(map(tuple, wanted)) and len(wanted)
+        markers = [bar[0].get_marker() for bar in ax.containers]
+        assert len(set(markers)) == len(markers), "no family by its colour alone"
+    named = {t.get_text() for t in fig.axes[1].texts}
+    assert "light -50 %" in named and "uniform -75 % from 2.5 ms" not in named
+    assert "light -50 % 75.0 % at 4.0 ms" in pareto.systems_text(table)
     plt.close(fig)
 
 
 def test_names_hide_neither_points_nor_each_other():
     found = pareto.table()
     fig = pareto.systems_figure(found)
-    ax = fig.axes[0]
-    boxes = [text.get_window_extent() for text in ax.texts]
-    assert len(boxes) > 10
-    assert not [(i, j) for i, box in enumerate(boxes) for j in range(i) if box.overlaps(boxes[j])]
-    points = ax.transData.transform(found[["macs", "accuracy"]].to_numpy())
-    assert not [ax.texts[i].get_text() for i, box in enumerate(boxes) if any(box.contains(*point) for point in points)]
+    for ax, panel in zip(fig.axes, pareto.DRAWN, strict=True):
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert len(boxes) > 2
+        assert not [(i, j) for i, box in enumerate(boxes) for j in range(i) if box.overlaps(boxes[j])]
+        drawn = found[(found["panel"] == panel) & found["ms_cpu"].notna()]
+        points = ax.transData.transform(drawn[["ms_cpu", "accuracy"]].to_numpy())
+        hidden = [ax.texts[i].get_text() for i, box in enumerate(boxes) if any(box.contains(*p) for p in points)]
+        assert not hidden
     plt.close(fig)
 
 
 def test_published_systems_are_all_families_that_were_run():
     found = pareto.table()
-    run = {f.label for f in pareto.FAMILIES if len(questions.published(f.grid))}
-    assert set(found["family"]) == run and not found.duplicated(["family", "system"]).any()
-    assert len(pareto.MARKERS) == len(pareto.COLOURS) == len(pareto.FAMILIES)
+    run = {(f.panel, f.label) for f in pareto.FAMILIES if len(questions.published(f.grid))}
+    assert set(zip(found["panel"], found["family"], strict=True)) == run
+    assert not found.duplicated(["panel", "system"]).any()
+
+
+def test_times_are_medians_by_network_and_kind_of_machine():
+    rows = pd.DataFrame([row(1, 1, latency_ms=ms, device=device, device_name=name, **{"recipe.steps": steps})
+                         for ms, device, name, steps in ((3.0, "cpu", "a chip", 240), (5.0, "cpu", "a chip", 800),
+                                                         (1.0, "cuda:0", "a card", 800))])  # fmt: skip
+    rows = pd.concat([rows, rows.assign(frame_reducer="uniform:0.5", latency_ms=9.0)], ignore_index=True)
+    assert latency.milliseconds(rows, rows.iloc[0]) == {"CPU": 4.0, "GPU": 1.0}, "whatever the number of steps"
+    assert latency.text({"CPU": 4.0, "GPU": 1.0}) == "4.0 CPU, 1.0 GPU"
+    assert "CPU: one thread of a processor (a chip); GPU: a card." in latency.machines(rows)

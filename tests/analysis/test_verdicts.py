@@ -1,45 +1,69 @@
-"""A verdict follows from intervals and margins, and from nothing else."""
+"""A verdict follows from differences, their p values and margins."""
 
+import numpy as np
 import pytest
 
 from course_lib.analysis import verdicts
-from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, Part
+from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, ONE_FOLD, Part
 from course_lib.evaluation.intervals import Interval
+from course_lib.study import stats
 
-UP, DOWN, OPEN = Interval(2.0, 1.0, 3.0), Interval(-5.0, -7.0, -3.0), Interval(0.0, -1.0, 1.0)
+
+def part(mean, spread=0.01, *, pairs=5, paired_by="fold", overlap=0.0, **more):
+    """A part whose differences have this mean, and end at `spread` on both sides."""
+    values = mean + spread * np.linspace(-1, 1, pairs)
+    return Part("a question", "a set", stats.of_values(values, paired_by=paired_by, overlap=overlap), **more)
 
 
-def part(gap, **more):
-    return Part("a question", gap, **more)
+MISSING = Part("a question", "a set", None)
 
 
 @pytest.mark.parametrize(
-    ("gaps", "word"),
+    ("words", "word"),
     [
-        ([UP], HOLDS), ([OPEN], NOT_SHOWN), ([DOWN], CONTRADICTED), ([None], NOT_RUN), ([UP, UP], HOLDS),
-        ([UP, OPEN], NOT_SHOWN), ([UP, DOWN], NOT_SHOWN), ([OPEN, DOWN], CONTRADICTED), ([UP, None], NOT_SHOWN),
-        ([DOWN, None], CONTRADICTED), ([None, None], NOT_RUN),
+        ([HOLDS], HOLDS), ([NOT_SHOWN], NOT_SHOWN), ([CONTRADICTED], CONTRADICTED), ([NOT_RUN], NOT_RUN),
+        ([HOLDS, HOLDS], HOLDS), ([HOLDS, NOT_SHOWN], NOT_SHOWN), ([HOLDS, CONTRADICTED], NOT_SHOWN),
+        ([NOT_SHOWN, CONTRADICTED], CONTRADICTED), ([HOLDS, NOT_RUN], NOT_SHOWN), ([NOT_RUN, NOT_RUN], NOT_RUN),
+        ([HOLDS, ONE_FOLD], ONE_FOLD), ([ONE_FOLD], ONE_FOLD),
     ],
 )  # fmt: skip
-def test_a_claim_holds_when_all_of_it_does(gaps, word):
-    assert verdicts.overall([part(gap) for gap in gaps]) == word
-    assert verdicts.overall([part(gap) for gap in gaps[::-1]]) == word
+def test_a_claim_holds_when_all_of_it_does(words, word):
+    assert verdicts.overall(words) == verdicts.overall(words[::-1]) == word
+
+
+def test_one_question_has_the_verdict_of_its_interval():
+    for mean, word in ((0.03, HOLDS), (-0.03, CONTRADICTED), (0.001, NOT_SHOWN)):
+        [found] = verdicts.corrected([part(mean)])
+        assert found.verdict == word
+        assert (found.found.interval.low > 0, found.found.interval.high < 0) == (word == HOLDS, word == CONTRADICTED)
 
 
 def test_a_margin_is_what_may_be_lost():
-    assert part(OPEN, margin=2.0).verdict == HOLDS and part(DOWN, margin=2.0).verdict == CONTRADICTED
-    assert verdicts.first_sentence([part(OPEN, margin=2.0)]) == "The whole interval lies above -2."
+    [kept, lost] = verdicts.corrected([part(-0.001, margin=0.02), part(-0.05, margin=0.02)])
+    assert (kept.verdict, lost.verdict) == (HOLDS, CONTRADICTED)
 
 
-@pytest.mark.parametrize("gap", [UP, DOWN, OPEN, None, Interval(1.0, 1.0, 1.0)])
-def test_the_first_sentence_says_what_the_verdict_says(gap):
-    said = verdicts.first_sentence([part(gap)])
-    assert gap is None or verdicts.first_sentence([part(gap, design="counted")]) == "This is counted, not estimated."
-    words = {HOLDS: "above 0", CONTRADICTED: "below 0", NOT_SHOWN: "has 0 in it", NOT_RUN: "not been run"}
-    assert words[part(gap).verdict] in said, "pairs that all agree are an estimate too"
-    several = verdicts.first_sentence([part(gap), part(UP), part(UP), part(None)])
-    held = 2 + (part(gap).verdict == HOLDS)
-    assert several.startswith(f"Of 4 questions {held} hold") and ("2 were" if gap is None else "1 was") in several
+def test_many_questions_are_corrected_and_those_without_verdict_do_not_count():
+    close = part(0.01)  # p = 0.034
+    assert verdicts.corrected([close])[0].verdict == HOLDS
+    pair = verdicts.corrected([close, part(0.0)])
+    assert pair[0].verdict == NOT_SHOWN and pair[0].p == pytest.approx(2 * close.found.p())
+    few = part(0.5, pairs=3, paired_by="seed")
+    found = verdicts.corrected([close, few, MISSING])
+    assert [p.verdict for p in found] == [HOLDS, ONE_FOLD, NOT_RUN] and found[0].p == pytest.approx(close.found.p())
+    assert verdicts.corrected([part(0.5, pairs=5, paired_by="seed")])[0].verdict == HOLDS
+
+
+def test_what_only_holds_while_folds_are_independent_is_marked():
+    [near] = verdicts.corrected([part(0.012, overlap=1 / 3)])
+    [far] = verdicts.corrected([part(0.1, overlap=1 / 3)])
+    assert (near.verdict, near.lost) == (HOLDS, True) and (far.verdict, far.lost) == (HOLDS, False)
+    assert not verdicts.corrected([part(0.012)])[0].lost and not part(0.0, overlap=1 / 3).lost
+
+
+def test_a_part_is_printed_in_its_unit():
+    assert part(0.02, 0).text == "a question: +2.0 (+2.0 to +2.0)"
+    assert part(0.5, 0, unit="nats", scale=1, digits=2).difference == "+0.50 (+0.50 to +0.50) nats"
 
 
 def test_differences_are_described_in_words_that_their_interval_allows():

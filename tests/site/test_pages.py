@@ -171,16 +171,16 @@ def test_links_lead_to_pages_or_to_copies(tmp_path):
     pages = {"index.md", "study/README.md", "notebooks/00_start_here.ipynb"}
     text = (
         "[a](../README.md) [b](README.md#claims) [c](https://x.org/y.md) [d](#here) [e](grids/smoke.toml) [f](grids)\n"
-        "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/hop.png)\n```\n[i](README.md)\n```\n"
+        "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/classes.png)\n```\n[i](README.md)\n```\n"
     )
     found = site_build.settled(text, "study", pages, tmp_path)
     assert found == (
         "[a](../index.md) [b](README.md#claims) [c](https://x.org/y.md) [d](#here) "
         "{download}`e <../download/study/grids/smoke.toml>` f\n"
-        "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/hop.png)\n```\n[i](README.md)\n```\n"
+        "[g](../notebooks/00_start_here.ipynb) ![h](results/lesson/classes.png)\n```\n[i](README.md)\n```\n"
     )
     assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == {
-        "download/study/grids/smoke.toml", "study/results/lesson/hop.png"
+        "download/study/grids/smoke.toml", "study/results/lesson/classes.png"
     }  # fmt: skip
     for wrong in ("[a](gone.md)", "![a](gone.png)", "[a](../../outside.md)"):
         with pytest.raises(CourseError, match="not in the repository"):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from made_rows import clip_row
 
 from course_lib.errors import CourseError, UsageError
@@ -191,3 +192,58 @@ def test_rows_without_validation_beside_rows_with_one():
 def test_costs_are_medians():
     made = pd.DataFrame([row(10, 1, seed, 6, latency_ms=ms) for seed, ms in enumerate((1.0, 2.0, 90.0))])
     assert stats.summarise(made)["latency_ms"].tolist() == [2.0]
+
+
+# --- differences with a standard deviation from all conditions of a design
+
+
+def design(conditions, folds=5, seeds=(0, 1), noise=0.02, **more):
+    """Rows of so many conditions, each with a level, every fold with an effect of its own, and noise by fold."""
+    rng = np.random.default_rng(3)
+    effects = rng.normal(0, 0.1, folds)
+    rows = []
+    for k in range(conditions):
+        for fold, by_fold in enumerate(noise * rng.normal(size=folds)):
+            rows += [{"features.hop_ms": 10.0 + k, "fold": fold, "seed": seed, "n_train": 240, "n_test": 80,
+                      "test_accuracy": 0.5 + 0.01 * k + effects[fold] + by_fold} for seed in seeds]  # fmt: skip
+    return pd.DataFrame(rows).assign(**more)
+
+
+def condition_of(rows, k):
+    return rows[rows["features.hop_ms"] == 10.0 + k]
+
+
+def test_residuals_are_pooled_over_conditions_and_folds():
+    rows = design(6)
+    found = stats.difference(condition_of(rows, 1), condition_of(rows, 0), design=rows)
+    table = rows.pivot_table(index="features.hop_ms", columns="fold", values="test_accuracy").to_numpy()
+    left = table - table.mean(1, keepdims=True) - table.mean(0) + table.mean()
+    assert (found.df, found.pairs) == (20, 5) and found.std == pytest.approx(math.sqrt(2 * (left**2).sum() / 20))
+    half = found.interval.high - found.interval.mean
+    assert half == pytest.approx(scipy.stats.t.ppf(0.975, 20) * found.std / math.sqrt(5))
+    wide = found.corrected.high - found.corrected.mean
+    assert wide / half == pytest.approx(math.sqrt(1 + 5 / 3)), "Nadeau and Bengio: 1/5 + 80/240 instead of 1/5"
+    assert found.p() == pytest.approx(2 * scipy.stats.t.sf(abs(found.interval.mean) / found.std * math.sqrt(5), 20))
+    assert found.p(0.02) < found.p() and found.reversed().interval.low == -found.interval.high
+
+
+def test_two_conditions_pool_to_their_own_pairs():
+    rows = design(2)
+    pooled = stats.difference(condition_of(rows, 1), condition_of(rows, 0), design=rows)
+    own = stats.difference(condition_of(rows, 1), condition_of(rows, 0))
+    assert (pooled.std, pooled.df) == (pytest.approx(own.std), own.df) and own.interval.low == pytest.approx(
+        pooled.interval.low
+    )
+
+
+def test_only_conditions_with_the_same_seeds_are_pooled():
+    rows = design(4)
+    few = pd.concat([rows, design(1, seeds=(0,)).assign(**{"features.hop_ms": 99.0, "test_accuracy": 0.0})])
+    first, second = condition_of(few, 1), condition_of(few, 0)
+    assert stats.difference(first, second, design=few).std == stats.difference(first, second, design=rows).std
+    assert stats.difference(first, few[few["features.hop_ms"] == 99], design=few).df == 16, "over the seed of all"
+
+
+def test_holm_raises_the_smallest_most_and_keeps_the_order():
+    assert stats.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([0.5, 0.9]).tolist() == [1, 1]

@@ -8,7 +8,7 @@ import pytest
 from course_lib.analysis import figures
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import repo_root
-from course_lib.tools import authoring, readme, timetables
+from course_lib.tools import authoring, readme, results, timetables
 
 SOURCE = """# %% [markdown]
 # # 01 · Title
@@ -105,6 +105,7 @@ def test_whole_numbers_are_floats_but_not_the_other_way_round():
     ("name", "parts"),
     [
         ("README.md", readme.PARTS),
+        ("study/RESULTS.md", results.PARTS),
         ("INSTRUCTORS.md", timetables.parts()),
         ("bench/README.md", {"bars": readme.bars_table}),
     ],
@@ -123,9 +124,9 @@ def test_readme_names_every_notebook_and_what_it_teaches():
 
 def test_pictures_of_the_study_are_drawn_from_the_published_rows():
     assert [one.name for one in figures.stale()] == [], "run `make generate`"
-    text = readme.readme_path().read_text(encoding="utf-8")
-    for name in re.findall(r"\]\(study/results/(\S+\.png)\)", text):
-        assert name in figures.FIGURES
+    text = results.path().read_text(encoding="utf-8")
+    shown = re.findall(r"\]\(results/(\S+\.png)\)", text)
+    assert set(shown) == set(figures.FIGURES) and len(shown) == len(set(shown))
 
 
 def test_a_page_without_its_marks_is_an_error():

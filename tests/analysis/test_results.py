@@ -1,0 +1,433 @@
+"""study/RESULTS.md once more: its findings and verdicts computed from the rows with pandas and scipy, and nothing else.
+
+Nothing here uses the code that prints the page. Rules: study/protocol.md, *The published rows judged again*.
+"""
+
+import io
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import maximum_bipartite_matching
+from scipy.stats import beta, t
+
+from course_lib.paths import repo_root
+
+STUDY = repo_root() / "study"
+PAGE = (STUDY / "RESULTS.md").read_text(encoding="utf-8")
+SCENES = "scenes of ESC-10"
+
+
+def rows_of(grid):
+    """The published rows of a grid under today's names of the fields that are used here."""
+    rows = pd.read_parquet(STUDY / "results" / grid / "rows.parquet")
+    rows = rows.rename(columns={"front": "reducer", "features.hop_ms": "hop", "recipe.steps": "steps",
+                                "frame_reducer": "reducer", "recipe.image_augment": "pictures",
+                                "recipe.picture": "pictures", "recipe.head_steps": "frozen",
+                                "recipe.freeze_steps": "frozen", "features.window_ms": "window"})  # fmt: skip
+    return rows[rows["status"] == "done"]
+
+
+DIFFRES, LESSON, SCRATCH = rows_of("diffres"), rows_of("lesson"), rows_of("scratch")
+TRANSFER, TRANSFORMERS, MIXED = rows_of("transfer"), rows_of("transformers"), rows_of("scenes")
+
+
+def pick(rows, **fields):
+    for name, value in fields.items():
+        rows = rows[rows[name] == value]
+    return rows
+
+
+def interval(values, std=None, df=None):
+    """Mean, ends, and p value against 0 shifted by a margin: `values` are differences of pairs."""
+    values = np.asarray(values, dtype=float)
+    if std is None:
+        std, df = values.std(ddof=1), len(values) - 1
+    error = std / math.sqrt(len(values))
+    reach = t.ppf(0.975, df) * error
+    mean = values.mean()
+    return {"mean": mean, "low": mean - reach, "high": mean + reach, "error": error, "df": df, "n": len(values)}
+
+
+def p_of(found, margin=0.0):
+    return 2 * t.sf(abs(found["mean"] + margin) / found["error"], found["df"])
+
+
+def means(rows, block="fold", score="test_accuracy"):
+    return rows.groupby(block)[score].mean()
+
+
+def residual_std(rows, by, block="fold", score="test_accuracy"):
+    """Standard deviation of a difference of two conditions from a two-way table without interaction."""
+    table = rows.groupby([*by, block])[score].mean().unstack(block).to_numpy()
+    left = table - table.mean(axis=1)[:, None] - table.mean(axis=0)[None, :] + table.mean()
+    df = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return math.sqrt(2 * (left**2).sum() / df), df
+
+
+def points(found, digits=1):
+    """A difference as the page prints it."""
+    return "{:+.{d}f} ({:+.{d}f} to {:+.{d}f})".format(*(100 * found[key] for key in ("mean", "low", "high")), d=digits)
+
+
+# --- differences that the claims and findings rest on ------------------------------------------------------------
+
+ESC_800 = pick(DIFFRES, dataset="esc10", steps=800)
+DIGITS, PROBE = pick(DIFFRES, dataset="fsdd"), pick(DIFFRES, dataset="timing")
+LONG_STD = residual_std(ESC_800, ["reducer", "hop"])
+DIGITS_STD = residual_std(DIGITS, ["reducer", "hop"])
+
+
+def esc(first, second):
+    values = means(pick(ESC_800, reducer=first[0], hop=first[1])) - means(
+        pick(ESC_800, reducer=second[0], hop=second[1])
+    )
+    return interval(values, *LONG_STD)
+
+
+def digits(first, second):
+    values = means(pick(DIGITS, reducer=first[0], hop=first[1])) - means(pick(DIGITS, reducer=second[0], hop=second[1]))
+    return interval(values, *DIGITS_STD)
+
+
+def probe(first, second):
+    values = means(pick(PROBE, reducer=first[0], hop=first[1])) - means(pick(PROBE, reducer=second[0], hop=second[1]))
+    return interval(values)
+
+
+ALL, LIGHT, QUARTER = ("none", 10.0), ("diffres-light:0.5", 10.0), ("diffres-light:0.75", 2.5)
+
+
+def scenes(score, first, second):
+    """Differences of the seven inputs with five seeds each."""
+    usual = MIXED[
+        (MIXED["auditory_ms"] == 320) & (MIXED["align"] == "nearest") & (MIXED["fusion"] == "mid")
+        & (MIXED["reducer"] == "none") & ~MIXED["scenes.flash"] & (MIXED["recipe.unlabelled"] == 6)
+    ]  # fmt: skip
+    usual = usual[usual.groupby("streams")["seed"].transform("size") == 5]
+    column = f"test_{score}_f1"
+    values = means(pick(usual, streams=first), "seed", column) - means(pick(usual, streams=second), "seed", column)
+    return interval(values, *residual_std(usual, ["streams"], "seed", column))
+
+
+TRUTH = pd.read_parquet(STUDY / "results" / "scenes" / "truth.parquet")
+
+
+# How far features lie off their frames: the nearest frame every 80 ms, and one and a half log-mel frames of 20 ms
+OFFSET_S = {40: -0.015, 80: 0.005, 160: -0.035, 320: 0.020}
+
+
+def offset_s(row):
+    if row["streams"] == "spectral":
+        return -0.03
+    return OFFSET_S[row["auditory_ms"]] if row["streams"] == "auditory" else 0.0
+
+
+def event_f1(true, found):
+    """Micro F1: onsets within 200 ms, offsets within 200 ms or a fifth of the length; as many matches as possible."""
+    true, found = (events.reset_index(drop=True).rename_axis("at").reset_index() for events in (true, found))
+    pairs = true.merge(found, on=["filename", "event_label"], suffixes=("", "_2"))
+    reach = np.maximum(0.2, 0.2 * (pairs["offset"] - pairs["onset"]))
+    close = (pairs["onset"] - pairs["onset_2"]).abs() <= 0.2
+    close &= (pairs["offset"] - pairs["offset_2"]).abs() <= reach
+    graph = csr_matrix((close[close], (pairs["at"][close], pairs["at_2"][close])), shape=(len(true), len(found)))
+    hits = (maximum_bipartite_matching(graph) >= 0).sum()
+    return 2 * hits / (len(true) + len(found))
+
+
+def localised(first, second):
+    """Event F1 of two conditions on the pairs of scene and class that both recognise, differences by seed."""
+    values = []
+    usual = MIXED[(MIXED["align"] == "nearest") & (MIXED["fusion"] == "mid") & (MIXED["reducer"] == "none")
+                  & ~MIXED["scenes.flash"] & (MIXED["recipe.unlabelled"] == 6)]  # fmt: skip
+    sides = [pick(usual, streams=streams, auditory_ms=hop) for streams, hop in (first, second)]
+    for seed in sorted(set(sides[0]["seed"]) & set(sides[1]["seed"])):
+        lists = []
+        for side in sides:
+            row = pick(side, seed=seed).iloc[0]
+            events = pd.read_csv(io.StringIO(row["test_estimated"]))
+            for end in ("onset", "offset"):
+                events[end] = (events[end] + offset_s(row)).clip(0, 10)
+            lists.append(events)
+        true = scene_truth()
+        names = [set(zip(e["filename"], e["event_label"], strict=True)) for e in (true, *lists)]
+        both = set.intersection(*names)
+        kept = [e[[pair in both for pair in zip(e["filename"], e["event_label"], strict=True)]] for e in (true, *lists)]
+        values.append(event_f1(kept[0], kept[1]) - event_f1(kept[0], kept[2]))
+    return interval(values)
+
+
+def scene_truth():
+    """The true events of the usual scenes, those whose pictures do not flash."""
+    [content] = MIXED.loc[~MIXED["scenes.flash"], "content"].unique()
+    return TRUTH[TRUTH["content"] == content]
+
+
+def block(name):
+    """A generated part of the page, without its picture."""
+    text = PAGE.split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0]
+    return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
+
+
+def numbers(text):
+    return set(re.findall(r"[+-]?\d+(?:\.\d+)?", text.replace("2,000", "2000")))
+
+
+def assert_all(text, computed, *constants):
+    """All that was computed is in `text`, and every number of `text` was computed or is one of the constants."""
+    allowed = set()
+    for each in computed:
+        assert each in text, f"{each} is not on the page"
+        allowed |= numbers(each)
+    assert numbers(text) - allowed - set(constants) == set(), "a number that this test does not compute"
+
+
+def words(found):
+    """A difference as the page puts it into words."""
+    amounts = {key: 100 * found[key] for key in ("mean", "low", "high")}
+    ends = f"({amounts['low']:+.1f} to {amounts['high']:+.1f})"
+    if found["low"] > 0:
+        return f"higher by {amounts['mean']:.1f} points {ends}"
+    if found["high"] < 0:
+        return f"lower by {-amounts['mean']:.1f} points {ends}"
+    return f"no difference shown, {amounts['mean']:+.1f} points {ends}"
+
+
+# --- findings ----------------------------------------------------------------------------------------------------
+
+
+def test_the_finding_on_hops():
+    sweep = pick(LESSON, steps=240, window=25.0)
+    three = sweep[sweep["hop"] > 2.5]
+    short = interval(means(pick(three, hop=10.0)) - means(pick(three, hop=80.0)), *residual_std(three, ["hop"]))
+    all_windows = pick(LESSON, steps=240, seed=0)
+    wide = means(pick(all_windows, hop=10.0, window=25.0)) - means(pick(all_windows, hop=80.0, window=200.0))
+    wide = interval(wide, *residual_std(all_windows, ["hop", "window"]))
+    found = [
+        f"5 ms over 10 ms: {words(esc(('none', 5.0), ALL))}", f"10 ms over 40 ms: {words(esc(ALL, ('none', 40.0)))}",
+        f"10 ms over 20 ms: {words(digits(ALL, ('none', 20.0)))}",
+        f"2.5 ms over 10 ms: {words(probe(('none', 2.5), ('none', 10.0)))}",
+        f"10 ms over 80 ms after 240 steps: {points(short)} points", f"with windows of 2.5 hops {points(wide)}",
+    ]  # fmt: skip
+    assert_all(block("finding-hop"), found, "1", "-10")  # A1, ESC-10
+
+
+def test_the_finding_on_widths():
+    others = [("uniform:0.5", 10.0), ("random:0.5", 10.0), ("energy:0.5", 10.0), ("average:0.5", 10.0),
+              ("shuffled:0.5", 10.0), ALL, ("none", 20.0)]  # fmt: skip
+    found = [esc(LIGHT, other) for other in others]
+    apart = sum(one["low"] > 0 or one["high"] < 0 for one in found)
+    said = [
+        f"{apart} of {len(found)} intervals", f"against equal widths: {words(found[0])}",
+        f"shuffled among the frames: {words(found[4])}", f"all frames of 10 ms: {words(found[5])}",
+    ]  # fmt: skip
+    assert_all(block("finding-widths"), said, "-10", "800", "0", "2", "4", "3", "-3", "16")
+
+
+def best(rows):
+    """Of each fold the run with the highest validation accuracy, of equals the one with the lowest loss."""
+    order = rows.assign(minus=-rows["validation_accuracy"]).sort_values(["fold", "minus", "validation_loss"])
+    return order.drop_duplicates("fold").set_index("fold")["test_accuracy"]
+
+
+def test_the_finding_on_the_probe():
+    found = []
+    for (reducer, _), rows in PROBE.groupby(["reducer", "hop"]):
+        good, n = int((rows["test_accuracy"] >= 0.95).sum()), len(rows)
+        low = beta.ppf(0.025, good, n - good + 1) if good else 0.0
+        high = beta.ppf(0.975, good + 1, n - good) if good < n else 1.0
+        of_these = rows.loc[rows["test_accuracy"] >= 0.95, "test_accuracy"].mean()
+        of_these = "" if math.isnan(of_these) else f"{100 * of_these:.1f}"
+        found.append(
+            f"{good} of {n} | {100 * low:.0f} to {100 * high:.0f} | {of_these} | {100 * best(rows).mean():.1f} |"
+        )
+        if reducer == QUARTER[0]:
+            found.append(
+                f"{good} of {n} runs of DiffRes with a quarter of the frames reach 95 %, with a mean of {of_these} %"
+            )
+    chosen = best(pick(PROBE, reducer=QUARTER[0]))
+    for reducer, name in (
+        ("uniform:0.75", "equal widths"),
+        ("flux:0.75", "widths by flux"),
+        ("none", "all frames of 2.5 ms"),
+    ):
+        gap = interval(chosen - best(pick(PROBE, reducer=reducer, hop=2.5)))
+        found.append(f"over {name}{', 25 % of the frames' if reducer != 'none' else ''}: {points(gap)}")
+    assert_all(block("finding-probe"), found, "95", "2.5", "10", "25")
+
+
+def test_the_finding_on_time():
+    found, macs, cpu = [], {}, {}
+    for reducer, hop in (
+        ALL,
+        LIGHT,
+        ("diffres-light:0.75", 10.0),
+        ("uniform:0.5", 10.0),
+        ("none", 20.0),
+        ("none", 40.0),
+    ):
+        rows = pick(DIFFRES, dataset="esc10", reducer=reducer, hop=hop)
+        macs[reducer, hop] = round(rows["macs"].median() / 1e6)
+        by_device = rows.groupby(rows["device"].str[:3])["latency_ms"].median()
+        cpu[reducer, hop] = round(by_device["cpu"], 1)
+        accuracy = 100 * means(pick(rows, steps=800)).mean()
+        found.append(f"{accuracy:.1f} | {macs[reducer, hop]} | {by_device['cpu']:.1f} | {by_device['cud']:.1f} |")
+    found.append(f"needs {macs[LIGHT] / macs[ALL]:.2f} times")
+    found.append(f"{cpu[LIGHT] / cpu[ALL]:.2f} times the time for one clip")
+    found.append(f"takes {cpu['none', 40.0]} ms")
+    assert_all(block("finding-time"), found, "10", "20", "40", "7", "5", "-10", "800", "86", "64", "100", "80", "3")
+
+
+def test_the_finding_on_localisation():
+    spectral, everything = ("spectral", 320), ("spectral+auditory+visual", 320)
+    found = [
+        f"against the log-mel, {words(scenes('tagging', everything[0], 'spectral'))}",
+        f"auditory features every 320 ms, {words(localised(spectral, ('auditory', 320)))}",
+        f"against all three inputs, {words(localised(spectral, everything))}",
+    ]
+    usual = MIXED[(MIXED["align"] == "nearest") & (MIXED["fusion"] == "mid") & (MIXED["reducer"] == "none")
+                  & ~MIXED["scenes.flash"] & (MIXED["recipe.unlabelled"] == 6)]  # fmt: skip
+    for hop in (40, 80, 160, 320):
+        level = pick(usual, streams="auditory", auditory_ms=hop)["test_tagging_f1"].mean()
+        found += [f"{100 * level:.1f} at {hop} ms", f"{points(localised(('auditory', hop), spectral))} at {hop} ms"]
+    found.append(f"{100 * pick(usual, streams='spectral')['test_tagging_f1'].mean():.1f} from the log-mel")
+    true = scene_truth()
+    tags, classes = len(true.drop_duplicates(["filename", "event_label"])), true["event_label"].nunique()
+    found.append(f"{200 * tags / (tags + 300 * classes):.1f} from the constant answer")
+    assert_all(block("finding-localisation"), found, "1")
+
+
+# --- verdicts ----------------------------------------------------------------------------------------------------
+
+
+def holm(p):
+    """Holm's procedure, written as it is defined."""
+    found, largest = [0.0] * len(p), 0.0
+    for rank, k in enumerate(sorted(range(len(p)), key=lambda k: p[k])):
+        largest = max(largest, min(1.0, p[k] * (len(p) - rank)))
+        found[k] = largest
+    return found
+
+
+def last_losses(model, **fields):
+    rows = pick(SCRATCH, model=model, **fields)
+    return pd.Series(
+        [losses[-1] for losses in rows["history.validation_loss"]], index=rows["fold"].to_numpy()
+    ).sort_index()
+
+
+def lite0(model, copies):
+    ours = pick(TRANSFER, model="lite0", steps=400, copies=copies, pictures=False, frozen=0, hop=40.0)
+    return interval(means(ours) - means(pick(SCRATCH, model=model, copies=copies, pictures=False)))
+
+
+def transformer(dataset):
+    rows = pick(TRANSFORMERS, dataset=dataset, hop=20.0)
+    return interval(
+        means(pick(rows, model="mast-tiny")) - means(pick(rows, model="ast-tiny")), *residual_std(rows, ["model"])
+    )
+
+
+def augmented():
+    rows = pick(TRANSFER, model="lite0", steps=400, hop=40.0)
+    rows = rows[rows["copies"].isin(["none", "naa"])]
+    std = residual_std(rows, ["copies", "pictures", "frozen"])
+    plain = pick(rows, frozen=0)
+    return interval(means(pick(plain, copies="naa")) - means(pick(plain, pictures=True)), *std)
+
+
+def questions():
+    """The questions of every claim whose verdict follows from rows: data set, difference, margin."""
+    esc10, probe_, digits_ = "ESC-10", "timing probe", "spoken digits"
+    reduced = [("diffres-light:0.25", 10.0), LIGHT, ("diffres:0.5", 10.0), ("diffres-light:0.75", 10.0)]
+    plain, clips = {"copies": "none", "pictures": False}, {"copies": "naa", "pictures": False}
+    every = "spectral+auditory+visual"
+    return {
+        "A1": [(esc10, esc(("none", 5.0), ALL), 0), (esc10, esc(ALL, ("none", 40.0)), 0),
+               (digits_, digits(ALL, ("none", 20.0)), 0), (probe_, probe(("none", 2.5), ("none", 10.0)), 0)],
+        "A2": [(esc10, esc(LIGHT, ("uniform:0.5", 10.0)), 0), (esc10, esc(LIGHT, ("shuffled:0.5", 10.0)), 0),
+               (digits_, digits(LIGHT, ("uniform:0.5", 10.0)), 0), (probe_, probe(QUARTER, ("uniform:0.75", 2.5)), 0)],
+        "A3": [*((esc10, esc(one, ALL), 0.02) for one in reduced), (digits_, digits(LIGHT, ALL), 0.02),
+               (probe_, probe(QUARTER, ("none", 2.5)), 0.02)],
+        "A4": [(esc10, esc(("diffres-light:0.5", 5.0), ALL), 0), (esc10, esc(("diffres-light:0.75", 2.5), ALL), 0),
+               (probe_, probe(QUARTER, ("none", 10.0)), 0)],
+        "C2": [(SCENES, scenes("tagging", "auditory", "spectral"), 0)],
+        "C5a": [(SCENES, scenes("tagging", every, "spectral"), 0)],
+        "C6": [(SCENES, scenes("segment", every, "spectral"), 0)],
+        "C7a": [(SCENES, scenes("tagging", every, "spectral"), 0)],
+        "C7b": [(SCENES, localised(("spectral", 320), ("auditory", 320)), 0.02)],
+        "C7c": [(SCENES, localised(("spectral", 320), (every, 320)), 0.02)],
+        "D1": [(esc10, augmented(), 0)],
+        "D4a": [(esc10, interval(means(pick(SCRATCH, model=m, **plain)) - 0.1), 0) for m in ("cnn7", "cnn9")],
+        "D4b": [(esc10, interval(last_losses(m, **plain) - last_losses(m, **clips)), 0) for m in ("cnn7", "cnn9")],
+        "D4c": [(esc10, interval(last_losses(m, **plain) - last_losses(m, copies="none", pictures=True)), 0)
+                for m in ("cnn7", "cnn9")],
+        "D5a": [(esc10, lite0(m, "none"), 0) for m in ("cnn7", "cnn9")],
+        "D5b": [(esc10, lite0(m, "naa"), 0) for m in ("cnn7", "cnn9")],
+    }  # fmt: skip
+
+
+BY_DESIGN = {
+    ("A5", ""): "not testable here", ("B1", ""): "met by construction", ("B2", "ESC-10"): "not shown",
+    ("B2", "spoken digits"): "not shown", ("B3", ""): "not testable here", ("B4", ""): "met by construction",
+    ("B5", "ESC-10"): "one fold: no verdict", ("C1", ""): "not testable here", ("C3", SCENES): "not testable here",
+    ("C4", SCENES): "not testable here", ("C5b", SCENES): "not testable here", ("C8", SCENES): "one fold: no verdict",
+    ("C9", SCENES): "one fold: no verdict", ("D2", ""): "not testable here", ("D3", ""): "not testable here",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return questions()
+
+
+def printed():
+    """The table of verdicts on the page."""
+    lines = [line.strip("| ").split(" | ") for line in block("verdicts").splitlines()[2:]]
+    return {(cells[0], cells[2].strip()): cells[3].strip("* ") for cells in lines if len(cells) == 4}
+
+
+def test_every_verdict_follows_from_the_rows(asked):
+    wanted = dict(BY_DESIGN)
+    for claim, found in asked.items():
+        p = holm([p_of(one, margin) for _, one, margin in found])
+        for data in dict.fromkeys(data for data, _, _ in found):
+            answers = {
+                "not shown" if p[k] >= 0.05 else "holds" if one["mean"] > -margin else "contradicted"
+                for k, (its, one, margin) in enumerate(found) if its == data
+            }  # fmt: skip
+            word = answers.pop() if len(answers) == 1 else "not shown"
+            if "contradicted" in answers and "holds" not in answers:
+                word = "contradicted"
+            wanted[claim, data] = word
+    assert printed() == wanted
+
+
+def test_every_difference_behind_a_verdict_is_the_one_printed(asked):
+    table = block("claims")
+    for claim, found in asked.items():
+        lines = [line for line in table.splitlines() if line.startswith(f"| {claim} |")]
+        assert len(lines) == len(found)
+        for line, (data, one, _) in zip(lines, found, strict=True):
+            unit = "{:+.2f} ({:+.2f} to {:+.2f}) nats".format(one["mean"], one["low"], one["high"])
+            assert f"| {data}: " in line and (unit if claim in ("D4b", "D4c") else points(one)) in line
+
+
+def test_transformers_are_printed_without_a_verdict_of_their_own():
+    lines = [line for line in block("claims").splitlines() if line.startswith("| B2 |")]
+    assert [points(transformer(name)) in line for name, line in zip(("esc10", "fsdd"), lines, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_the_corrected_interval_is_wider_by_what_folds_share():
+    """Nadeau and Bengio: a third as many test clips as training clips, five folds."""
+    found = esc(LIGHT, ALL)
+    reach = math.sqrt(1 + 5 / 3) * (found["high"] - found["mean"])
+    ends = f"{100 * (found['mean'] - reach):+.1f} to {100 * (found['mean'] + reach):+.1f}"
+    [line] = [line for line in block("claims").splitlines() if "ESC-10: half the frames, no worse" in line]
+    assert ends in line
