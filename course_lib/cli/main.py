@@ -204,7 +204,7 @@ def generate() -> None:
 
     root = paths.repo_root()
     written = authoring.write_notebooks() + readme.refresh()
-    written += readme.fill(root / "bench" / "README.md", {"bars": readme.bars_table})
+    written += readme.fill(root / "bench" / "README.md", readme.BENCH_PARTS)
     written += readme.fill(root / "INSTRUCTORS.md", timetables.parts())
     written += crate.write_crate()
     changed = [path.relative_to(root) for path in written]

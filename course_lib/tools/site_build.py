@@ -112,6 +112,7 @@ PARTS = {
     "Teach": ("INSTRUCTORS.md",),
     "The study": ("study/RESULTS.md", "study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
+        "INSTALL.md", "docs/questions.md",
         "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
         "CHANGELOG.md",
     ),
@@ -198,6 +199,8 @@ def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
             return link[0]
         if name in ("README.md", "."):
             name = START
+        if name == "site/explorer.md":
+            name = "explorer.md"
         if name in shown:
             return f"[{words}]({posixpath.relpath(name, folder or '.')}{fragment})"
         if (repo_root() / name).is_dir():

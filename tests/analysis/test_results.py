@@ -300,6 +300,31 @@ def test_the_finding_on_localisation():
     assert_all(block("finding-localisation"), found, "1")
 
 
+def test_the_numbers_of_the_readme():
+    readme = " ".join((STUDY.parent / "README.md").read_text(encoding="utf-8").split())
+    rows = {name: pick(PROBE, reducer=name)["test_accuracy"] for name in ("diffres-light:0.75", "uniform:0.75")}
+    good = {name: f"{int((of.ge(0.95)).sum())} of {len(of)}" for name, of in rows.items()}
+    learned = rows["diffres-light:0.75"]
+    macs, cpu = {}, {}
+    for condition in (ALL, LIGHT, ("none", 40.0)):
+        of_condition = pick(DIFFRES, dataset="esc10", reducer=condition[0], hop=condition[1])
+        macs[condition] = of_condition["macs"].median()
+        cpu[condition] = of_condition.loc[of_condition["device"] == "cpu", "latency_ms"].median()
+    for text in (
+        f"10 ms over 40 ms on ESC-10: {points(esc(ALL, ('none', 40.0)))} points",
+        f"2.5 ms over 10 ms on the timing probe: {points(probe(('none', 2.5), ('none', 10.0)))} points",
+        f"on ESC-10: {points(esc(LIGHT, ALL))} points against all frames, {points(esc(LIGHT, ('uniform:0.5', 10.0)))} ",
+        f"{good['diffres-light:0.75']} runs with a quarter of the frames reach 95 %, with a mean of "
+        f"{100 * learned[learned >= 0.95].mean():.1f} %; with equal widths {good['uniform:0.75']} do.",
+        f"needs {macs[LIGHT] / macs[ALL]:.2f} times the multiply-accumulates of all frames and "
+        f"{cpu[LIGHT] / cpu[ALL]:.2f} times the time for one clip; a plain hop of 40 ms needs "
+        f"{macs['none', 40.0] / macs[ALL]:.2f} and {cpu['none', 40.0] / cpu[ALL]:.2f}.",
+        f"over the log-mel: {points(scenes('tagging', 'spectral+auditory+visual', 'spectral'))} points",
+        f"both recognise: {points(localised(('spectral', 320), ('auditory', 320)))} points",
+    ):
+        assert text in readme, text
+
+
 # --- verdicts ----------------------------------------------------------------------------------------------------
 
 
