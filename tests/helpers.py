@@ -31,6 +31,43 @@ from course_lib.lesson.display import record
 """
 RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 
+LIVELY = """# %% [markdown]
+# # Figures that respond
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from course_lib.lesson.display import live, play_pair, record, scrub, show
+
+# %% tags=["parameters"]
+profile: str = "smoke"  # how much
+
+# %%
+x = 0.5 * np.sin(np.arange(8000) / 9)
+
+
+def draw(x, rate_hz, hop_ms):
+    fig, ax = plt.subplots(figsize=(4, 2))
+    ax.plot(x[:400][:: int(hop_ms)])
+    return fig
+
+
+play_pair({"before": x, "after": -x}, 16_000, describe="a tone, and the same upside down")
+show(draw(x, 16_000, 1), alt="A sine of nearly eight periods, 400 samples long.")
+
+# %% tags=["hide-input"]
+# A slider over three hops
+figures = {f"{hop_ms} ms": draw(x, 16_000, hop_ms) for hop_ms in (1, 20, 80)}
+scrub(figures, label="hop", start="20 ms", alt="A sine that loses its shape as the hop grows.", caption="A sine.")
+
+# %%
+live(draw, label="hop (ms)", values=[1, 20, 80], sound=x, rate_hz=16_000)
+
+# %% tags=["record"]
+record("answer", 42, kind="exact")
+"""  # a notebook whose figures have a slider
+
 
 def write_notebooks(folder, sources):
     """Notebooks in `folder` from percent-format texts by name; returns their paths."""
