@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import nbformat
 import pytest
-from helpers import LIVELY, sound
+from helpers import LIVELY, OVERFLOWING, sound
 from rich.console import Console
 
 from course_lib import paths
@@ -108,6 +108,7 @@ def test_figures_respond_to_keys_and_to_a_sound_of_ones_own(tmp_path, visit):
         cells = run_all(page, address).locator(".jp-CodeCell")
         shown = [cells.nth(k).locator(".jp-InputArea-editor:visible").count() for k in range(5)]
         assert shown == [1, 1, 1, 0, 1], "the cell that only draws is not folded, or others are"
+        assert page.evaluate(OVERFLOWING, ".jp-CodeCell .cm-scroller") == []
         drawn, own_sound = cells.nth(3), cells.nth(4)
 
         slider, picture = drawn.locator("input[type=range]"), drawn.locator("figure img:visible")

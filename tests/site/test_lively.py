@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers import LIVELY, write_notebooks
+from helpers import LIVELY, OVERFLOWING, write_notebooks
 
 from course_lib.tools import run_report, runner, site_build, site_pages
 
@@ -76,6 +76,17 @@ def test_code_that_only_draws_is_folded_and_opens_by_key(pages, visit):
     fold.locator("summary").focus()
     page.keyboard.press("Enter")
     fold.locator("pre").first.wait_for(state="visible", timeout=5000)
+
+
+def test_a_line_of_88_characters_fits_at_1400_pixels(pages, visit):
+    """The page of a run wraps its code instead."""
+    page = visit(viewport={"width": 1400, "height": 1000}).page
+    page.goto(pages["site"])
+    code = ".cell_input pre"
+    assert any("88 characters" in text for text in page.locator(code).all_inner_texts())
+    assert page.evaluate(OVERFLOWING, code) == []
+    page.locator(code).first.evaluate("e => e.append('x'.repeat(150))")
+    assert len(page.evaluate(OVERFLOWING, code)) == 1, "what overflows is not found"
 
 
 def test_a_run_has_the_title_of_its_notebook(pages, visit):
