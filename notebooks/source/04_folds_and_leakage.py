@@ -4,9 +4,9 @@
 # Someone records a rooster for a minute, and a data set cuts five clips from the
 # recording: the same bird, in the same yard, over the hum of the same road. If three of
 # the clips are used for training and two for testing, a classifier can get those two
-# right without knowing what a rooster sounds like, because the hum gives them away. In
-# this notebook you find out how much accuracy that is worth, how to prevent it, and how
-# far an honest accuracy can be trusted.
+# right without knowing what a rooster sounds like, because the hum gives them away. This
+# notebook shows how much accuracy that is worth, how to prevent it, and how far you can
+# trust an accuracy when nothing has leaked.
 
 # %% [markdown]
 # ## You will be able to
@@ -107,11 +107,11 @@ say(
 # ## 1. One classifier, two scores
 #
 # We describe each clip by 26 numbers: the mean and the standard deviation over time of
-# twelve MFCCs and of the zero-crossing rate. An MFCC is a coefficient of the cosine
-# transform of a log-mel frame, and the first twelve describe the coarse shape of the
-# spectrum. The zero-crossing rate is the share of neighbouring samples between which
-# the waveform changes sign. These features belong to the baseline that was published
-# with ESC-50 (Piczak, 2015).
+# twelve MFCCs and of the zero-crossing rate. MFCCs are coefficients of the cosine
+# transform of a log-mel frame. The zeroth is the level, which we leave out; the next
+# twelve describe the coarse shape of the spectrum. The zero-crossing rate is how often
+# the waveform changes sign, as a share of all pairs of neighbouring samples. The baseline
+# published with ESC-50 used these features (Piczak, 2015).
 
 # %%
 SPEC = FeatureSpec(rate_hz=RATE_HZ, n_mels=40, window_ms=32, hop_ms=16)
@@ -155,8 +155,8 @@ print("features:", features.shape)
 # where $\sigma_i$ is the standard deviation of feature $i$ over the training clips.
 # Dividing by it keeps features with large values from dominating the sum.
 #
-# To test on every clip, we cross-validate: each fold is the test set once, and the other
-# folds are the training set. Afterwards, every clip has been tested exactly once.
+# To test on every clip, we cross-validate: each fold is the test set once, with all the
+# other folds as the training set. In the end, every clip has been tested exactly once.
 
 
 # %%
@@ -176,7 +176,7 @@ nearest_official = nearest_in_other_folds(features, official_fold)
 right_official = labels[nearest_official] == labels
 
 # %% [markdown]
-# Before we use our own version, we compare it with scikit-learn's.
+# Is it correct? We compare it with scikit-learn's 1-NN.
 
 # %%
 library_1nn = make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors=1))
@@ -187,10 +187,9 @@ agreement = 100 * np.mean(predicted == labels[nearest_official])
 say(f"Our 1-NN and scikit-learn's agree on {agreement:.0f} % of the clips.")
 
 # %% [markdown]
-# Now the same classifier with another choice of folds. The data set comes with folds of
-# its own. Instead, we shuffle the clips and distribute them over folds at random, with
-# every class spread evenly. This is what most tools do unless you ask for something
-# else.
+# So far we have used the folds that come with the data set. Now we shuffle the clips and
+# distribute them over the folds at random, with every class spread evenly. This is what
+# common tools do unless you ask for something else.
 
 
 # %%
@@ -267,7 +266,7 @@ conclude(
     f"and the classifier are the same, and {gap:.0f} points have appeared. Why?",
     if_not=f"Random splits score {np.mean(accuracies_random):.0f} % and the data set's "
     f"folds {accuracy_official:.0f} %. This run alone does not show that the "
-    "difference is more than chance, but the clues below are worth reading all the same.",
+    "difference is more than chance, but the clues below are worth a look.",
 )
 
 # %% [markdown]
@@ -284,8 +283,9 @@ conclude(
 #
 # ## 2. Who is the nearest neighbour?
 #
-# We take one random split and look at the clips that it gets right and the data set's
-# folds get wrong. For each, the table names the neighbour that decided. Read the names.
+# We take one random split and look at the clips that are classified correctly with its
+# folds and wrongly with the data set's. For each of them, the table names the neighbour
+# that decided, in either case. Read the names.
 
 # %%
 random_fold = random_folds(labels, n_folds, seed)
@@ -304,10 +304,9 @@ shown = pd.DataFrame(
 display(shown.head(8))
 
 # %% [markdown]
-# A name contains the recording that the clip was cut from, its *source*. In `synth10`
-# it is the class and a number, `dog-006` for instance, and a second number says which
-# *take* of it this is. In ESC-50, a source is the number of a recording on Freesound,
-# and takes are called A, B, C.
+# A clip's name often contains its *source*, the recording that it was cut from. In
+# `synth10`, `dog-006-2` is the second piece, or *take*, of source `dog-006`. In ESC-10,
+# `1-30226-A` is take A of recording 30226 on Freesound.
 #
 # Two clips from one source are called *siblings*.
 
@@ -319,30 +318,12 @@ say(
 )
 
 # %% [markdown]
-# Siblings and strangers can be told apart by ear. Listen to a clip, its closest sibling,
-# and the closest *stranger* of its class: the most similar clip of the same class from
-# another source.
-
-# %%
-clips_per_source = table["source"].map(table["source"].value_counts()).to_numpy()
-has_sibling = clips_per_source > 1
-all_distances = cdist(features / features.std(axis=0), features / features.std(axis=0))
+# Listen to one of these clips, to its closest sibling, and to the closest *stranger* of
+# its class, which is the most similar clip of the same class from another source. Would
+# you have known which two belong together?
 
 
-def closest(clip, candidates):
-    """The clip among `candidates`, a mask over all clips, that is closest to `clip`."""
-    indices = np.flatnonzero(candidates)
-    return indices[all_distances[clip, indices].argmin()]
-
-
-def family(clip):
-    """Indices of a clip, its closest sibling and the closest stranger of its class."""
-    is_sibling = sources == sources[clip]
-    is_sibling[clip] = False
-    is_stranger = (labels == labels[clip]) & (sources != sources[clip])
-    return clip, closest(clip, is_sibling), closest(clip, is_stranger)
-
-
+# %% tags=["hide-input"]
 def loudest_two_seconds(x):
     """The two seconds of `x` with the most energy, scaled to a peak of 0.8."""
     length = 2 * RATE_HZ
@@ -354,33 +335,50 @@ def loudest_two_seconds(x):
     return 0.8 * piece / max(np.abs(piece).max(), 1e-9)
 
 
+# %%
+scaled = features / features.std(axis=0)
+all_distances = cdist(scaled, scaled)  # shape (clips, clips)
+clips_per_source = table["source"].map(table["source"].value_counts()).to_numpy()
+has_sibling = clips_per_source > 1
+
+
+def closest(clip, candidates):
+    """The clip among `candidates`, a mask over all clips, that is closest to `clip`."""
+    indices = np.flatnonzero(candidates)
+    return indices[all_distances[clip, indices].argmin()]
+
+
 # A clip gained through a sibling; if there is none, any clip that has a sibling
-candidates = np.concatenate([gained[same_source], np.flatnonzero(has_sibling)])
-example = candidates[0] if len(candidates) > 0 else None
+examples = np.concatenate([gained[same_source], np.flatnonzero(has_sibling)])
 
 # %%
-if example is None:
+if len(examples) == 0:
     say("No two of these clips share a source, so there is no sibling to play.")
 else:
-    clip, sibling, stranger = family(example)
+    clip = examples[0]
+    is_sibling = sources == sources[clip]
+    is_sibling[clip] = False
+    is_stranger = (labels == labels[clip]) & (sources != sources[clip])
+    sibling = closest(clip, is_sibling)
+    stranger = closest(clip, is_stranger)
     heard = {
         "the clip": loudest_two_seconds(waves[clip]),
         "its sibling": loudest_two_seconds(waves[sibling]),
         "the closest stranger": loudest_two_seconds(waves[stranger]),
     }
+    class_name = labels[clip].replace("_", " ")
     play_pair(
         heard,
         RATE_HZ,
-        describe="Two seconds each of three clips of "
-        f"{labels[clip].replace('_', ' ')}: the first two from one recording, with one "
-        "room and one background noise, the third from another.",
+        describe=f"Two seconds each of three clips of {class_name}: the first two were "
+        "cut from one recording, the third from another.",
     )
 
 # %% tags=["hide-input"]
 MEL = FeatureSpec(rate_hz=RATE_HZ, n_mels=64, window_ms=25, hop_ms=10)
 KHZ_TICKS = (0.5, 1, 2, 4)
 
-if example is not None:
+if len(examples) > 0:
     images = [
         log_mel_torch(torch.from_numpy(x.astype(np.float32)), MEL).numpy()
         for x in heard.values()
@@ -408,15 +406,14 @@ if example is not None:
     fig.colorbar(mesh, ax=axes, label="level (dB)", pad=0.01)
     show(
         fig,
-        alt="Log-mels of three clips of "
-        f"{labels[clip].replace('_', ' ')}, with the same colours: the clip, its "
-        "sibling and the closest stranger of the class. Frequency runs from 0.05 to "
-        "8 kHz on a mel scale, time over 2 s.",
+        alt=f"Log-mels of three clips of {class_name}, with the same colours: the "
+        "clip, its sibling and the closest stranger of the class. Frequency runs from "
+        "0.05 to 8 kHz on a mel scale, time over 2 s.",
         caption="Log-mels of the three sounds above.",
     )
 
 # %%
-if example is not None:
+if len(examples) > 0:
     to_sibling = all_distances[clip, sibling]
     to_stranger = all_distances[clip, stranger]
     to_other_class = all_distances[clip, closest(clip, labels != labels[clip])]
@@ -447,13 +444,13 @@ if sibling_is_closer:
 
 # %% [markdown]
 # Clips from one recording share the room, the microphone, the background and the very
-# object that sounds, and all of that is in the 26 numbers. If a sibling is in the
-# training set, 1-NN is likely to find it and copy its label.
+# thing that makes the sound, and all of that shapes the 26 numbers. If a sibling is in
+# the training set, 1-NN is likely to find it and copy its label.
 #
 # ### Exercise 04.1: torn sources
 #
-# Which sources does a split tear apart? Write a function that finds the sources with
-# clips in more than one fold. `table` has one row per clip, with the columns `source`
+# Write a function that finds the sources that a split tears apart: those with clips in
+# more than one fold. `table` has one row per clip, with the columns `source`
 # and `fold`. Return the names of the sources as a sorted list.
 
 
@@ -470,7 +467,8 @@ check("04.1", crossing_sources)
 
 # %% [markdown]
 # The library has the same function, `folds.crossing_sources`. With it we count the clips
-# that have a sibling in another fold. While such a clip is tested, its sibling trains.
+# that have a sibling in another fold. When such a clip is tested, its sibling is in the
+# training set.
 
 
 # %%
@@ -492,9 +490,10 @@ for k in range(N_REPEATS):
     met = meets_sibling(fold)
     gained_points = 100 * (right.astype(float) - right_official.astype(float))
     shares.append(100 * met.mean())
-    gain_if_not.append(gained_points[~met].mean())
     if met.any():
         gain_if_met.append(gained_points[met].mean())
+    if not met.all():
+        gain_if_not.append(gained_points[~met].mean())
 
 share_random = np.mean(shares)
 answer("04.b", round(share_random), unit="%", within=0.1)
@@ -510,7 +509,7 @@ say(
 
 # %% tags=["hide-input"]
 mean_gain_met = np.mean(gain_if_met) if gain_if_met else 0.0
-mean_gain_not = np.mean(gain_if_not)
+mean_gain_not = np.mean(gain_if_not) if gain_if_not else 0.0
 
 fig, ax = plt.subplots(figsize=(9, 2))
 bars = ax.barh(
@@ -545,10 +544,10 @@ conclude(
 )
 
 # %% [markdown]
-# This is *leakage*: something about the test set was available in training that will
-# not be available for a new sound. The score answers another question than the one you
-# had: not "how well does this work on a recording nobody has heard?" but "how well does
-# it work on a recording whose other half it has memorised?"
+# This is *leakage*: in training, the classifier had information about the test clips
+# that it will not have about a new sound. You wanted to know how well it does on a new
+# recording. The score says how well it does on a recording of which it has memorised
+# another part.
 #
 # ## 3. A split that keeps recordings whole
 #
@@ -612,16 +611,16 @@ show(
 )
 
 # %% [markdown]
-# On the left, a dashed line that moves sideways is a leak: whichever of its folds is
-# tested, the rest of the source trains. On the right, the lines are vertical. The
-# recipe is to deal out sources instead of clips.
+# On the left, every dashed line is a leak: whichever of its folds is tested, another
+# part of the source is in training. On the right, the lines are vertical, and nothing
+# leaks. The remedy is to assign whole sources to folds instead of single clips.
 #
 # ### Exercise 04.2: folds by source
 #
 # Give each row of `table` a fold from 1 to `n_folds`, so that no source is in two folds
-# and every fold gets some rows. Dealing out the sources in turn, like cards, is good
-# enough: the first source goes to fold 1, the second to fold 2, and so on. Return an
-# array with one number per row.
+# and every fold gets some rows. It is good enough to assign the sources in turn: the
+# first source to fold 1, the second to fold 2, and so on, starting again at fold 1 after
+# the last. Return an array with one number per row.
 
 
 # %% tags=["exercise"]
@@ -635,10 +634,10 @@ def folds_by_source(table, n_folds):
 check("04.2", folds_by_source)
 
 # %% [markdown]
-# Dealing out sources this way keeps them whole, but one fold may get many more dogs than
-# another. scikit-learn's `StratifiedGroupKFold` keeps the groups whole *and* spreads the
-# classes as evenly as they allow. We use it for twenty splits and put them beside the
-# twenty random ones.
+# Assigned in turn, sources stay whole, but one fold may get many more dogs than another.
+# scikit-learn's `StratifiedGroupKFold` keeps groups whole *and* spreads the classes as
+# evenly as the groups allow. We draw twenty splits with it and compare them with the
+# twenty splits by clip.
 
 
 # %%
@@ -688,10 +687,10 @@ conclude(
     leak_1nn,
     unit="points",
     step=100 / len(clips),
-    if_clear="The puzzle is solved. Both kinds of split are random, and they differ in "
-    f"one thing: the second keeps sources whole. It scores "
-    f"{np.mean(accuracies_by_source):.0f} % on average, and the other "
-    f"**{leak_1nn:.0f} points** were memory.",
+    if_clear="The puzzle is solved. Both kinds of split are random, and differ only in "
+    "whether sources stay whole. If they do, 1-NN scores "
+    f"{np.mean(accuracies_by_source):.0f} % on average, "
+    f"**{leak_1nn:.0f} points** less than if they do not.",
     if_not=f"On average, splits by clip score {leak_1nn:.1f} points more than splits "
     "by source. This run alone does not show that this is more than chance.",
 )
@@ -699,33 +698,31 @@ conclude(
 # %% [markdown]
 # ### How large is a leak elsewhere?
 #
-# It depends on how many siblings there are and how alike they are. In `synth10` we set
-# both ourselves: the takes of a source share every parameter of the sound, the room,
-# the microphone and the kind of background, and differ only in timing and noise. The
-# size of its leak is therefore a property of our generator, not a finding about sound.
+# That depends on how many clips have siblings and how alike siblings are. In `synth10`,
+# our generator sets both: the takes of a source share the parameters of the sound, the
+# room, the microphone and the kind of background, and differ only in timing and noise.
+# The size of its leak is a property of the generator, not a finding about real sounds.
 #
-# In the table of ESC-50, 795 of the 2,000 clips have a sibling: there are 1,524 sources
-# with up to eight clips each. UrbanSound8K cuts 8,732 clips from 1,297 recordings, some
-# of them into a hundred. In both, the authors publish folds that are meant to keep
-# recordings whole. Even so, look for yourself: your function from exercise 04.1 finds
-# four recordings in ESC-50 (9 clips) that lie in two folds, each with one class in the
-# one fold and another in the other.
+# The 2,000 clips of ESC-50 come from 1,524 sources with up to eight clips each, and 795
+# clips have a sibling. The 8,732 clips of UrbanSound8K come from 1,297 recordings, up to
+# a hundred from one. Both sets come with folds that are meant to keep recordings whole.
+# It is still worth checking: in the table of ESC-50, your function from exercise 04.1
+# finds four recordings (9 clips) that lie in two folds, with another class in each.
 #
-# A source is not always a recording. With speech it is the speaker, with machines the
-# machine, with bird song perhaps the site. Ask what a new sound will *not* share with
+# A source is not always a recording. For speech it is usually the speaker, for machines
+# the machine, for bird song perhaps the site. Ask what a new sound will *not* share with
 # your training set, and keep that whole.
 #
 # ## 4. Copies: siblings you make yourself
 #
 # Notebook 03 made variants of a clip: higher, faster, shifted. Training on such copies
-# is augmentation, and there is nothing wrong with it. But a copy resembles its original
-# even more than a sibling does. If you make copies first and split afterwards, almost
+# is augmentation, and there is nothing wrong with it. But a copy is a sibling of its
+# original, and a very similar one. If you make copies first and split afterwards, almost
 # every test clip has a version of itself in the training set.
 
 # %%
 kinds = list(NAA) if profile == "study" else ["pitch_up", "fast", "shift"]
 transforms = {kind: NAA[kind] for kind in kinds}  # from notebook 03
-
 
 augmented = with_copies(clips, transforms, seed=seed)
 all_waves = augmented.waves(RATE_HZ)  # the clips, then the copies of each kind
@@ -745,13 +742,12 @@ play_pair(
     pair,
     RATE_HZ,
     describe=f"Two seconds of {labels[0].replace('_', ' ')}, as recorded and as a copy "
-    "two semitones higher: another pitch, the same events and the same background.",
+    "two semitones higher: another pitch, but the same events at the same times.",
 )
 
 # %% [markdown]
-# In this library, a copy belongs to its original as far as splitting is concerned. The
-# table above gives it the same source and the same fold, and no argument gives it
-# another. What if you try all the same? We give every row a random fold.
+# For the library, a copy always stays with its original: in the table above, it has the
+# same source and the same fold. What happens if we give every row a random fold instead?
 
 # %%
 shuffled_fold = random_folds(versions["label"].to_numpy(), n_folds, seed)
@@ -787,22 +783,26 @@ check("04.3", meets_a_twin)
 # %% [markdown]
 # ## 5. How sure is an accuracy?
 #
-# Suppose that nothing leaks. How much does an accuracy depend on the recordings that
-# happened to be in the data set? Other roosters, other yards: the number would be
-# another. We cannot collect a thousand new data sets. But we can pretend, with the one
-# we have, and this is the idea of the *bootstrap*:
+# Suppose that nothing leaks. The accuracy still depends on which recordings happened to
+# be in the data set. With other roosters in other yards, it would have been different,
+# but by how much? We cannot collect a thousand new data sets to find out. The *bootstrap*
+# imitates them with the one we have:
 #
 # 1. Treat the data set as a miniature of the world.
 # 2. Draw from it, with replacement, as many **sources** as it has. Some are drawn twice
 #    or more, some not at all. Each brings all its clips.
-# 3. Compute the accuracy over the clips drawn. This is a data set that might have been.
-# 4. Repeat 2,000 times, and see how much the accuracy varies.
+# 3. Compute the accuracy over these clips. They are a data set that might have been.
+# 4. Repeat this 2,000 times and see how much the accuracy varies.
 #
-# We draw sources and not clips because a new data set would bring new recordings, each
-# with all its clips. Here are the first draws from a few sources of one class.
+# We draw sources and not clips because a new data set would consist of new recordings,
+# each with all its clips. Before we do this for the whole data set, here is a miniature:
+# a few sources of one class, and four draws from them.
+
+# %%
+# 1-NN with the data set's folds: 1 for each clip that is right, 0 for each other
+correct = right_official.astype(float)
 
 # %% tags=["hide-input"]
-correct = right_official.astype(float)  # 1-NN with the data set's folds, (clips,)
 
 
 def few_sources(label):
@@ -881,7 +881,7 @@ show(
 )
 
 # %% [markdown]
-# Now with all sources, in code that follows the four steps.
+# Now all sources, in code that follows the four steps.
 
 # %%
 source_names = np.unique(sources)
@@ -901,9 +901,9 @@ drawn_accuracies = [draw_once(correct, rng) for _ in range(N_DRAWS)]
 low, high = np.quantile(drawn_accuracies, [0.025, 0.975])
 
 # %% [markdown]
-# The 95 % *confidence interval* runs from the 2.5 % to the 97.5 % quantile of the draws:
-# the middle 95 % of the data sets that might have been. Move the slider to watch it
-# settle.
+# The 95 % *confidence interval* runs from the 2.5 % to the 97.5 % quantile of the draws,
+# so that it contains the middle 95 % of them. Move the slider to see how many draws it
+# takes until its limits settle.
 
 # %% tags=["hide-input"]
 points = 100 * np.array(drawn_accuracies)
@@ -947,14 +947,14 @@ say(
 )
 
 # %% [markdown]
-# The library's `accuracy_by_source` does the same, faster. To draw sources with
-# replacement is to decide how often each one counts: 0, 1, 2, ... times. With the counts
-# $c_s$, the accuracy of a draw is
+# The library's `accuracy_by_source` does the same, only faster. Drawing sources with
+# replacement amounts to choosing how often each one counts: 0, 1, 2, ... times. With the
+# counts $c_s$, the accuracy of a draw is
 #
 # $$ \frac{\sum_s c_s \, h_s}{\sum_s c_s \, n_s}, $$
 #
-# where source $s$ has $n_s$ clips, of which $h_s$ are right. No list of clips is needed,
-# only two numbers per source. We check this on one draw, and then the interval.
+# where source $s$ has $n_s$ clips, of which $h_s$ are right. We check this formula on our
+# first draw, and then compare the intervals.
 
 # %%
 clips_per_name = np.array([len(clips_of[name]) for name in source_names])
@@ -975,16 +975,16 @@ say(
 # %% [markdown]
 # ### Why not resample clips?
 #
-# Siblings tend to be right or wrong together. Let a clip be right with variance
-# $\sigma^2$, and let $\rho$ be the correlation between siblings. The mean over the $m$
-# clips of a source then has the variance
+# Siblings tend to be right or wrong together. Write 1 for a right clip and 0 for a wrong
+# one, let $\sigma^2$ be the variance of this number and $\rho$ its correlation between
+# siblings. Its mean over the $m$ clips of a source then has the variance
 #
 # $$ \frac{1}{m^2}\Big(m\,\sigma^2 + m(m-1)\,\rho\,\sigma^2\Big)
 #    = \frac{\sigma^2}{m}\,\big(1 + (m-1)\,\rho\big). $$
 #
-# With $\rho = 0$ the $m$ clips are $m$ independent observations. With $\rho = 1$ the
-# variance is $\sigma^2$, so all of them together are worth one. Resampling clips assumes
-# $\rho = 0$ and, if that is wrong, gives an interval that is too narrow.
+# For $\rho = 0$ the clips are $m$ independent observations. For $\rho = 1$ the variance
+# is $\sigma^2$, so all $m$ clips together tell us no more than one. Resampling clips
+# assumes $\rho = 0$. If siblings do agree, that gives an interval that is too narrow.
 
 # %%
 predict(
@@ -1017,10 +1017,10 @@ say(
 )
 
 # %% [markdown]
-# Which of the two intervals is right? We can find out where we know the truth. We
-# simulate many data sets of 60 sources with three clips each. Sources differ in
-# difficulty, and the true accuracy is 60 %. A 95 % interval should contain the truth in
-# 95 of 100 data sets.
+# Which of the two intervals can be trusted? To find out, we need data sets whose true
+# accuracy we know, so we simulate them: 60 sources with three clips each, some sources
+# easy and some hard, and a true accuracy of 60 %. A 95 % interval should contain these
+# 60 % in 95 of 100 data sets.
 
 # %%
 TRUE_ACCURACY = 0.6
@@ -1047,13 +1047,13 @@ conclude(
     f"**{coverage['by source']:.0f} %**. The narrower interval is the wrong one.",
     if_not="Of the simulated data sets, the interval by clip contained the truth in "
     f"{coverage['by clip']:.0f} %, the interval by source in "
-    f"{coverage['by source']:.0f} %. This run alone does not show that the difference "
-    "is more than chance.",
+    f"{coverage['by source']:.0f} %. With {n_simulated} data sets, each of these "
+    f"shares has a standard error of up to {50 / np.sqrt(n_simulated):.1f} points.",
 )
 
 # %% [markdown]
-# An interval says how much the accuracy would change **with other recordings of the same
-# kind**. It does not cover
+# The interval says how much the accuracy would change **with other recordings of the
+# same kind**. It does not cover
 #
 # - a *leak*: it shifts the number, and the interval moves along with it;
 # - another *training seed*, unless you average over seeds first;
@@ -1062,8 +1062,9 @@ conclude(
 # ### Exercise 04.4: how many recordings?
 #
 # First change a setting. The next cell keeps a random share of the sources and computes
-# the interval anew. **Predict**: what happens to its half-width with a quarter of the
-# sources? Run it with 0.25, then try 0.5, and explain to yourself what you see.
+# the interval again. **Predict** its half-width for a quarter of the sources, then run
+# the cell. Predict it for a half, change `share_kept` to 0.5, and run it again. Which
+# rule do the half-widths follow?
 
 # %%
 share_kept = 0.25  # change me
@@ -1080,9 +1081,9 @@ say(
 )
 
 # %% [markdown]
-# Now write the rule. A data set of `n_sources` gives an interval of plus or minus
-# `half_width` points. How many sources do you need for plus or minus `wanted` points?
-# Round up to a whole source.
+# Now write the rule as a function. A data set of `n_sources` sources gives an interval of
+# ± `half_width` points. How many sources do you need for ± `wanted` points? Round up to a
+# whole source.
 
 
 # %% tags=["exercise"]
@@ -1096,14 +1097,14 @@ def sources_needed(n_sources, half_width, wanted):
 check("04.4", sources_needed)
 
 # %% [markdown]
-# This is why the course keeps coming back to intervals. Two hops often differ by two or
-# three points of accuracy, and a few hundred clips cannot measure a single accuracy that
-# finely. Section 7 shows what helps.
+# This is why later notebooks give an interval with every accuracy. They compare hops that
+# differ by a few points, and a few hundred clips cannot measure a single accuracy that
+# precisely. Section 7 shows a way out.
 #
 # ## 6. Five protocols, three classifiers
 #
-# Is 1-NN a special case? We try a random forest and a support vector machine (SVM) as
-# well, under five protocols that you can find in papers:
+# Is 1-NN a special case? We add a random forest and a support vector machine (SVM), and
+# test all three under five protocols. They differ in what is split, and when:
 #
 # | | folds | copies |
 # |---|---|---|
@@ -1237,24 +1238,10 @@ conclude(
     step=100 / len(clips),
     if_clear=f"The forest scores {honest.mean:.0f} % with copies in training only (B), "
     f"and **{leaked.mean:.0f} %** if copies are made before the split (E): "
-    f"{leak:.0f} points for nothing. E tests copies as well as clips; on the original "
-    f"clips only, it scores {leaked_on_originals:.0f} %.",
+    f"{leak:.0f} points that mean nothing for new recordings. E is tested on copies as "
+    f"well; on the original clips only, it scores {leaked_on_originals:.0f} %.",
     if_not=f"The forest scores {honest.mean:.0f} % under B and {leaked.mean:.0f} % "
     "under E. This run alone does not show that the difference is more than chance.",
-)
-
-# %%
-leak_of_1nn = found["E", "1-NN"].mean - found["B", "1-NN"].mean
-conclude(
-    "leak_of_1nn_against_forest",
-    leak_of_1nn - leak,
-    unit="points",
-    step=100 / len(clips),
-    if_clear=f"From B to E, 1-NN gains {leak_of_1nn:.0f} points and the forest "
-    f"{leak:.0f}. The one that does nothing but memorise gains "
-    f"{'more' if leak_of_1nn > leak else 'less'}.",
-    if_not=f"From B to E, 1-NN gains {leak_of_1nn:.0f} points and the forest "
-    f"{leak:.0f}. This run alone does not show which of them gains more.",
 )
 
 # %%
@@ -1264,20 +1251,22 @@ say(
 )
 
 # %% [markdown]
-# An interval measures scatter, and a leak is not scatter. No interval, however narrow,
-# shows that nothing has leaked.
+# An interval measures scatter, and a leak is not scatter. A narrow interval is no proof
+# that nothing has leaked.
 #
 # ## 7. Comparing two classifiers on the same clips
 #
-# Do the copies in B help? It is tempting to see whether the intervals of A and B overlap,
-# but that wastes what we know: both are tested on the *same clips*. A clip that is hard
-# under both adds scatter to each accuracy and nothing to their difference:
+# Do the copies in B help? It is tempting to check whether the intervals of A and B
+# overlap. But that ignores something we know: A and B are tested on the *same clips*. A
+# clip that is hard under both adds scatter to each accuracy, and none to their
+# difference:
 #
 # $$ \operatorname{Var}(\bar b - \bar a) = \operatorname{Var}(\bar a)
 #    + \operatorname{Var}(\bar b) - 2 \operatorname{Cov}(\bar a, \bar b). $$
 #
-# So take the difference clip by clip, $+1$ where only B is right, $-1$ where only A is
-# right, 0 where they agree, and resample *that* by source.
+# The better B and A agree on which clips are hard, the larger is the covariance and the
+# narrower the interval of the difference. So we take the difference clip by clip (1 where
+# only B is right, $-1$ where only A is, 0 where they agree) and resample that by source.
 
 # %%
 predict(
@@ -1336,15 +1325,16 @@ else:
     )
 
 # %% [markdown]
-# From notebook 05 on we train neural networks, several seeds on several folds, and the
-# pairs are *runs*: the accuracy of two systems on the same fold with the same seed. For
-# $n$ differences $d_k$ with mean $\bar d$ and standard deviation $s$, the interval is
+# From notebook 05 on, we train neural networks with several seeds on several folds. There
+# we also pair *runs*: the accuracies of two systems on the same fold with the same seed.
+# For $n$ differences with mean $\bar d$ and standard deviation $s$, the interval is
 #
 # $$ \bar d \pm t_{n-1}\,\frac{s}{\sqrt{n}}, $$
 #
 # where $t_{n-1}$ is the 97.5 % quantile of Student's distribution with $n - 1$ degrees of
-# freedom. The library calls it `paired_difference`. It treats the pairs as independent,
-# which folds that share training clips are not quite, so read it as a rough guide.
+# freedom. The library's function is `paired_difference`. It treats the pairs as
+# independent. Folds that share training clips are not quite independent, so take this
+# interval as a rough guide.
 
 # %%
 fold_names = np.unique(official_fold)
@@ -1372,8 +1362,8 @@ print(f"library: {by_fold.mean:+.2f} ± {(by_fold.high - by_fold.low) / 2:.2f} p
 # right and 0 where it was wrong, one number per clip, and `sources` the source of each
 # clip. Resample sources `n_draws` times with the generator `rng`, and return the 2.5 %
 # and the 97.5 % quantile of the difference in accuracy, first minus second, as two
-# numbers. Both classifiers must be evaluated on the *same* draw. (Section 5 has the
-# pieces; here the sources are an argument.)
+# numbers. Each draw must be the *same* for both classifiers. (Section 5 has the pieces.
+# There, the sources came from the notebook; here they are an argument.)
 
 
 # %% tags=["exercise"]
@@ -1403,12 +1393,12 @@ check("04.5", paired_interval)
 # report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K. For UrbanSound8K, Yurtsever
 # reports 83.94 % at best with the official folds, and 98.06 % with a random split.
 #
-# The openly available texts of the 2021 paper do not say how copies were grouped when
-# the data were split. So we can say two things. A leak like E produces numbers of that
-# size with classifiers far weaker than theirs. And comparable networks stay far below
-# them when nothing leaks. Together, this is *consistent with* leakage. It does not prove
-# it, and it says nothing about anyone's intentions: common tools split by clip unless
-# told otherwise. Notebook 06 trains such networks under the official folds.
+# The parts of the 2021 paper that we could read do not say how copies were grouped when
+# the data were split. So we can only say that a leak like E produces numbers of that size
+# with far weaker classifiers, and that comparable networks stay far below them under the
+# official folds. That is *consistent with* leakage. It does not prove it, and it says
+# nothing about anyone's intentions: common tools split by clip unless told otherwise.
+# Notebook 06 trains such networks under the official folds.
 #
 # When you read an accuracy, ask: *what was split, by what, and when?*
 
