@@ -254,18 +254,18 @@ show(
     "random splits, and the folds that come with the data set.",
 )
 
-# %%
+# %% tags=["hide-input"]
 answer("04.a", round(gap, 1), unit="points", within=0.2)
 conclude(
     "random_split_gap_1nn",
     gap,
     unit="points",
     step=100 / len(clips),
-    if_clear=f"**{accuracy_official:.0f} %** with the data set's folds, "
-    f"**{np.mean(accuracies_random):.0f} %** with random ones: the clips, the features "
-    f"and the classifier are the same, and {gap:.0f} points have appeared. Why?",
-    if_not=f"Random splits score {np.mean(accuracies_random):.0f} % and the data set's "
-    f"folds {accuracy_official:.0f} %. This run alone does not show that the "
+    if_clear=f"**{accuracy_official:.1f} %** with the data set's folds, "
+    f"**{np.mean(accuracies_random):.1f} %** with random ones: the clips, the features "
+    f"and the classifier are the same, and {gap:.1f} points have appeared. Why?",
+    if_not=f"Random splits score {np.mean(accuracies_random):.1f} % and the data set's "
+    f"folds {accuracy_official:.1f} %. This run alone does not show that the "
     "difference is more than chance, but the clues below are worth a look.",
 )
 
@@ -530,17 +530,18 @@ show(
     caption=f"Random folds against the data set's folds, mean of {N_REPEATS} splits.",
 )
 
-# %%
+# %% tags=["hide-input"]
 conclude(
     "gain_of_clips_with_siblings",
     mean_gain_met - mean_gain_not,
     unit="points",
     step=100 / len(clips),
-    if_clear=f"Clips that meet a sibling gain **{mean_gain_met:.0f} points**, the "
-    f"others **{mean_gain_not:.0f}**. The extra accuracy is memory of recordings, not "
-    "knowledge of classes.",
-    if_not=f"Clips that meet a sibling gain {mean_gain_met:.0f} points, the others "
-    f"{mean_gain_not:.0f}. This run alone does not show that this is more than chance.",
+    if_clear=f"Clips that meet a sibling gain **{mean_gain_met:.1f} points**. For the "
+    f"others, the accuracy changes by {mean_gain_not:+.1f}. The extra accuracy is "
+    "memory of recordings, not knowledge of classes.",
+    if_not=f"Clips that meet a sibling gain {mean_gain_met:.1f} points. For the "
+    f"others, the accuracy changes by {mean_gain_not:+.1f}. This run alone does not "
+    "show that the difference is more than chance.",
 )
 
 # %% [markdown]
@@ -690,7 +691,7 @@ conclude(
     if_clear="The puzzle is solved. Both kinds of split are random, and differ only in "
     "whether sources stay whole. If they do, 1-NN scores "
     f"{np.mean(accuracies_by_source):.0f} % on average, "
-    f"**{leak_1nn:.0f} points** less than if they do not.",
+    f"**{leak_1nn:.0f} points** lower than if they do not.",
     if_not=f"On average, splits by clip score {leak_1nn:.1f} points more than splits "
     "by source. This run alone does not show that this is more than chance.",
 )
@@ -1314,7 +1315,7 @@ show(
     caption="What copies in training change. Filled: the interval does not contain 0.",
 )
 
-# %%
+# %% tags=["hide-input"]
 clear = [name for name in MODELS if gains[name].low > 0 or gains[name].high < 0]
 if clear:
     say(f"The interval does not contain zero for {' and '.join(clear)}.")
@@ -1405,7 +1406,7 @@ check("04.5", paired_interval)
 # %% [markdown]
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 say(
     f"""- With random folds {share_random:.0f} % of the clips meet a sibling, with the
   data set's folds {share_official:.0f} %.
