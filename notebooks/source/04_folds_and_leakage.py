@@ -14,7 +14,7 @@
 # - **find** the sources that a split has torn apart (exercise 04.1);
 # - **split** by source, so that no recording is on both sides (exercise 04.2);
 # - **compute** how likely a copy is to meet its own clip in training (exercise 04.3);
-# - **estimate** how sure an accuracy is by resampling sources (exercise 04.4);
+# - **estimate** how certain an accuracy is by resampling sources (exercise 04.4);
 # - **compare** two classifiers on the same clips with a paired interval (exercise 04.5).
 
 # %% [markdown]
@@ -278,14 +278,14 @@ conclude(
 # 3. *Which clips train.* A random split puts other clips into the training set. Why
 #    should they be more helpful?
 #
-# 1-NN makes the third suspect easy to question, because it can say which training clip
-# made it decide. Before you read on, write down what you would look at.
+# 1-NN makes the third suspect easy to question, because it can name the training clip
+# that decided. Before you read on, write down what you would look at.
 #
 # ## 2. Who is the nearest neighbour?
 #
 # We take one random split and look at the clips that are classified correctly with its
-# folds and wrongly with the data set's. For each of them, the table names the neighbour
-# that decided, in either case. The most similar pairs come first. Read the names.
+# folds but wrongly with the data set's folds. For each of them, the table names the
+# neighbour that decided in each case. The most similar pairs come first. Read the names.
 
 # %%
 random_fold = random_folds(labels, n_folds, seed)
@@ -615,7 +615,7 @@ def folds_by_source(table, n_folds):
 check("04.2", folds_by_source)
 
 # %% [markdown]
-# Assigned in turn, sources stay whole, but one fold may get many more dogs than another.
+# Assigned in turn, sources stay whole, but one fold may get more dogs than another.
 # scikit-learn's `StratifiedGroupKFold` keeps groups whole *and* spreads the classes as
 # evenly as the groups allow. We draw twenty splits with it and compare them with the
 # twenty splits by clip.
@@ -730,7 +730,7 @@ play_pair(
 )
 
 # %% [markdown]
-# For the library, a copy always stays with its original: in the table above, it has the
+# In this library, a copy always stays with its original: the table above gives it the
 # same source and the same fold. What happens if we give every row a random fold instead?
 
 # %%
@@ -765,7 +765,7 @@ def meets_a_twin(versions, n_folds):
 check("04.3", meets_a_twin)
 
 # %% [markdown]
-# ## 5. How sure is an accuracy?
+# ## 5. How certain is an accuracy?
 #
 # Suppose that nothing leaks. The accuracy still depends on which recordings happened to
 # be in the data set. With other roosters in other yards, it would have been different,
