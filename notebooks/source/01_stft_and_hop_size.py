@@ -10,22 +10,19 @@
 # %% [markdown]
 # ## You will be able to
 #
-# - **build** a spectrogram from a waveform, step by step;
-# - **count** the frames of a signal of any length before you compute them (exercise
-#   01.1);
+# - **build** a spectrogram step by step, and **count** its frames (exercise 01.1);
 # - **measure** what the shape of a window costs in bandwidth (exercise 01.2);
-# - **choose** a window that shows two events in time and two in frequency (exercise
-#   01.3);
-# - **predict** the false rhythm that a long hop reports, and **remove** it (exercises
-#   01.4 and 01.5).
+# - **choose** a window that shows two clicks and two notes (exercise 01.3);
+# - **predict** the false rhythm that a long hop reports (exercise 01.4);
+# - **remove** a false rhythm with the window (exercise 01.5).
 
 # %% [markdown]
 # ## Before you start
 #
 # You need notebook 00, and should have met sine waves, the Fourier transform and the
-# decibel before. Reading takes about 45 minutes, the five exercises 45. The machine
-# needs less than a minute, the same in every profile: all signals here are made on the
-# spot, so you always know the right answer.
+# decibel before. Reading takes about 45 minutes, the five exercises 45. The machine needs
+# less than a minute, the same in every profile: all signals here are made on the spot, so
+# you always know the right answer.
 
 # %%
 import librosa
@@ -55,7 +52,7 @@ from course_lib.lesson.display import (
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "lesson"  # smoke, lesson or study; this notebook is the same in all three
+profile: str = "lesson"  # smoke, lesson or study: the same here in all three
 dataset: str = "synth10"  # not used: this notebook makes its own signals
 seed: int = 0  # seed of the noise and the random phases in sections 6 and 8
 rate_hz: int = 16000  # sample rate of every signal here
@@ -64,8 +61,8 @@ rate_hz: int = 16000  # sample rate of every signal here
 # ## 1. How a spectrogram is made
 #
 # To a computer, sound is a long row of numbers, here 16,000 per second. No single number
-# says "clock" or "dog"; what we recognise is how the numbers move over some
-# milliseconds. So we look at the row piece by piece:
+# says "clock" or "dog"; what we recognise is how the numbers move over some milliseconds.
+# So we look at the row piece by piece:
 #
 # 1. Cut out a **frame** of $N$ samples.
 # 2. Multiply it by a **window** $w$, which fades the frame in and out.
@@ -85,7 +82,8 @@ rate_hz: int = 16000  # sample rate of every signal here
 # %%
 def plucked(pitch_hz, start_s, length_s=0.6):
     """A note of six harmonics that begins at `start_s` and dies away."""
-    t = np.arange(round(length_s * rate_hz)) / rate_hz - start_s
+    n_samples = timebase.seconds_to_samples(length_s, rate_hz)
+    t = np.arange(n_samples) / rate_hz - start_s
     note = np.zeros(len(t))
     for harmonic in range(1, 7):
         note += np.sin(2 * np.pi * harmonic * pitch_hz * t) / harmonic
@@ -94,7 +92,7 @@ def plucked(pitch_hz, start_s, length_s=0.6):
 
 
 pluck = plucked(440, start_s=0.1) + plucked(660, start_s=0.35)
-play(pluck, rate_hz, describe="Two plucked notes, the second a fifth higher than the first.")
+play(pluck, rate_hz, describe="Two plucked notes, the second a fifth higher.")
 
 # %%
 N = timebase.ms_to_samples(25, rate_hz)  # window length in samples
@@ -136,11 +134,11 @@ def stft(x, window_length, hop):
 X = stft(pluck, N, H)
 library = librosa.stft(pluck, n_fft=N, hop_length=H, window="hann", center=False).T
 largest_difference = np.abs(X - library).max()
-say(f"{X.shape[0]} frames of {X.shape[1]} bins. librosa's STFT differs from ours by at "
-    f"most {largest_difference:.0e}: rounding.")
+say(f"{X.shape[0]} frames of {X.shape[1]} bins. The largest difference between "
+    f"librosa's STFT and ours is {largest_difference:.0e}.")
 
 # %% tags=["hide-input"]
-fig = plt.figure(figsize=(10, 6.2))
+fig = plt.figure(figsize=(9, 5.4))
 grid = fig.add_gridspec(2, 4, height_ratios=[1, 1.35], width_ratios=[1, 1, 1, 1.5])
 
 ax = fig.add_subplot(grid[0, :])
@@ -174,9 +172,10 @@ plots.spectrogram(levels_db, centres_s, 1000 * bins_khz, ax, range_db=60)
 here_ms = 1000 * centres_s[m]
 ax.plot([here_ms, here_ms], [0, 5], color="white", linestyle="--")
 ax.set(title="4. column by column", ylim=(0, 5))
-show(fig, alt="Five panels from waveform to spectrogram. Two notes with a frame of 25 ms "
-     "marked; the frame cut out; the frame times a bell-shaped window; its spectrum with "
-     "peaks at multiples of 440 Hz; and the spectrogram, in which the frame is one column.",
+show(fig, alt="Five panels from waveform to spectrogram. Two notes with a frame of 25 "
+     "ms marked; the frame cut out; the frame times a bell-shaped window; its spectrum "
+     "with peaks at multiples of 440 Hz; and the spectrogram, in which the frame is "
+     "one column.",
      caption="One frame on its way from the waveform to a column of the spectrogram.")
 
 # %% [markdown]
@@ -235,7 +234,8 @@ for column_name, centred in [("not centred", False), ("centred", True)]:
         for _, samples, window, hop in cases
     ]
 display(counts.style.hide(axis="index"))
-answer("01.a", int(counts.loc[0, "centred"]), unit="frames")
+centred_frames = int(counts.loc[0, "centred"])
+answer("01.a", centred_frames, unit="frames")
 
 # %% [markdown]
 # The second row is a trap. With an *odd* window of 401 samples there are 100 centred
@@ -322,10 +322,10 @@ plots.lines(bin_hz * np.arange(N // 2 + 1) / 1000, spectra, axes[1],
 axes[1].annotate("weak tone", (75 * bin_hz / 1000, -58), (3.9, -25),
                  arrowprops={"arrowstyle": "->"})
 axes[1].set(xlim=(0, 6), ylim=(-110, 5), title="Its spectrum")
-show(fig, alt="Left: a frame of a tone, repeated. The rectangular frame jumps at the seam, "
-     "the Hann-windowed one fades to zero there. Right: spectra. The rectangular one stays "
-     "above -50 dB everywhere; with Hann the level falls steeply on both sides of the loud "
-     "tone, and the weak tone at 3 kHz stands out at -60 dB.",
+show(fig, alt="Left: a frame of a tone, repeated. The rectangular frame jumps at the "
+     "seam, the Hann-windowed one fades to zero there. Right: spectra. The rectangular "
+     "one stays above -50 dB everywhere; with Hann the level falls steeply on both "
+     "sides of the loud tone, and the weak tone at 3 kHz stands out at -60 dB.",
      caption="A loud tone between two bins and a weak one 60 dB below it.")
 
 # %%
@@ -394,24 +394,27 @@ display(shapes.round(2))
 # - **scalloping**: how much weaker a tone looks half-way between two bins.
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(9, 3.6))
+fig, ax = plt.subplots(figsize=(8, 3.2))
 curves = {}
 for name in ("rectangular", "Hann", "Blackman"):
     curves[name] = transform_db(windows[name])[: 10 * PAD]
 plots.lines(np.arange(10 * PAD) / PAD, curves, ax,
             xlabel="distance from the tone (bins)", ylabel="level (dB)")
 ax.set(ylim=(-100, 3), xlim=(0, 10))
-show(fig, alt="Level against distance from a tone in bins. The rectangular window has the "
-     "narrowest main lobe and the highest side lobes, Hann a main lobe of two bins to each "
-     "side and lower side lobes, Blackman three bins and the lowest side lobes.",
+show(fig, alt="Level against distance from a tone in bins. The rectangular window has "
+     "the narrowest main lobe and the highest side lobes, Hann a main lobe of two bins "
+     "to each side and lower side lobes, Blackman three bins and the lowest side "
+     "lobes.",
      caption="What one tone looks like through three windows.")
 
 # %%
-say(f"The rectangular window separates tones {shapes.loc['rectangular', 'width (bins)']:.1f} "
-    f"bins apart, but its side lobes reach {shapes.loc['rectangular', 'side lobe (dB)']:.0f} "
-    f"dB. Hann needs {shapes.loc['Hann', 'width (bins)']:.1f} bins and reaches "
-    f"{shapes.loc['Hann', 'side lobe (dB)']:.0f} dB, and its side lobes keep falling. No "
-    "window wins everywhere. The course uses Hann from here on.")
+width = shapes["width (bins)"]
+side_lobe = shapes["side lobe (dB)"]
+say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apart, "
+    f"but its side lobes reach {side_lobe['rectangular']:.0f} dB. Hann needs "
+    f"{width['Hann']:.1f} bins and reaches {side_lobe['Hann']:.0f} dB, and its side "
+    "lobes keep falling. No window wins everywhere. The course uses Hann from here "
+    "on.")
 
 # %% [markdown]
 # ### Exercise 01.2
@@ -486,9 +489,9 @@ middles = (np.arange(len(energy)) - 1.5 * LONG) / LONG
 plots.lines(middles, traces, ax, xlabel="middle of the frame (window lengths)",
             ylabel="energy (dB)")
 ax.set(ylim=(-20, 3), xlim=(-1, 1))
-show(fig, alt="Energy of the frames against time for two clicks. At a distance of 0.3 window "
-     "lengths there is a single hump, at 0.5 a shallow dip of 3 dB, at 0.75 two separate "
-     "humps.",
+show(fig, alt="Energy of the frames against time for two clicks. At a distance of 0.3 "
+     "window lengths there is a single hump, at 0.5 a shallow dip of 3 dB, at 0.75 two "
+     "separate humps.",
      caption="Two clicks through a Hann window at a hop of one sample.")
 
 # %%
@@ -498,7 +501,7 @@ for distance in range(LONG // 4, LONG // 2):
         first_dip = distance
         break
 answer("01.c", first_dip / LONG, unit="of N", within=0.05)
-listed = ", ".join(f"{dips[fraction]:.1f} dB at {fraction:g} N" for fraction in fractions)
+listed = ", ".join(f"{dip:.1f} dB at {fraction:g} N" for fraction, dip in dips.items())
 say(f"Depth of the dip between the clicks: {listed}.")
 
 # %% [markdown]
@@ -515,8 +518,8 @@ say(f"Depth of the dip between the clicks: {listed}.")
 # that is $t = d/2 = N/6$, and so $d = N/3$.
 #
 # *How deep it is at half a window.* At $d = N/2$ a frame on one click does not see the
-# other, so its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which is
-# $-3.01$ dB.
+# other, so its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which is $-3.01$
+# dB.
 #
 # **Two clicks need a distance of a third of the window to be told apart at all, and of
 # half a window for a clear dip of 3 dB.** A finer hop is of no help: the hop was a single
@@ -555,8 +558,8 @@ for click_s in CLICKS_S:
 play_pair(
     {"notes": notes, "notes and clicks": notes + clicks},
     rate_hz,
-    describe="A rough tone that beats 60 times per second; then the same with two clicks "
-    "so close that they almost fuse.",
+    describe="A rough tone that beats 60 times per second; then the same with two "
+    "clicks so close that they almost fuse.",
 )
 
 # %%
@@ -578,13 +581,13 @@ def click_dip_db(window_ms):
     window_length = timebase.ms_to_samples(window_ms, rate_hz)
     frames = frames_of(clicks, window_length, hop=1)
     energy = np.sum((frames * signal.get_window("hann", window_length)) ** 2, axis=1)
-    half_way_s = np.mean(CLICKS_S)
-    half_way = round(half_way_s * rate_hz - window_length / 2)
-    return 10 * np.log10(energy.max() / max(energy[half_way], 1e-9))
+    half_way = timebase.seconds_to_samples(np.mean(CLICKS_S), rate_hz)
+    energy_half_way = energy[half_way - window_length // 2]  # the frame centred there
+    return 10 * np.log10(energy.max() / max(energy_half_way, 1e-9))
 
 
 def note_dip_db(window_ms):
-    """Dip in the spectrum half-way between the notes, averaged over two beats, in dB."""
+    """Dip in the spectrum half-way between the notes, averaged over beats, in dB."""
     hop = timebase.ms_to_samples(0.5, rate_hz)
     power, centres_s, freqs_hz = power_spectrogram(notes, rate_hz, window_ms, hop)
     beat_s = 1 / (NOTES_HZ[1] - NOTES_HZ[0])
@@ -594,45 +597,56 @@ def note_dip_db(window_ms):
     return 10 * np.log10(average[near].max() / average[half_way])
 
 # %% tags=["hide-input"]
-def picture(x, rate_hz, window_ms, title, limits_khz=(0, 4)):
-    """Spectrogram with a hop of 0.5 ms."""
+def against_top(power):
+    """Power in dB below its maximum."""
+    return 10 * np.log10(power / power.max() + 1e-6)
+
+
+def three_views(window_ms):
+    """Spectrogram of both; the notes alone beside it, the clicks alone below it."""
     hop = timebase.ms_to_samples(0.5, rate_hz)
-    power, centres_s, freqs_hz = power_spectrogram(x, rate_hz, window_ms, hop)
-    shown = (freqs_hz >= 1000 * limits_khz[0]) & (freqs_hz <= 1000 * limits_khz[1])
-    levels_db = 10 * np.log10(power[:, shown] + 1e-14)
-    fig, ax = plt.subplots(figsize=(7.5, 4))
-    plots.spectrogram(levels_db, centres_s, freqs_hz[shown], ax, range_db=30)
-    ax.set(title=title)
+    both = notes + clicks
+    power, centres_s, freqs_hz = power_spectrogram(both, rate_hz, window_ms, hop)
+    click_power, _, _ = power_spectrogram(clicks, rate_hz, window_ms, hop)
+    note_power, _, _ = power_spectrogram(notes, rate_hz, window_ms, hop)
+    times = (centres_s > 0.09) & (centres_s < 0.21)
+    bins = (freqs_hz > 700) & (freqs_hz < 1360)
+    times_ms = 1000 * centres_s[times]
+    freqs_khz = freqs_hz[bins] / 1000
+
+    fig = plt.figure(figsize=(6.4, 3.9))
+    grid = fig.add_gridspec(2, 2, height_ratios=[3, 1], width_ratios=[4, 1])
+    image = fig.add_subplot(grid[0, 0])
+    shown = against_top(power[times][:, bins])
+    image.pcolormesh(times_ms, freqs_khz, shown.T, vmin=-30, vmax=0, shading="nearest")
+    image.set(title=f"window {window_ms} ms", ylabel="frequency (kHz)", xlim=(90, 210))
+
+    beside = fig.add_subplot(grid[0, 1], sharey=image)
+    whole_beats = centres_s < centres_s[0] + 2 / 60
+    spectrum = note_power[whole_beats].mean(axis=0)[bins]
+    beside.plot(against_top(spectrum), freqs_khz, linestyle="-")
+    beside.set(title="notes", xlim=(-15, 1), xlabel="level (dB)")
+
+    below = fig.add_subplot(grid[1, 0], sharex=image)
+    below.plot(times_ms, against_top(click_power.sum(axis=1))[times], linestyle="-")
+    below.set(xlabel="time (ms)", ylabel="level (dB)")
+    below.set(ylim=(-15, 1), yticks=[-12, -6, 0])
+    below.text(92, -13.5, "clicks")
     return fig
 
 
-def in_words(dip_db):
-    """A dip as the title of a picture shows it."""
-    if dip_db < 0.05:
-        return "no dip"
-    if dip_db > 30:
-        return "over 30 dB"
-    return f"{dip_db:.1f} dB"
-
-
-WINDOWS_MS = (2, 4, 8, 16, 24, 34, 36, 40, 48, 64, 96)
-pictures = {}
-for window_ms in WINDOWS_MS:
-    title = (f"window {window_ms} ms; between the clicks: {in_words(click_dip_db(window_ms))},"
-             f" between the notes: {in_words(note_dip_db(window_ms))}")
-    fig = picture(notes + clicks, rate_hz, window_ms, title, limits_khz=(0.6, 1.46))
-    fig.axes[0].set_xlim(90, 210)
-    pictures[f"{window_ms} ms"] = fig
-
+WINDOWS_MS = (4, 16, 24, 34, 36, 40, 48, 64, 96)
+pictures = {f"{window_ms} ms": three_views(window_ms) for window_ms in WINDOWS_MS}
 scrub(
     pictures,
     label="window length",
     start="16 ms",
-    caption="Two clicks and two notes through windows of 2 to 96 ms, hop 0.5 ms.",
-    alt="Spectrograms of two clicks 20 ms apart over two notes 60 Hz apart, one for each "
-    "window length. Up to 24 ms the clicks are two bright columns and the notes one band; "
-    "from 48 ms on the notes are two lines and the clicks one smear; at 34, 36 and 40 ms "
-    "both pairs can be seen.",
+    caption="Two clicks and two notes, 30 dB from dark to light, at a hop of 0.5 ms.",
+    alt="Spectrograms of two clicks 20 ms apart over two notes 60 Hz apart, one for "
+    "each window length; beside each the level of the notes over frequency, below it "
+    "that of the clicks over time. Up to 24 ms the clicks are two bright columns and "
+    "the notes one band; from 48 ms on the notes are two lines and the clicks one "
+    "smear; at 34, 36 and 40 ms both pairs can be seen.",
 )
 
 # %% [markdown]
@@ -656,15 +670,16 @@ plots.lines(lengths_ms, dip_curves, ax, xlabel="window length (ms)", ylabel="dip
 ax.axhline(3, color="grey", linestyle=":")
 ax.axvspan(shortest_ms, longest_ms, color=plots.COLOURS[5], alpha=0.35)
 ax.set(ylim=(0, 15), xlim=(20, 60))
-show(fig, alt="Depth of the dip in dB against window length. Between the clicks it falls "
-     "from above 15 dB to 3 dB at 40 ms; between the notes it rises from 0 through 3 dB "
-     "at about 34 ms. A band from about 34 to 40 ms, where both exceed 3 dB, is shaded.",
-     caption="Where both curves are above the dotted line, one window shows both pairs.")
+show(fig, alt="Depth of the dip in dB against window length. Between the clicks it "
+     "falls from above 15 dB to 3 dB at 40 ms; between the notes it rises from 0 "
+     "through 3 dB at about 34 ms. A band from about 34 to 40 ms, where both exceed 3 "
+     "dB, is shaded.",
+     caption="Where both curves exceed 3 dB (shaded), one window shows both pairs.")
 
 # %%
 say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they are "
-    f"{click_dip_db(36):.1f} dB between the clicks and {note_dip_db(36):.1f} dB between "
-    "the notes.")
+    f"{click_dip_db(36):.1f} dB between the clicks and {note_dip_db(36):.1f} dB "
+    "between the notes.")
 
 # %% [markdown]
 # The two limits say more. They leave room for a window only if $2/\Delta f \le 2d$, or
@@ -675,8 +690,8 @@ say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they 
 # window of any length will show both pairs.
 #
 # Notice what did *not* help. Every picture above has a hop of half a millisecond, finer
-# than anyone would use. **The hop decides how often you look; how sharply you see is up to
-# the window.**
+# than anyone would use. **The hop decides how often you look; how sharply you see is up
+# to the window.**
 #
 # Could another shape of window do better? A little. Gabor (1946) measured the width of a
 # window by the standard deviations of its energy, $\sigma_t$ in time and $\sigma_f$ in
@@ -705,26 +720,27 @@ say(f"Hann stands at {hann_product:.3f} times the bound, a Gaussian at "
 # %% [markdown]
 # **Where did the timing go?** Look once more at the 64 ms picture. Inside the smear there
 # are fine horizontal stripes, and they are the clicks. The transform of two equal clicks
-# $d$ apart is $1 + e^{-2\pi i f d}$ up to a phase, with the power
-# $2 + 2\cos(2\pi f d)$: it rises and falls every $1/d$ = 50 Hz. So a frame that contains both
-# clicks loses the time between them from the *energy* of the frames, but keeps it as a
-# pattern over *frequency*.
+# $d$ apart is $1 + e^{-2\pi i f d}$ up to a phase, with the power $2 + 2\cos(2\pi f d)$:
+# it rises and falls every $1/d$ = 50 Hz. So a frame that contains both clicks loses the
+# time between them from the *energy* of the frames, but keeps it as a pattern over
+# *frequency*.
 
 # %%
 window_length = timebase.ms_to_samples(64, rate_hz)
-first_sample = round(np.mean(CLICKS_S) * rate_hz - window_length / 2)
-one_frame = clicks[first_sample : first_sample + window_length]
+half_way = timebase.seconds_to_samples(np.mean(CLICKS_S), rate_hz)
+start = half_way - window_length // 2
+one_frame = clicks[start : start + window_length]
 stripes = np.fft.rfft(one_frame * signal.get_window("hann", window_length), 2**16)
 freqs_hz = np.fft.rfftfreq(2**16, 1 / rate_hz)
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(9, 3.2))
+fig, ax = plt.subplots(figsize=(8, 2.8))
 low = freqs_hz < 500
 stripes_db = 20 * np.log10(np.abs(stripes) / np.abs(stripes).max() + 1e-6)
 ax.plot(freqs_hz[low], stripes_db[low], linestyle="-")
 ax.set(xlabel="frequency (Hz)", ylabel="level (dB)", ylim=(-50, 3), xlim=(0, 500))
-show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 500 Hz: it "
-     "rises and falls every 50 Hz, with deep notches at 25, 75, 125 Hz and so on.",
+show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 500 Hz: "
+     "it rises and falls every 50 Hz, with deep notches at 25, 75, 125 Hz and so on.",
      caption="One frame that contains both clicks, and nothing else.")
 
 # %% [markdown]
@@ -732,12 +748,18 @@ show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 5
 # they are. Notebook 02 averages bins into mel bands, and above a few hundred hertz those
 # are wider.
 #
-# With a live kernel you can look at a sound of your own through any window:
+# In a live kernel you can look at a sound of your own through any of these windows:
 
-# %%
+# %% tags=["hide-input"]
 def look_through(x, rate_hz, window_ms):
-    """The learner's sound through one window."""
-    return picture(x, rate_hz, window_ms, f"window {window_ms} ms")
+    """A sound through one window, up to 4 kHz, with about 400 frames."""
+    power, centres_s, freqs_hz = power_spectrogram(x, rate_hz, window_ms, len(x) // 400)
+    shown = freqs_hz < 4000
+    levels_db = 10 * np.log10(power[:, shown] + 1e-14)
+    fig, ax = plt.subplots(figsize=(9, 4))
+    plots.spectrogram(levels_db, centres_s, freqs_hz[shown], ax, range_db=60)
+    ax.set(title=f"window {window_ms} ms")
+    return fig
 
 
 live(look_through, label="window (ms)", values=list(WINDOWS_MS), sound=notes + clicks,
@@ -747,8 +769,8 @@ live(look_through, label="window (ms)", values=list(WINDOWS_MS), sound=notes + c
 # ### Exercise 01.3
 #
 # The notes are now `tone_distance_hz` apart, and a single Hann window has to show both
-# notes and both clicks with dips of at least 3 dB. How close may the clicks be? Return the
-# shortest distance in milliseconds.
+# notes and both clicks with dips of at least 3 dB. How close may the clicks be? Return
+# the shortest distance in milliseconds.
 #
 # <details><summary>Hint</summary>
 #
@@ -773,9 +795,9 @@ check("01.3", closest_clicks_ms)
 # is lost *between* the frames.
 #
 # Follow one frequency bin over time at a hop of one sample. That is a signal, and a slow
-# one, since the window has smoothed it. A longer hop keeps every $H$-th value: it *samples*
-# this signal. If there are enough samples, we can interpolate and get the values in between
-# back. Let us try it on white noise.
+# one, since the window has smoothed it. A longer hop keeps every $H$-th value: it
+# *samples* this signal. If there are enough samples, we can interpolate and get the
+# values in between back. Let us try it on white noise.
 
 # %%
 BIN_WINDOW = 256
@@ -838,8 +860,9 @@ for ax, truth, label in [(axes[0], bin_power / scale, "power / mean"),
     ax.set(xlabel="time (window lengths)", ylabel=label)
 axes[1].legend(loc="lower center")
 show(fig, alt="One frequency bin over six window lengths. Left, its power at hop 1 and "
-     "interpolated from every eighth of a window: the curves lie on each other. Right, the "
-     "same in dB: they differ at the sharp notches, where the power comes close to zero.",
+     "interpolated from every eighth of a window: the curves lie on each other. Right, "
+     "the same in dB: they differ at the sharp notches, where the power comes close to "
+     "zero.",
      caption="One bin of white noise. Dots: the frames that a hop of N/8 keeps.")
 
 # %% [markdown]
@@ -859,15 +882,15 @@ conclude(
     "log_penalty",
     log_penalty_db,
     unit="dB",
-    if_clear=f"At a hop of N/8 the error of log power is {log_penalty_db:.0f} dB above that "
-    "of power. A finer hop adds nothing new to complex values or power, but log power, "
-    "which most classifiers get, still gains from one.",
-    if_not="This run does not show whether log power is harder to interpolate than power.",
+    if_clear=f"At a hop of N/8 the error of log power is {log_penalty_db:.0f} dB above "
+    "that of power. A finer hop adds nothing new to complex values or power, but log "
+    "power, which most classifiers get, still gains from one.",
+    if_not="This run cannot tell whether log power is harder to interpolate.",
 )
 
 # %% [markdown]
-# The usual setting, 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. By this measure it is
-# too long even for the complex values, and most of the time it does no harm. The next
+# The usual setting, 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. By this measure it
+# is too long even for the complex values, and most of the time it does no harm. The next
 # section shows when it does.
 
 # %% [markdown]
@@ -875,28 +898,29 @@ conclude(
 #
 # ### The sampling theorem
 #
-# A signal that contains nothing above a frequency $B$ can be recovered from its samples if
-# there are more than $2B$ of them per second (Nyquist, 1928; Shannon, 1949). With fewer, a
-# component above half the sampling rate $f_s$ does not vanish. It *folds* back and appears
-# at another frequency,
+# A signal that contains nothing above a frequency $B$ can be recovered from its samples
+# if there are more than $2B$ of them per second (Nyquist, 1928; Shannon, 1949). With
+# fewer, a component above half the sampling rate $f_s$ does not vanish. It *folds* back
+# and appears at another frequency,
 #
 # $$ f_{\text{reported}} = \min_j \, |f - j f_s|. $$
 #
-# You can hear this. A tone glides from 0.2 to 7.8 kHz. Then we keep every second sample, so
-# that anything above 4 kHz folds. **Predict** what you will hear before you press play.
+# You can hear this. A tone glides from 0.2 to 7.8 kHz. Then we keep every second sample,
+# so that anything above 4 kHz folds. **Predict** what you will hear before you press
+# play.
 
 # %%
-duration_s = 1.2
+duration_s = 0.8
 t = np.arange(timebase.seconds_to_samples(duration_s, rate_hz)) / rate_hz
 top_hz = rate_hz / 2 - 200
 glide = 0.5 * signal.chirp(t, f0=200, t1=duration_s, f1=top_hz)
-every_second = signal.resample(glide[::2], len(glide))  # back to the old rate, to play it
+every_second = signal.resample(glide[::2], len(glide))  # at the old rate, to play it
 
 play_pair(
     {"all samples": glide, "every second sample": every_second},
     rate_hz,
-    describe="A tone that glides up to the highest pitch; then one that glides up half as "
-    "far, turns and glides down again.",
+    describe="A tone that glides up to the highest pitch; then one that glides up half "
+    "as far, turns and glides down again.",
 )
 
 # %% tags=["hide-input"]
@@ -910,17 +934,17 @@ for ax, x, title in [(axes[0], glide, "all samples"),
     plots.spectrogram(levels_db, centres_s, freqs_hz[coarse], ax, range_db=50)
     ax.set(title=title)
 axes[1].set_ylabel("")
-show(fig, alt="Two spectrograms. Left, a line that rises from 0.2 to 7.8 kHz in 1.2 s. "
-     "Right, with every second sample only, it rises to 4 kHz and falls back again.",
+show(fig, alt="Two spectrograms. Left, a line that rises from 0.2 to 7.8 kHz. Right, "
+     "with every second sample only, it rises to 4 kHz and falls back again.",
      caption="Above half the sampling rate, a rising tone falls.")
 
 # %% [markdown]
 # ### Frames are samples too
 #
 # The same happens to everything that a spectrogram measures once per frame. Take a 2 kHz
-# tone whose energy swings 60 times per second, $e(t) = 1 + 0.8\cos(2\pi \cdot 60\,t)$, and
-# look at it every 10 ms, which makes 100 frames per second. **Predict:** at what rate does
-# the energy of the frames swing?
+# tone whose energy swings 60 times per second, $e(t) = 1 + 0.8\cos(2\pi \cdot 60\,t)$,
+# and look at it every 10 ms, which makes 100 frames per second. **Predict:** at what rate
+# does the energy of the frames swing?
 
 # %%
 predict("01.d", ..., "At what rate, in Hz, does the energy of the frames swing?")
@@ -956,50 +980,48 @@ true_rate_hz, _ = strongest_swing(frame_energy(swinging, 4, 1), hop_ms=1)
 false_rate_hz, false_depth = strongest_swing(frame_energy(swinging, 4, 10), hop_ms=10)
 answer("01.d", round(float(false_rate_hz), 1), unit="Hz", within=0.02)
 say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, with a hop of 10 ms "
-    f"{false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to "
-    "|60 - 100| = 40 Hz.")
+    f"{false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to |60 "
+    "- 100| = 40 Hz.")
 
 # %% tags=["hide-input"]
-HOPS_MS = (1, 4, 8, 10, 12, 14, 16, 16.6875, 20)
+HOPS_MS = (1, 8, 10, 12, 14, 16.6875, 20)
 fine = frame_energy(swinging, 4, 1)
 pictures = {}
 for hop_ms in HOPS_MS:
     energy = frame_energy(swinging, 4, hop_ms)
     reported, _ = strongest_swing(energy, hop_ms)
-    fig, ax = plt.subplots(figsize=(7.5, 3))
-    ax.plot(np.arange(len(fine)), fine, linestyle="-", color="silver", label="the sound")
-    ax.plot(np.arange(len(energy)) * hop_ms, energy, "o--", markersize=5,
-            color=plots.COLOURS[1], label=f"hop {hop_ms:.3g} ms")
-    ax.set(xlim=(0, 200), ylim=(0, 2.3), xlabel="start of the frame (ms)",
-           ylabel="energy / mean")
+    fig, ax = plt.subplots(figsize=(6, 2.3))
+    ax.plot(np.arange(len(fine)), fine, "-", color="silver")
+    ax.plot(np.arange(len(energy)) * hop_ms, energy, "o--", color=plots.COLOURS[1])
+    ax.set(xlim=(0, 150), ylim=(0, 2), xlabel="start of the frame (ms)")
+    ax.set_ylabel("energy / mean")
     if reported < 1:
         ax.set_title(f"hop {hop_ms:.3g} ms: the frames seem to stand still")
     else:
         ax.set_title(f"hop {hop_ms:.3g} ms: the frames report {reported:.0f} Hz")
-    ax.legend(loc="upper right", ncols=2)
     pictures[f"{hop_ms:.3g} ms"] = fig
 
 scrub(
     pictures,
     label="hop",
     start="10 ms",
-    caption="Energy of the frames of a 60 Hz swing, 4 ms window, hops of 1 to 20 ms.",
-    alt="Energy of the frames over 200 ms for hops of 1 to 20 ms, over a grey curve that "
-    "swings 60 times per second. Up to 8 ms the points follow it. From 10 ms on they form "
-    "slower swings of 40, 23, 11 and 2 Hz, stand still at 16.7 ms, and swing at 10 Hz "
-    "with a hop of 20 ms.",
+    caption="Grey: a swing of 60 Hz. Dots: the energy of the frames, 4 ms window.",
+    alt="Energy of the frames over 150 ms for hops of 1 to 20 ms, over a grey curve "
+    "that swings 60 times per second. Up to 8 ms the points follow it. From 10 ms on "
+    "they form slower swings of 40, 23 and 11 Hz, stand still at 16.7 ms, and swing at "
+    "10 Hz with a hop of 20 ms.",
 )
 
 # %% [markdown]
-# Once the swing is faster than half the frame rate, the points show a rhythm that is not in
-# the sound. As the hop approaches 16.7 ms, one period of the swing, the false swing slows
-# down until it stands still, like the spokes of a wheel in a film. Here is the sound, and
-# what the frames at 10 ms report:
+# Once the swing is faster than half the frame rate, the points show a rhythm that is not
+# in the sound. As the hop approaches 16.7 ms, one period of the swing, the false swing
+# slows down until it stands still, like the spokes of a wheel in a film. Here is the
+# sound, and what the frames at 10 ms report:
 
 # %%
 play_pair(
-    {"60 Hz, the sound": buzz(60, length_s=0.8),
-     "40 Hz, as reported": buzz(40, length_s=0.8)},
+    {"60 Hz, the sound": buzz(60, length_s=0.5),
+     "40 Hz, as reported": buzz(40, length_s=0.5)},
     rate_hz,
     describe="A 2 kHz tone that buzzes 60 times per second; then one that buzzes more "
     "slowly, 40 times per second.",
@@ -1030,20 +1052,20 @@ for window_ms in window_lengths_ms:
     depths.append(depth)
 ax.plot(window_lengths_ms, depths, linestyle="-", marker="o", markersize=4)
 ax.set(xlabel="window length (ms)", ylabel="depth of the false swing", ylim=(0, 0.85))
-show(fig, alt="Depth of the false 40 Hz swing against window length: it falls from 0.8 at "
-     "2 ms to zero at 50 ms and stays close to zero for longer windows.",
+show(fig, alt="Depth of the false 40 Hz swing against window length: it falls from 0.8 "
+     "at 2 ms to zero at 50 ms and stays close to zero for longer windows.",
      caption="A longer window removes the swing before a hop of 10 ms can fold it.")
 
 # %% [markdown]
-# With the 4 ms window the false swing has the full depth of 0.8. The usual 25 ms weaken it,
-# and 50 ms remove it. So the window does two jobs. It sets the resolution, and it protects
-# the hop: **the window is the anti-alias filter of the hop.**
+# With the 4 ms window the false swing has the full depth of 0.8. The usual 25 ms weaken
+# it, and 50 ms remove it. So the window does two jobs. It sets the resolution, and it
+# protects the hop: **the window is the anti-alias filter of the hop.**
 
 # %% [markdown]
 # ### Exercise 01.4
 #
-# Write the rate that the frames report for a swing of `swing_hz` at a hop of `hop_ms`, when
-# the window is too short to remove it. It lies between 0 and half the frame rate.
+# Write the rate that the frames report for a swing of `swing_hz` at a hop of `hop_ms`,
+# when the window is too short to remove it. It lies between 0 and half the frame rate.
 #
 # <details><summary>Hint</summary>
 #
@@ -1067,16 +1089,17 @@ check("01.4", reported_hz)
 # ### Exercise 01.5
 #
 # Change a setting, predict and explain. A buzz of 60 Hz vanishes from the frames when the
-# window is 50 ms long. Which is the shortest window that removes a buzz of 80 Hz? Write your
-# prediction down first, then try some lengths in
-# `strongest_swing(frame_energy(buzz(80, 4), window_ms, 10), 10)`. Explain what you found by
-# a formula, and return the length in ms for any `swing_hz`.
+# window is 50 ms long. Which is the shortest window that removes a buzz of 80 Hz? Write
+# your prediction down first, then try some lengths in
+# `strongest_swing(frame_energy(buzz(80, 4), window_ms, 10), 10)`. Explain what you found
+# by a formula, and return the length in ms for any `swing_hz`.
 #
 # <details><summary>Hint</summary>
 #
-# The weight of the energy is $w^2 = \frac38 - \frac12\cos\frac{2\pi n}{N} +
-# \frac18\cos\frac{4\pi n}{N}$. Do with it what section 3 did with the Hann window: at how
-# many bins from its centre is the transform zero for the first time?
+# The weight of the energy is
+# $w^2 = \frac38 - \frac12\cos\frac{2\pi n}{N} + \frac18\cos\frac{4\pi n}{N}$. Do with it
+# what section 3 did with the Hann window: at how many bins from its centre is the
+# transform zero for the first time?
 #
 # </details>
 
@@ -1095,9 +1118,9 @@ check("01.5", removing_window_ms)
 #
 # ### Nothing, as long as we keep the complex values
 #
-# From the complex STFT the waveform comes back exactly: transform every column back, weight
-# it by the window again, add the frames up where they overlap, and divide by the sum of the
-# squared windows. This works whenever that sum is nowhere zero.
+# From the complex STFT the waveform comes back exactly: transform every column back,
+# weight it by the window again, add the frames up where they overlap, and divide by the
+# sum of the squared windows. This works whenever that sum is nowhere zero.
 
 # %%
 def inverse_stft(columns, window_length, hop):
@@ -1113,35 +1136,37 @@ def inverse_stft(columns, window_length, hop):
     return total / np.maximum(weight, 1e-10)
 
 
+one_second = noise[:16_000]
 rows = []
 for window_length, hop in [(400, 160), (512, 128), (512, 256), (512, 512)]:
-    returned = inverse_stft(stft(noise[:16_000], window_length, hop), window_length, hop)
+    columns = stft(one_second, window_length, hop)
+    returned = inverse_stft(columns, window_length, hop)
     inside = slice(window_length, len(returned) - window_length)  # away from the ends
-    largest_error = np.abs(returned[inside] - noise[:16_000][inside]).max()
-    invertible = signal.check_NOLA("hann", window_length, window_length - hop)
-    rows.append((window_length, hop, invertible, largest_error))
-returns = pd.DataFrame(rows, columns=["window", "hop", "no sample at weight 0", "error"])
+    largest_error = np.abs(returned[inside] - one_second[inside]).max()
+    every_sample_counts = signal.check_NOLA("hann", window_length, window_length - hop)
+    rows.append((window_length, hop, every_sample_counts, largest_error))
+returns = pd.DataFrame(rows, columns=["window", "hop", "sum above 0", "error"])
 display(returns.style.format({"error": "{:.0e}"}).hide(axis="index"))
 
 # %% [markdown]
-# The first row is the usual 25 ms with 10 ms, and it loses nothing. The last row does: with
-# a hop as long as the window, the sample between two frames has the weight 0 in both
+# The first row is the usual 25 ms with 10 ms, and it loses nothing. The last row does:
+# with a hop as long as the window, the sample between two frames has the weight 0 in both
 # (libraries call the condition NOLA, *nonzero overlap-add*).
 #
-# How does that agree with section 7, where a hop of 10 ms invented a rhythm? Section 7 kept
-# *one number* per frame, the energy. The 60 Hz swing is not lost from a complex frame of
-# 25 ms; it is spread over the phases of its bins. It is lost when we drop them.
+# How does that agree with section 7, where a hop of 10 ms invented a rhythm? Section 7
+# kept *one number* per frame, the energy. The 60 Hz swing is not lost from a complex
+# frame of 25 ms; it is spread over the phases of its bins. It is lost when we drop them.
 #
 # ### Phase, and what it does
 #
-# A complex number has a magnitude and a phase. Spectrograms, and all features built on them,
-# keep the magnitude and drop the phase. To hear what that means, take a few ticks, keep all
-# magnitudes, replace the phases by random ones, and go back to a waveform.
+# A complex number has a magnitude and a phase. Spectrograms, and all features built on
+# them, keep the magnitude and drop the phase. To hear what that means, take a few ticks,
+# keep all magnitudes, replace the phases by random ones, and go back to a waveform.
 
 # %%
-ticks = np.zeros(timebase.seconds_to_samples(0.9, rate_hz))
+ticks = np.zeros(timebase.seconds_to_samples(0.6, rate_hz))
 knock = signal.get_window("hann", 33) * np.sin(2 * np.pi * 0.2 * np.arange(33))
-for tick_s in (0.15, 0.45, 0.75):
+for tick_s in (0.15, 0.45):
     start = timebase.seconds_to_samples(tick_s, rate_hz)
     ticks[start : start + len(knock)] = 0.9 * knock / np.abs(knock).max()
 
@@ -1162,16 +1187,20 @@ long_window = with_random_phase(ticks, 64)
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(3, 1, figsize=(9, 4.6), sharex=True)
-versions = {"the ticks": ticks, "magnitudes of 4 ms windows, random phase": short_window,
-            "magnitudes of 64 ms windows, random phase": long_window}
-for ax, (title, y) in zip(axes, versions.items()):
+versions = {
+    "the ticks": ticks,
+    "magnitudes of 4 ms windows, random phase": short_window,
+    "magnitudes of 64 ms windows, random phase": long_window,
+}
+for row, (title, y) in enumerate(versions.items()):
+    ax = axes[row]
     peak = np.abs(y).max()
     plots.waveform(y / peak, rate_hz, ax)
     ax.set(title=title, xlabel="", ylabel="", yticks=[])
 axes[-1].set_xlabel("time (ms)")
-show(fig, alt="Three waveforms over about one second. The ticks; the ticks from magnitudes "
-     "of 4 ms windows with random phases, still three sharp ticks; and from 64 ms windows, "
-     "where each tick has become a puff of noise about 100 ms long.",
+show(fig, alt="Three waveforms of 0.6 s. Two ticks; the ticks from magnitudes of 4 ms "
+     "windows with random phases, still sharp; and from 64 ms windows, where each tick "
+     "has become a puff of noise about 100 ms long.",
      caption="The same magnitudes, other phases (each scaled to the same height).")
 
 # %%
@@ -1179,17 +1208,18 @@ play_pair(
     {"4 ms windows": 0.7 * short_window / np.abs(short_window).max(),
      "64 ms windows": 0.7 * long_window / np.abs(long_window).max()},
     rate_hz,
-    describe="Three ticks, still sharp; then three soft puffs of noise in their place.",
+    describe="Two ticks, still sharp; then two soft puffs of noise in their place.",
 )
 
 # %% [markdown]
-# How long is a tick in each version? Measure the standard deviation of its energy in time.
+# How long is a tick in each version? Measure the standard deviation of its energy in
+# time.
 
 # %%
 def tick_spread_ms(y):
-    """Standard deviation in time of the energy around the second tick, in ms."""
+    """Standard deviation in time of the energy around the first tick, in ms."""
     t_ms = timebase.samples_to_ms(np.arange(len(y)), rate_hz)
-    near = (t_ms > 300) & (t_ms < 600)
+    near = t_ms < 300
     energy = y[near] ** 2 / np.sum(y[near] ** 2)
     mean_ms = np.sum(t_ms[near] * energy)
     return np.sqrt(np.sum((t_ms[near] - mean_ms) ** 2 * energy))
@@ -1201,15 +1231,16 @@ conclude(
     "phase_smear",
     long_ms - short_ms,
     unit="ms",
-    if_clear=f"Without its phase, a tick spreads over {short_ms:.1f} ms in 4 ms windows and "
-    f"over {long_ms:.0f} ms in 64 ms windows: as far as the window lets it.",
+    if_clear=f"Without its phase, a tick spreads over {short_ms:.1f} ms in 4 ms "
+    f"windows and over {long_ms:.0f} ms in 64 ms windows: as far as the window lets "
+    "it.",
     if_not="This run does not show that a longer window spreads the tick further.",
 )
 
 # %% [markdown]
-# The magnitudes say in *which frame* something happened. The phase says where *inside* the
-# frame. So for everything that drops phase, which is nearly every audio classifier, **the
-# window limits what can be known about time.**
+# The magnitudes say in *which frame* something happened. The phase says where *inside*
+# the frame. So for everything that drops phase, which is nearly every audio classifier,
+# **the window limits what can be known about time.**
 
 # %% [markdown]
 # ## 9. Can phase sharpen a spectrogram?
@@ -1217,9 +1248,9 @@ conclude(
 # If the phase knows where inside a frame the energy lies, we should be able to ask it.
 # Compute every frame twice, once with the window $w$ and once with the window times time,
 # $n\,w$ (with $n = 0$ in the middle). For a click at $n_0$ the first transform is
-# $w[n_0]\,e^{-2\pi i k n_0/N}$, the second the same times $n_0$, and their ratio is $n_0$.
-# Moving every value to the place that this ratio names is *reassignment* (Auger and
-# Flandrin, 1995).
+# $w[n_0]\,e^{-2\pi i k n_0/N}$, the second the same times $n_0$, and their ratio is
+# $n_0$. Moving every value to the place that this ratio names is *reassignment* (Auger
+# and Flandrin, 1995).
 
 # %%
 def reassigned_time_s(x, window_length, hop):
@@ -1230,8 +1261,9 @@ def reassigned_time_s(x, window_length, hop):
     plain = np.fft.rfft(frames * window)
     ramped = np.fft.rfft(frames * window * n)
     power = np.abs(plain) ** 2
-    # mean of Re(ramped / plain) over the bins, weighted by their power
-    moved_by = np.sum((ramped * plain.conj()).real, axis=1) / (power.sum(axis=1) + 1e-20)
+    # Mean of Re(ramped / plain) over the bins, each weighted by its power
+    products = (ramped * plain.conj()).real  # equal to Re(ramped / plain) * power
+    moved_by = np.sum(products, axis=1) / (np.sum(power, axis=1) + 1e-20)
     centres = np.arange(len(frames)) * hop + window_length / 2
     return centres / rate_hz, (centres + moved_by) / rate_hz
 
@@ -1252,17 +1284,18 @@ for click_s in CLICKS_S:
     ax.axhline(1000 * click_s, color="grey", linestyle=":")
 ax.set(xlabel="centre of the frame (ms)", ylabel="time of its energy (ms)")
 ax.legend(loc="upper left")
-show(fig, alt="Time that reassignment finds against the centre of the frame, for clicks at "
-     "140 and 160 ms and a window of 25 ms. The curve is flat at 140 ms, slopes from one "
-     "click to the other where the frame contains both, and is flat at 160 ms.",
+show(fig, alt="Time that reassignment finds against the centre of the frame, for "
+     "clicks at 140 and 160 ms and a window of 25 ms. The curve is flat at 140 ms, "
+     "slopes from one click to the other where the frame contains both, and is flat at "
+     "160 ms.",
      caption="Where 25 ms frames place the two clicks (dotted lines).")
 
 # %% [markdown]
 # On the plateaus every frame that sees one click names its exact time. Between them lies
 # the limit: a frame that contains both clicks has one answer for two events, and it lies
-# between them. Reassignment sharpens a single event and does not separate two. The library
-# does the same for every bin, in time and, from the change of phase from frame to frame, in
-# frequency:
+# between them. Reassignment sharpens a single event and does not separate two. The
+# library does the same for every bin, in time and, from the change of phase from frame to
+# frame, in frequency:
 
 # %%
 import warnings
@@ -1274,32 +1307,32 @@ with warnings.catch_warnings(action="ignore"):  # librosa 0.11 warns about empty
     )
 loudest = magnitudes[:, 50].argmax()
 tone_hz = float(freqs[loudest, 50])
-say(f"Our frames find the first click within {worst_ms:.4f} ms of its true time, with a "
-    f"window of 25 ms. A tone at 1013.7 Hz falls into the bin at "
+say(f"Our frames find the first click within {worst_ms:.4f} ms of its true time, with "
+    "a window of 25 ms. A tone at 1013.7 Hz falls into the bin at "
     f"{loudest * rate_hz / 512:.0f} Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
 
 # %% [markdown]
 # ## What we saw
 
 # %%
-say(f"""- One second at 16 kHz gives {counts.loc[0, 'centred']} centred frames at 25 / 10 ms,
-  and an odd window can lose one.
-- Through a Hann window two clicks need a third of its length to come apart, and half of it
-  for a dip of {dips[0.5]:.1f} dB. No hop changes that.
-- Clicks 20 ms and notes 60 Hz apart show 3 dB dips from {shortest_ms} to {longest_ms} ms and
-  nowhere else: time difference × frequency difference must be at least 1.
+say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 ms. An
+  odd window can lose one.
+- Through a Hann window, two clicks come apart from a third of its length on, and show a
+  dip of {dips[0.5]:.1f} dB at half its length. No hop changes that.
+- Clicks 20 ms and notes 60 Hz apart both show 3 dB dips from {shortest_ms} to
+  {longest_ms} ms and nowhere else. The two differences must multiply to at least 1.
 - A hop of 10 ms turned a swing of 60 Hz into {false_rate_hz:.0f} Hz. A window of 50 ms
   removes it.
-- The complex STFT keeps the whole signal. Dropping the phase drops the timing inside the
-  window.""")
+- The complex STFT keeps the whole signal. Dropping the phase drops the timing inside
+  the window.""")
 
 # %% [markdown]
 # ## What next
 #
 # Notebook 02 turns these spectra into log-mel features and measures what a hop costs in
 # frames, bytes and time. Whether a classifier *needs* the frames is the question of
-# notebooks 05 to 08. Before you go on:
-# [questions to test yourself](quizzes/01_stft_and_hop_size.md).
+# notebooks 05 to 08. Before you go on: [questions to test
+# yourself](quizzes/01_stft_and_hop_size.md).
 #
 # ## References
 #
@@ -1315,16 +1348,18 @@ say(f"""- One second at 16 kHz gives {counts.loc[0, 'centred']} centred frames a
 #   doi:10.1109/JRPROC.1949.232969
 
 # %% tags=["record"]
-record("frames_1s_centred", int(counts.loc[0, "centred"]), unit="frames", kind="exact")
-record("frames_1s_odd_window", int(counts.loc[1, "centred"]), unit="frames", kind="exact")
-record("frames_5s_22k_hop_220", int(counts.loc[2, "centred"]), unit="frames", kind="exact")
+centred_counts = counts["centred"].tolist()
+record("frames_1s_centred", centred_counts[0], unit="frames", kind="exact")
+record("frames_1s_odd_window", centred_counts[1], unit="frames", kind="exact")
+record("frames_5s_22k_hop_220", centred_counts[2], unit="frames", kind="exact")
 record("first_dip", first_dip / LONG, unit="of N", kind="rel", rel=0.01)
 for fraction in (0.4, 0.5, 0.75):
-    record(f"dip_at_{fraction:g}_N", float(dips[fraction]), unit="dB", kind="rel", rel=0.01)
+    dip = float(dips[fraction])
+    record(f"dip_at_{fraction:g}_N", dip, unit="dB", kind="rel", rel=0.01)
 for name in ("rectangular", "Hann", "Blackman"):
-    side_lobe = float(shapes.loc[name, "side lobe (dB)"])
+    highest = float(side_lobe[name])
     scalloping = float(shapes.loc[name, "scalloping (dB)"])
-    record(f"side_lobe_{name}", side_lobe, unit="dB", kind="rel", rel=1e-3)
+    record(f"side_lobe_{name}", highest, unit="dB", kind="rel", rel=1e-3)
     record(f"scalloping_{name}", scalloping, unit="dB", kind="rel", rel=1e-3)
 record("shortest_window_for_both", shortest_ms, unit="ms", kind="exact")
 record("longest_window_for_both", longest_ms, unit="ms", kind="exact")

@@ -70,7 +70,7 @@ def closest_clicks_ms(answer: object) -> str:
         return 1000 / tone_distance_hz
 
     slips = {
-        "that is the window, 2 divided by the distance of the notes; it separates clicks half its length apart": lambda f: (
+        "that is the window itself; it separates clicks half its length apart": lambda f: (
             2000 / f
         ),
         "a dip *begins* at a third of the window; 3 dB need half of it": lambda f: 2000 / f / 3,
