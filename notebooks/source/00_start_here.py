@@ -109,8 +109,8 @@ scrub(
 # no longer knows whether the dog barked once or twice. The rain has not changed. Six
 # looks per second describe it as well as a hundred.
 #
-# You can hear the difference, too. Here we took noise and gave it, every 160 ms, the
-# loudness that the picture has at that moment and pitch, and nothing else:
+# You can hear the difference, too. The next two sounds are made from noise. Every 160 ms,
+# each frequency gets the level that the picture shows; nothing else is kept.
 
 # %% tags=["hide-input"]
 def rebuilt(x, hop_ms, seed):
@@ -267,9 +267,9 @@ for name in clips.classes[:12]:
 gallery(examples, RATE_HZ)
 
 # %% [markdown]
-# Each picture shows the loudest moments of one clip, up to 8 kHz. Play a few, and sort
-# them into two groups before you go on: for which of them does it matter *when* something
-# happens, and for which would any second do?
+# Each picture shows the loudest moments of one clip, up to 8 kHz (for at most twelve
+# classes). Play a few, and sort them into two groups before you go on: for which of them
+# does it matter *when* something happens, and for which would any second do?
 #
 # A row of the table below describes one clip. The **label** says what it is. The
 # **source** is the recording that it was cut from, and the **fold** is the part of the
@@ -311,7 +311,7 @@ def frame_energy(x, frame_ms):
 def percent_in_busiest_tenth(energy):
     """Percent of the whole energy that the busiest tenth of the frames holds."""
     from_loud_to_quiet = np.sort(energy)[::-1]
-    n_busiest = len(energy) // 10
+    n_busiest = max(1, len(energy) // 10)
     return 100 * from_loud_to_quiet[:n_busiest].sum() / max(energy.sum(), 1e-12)
 
 
@@ -352,8 +352,8 @@ conclude(
     unit="points",
     if_clear=f"*{most.replace('_', ' ')}* has {concentration.iloc[-1]:.0f} % of its "
     f"energy in a tenth of its frames, *{least.replace('_', ' ')}* "
-    f"{concentration.iloc[0]:.0f} %. Even white noise, whose loudness never changes on "
-    f"purpose, has {noise_share:.0f} %: frames of 10 ms differ by chance.",
+    f"{concentration.iloc[0]:.0f} %. Steady white noise has {noise_share:.0f} % and "
+    "not 10, because frames of 10 ms differ by chance.",
     if_not=f"The shares go from {concentration.iloc[0]:.0f} to "
     f"{concentration.iloc[-1]:.0f} %; this run cannot tell whether the classes differ "
     "by more than chance.",
@@ -361,10 +361,10 @@ conclude(
 
 # %% [markdown]
 # Careful: energy is not information. The silence between two ticks carries no energy, and
-# yet it *is* the rhythm of a clock; leave it out and you no longer know whether the clock
-# ticks once per second or twice. What a high number does mean is that most frames
-# describe silence, and that describing them one by one may be a waste. How many of them a
-# classifier can do without is a question for experiments, from notebook 05 on.
+# yet it *is* the rhythm of a clock. Leave it out, and you no longer know how fast the
+# clock ticks. What a high number does tell us is that most frames describe near silence,
+# one by one. How many of them a classifier can do without is a question for experiments,
+# from notebook 05 on.
 
 # %% [markdown]
 # ### Exercise 00.2
@@ -407,9 +407,9 @@ say(f"*{most.replace('_', ' ')}*: {concentration[most]:.0f} % with frames of 10 
     f"{coarse[most]:.0f} % with frames of {coarse_ms} ms.")
 
 # %% [markdown]
-# A long frame around a short event consists mostly of what surrounds the event. The event
-# is spread over the frame, and the frames become more alike. That is what the slider at
-# the top did to the barks.
+# A frame that is much longer than an event mostly contains what surrounds the event. The
+# energy is averaged over the frame, and the frames become more alike. That is what the
+# slider at the top did to the barks.
 
 # %% [markdown]
 # ## 4. What does a finer look cost?
@@ -432,7 +432,7 @@ display(costs.style.format({"hop (ms)": "{:g}"}).hide(axis="index"))
 #
 # ### Exercise 00.3
 #
-# A classifier looks every `hop_ms` milliseconds and costs `cost` (say, in watts), and all
+# A classifier looks every `hop_ms` milliseconds and costs `cost` (in any unit), and all
 # of that cost grows with the number of looks. Which hop brings it down to `budget`?
 # **Predict** first: for a quarter of the cost, do you need a quarter of the hop or four
 # times the hop?
@@ -492,7 +492,7 @@ show(
     "tests. Fix the hop: 05 and 06, networks at fixed hops. Learn it: 07 and 08, "
     "learned resolution. Attend: 09, transformers. Ask when: 10 and 11, pictures and "
     "events. Sum up: 12.",
-    caption="Thirteen notebooks, in order. Each asks one question.",
+    caption="Twelve more notebooks, in order. Each asks one question.",
 )
 
 # %% [markdown]

@@ -74,8 +74,8 @@ rate_hz: int = 16000  # sample rate of every signal here
 #
 # $$ X[m, k] = \sum_{n=0}^{N-1} w[n] \; x[n + mH] \; e^{-2\pi i k n / N} $$
 #
-# Here $m$ counts the frames and $k$ the frequency *bins*, which lie one $N$-th of the
-# sample rate apart. The squared magnitude $|X[m, k]|^2$ is the *spectrogram*.
+# Here $m$ counts the frames and $k$ the frequency *bins*. With the sample rate $f_s$, bin
+# $k$ lies at $k f_s / N$. The squared magnitude $|X[m, k]|^2$ is the *spectrogram*.
 #
 # Let us go through the four steps with two plucked notes.
 
@@ -208,10 +208,9 @@ print(frames_of(np.arange(12), window_length=6, hop=3))
 # $$ M = 1 + \left\lfloor \frac{L - N}{H} \right\rfloor $$
 #
 # Most libraries *centre* their frames instead: they pad the signal by half a window on
-# both sides, so that the middle of frame $m$ lies at sample $mH$. That is convenient,
-# because frame $m$ then belongs to the time $mH$ whatever the window. Without centring, a
-# longer window shifts every frame to the right, and a comparison of windows becomes a
-# comparison of delays as well.
+# both sides, so that frame $m$ is centred at sample $mH$, whatever the window length.
+# Without centring, a longer window moves every frame to the right, and a comparison of
+# two windows also compares two delays.
 #
 # **Predict:** one second at 16 kHz, a window of 400 samples and a hop of 160 give 98
 # frames without centring. How many are there with it?
@@ -338,23 +337,23 @@ say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through t
     "-60 dB: the plain frame drowns it, the windowed frame shows it.")
 
 # %% [markdown]
-# This is **leakage**: energy of a tone that shows up at other frequencies. A window
-# lowers it, and the price is a blunter peak. Multiplying in time means convolving in
-# frequency, so every line of the spectrum takes the shape of the window's own transform.
-# For the Hann window
+# This is **leakage**: energy of a tone that shows up at other frequencies. The Hann
+# window lowers it, and the price is a wider peak.
+#
+# Why wider? Multiplying in time means convolving in frequency, so every line of the
+# spectrum takes the shape of the window's own transform. For the Hann window
 #
 # $$ w[n] = \tfrac12 - \tfrac12 \cos\frac{2\pi n}{N} $$
 #
-# we can read that shape off. The constant and the two halves of the cosine are three
-# copies of the rectangular window's transform, shifted by 0, +1 and -1 bins and weighted
-# by $\frac12, -\frac14, -\frac14$. Each copy is zero at all whole bins except its own, so
-# their sum is zero from $\pm 2$ bins on:
+# we can read that shape off. The formula adds three copies of the rectangular window: one
+# as it is and, from the cosine, one moved up and one moved down by one bin. Their weights
+# are $\frac12, -\frac14, -\frac14$. Each copy is zero at every whole bin except its own,
+# so the sum is zero from bin $\pm 2$ on:
 #
 # $$ \text{main lobe from } -\frac{2}{N} \text{ to } +\frac{2}{N},
 #    \text{ and half as high as its top at } \pm\frac{1}{N}. $$
 #
-# (With $N$ in seconds these are frequencies in Hz.) Keep the second half in mind; section
-# 5 needs it.
+# With $N$ in seconds these are frequencies in Hz. Section 5 needs both.
 
 # %%
 PAD = 64  # points per bin
@@ -505,25 +504,26 @@ listed = ", ".join(f"{dip:.1f} dB at {fraction:g} N" for fraction, dip in dips.i
 say(f"Depth of the dip between the clicks: {listed}.")
 
 # %% [markdown]
-# Why a third? Measure time from the middle of the Hann window, and the weight it gives to
-# energy is $w^2(t) = \cos^4(\pi t/N)$. A frame half-way between the clicks has each of
-# them at a distance of $d/2$, so the energy there is $2\cos^4(\pi d / 2N)$.
+# Why a third? Measured from its middle, the Hann window is $\cos^2(\pi t/N)$, so it
+# weights energy by $w^2(t) = \cos^4(\pi t/N)$. Each click draws one such hump into the
+# energy curve. Half-way between the clicks both humps are seen at $t = d/2$, and the sum
+# is $2\cos^4(\pi d / 2N)$.
 #
-# *Where the dip begins.* Two equal humps merge until each is seen from beyond its
-# inflection point. With $u = \pi t/N$,
+# *Where the dip begins.* The sum of two equal humps has a dip in the middle if each hump
+# is curved upwards there, that is, beyond its inflection point. With $u = \pi t/N$,
 #
 # $$ \frac{d^2}{du^2}\cos^4 u = 4\cos^2 u \,(3\sin^2 u - \cos^2 u) = 0
 #    \;\Rightarrow\; \tan^2 u = \tfrac13 \;\Rightarrow\; u = \tfrac{\pi}{6}, $$
 #
 # that is $t = d/2 = N/6$, and so $d = N/3$.
 #
-# *How deep it is at half a window.* At $d = N/2$ a frame on one click does not see the
-# other, so its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which is $-3.01$
-# dB.
+# *How deep it is at half a window.* If $d = N/2$, a frame centred on one click just
+# misses the other, and its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which
+# is $-3.01$ dB.
 #
 # **Two clicks need a distance of a third of the window to be told apart at all, and of
-# half a window for a clear dip of 3 dB.** A finer hop is of no help: the hop was a single
-# sample. More frames draw the same hump with more points.
+# half a window for a clear dip of 3 dB.** A finer hop does not help. Ours was a single
+# sample already; more frames draw the same hump with more points.
 
 # %% [markdown]
 # ## 5. One window for two clicks and two notes?
@@ -532,10 +532,12 @@ say(f"Depth of the dip between the clicks: {listed}.")
 # clicks *and* both notes?
 #
 # Section 4 gives an upper limit: for a dip of 3 dB between the clicks, $N \le 2d$.
-# Section 3 gives a lower limit. Half-way between two notes $\Delta f$ apart, each is seen
-# at $\Delta f/2$. If that is $1/N$, the Hann window lets half of its amplitude through, a
-# quarter of its power. Averaged over time the two notes add up to half the power of one:
-# again a dip of 3 dB. So $N \ge 2/\Delta f$, and together
+#
+# Section 3 gives a lower limit. Half-way between two notes $\Delta f$ apart, each note is
+# seen at a distance of $\Delta f/2$. If that is $1/N$, the Hann window passes half of its
+# amplitude, a quarter of its power. Averaged over time, the two notes together have half
+# the power of one: again a dip of 3 dB. So $N \ge 2/\Delta f$, and both limits together
+# are
 #
 # $$ \frac{2}{\Delta f} = \frac{2}{60\,\text{Hz}} \approx 33\,\text{ms}
 #    \;\le\; N \;\le\; 2d = 2 \cdot 20\,\text{ms} = 40\,\text{ms}. $$
@@ -693,7 +695,7 @@ say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they 
 # than anyone would use. **The hop decides how often you look; how sharply you see is up
 # to the window.**
 #
-# Could another shape of window do better? A little. Gabor (1946) measured the width of a
+# Could another shape of window do better? Hardly. Gabor (1946) measured the width of a
 # window by the standard deviations of its energy, $\sigma_t$ in time and $\sigma_f$ in
 # frequency, and showed that $\sigma_t \, \sigma_f \ge 1/4\pi$ for every shape.
 
@@ -744,9 +746,8 @@ show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 5
      caption="One frame that contains both clicks, and nothing else.")
 
 # %% [markdown]
-# A classifier can use these stripes, but only while its frequency bands are narrower than
-# they are. Notebook 02 averages bins into mel bands, and above a few hundred hertz those
-# are wider.
+# A classifier can use these stripes as long as its frequency bands are narrower than they
+# are. The mel bands of notebook 02 mostly are not, and average the stripes away.
 #
 # In a live kernel you can look at a sound of your own through any of these windows:
 
@@ -889,9 +890,10 @@ conclude(
 )
 
 # %% [markdown]
-# The usual setting, 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. By this measure it
-# is too long even for the complex values, and most of the time it does no harm. The next
-# section shows when it does.
+# The usual setting, 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. For a single bin
+# that is too long, even for the complex values. All bins together still hold everything,
+# as section 8 will show. But what a classifier gets, one level per band and frame, can go
+# wrong, and the next section shows how.
 
 # %% [markdown]
 # ## 7. What happens when the hop is too long
@@ -942,18 +944,19 @@ show(fig, alt="Two spectrograms. Left, a line that rises from 0.2 to 7.8 kHz. Ri
 # ### Frames are samples too
 #
 # The same happens to everything that a spectrogram measures once per frame. Take a 2 kHz
-# tone whose energy swings 60 times per second, $e(t) = 1 + 0.8\cos(2\pi \cdot 60\,t)$,
-# and look at it every 10 ms, which makes 100 frames per second. **Predict:** at what rate
-# does the energy of the frames swing?
+# tone whose energy rises and falls 60 times per second,
+# $e(t) = 1 + 0.8\cos(2\pi \cdot 60\,t)$. This is called *modulation*, here with a rate of
+# 60 Hz and a depth of 0.8. Look at the tone every 10 ms, which makes 100 frames per
+# second. **Predict:** which modulation rate do the energies of the frames report?
 
 # %%
-predict("01.d", ..., "At what rate, in Hz, does the energy of the frames swing?")
+predict("01.d", ..., "Which modulation rate, in Hz, do the frames report?")
 
 # %%
-def buzz(swing_hz, length_s):
-    """A 2 kHz tone whose energy swings `swing_hz` times per second."""
+def buzz(modulation_hz, length_s):
+    """A 2 kHz tone whose energy is modulated at `modulation_hz`."""
     t = np.arange(timebase.seconds_to_samples(length_s, rate_hz)) / rate_hz
-    energy = 1 + 0.8 * np.cos(2 * np.pi * swing_hz * t)
+    energy = 1 + 0.8 * np.cos(2 * np.pi * modulation_hz * t)
     return 0.5 * np.sqrt(energy) * np.sin(2 * np.pi * 2000 * t)
 
 
@@ -966,8 +969,8 @@ def frame_energy(x, window_ms, hop_ms):
     return energy / energy.mean()
 
 
-def strongest_swing(energy, hop_ms):
-    """Rate in Hz and depth of the strongest swing; depth 0.8 is that of the sound."""
+def strongest_modulation(energy, hop_ms):
+    """Rate in Hz and depth of the strongest modulation."""
     taper = signal.get_window("hann", len(energy))
     spectrum = np.abs(np.fft.rfft((energy - energy.mean()) * taper, 2**16))
     rates_hz = np.fft.rfftfreq(2**16, hop_ms / 1000)
@@ -975,9 +978,9 @@ def strongest_swing(energy, hop_ms):
     return rates_hz[peak], 2 * spectrum[peak] / taper.sum()
 
 
-swinging = buzz(60, length_s=4)
-true_rate_hz, _ = strongest_swing(frame_energy(swinging, 4, 1), hop_ms=1)
-false_rate_hz, false_depth = strongest_swing(frame_energy(swinging, 4, 10), hop_ms=10)
+modulated = buzz(60, length_s=4)
+true_rate_hz, _ = strongest_modulation(frame_energy(modulated, 4, 1), hop_ms=1)
+false_rate_hz, false_depth = strongest_modulation(frame_energy(modulated, 4, 10), hop_ms=10)
 answer("01.d", round(float(false_rate_hz), 1), unit="Hz", within=0.02)
 say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, with a hop of 10 ms "
     f"{false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to |60 "
@@ -985,11 +988,11 @@ say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, with a hop of 
 
 # %% tags=["hide-input"]
 HOPS_MS = (1, 8, 10, 12, 14, 16.6875, 20)
-fine = frame_energy(swinging, 4, 1)
+fine = frame_energy(modulated, 4, 1)
 pictures = {}
 for hop_ms in HOPS_MS:
-    energy = frame_energy(swinging, 4, hop_ms)
-    reported, _ = strongest_swing(energy, hop_ms)
+    energy = frame_energy(modulated, 4, hop_ms)
+    reported, _ = strongest_modulation(energy, hop_ms)
     fig, ax = plt.subplots(figsize=(6, 2.3))
     ax.plot(np.arange(len(fine)), fine, "-", color="silver")
     ax.plot(np.arange(len(energy)) * hop_ms, energy, "o--", color=plots.COLOURS[1])
@@ -1005,18 +1008,18 @@ scrub(
     pictures,
     label="hop",
     start="10 ms",
-    caption="Grey: a swing of 60 Hz. Dots: the energy of the frames, 4 ms window.",
+    caption="Grey: a modulation of 60 Hz. Dots: the energy of the frames, 4 ms window.",
     alt="Energy of the frames over 150 ms for hops of 1 to 20 ms, over a grey curve "
     "that swings 60 times per second. Up to 8 ms the points follow it. From 10 ms on "
-    "they form slower swings of 40, 23 and 11 Hz, stand still at 16.7 ms, and swing at "
-    "10 Hz with a hop of 20 ms.",
+    "they form slower rhythms of 40, 23 and 11 Hz, stand still at 16.7 ms, and swing "
+    "at 10 Hz with a hop of 20 ms.",
 )
 
 # %% [markdown]
-# Once the swing is faster than half the frame rate, the points show a rhythm that is not
-# in the sound. As the hop approaches 16.7 ms, one period of the swing, the false swing
-# slows down until it stands still, like the spokes of a wheel in a film. Here is the
-# sound, and what the frames at 10 ms report:
+# Once the modulation is faster than half the frame rate, the frames show a rhythm that is
+# not in the sound. As the hop approaches 16.7 ms, one period of the modulation, the false
+# rhythm slows down until it stands still, like the spokes of a wheel in a film. Listen to
+# the sound, and to what the frames report at a hop of 10 ms:
 
 # %%
 play_pair(
@@ -1031,41 +1034,43 @@ play_pair(
 # ### The window as anti-alias filter
 #
 # Before sound is sampled, a low-pass filter removes what would fold. Frames have such a
-# filter built in, the window: the energy of a frame is an average of $e(t)$ weighted by
-# $w^2$. A longer window averages the swing away before the hop can fold it.
+# filter built in, the window: the energy of a frame is an average of $e(t)$, weighted by
+# $w^2$. A longer window averages the modulation away before the hop can fold it.
 
 # %%
 rows = []
 for window_ms in (4, 10, 25, 40, 50, 64):
-    energy = frame_energy(swinging, window_ms, hop_ms=10)
-    _, depth = strongest_swing(energy, hop_ms=10)
+    energy = frame_energy(modulated, window_ms, hop_ms=10)
+    _, depth = strongest_modulation(energy, hop_ms=10)
     rows.append((window_ms, depth))
-filtered = pd.DataFrame(rows, columns=["window (ms)", "depth of the swing"])
-display(filtered.style.format({"depth of the swing": "{:.3f}"}).hide(axis="index"))
+filtered = pd.DataFrame(rows, columns=["window (ms)", "depth"])
+display(filtered.style.format({"depth": "{:.3f}"}).hide(axis="index"))
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9, 3.2))
 window_lengths_ms = np.arange(2, 81, 2)
 depths = []
 for window_ms in window_lengths_ms:
-    _, depth = strongest_swing(frame_energy(swinging, window_ms, 10), hop_ms=10)
+    _, depth = strongest_modulation(frame_energy(modulated, window_ms, 10), hop_ms=10)
     depths.append(depth)
 ax.plot(window_lengths_ms, depths, linestyle="-", marker="o", markersize=4)
-ax.set(xlabel="window length (ms)", ylabel="depth of the false swing", ylim=(0, 0.85))
-show(fig, alt="Depth of the false 40 Hz swing against window length: it falls from 0.8 "
-     "at 2 ms to zero at 50 ms and stays close to zero for longer windows.",
-     caption="A longer window removes the swing before a hop of 10 ms can fold it.")
+ax.set(xlabel="window length (ms)", ylabel="depth of the false rhythm", ylim=(0, 0.85))
+show(fig, alt="Depth of the false 40 Hz rhythm against window length: it falls from "
+     "0.8 at 2 ms to zero at 50 ms and stays close to zero for longer windows.",
+     caption="A longer window removes the modulation before a hop of 10 ms can fold it.")
 
 # %% [markdown]
-# With the 4 ms window the false swing has the full depth of 0.8. The usual 25 ms weaken
-# it, and 50 ms remove it. So the window does two jobs. It sets the resolution, and it
-# protects the hop: **the window is the anti-alias filter of the hop.**
+# The 4 ms window leaves the false rhythm nearly at its full depth of 0.8. The usual 25 ms
+# weaken it, and 50 ms remove it. So the window does two jobs: it sets the resolution, and
+# it keeps the hop from inventing rhythms. **The window is the anti-alias filter of the
+# hop.**
 
 # %% [markdown]
 # ### Exercise 01.4
 #
-# Write the rate that the frames report for a swing of `swing_hz` at a hop of `hop_ms`,
-# when the window is too short to remove it. It lies between 0 and half the frame rate.
+# A sound is modulated at `modulation_hz`, and the window is too short to remove the
+# modulation. Write the rate that frames at a hop of `hop_ms` report. It lies between 0
+# and half the frame rate.
 #
 # <details><summary>Hint</summary>
 #
@@ -1075,10 +1080,10 @@ show(fig, alt="Depth of the false 40 Hz swing against window length: it falls fr
 # </details>
 
 # %% tags=["exercise"]
-def reported_hz(swing_hz, hop_ms):
+def reported_hz(modulation_hz, hop_ms):
     ### BEGIN SOLUTION
     frame_rate = 1000 / hop_ms
-    remainder = swing_hz % frame_rate
+    remainder = modulation_hz % frame_rate
     return min(remainder, frame_rate - remainder)
     ### END SOLUTION
 
@@ -1088,11 +1093,13 @@ check("01.4", reported_hz)
 # %% [markdown]
 # ### Exercise 01.5
 #
-# Change a setting, predict and explain. A buzz of 60 Hz vanishes from the frames when the
-# window is 50 ms long. Which is the shortest window that removes a buzz of 80 Hz? Write
-# your prediction down first, then try some lengths in
-# `strongest_swing(frame_energy(buzz(80, 4), window_ms, 10), 10)`. Explain what you found
-# by a formula, and return the length in ms for any `swing_hz`.
+# Change a setting, predict and explain. A modulation of 60 Hz vanishes from the frames
+# when the window is 50 ms long. Which is the shortest window that removes one of 80 Hz?
+# Write your prediction down. Then try some lengths:
+#
+# `strongest_modulation(frame_energy(buzz(80, 4), window_ms, 10), 10)`
+#
+# Explain what you find by a formula, and return the length in ms for any rate.
 #
 # <details><summary>Hint</summary>
 #
@@ -1104,10 +1111,10 @@ check("01.4", reported_hz)
 # </details>
 
 # %% tags=["exercise"]
-def removing_window_ms(swing_hz):
+def removing_window_ms(modulation_hz):
     ### BEGIN SOLUTION
     # w**2 has components at 0, 1 and 2 bins: the first zero lies at 3 bins, 3 / N
-    return 1000 * 3 / swing_hz
+    return 1000 * 3 / modulation_hz
     ### END SOLUTION
 
 
@@ -1154,14 +1161,16 @@ display(returns.style.format({"error": "{:.0e}"}).hide(axis="index"))
 # (libraries call the condition NOLA, *nonzero overlap-add*).
 #
 # How does that agree with section 7, where a hop of 10 ms invented a rhythm? Section 7
-# kept *one number* per frame, the energy. The 60 Hz swing is not lost from a complex
-# frame of 25 ms; it is spread over the phases of its bins. It is lost when we drop them.
+# kept *one number* per frame, its energy, and 100 numbers per second cannot follow a
+# modulation of 60 Hz. The complex frames have 201 numbers each, and together they hold
+# it.
 #
 # ### Phase, and what it does
 #
-# A complex number has a magnitude and a phase. Spectrograms, and all features built on
-# them, keep the magnitude and drop the phase. To hear what that means, take a few ticks,
-# keep all magnitudes, replace the phases by random ones, and go back to a waveform.
+# A complex number has a magnitude and a phase. Spectrograms, and all features made from
+# them, keep the magnitude and drop the phase. To hear what the phase does, take two
+# ticks, keep all magnitudes, replace the phases by random ones, and go back to a
+# waveform.
 
 # %%
 ticks = np.zeros(timebase.seconds_to_samples(0.6, rate_hz))
@@ -1231,26 +1240,29 @@ conclude(
     "phase_smear",
     long_ms - short_ms,
     unit="ms",
-    if_clear=f"Without its phase, a tick spreads over {short_ms:.1f} ms in 4 ms "
+    if_clear=f"With random phases, a tick spreads over {short_ms:.1f} ms in 4 ms "
     f"windows and over {long_ms:.0f} ms in 64 ms windows: as far as the window lets "
     "it.",
     if_not="This run does not show that a longer window spreads the tick further.",
 )
 
 # %% [markdown]
-# The magnitudes say in *which frame* something happened. The phase says where *inside*
-# the frame. So for everything that drops phase, which is nearly every audio classifier,
-# **the window limits what can be known about time.**
+# The magnitudes of a frame say that it contains a tick. *Where* in the frame the tick is,
+# is a matter of phase: random phases spread it over the whole window. Overlapping frames
+# give some of this back, since a tick at the edge of one frame is in the middle of
+# another, and notebook 02 uses that to make sound from magnitudes. But a classifier does
+# not rebuild the sound. It gets the magnitudes as they are, and for them the limits of
+# sections 4 and 5 hold.
 
 # %% [markdown]
 # ## 9. Can phase sharpen a spectrogram?
 #
 # If the phase knows where inside a frame the energy lies, we should be able to ask it.
-# Compute every frame twice, once with the window $w$ and once with the window times time,
-# $n\,w$ (with $n = 0$ in the middle). For a click at $n_0$ the first transform is
-# $w[n_0]\,e^{-2\pi i k n_0/N}$, the second the same times $n_0$, and their ratio is
-# $n_0$. Moving every value to the place that this ratio names is *reassignment* (Auger
-# and Flandrin, 1995).
+# Compute every frame twice, once with the window $w[n]$ and once with the window times
+# time, $n\,w[n]$, where $n = 0$ is the middle of the frame. For a click at $n_0$ the
+# first transform is $w[n_0]\,e^{-2\pi i k n_0/N}$. The second is the same times $n_0$, so
+# their ratio is $n_0$. Moving every value to the time that this ratio names is called
+# *reassignment* (Auger and Flandrin, 1995).
 
 # %%
 def reassigned_time_s(x, window_length, hop):
@@ -1271,7 +1283,7 @@ def reassigned_time_s(x, window_length, hop):
 window_length = timebase.ms_to_samples(25, rate_hz)
 centres_s, found_s = reassigned_time_s(clicks, window_length, hop=8)
 first_only = (centres_s > CLICKS_S[0] - 0.010) & (centres_s < CLICKS_S[0] + 0.005)
-worst_ms = 1000 * np.abs(found_s[first_only] - CLICKS_S[0]).max()
+first_found_ms = 1000 * found_s[first_only]
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9, 3.6))
@@ -1291,11 +1303,13 @@ show(fig, alt="Time that reassignment finds against the centre of the frame, for
      caption="Where 25 ms frames place the two clicks (dotted lines).")
 
 # %% [markdown]
-# On the plateaus every frame that sees one click names its exact time. Between them lies
-# the limit: a frame that contains both clicks has one answer for two events, and it lies
-# between them. Reassignment sharpens a single event and does not separate two. The
-# library does the same for every bin, in time and, from the change of phase from frame to
-# frame, in frequency:
+# On the plateaus, every frame that contains one click names its exact time. Between them
+# lies the limit: a frame that contains both clicks has one answer for two events, and the
+# answer is somewhere between them. Reassignment sharpens a single event, and does not
+# separate two.
+#
+# The library does the same for every bin, both in time and, from the change of phase
+# between neighbouring frames, in frequency:
 
 # %%
 import warnings
@@ -1307,9 +1321,10 @@ with warnings.catch_warnings(action="ignore"):  # librosa 0.11 warns about empty
     )
 loudest = magnitudes[:, 50].argmax()
 tone_hz = float(freqs[loudest, 50])
-say(f"Our frames find the first click within {worst_ms:.4f} ms of its true time, with "
-    "a window of 25 ms. A tone at 1013.7 Hz falls into the bin at "
-    f"{loudest * rate_hz / 512:.0f} Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
+say(f"The {len(first_found_ms)} frames that contain only the first click place it "
+    f"between {first_found_ms.min():.2f} and {first_found_ms.max():.2f} ms; it is at "
+    f"140 ms. A tone at 1013.7 Hz falls into the bin at {loudest * rate_hz / 512:.0f} "
+    f"Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
 
 # %% [markdown]
 # ## What we saw
@@ -1321,10 +1336,10 @@ say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 
   dip of {dips[0.5]:.1f} dB at half its length. No hop changes that.
 - Clicks 20 ms and notes 60 Hz apart both show 3 dB dips from {shortest_ms} to
   {longest_ms} ms and nowhere else. The two differences must multiply to at least 1.
-- A hop of 10 ms turned a swing of 60 Hz into {false_rate_hz:.0f} Hz. A window of 50 ms
-  removes it.
-- The complex STFT keeps the whole signal. Dropping the phase drops the timing inside
-  the window.""")
+- A hop of 10 ms turned a modulation of 60 Hz into one of {false_rate_hz:.0f} Hz. A window
+  of 50 ms removes it.
+- The complex STFT keeps the whole signal. Where in a frame something happens is in the
+  phase, which spectrograms drop.""")
 
 # %% [markdown]
 # ## What next
@@ -1369,7 +1384,7 @@ record("spread_product_Hann", float(hann_product), kind="rel", rel=1e-3)
 for share in (2, 4, 8, 16):
     value = float(errors.loc[f"N/{share}", "power"])
     record(f"interpolation_power_N/{share}", value, unit="dB")
-record("swing_at_hop_10_ms", float(false_rate_hz), unit="Hz", kind="rel", rel=1e-3)
-depth_25_ms = float(filtered.loc[2, "depth of the swing"])
-record("swing_depth_25_ms_window", depth_25_ms, kind="rel", rel=0.02)
+record("modulation_at_hop_10_ms", float(false_rate_hz), unit="Hz", kind="rel", rel=1e-3)
+depth_25_ms = float(filtered.loc[2, "depth"])
+record("modulation_depth_25_ms_window", depth_25_ms, kind="rel", rel=0.02)
 record("reassigned_tone", tone_hz, unit="Hz", kind="rel", rel=1e-5)

@@ -78,7 +78,7 @@ RIGHT = {
     "01.2": lambda w: len(w) * np.sum(w**2) / np.sum(w) ** 2,
     "01.3": lambda tone_distance_hz: 1000 / tone_distance_hz,
     "01.4": lambda f, h: min(f % (1000 / h), 1000 / h - f % (1000 / h)),
-    "01.5": lambda swing_hz: 3000 / swing_hz,
+    "01.5": lambda modulation_hz: 3000 / modulation_hz,
     "02.1": lambda power, bank: power @ bank,
     "02.2": lambda power, floor: 10 * np.log10(np.maximum(power, floor)),
     "02.3": lambda n, s, h, m: n * (1 + int(s * 16_000) // int(h * 16)) * m * 4 / 1e6,

@@ -42,11 +42,11 @@ def frame_count(answer: object) -> str:
 
 
 def reported_hz(answer: object) -> str:
-    """01.4: the rate at which undersampled swings appear."""
+    """01.4: the rate at which an undersampled modulation appears."""
 
-    def reference(swing_hz: float, hop_ms: float) -> float:
+    def reference(modulation_hz: float, hop_ms: float) -> float:
         rate = 1000 / hop_ms
-        return min(swing_hz % rate, rate - swing_hz % rate)
+        return min(modulation_hz % rate, rate - modulation_hz % rate)
 
     slips = {
         "right below half the frame rate; above it the rate folds back": lambda f, h: f,
@@ -83,17 +83,17 @@ def closest_clicks_ms(answer: object) -> str:
 
 
 def removing_window_ms(answer: object) -> str:
-    """01.5: the shortest Hann window in whose frames a swing of energy has vanished."""
+    """01.5: the shortest Hann window in whose frames a modulation has vanished."""
 
-    def reference(swing_hz: float) -> float:
-        return 3000 / swing_hz
+    def reference(modulation_hz: float) -> float:
+        return 3000 / modulation_hz
 
     slips = {
         "that is the first zero of the Hann window itself; the energy is weighted by its square": lambda f: 2000 / f,
-        "that is one period of the swing; at this length the table shows that much of it is left": lambda f: 1000 / f,
+        "that is one period of the modulation; the table shows how much is left of it at such a length": lambda f: 1000 / f,
         "that is in seconds; the question is about milliseconds": lambda f: 3 / f,
         "it vanishes there as well, but a shorter window already removes it": lambda f: 4000 / f,
-        "the faster the swing, the shorter the window that removes it": lambda f: 50 * f / 60,
+        "the faster the modulation, the shorter the window that removes it": lambda f: 50 * f / 60,
     }
     expect_function(answer, reference, [(60.0,), (80.0,), (40.0,), (250.0,)], unit="ms", rel=0.02, slips=slips)
     return "The square of the Hann window has its first zero at 3 / N: 80 Hz are gone at 37.5 ms."
