@@ -979,8 +979,10 @@ def strongest_modulation(energy, hop_ms):
 
 
 modulated = buzz(60, length_s=4)
-true_rate_hz, _ = strongest_modulation(frame_energy(modulated, 4, 1), hop_ms=1)
-false_rate_hz, false_depth = strongest_modulation(frame_energy(modulated, 4, 10), hop_ms=10)
+every_1_ms = frame_energy(modulated, window_ms=4, hop_ms=1)
+every_10_ms = frame_energy(modulated, window_ms=4, hop_ms=10)
+true_rate_hz, _ = strongest_modulation(every_1_ms, hop_ms=1)
+false_rate_hz, false_depth = strongest_modulation(every_10_ms, hop_ms=10)
 answer("01.d", round(float(false_rate_hz), 1), unit="Hz", within=0.02)
 say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, with a hop of 10 ms "
     f"{false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to |60 "
@@ -1010,9 +1012,9 @@ scrub(
     start="10 ms",
     caption="Grey: a modulation of 60 Hz. Dots: the energy of the frames, 4 ms window.",
     alt="Energy of the frames over 150 ms for hops of 1 to 20 ms, over a grey curve "
-    "that swings 60 times per second. Up to 8 ms the points follow it. From 10 ms on "
-    "they form slower rhythms of 40, 23 and 11 Hz, stand still at 16.7 ms, and swing "
-    "at 10 Hz with a hop of 20 ms.",
+    "that rises and falls 60 times per second. Up to 8 ms the points follow it. From "
+    "10 ms on they form slower rhythms of 40, 23 and 11 Hz, stand still at 16.7 ms, "
+    "and make one of 10 Hz with a hop of 20 ms.",
 )
 
 # %% [markdown]
@@ -1057,7 +1059,7 @@ ax.plot(window_lengths_ms, depths, linestyle="-", marker="o", markersize=4)
 ax.set(xlabel="window length (ms)", ylabel="depth of the false rhythm", ylim=(0, 0.85))
 show(fig, alt="Depth of the false 40 Hz rhythm against window length: it falls from "
      "0.8 at 2 ms to zero at 50 ms and stays close to zero for longer windows.",
-     caption="A longer window removes the modulation before a hop of 10 ms can fold it.")
+     caption="A longer window removes the modulation before the hop can fold it.")
 
 # %% [markdown]
 # The 4 ms window leaves the false rhythm nearly at its full depth of 0.8. The usual 25 ms
@@ -1336,8 +1338,8 @@ say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 
   dip of {dips[0.5]:.1f} dB at half its length. No hop changes that.
 - Clicks 20 ms and notes 60 Hz apart both show 3 dB dips from {shortest_ms} to
   {longest_ms} ms and nowhere else. The two differences must multiply to at least 1.
-- A hop of 10 ms turned a modulation of 60 Hz into one of {false_rate_hz:.0f} Hz. A window
-  of 50 ms removes it.
+- A hop of 10 ms turned a modulation of 60 Hz into one of {false_rate_hz:.0f} Hz. A
+  window of 50 ms removes it.
 - The complex STFT keeps the whole signal. Where in a frame something happens is in the
   phase, which spectrograms drop.""")
 

@@ -70,9 +70,7 @@ def closest_clicks_ms(answer: object) -> str:
         return 1000 / tone_distance_hz
 
     slips = {
-        "that is the window itself; it separates clicks half its length apart": lambda f: (
-            2000 / f
-        ),
+        "that is the window itself; it separates clicks half its length apart": lambda f: 2000 / f,
         "a dip *begins* at a third of the window; 3 dB need half of it": lambda f: 2000 / f / 3,
         "that is in seconds; the question is about milliseconds": lambda f: 1 / f,
         "twice the window is the wrong way round: it separates clicks half its length apart": lambda f: 4000 / f,
@@ -90,7 +88,7 @@ def removing_window_ms(answer: object) -> str:
 
     slips = {
         "that is the first zero of the Hann window itself; the energy is weighted by its square": lambda f: 2000 / f,
-        "that is one period of the modulation; the table shows how much is left of it at such a length": lambda f: 1000 / f,
+        "that is one period of the modulation, and the table shows how much is left of it": lambda f: 1000 / f,
         "that is in seconds; the question is about milliseconds": lambda f: 3 / f,
         "it vanishes there as well, but a shorter window already removes it": lambda f: 4000 / f,
         "the faster the modulation, the shorter the window that removes it": lambda f: 50 * f / 60,
