@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# A dog barks twice, 150 ms apart; rain falls, and every second of it sounds alike. To
-# tell the two apart, a computer can look at the sound a hundred times per second or six
-# times, and everything that it does afterwards costs in proportion. This course asks how
-# finely it has to look: the **temporal resolution** of audio classification.
+# Two barks of a dog, 150 ms apart. Rain, which sounds the same from one second to the
+# next. A computer that has to tell them apart can look at the sound a hundred times per
+# second, or only six times, and everything that it does afterwards costs in proportion.
+# This course asks how finely it has to look: the **temporal resolution** of audio
+# classification.
 #
 # Listen first.
 
@@ -106,8 +107,8 @@ scrub(
 
 # %% [markdown]
 # Up to 40 ms you can see two barks. At 80 ms the gap between them is gone: this computer
-# no longer knows whether the dog barked once or twice. The rain has not changed. Six
-# looks per second describe it as well as a hundred.
+# no longer knows whether the dog barked once or twice. The rain looks much the same. Six
+# looks per second would do for it.
 #
 # You can hear the difference, too. The next two sounds are made from noise. Every 160 ms,
 # each frequency gets the level that the picture shows; nothing else is kept.
@@ -203,9 +204,9 @@ show(
 #
 # A spectrogram sums up what the middle panel shows: it cuts the waveform into short
 # pieces and writes down, for each piece, how loud every frequency is. The result is a
-# picture with one column per piece. Read a bark like this: it *starts* where the column
-# begins, its *pitch* is the distance between the bright lines, and the lines sink because
-# the dog's voice does. Rain has no lines, since it has no pitch.
+# picture with one column per piece. In the picture above, a bark *starts* where the
+# bright area begins. Its *pitch* is the distance between the bright lines, and the lines
+# sink because the voice of the dog does. Rain has no lines, since it has no pitch.
 #
 # The distance from one column to the next is called the **hop**. It is the number that
 # this course turns up and down.
@@ -213,7 +214,7 @@ show(
 # %% [markdown]
 # ### Exercise 00.1
 #
-# A clip is 5 seconds long and has 16,000 samples per second. We look at it every 10 ms.
+# We look at a clip every 10 ms. It is 5 seconds long and has 16,000 samples per second.
 # How many samples lie between two looks?
 #
 # Replace the `...` by your answer and run the cell. The check answers in one of four
@@ -283,8 +284,8 @@ shown = one_of_each[["clip", "label", "source", "fold"]].head(5)
 display(shown.style.hide(axis="index"))
 n_folds = clips.table["fold"].nunique()
 n_sources = clips.table["source"].nunique()
-say(f"{n_sources} sources in {n_folds} folds. Guessing a label would be right about "
-    f"once in {clips.n_classes} times.")
+say(f"{n_sources} sources in {n_folds} folds. With {clips.n_classes} classes, guessing "
+    f"is right in about {100 / clips.n_classes:.0f} % of the cases.")
 
 # %% [markdown]
 # ## 3. Where in time does a sound happen?
@@ -342,7 +343,7 @@ show(
     f"{least.replace('_', ' ')} up to {concentration.iloc[-1]:.0f} % for "
     f"{most.replace('_', ' ')}; a dashed line marks white noise at {noise_share:.0f} "
     "%.",
-    caption="Median per class. Dashed: white noise, the steadiest sound there is.",
+    caption="Median per class. Dashed line: steady white noise.",
 )
 
 # %%
@@ -354,17 +355,16 @@ conclude(
     f"energy in a tenth of its frames, *{least.replace('_', ' ')}* "
     f"{concentration.iloc[0]:.0f} %. Steady white noise has {noise_share:.0f} % and "
     "not 10, because frames of 10 ms differ by chance.",
-    if_not=f"The shares go from {concentration.iloc[0]:.0f} to "
-    f"{concentration.iloc[-1]:.0f} %; this run cannot tell whether the classes differ "
-    "by more than chance.",
+    if_not=f"Here the shares go from {concentration.iloc[0]:.0f} % to "
+    f"{concentration.iloc[-1]:.0f} %. How much other clips of these classes would "
+    "change that has not been measured for this data set.",
 )
 
 # %% [markdown]
 # Careful: energy is not information. The silence between two ticks carries no energy, and
 # yet it *is* the rhythm of a clock. Leave it out, and you no longer know how fast the
-# clock ticks. What a high number does tell us is that most frames describe near silence,
-# one by one. How many of them a classifier can do without is a question for experiments,
-# from notebook 05 on.
+# clock ticks. A high number does tell us that most frames are nearly silent. How many of
+# them a classifier can do without is a question for experiments, from notebook 05 on.
 
 # %% [markdown]
 # ### Exercise 00.2
@@ -375,7 +375,7 @@ conclude(
 #
 # <details><summary>Hint</summary>
 #
-# `np.sort` sorts from small to large, and `[::-1]` turns an array round.
+# `np.sort` sorts from small to large, and `[::-1]` reverses an array.
 #
 # </details>
 
@@ -427,7 +427,7 @@ costs = pd.DataFrame(rows, columns=["hop (ms)", "columns per clip", "numbers per
 display(costs.style.format({"hop (ms)": "{:g}"}).hide(axis="index"))
 
 # %% [markdown]
-# The last column counts 64 numbers per look, as most networks in this course get. For
+# The last column counts 64 numbers per look, the usual number in this course. For
 # comparison, 16,000 samples per second go in.
 #
 # ### Exercise 00.3
@@ -439,7 +439,7 @@ display(costs.style.format({"hop (ms)": "{:g}"}).hide(axis="index"))
 #
 # <details><summary>Hint</summary>
 #
-# Twice the hop is half the looks is half the cost. Which product stays the same?
+# Twice the hop means half as many looks and half the cost. Which product stays the same?
 #
 # </details>
 

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 01 · STFT and hop size
 #
-# A clock ticks: three milliseconds of sound, then almost a second of silence. A
-# spectrogram with one column every 40 ms turns the tick into a smear, and one with a
-# column every millisecond spends nearly all of its columns on silence. How often should
-# we look, and for how long each time? These are two questions with two answers, the
-# **hop** and the **window**.
+# Tap on a table. The tap is over within a few milliseconds. A spectrogram with one column
+# every 40 ms shows a blur; one with a column every millisecond shows the tap sharply, and
+# spends nearly all of its columns on the silence around it. Two settings decide what you
+# see: the **hop**, which is how often you look, and the **window**, which is for how
+# long.
 
 # %% [markdown]
 # ## You will be able to
@@ -60,9 +60,9 @@ rate_hz: int = 16000  # sample rate of every signal here
 # %% [markdown]
 # ## 1. How a spectrogram is made
 #
-# To a computer, sound is a long row of numbers, here 16,000 per second. No single number
-# says "clock" or "dog"; what we recognise is how the numbers move over some milliseconds.
-# So we look at the row piece by piece:
+# To a computer, sound is a long row of numbers, here 16,000 per second. One number on its
+# own means nothing; a sound shows in how the numbers change over some milliseconds. So we
+# work piece by piece:
 #
 # 1. Cut out a **frame** of $N$ samples.
 # 2. Multiply it by a **window** $w$, which fades the frame in and out.
@@ -138,7 +138,7 @@ say(f"{X.shape[0]} frames of {X.shape[1]} bins. The largest difference between "
     f"librosa's STFT and ours is {largest_difference:.0e}.")
 
 # %% tags=["hide-input"]
-fig = plt.figure(figsize=(9, 5.4))
+fig = plt.figure(figsize=(8.6, 5))
 grid = fig.add_gridspec(2, 4, height_ratios=[1, 1.35], width_ratios=[1, 1, 1, 1.5])
 
 ax = fig.add_subplot(grid[0, :])
@@ -179,10 +179,10 @@ show(fig, alt="Five panels from waveform to spectrogram. Two notes with a frame 
      caption="One frame on its way from the waveform to a column of the spectrogram.")
 
 # %% [markdown]
-# The spectrum in panel 3 has its peaks at 440 Hz and its multiples, and becomes the
-# marked column of panel 4. Remember which number did what: **the window says how long
-# each look lasts, the hop says how often we look.** Panel 2 shows 25 ms; the columns of
-# panel 4 are 10 ms apart, so neighbouring frames share more than half of their samples.
+# The spectrum in panel 3 peaks at 440 Hz and its multiples, and becomes the marked column
+# of panel 4. Keep the two settings apart: **the window is how long each look lasts, the
+# hop is how often we look.** Here a look lasts 25 ms and there is one every 10 ms, so
+# neighbouring frames share more than half of their samples.
 #
 # From here on we need frames at hops down to a single sample. `sliding_window_view` cuts
 # them all at once, without copying anything:
@@ -207,10 +207,10 @@ print(frames_of(np.arange(12), window_length=6, hop=3))
 #
 # $$ M = 1 + \left\lfloor \frac{L - N}{H} \right\rfloor $$
 #
-# Most libraries *centre* their frames instead: they pad the signal by half a window on
-# both sides, so that frame $m$ is centred at sample $mH$, whatever the window length.
-# Without centring, a longer window moves every frame to the right, and a comparison of
-# two windows also compares two delays.
+# Most libraries *centre* their frames instead. They pad the signal by half a window on
+# both sides, and then frame $m$ describes the moment $mH$ for every window length.
+# Without centring, a longer window moves all frames to the right, and whatever you
+# compare between two windows, you also compare two delays.
 #
 # **Predict:** one second at 16 kHz, a window of 400 samples and a hop of 160 give 98
 # frames without centring. How many are there with it?
@@ -237,10 +237,10 @@ centred_frames = int(counts.loc[0, "centred"])
 answer("01.a", centred_frames, unit="frames")
 
 # %% [markdown]
-# The second row is a trap. With an *odd* window of 401 samples there are 100 centred
-# frames and not 101: half of 401 is 200.5, the half sample is dropped on both sides, and
-# the last frame no longer fits. Two programs that differ in such a detail disagree by one
-# frame, and from then on their labels no longer line up.
+# The second row is a trap. With an *odd* window of 401 samples there are only 100 centred
+# frames: half of 401 is 200.5, the half sample is dropped on both sides, and the last
+# frame no longer fits. Two libraries that round differently are one frame apart, and so
+# are the labels that belong to their frames.
 
 # %% [markdown]
 # ### Exercise 01.1
@@ -389,8 +389,9 @@ display(shapes.round(2))
 # - **width**: of the main lobe at half its height. Two equal tones closer than this merge
 #   (Harris, 1978).
 # - **side lobe**: the highest level at which a tone leaks into distant bins.
-# - **ENBW**, the *equivalent noise bandwidth*: how much noise one bin collects.
-# - **scalloping**: how much weaker a tone looks half-way between two bins.
+# - **ENBW**, the *equivalent noise bandwidth*: the width of an ideal filter that lets the
+#   same amount of noise through.
+# - **scalloping**: what a tone loses if it lies half-way between two bins.
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(8, 3.2))
@@ -412,8 +413,7 @@ side_lobe = shapes["side lobe (dB)"]
 say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apart, "
     f"but its side lobes reach {side_lobe['rectangular']:.0f} dB. Hann needs "
     f"{width['Hann']:.1f} bins and reaches {side_lobe['Hann']:.0f} dB, and its side "
-    "lobes keep falling. No window wins everywhere. The course uses Hann from here "
-    "on.")
+    "lobes keep falling. Every shape is a compromise. This course uses Hann.")
 
 # %% [markdown]
 # ### Exercise 01.2
@@ -528,8 +528,9 @@ say(f"Depth of the dip between the clicks: {listed}.")
 # %% [markdown]
 # ## 5. One window for two clicks and two notes?
 #
-# Now two clicks 20 ms apart over two notes 60 Hz apart. Can one spectrogram show both
-# clicks *and* both notes?
+# Let us put both limits to work. The next sound has two clicks, 20 ms apart, and
+# underneath them two notes, 60 Hz apart. Is there a window that separates the clicks and
+# the notes at once?
 #
 # Section 4 gives an upper limit: for a dip of 3 dB between the clicks, $N \le 2d$.
 #
@@ -542,8 +543,8 @@ say(f"Depth of the dip between the clicks: {listed}.")
 # $$ \frac{2}{\Delta f} = \frac{2}{60\,\text{Hz}} \approx 33\,\text{ms}
 #    \;\le\; N \;\le\; 2d = 2 \cdot 20\,\text{ms} = 40\,\text{ms}. $$
 #
-# A narrow range, but not an empty one. Before you move the slider, decide what a window
-# of 4 ms will do to the notes, and one of 64 ms to the clicks.
+# So such windows exist, within a range of 7 ms. First picture the two extremes: what
+# becomes of the notes at 4 ms, and of the clicks at 64 ms? Then move the slider.
 
 # %%
 CLICKS_S = (0.14, 0.16)
@@ -560,8 +561,7 @@ for click_s in CLICKS_S:
 play_pair(
     {"notes": notes, "notes and clicks": notes + clicks},
     rate_hz,
-    describe="A rough tone that beats 60 times per second; then the same with two "
-    "clicks so close that they almost fuse.",
+    describe="A low rough tone; then the same with two clicks that almost sound as one.",
 )
 
 # %%
@@ -644,17 +644,16 @@ scrub(
     label="window length",
     start="16 ms",
     caption="Two clicks and two notes, 30 dB from dark to light, at a hop of 0.5 ms.",
-    alt="Spectrograms of two clicks 20 ms apart over two notes 60 Hz apart, one for "
-    "each window length; beside each the level of the notes over frequency, below it "
-    "that of the clicks over time. Up to 24 ms the clicks are two bright columns and "
-    "the notes one band; from 48 ms on the notes are two lines and the clicks one "
-    "smear; at 34, 36 and 40 ms both pairs can be seen.",
+    alt="A spectrogram for each window length, with the level of the notes over "
+    "frequency at its side and that of the clicks over time below it. At 4, 16 and 24 "
+    "ms there are two columns for the clicks and a single band for the notes. At 34, "
+    "36 and 40 ms both curves have two humps. From 48 ms on the notes are two lines "
+    "and the clicks a single blur.",
 )
 
 # %% [markdown]
-# A short window separates the clicks and merges the notes, a long one does the reverse.
-# Between 33 and 40 ms both pairs come apart, if only just. Here are both dips for every
-# window length:
+# As the window grows, the notes separate and the clicks merge. Around 36 ms there is room
+# for both. Here are the two dips for every window length:
 
 # %%
 lengths_ms = np.arange(20, 61)
@@ -688,12 +687,12 @@ say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they 
 #
 # $$ d \cdot \Delta f \ge 1. $$
 #
-# Here the product is 20 ms × 60 Hz = 1.2. Move the clicks to 15 ms and it is 0.9: no Hann
-# window of any length will show both pairs.
+# Here the product is 20 ms × 60 Hz = 1.2. With the clicks at 15 ms it would be 0.9, and
+# no Hann window of any length could show both pairs.
 #
-# Notice what did *not* help. Every picture above has a hop of half a millisecond, finer
-# than anyone would use. **The hop decides how often you look; how sharply you see is up
-# to the window.**
+# The hop played no part in this. It was half a millisecond in all pictures, twenty times
+# finer than usual. **How often you look is up to the hop; how much a look can tell apart
+# is up to the window.**
 #
 # Could another shape of window do better? Hardly. Gabor (1946) measured the width of a
 # window by the standard deviations of its energy, $\sigma_t$ in time and $\sigma_f$ in
@@ -720,12 +719,11 @@ say(f"Hann stands at {hann_product:.3f} times the bound, a Gaussian at "
     f"{gaussian_product:.3f} times. There is next to nothing left to gain.")
 
 # %% [markdown]
-# **Where did the timing go?** Look once more at the 64 ms picture. Inside the smear there
-# are fine horizontal stripes, and they are the clicks. The transform of two equal clicks
-# $d$ apart is $1 + e^{-2\pi i f d}$ up to a phase, with the power $2 + 2\cos(2\pi f d)$:
-# it rises and falls every $1/d$ = 50 Hz. So a frame that contains both clicks loses the
-# time between them from the *energy* of the frames, but keeps it as a pattern over
-# *frequency*.
+# **What are the stripes?** At 64 ms the clicks can no longer be told apart in time, but
+# there are thin horizontal stripes where they were. A click at time 0 and one at time $d$
+# have the transform $1 + e^{-2\pi i f d}$, and its power $2 + 2\cos(2\pi f d)$ rises and
+# falls every $1/d$ = 50 Hz. So the distance of the clicks is not lost from a frame that
+# contains both. It has moved from the *energy* over time into a pattern over *frequency*.
 
 # %%
 window_length = timebase.ms_to_samples(64, rate_hz)
@@ -782,8 +780,8 @@ live(look_through, label="window (ms)", values=list(WINDOWS_MS), sound=notes + c
 # %% tags=["exercise"]
 def closest_clicks_ms(tone_distance_hz):
     ### BEGIN SOLUTION
-    window_ms = 1000 * 2 / tone_distance_hz  # the shortest window that shows the notes
-    return window_ms / 2  # it separates clicks half its length apart
+    window_ms = 1000 * 2 / tone_distance_hz  # lower limit, from the notes
+    return window_ms / 2  # upper limit N = 2 d, solved for d
     ### END SOLUTION
 
 
@@ -792,13 +790,13 @@ check("01.3", closest_clicks_ms)
 # %% [markdown]
 # ## 6. What the hop does
 #
-# If the hop does not set the resolution, what is it good for? It decides whether anything
-# is lost *between* the frames.
+# So what is the hop for? It has to be short enough that nothing is missed *between* the
+# frames.
 #
-# Follow one frequency bin over time at a hop of one sample. That is a signal, and a slow
-# one, since the window has smoothed it. A longer hop keeps every $H$-th value: it
-# *samples* this signal. If there are enough samples, we can interpolate and get the
-# values in between back. Let us try it on white noise.
+# Pick one frequency bin and compute it at every sample. The result is a signal of its
+# own, and it changes slowly, because each value averages over a whole window. A hop of
+# $H$ keeps every $H$-th value of it. If those are enough, interpolation brings back the
+# values in between. Let us try it on white noise.
 
 # %%
 BIN_WINDOW = 256
@@ -901,9 +899,10 @@ conclude(
 # ### The sampling theorem
 #
 # A signal that contains nothing above a frequency $B$ can be recovered from its samples
-# if there are more than $2B$ of them per second (Nyquist, 1928; Shannon, 1949). With
-# fewer, a component above half the sampling rate $f_s$ does not vanish. It *folds* back
-# and appears at another frequency,
+# if there are more than $2B$ of them per second. This is the *sampling theorem* (Nyquist,
+# 1928; Shannon, 1949). With fewer samples, a component above half the sampling rate $f_s$
+# does not vanish. It *folds* back and appears at another frequency, which is called
+# *aliasing*:
 #
 # $$ f_{\text{reported}} = \min_j \, |f - j f_s|. $$
 #
@@ -912,7 +911,7 @@ conclude(
 # play.
 
 # %%
-duration_s = 0.8
+duration_s = 0.6
 t = np.arange(timebase.seconds_to_samples(duration_s, rate_hz)) / rate_hz
 top_hz = rate_hz / 2 - 200
 glide = 0.5 * signal.chirp(t, f0=200, t1=duration_s, f1=top_hz)
@@ -1025,15 +1024,15 @@ scrub(
 
 # %%
 play_pair(
-    {"60 Hz, the sound": buzz(60, length_s=0.5),
-     "40 Hz, as reported": buzz(40, length_s=0.5)},
+    {"60 Hz, the sound": buzz(60, length_s=0.4),
+     "40 Hz, as reported": buzz(40, length_s=0.4)},
     rate_hz,
     describe="A 2 kHz tone that buzzes 60 times per second; then one that buzzes more "
     "slowly, 40 times per second.",
 )
 
 # %% [markdown]
-# ### The window as anti-alias filter
+# ### The window as a low-pass filter
 #
 # Before sound is sampled, a low-pass filter removes what would fold. Frames have such a
 # filter built in, the window: the energy of a frame is an average of $e(t)$, weighted by
@@ -1064,8 +1063,8 @@ show(fig, alt="Depth of the false 40 Hz rhythm against window length: it falls f
 # %% [markdown]
 # The 4 ms window leaves the false rhythm nearly at its full depth of 0.8. The usual 25 ms
 # weaken it, and 50 ms remove it. So the window does two jobs: it sets the resolution, and
-# it keeps the hop from inventing rhythms. **The window is the anti-alias filter of the
-# hop.**
+# it keeps the hop from inventing rhythms. **The window is the low-pass filter that the
+# hop needs.**
 
 # %% [markdown]
 # ### Exercise 01.4
