@@ -561,7 +561,7 @@ for click_s in CLICKS_S:
 play_pair(
     {"notes": notes, "notes and clicks": notes + clicks},
     rate_hz,
-    describe="A low rough tone; then the same with two clicks that almost sound as one.",
+    describe="A low rough tone; then the same with two clicks that nearly fuse.",
 )
 
 # %%
@@ -1175,7 +1175,8 @@ display(returns.style.format({"error": "{:.0e}"}).hide(axis="index"))
 
 # %%
 ticks = np.zeros(timebase.seconds_to_samples(0.6, rate_hz))
-knock = signal.get_window("hann", 33) * np.sin(2 * np.pi * 0.2 * np.arange(33))
+# A burst of 33 samples at a fifth of the sample rate
+knock = signal.get_window("hann", 33) * np.sin(2 * np.pi * np.arange(33) / 5)
 for tick_s in (0.15, 0.45):
     start = timebase.seconds_to_samples(tick_s, rate_hz)
     ticks[start : start + len(knock)] = 0.9 * knock / np.abs(knock).max()
@@ -1222,8 +1223,7 @@ play_pair(
 )
 
 # %% [markdown]
-# How long is a tick in each version? Measure the standard deviation of its energy in
-# time.
+# How long is a tick now? The standard deviation of its energy in time says so:
 
 # %%
 def tick_spread_ms(y):
