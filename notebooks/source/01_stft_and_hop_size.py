@@ -517,9 +517,9 @@ say(f"Depth of the dip between the clicks: {listed}.")
 #
 # that is $t = d/2 = N/6$, and so $d = N/3$.
 #
-# *How deep it is at half a window.* If $d = N/2$, a frame centred on one click just
-# misses the other, and its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which
-# is $-3.01$ dB.
+# *How deep it is at half a window.* If $d = N/2$, a frame centred on one click does not
+# reach the other, so its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which is
+# $-3.01$ dB.
 #
 # **Two clicks need a distance of a third of the window to be told apart at all, and of
 # half a window for a clear dip of 3 dB.** A finer hop does not help. Ours was a single
@@ -773,7 +773,8 @@ live(look_through, label="window (ms)", values=list(WINDOWS_MS), sound=notes + c
 #
 # <details><summary>Hint</summary>
 #
-# Which window is just long enough for the notes? Which clicks does that window separate?
+# Which window is long enough for the notes, and no longer? Which clicks does that window
+# separate?
 #
 # </details>
 
