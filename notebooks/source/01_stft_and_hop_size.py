@@ -310,7 +310,7 @@ near_the_seam = (twice_ms > 21) & (twice_ms < 29)
 for shape, offset, place in [(np.ones(N), 1.3, 0), (hann, -1.3, 1)]:
     repeated = np.tile(shape * tones, 2) + offset
     axes[0].plot(twice_ms[near_the_seam], repeated[near_the_seam],
-                 color=plots.COLOURS[place], linestyle="-")
+                 color=plots.COLOURS[place], linestyle=plots.LINES[place])
 axes[0].axvline(25, color="black", linestyle=":")
 axes[0].text(21.2, 2.55, "rectangular", color=plots.COLOURS[0])
 axes[0].text(21.2, -0.35, "Hann", color=plots.COLOURS[1])
@@ -844,7 +844,7 @@ errors = pd.DataFrame(rows).T
 display(errors.style.format("{:.0f}"))
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.3))
 stretch = np.arange(500 * BIN_WINDOW, 506 * BIN_WINDOW)
 lengths = (stretch - stretch[0]) / BIN_WINDOW
 hop = BIN_WINDOW // 8
@@ -912,7 +912,7 @@ conclude(
 # play.
 
 # %%
-duration_s = 0.6
+duration_s = 0.5
 t = np.arange(timebase.seconds_to_samples(duration_s, rate_hz)) / rate_hz
 top_hz = rate_hz / 2 - 200
 glide = 0.5 * signal.chirp(t, f0=200, t1=duration_s, f1=top_hz)
