@@ -1,195 +1,447 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# A dog barks twice, 150 ms apart. Rain falls for five seconds and is the same in every one of them. To tell one from the other a computer may look at a sound a thousand times a second or ten times a second,
-# and the cost of everything that follows grows with that choice. This course asks how finely one needs to look: the **temporal resolution** of audio classification.
-
-# %% [markdown]
-# ## You will be able to
+# Two barks of a dog, 150 ms apart. Rain, which sounds the same from one second to the
+# next. A computer that has to tell them apart can look at the sound a hundred times per
+# second, or only six times, and everything that it does afterwards costs in proportion.
+# This course asks how finely it has to look: the **temporal resolution** of audio
+# classification.
 #
-# - **check** that your machine can run the course;
-# - **choose** a profile and a data set;
-# - **listen** to clips and see them as waveform and spectrogram;
-# - **solve** an exercise and read what its check says (exercise 00.1);
-# - **measure** how much of a sound lies in few moments, and **say** which hop a budget buys (exercises 00.2, 00.3).
+# Listen first.
 
-# %% [markdown]
-# ## Before you start
-#
-# You need Python as a language, and no knowledge of audio. Reading takes 15 minutes, the three exercises 15. The machine needs less than a minute in every profile.
-#
-# Run a cell with Shift+Enter. Every notebook can be run from top to bottom without solving its exercises.
-
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy import signal
 
 from course_lib import plots, profiles
-from course_lib.audio import timebase
+from course_lib.audio import synth10, timebase
 from course_lib.data.load import load
 from course_lib.lesson import doctor
 from course_lib.lesson.checks import check
-from course_lib.lesson.display import play, record, say, show
+from course_lib.lesson.display import (
+    answer,
+    conclude,
+    play_pair,
+    predict,
+    record,
+    say,
+    scrub,
+    show,
+)
+from course_lib.lesson.gallery import gallery
 
 plots.use_style()
 
+RATE_HZ = 16_000
+OPENING_S = 0.96
+
+barks = synth10.score(np.array([0.2, 0.35]), np.array([0.3, 0.46]))
+shower = synth10.score(np.array([0.0]), np.array([5.0]))
+dog = synth10.dog(
+    np.random.default_rng(3), barks, pitch_hz=420, tract=1.0, breath=0.15
+)
+rain = synth10.rain(
+    np.random.default_rng(4), shower, drops_per_s=400, drop_hz=2500, hiss=1.0
+)
+opening = {}
+for name, x in [("dog", dog), ("rain", rain)]:
+    x = x[: timebase.seconds_to_samples(OPENING_S, RATE_HZ)]
+    opening[name] = 0.8 * x / np.abs(x).max()
+
+play_pair(
+    opening,
+    RATE_HZ,
+    describe="A dog that barks twice in quick succession; then steady rain.",
+)
+
 # %% [markdown]
-# ## 1. Two choices: profile and data set
+# Now look. In both pictures time runs to the right, frequency upwards, and brighter means
+# louder. Each column is one look at the sound and shows the average over its own width.
+# **Move the slider, and look less and less often.**
+
+# %% tags=["hide-input"]
+FINE_HOP = timebase.ms_to_samples(5, RATE_HZ)
+FINE_WINDOW = timebase.ms_to_samples(10, RATE_HZ)
+STFT = {"fs": RATE_HZ, "nperseg": FINE_WINDOW, "noverlap": FINE_WINDOW - FINE_HOP}
+N_FINE = timebase.frame_count(len(opening["dog"]), 2 * FINE_HOP, FINE_HOP) - 1
+
+
+def looks(x, hop_ms):
+    """Power (bins, looks) when we look every `hop_ms`, averaged in between."""
+    _, _, spectrum = signal.stft(x, **STFT)
+    power = np.abs(spectrum[:80, :N_FINE]) ** 2
+    per_look = round(hop_ms / 5)
+    return power.reshape(80, -1, per_look).mean(axis=2)
+
+
+def draw_looks(hop_ms):
+    """Dog and rain, side by side, with one column every `hop_ms`."""
+    fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True)
+    for side, (name, x) in enumerate(opening.items()):
+        ax = axes[side]
+        power = looks(x, hop_ms)
+        pairs_of_bins = power.reshape(40, 2, -1).mean(axis=1)
+        levels_db = 10 * np.log10(pairs_of_bins + 1e-12)
+        top_db = 10 * np.log10(looks(x, 10).max())
+        edges_s = np.arange(power.shape[1] + 1) * hop_ms / 1000
+        edges_khz = np.arange(41) * RATE_HZ / FINE_WINDOW * 2 / 1000
+        ax.pcolormesh(edges_s, edges_khz, levels_db, vmin=top_db - 50, vmax=top_db)
+        ax.set(title=name, xlabel="time (s)")
+    axes[0].set_ylabel("frequency (kHz)")
+    return fig
+
+
+HOPS_MS = (10, 20, 40, 80, 160, 320)
+scrub(
+    {f"every {hop_ms} ms": draw_looks(hop_ms) for hop_ms in HOPS_MS},
+    label="we look",
+    start="every 10 ms",
+    caption="The same second of sound, looked at 100 times and down to 3 times.",
+    alt="Spectrograms of a dog and of rain, side by side, with ever wider columns. At "
+    "10 ms the two barks are separate, each a stack of lines that sink. At 80 ms the "
+    "gap between them is gone, at 320 ms they are two or three wide blocks. The rain "
+    "keeps its two bright bands at every step.",
+)
+
+# %% [markdown]
+# Up to 40 ms you can see two barks. At 80 ms the gap between them is gone: this computer
+# no longer knows whether the dog barked once or twice. The rain looks much the same. Six
+# looks per second would do for it.
 #
-# The next cell is the only one in a notebook that is meant to be changed from outside. `course run` fills it in; here you edit it.
+# You can hear the difference, too. The next two sounds are made from noise. Every 160 ms,
+# each frequency gets the level that the picture shows; nothing else is kept.
+
+# %% tags=["hide-input"]
+def rebuilt(x, hop_ms, seed):
+    """Noise with the levels that looking every `hop_ms` leaves of `x`."""
+    noise = np.random.default_rng(seed).standard_normal(len(x))
+    _, _, noise_spectrum = signal.stft(noise, **STFT)
+    noise_spectrum = noise_spectrum[:80, :N_FINE]
+    levels = np.repeat(np.sqrt(looks(x, hop_ms)), round(hop_ms / 5), axis=1)
+    spectrum = levels * noise_spectrum / np.abs(noise_spectrum).mean()
+    _, y = signal.istft(np.pad(spectrum, ((0, 1), (0, 1))), **STFT)
+    return 0.8 * y / np.abs(y).max()
+
+
+play_pair(
+    {"dog, every 160 ms": rebuilt(opening["dog"], 160, 0),
+     "rain, every 160 ms": rebuilt(opening["rain"], 160, 1)},
+    RATE_HZ,
+    describe="One dull burst where the dog barked twice; then rain, still rain.",
+)
+
+# %% [markdown]
+# A coarse look loses the dog and keeps the rain, at a sixteenth of the columns. So there
+# is no right resolution for sound as such. It depends on the sounds, and on the question.
+# The course shows how to find out which one *you* need, and whether a network can find
+# out by itself.
+
+# %% [markdown]
+# ## You will be able to
 #
-# | profile | what for |
-# |---|---|
-# | `smoke` | does everything run? minutes for the whole course, numbers mean little |
-# | `lesson` | a class or an evening: enough data to see every effect, one fold |
-# | `study` | every fold and three seeds, the numbers that the report is made of |
+# - **read** a spectrogram, and **count** the samples between two looks (exercise 00.1);
+# - **measure** how concentrated a sound is in time (exercise 00.2);
+# - **compute** how finely a given budget lets you look (exercise 00.3);
+# - **run** a notebook, solve an exercise and understand what its check says.
+
+# %% [markdown]
+# ## Before you start
+#
+# You need basic Python, and no knowledge of audio. Reading takes about 15 minutes, the
+# three exercises 15. The machine needs less than a minute in every profile.
+#
+# Run a cell with Shift+Enter. The cells that only draw are folded; open them if you want
+# to see how a figure is made. Every notebook runs from top to bottom without its
+# exercises.
+#
+# The next cell is the only one that is meant to be changed from outside. `profile` says
+# how much to compute and `dataset` which sounds to use; section 6 explains both.
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study
-dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
+profile: str = "lesson"  # smoke, lesson or study
+dataset: str = "synth10"  # a name from `course data list`, or your own folder
 seed: int = 0  # seed of everything drawn at random
 
 # %% [markdown]
-# `synth10` needs no download: ten classes of sound, computed from physics and a seed. `esc10` is the real thing, 400 recordings from Freesound; get it with `course data get esc10`. Your own sounds
-# need a table with the columns `filename,label` and, if you know them, `fold,source`.
+# ## 1. How to read a spectrogram
+#
+# A microphone measures the pressure of the air, here 16,000 times per second. Each
+# measurement is one number, a *sample*, and the row of all samples is the *waveform*. Let
+# us zoom into the first bark.
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(3, 1, figsize=(9, 5.4))
+bark = opening["dog"]
+views_ms = [(0, 960), (200, 260), (228, 233)]
+for row, (start_ms, end_ms) in enumerate(views_ms):
+    ax = axes[row]
+    start = timebase.ms_to_samples(start_ms, RATE_HZ)
+    end = timebase.ms_to_samples(end_ms, RATE_HZ)
+    times_ms = timebase.samples_to_ms(np.arange(start, end), RATE_HZ)
+    if end - start < 100:
+        ax.plot(times_ms, bark[start:end], "o-", markersize=4)
+    else:
+        ax.plot(times_ms, bark[start:end], linestyle="-", linewidth=0.8)
+    ax.set(xlim=(start_ms, end_ms), ylabel="amplitude")
+    if row > 0:
+        axes[row - 1].axvspan(start_ms, end_ms, color=plots.COLOURS[5], alpha=0.5)
+axes[-1].set_xlabel("time (ms)")
+show(
+    fig,
+    alt="The waveform of the two barks at three scales. Over a second, two bursts; "
+    "over 60 ms, a regular pattern that repeats every 2 to 3 ms; over 5 ms, single "
+    "samples as dots on a smooth curve. Shaded areas mark what the next panel "
+    "enlarges.",
+    caption="The dog at three scales; what is shaded is enlarged in the panel below.",
+)
+
+# %% [markdown]
+# At the top you see *when* the dog barks. In the middle a pattern repeats every few
+# milliseconds, and that makes the pitch. At the bottom are the samples themselves, and
+# they say nothing on their own.
+#
+# A spectrogram sums up what the middle panel shows: it cuts the waveform into short
+# pieces and writes down, for each piece, how loud every frequency is. The result is a
+# picture with one column per piece. In the picture above, a bark *starts* where the
+# bright area begins. Its *pitch* is the distance between the bright lines, and the lines
+# sink because the voice of the dog does. Rain has no lines, since it has no pitch.
+#
+# The distance from one column to the next is called the **hop**. It is the number that
+# this course turns up and down.
+
+# %% [markdown]
+# ### Exercise 00.1
+#
+# We look at a clip every 10 ms. It is 5 seconds long and has 16,000 samples per second.
+# How many samples lie between two looks?
+#
+# Replace the `...` by your answer and run the cell. The check answers in one of four
+# ways: *passed*, *not yet* (with the reason), *not attempted*, or *cannot check*.
+#
+# <details><summary>Hint</summary>
+#
+# 10 ms are a hundredth of a second. One of the three numbers is not needed.
+#
+# </details>
+
+# %% tags=["exercise"]
+samples_between_two_looks = (
+    ### BEGIN SOLUTION
+    16_000 * 10 // 1000  # samples per second, times 10 thousandths of a second
+    ### END SOLUTION
+)
+check("00.1", samples_between_two_looks)
+
+# %% [markdown]
+# ## 2. The sounds of this course
+#
+# `synth10`, the default, has ten classes of sound that are computed on the spot, from
+# physics and a seed. `esc10` has recordings of the same ten classes from Freesound
+# (Piczak, 2015); get it with `course data get esc10`. A folder of your own works as well,
+# with one sub-folder per class.
 
 # %%
 size = profiles.get(profile)
 clips = load(dataset, size, seed)
-waves = clips.waves(rate_hz=16_000)
-say(f"**{clips.name}**: {len(clips)} clips of {clips.length_s:g} s, {len(clips.classes)} classes, {clips.table['fold'].nunique()} folds, "
-    f"{clips.table['source'].nunique()} sources. As an array: {waves.shape[0]} clips x {waves.shape[1]} samples.")
+waves = clips.waves(rate_hz=RATE_HZ)
+labels = clips.table["label"].to_numpy()
+say(f"**{clips.name}**: {len(clips)} clips of {clips.length_s:g} s, {clips.n_classes} "
+    f"classes. As an array: {waves.shape[0]} clips × {waves.shape[1]} samples.")
+
+# %% tags=["hide-input"]
+def loudest_part(x, length_s):
+    """The `length_s` of `x` with the most energy, scaled to a peak of 0.8."""
+    n_samples = min(len(x), timebase.seconds_to_samples(length_s, RATE_HZ))
+    energy_so_far = np.concatenate([[0], np.cumsum(x.astype(float) ** 2)])
+    energy = energy_so_far[n_samples:] - energy_so_far[:-n_samples]
+    start = energy.argmax()
+    part = x[start : start + n_samples]
+    return 0.8 * part / max(np.abs(part).max(), 1e-9)
+
+
+examples = {}
+for name in clips.classes[:12]:
+    first = np.flatnonzero(labels == name)[0]
+    examples[name] = loudest_part(waves[first], length_s=1.5)
+gallery(examples, RATE_HZ)
 
 # %% [markdown]
-# ## 2. Is this machine ready?
+# Each picture shows the loudest moments of one clip, up to 8 kHz (for at most twelve
+# classes). Play a few, and sort them into two groups before you go on: for which of them
+# does it matter *when* something happens, and for which would any second do?
 #
-# The course runs on two cores and 4 GB, without a graphics card. The third column below says what to do where something is missing; empty is good.
+# A row of the table below describes one clip. The **label** says what it is. The
+# **source** is the recording that it was cut from, and the **fold** is the part of the
+# data that it belongs to. All clips from one source are in the same fold, so that a
+# classifier is never tested on a recording that it was trained on. Notebook 04 shows what
+# happens when that rule is broken.
 
 # %%
-findings = pd.DataFrame(doctor.findings(), columns=["what", "found", "what to do"])
-display(findings[~findings["what"].isin(["data folder", "mirror"])].style.hide(axis="index"))
-problems = int((findings["what to do"] != "").sum())
-say("Your machine is ready." if not problems else f"**{problems} lines above need your attention.**")
+one_of_each = clips.table.groupby("label").head(1)
+shown = one_of_each[["clip", "label", "source", "fold"]].head(5)
+display(shown.style.hide(axis="index"))
+n_folds = clips.table["fold"].nunique()
+n_sources = clips.table["source"].nunique()
+say(f"{n_sources} sources in {n_folds} folds. With {clips.n_classes} classes, guessing "
+    f"is right in about {100 / clips.n_classes:.0f} % of the cases.")
 
 # %% [markdown]
-# ## 3. What is in a data set
+# ## 3. Where in time does a sound happen?
 #
-# Each clip has a *label*. It also has a *source*, the recording it was cut from, and a *fold*, a part of the data. All clips of a source lie in one fold, so that a classifier is never
-# asked about a recording it was trained on. Notebook 04 shows what happens when that rule is broken.
+# Let us put a number on your two groups. Cut each clip into pieces of 10 ms, called
+# *frames*, and add up the squared samples in each: that is its energy. Then ask how much
+# of the clip's energy lies in the busiest tenth of its frames. If all frames were equally
+# loud, it would be 10 %.
+#
+# **Predict:** which class has the largest share of its energy in the busiest tenth?
 
 # %%
-display(clips.table[["clip", "label", "fold", "source"]].groupby("label").head(1).head(5))
-counts = clips.table.groupby(["label", "fold"]).size().unstack(fill_value=0)
-fewest, most = (int(f(counts.sum(axis=1))) for f in (min, max))
-clips_a_class = str(most) if fewest == most else f"{fewest} to {most}"
-fig, ax = plt.subplots(figsize=(9, 3.4))
-bottom = np.zeros(len(counts))
-for place, fold in enumerate(counts.columns):
-    ax.bar(counts.index, counts[fold], bottom=bottom, color=plots.COLOURS[place % 6], hatch=["", "//", "..", "xx", "--", "oo"][place % 6],
-           edgecolor="white", label=f"fold {fold}")
-    bottom += counts[fold]
-ax.set(ylabel="clips", ylim=(0, bottom.max() * 1.05))
-ax.tick_params(axis="x", rotation=35)
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-show(fig, alt=f"Stacked bars of clips a class, one colour and hatch a fold: {len(counts)} classes of {clips_a_class} clips.")
+predict("00.a", ..., "Which class is the most concentrated?")
 
 # %%
-say(f"Every class has {clips_a_class} clips, and a share of them in each of {len(counts.columns)} folds: "
-    f"guessing would be right once in {len(counts)} times.")
+def frame_energy(x, frame_ms):
+    """Energy of neighbouring frames of `frame_ms`, shape (frames,)."""
+    frame_length = timebase.ms_to_samples(frame_ms, RATE_HZ)
+    n_frames = len(x) // frame_length
+    frames = x[: n_frames * frame_length].reshape(n_frames, frame_length)
+    return np.sum(frames.astype(float) ** 2, axis=1)
+
+
+def percent_in_busiest_tenth(energy):
+    """Percent of the whole energy that the busiest tenth of the frames holds."""
+    from_loud_to_quiet = np.sort(energy)[::-1]
+    n_busiest = max(1, len(energy) // 10)
+    return 100 * from_loud_to_quiet[:n_busiest].sum() / max(energy.sum(), 1e-12)
+
+
+def median_per_class(frame_ms):
+    """Median over the clips of each class, from the least to the most concentrated."""
+    shares = [percent_in_busiest_tenth(frame_energy(x, frame_ms)) for x in waves]
+    return pd.Series(shares).groupby(labels).median().sort_values()
+
+
+concentration = median_per_class(frame_ms=10)
+least, most = concentration.index[0], concentration.index[-1]
+answer("00.a", most)
+
+# %%
+white_noise = np.random.default_rng(0).standard_normal(waves.shape[1])
+noise_share = percent_in_busiest_tenth(frame_energy(white_noise, 10))
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 0.34 * len(concentration) + 1))
+names = [name.replace("_", " ") for name in concentration.index]
+ax.barh(names, concentration, color=plots.COLOURS[0])
+ax.axvline(noise_share, color=plots.COLOURS[1], linestyle="--")
+ax.set(xlabel="energy in the busiest tenth of the frames (%)", xlim=(0, 100))
+show(
+    fig,
+    alt="Horizontal bars, one per class, sorted by the percentage of energy in the "
+    f"busiest tenth of the frames: {concentration.iloc[0]:.0f} % for "
+    f"{least.replace('_', ' ')} up to {concentration.iloc[-1]:.0f} % for "
+    f"{most.replace('_', ' ')}; a dashed line marks white noise at {noise_share:.0f} "
+    "%.",
+    caption="Median per class. Dashed line: steady white noise.",
+)
+
+# %%
+conclude(
+    "concentration_range",
+    float(concentration.iloc[-1] - concentration.iloc[0]),
+    unit="points",
+    if_clear=f"*{most.replace('_', ' ')}* has {concentration.iloc[-1]:.0f} % of its "
+    f"energy in a tenth of its frames, *{least.replace('_', ' ')}* "
+    f"{concentration.iloc[0]:.0f} %. Steady white noise has {noise_share:.0f} % and "
+    "not 10, because frames of 10 ms differ by chance.",
+    if_not=f"Here the shares go from {concentration.iloc[0]:.0f} % to "
+    f"{concentration.iloc[-1]:.0f} %. How much other clips of these classes would "
+    "change that has not been measured for this data set.",
+)
 
 # %% [markdown]
-# ## 4. Listen and look
-#
-# We take one clip of two classes and look at the two seconds around its loudest moment, first as a waveform, then as a *spectrogram*: time to the right, frequency upwards, brightness for level.
-#
-# **Predict** before you run: for which of the two does it matter *when* something happens?
-
-# %%
-RATE_HZ = 16_000
-EXCERPT = timebase.seconds_to_samples(2.0, RATE_HZ)
-
-
-def loudest_excerpt(x):
-    """The 2 s of `x` with the most energy, scaled to a peak of 0.8."""
-    energy = np.convolve(x**2, np.ones(EXCERPT), mode="valid")
-    excerpt = x[energy.argmax() :][:EXCERPT]
-    return 0.8 * excerpt / np.abs(excerpt).max()
-
-
-wanted = [name for name in ("clock_tick", "rain") if name in clips.classes] or clips.classes[:2]
-excerpts = {name: loudest_excerpt(waves[(clips.table["label"] == name).to_numpy().argmax()]) for name in wanted[:2]}
-
-# %%
-def draw(name, x):
-    fig, axes = plt.subplots(2, 1, figsize=(9, 4.6), sharex=True, height_ratios=[1, 2])
-    plots.waveform(x, RATE_HZ, axes[0])
-    freqs, times, power = signal.spectrogram(x, RATE_HZ, window="hann", nperseg=400, noverlap=240)
-    plots.spectrogram(10 * np.log10(power.T + 1e-12), times, freqs, axes[1], range_db=60)
-    axes[0].set(title=name.replace("_", " "), xlabel="")
-    show(fig, alt=f"Waveform and spectrogram, 2 s of one clip of class {name}: amplitude and frequency (0 to 8 kHz) against time in seconds.")
-    play(x, RATE_HZ, describe=f"2 s of a clip labelled {name.replace('_', ' ')}, the same samples as in the picture above.")
-
-
-for name, x in excerpts.items():
-    draw(name, x)
-
-# %% [markdown]
-# A clock is silent nearly all the time: whoever looks only at its ticks has lost nothing. Steady rain has no such moments. Let us put a number on that for every class: cut each clip into frames of 10 ms and ask how much of its energy
-# lies in the busiest tenth of them. If all frames were alike it would be 10 %.
-
-# %% tags=["cover"]
-FRAME = timebase.ms_to_samples(10, RATE_HZ)
-frames = waves[:, : waves.shape[1] // FRAME * FRAME].reshape(len(waves), -1, FRAME)
-energy = np.sort(np.square(frames).sum(axis=2), axis=1)[:, ::-1]
-share = energy[:, : energy.shape[1] // 10].sum(axis=1) / np.maximum(energy.sum(axis=1), 1e-12)
-shares = pd.Series(100 * share).groupby(clips.table["label"]).median().sort_values()
-fig, ax = plt.subplots(figsize=(9, 0.34 * len(shares) + 1))
-ax.barh([name.replace("_", " ") for name in shares.index], shares, color=plots.COLOURS[0])
-ax.axvline(10, color=plots.COLOURS[1], linestyle="--")
-ax.set(xlabel="energy in the busiest tenth of the frames (%), median of the class", xlim=(0, 100))
-show(fig, alt=f"Bars, one a class, sorted: the busiest tenth of the frames holds {shares.iloc[0]:.0f} % of the energy of {shares.index[0].replace('_', ' ')} "
-     f"and {shares.iloc[-1]:.0f} % of {shares.index[-1].replace('_', ' ')}; a dashed line marks 10 %.")
-say(f"From *{shares.index[0].replace('_', ' ')}* ({shares.iloc[0]:.0f} %) to *{shares.index[-1].replace('_', ' ')}* ({shares.iloc[-1]:.0f} %): near 10 % all frames are alike and most could go; "
-    "near 100 % a few frames say everything, and the rest are paid for nothing.")
-
-# %% [markdown]
-# ## 5. Your first exercises
-#
-# Replace the `...` with your answer and run the cell. The check answers in one of four ways: *passed*, *not yet* (with the reason), *not attempted*, or *cannot check*.
-#
-# ### Exercise 00.1
-#
-# A clip is 5 seconds long and has 16,000 samples a second. We look at it every 10 ms. How many samples lie between two looks?
-
-# %% tags=["exercise"]
-samples_between_two_looks = ...
-### BEGIN SOLUTION
-samples_between_two_looks = 160
-### END SOLUTION
-check("00.1", samples_between_two_looks)
+# Careful: energy is not information. The silence between two ticks carries no energy, and
+# yet it *is* the rhythm of a clock. Leave it out, and you no longer know how fast the
+# clock ticks. A high number does tell us that most frames are nearly silent. How many of
+# them a classifier can do without is a question for experiments, from notebook 05 on.
 
 # %% [markdown]
 # ### Exercise 00.2
 #
-# Write the measure of the last figure for one clip: from the energy of each of its frames, an array, how many **percent** of the whole lie in the busiest tenth of the frames? Of 105 frames a tenth is 10.
+# Write the measure yourself. `energy` is an array with the energy of each frame of one
+# clip. How many **percent** of the whole lie in the busiest tenth of the frames? Of 105
+# frames, a tenth is 10.
+#
+# <details><summary>Hint</summary>
+#
+# `np.sort` sorts from small to large, and `[::-1]` reverses an array.
+#
+# </details>
 
 # %% tags=["exercise"]
 def busiest_tenth(energy):
     ### BEGIN SOLUTION
-    busiest = np.sort(energy)[::-1][: len(energy) // 10]
-    return 100 * busiest.sum() / energy.sum()
+    from_loud_to_quiet = np.sort(energy)[::-1]
+    n_busiest = len(energy) // 10
+    return 100 * from_loud_to_quiet[:n_busiest].sum() / energy.sum()
     ### END SOLUTION
 
 
 check("00.2", busiest_tenth)
 
 # %% [markdown]
+# **Change a setting.** Make the frames ten times as long, 100 ms. Does the number of the
+# most concentrated class rise or fall? Enter your prediction, run both cells, and explain
+# what you see before you read on.
+
+# %%
+predict("00.b", ..., "With frames of 100 ms, does the number rise or fall?")
+
+# %%
+coarse_ms = 100  # try other lengths
+coarse = median_per_class(coarse_ms)
+change = float(coarse[most] - concentration[most])
+answer("00.b", "falls" if change < 0 else "rises")
+say(f"*{most.replace('_', ' ')}*: {concentration[most]:.0f} % with frames of 10 ms, "
+    f"{coarse[most]:.0f} % with frames of {coarse_ms} ms.")
+
+# %% [markdown]
+# A frame that is much longer than an event mostly contains what surrounds the event. The
+# energy is averaged over the frame, and the frames become more alike. That is what the
+# slider at the top did to the barks.
+
+# %% [markdown]
+# ## 4. What does a finer look cost?
+#
+# Twice as many looks are twice as many columns to store, and about twice as much for a
+# network to compute:
+
+# %%
+rows = []
+for hop_ms in (2.5, 5, 10, 20, 40, 80, 160):
+    hop = timebase.ms_to_samples(hop_ms, RATE_HZ)
+    columns = timebase.frame_count(waves.shape[1], 2, hop)
+    rows.append((hop_ms, columns, 64 * columns))
+costs = pd.DataFrame(rows, columns=["hop (ms)", "columns per clip", "numbers per clip"])
+display(costs.style.format({"hop (ms)": "{:g}"}).hide(axis="index"))
+
+# %% [markdown]
+# The last column counts 64 numbers per look, the usual number in this course. For
+# comparison, 16,000 samples per second go in.
+#
 # ### Exercise 00.3
 #
-# A classifier that looks every `hop_ms` milliseconds costs `cost`, and all of that cost grows with the number of looks. Which hop, in milliseconds, brings it to `budget`? **Predict** first: four times cheaper, is that a
-# hop of a quarter or four times as long?
+# A classifier looks every `hop_ms` milliseconds and costs `cost` (in any unit), and all
+# of that cost grows with the number of looks. Which hop brings it down to `budget`?
+# **Predict** first: for a quarter of the cost, do you need a quarter of the hop or four
+# times the hop?
+#
+# <details><summary>Hint</summary>
+#
+# Twice the hop means half as many looks and half the cost. Which product stays the same?
+#
+# </details>
 
 # %% tags=["exercise"]
 def affordable_hop_ms(hop_ms, cost, budget):
@@ -201,29 +453,109 @@ def affordable_hop_ms(hop_ms, cost, budget):
 check("00.3", affordable_hop_ms)
 
 # %% [markdown]
+# ## 5. The course on one page
+
+# %% tags=["hide-input"]
+COURSE = [
+    ("Look", [("01", "For how long, and how often?"),
+              ("02", "What do log-mel features keep?")]),
+    ("Prepare", [("03", "What does augmentation do to time?"),
+                 ("04", "When is a test fair?")]),
+    ("Fix the hop", [("05", "Which hop does a network need?"),
+                     ("06", "What do pretrained networks bring?")]),
+    ("Learn it", [("07", "Can a network choose its resolution?"),
+                  ("08", "Does that beat a fixed hop?")]),
+    ("Attend", [("09", "What does attention cost?")]),
+    ("Ask when", [("10", "Which sounds, with pictures to help?"),
+                  ("11", "When does each event begin and end?")]),
+    ("Sum up", [("12", "What do all experiments say together?")]),
+]
+
+fig, ax = plt.subplots(figsize=(9, 5))
+for row, (name, notebooks) in enumerate(COURSE):
+    colour = plots.COLOURS[0] if row % 2 == 0 else plots.COLOURS[2]
+    middle = -row
+    ax.text(0.0, middle, name, va="center", weight="bold", color=colour)
+    for column, (number, question) in enumerate(notebooks):
+        left = 1.5 + 4.4 * column
+        box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour}
+        ax.text(left, middle, f"{number}  {question}", va="center", bbox=box)
+    if row > 0:
+        ax.annotate("", (0.3, middle + 0.3), (0.3, middle + 0.7),
+                    arrowprops={"arrowstyle": "->", "color": "grey"})
+ax.set(xlim=(0, 10), ylim=(-len(COURSE) + 0.4, 0.6))
+ax.axis("off")
+show(
+    fig,
+    alt="Map of the course in seven steps from top to bottom. Look: 01 and 02, "
+    "windows, hops and log-mel features. Prepare: 03 and 04, augmentation and fair "
+    "tests. Fix the hop: 05 and 06, networks at fixed hops. Learn it: 07 and 08, "
+    "learned resolution. Attend: 09, transformers. Ask when: 10 and 11, pictures and "
+    "events. Sum up: 12.",
+    caption="Twelve more notebooks, in order. Each asks one question.",
+)
+
+# %% [markdown]
+# Notebooks 01 to 04 are about sound, and need no training. From 05 on networks are
+# trained, small enough for two cores. If you have an afternoon, read 01, 02, 04 and 05;
+# if your interest is in learned resolution, go on with 07 and 08.
+
+# %% [markdown]
+# ## 6. Your machine and your settings
+#
+# | profile | what it is for |
+# |---|---|
+# | `smoke` | does everything run? No conclusions are drawn |
+# | `lesson` | a class or an evening: enough to see every effect |
+# | `study` | every fold, three seeds: the numbers of the study report |
+#
+# `lesson` is the default. In the `parameters` cell above you can choose another profile
+# or another data set; `course run` does the same for all notebooks at once.
+#
+# The course runs on two cores and 4 GB of memory, without a graphics card. Here is what
+# this machine has. Where something is missing, the last column says what to do.
+
+# %%
+findings = pd.DataFrame(doctor.findings(), columns=["what", "found", "what to do"])
+private = findings["what"].isin(["data folder", "mirror"])  # paths of this machine
+display(findings[~private].style.hide(axis="index"))
+n_problems = int((findings["what to do"] != "").sum())
+if n_problems == 0:
+    say("Your machine is ready.")
+else:
+    say(f"**Lines that need your attention: {n_problems}.**")
+
+# %% [markdown]
 # ## What we saw
 
 # %%
-say(f"""- This machine: {findings.set_index('what').loc['cores', 'found']} cores, {findings.set_index('what').loc['memory', 'found']} of memory, device {findings.set_index('what').loc['device', 'found']}.
-- The data: {len(clips)} clips of {len(clips.classes)} classes in {clips.table['fold'].nunique()} folds; a source never lies in two folds.
-- Some sounds put {shares.iloc[-1]:.0f} % of their energy into a tenth of their frames, others {shares.iloc[0]:.0f} %. That difference is what this course is about.""")
+say(f"""- A look every 80 ms merges two barks 150 ms apart, and leaves rain as it is.
+- {len(clips)} clips of {clips.n_classes} classes in {n_folds} folds; all clips from one
+  source are in the same fold.
+- Depending on the class, the busiest tenth of the frames holds between
+  {concentration.iloc[0]:.0f} and {concentration.iloc[-1]:.0f} % of the energy.
+- Cost grows with the number of looks: four times the hop, a quarter of the cost.""")
 
 # %% [markdown]
 # ## What next
 #
-# Notebook 01 takes the word "look" apart into window and hop, and finds what each of them can and cannot show.
-# Before you go on: [questions to test yourself](quizzes/00_start_here.md).
+# Notebook 01 takes the word "look" apart into window and hop, and finds what each of them
+# can and cannot show. Before you go on: [questions to test
+# yourself](quizzes/00_start_here.md).
 #
 # ## References
 #
-# - K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015. doi:10.1145/2733373.2806390
+# - K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia
+#   2015. doi:10.1145/2733373.2806390
 
 # %% tags=["record"]
+crossing = (clips.table.groupby("source")["fold"].nunique() > 1).sum()
 record("clips", len(clips), unit="clips", kind="exact")
-record("classes", len(clips.classes), unit="classes", kind="exact")
-record("folds", int(clips.table["fold"].nunique()), unit="folds", kind="exact")
-record("sources_in_two_folds", int((clips.table.groupby("source")["fold"].nunique() > 1).sum()), unit="sources", kind="exact")
-record("samples_a_clip", waves.shape[1], unit="samples", kind="exact")
-record("busiest_tenth_most", float(shares.iloc[-1]), unit="%")
-record("busiest_tenth_least", float(shares.iloc[0]), unit="%")
+record("classes", clips.n_classes, unit="classes", kind="exact")
+record("folds", int(n_folds), unit="folds", kind="exact")
+record("sources_in_two_folds", int(crossing), unit="sources", kind="exact")
+record("samples_per_clip", waves.shape[1], unit="samples", kind="exact")
+record("busiest_tenth_most", float(concentration.iloc[-1]), unit="%")
+record("busiest_tenth_least", float(concentration.iloc[0]), unit="%")
+record("busiest_tenth_white_noise", float(noise_share), unit="%", kind="rel", rel=0.01)
 record("device", profiles.device(), kind="info")

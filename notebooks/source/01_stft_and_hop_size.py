@@ -1,26 +1,31 @@
 # %% [markdown]
 # # 01 · STFT and hop size
 #
-# A clock ticks. The tick lasts three milliseconds, the silence between two of them a second. A spectrogram that looks once every 40 ms
-# sees the same clock as a smear; one that looks every millisecond spends almost all of its frames on silence.
-# How often should we look, and for how long each time? These are two questions, with two answers: the **hop** and the **window**.
+# Tap on a table. The tap is over within a few milliseconds. A spectrogram with one column
+# every 40 ms shows a blur; one with a column every millisecond shows the tap sharply, and
+# spends nearly all of its columns on the silence around it. Two settings decide what you
+# see: the **hop**, which is how often you look, and the **window**, which is for how
+# long.
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **count** the frames that a signal of any length gives, before computing them (exercise 01.1);
-# - **measure** what a window's shape costs in bandwidth (exercise 01.2);
-# - **choose** a window that keeps two events apart (exercise 01.3);
-# - **predict** where a periodic event lands when the hop is too long for it (exercise 01.4);
-# - **say** from what hop on more frames bring no more information.
+# - **build** a spectrogram step by step, and **count** its frames (exercise 01.1);
+# - **measure** what the shape of a window costs in bandwidth (exercise 01.2);
+# - **choose** a window that shows two clicks and two notes (exercise 01.3);
+# - **predict** the false rhythm that a long hop reports (exercise 01.4);
+# - **remove** a false rhythm with the window (exercise 01.5).
 
 # %% [markdown]
 # ## Before you start
 #
-# You need notebook 00, and to know what a sine wave, a Fourier transform and a decibel are. Reading takes about 45 minutes, the four exercises 40.
-# The machine needs less than a minute, the same in every profile: everything here is computed on signals made on the spot, so that you know the truth.
+# You need notebook 00, and should have met sine waves, the Fourier transform and the
+# decibel before. Reading takes about 45 minutes, the five exercises 45. The machine needs
+# less than a minute, the same in every profile: all signals here are made on the spot, so
+# you always know the right answer.
 
 # %%
+import librosa
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -30,150 +35,403 @@ from scipy import signal
 from course_lib import plots
 from course_lib.audio import timebase
 from course_lib.lesson.checks import check
-from course_lib.lesson.display import play, record, say, seed_everything, show
+from course_lib.lesson.display import (
+    answer,
+    conclude,
+    live,
+    play,
+    play_pair,
+    predict,
+    record,
+    say,
+    scrub,
+    seed_everything,
+    show,
+)
 
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study; this notebook is the same in all three
-dataset: str = "synth10"  # kept for uniformity: this notebook makes its own signals
-seed: int = 0  # seed of the noise in section 6
+profile: str = "lesson"  # smoke, lesson or study: the same here in all three
+dataset: str = "synth10"  # not used: this notebook makes its own signals
+seed: int = 0  # seed of the noise and the random phases in sections 6 and 8
 rate_hz: int = 16000  # sample rate of every signal here
 
 # %% [markdown]
-# ## 1. Frames: looking at a signal piece by piece
+# ## 1. How a spectrogram is made
 #
-# Sound is a long row of numbers. Nothing in it says "dog" at any one number; what matters is how the numbers move over some milliseconds. So we cut the row into pieces and describe each of them.
+# To a computer, sound is a long row of numbers, here 16,000 per second. One number on its
+# own means nothing; a sound shows in how the numbers change over some milliseconds. So we
+# work piece by piece:
 #
-# A *frame* is `window` samples of the signal. The next frame begins `hop` samples later. When the hop is shorter than the window, frames overlap,
-# and a sample is seen more than once. When it is longer, some samples are never seen. `sliding_window_view` gives all frames at hop 1 without copying anything; every `hop`-th of them is our framing.
-# The spectra of all frames, one after another, are the *short-time Fourier transform*, or STFT; their squared magnitudes are the spectrogram.
+# 1. Cut out a **frame** of $N$ samples.
+# 2. Multiply it by a **window** $w$, which fades the frame in and out.
+# 3. Take the Fourier transform: how much of each frequency is in this frame?
+# 4. Write the result down as one column, move on by $H$ samples, the **hop**, and start
+#    again.
+#
+# In one formula, this is the *short-time Fourier transform* (STFT):
+#
+# $$ X[m, k] = \sum_{n=0}^{N-1} w[n] \; x[n + mH] \; e^{-2\pi i k n / N} $$
+#
+# Here $m$ counts the frames and $k$ the frequency *bins*. With the sample rate $f_s$, bin
+# $k$ lies at $k f_s / N$. The squared magnitude $|X[m, k]|^2$ is the *spectrogram*.
+#
+# Let us go through the four steps with two plucked notes.
 
 # %%
-def frames_of(x, window, hop):
-    """Whole frames of `x`, shape (frames, window), a view and not a copy."""
-    return sliding_window_view(x, window)[::hop]
+def plucked(pitch_hz, start_s, length_s=0.6):
+    """A note of six harmonics that begins at `start_s` and dies away."""
+    n_samples = timebase.seconds_to_samples(length_s, rate_hz)
+    t = np.arange(n_samples) / rate_hz - start_s
+    note = np.zeros(len(t))
+    for harmonic in range(1, 7):
+        note += np.sin(2 * np.pi * harmonic * pitch_hz * t) / harmonic
+    decay = np.exp(-np.maximum(t, 0) / 0.12)
+    return np.where(t >= 0, 0.25 * decay * note, 0)
 
 
-ramp = np.arange(12)
-print(frames_of(ramp, window=6, hop=3))
-
-# %% [markdown]
-# Twelve samples, a window of six, a hop of three: three frames, and samples 3 to 8 stand in two of them. Nothing was padded, so the last
-# frame ends where the signal ends.
+pluck = plucked(440, start_s=0.1) + plucked(660, start_s=0.35)
+play(pluck, rate_hz, describe="Two plucked notes, the second a fifth higher.")
 
 # %%
-fig, ax = plt.subplots(figsize=(9, 2.6))
-window, hop = 400, 160
-hann = signal.get_window("hann", window)
-for k in range(5):
-    start_ms = timebase.samples_to_ms(k * hop, rate_hz)
-    times = start_ms + timebase.samples_to_ms(np.arange(window), rate_hz)
-    ax.plot(times, hann, color=plots.COLOURS[k], linestyle=plots.LINES[k], label=f"frame {k}")
-ax.annotate("", (10, 1.08), (0, 1.08), arrowprops={"arrowstyle": "<->"})
-ax.text(5, 1.12, "hop 10 ms", ha="center")
-ax.set(xlabel="time (ms)", ylabel="weight", ylim=(0, 1.3), title="window 25 ms, hop 10 ms, 16 kHz")
-ax.legend(ncols=5, loc="upper right")
-show(fig, alt="Five bell-shaped Hann windows of 25 ms along a time axis in ms; each starts 10 ms after the one before.")
+N = timebase.ms_to_samples(25, rate_hz)  # window length in samples
+H = timebase.ms_to_samples(10, rate_hz)  # hop in samples
+hann = signal.get_window("hann", N)
+
+m = 12  # one frame of many, soon after the first note begins
+frame = pluck[m * H : m * H + N]  # step 1: cut
+windowed = hann * frame  # step 2: fade in and out
+column = np.fft.rfft(windowed)  # step 3: Fourier transform
 
 # %% [markdown]
-# Each bell is one frame's window: 25 ms wide. Two bells start 10 ms apart: that distance is the hop. **The window says how long a frame looks, the hop how often.**
+# `np.fft.rfft` hides the sum of the formula. For a single bin we can write the sum out,
+# and check that it gives the same number:
+
+# %%
+k = 11
+n = np.arange(N)
+by_hand = np.sum(windowed * np.exp(-2j * np.pi * k * n / N))
+
+say(f"Bin {k} lies at {k * rate_hz / N:.0f} Hz, the pitch of the first note. The sum "
+    f"gives {by_hand:.3f} and the FFT {column[k]:.3f}.")
+
+# %% [markdown]
+# Step 4 repeats this for every frame:
+
+# %%
+def stft(x, window_length, hop):
+    """Short-time Fourier transform, shape (frames, bins)."""
+    window = signal.get_window("hann", window_length)
+    n_frames = 1 + (len(x) - window_length) // hop
+    columns = []
+    for m in range(n_frames):
+        frame = x[m * hop : m * hop + window_length]
+        columns.append(np.fft.rfft(window * frame))
+    return np.array(columns)
+
+
+X = stft(pluck, N, H)
+library = librosa.stft(pluck, n_fft=N, hop_length=H, window="hann", center=False).T
+largest_difference = np.abs(X - library).max()
+say(f"{X.shape[0]} frames of {X.shape[1]} bins. The largest difference between "
+    f"librosa's STFT and ours is {largest_difference:.0e}.")
+
+# %% tags=["hide-input"]
+fig = plt.figure(figsize=(8.6, 5))
+grid = fig.add_gridspec(2, 4, height_ratios=[1, 1.35], width_ratios=[1, 1, 1, 1.5])
+
+ax = fig.add_subplot(grid[0, :])
+plots.waveform(pluck, rate_hz, ax)
+first_ms = timebase.samples_to_ms(m * H, rate_hz)
+last_ms = timebase.samples_to_ms(m * H + N, rate_hz)
+ax.axvspan(first_ms, last_ms, color=plots.COLOURS[5], alpha=0.5)
+ax.set_title("The waveform, and one frame of it")
+
+frame_ms = first_ms + timebase.samples_to_ms(np.arange(N), rate_hz)
+limit = 1.1 * np.abs(frame).max()
+ax = fig.add_subplot(grid[1, 0])
+ax.plot(frame_ms, frame, linestyle="-")
+ax.set(title="1. cut", xlabel="time (ms)", ylim=(-limit, limit), ylabel="amplitude")
+
+ax = fig.add_subplot(grid[1, 1])
+ax.plot(frame_ms, windowed, linestyle="-")
+ax.plot(frame_ms, hann * limit, color=plots.COLOURS[1], linestyle="--")
+ax.plot(frame_ms, -hann * limit, color=plots.COLOURS[1], linestyle="--")
+ax.set(title="2. window", xlabel="time (ms)", ylim=(-limit, limit), yticks=[])
+
+bins_khz = np.fft.rfftfreq(N, 1 / rate_hz) / 1000
+ax = fig.add_subplot(grid[1, 2])
+ax.plot(20 * np.log10(np.abs(column) + 1e-6), bins_khz, linestyle="-")
+ax.set(title="3. transform", xlabel="level (dB)", ylabel="frequency (kHz)", ylim=(0, 5))
+
+ax = fig.add_subplot(grid[1, 3])
+levels_db = 20 * np.log10(np.abs(X) + 1e-6)
+centres_s = (np.arange(len(X)) * H + N / 2) / rate_hz
+plots.spectrogram(levels_db, centres_s, 1000 * bins_khz, ax, range_db=60)
+here_ms = 1000 * centres_s[m]
+ax.plot([here_ms, here_ms], [0, 5], color="white", linestyle="--")
+ax.set(title="4. column by column", ylim=(0, 5))
+show(fig, alt="Five panels from waveform to spectrogram. Two notes with a frame of 25 "
+     "ms marked; the frame cut out; the frame times a bell-shaped window; its spectrum "
+     "with peaks at multiples of 440 Hz; and the spectrogram, in which the frame is "
+     "one column.",
+     caption="One frame on its way from the waveform to a column of the spectrogram.")
+
+# %% [markdown]
+# The spectrum in panel 3 peaks at 440 Hz and its multiples, and becomes the marked column
+# of panel 4. Keep the two settings apart: **the window is how long each look lasts, the
+# hop is how often we look.** Here a look lasts 25 ms and there is one every 10 ms, so
+# neighbouring frames share more than half of their samples.
+#
+# From here on we need frames at hops down to a single sample. `sliding_window_view` cuts
+# them all at once, without copying anything:
+
+# %%
+def frames_of(x, window_length, hop):
+    """Frames of `x` without padding, shape (frames, window_length)."""
+    return sliding_window_view(x, window_length)[::hop]
+
+
+print(frames_of(np.arange(12), window_length=6, hop=3))
+
+# %% [markdown]
+# Twelve samples, a window of six and a hop of three give three frames. Samples 3 to 8
+# appear in two of them.
 
 # %% [markdown]
 # ## 2. How many frames?
 #
-# Without padding, the first frame starts at 0, and the last must still fit. Most libraries *centre* their frames instead: they pad half a window on both sides,
-# so that frame $k$ has its middle on sample $k \cdot \mathrm{hop}$.
+# Without padding, the first frame starts at sample 0 and the last one must still fit.
+# After the first frame, $L - N$ samples are left, and each further frame needs $H$ more:
 #
-# **Predict:** one second at 16 kHz, window 400, hop 160 (25 ms and 10 ms). How many frames without centring, how many with it?
+# $$ M = 1 + \left\lfloor \frac{L - N}{H} \right\rfloor $$
+#
+# Most libraries *centre* their frames instead. They pad the signal by half a window on
+# both sides, and then frame $m$ describes the moment $mH$ for every window length.
+# Without centring, a longer window moves all frames to the right, and whatever you
+# compare between two windows, you also compare two delays.
+#
+# **Predict:** one second at 16 kHz, a window of 400 samples and a hop of 160 give 98
+# frames without centring. How many are there with it?
 
 # %%
-rows = [
+predict("01.a", ..., "How many centred frames does one second give?")
+
+# %%
+cases = [
     ("1 s at 16 kHz", 16_000, 400, 160),
     ("1 s at 16 kHz, odd window", 16_000, 401, 160),
     ("5 s at 22.05 kHz", 110_250, 1024, 220),
     ("5 s at 44.1 kHz", 220_500, 1024, 441),
     ("10 s at 32 kHz", 320_000, 1024, 320),
 ]
-table = pd.DataFrame(rows, columns=["signal", "samples", "window", "hop"])
-for column, centred in (("uncentred", False), ("centred", True)):
-    table[column] = [timebase.frame_count(n, w, h, centred=centred) for _, n, w, h in rows]
-display(table)
+counts = pd.DataFrame(cases, columns=["signal", "samples", "window", "hop"])
+for column_name, centred in [("not centred", False), ("centred", True)]:
+    counts[column_name] = [
+        timebase.frame_count(samples, window, hop, centred=centred)
+        for _, samples, window, hop in cases
+    ]
+display(counts.style.hide(axis="index"))
+centred_frames = int(counts.loc[0, "centred"])
+answer("01.a", centred_frames, unit="frames")
 
 # %% [markdown]
-# Why centre at all? Because then the time of frame $k$ is easy to tell, $k$ times the hop, whatever the window. Without centring, a longer window moves every frame to the right, and a comparison of windows compares delays as well.
-#
-# One second gives 98 frames uncentred and 101 centred. Look at the second row: an **odd** window of 401 gives 100 centred frames, not 101. Half of 401 is 200 and a half,
-# and the half is dropped on both sides, so one sample is missing at the end. Two programs that differ in this disagree by a frame, and every label after it is shifted.
+# The second row is a trap. With an *odd* window of 401 samples there are only 100 centred
+# frames: half of 401 is 200.5, the half sample is dropped on both sides, and the last
+# frame no longer fits. Two libraries that round differently are one frame apart, and so
+# are the labels that belong to their frames.
 
 # %% [markdown]
 # ### Exercise 01.1
 #
-# Write the count yourself. `n_fft` is the length of the window in samples, as most libraries call it. `centred` pads `n_fft // 2` samples on each side; a signal shorter than a window has no frame.
+# Write the count yourself. `n_fft` is the length of the window in samples, as most
+# libraries call it. `centred` pads `n_fft // 2` samples on each side. A signal that is
+# shorter than the window has no frame.
+#
+# <details><summary>Hint</summary>
+#
+# First find the length of the signal after padding. The formula above does the rest,
+# except where it would give a number below 1.
+#
+# </details>
 
 # %% tags=["exercise"]
 def frame_count(n_samples, n_fft, hop, centred):
     ### BEGIN SOLUTION
-    padded = n_samples + 2 * (n_fft // 2) if centred else n_samples
-    return 0 if padded < n_fft else 1 + (padded - n_fft) // hop
+    length = n_samples
+    if centred:
+        length = n_samples + 2 * (n_fft // 2)
+    if length < n_fft:
+        return 0
+    return 1 + (length - n_fft) // hop
     ### END SOLUTION
 
 
 check("01.1", frame_count)
 
 # %% [markdown]
-# ## 3. The window's shape
+# ## 3. Why a window, and which one?
 #
-# Cutting a frame out of a signal multiplies it by a window, and a product in time is a convolution in frequency: every line of the spectrum takes the window's own shape.
-# Four numbers describe that shape, all of them in *bins* (a bin is the sample rate divided by the window's length) or dB:
+# Why not leave out step 2 and transform the frame as it is? Because the Fourier transform
+# treats a frame as one period of something that repeats for ever. Unless the tone happens
+# to fit a whole number of times, the end of the frame does not meet its beginning. The
+# jump is a click, and a click contains every frequency.
 #
-# - **width** of the main lobe where its amplitude is half of its top, 6 dB below: roughly how close two equal tones may lie (Harris, 1978);
-# - **side lobe**: how far a loud tone leaks into distant bins;
-# - **ENBW**, the equivalent noise bandwidth: how much noise a bin collects;
-# - **scalloping**: how much weaker a tone looks when it falls half-way between two bins.
+# Here is a tone half-way between two bins, and a second one at 3 kHz that is 1000 times
+# weaker (60 dB below). **Predict:** in which spectrum can you find the weak tone: in that
+# of the plain frame (`"rectangular"`), in that of the windowed one (`"Hann"`), or in
+# `"both"`?
 
 # %%
-SHAPES = {"rectangular": "boxcar", "Hann": "hann", "Hamming": "hamming", "Blackman": "blackman", "B.-Harris": "blackmanharris"}
-N, PAD = 1024, 64
+predict("01.b", ..., "Which window shows the weak tone: rectangular, Hann or both?")
+
+# %%
+bin_hz = rate_hz / N
+t = np.arange(N) / rate_hz
+loud = np.cos(2 * np.pi * 25.5 * bin_hz * t)  # half-way between bins 25 and 26
+weak = 0.001 * np.sin(2 * np.pi * 75 * bin_hz * t)  # exactly on bin 75
+tones = loud + weak
 
 
-def lobes_db(w):
-    """Level of a window's transform in dB below its top; `PAD` points a bin."""
-    spectrum = np.abs(np.fft.rfft(w, len(w) * PAD))
+def level_db(frame, window):
+    """Spectrum of a windowed frame in dB; a tone of amplitude 1 on a bin has 0 dB."""
+    amplitude = np.abs(np.fft.rfft(window * frame)) / (window.sum() / 2)
+    return 20 * np.log10(amplitude + 1e-6)
+
+
+rectangular_db = level_db(tones, np.ones(N))
+hann_db = level_db(tones, hann)
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=[1, 1.5])
+twice_ms = timebase.samples_to_ms(np.arange(2 * N), rate_hz)
+near_the_seam = (twice_ms > 21) & (twice_ms < 29)
+for shape, offset, place in [(np.ones(N), 1.3, 0), (hann, -1.3, 1)]:
+    repeated = np.tile(shape * tones, 2) + offset
+    axes[0].plot(twice_ms[near_the_seam], repeated[near_the_seam],
+                 color=plots.COLOURS[place], linestyle=plots.LINES[place])
+axes[0].axvline(25, color="black", linestyle=":")
+axes[0].text(21.2, 2.55, "rectangular", color=plots.COLOURS[0])
+axes[0].text(21.2, -0.35, "Hann", color=plots.COLOURS[1])
+axes[0].set(xlabel="time (ms)", yticks=[], ylim=(-2.6, 3), title="A frame, repeated")
+spectra = {"rectangular": rectangular_db, "Hann": hann_db}
+plots.lines(bin_hz * np.arange(N // 2 + 1) / 1000, spectra, axes[1],
+            xlabel="frequency (kHz)", ylabel="level (dB)")
+axes[1].annotate("weak tone", (75 * bin_hz / 1000, -58), (3.9, -25),
+                 arrowprops={"arrowstyle": "->"})
+axes[1].set(xlim=(0, 6), ylim=(-110, 5), title="Its spectrum")
+show(fig, alt="Left: a frame of a tone, repeated. The rectangular frame jumps at the "
+     "seam, the Hann-windowed one fades to zero there. Right: spectra. The rectangular "
+     "one stays above -50 dB everywhere; with Hann the level falls steeply on both "
+     "sides of the loud tone, and the weak tone at 3 kHz stands out at -60 dB.",
+     caption="A loud tone between two bins and a weak one 60 dB below it.")
+
+# %%
+around = [60, 61, 62, 88, 89, 90]  # bins on both sides of the weak tone
+rectangular_leak_db = rectangular_db[around].mean()
+hann_leak_db = hann_db[around].mean()
+answer("01.b", "Hann")
+say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through the "
+    f"rectangular window and at {hann_leak_db:.0f} dB through Hann. The weak tone has "
+    "-60 dB: the plain frame drowns it, the windowed frame shows it.")
+
+# %% [markdown]
+# This is **leakage**: energy of a tone that shows up at other frequencies. The Hann
+# window lowers it, and the price is a wider peak.
+#
+# Why wider? Multiplying in time means convolving in frequency, so every line of the
+# spectrum takes the shape of the window's own transform. For the Hann window
+#
+# $$ w[n] = \tfrac12 - \tfrac12 \cos\frac{2\pi n}{N} $$
+#
+# we can read that shape off. The formula adds three copies of the rectangular window: one
+# as it is and, from the cosine, one moved up and one moved down by one bin. Their weights
+# are $\frac12, -\frac14, -\frac14$. Each copy is zero at every whole bin except its own,
+# so the sum is zero from bin $\pm 2$ on:
+#
+# $$ \text{main lobe from } -\frac{2}{N} \text{ to } +\frac{2}{N},
+#    \text{ and half as high as its top at } \pm\frac{1}{N}. $$
+#
+# With $N$ in seconds these are frequencies in Hz. Section 5 needs both.
+
+# %%
+PAD = 64  # points per bin
+
+
+def transform_db(window):
+    """A window's transform in dB below its top, `PAD` points per bin."""
+    spectrum = np.abs(np.fft.rfft(window, len(window) * PAD))
     return 20 * np.log10(np.maximum(spectrum / spectrum[0], 1e-9))
 
 
-def window_figures(w):
-    db = lobes_db(w)
-    first_null = np.flatnonzero(np.diff(db) > 0)[0]
+def describe_window(window):
+    """Four numbers that characterise the shape of a window."""
+    db = transform_db(window)
+    first_zero = np.flatnonzero(np.diff(db) > 0)[0]
+    main_lobe = db[:first_zero]
+    half_height = np.interp(6.02, -main_lobe, np.arange(first_zero)) / PAD
     return {
-        "width (bins)": 2 * np.interp(20 * np.log10(2), -db[:first_null], np.arange(first_null)) / PAD,
-        "side lobe (dB)": db[first_null:].max(),
-        "ENBW (bins)": len(w) * np.sum(w**2) / np.sum(w) ** 2,
+        "width (bins)": 2 * half_height,
+        "side lobe (dB)": db[first_zero:].max(),
+        "ENBW (bins)": len(window) * np.sum(window**2) / np.sum(window) ** 2,
         "scalloping (dB)": -db[PAD // 2],
     }
 
 
-figures = pd.DataFrame({name: window_figures(signal.get_window(shape, N)) for name, shape in SHAPES.items()}).T
-display(figures.round(2))
+SHAPES = {"rectangular": "boxcar", "Hann": "hann", "Hamming": "hamming",
+          "Blackman": "blackman"}
+windows = {name: signal.get_window(shape, 1024) for name, shape in SHAPES.items()}
+shapes = pd.DataFrame({name: describe_window(w) for name, w in windows.items()}).T
+display(shapes.round(2))
+
+# %% [markdown]
+# - **width**: of the main lobe at half its height. Two equal tones closer than this merge
+#   (Harris, 1978).
+# - **side lobe**: the highest level at which a tone leaks into distant bins.
+# - **ENBW**, the *equivalent noise bandwidth*: the width of an ideal filter that lets the
+#   same amount of noise through.
+# - **scalloping**: what a tone loses if it lies half-way between two bins.
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(8, 3.2))
+curves = {}
+for name in ("rectangular", "Hann", "Blackman"):
+    curves[name] = transform_db(windows[name])[: 10 * PAD]
+plots.lines(np.arange(10 * PAD) / PAD, curves, ax,
+            xlabel="distance from the tone (bins)", ylabel="level (dB)")
+ax.set(ylim=(-100, 3), xlim=(0, 10))
+show(fig, alt="Level against distance from a tone in bins. The rectangular window has "
+     "the narrowest main lobe and the highest side lobes, Hann a main lobe of two bins "
+     "to each side and lower side lobes, Blackman three bins and the lowest side "
+     "lobes.",
+     caption="What one tone looks like through three windows.")
 
 # %%
-fig, ax = plt.subplots()
-bins = np.arange(12 * PAD) / PAD
-curves = {name: lobes_db(signal.get_window(SHAPES[name], N))[: 12 * PAD] for name in ("rectangular", "Hann", "Blackman")}
-plots.lines(bins, curves, ax, xlabel="distance from the tone (bins)", ylabel="level (dB)")
-ax.set_ylim(-110, 3)
-show(fig, alt="Level against distance from a tone in bins: the rectangular window has the narrowest main lobe but side lobes "
-     f"at {figures.loc['rectangular', 'side lobe (dB)']:.0f} dB, Hann {figures.loc['Hann', 'side lobe (dB)']:.0f} dB, Blackman lower still and wider.")
-say(f"A rectangular window parts equal tones from roughly {figures.loc['rectangular', 'width (bins)']:.1f} bins on, and leaks only "
-    f"{-figures.loc['rectangular', 'side lobe (dB)']:.1f} dB below the top. Hann pays with {figures.loc['Hann', 'width (bins)']:.1f} bins and leaks "
-    f"{-figures.loc['Hann', 'side lobe (dB)']:.1f} dB below. No window wins everywhere; the course uses Hann from here on.")
+width = shapes["width (bins)"]
+side_lobe = shapes["side lobe (dB)"]
+say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apart, "
+    f"but its side lobes reach {side_lobe['rectangular']:.0f} dB. Hann needs "
+    f"{width['Hann']:.1f} bins and reaches {side_lobe['Hann']:.0f} dB, and its side "
+    "lobes keep falling. Every shape is a compromise. This course uses Hann.")
 
 # %% [markdown]
 # ### Exercise 01.2
 #
-# Write the equivalent noise bandwidth of any window, in bins: how many times more noise power it collects than one ideal bin.
-# $$\mathrm{ENBW} = N \, \frac{\sum_n w_n^2}{\left(\sum_n w_n\right)^2}$$
+# Noise enters a bin through the whole main lobe. Write the equivalent noise bandwidth of
+# any window, in bins: how many times more noise power it collects than an ideal bin of
+# width 1.
+#
+# $$ \mathrm{ENBW} = N \; \frac{\sum_n w_n^2}{\left(\sum_n w_n\right)^2} $$
+#
+# Before you run your function on the Hann window, decide whether a smoother window
+# collects more noise or less than the rectangular one.
+#
+# <details><summary>Hint</summary>
+#
+# `w` is an array. The sum of the squares is not the square of the sum.
+#
+# </details>
 
 # %% tags=["exercise"]
 def enbw_bins(w):
@@ -185,191 +443,649 @@ def enbw_bins(w):
 check("01.2", enbw_bins)
 
 # %% [markdown]
-# ## 4. Time against frequency
+# ## 4. How close may two clicks be?
 #
-# A long window has narrow lobes, so it resolves tones. It also sees everything within its length at once, so it cannot say *when*. Spread in time times spread in angular frequency
-# is never below one half (Gabor, 1946), and only a Gaussian reaches that.
+# Two clicks lie $d$ apart. Their spectrogram has a hop of one sample, as fine as it can
+# be. **Predict:** how far apart must the clicks be, as a fraction of the window length
+# $N$, before the energy of the frames dips between them?
 
 # %%
-def spreads(w):
-    """Standard deviations of a window's energy in time (samples) and angular frequency (radians a sample)."""
-    n, energy = np.arange(len(w)), w**2 / np.sum(w**2)
-    in_time = np.sqrt(np.sum((n - np.sum(n * energy)) ** 2 * energy))
-    power = np.abs(np.fft.fft(w, PAD * len(w))) ** 2
-    omega = 2 * np.pi * np.fft.fftfreq(PAD * len(w))
-    return in_time, np.sqrt(np.sum(omega**2 * power) / power.sum())
-
-
-products = {name: np.prod(spreads(signal.get_window(shape, N))) for name, shape in {"Hann": "hann", "Gaussian": ("gaussian", N / 8)}.items()}
-say(f"Time spread x frequency spread: Hann **{products['Hann']:.4f}**, Gaussian **{products['Gaussian']:.4f}**; the bound is 0.5.")
-
-# %% [markdown]
-# The bound does not care about the length: halve the window and one spread halves while the other doubles. Here is a signal with two clicks 20 ms apart and two tones 60 Hz apart, seen through three
-# windows. **Predict:** which window shows two clicks, which shows two tones, and does one show both?
+predict("01.c", ..., "From which fraction of N on do two clicks show a dip?")
 
 # %%
-def spectrogram_db(x, window, hop, n_fft=4096):
-    power = np.abs(np.fft.rfft(frames_of(x, window, hop) * signal.get_window("hann", window), n_fft)) ** 2
-    middles = (np.arange(len(power)) * hop + window / 2) / rate_hz
-    return 10 * np.log10(power + 1e-10), middles, np.fft.rfftfreq(n_fft, 1 / rate_hz)
+LONG = 1200  # window length in samples; only fractions of it matter here
 
 
-t = np.arange(int(0.3 * rate_hz)) / rate_hz
-tones_and_clicks = 0.05 * (np.sin(2 * np.pi * 1000 * t) + np.sin(2 * np.pi * 1060 * t))
-tones_and_clicks[timebase.seconds_to_samples(0.14, rate_hz)] += 0.9
-tones_and_clicks[timebase.seconds_to_samples(0.16, rate_hz)] += 0.9
-fig, axes = plt.subplots(1, 3, figsize=(13, 3.8), sharey=True)
-for ax, window_ms in zip(axes, (4, 16, 64), strict=True):
-    levels, times, freqs = spectrogram_db(tones_and_clicks, timebase.ms_to_samples(window_ms, rate_hz), hop=8)
-    low = freqs < 2000
-    plots.spectrogram(levels[:, low], times, freqs[low], ax, range_db=50)
-    ax.set(title=f"window {window_ms} ms", xlim=(90, 210))
-show(fig, alt="Three spectrograms of two clicks 20 ms apart over two tones 60 Hz apart. The 4 ms window shows two clicks and one thick tone; "
-     "the 64 ms window shows two tones and one broad smear for the clicks; 16 ms is in between.")
-
-# %% [markdown]
-# At 4 ms the clicks are two and the tones one thick band, which swells and fades 60 times a second as they beat. At 64 ms the tones are two and the clicks one smear. All three pictures have a hop of half a millisecond. **A finer hop did not help the 64 ms window to see two clicks.**
-
-# %%
-play(tones_and_clicks, rate_hz, describe="0.3 s: a rough low tone, which is two tones 60 Hz apart beating, with two sharp clicks so close that they almost sound as one.")
-
-# %% [markdown]
-# ## 5. The window sets the resolution, not the hop
-#
-# Now with numbers. Two clicks lie $d$ apart, the hop is one sample, as fine as it can be. If the energy between the clicks dips, we can tell that there were two. **Predict:** for a Hann window
-# of length $N$, does the energy dip for $d = 0.3\,N$? For $0.5\,N$?
-
-# %%
-def energy_of_two_clicks(distance, window):
-    """Energy of every frame at hop 1 around two clicks `distance` samples apart."""
-    x = np.zeros(4 * window)
-    x[2 * window - distance // 2] = x[2 * window - distance // 2 + distance] = 1.0
-    return np.sum((frames_of(x, window, hop=1) * signal.get_window("hann", window)) ** 2, axis=1)
+def energy_of_two_clicks(distance):
+    """Energy of all frames at hop 1 around two clicks `distance` samples apart."""
+    x = np.zeros(4 * LONG)
+    first = 2 * LONG - distance // 2
+    x[first] = 1.0
+    x[first + distance] = 1.0
+    frames = frames_of(x, LONG, hop=1) * signal.get_window("hann", LONG)
+    return np.sum(frames**2, axis=1)
 
 
 def dip_db(energy):
-    middle = energy[len(energy) // 2 - 2 : len(energy) // 2 + 3].min()
-    return 10 * np.log10(middle / energy.max())
+    """How far the energy half-way between the clicks lies below its maximum, in dB."""
+    half_way = energy[len(energy) // 2]
+    return 10 * np.log10(energy.max() / half_way)
 
 
-shares = (0.3, 0.4, 0.5, 0.6, 0.75)
-traces = {f"{share:g} N": energy_of_two_clicks(round(share * N), N) for share in shares}
-dips = {share: round(dip_db(traces[f"{share:g} N"]), 2) + 0.0 for share in shares}
-fig, ax = plt.subplots()
-shown = {name: 10 * np.log10(np.maximum(traces[name], 1e-4)) for name in ("0.3 N", "0.5 N", "0.75 N")}
-plots.lines((np.arange(len(traces["0.3 N"])) - 1.5 * N) / N, shown, ax, xlabel="middle of the frame (window lengths)", ylabel="energy (dB)")
+fractions = [0.3, 0.4, 0.5, 0.6, 0.75]
+dips = {}
+for fraction in fractions:
+    energy = energy_of_two_clicks(round(fraction * LONG))
+    dips[fraction] = dip_db(energy)
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 3.6))
+traces = {}
+for fraction in (0.3, 0.5, 0.75):
+    energy = energy_of_two_clicks(round(fraction * LONG))
+    traces[f"d = {fraction:g} N"] = 10 * np.log10(np.maximum(energy, 1e-4))
+middles = (np.arange(len(energy)) - 1.5 * LONG) / LONG
+plots.lines(middles, traces, ax, xlabel="middle of the frame (window lengths)",
+            ylabel="energy (dB)")
 ax.set(ylim=(-20, 3), xlim=(-1, 1))
-show(fig, alt=f"Frame energy in dB against time for two clicks: no dip at 0.3 N, a dip of {dips[0.5]:.1f} dB at 0.5 N, of {dips[0.75]:.1f} dB at 0.75 N.")
+show(fig, alt="Energy of the frames against time for two clicks. At a distance of 0.3 "
+     "window lengths there is a single hump, at 0.5 a shallow dip of 3 dB, at 0.75 two "
+     "separate humps.",
+     caption="Two clicks through a Hann window at a hop of one sample.")
 
 # %%
-say("Dip between the clicks at hop 1: " + ", ".join(f"**{share:g} N** {dip:.1f} dB" for share, dip in dips.items()) + ". "
-    "Below a third of N two clicks are one bump, however often we look. At half a window the dip is 3 dB: take that as the resolution of a Hann window.")
+first_dip = LONG
+for distance in range(LONG // 4, LONG // 2):
+    if dip_db(energy_of_two_clicks(distance)) > 0.001:
+        first_dip = distance
+        break
+answer("01.c", first_dip / LONG, unit="of N", within=0.05)
+listed = ", ".join(f"{dip:.1f} dB at {fraction:g} N" for fraction, dip in dips.items())
+say(f"Depth of the dip between the clicks: {listed}.")
+
+# %% [markdown]
+# Why a third? Measured from its middle, the Hann window is $\cos^2(\pi t/N)$, so it
+# weights energy by $w^2(t) = \cos^4(\pi t/N)$. Each click draws one such hump into the
+# energy curve. Half-way between the clicks both humps are seen at $t = d/2$, and the sum
+# is $2\cos^4(\pi d / 2N)$.
+#
+# *Where the dip begins.* The sum of two equal humps has a dip in the middle if each hump
+# is curved upwards there, that is, beyond its inflection point. With $u = \pi t/N$,
+#
+# $$ \frac{d^2}{du^2}\cos^4 u = 4\cos^2 u \,(3\sin^2 u - \cos^2 u) = 0
+#    \;\Rightarrow\; \tan^2 u = \tfrac13 \;\Rightarrow\; u = \tfrac{\pi}{6}, $$
+#
+# that is $t = d/2 = N/6$, and so $d = N/3$.
+#
+# *How deep it is at half a window.* If $d = N/2$, a frame centred on one click does not
+# reach the other, so its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which is
+# $-3.01$ dB.
+#
+# **Two clicks need a distance of a third of the window to be told apart at all, and of
+# half a window for a clear dip of 3 dB.** A finer hop does not help. Ours was a single
+# sample already; more frames draw the same hump with more points.
+
+# %% [markdown]
+# ## 5. One window for two clicks and two notes?
+#
+# Let us put both limits to work. The next sound has two clicks, 20 ms apart, and
+# underneath them two notes, 60 Hz apart. Is there a window that separates the clicks and
+# the notes at once?
+#
+# Section 4 gives an upper limit: for a dip of 3 dB between the clicks, $N \le 2d$.
+#
+# Section 3 gives a lower limit. Half-way between two notes $\Delta f$ apart, each note is
+# seen at a distance of $\Delta f/2$. If that is $1/N$, the Hann window passes half of its
+# amplitude, a quarter of its power. Averaged over time, the two notes together have half
+# the power of one: again a dip of 3 dB. So $N \ge 2/\Delta f$, and both limits together
+# are
+#
+# $$ \frac{2}{\Delta f} = \frac{2}{60\,\text{Hz}} \approx 33\,\text{ms}
+#    \;\le\; N \;\le\; 2d = 2 \cdot 20\,\text{ms} = 40\,\text{ms}. $$
+#
+# So such windows exist, within a range of 7 ms. First picture the two extremes: what
+# becomes of the notes at 4 ms, and of the clicks at 64 ms? Then move the slider.
+
+# %%
+CLICKS_S = (0.14, 0.16)
+NOTES_HZ = (1000, 1060)
+
+t = np.arange(timebase.seconds_to_samples(0.3, rate_hz)) / rate_hz
+notes = np.zeros(len(t))
+for note_hz in NOTES_HZ:
+    notes += 0.03 * np.sin(2 * np.pi * note_hz * t)
+clicks = np.zeros(len(t))
+for click_s in CLICKS_S:
+    clicks[timebase.seconds_to_samples(click_s, rate_hz)] = 0.9
+
+play_pair(
+    {"notes": notes, "notes and clicks": notes + clicks},
+    rate_hz,
+    describe="A low rough tone; then the same with two clicks that nearly fuse.",
+)
+
+# %%
+N_FFT = 4096  # zero padding: more points along the frequency axis, the same resolution
+
+
+def power_spectrogram(x, rate_hz, window_ms, hop):
+    """Power (frames, bins), centres of the frames in s, frequencies in Hz."""
+    window_length = timebase.ms_to_samples(window_ms, rate_hz)
+    window = signal.get_window("hann", window_length)
+    frames = frames_of(x, window_length, hop) * window
+    power = np.abs(np.fft.rfft(frames, N_FFT)) ** 2 / window.sum() ** 2
+    centres_s = (np.arange(len(frames)) * hop + window_length / 2) / rate_hz
+    return power, centres_s, np.fft.rfftfreq(N_FFT, 1 / rate_hz)
+
+
+def click_dip_db(window_ms):
+    """Dip in the energy of the frames half-way between the clicks, in dB."""
+    window_length = timebase.ms_to_samples(window_ms, rate_hz)
+    frames = frames_of(clicks, window_length, hop=1)
+    energy = np.sum((frames * signal.get_window("hann", window_length)) ** 2, axis=1)
+    half_way = timebase.seconds_to_samples(np.mean(CLICKS_S), rate_hz)
+    energy_half_way = energy[half_way - window_length // 2]  # the frame centred there
+    return 10 * np.log10(energy.max() / max(energy_half_way, 1e-9))
+
+
+def note_dip_db(window_ms):
+    """Dip in the spectrum half-way between the notes, averaged over beats, in dB."""
+    hop = timebase.ms_to_samples(0.5, rate_hz)
+    power, centres_s, freqs_hz = power_spectrogram(notes, rate_hz, window_ms, hop)
+    beat_s = 1 / (NOTES_HZ[1] - NOTES_HZ[0])
+    average = power[centres_s < centres_s[0] + 2 * beat_s].mean(axis=0)
+    half_way = np.abs(freqs_hz - np.mean(NOTES_HZ)).argmin()
+    near = np.abs(freqs_hz - np.mean(NOTES_HZ)) < 70
+    return 10 * np.log10(average[near].max() / average[half_way])
+
+# %% tags=["hide-input"]
+def against_top(power):
+    """Power in dB below its maximum."""
+    return 10 * np.log10(power / power.max() + 1e-6)
+
+
+def three_views(window_ms):
+    """Spectrogram of both; the notes alone beside it, the clicks alone below it."""
+    hop = timebase.ms_to_samples(0.5, rate_hz)
+    both = notes + clicks
+    power, centres_s, freqs_hz = power_spectrogram(both, rate_hz, window_ms, hop)
+    click_power, _, _ = power_spectrogram(clicks, rate_hz, window_ms, hop)
+    note_power, _, _ = power_spectrogram(notes, rate_hz, window_ms, hop)
+    times = (centres_s > 0.09) & (centres_s < 0.21)
+    bins = (freqs_hz > 700) & (freqs_hz < 1360)
+    times_ms = 1000 * centres_s[times]
+    freqs_khz = freqs_hz[bins] / 1000
+
+    fig = plt.figure(figsize=(6.4, 3.9))
+    grid = fig.add_gridspec(2, 2, height_ratios=[3, 1], width_ratios=[4, 1])
+    image = fig.add_subplot(grid[0, 0])
+    shown = against_top(power[times][:, bins])
+    image.pcolormesh(times_ms, freqs_khz, shown.T, vmin=-30, vmax=0, shading="nearest")
+    image.set(title=f"window {window_ms} ms", ylabel="frequency (kHz)", xlim=(90, 210))
+
+    beside = fig.add_subplot(grid[0, 1], sharey=image)
+    whole_beats = centres_s < centres_s[0] + 2 / 60
+    spectrum = note_power[whole_beats].mean(axis=0)[bins]
+    beside.plot(against_top(spectrum), freqs_khz, linestyle="-")
+    beside.set(title="notes", xlim=(-15, 1), xlabel="level (dB)")
+
+    below = fig.add_subplot(grid[1, 0], sharex=image)
+    below.plot(times_ms, against_top(click_power.sum(axis=1))[times], linestyle="-")
+    below.set(xlabel="time (ms)", ylabel="level (dB)")
+    below.set(ylim=(-15, 1), yticks=[-12, -6, 0])
+    below.text(92, -13.5, "clicks")
+    return fig
+
+
+WINDOWS_MS = (4, 16, 24, 34, 36, 40, 48, 64, 96)
+pictures = {f"{window_ms} ms": three_views(window_ms) for window_ms in WINDOWS_MS}
+scrub(
+    pictures,
+    label="window length",
+    start="16 ms",
+    caption="Two clicks and two notes, 30 dB from dark to light, at a hop of 0.5 ms.",
+    alt="A spectrogram for each window length, with the level of the notes over "
+    "frequency at its side and that of the clicks over time below it. At 4, 16 and 24 "
+    "ms there are two columns for the clicks and a single band for the notes. At 34, "
+    "36 and 40 ms both curves have two humps. From 48 ms on the notes are two lines "
+    "and the clicks a single blur.",
+)
+
+# %% [markdown]
+# As the window grows, the notes separate and the clicks merge. Around 36 ms there is room
+# for both. Here are the two dips for every window length:
+
+# %%
+lengths_ms = np.arange(20, 61)
+click_dips = np.array([click_dip_db(window_ms) for window_ms in lengths_ms])
+note_dips = np.array([note_dip_db(window_ms) for window_ms in lengths_ms])
+
+both_clear = (click_dips >= 3) & (note_dips >= 3)
+shortest_ms = int(lengths_ms[both_clear].min())
+longest_ms = int(lengths_ms[both_clear].max())
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 3.6))
+dip_curves = {"between the clicks": click_dips, "between the notes": note_dips}
+plots.lines(lengths_ms, dip_curves, ax, xlabel="window length (ms)", ylabel="dip (dB)")
+ax.axhline(3, color="grey", linestyle=":")
+ax.axvspan(shortest_ms, longest_ms, color=plots.COLOURS[5], alpha=0.35)
+ax.set(ylim=(0, 15), xlim=(20, 60))
+show(fig, alt="Depth of the dip in dB against window length. Between the clicks it "
+     "falls from above 15 dB to 3 dB at 40 ms; between the notes it rises from 0 "
+     "through 3 dB at about 34 ms. A band from about 34 to 40 ms, where both exceed 3 "
+     "dB, is shaded.",
+     caption="Where both curves exceed 3 dB (shaded), one window shows both pairs.")
+
+# %%
+say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they are "
+    f"{click_dip_db(36):.1f} dB between the clicks and {note_dip_db(36):.1f} dB "
+    "between the notes.")
+
+# %% [markdown]
+# The two limits say more. They leave room for a window only if $2/\Delta f \le 2d$, or
+#
+# $$ d \cdot \Delta f \ge 1. $$
+#
+# Here the product is 20 ms × 60 Hz = 1.2. With the clicks at 15 ms it would be 0.9, and
+# no Hann window of any length could show both pairs.
+#
+# The hop played no part in this. It was half a millisecond in all pictures, twenty times
+# finer than usual. **How often you look is up to the hop; how much a look can tell apart
+# is up to the window.**
+#
+# Could another shape of window do better? Hardly. Gabor (1946) measured the width of a
+# window by the standard deviations of its energy, $\sigma_t$ in time and $\sigma_f$ in
+# frequency, and showed that $\sigma_t \, \sigma_f \ge 1/4\pi$ for every shape.
+
+# %%
+def spread_product(window):
+    """Standard deviation of the energy in time times that in frequency."""
+    n = np.arange(len(window))
+    energy = window**2 / np.sum(window**2)
+    mean = np.sum(n * energy)
+    sigma_t = np.sqrt(np.sum((n - mean) ** 2 * energy))
+
+    power = np.abs(np.fft.fft(window, PAD * len(window))) ** 2
+    freqs = np.fft.fftfreq(PAD * len(window))
+    sigma_f = np.sqrt(np.sum(freqs**2 * power) / np.sum(power))
+    return sigma_t * sigma_f
+
+
+bound = 1 / (4 * np.pi)
+hann_product = spread_product(signal.get_window("hann", 1024)) / bound
+gaussian_product = spread_product(signal.get_window(("gaussian", 128), 1024)) / bound
+say(f"Hann stands at {hann_product:.3f} times the bound, a Gaussian at "
+    f"{gaussian_product:.3f} times. There is next to nothing left to gain.")
+
+# %% [markdown]
+# **What are the stripes?** At 64 ms the clicks can no longer be told apart in time, but
+# there are thin horizontal stripes where they were. A click at time 0 and one at time $d$
+# have the transform $1 + e^{-2\pi i f d}$, and its power $2 + 2\cos(2\pi f d)$ rises and
+# falls every $1/d$ = 50 Hz. So the distance of the clicks is not lost from a frame that
+# contains both. It has moved from the *energy* over time into a pattern over *frequency*.
+
+# %%
+window_length = timebase.ms_to_samples(64, rate_hz)
+half_way = timebase.seconds_to_samples(np.mean(CLICKS_S), rate_hz)
+start = half_way - window_length // 2
+one_frame = clicks[start : start + window_length]
+stripes = np.fft.rfft(one_frame * signal.get_window("hann", window_length), 2**16)
+freqs_hz = np.fft.rfftfreq(2**16, 1 / rate_hz)
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(8, 2.8))
+low = freqs_hz < 500
+stripes_db = 20 * np.log10(np.abs(stripes) / np.abs(stripes).max() + 1e-6)
+ax.plot(freqs_hz[low], stripes_db[low], linestyle="-")
+ax.set(xlabel="frequency (Hz)", ylabel="level (dB)", ylim=(-50, 3), xlim=(0, 500))
+show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 500 Hz: "
+     "it rises and falls every 50 Hz, with deep notches at 25, 75, 125 Hz and so on.",
+     caption="One frame that contains both clicks, and nothing else.")
+
+# %% [markdown]
+# A classifier can use these stripes as long as its frequency bands are narrower than they
+# are. The mel bands of notebook 02 mostly are not, and average the stripes away.
+#
+# In a live kernel you can look at a sound of your own through any of these windows:
+
+# %% tags=["hide-input"]
+def look_through(x, rate_hz, window_ms):
+    """A sound through one window, up to 4 kHz, with about 400 frames."""
+    power, centres_s, freqs_hz = power_spectrogram(x, rate_hz, window_ms, len(x) // 400)
+    shown = freqs_hz < 4000
+    levels_db = 10 * np.log10(power[:, shown] + 1e-14)
+    fig, ax = plt.subplots(figsize=(9, 4))
+    plots.spectrogram(levels_db, centres_s, freqs_hz[shown], ax, range_db=60)
+    ax.set(title=f"window {window_ms} ms")
+    return fig
+
+
+live(look_through, label="window (ms)", values=list(WINDOWS_MS), sound=notes + clicks,
+     rate_hz=rate_hz)
 
 # %% [markdown]
 # ### Exercise 01.3
 #
-# A cricket's pulses come in pairs 6 ms apart. What is the longest Hann window, in ms, that shows a dip of 3 dB between the two?
+# The notes are now `tone_distance_hz` apart, and a single Hann window has to show both
+# notes and both clicks with dips of at least 3 dB. How close may the clicks be? Return
+# the shortest distance in milliseconds.
+#
+# <details><summary>Hint</summary>
+#
+# Which window is long enough for the notes, and no longer? Which clicks does that window
+# separate?
+#
+# </details>
 
 # %% tags=["exercise"]
-longest_window_ms = ...
-### BEGIN SOLUTION
-longest_window_ms = 12.0
-### END SOLUTION
-check("01.3", longest_window_ms)
+def closest_clicks_ms(tone_distance_hz):
+    ### BEGIN SOLUTION
+    window_ms = 1000 * 2 / tone_distance_hz  # lower limit, from the notes
+    return window_ms / 2  # upper limit N = 2 d, solved for d
+    ### END SOLUTION
+
+
+check("01.3", closest_clicks_ms)
 
 # %% [markdown]
-# ## 6. The hop is a sampling interval
+# ## 6. What the hop does
 #
-# If the hop does not set the resolution, what does it do? It decides whether anything falls *between* the frames.
+# So what is the hop for? It has to be short enough that nothing is missed *between* the
+# frames.
 #
-# One frequency bin, followed over time at hop 1, is a signal: slow, because the window has smoothed it. Taking every $H$-th value samples it. If the samples suffice, the values between can be
-# interpolated back. Let us try: white noise, one bin, hops from $N/2$ to $N/16$, interpolate, compare with the truth at hop 1. We do this for the complex value, for its power,
-# and for the power in dB, which is what classifiers get.
+# Pick one frequency bin and compute it at every sample. The result is a signal of its
+# own, and it changes slowly, because each value averages over a whole window. A hop of
+# $H$ keeps every $H$-th value of it. If those are enough, interpolation brings back the
+# values in between. Let us try it on white noise.
 
 # %%
-def errors_db(hop_share, x, window):
-    """Error of interpolation from a hop of `window / hop_share`, in dB of the variance: complex, power, log power."""
-    carrier = np.exp(-0.5j * np.pi * np.arange(len(x)))  # brings the bin at a quarter of the sample rate down to zero
-    shape = np.fft.fft(signal.get_window("hann", window), len(x))
-    value = np.fft.ifft(np.fft.fft(x * carrier) * shape)
-    power = np.abs(value) ** 2
-    found = []
-    for truth in (value, power, 10 * np.log10(power)):
-        guess = signal.resample(truth[:: window // hop_share], len(x))
-        found.append(10 * np.log10(np.mean(np.abs(guess - truth) ** 2) / np.var(truth)))
-    return found
-
+BIN_WINDOW = 256
+BIN = 64
 
 generator = seed_everything(seed)
-noise = generator.standard_normal(256 * 2048)
-hop_shares = (2, 4, 8, 16)
-errors = pd.DataFrame([errors_db(share, noise, 256) for share in hop_shares], columns=["complex", "power", "log power"],
-                      index=[f"N/{share}" for share in hop_shares])
-display(errors.round(1))
+noise = generator.standard_normal(BIN_WINDOW * 1024)
+
+# One bin of all frames at hop 1 is a correlation with a windowed complex wave
+wave = np.exp(2j * np.pi * BIN * np.arange(BIN_WINDOW) / BIN_WINDOW)
+window = signal.get_window("hann", BIN_WINDOW)
+bin_values = np.correlate(noise, window * wave, mode="valid")
+# Its phase turns by one bin's frequency from sample to sample; take that rotation out
+m = np.arange(len(bin_values))
+bin_values = bin_values * np.exp(-2j * np.pi * BIN * m / BIN_WINDOW)
+bin_power = np.abs(bin_values) ** 2
+bin_db = 10 * np.log10(bin_power)
 
 # %%
-fig, ax = plt.subplots()
-plots.lines(np.arange(4), dict(errors.items()), ax, xlabel="hop", ylabel="error of interpolation (dB)", markers=True)
-ax.set_xticks(np.arange(4), errors.index)
-show(fig, alt=f"Interpolation error in dB falls as the hop goes from N/2 to N/16: complex to {errors.iloc[-1, 0]:.0f} dB, power to {errors.iloc[-1, 1]:.0f} dB, log power only to {errors.iloc[-1, 2]:.0f} dB.")
-say(f"The complex bin is nearly complete at N/4 ({errors.loc['N/4', 'complex']:.0f} dB), its power at N/8 ({errors.loc['N/8', 'power']:.0f} dB). "
-    f"The logarithm makes sharp notches that no hop samples fully: still {errors.loc['N/8', 'log power']:.0f} dB at N/8.")
+def interpolated(values, hop):
+    """Keep every `hop`-th value and interpolate back to hop 1."""
+    kept = values[::hop]
+    return signal.resample(kept, len(kept) * hop)[: len(values)]
+
+
+def error_db(guess, truth):
+    """Mean squared error relative to the variance of the truth, in dB."""
+    inside = slice(100 * BIN_WINDOW, -100 * BIN_WINDOW)  # away from both ends
+    error = np.abs(guess[inside] - truth[inside]) ** 2
+    return 10 * np.log10(np.mean(error) / np.var(truth[inside]))
+
+
+rows = {}
+for share in (2, 4, 8, 16):
+    hop = BIN_WINDOW // share
+    complex_guess = interpolated(bin_values, hop)
+    rows[f"N/{share}"] = {
+        "complex": error_db(complex_guess, bin_values),
+        "power": error_db(interpolated(bin_power, hop), bin_power),
+        "log power": error_db(interpolated(bin_db, hop), bin_db),
+        "log of complex": error_db(20 * np.log10(np.abs(complex_guess)), bin_db),
+    }
+errors = pd.DataFrame(rows).T
+display(errors.style.format("{:.0f}"))
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.3))
+stretch = np.arange(500 * BIN_WINDOW, 506 * BIN_WINDOW)
+lengths = (stretch - stretch[0]) / BIN_WINDOW
+hop = BIN_WINDOW // 8
+kept = stretch[stretch % hop == 0]
+scale = bin_power[stretch].mean()
+for ax, truth, label in [(axes[0], bin_power / scale, "power / mean"),
+                         (axes[1], bin_db - 10 * np.log10(scale), "power (dB)")]:
+    ax.plot(lengths, truth[stretch], linestyle="-", label="hop 1")
+    ax.plot(lengths, interpolated(truth, hop)[stretch], linestyle="--",
+            label="interpolated from N/8")
+    ax.plot((kept - stretch[0]) / BIN_WINDOW, truth[kept], "o", markersize=4,
+            color="black")
+    ax.set(xlabel="time (window lengths)", ylabel=label)
+axes[1].legend(loc="lower center")
+show(fig, alt="One frequency bin over six window lengths. Left, its power at hop 1 and "
+     "interpolated from every eighth of a window: the curves lie on each other. Right, "
+     "the same in dB: they differ at the sharp notches, where the power comes close to "
+     "zero.",
+     caption="One bin of white noise. Dots: the frames that a hop of N/8 keeps.")
 
 # %% [markdown]
-# Theory agrees. Hann's main lobe reaches ±2 bins, so the complex value needs a hop of at most $N/4$; its power is twice as wide and needs $N/8$. **Below about $N/8$ a smaller hop adds frames, cost and redundancy, and no
-# information.** The usual 25 ms with 10 ms is a hop of $0.4\,N$: it throws away part of the envelope, and mostly gets away with it.
+# The table gives the error of interpolation in dB; -20 dB means that a hundredth of the
+# variance is wrong. Theory predicts its first two columns. The Hann main lobe reaches
+# $\pm 2/N$, so the complex value changes no faster than that and needs $4/N$ samples per
+# second: a hop of $N/4$. Squaring doubles the bandwidth, so power needs a hop of $N/8$.
+#
+# The logarithm is another matter. Wherever the power comes close to zero it cuts a narrow
+# notch, and no ordinary hop samples notches well. The last column shows that nothing is
+# missing from the frames themselves: interpolate the complex values first, take the
+# logarithm afterwards, and the notches come back.
+
+# %%
+log_penalty_db = float(errors.loc["N/8", "log power"] - errors.loc["N/8", "power"])
+conclude(
+    "log_penalty",
+    log_penalty_db,
+    unit="dB",
+    if_clear=f"At a hop of N/8 the error of log power is {log_penalty_db:.0f} dB above "
+    "that of power. A finer hop adds nothing new to complex values or power, but log "
+    "power, which most classifiers get, still gains from one.",
+    if_not="This run cannot tell whether log power is harder to interpolate.",
+)
+
+# %% [markdown]
+# The usual setting, 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. For a single bin
+# that is too long, even for the complex values. All bins together still hold everything,
+# as section 8 will show. But what a classifier gets, one level per band and frame, can go
+# wrong, and the next section shows how.
 
 # %% [markdown]
 # ## 7. What happens when the hop is too long
 #
-# A sampling interval that is too long folds high frequencies onto low ones. A 2 kHz tone whose loudness swings 60 times a second goes through frames every 10 ms: 100 frames a second.
-# **Predict:** at what rate does the energy of the frames swing?
+# ### The sampling theorem
+#
+# A signal that contains nothing above a frequency $B$ can be recovered from its samples
+# if there are more than $2B$ of them per second. This is the *sampling theorem* (Nyquist,
+# 1928; Shannon, 1949). With fewer samples, a component above half the sampling rate $f_s$
+# does not vanish. It *folds* back and appears at another frequency, which is called
+# *aliasing*:
+#
+# $$ f_{\text{reported}} = \min_j \, |f - j f_s|. $$
+#
+# You can hear this. A tone glides from 0.2 to 7.8 kHz. Then we keep every second sample,
+# so that anything above 4 kHz folds. **Predict** what you will hear before you press
+# play.
 
 # %%
-t = np.arange(4 * rate_hz) / rate_hz
-warble = 0.4 * (1 + np.cos(2 * np.pi * 60 * t)) * np.sin(2 * np.pi * 2000 * t)
+duration_s = 0.5
+t = np.arange(timebase.seconds_to_samples(duration_s, rate_hz)) / rate_hz
+top_hz = rate_hz / 2 - 200
+glide = 0.5 * signal.chirp(t, f0=200, t1=duration_s, f1=top_hz)
+every_second = signal.resample(glide[::2], len(glide))  # at the old rate, to play it
+
+play_pair(
+    {"all samples": glide, "every second sample": every_second},
+    rate_hz,
+    describe="A tone that glides up to the highest pitch; then one that glides up half "
+    "as far, turns and glides down again.",
+)
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True)
+hop = timebase.ms_to_samples(5, rate_hz)
+for ax, x, title in [(axes[0], glide, "all samples"),
+                     (axes[1], every_second, "every second sample")]:
+    power, centres_s, freqs_hz = power_spectrogram(x, rate_hz, 25, hop)
+    coarse = slice(None, None, 8)
+    levels_db = 10 * np.log10(power[:, coarse] + 1e-14)
+    plots.spectrogram(levels_db, centres_s, freqs_hz[coarse], ax, range_db=50)
+    ax.set(title=title)
+axes[1].set_ylabel("")
+show(fig, alt="Two spectrograms. Left, a line that rises from 0.2 to 7.8 kHz. Right, "
+     "with every second sample only, it rises to 4 kHz and falls back again.",
+     caption="Above half the sampling rate, a rising tone falls.")
+
+# %% [markdown]
+# ### Frames are samples too
+#
+# The same happens to everything that a spectrogram measures once per frame. Take a 2 kHz
+# tone whose energy rises and falls 60 times per second,
+# $e(t) = 1 + 0.8\cos(2\pi \cdot 60\,t)$. This is called *modulation*, here with a rate of
+# 60 Hz and a depth of 0.8. Look at the tone every 10 ms, which makes 100 frames per
+# second. **Predict:** which modulation rate do the energies of the frames report?
+
+# %%
+predict("01.d", ..., "Which modulation rate, in Hz, do the frames report?")
+
+# %%
+def buzz(modulation_hz, length_s):
+    """A 2 kHz tone whose energy is modulated at `modulation_hz`."""
+    t = np.arange(timebase.seconds_to_samples(length_s, rate_hz)) / rate_hz
+    energy = 1 + 0.8 * np.cos(2 * np.pi * modulation_hz * t)
+    return 0.5 * np.sqrt(energy) * np.sin(2 * np.pi * 2000 * t)
 
 
-def swing(x, window_ms, hop_ms):
-    """Rate (Hz) and depth of the strongest swing of the frames' energy; depth is its amplitude over the mean."""
-    window, hop = (timebase.ms_to_samples(ms, rate_hz) for ms in (window_ms, hop_ms))
-    energy = np.sum((frames_of(x, window, hop) * signal.get_window("hann", window)) ** 2, axis=1)
-    energy = energy[: len(energy) // 100 * 100]  # whole periods, so that every rate falls on a bin
-    spectrum = np.abs(np.fft.rfft(energy * signal.get_window("hann", len(energy))))
-    peak = 5 + spectrum[5:].argmax()
-    return np.fft.rfftfreq(len(energy), hop_ms / 1000)[peak], 2 * spectrum[peak] / spectrum[0]
+def frame_energy(x, window_ms, hop_ms):
+    """Energy of each frame, divided by its mean over all frames."""
+    window_length = timebase.ms_to_samples(window_ms, rate_hz)
+    hop = timebase.ms_to_samples(hop_ms, rate_hz)
+    window = signal.get_window("hann", window_length)
+    energy = np.sum((frames_of(x, window_length, hop) * window) ** 2, axis=1)
+    return energy / energy.mean()
 
 
-settings = [(4, 1), (4, 10), (25, 10), (64, 10)]
-swings = pd.DataFrame([(*s, *swing(warble, *s)) for s in settings], columns=["window (ms)", "hop (ms)", "swing (Hz)", "depth"])
-display(swings.round(3))
-play(warble[: 2 * rate_hz], rate_hz, describe="2 s of a 2 kHz tone that buzzes: its loudness swings 60 times a second.")
+def strongest_modulation(energy, hop_ms):
+    """Rate in Hz and depth of the strongest modulation."""
+    taper = signal.get_window("hann", len(energy))
+    spectrum = np.abs(np.fft.rfft((energy - energy.mean()) * taper, 2**16))
+    rates_hz = np.fft.rfftfreq(2**16, hop_ms / 1000)
+    peak = spectrum.argmax()
+    return rates_hz[peak], 2 * spectrum[peak] / taper.sum()
 
-# %% tags=["cover"]
-fig, axes = plt.subplots(1, 2, figsize=(12, 3.4), sharey=True)
-for ax, (window_ms, hop_ms) in zip(axes, [(4, 10), (64, 10)], strict=True):
-    for name, h in (("hop 1 ms", 1), (f"hop {hop_ms} ms", hop_ms)):
-        window, hop = timebase.ms_to_samples(window_ms, rate_hz), timebase.ms_to_samples(h, rate_hz)
-        energy = np.sum((frames_of(warble, window, hop) * signal.get_window("hann", window)) ** 2, axis=1)
-        ax.plot(np.arange(len(energy)) * h, energy / energy.mean(), "-" if h == 1 else "o--", label=name)
-    ax.set(xlim=(0, 150), xlabel="start of the frame (ms)", title=f"window {window_ms} ms")
-axes[0].set_ylabel("energy over its mean")
-axes[1].legend(loc="upper right")
-show(fig, alt="Energy of frames over 150 ms. With a 4 ms window, hop 1 ms follows nine swings at 60 Hz and hop 10 ms joins points into six false swings "
-     "at 40 Hz. With a 64 ms window both are flat.")
-say(f"Hop 1 ms reports {swings.loc[0, 'swing (Hz)']:.0f} Hz, the truth. Hop 10 ms reports **{swings.loc[1, 'swing (Hz)']:.0f} Hz**, at the same depth: a sound that was never there, folded down because 100 - 60 = 40. "
-    f"The 25 ms window weakens it to {swings.loc[2, 'depth']:.2f}, the 64 ms window removes it ({swings.loc[3, 'depth']:.3f}). **The window is the anti-alias filter of the hop.**")
+
+modulated = buzz(60, length_s=4)
+every_1_ms = frame_energy(modulated, window_ms=4, hop_ms=1)
+every_10_ms = frame_energy(modulated, window_ms=4, hop_ms=10)
+true_rate_hz, _ = strongest_modulation(every_1_ms, hop_ms=1)
+false_rate_hz, false_depth = strongest_modulation(every_10_ms, hop_ms=10)
+answer("01.d", round(float(false_rate_hz), 1), unit="Hz", within=0.02)
+say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, with a hop of 10 ms "
+    f"{false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to |60 "
+    "- 100| = 40 Hz.")
+
+# %% tags=["hide-input"]
+HOPS_MS = (1, 8, 10, 12, 14, 16.6875, 20)
+fine = frame_energy(modulated, 4, 1)
+pictures = {}
+for hop_ms in HOPS_MS:
+    energy = frame_energy(modulated, 4, hop_ms)
+    reported, _ = strongest_modulation(energy, hop_ms)
+    fig, ax = plt.subplots(figsize=(6, 2.3))
+    ax.plot(np.arange(len(fine)), fine, "-", color="silver")
+    ax.plot(np.arange(len(energy)) * hop_ms, energy, "o--", color=plots.COLOURS[1])
+    ax.set(xlim=(0, 150), ylim=(0, 2), xlabel="start of the frame (ms)")
+    ax.set_ylabel("energy / mean")
+    if reported < 1:
+        ax.set_title(f"hop {hop_ms:.3g} ms: the frames seem to stand still")
+    else:
+        ax.set_title(f"hop {hop_ms:.3g} ms: the frames report {reported:.0f} Hz")
+    pictures[f"{hop_ms:.3g} ms"] = fig
+
+scrub(
+    pictures,
+    label="hop",
+    start="10 ms",
+    caption="Grey: a modulation of 60 Hz. Dots: the energy of the frames, 4 ms window.",
+    alt="Energy of the frames over 150 ms for hops of 1 to 20 ms, over a grey curve "
+    "that rises and falls 60 times per second. Up to 8 ms the points follow it. From "
+    "10 ms on they form slower rhythms of 40, 23 and 11 Hz, stand still at 16.7 ms, "
+    "and make one of 10 Hz with a hop of 20 ms.",
+)
+
+# %% [markdown]
+# Once the modulation is faster than half the frame rate, the frames show a rhythm that is
+# not in the sound. As the hop approaches 16.7 ms, one period of the modulation, the false
+# rhythm slows down until it stands still, like the spokes of a wheel in a film. Listen to
+# the sound, and to what the frames report at a hop of 10 ms:
+
+# %%
+play_pair(
+    {"60 Hz, the sound": buzz(60, length_s=0.4),
+     "40 Hz, as reported": buzz(40, length_s=0.4)},
+    rate_hz,
+    describe="A 2 kHz tone that buzzes 60 times per second; then one that buzzes more "
+    "slowly, 40 times per second.",
+)
+
+# %% [markdown]
+# ### The window as a low-pass filter
+#
+# Before sound is sampled, a low-pass filter removes what would fold. Frames have such a
+# filter built in, the window: the energy of a frame is an average of $e(t)$, weighted by
+# $w^2$. A longer window averages the modulation away before the hop can fold it.
+
+# %%
+rows = []
+for window_ms in (4, 10, 25, 40, 50, 64):
+    energy = frame_energy(modulated, window_ms, hop_ms=10)
+    _, depth = strongest_modulation(energy, hop_ms=10)
+    rows.append((window_ms, depth))
+filtered = pd.DataFrame(rows, columns=["window (ms)", "depth"])
+display(filtered.style.format({"depth": "{:.3f}"}).hide(axis="index"))
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 3.2))
+window_lengths_ms = np.arange(2, 81, 2)
+depths = []
+for window_ms in window_lengths_ms:
+    _, depth = strongest_modulation(frame_energy(modulated, window_ms, 10), hop_ms=10)
+    depths.append(depth)
+ax.plot(window_lengths_ms, depths, linestyle="-", marker="o", markersize=4)
+ax.set(xlabel="window length (ms)", ylabel="depth of the false rhythm", ylim=(0, 0.85))
+show(fig, alt="Depth of the false 40 Hz rhythm against window length: it falls from "
+     "0.8 at 2 ms to zero at 50 ms and stays close to zero for longer windows.",
+     caption="A longer window removes the modulation before the hop can fold it.")
+
+# %% [markdown]
+# The 4 ms window leaves the false rhythm nearly at its full depth of 0.8. The usual 25 ms
+# weaken it, and 50 ms remove it. So the window does two jobs: it sets the resolution, and
+# it keeps the hop from inventing rhythms. **The window is the low-pass filter that the
+# hop needs.**
 
 # %% [markdown]
 # ### Exercise 01.4
 #
-# Write the rate that frames report for a swing of `swing_hz` at a hop of `hop_ms`, when the window is short enough not to remove it. It lies between 0 and half the frame rate.
+# A sound is modulated at `modulation_hz`, and the window is too short to remove the
+# modulation. Write the rate that frames at a hop of `hop_ms` report. It lies between 0
+# and half the frame rate.
+#
+# <details><summary>Hint</summary>
+#
+# The remainder of a division by the frame rate lies between 0 and the frame rate. What
+# happens to a remainder in the upper half of that range?
+#
+# </details>
 
 # %% tags=["exercise"]
-def reported_hz(swing_hz, hop_ms):
+def reported_hz(modulation_hz, hop_ms):
     ### BEGIN SOLUTION
     frame_rate = 1000 / hop_ms
-    remainder = swing_hz % frame_rate
+    remainder = modulation_hz % frame_rate
     return min(remainder, frame_rate - remainder)
     ### END SOLUTION
 
@@ -377,103 +1093,300 @@ def reported_hz(swing_hz, hop_ms):
 check("01.4", reported_hz)
 
 # %% [markdown]
-# ## 8. Nothing lost: overlap, energy and the way back
+# ### Exercise 01.5
 #
-# When is the spectrogram a complete description? When the overlapping windows together weigh every sample. If their sum is constant (COLA, *constant overlap-add*) adding the frames up again gives the signal at once;
-# if the sum of their squares is never zero (NOLA) dividing by it does.
+# Change a setting, predict and explain. A modulation of 60 Hz vanishes from the frames
+# when the window is 50 ms long. Which is the shortest window that removes one of 80 Hz?
+# Write your prediction down. Then try some lengths:
+#
+# `strongest_modulation(frame_energy(buzz(80, 4), window_ms, 10), 10)`
+#
+# Explain what you find by a formula, and return the length in ms for any rate.
+#
+# <details><summary>Hint</summary>
+#
+# The weight of the energy is
+# $w^2 = \frac38 - \frac12\cos\frac{2\pi n}{N} + \frac18\cos\frac{4\pi n}{N}$. Do with it
+# what section 3 did with the Hann window: at how many bins from its centre is the
+# transform zero for the first time?
+#
+# </details>
+
+# %% tags=["exercise"]
+def removing_window_ms(modulation_hz):
+    ### BEGIN SOLUTION
+    # w**2 has components at 0, 1 and 2 bins: the first zero lies at 3 bins, 3 / N
+    return 1000 * 3 / modulation_hz
+    ### END SOLUTION
+
+
+check("01.5", removing_window_ms)
+
+# %% [markdown]
+# ## 8. What is lost, and where?
+#
+# ### Nothing, as long as we keep the complex values
+#
+# From the complex STFT the waveform comes back exactly: transform every column back,
+# weight it by the window again, add the frames up where they overlap, and divide by the
+# sum of the squared windows. This works whenever that sum is nowhere zero.
 
 # %%
-def overlap_sums(window, hop):
-    w = signal.get_window("hann", window)
-    return [np.array([v[i::hop].sum() for i in range(hop)]) for v in (w, w**2)]
+def inverse_stft(columns, window_length, hop):
+    """Waveform from the complex STFT, by overlap and add."""
+    window = signal.get_window("hann", window_length)
+    n_samples = window_length + (len(columns) - 1) * hop
+    total = np.zeros(n_samples)
+    weight = np.zeros(n_samples)
+    for m, column in enumerate(columns):
+        here = slice(m * hop, m * hop + window_length)
+        total[here] += window * np.fft.irfft(column, window_length)
+        weight[here] += window**2
+    return total / np.maximum(weight, 1e-10)
 
 
-def round_trip_error(x, window, hop):
-    framing = dict(window="hann", nperseg=window, noverlap=window - hop)
-    if not signal.check_NOLA(**framing):
-        return np.inf  # a sample without weight in any frame cannot come back
-    return np.abs(signal.istft(signal.stft(x, **framing)[2], **framing)[1][: len(x)] - x).max()
-
-
+one_second = noise[:16_000]
 rows = []
-for window, hop in [(400, 160), (512, 256), (512, 128), (512, 512)]:
-    flat = [np.ptp(s) / s.mean() for s in overlap_sums(window, hop)]
-    rows.append((window, hop, *flat, signal.check_NOLA("hann", window, window - hop), round_trip_error(noise[:16_000], window, hop)))
-ways = pd.DataFrame(rows, columns=["window", "hop", "ripple of sum", "ripple of squares", "NOLA", "round-trip error"])
-display(ways.style.format({"ripple of sum": "{:.1%}", "ripple of squares": "{:.1%}", "round-trip error": "{:.0e}"}))
+for window_length, hop in [(400, 160), (512, 128), (512, 256), (512, 512)]:
+    columns = stft(one_second, window_length, hop)
+    returned = inverse_stft(columns, window_length, hop)
+    inside = slice(window_length, len(returned) - window_length)  # away from the ends
+    largest_error = np.abs(returned[inside] - one_second[inside]).max()
+    every_sample_counts = signal.check_NOLA("hann", window_length, window_length - hop)
+    rows.append((window_length, hop, every_sample_counts, largest_error))
+returns = pd.DataFrame(rows, columns=["window", "hop", "sum above 0", "error"])
+display(returns.style.format({"error": "{:.0e}"}).hide(axis="index"))
 
 # %% [markdown]
-# 25 ms with 10 ms (first row) is not COLA: the sum ripples by 9.4 %. It is NOLA, so the signal still comes back exactly. A hop as long as the window (last row) gives some samples no weight at all, and they are lost.
+# The first row is the usual 25 ms with 10 ms, and it loses nothing. The last row does:
+# with a hop as long as the window, the sample between two frames has the weight 0 in both
+# (libraries call the condition NOLA, *nonzero overlap-add*).
 #
-# Energy is kept as well (Parseval): at a hop where the squares sum to a constant, the energy of all frames, divided by that constant, is the energy of the signal.
+# How does that agree with section 7, where a hop of 10 ms invented a rhythm? Section 7
+# kept *one number* per frame, its energy, and 100 numbers per second cannot follow a
+# modulation of 60 Hz. The complex frames have 201 numbers each, and together they hold
+# it.
+#
+# ### Phase, and what it does
+#
+# A complex number has a magnitude and a phase. Spectrograms, and all features made from
+# them, keep the magnitude and drop the phase. To hear what the phase does, take two
+# ticks, keep all magnitudes, replace the phases by random ones, and go back to a
+# waveform.
 
 # %%
-window, hop = 512, 128
-padded = np.pad(noise[:16_000], window)
-spectra = np.fft.fft(frames_of(padded, window, hop) * signal.get_window("hann", window))
-energy_in_frames = np.sum(np.abs(spectra) ** 2) / window / (np.sum(signal.get_window("hann", window) ** 2) / hop)
-parseval_error = abs(energy_in_frames / np.sum(noise[:16_000] ** 2) - 1)
-say(f"Energy from the frames differs from the energy of the samples by {parseval_error:.0e} of it: rounding, nothing else.")
+ticks = np.zeros(timebase.seconds_to_samples(0.6, rate_hz))
+# A burst of 33 samples at a fifth of the sample rate
+knock = signal.get_window("hann", 33) * np.sin(2 * np.pi * np.arange(33) / 5)
+for tick_s in (0.15, 0.45):
+    start = timebase.seconds_to_samples(tick_s, rate_hz)
+    ticks[start : start + len(knock)] = 0.9 * knock / np.abs(knock).max()
+
+
+def with_random_phase(x, window_ms):
+    """Keep the magnitudes of the STFT of `x`, replace its phases, and go back."""
+    window_length = timebase.ms_to_samples(window_ms, rate_hz)
+    hop = window_length // 4
+    padded = np.pad(x, window_length)
+    magnitudes = np.abs(stft(padded, window_length, hop))
+    phases = generator.uniform(0, 2 * np.pi, magnitudes.shape)
+    y = inverse_stft(magnitudes * np.exp(1j * phases), window_length, hop)
+    return y[window_length : window_length + len(x)]
+
+
+short_window = with_random_phase(ticks, 4)
+long_window = with_random_phase(ticks, 64)
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(3, 1, figsize=(9, 4.6), sharex=True)
+versions = {
+    "the ticks": ticks,
+    "magnitudes of 4 ms windows, random phase": short_window,
+    "magnitudes of 64 ms windows, random phase": long_window,
+}
+for row, (title, y) in enumerate(versions.items()):
+    ax = axes[row]
+    peak = np.abs(y).max()
+    plots.waveform(y / peak, rate_hz, ax)
+    ax.set(title=title, xlabel="", ylabel="", yticks=[])
+axes[-1].set_xlabel("time (ms)")
+show(fig, alt="Three waveforms of 0.6 s. Two ticks; the ticks from magnitudes of 4 ms "
+     "windows with random phases, still sharp; and from 64 ms windows, where each tick "
+     "has become a puff of noise about 100 ms long.",
+     caption="The same magnitudes, other phases (each scaled to the same height).")
+
+# %%
+play_pair(
+    {"4 ms windows": 0.7 * short_window / np.abs(short_window).max(),
+     "64 ms windows": 0.7 * long_window / np.abs(long_window).max()},
+    rate_hz,
+    describe="Two ticks, still sharp; then two soft puffs of noise in their place.",
+)
 
 # %% [markdown]
-# ## 9. Looking twice: reassignment
+# How long is a tick now? The standard deviation of its energy in time says so:
+
+# %%
+def tick_spread_ms(y):
+    """Standard deviation in time of the energy around the first tick, in ms."""
+    t_ms = timebase.samples_to_ms(np.arange(len(y)), rate_hz)
+    near = t_ms < 300
+    energy = y[near] ** 2 / np.sum(y[near] ** 2)
+    mean_ms = np.sum(t_ms[near] * energy)
+    return np.sqrt(np.sum((t_ms[near] - mean_ms) ** 2 * energy))
+
+
+short_ms = tick_spread_ms(short_window)
+long_ms = tick_spread_ms(long_window)
+conclude(
+    "phase_smear",
+    long_ms - short_ms,
+    unit="ms",
+    if_clear=f"With random phases, a tick spreads over {short_ms:.1f} ms in 4 ms "
+    f"windows and over {long_ms:.0f} ms in 64 ms windows: as far as the window lets "
+    "it.",
+    if_not="This run does not show that a longer window spreads the tick further.",
+)
+
+# %% [markdown]
+# The magnitudes of a frame say that it contains a tick. *Where* in the frame the tick is,
+# is a matter of phase: random phases spread it over the whole window. Overlapping frames
+# give some of this back, since a tick at the edge of one frame is in the middle of
+# another, and notebook 02 uses that to make sound from magnitudes. But a classifier does
+# not rebuild the sound. It gets the magnitudes as they are, and for them the limits of
+# sections 4 and 5 hold.
+
+# %% [markdown]
+# ## 9. Can phase sharpen a spectrogram?
 #
-# A frame knows more than its magnitude. The phases of neighbouring bins say where *inside* the window the energy lies; the phases of neighbouring frames, at what frequency between the bins. Reassignment moves
-# each value there (Auger & Flandrin, 1995). It sharpens one event. But a value gets one place alone: within one frame that sees two clicks, it cannot part them.
+# If the phase knows where inside a frame the energy lies, we should be able to ask it.
+# Compute every frame twice, once with the window $w[n]$ and once with the window times
+# time, $n\,w[n]$, where $n = 0$ is the middle of the frame. For a click at $n_0$ the
+# first transform is $w[n_0]\,e^{-2\pi i k n_0/N}$. The second is the same times $n_0$, so
+# their ratio is $n_0$. Moving every value to the time that this ratio names is called
+# *reassignment* (Auger and Flandrin, 1995).
+
+# %%
+def reassigned_time_s(x, window_length, hop):
+    """Centres of the frames, and where reassignment puts their energy, both in s."""
+    window = signal.get_window("hann", window_length)
+    n = np.arange(window_length) - window_length / 2
+    frames = frames_of(x, window_length, hop)
+    plain = np.fft.rfft(frames * window)
+    ramped = np.fft.rfft(frames * window * n)
+    power = np.abs(plain) ** 2
+    # Mean of Re(ramped / plain) over the bins, each weighted by its power
+    products = (ramped * plain.conj()).real  # equal to Re(ramped / plain) * power
+    moved_by = np.sum(products, axis=1) / (np.sum(power, axis=1) + 1e-20)
+    centres = np.arange(len(frames)) * hop + window_length / 2
+    return centres / rate_hz, (centres + moved_by) / rate_hz
+
+
+window_length = timebase.ms_to_samples(25, rate_hz)
+centres_s, found_s = reassigned_time_s(clicks, window_length, hop=8)
+first_only = (centres_s > CLICKS_S[0] - 0.010) & (centres_s < CLICKS_S[0] + 0.005)
+first_found_ms = 1000 * found_s[first_only]
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 3.6))
+seen = (centres_s > CLICKS_S[0] - 0.012) & (centres_s < CLICKS_S[1] + 0.012)
+ax.plot(1000 * centres_s[seen], 1000 * centres_s[seen], linestyle="--",
+        color=plots.COLOURS[1], label="without reassignment")
+ax.plot(1000 * centres_s[seen], 1000 * found_s[seen], linestyle="-",
+        color=plots.COLOURS[0], label="with reassignment")
+for click_s in CLICKS_S:
+    ax.axhline(1000 * click_s, color="grey", linestyle=":")
+ax.set(xlabel="centre of the frame (ms)", ylabel="time of its energy (ms)")
+ax.legend(loc="upper left")
+show(fig, alt="Time that reassignment finds against the centre of the frame, for "
+     "clicks at 140 and 160 ms and a window of 25 ms. The curve is flat at 140 ms, "
+     "slopes from one click to the other where the frame contains both, and is flat at "
+     "160 ms.",
+     caption="Where 25 ms frames place the two clicks (dotted lines).")
+
+# %% [markdown]
+# On the plateaus, every frame that contains one click names its exact time. Between them
+# lies the limit: a frame that contains both clicks has one answer for two events, and the
+# answer is somewhere between them. Reassignment sharpens a single event, and does not
+# separate two.
+#
+# The library does the same for every bin, both in time and, from the change of phase
+# between neighbouring frames, in frequency:
 
 # %%
 import warnings
 
-import librosa
-
 tone = np.sin(2 * np.pi * 1013.7 * np.arange(rate_hz) / rate_hz)
-click = np.zeros(rate_hz)
-click[8003] = 1.0
-grid = dict(sr=rate_hz, n_fft=512, win_length=400, hop_length=160, fill_nan=False)
-with warnings.catch_warnings(action="ignore"):  # librosa 0.11 leaves an unused array unset, and numpy says so
-    freqs, _, tone_levels = librosa.reassigned_spectrogram(tone, **grid, ref_power=1e-12)
-    _, times, click_levels = librosa.reassigned_spectrogram(click, **grid, ref_power=1e-12)
-loudest = tone_levels[:, 50].argmax()
-lit = np.flatnonzero((click_levels**2).sum(axis=0) > 1e-9)
-tone_found, click_found = freqs[loudest, 50], np.nanmedian(times[:, lit])
-say(f"A tone at 1013.7 Hz: nearest bin {loudest * rate_hz / 512:.0f} Hz, reassigned **{tone_found:.2f} Hz**. "
-    f"A click at {8003 / rate_hz * 1000:.4f} ms is seen by {len(lit)} frames 10 ms apart; all point to **{click_found * 1000:.3f} ms**.")
+with warnings.catch_warnings(action="ignore"):  # librosa 0.11 warns about empty bins
+    freqs, _, magnitudes = librosa.reassigned_spectrogram(
+        tone, sr=rate_hz, n_fft=512, win_length=400, hop_length=160
+    )
+loudest = magnitudes[:, 50].argmax()
+tone_hz = float(freqs[loudest, 50])
+say(f"The {len(first_found_ms)} frames that contain only the first click place it "
+    f"between {first_found_ms.min():.2f} and {first_found_ms.max():.2f} ms; it is at "
+    f"140 ms. A tone at 1013.7 Hz falls into the bin at {loudest * rate_hz / 512:.0f} "
+    f"Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
 
 # %% [markdown]
 # ## What we saw
 
 # %%
-say(f"""- One second at 16 kHz has {timebase.frame_count(16_000, 400, 160)} centred frames at 25 / 10 ms; an odd window can lose one.
-- Two clicks {0.3:g} N apart are one at any hop; {0.5:g} N apart they dip by {-dips[0.5]:.1f} dB. **The window sets the resolution.**
-- From hop N/8 down, power is sampled to {errors.loc['N/8', 'power']:.0f} dB. Finer hops repeat what is known.
-- A hop of 10 ms turned 60 Hz into {swings.loc[1, 'swing (Hz)']:.0f} Hz; a 64 ms window left {swings.loc[3, 'depth']:.3f} of it.
-- Every hop up to NOLA's limit keeps the whole signal: what is lost is lost later, by what notebook 02 does to it.""")
+say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 ms. An
+  odd window can lose one.
+- Through a Hann window, two clicks come apart from a third of its length on, and show a
+  dip of {dips[0.5]:.1f} dB at half its length. No hop changes that.
+- Clicks 20 ms and notes 60 Hz apart both show 3 dB dips from {shortest_ms} to
+  {longest_ms} ms and nowhere else. The two differences must multiply to at least 1.
+- A hop of 10 ms turned a modulation of 60 Hz into one of {false_rate_hz:.0f} Hz. A
+  window of 50 ms removes it.
+- The complex STFT keeps the whole signal. Where in a frame something happens is in the
+  phase, which spectrograms drop.""")
 
 # %% [markdown]
 # ## What next
 #
-# Notebook 02 turns these spectra into log-mel features, and counts what a hop costs in frames, bytes and time. Whether a classifier *needs* the frames is the question of notebooks 05 to 08.
-# Before you go on: [questions to test yourself](quizzes/01_stft_and_hop_size.md).
+# Notebook 02 turns these spectra into log-mel features and measures what a hop costs in
+# frames, bytes and time. Whether a classifier *needs* the frames is the question of
+# notebooks 05 to 08. Before you go on: [questions to test
+# yourself](quizzes/01_stft_and_hop_size.md).
 #
 # ## References
 #
+# - F. Auger, P. Flandrin, "Improving the readability of time-frequency and time-scale
+#   representations by the reassignment method", IEEE Trans. Signal Process. 43, 1995.
+#   doi:10.1109/78.382394
 # - D. Gabor, "Theory of communication", J. IEE 93, 1946. doi:10.1049/ji-3-2.1946.0074
-# - F. J. Harris, "On the use of windows for harmonic analysis with the discrete Fourier transform", Proc. IEEE 66, 1978. doi:10.1109/PROC.1978.10837
-# - F. Auger, P. Flandrin, "Improving the readability of time-frequency and time-scale representations by the reassignment method", IEEE Trans. Signal Process. 43, 1995. doi:10.1109/78.382394
+# - F. J. Harris, "On the use of windows for harmonic analysis with the discrete Fourier
+#   transform", Proc. IEEE 66, 1978. doi:10.1109/PROC.1978.10837
+# - H. Nyquist, "Certain topics in telegraph transmission theory", Trans. AIEE 47, 1928.
+#   doi:10.1109/T-AIEE.1928.5055024
+# - C. E. Shannon, "Communication in the presence of noise", Proc. IRE 37, 1949.
+#   doi:10.1109/JRPROC.1949.232969
 
 # %% tags=["record"]
-record("frames_1s_centred", timebase.frame_count(16_000, 400, 160), unit="frames", kind="exact")
-record("frames_1s_odd_window", timebase.frame_count(16_000, 401, 160), unit="frames", kind="exact")
-record("frames_5s_22k_hop_220", timebase.frame_count(110_250, 1024, 220), unit="frames", kind="exact")
-for share in (0.4, 0.5, 0.75):
-    record(f"dip_at_{share:g}_N", float(dips[share]), unit="dB", kind="rel", rel=0.01)
+centred_counts = counts["centred"].tolist()
+record("frames_1s_centred", centred_counts[0], unit="frames", kind="exact")
+record("frames_1s_odd_window", centred_counts[1], unit="frames", kind="exact")
+record("frames_5s_22k_hop_220", centred_counts[2], unit="frames", kind="exact")
+record("first_dip", first_dip / LONG, unit="of N", kind="rel", rel=0.01)
+for fraction in (0.4, 0.5, 0.75):
+    dip = float(dips[fraction])
+    record(f"dip_at_{fraction:g}_N", dip, unit="dB", kind="rel", rel=0.01)
 for name in ("rectangular", "Hann", "Blackman"):
-    record(f"side_lobe_{name}", float(figures.loc[name, "side lobe (dB)"]), unit="dB", kind="rel", rel=1e-3)
-    record(f"scalloping_{name}", float(figures.loc[name, "scalloping (dB)"]), unit="dB", kind="rel", rel=1e-3)
-record("spread_product_Hann", float(products["Hann"]), kind="rel", rel=1e-3)
-for share in hop_shares:
-    record(f"interpolation_power_N/{share}", float(errors.loc[f"N/{share}", "power"]), unit="dB")
-record("swing_at_hop_10_ms", float(swings.loc[1, "swing (Hz)"]), unit="Hz", kind="rel", rel=1e-6)
-record("swing_depth_64_ms_window", float(swings.loc[3, "depth"]), kind="rel", rel=0.05)
-record("reassigned_tone", float(tone_found), unit="Hz", kind="rel", rel=1e-5)
-record("reassigned_click", float(click_found), unit="s", kind="rel", rel=1e-5)
+    highest = float(side_lobe[name])
+    scalloping = float(shapes.loc[name, "scalloping (dB)"])
+    record(f"side_lobe_{name}", highest, unit="dB", kind="rel", rel=1e-3)
+    record(f"scalloping_{name}", scalloping, unit="dB", kind="rel", rel=1e-3)
+record("shortest_window_for_both", shortest_ms, unit="ms", kind="exact")
+record("longest_window_for_both", longest_ms, unit="ms", kind="exact")
+record("click_dip_at_36_ms", float(click_dip_db(36)), unit="dB", kind="rel", rel=0.01)
+record("note_dip_at_36_ms", float(note_dip_db(36)), unit="dB", kind="rel", rel=0.01)
+record("spread_product_Hann", float(hann_product), kind="rel", rel=1e-3)
+for share in (2, 4, 8, 16):
+    value = float(errors.loc[f"N/{share}", "power"])
+    record(f"interpolation_power_N/{share}", value, unit="dB")
+record("modulation_at_hop_10_ms", float(false_rate_hz), unit="Hz", kind="rel", rel=1e-3)
+depth_25_ms = float(filtered.loc[2, "depth"])
+record("modulation_depth_25_ms_window", depth_25_ms, kind="rel", rel=0.02)
+record("reassigned_tone", tone_hz, unit="Hz", kind="rel", rel=1e-5)

@@ -166,7 +166,7 @@ def test_a_solution_is_folded_and_opens_by_key(base, visit):
     fold.locator("summary").focus()
     seen.page.keyboard.press("Enter")
     code.wait_for(state="visible", timeout=5000)
-    assert "samples_between_two_looks = 160" in code.inner_text()
+    assert "16_000 * 10 // 1000" in code.inner_text()
 
 
 def test_no_code_cell_overflows_at_1400_pixels(html, base, visit):

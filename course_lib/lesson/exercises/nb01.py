@@ -4,7 +4,7 @@ import numpy as np
 from scipy import signal
 
 from course_lib.audio import timebase
-from course_lib.lesson.checks import NotYet, call, expect_function, expect_number
+from course_lib.lesson.checks import NotYet, call, expect_function
 
 
 def frame_count(answer: object) -> str:
@@ -42,11 +42,11 @@ def frame_count(answer: object) -> str:
 
 
 def reported_hz(answer: object) -> str:
-    """01.4: the rate at which undersampled swings appear."""
+    """01.4: the rate at which an undersampled modulation appears."""
 
-    def reference(swing_hz: float, hop_ms: float) -> float:
+    def reference(modulation_hz: float, hop_ms: float) -> float:
         rate = 1000 / hop_ms
-        return min(swing_hz % rate, rate - swing_hz % rate)
+        return min(modulation_hz % rate, rate - modulation_hz % rate)
 
     slips = {
         "right below half the frame rate; above it the rate folds back": lambda f, h: f,
@@ -63,16 +63,38 @@ def reported_hz(answer: object) -> str:
     return "60 Hz at a 10 ms hop is 40 Hz."
 
 
-def longest_window_ms(answer: object) -> str:
-    """01.3: a Hann window that dips by 3 dB between two clicks 6 ms apart."""
+def closest_clicks_ms(answer: object) -> str:
+    """01.3: how close clicks may be where one Hann window shows them and two notes, each with a dip of 3 dB."""
+
+    def reference(tone_distance_hz: float) -> float:
+        return 1000 / tone_distance_hz
+
     slips = {
-        6.0: "clicks a whole window apart are told apart with ease; a longer window still does",
-        3.0: "the wrong way round: the distance is half of the window, not the window half of the distance",
-        20.0: "at 0.3 N there is no dip yet, it begins at a third; 3 dB needs half a window",
-        15.0: "at 0.4 N the dip is less than 1 dB; 3 dB needs half a window",
+        "that is the window itself; it separates clicks half its length apart": lambda f: 2000 / f,
+        "a dip *begins* at a third of the window; 3 dB need half of it": lambda f: 2000 / f / 3,
+        "that is in seconds; the question is about milliseconds": lambda f: 1 / f,
+        "twice the window is the wrong way round: it separates clicks half its length apart": lambda f: 4000 / f,
+        "the notes come apart at half a main lobe, 2 / N, not at 1 / N": lambda f: 500 / f,
     }
-    expect_number(answer, 12.0, unit="ms", rel=0.01, slips=slips)
-    return "6 ms is half of 12 ms."
+    expect_function(answer, reference, [(60.0,), (40.0,), (100.0,), (12.5,)], unit="ms", rel=1e-3, slips=slips)
+    return "Time difference times frequency difference is 1: notes 40 Hz apart need clicks 25 ms apart."
+
+
+def removing_window_ms(answer: object) -> str:
+    """01.5: the shortest Hann window in whose frames a modulation has vanished."""
+
+    def reference(modulation_hz: float) -> float:
+        return 3000 / modulation_hz
+
+    slips = {
+        "that is the first zero of the Hann window itself; the energy is weighted by its square": lambda f: 2000 / f,
+        "that is one period of the modulation, and the table shows how much is left of it": lambda f: 1000 / f,
+        "that is in seconds; the question is about milliseconds": lambda f: 3 / f,
+        "it vanishes there as well, but a shorter window already removes it": lambda f: 4000 / f,
+        "the faster the modulation, the shorter the window that removes it": lambda f: 50 * f / 60,
+    }
+    expect_function(answer, reference, [(60.0,), (80.0,), (40.0,), (250.0,)], unit="ms", rel=0.02, slips=slips)
+    return "The square of the Hann window has its first zero at 3 / N: 80 Hz are gone at 37.5 ms."
 
 
 def enbw_bins(answer: object) -> str:
@@ -92,4 +114,10 @@ def enbw_bins(answer: object) -> str:
     return "1.5 bins for Hann: half as much noise again as an ideal bin."
 
 
-EXERCISES = {"01.1": frame_count, "01.4": reported_hz, "01.3": longest_window_ms, "01.2": enbw_bins}
+EXERCISES = {
+    "01.1": frame_count,
+    "01.2": enbw_bins,
+    "01.3": closest_clicks_ms,
+    "01.4": reported_hz,
+    "01.5": removing_window_ms,
+}
