@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from course_lib.data import registry
-from course_lib.lesson import screen
+from course_lib.lesson import pictures, screen
 from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
 from course_lib.tools.authoring import QUIZZES, notebooks_dir
@@ -162,9 +161,10 @@ def write_page(executed: Path) -> Path | None:
     import nbformat
     from nbconvert import HTMLExporter  # seconds to import
 
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # its warning on missing alt texts repeats our own test
     try:
-        body, _ = HTMLExporter(template_name="lab").from_notebook_node(nbformat.read(executed, as_version=4))
+        notebook = nbformat.read(executed, as_version=4)
+        named = {"metadata": {"name": title_of(notebook)}}
+        body, _ = HTMLExporter(template_name="lab").from_notebook_node(notebook, resources=named)
     except (ValueError, nbformat.ValidationError):
         return None
     page = executed.with_suffix(".html")
@@ -173,15 +173,24 @@ def write_page(executed: Path) -> Path | None:
     return page
 
 
-def cover_figure(executed: Path) -> tuple[str, str] | None:
-    """Picture of the cell tagged `cover`, or else the first one, with its text; None where there is none."""
+def title_of(notebook: Mapping) -> str:
+    """The first heading of a notebook."""
+    for cell in notebook["cells"]:
+        heading = re.match(r"# (.+)", "".join(cell["source"]))
+        if cell["cell_type"] == "markdown" and heading:
+            return heading[1].strip()
+    return "Notebook"
+
+
+def cover_figure(executed: Path) -> pictures.Picture | None:
+    """Picture of the cell tagged `cover`, or else the first one; None if there is none."""
     try:
         cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError):
         return None
     for cell in sorted(cells, key=lambda cell: "cover" not in cell["metadata"].get("tags", [])):
         for output in cell.get("outputs", []):
-            picture = output.get("data", {}).get("image/png")
-            if picture:
-                return "".join(picture).replace("\n", ""), output["metadata"].get("image/png", {}).get("alt", "")
+            picture = pictures.figure_in(output)
+            if picture is not None:
+                return picture
     return None

@@ -245,6 +245,8 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         origin = provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
         where = regression.store(profile, dataset, notebook.stem, metrics, origin)
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
+        for line in regression.unclear_effects(metrics) if profile != "smoke" else []:
+            console.print(f"[yellow]{notebook.stem}[/]: not clear: {escape(line)}", soft_wrap=True)
 
 
 def prepare_data(

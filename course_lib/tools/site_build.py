@@ -247,18 +247,16 @@ def _empty(folder: Path) -> None:
 
 
 def _gather_notebook(run: Run, name: str, shown: set[str], source: Path) -> None:
-    """Write the page of the executed notebook `name`, its pictures, and the learner's copy to download."""
+    """Write the page of the executed notebook `name`, and the learner's copy to download."""
     file = f"notebooks/{name}.ipynb"
     executed = json.loads((run.folder / f"{name}.ipynb").read_text(encoding="utf-8"))
     complete = json.loads(_text(f"notebooks/solutions/{name}.ipynb"))
-    page, pictures = site_pages.page(executed, complete, name, run.failures[name])
+    page = site_pages.page(executed, complete, name, run.failures[name])
     for cell in page["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = settled("".join(cell["source"]), "notebooks", shown, source)
     _write(source / file, json.dumps(page))
     _copy(file, source / "download" / file)
-    for picture, content in pictures.items():
-        _write(source / "notebooks" / "figures" / picture, content)
 
 
 def _copy(name: str, place: Path) -> None:

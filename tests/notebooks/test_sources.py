@@ -62,14 +62,6 @@ def test_parameters(path):
     assert found["profile"].default in profiles.PROFILES
 
 
-@source
-def test_figures_and_sounds_go_through_the_library(path):
-    code = "\n".join(c.source for c in cells(path, "code"))
-    assert "plt.show(" not in code and "Audio(" not in code
-    assert len(re.findall(r"\bplt\.(?:subplots|figure)\(", code)) == len(re.findall(r"\bshow\(fig, alt=", code))
-    assert 1 <= len(re.findall(r"\bplay\(", code)) <= 6
-
-
 def calls(path, name):
     """Calls of `name` or of a method `name` in the code of a notebook."""
     tree = ast.parse("\n".join(c.source for c in cells(path, "code")))
@@ -78,9 +70,19 @@ def calls(path, name):
 
 
 @source
+def test_figures_and_sounds_go_through_the_library(path):
+    code = "\n".join(c.source for c in cells(path, "code"))
+    assert "plt.show(" not in code and "Audio(" not in code
+    drawn = any(calls(path, name) for name in ("subplots", "figure"))
+    assert not drawn or any(calls(path, name) for name in ("show", "scrub"))
+    assert 1 <= len(calls(path, "play")) + len(calls(path, "play_pair")) <= 6
+
+
+@source
 def test_every_figure_and_sound_is_described_in_words(path):
     """Words that are written, not what a variable brings: `alt=name` would be refused here."""
-    for name, argument, fewest in (("show", "alt", 4), ("play", "describe", 2)):
+    described = (("show", "alt", 4), ("scrub", "alt", 4), ("play", "describe", 2), ("play_pair", "describe", 2))
+    for name, argument, fewest in described:
         for call in calls(path, name):
             (given,) = [k.value for k in call.keywords if k.arg == argument]
             text = " ".join(
@@ -88,6 +90,17 @@ def test_every_figure_and_sound_is_described_in_words(path):
             )
             own = isinstance(given, ast.Call) and "_text" in ast.unparse(given.func)  # said by `figures`, tested there
             assert own or len(text.split()) >= fewest, ast.unparse(call)
+
+
+@source
+def test_predictions_and_answers_belong_together(path):
+    """Every prediction is answered further below, and the learner's copy has none."""
+    predictions = [c for c in calls(path, "predict") if c.args and isinstance(c.args[0], ast.Constant)]  # not a model's
+    asked = [call.args[0].value for call in predictions]
+    answered = [call.args[0].value for call in calls(path, "answer")]
+    assert len(set(asked)) == len(asked) and sorted(asked) == sorted(answered)
+    assert all(re.fullmatch(rf"{authoring.number(path)}\.[a-z]", number) for number in asked)
+    assert all(call.args[1].value is Ellipsis for call in predictions)
 
 
 @source
