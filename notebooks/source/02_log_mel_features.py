@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 02 · Log-mel features
 #
-# A helicopter's blades slap the air about ten times a second. You hear every slap, and a
-# spectrogram shows every slap, with hundreds of numbers for each frame; your ear needs
-# far fewer, because it groups frequencies into bands and hears ratios of power rather
-# than differences. *Log-mel features* imitate both, and most audio classifiers start
-# from them: this notebook builds them by hand, then shows how one careless setting, the
-# hop, turns those ten slaps a second into fewer than two.
+# A helicopter's blades slap the air about ten times per second, and you hear every slap.
+# A spectrogram shows them with hundreds of numbers per frame; your ear makes do with far
+# fewer, because it groups frequencies into bands and hears ratios of power rather than
+# differences. *Log-mel features* do the same, and most audio classifiers start from
+# them: in this notebook you build them by hand, and see how a careless choice of one
+# setting, the hop, turns those ten slaps per second into fewer than two.
 
 # %% [markdown]
 # ## You will be able to
@@ -74,8 +74,8 @@ clips = load(dataset, size, seed)
 # %% [markdown]
 # ## 1. The spectrogram of one clip
 #
-# We start where notebook 01 stopped. The clip is cut into windows of 25 ms, one every
-# 10 ms; each window is multiplied by a Hann curve and Fourier transformed; the squared
+# We start where notebook 01 stopped. The clip is cut into frames of 25 ms, one every
+# 10 ms; each frame is multiplied by a Hann window and Fourier transformed; the squared
 # magnitudes are the *power* in each frequency bin. `FeatureSpec` only holds the settings.
 
 # %%
@@ -140,8 +140,8 @@ play(
 # *mel*, after melody). Another came from masking experiments, which measure how close
 # two sounds must be in frequency before one hides the other: the *critical bands* of
 # Zwicker (1961) and the *equivalent rectangular bandwidths* of Glasberg & Moore (1990).
-# All of them say that the ear's bands are narrow at low frequencies and grow wider
-# towards high ones.
+# The first measures pitch and the others bandwidth, but they agree on the shape: fine at
+# low frequencies, coarser and coarser towards high ones.
 #
 # Programs use a formula with that shape. Ours, from Slaney's *Auditory Toolbox*, is
 # linear up to 1 kHz and logarithmic above:
@@ -225,8 +225,8 @@ say(
 
 # %% [markdown]
 # Notice that 64 mel bands do *not* have the ear's resolution, only its shape. Above
-# 200 Hz they are narrower than the ear's own filters, at 1 kHz nearly three times, and
-# 128 bands would be narrower still. The number of bands is our choice.
+# 200 Hz they are narrower than the ear's own filters, at 1 kHz by a factor of nearly
+# three, and 128 bands would be narrower still. The number of bands is our choice.
 #
 # ## 3. From bins to bands
 #
@@ -237,8 +237,8 @@ say(
 # \max\!\left(0,\ \min\!\left(\frac{f - c_{b-1}}{c_b - c_{b-1}},\
 # \frac{c_{b+1} - f}{c_{b+1} - c_b}\right)\right). $$
 #
-# The fraction in front gives every triangle the same area, 1: it is two divided by the
-# base. A wide band therefore does not come out louder just because it is wide.
+# The fraction in front, two divided by the base, is the height that makes every area 1.
+# A wide band is therefore not louder merely because it is wide.
 
 # %%
 def triangle(freqs_hz, low_hz, centre_hz, high_hz):
@@ -369,11 +369,11 @@ show(
 )
 
 # %% [markdown]
-# The right-hand panel shows what is kept and what is not. (The bands are raised there by
-# 15 dB, the width of a bin, so that they lie on the bins.) At low frequencies a band
-# holds two or three bins, and the detail survives. At high frequencies one band averages
-# a dozen bins, and their ups and downs are gone for good: **the mel bank is a blur along
-# frequency.** It does nothing along time.
+# The right-hand panel shows what is kept and what is not. (We raised the bands by 15 dB,
+# which is 31.25 Hz in decibels, so that one curve lies on the other.) At low frequencies
+# a band holds two or three bins, and the detail survives. At high frequencies one band
+# averages a dozen bins or more, and their ups and downs are gone for good: **the mel bank
+# is a blur along frequency.** It does nothing along time.
 #
 # ### Exercise 02.1
 #
@@ -428,11 +428,14 @@ show(
 
 # %%
 answer("02.a", round(100 * share_below), unit="%", within=0.03)
-say(
-    "As power, nearly all cells look like zero, and a network would see the few "
-    f"loudest ones. In decibels, nine cells in ten spread over {high_db - low_db:.0f} "
-    "dB."
-)
+spread = f"nine cells in ten lie within {high_db - low_db:.0f} dB."
+if share_below > 0.5:
+    say(
+        "As power, these cells crowd together next to zero, and a network would learn "
+        "mostly from the few loudest. In decibels they spread out: " + spread
+    )
+else:
+    say("This clip is unusually even, in time as well as in frequency: " + spread)
 
 # %% [markdown]
 # There is a second reason for the logarithm. Turn up the recording by a factor $g$, and
@@ -451,7 +454,7 @@ say(
 #
 # How low should the floor be? Low enough to hide nothing that was recorded. A 16-bit file
 # rounds each sample to a multiple of $q = 2^{-15}$; the rounding error behaves like white
-# noise of variance $q^2/12$. A frame multiplies it by the window, so a bin holds
+# noise of variance $q^2/12$. The window weights it, so a bin holds on average
 # $q^2/12 \cdot \sum_n w_n^2$, and a band, a mean of bins times 1/31.25 Hz, holds
 
 # %%
@@ -668,7 +671,7 @@ answer("02.b", round(float(at_5["white noise"]), 2), within=0.1)
 level_moved_db = abs(finest["mean level (dB)"] - coarsest["mean level (dB)"])
 say(
     f"At 5 ms, neighbouring frames of these clips correlate {at_5['correlation']:.2f}. "
-    f"Most of that needs no sound at all: white noise reaches "
+    "White noise, which never repeats itself, already reaches "
     f"{at_5['white noise']:.2f}, and the overlap of the windows predicts "
     f"{at_5['overlap']:.2f}. At 10 ms the numbers are "
     f"{costs.loc[10.0, 'correlation']:.2f} for the clips and "
@@ -829,10 +832,10 @@ play_pair(
 )
 
 # %% [markdown]
-# Is 10 ms then safe? It depends on how fast the sound moves. Below, the energy of a tone
-# swings 60 times per second, as in a low buzz or a trill of the tongue. Frames of 4 ms,
-# one every 10 ms, sample it 100 times per second; $60 - 100 = -40$. We measure the energy
-# of the frames, interpolate between them, and give the result back to the tone.
+# Is 10 ms safe, then? It depends on how fast the sound changes. Below, the energy of a
+# tone swings 60 times per second, as in the buzz of a small motor. Frames of 4 ms, one
+# every 10 ms, sample it 100 times per second, and $60 - 100 = -40$. We measure the energy
+# of the frames, interpolate between them, and impose the result on the tone.
 
 # %%
 times_s = np.arange(rate_hz) / rate_hz  # one second
@@ -886,8 +889,8 @@ for window_ms in (4, 25):
 say(
     f"The frames report a swing of **{reported_hz:.0f} Hz**. With the usual window of "
     f"25 ms its depth falls from {depths[4]:.2f} to {depths[25]:.2f}: a long window "
-    "averages over the swing and weakens it. It is the anti-aliasing filter of the "
-    "hop, and at 25 ms and 10 ms not a complete one."
+    "averages over the swing. The window is the anti-aliasing filter of the hop, and "
+    "25 ms are not quite enough for a hop of 10 ms."
 )
 play_pair(
     {
@@ -986,7 +989,7 @@ show(
 #
 # ## 8. The timing probe: where does a hop lose what matters?
 #
-# The helicopter at 80 ms is still a helicopter: its colour gives it away. When *must* a
+# The helicopter at 80 ms is still a helicopter: its timbre gives it away. When *must* a
 # coarse hop fail? When nothing but timing differs. The set `timing` is made that way.
 # Each of its three tasks has two classes of white noise, switched on and off, with the
 # same spectrum and the same energy:
@@ -1026,10 +1029,11 @@ show(
 )
 
 # %% [markdown]
-# A mean over time finds nothing here, since both classes of a task have the same
-# long-term spectrum. What is left is the order of events, so we give a classifier the
-# energies of the frames in order: the twelve frames from the first loud one on, and the
-# autocorrelation of all of them, which does not depend on where the sound starts.
+# The mean power over time says nothing here, since both classes of a task have the same
+# long-term spectrum. What is left is *when* the energy comes. We therefore give a
+# classifier the energies of the frames in order: twelve frames, starting at the first
+# loud one, and the autocorrelation of all frames, which does not depend on where the
+# sound starts.
 #
 # The window is as long as the hop this time. Every sample lies in exactly one frame, and
 # what a frame cannot resolve is lost for certain.
@@ -1132,24 +1136,24 @@ conclude(
     "between, each task has a limit of its own. No later layer can bring back what "
     "the frames have lost.",
     if_not=f"With short frames the trees are right for {fine_percent:.0f} % of the "
-    f"clips, with long ones for {coarse_percent:.0f} %. In this run the difference is "
-    "not clear of its own spread; use more clips.",
+    f"clips, with long ones for {coarse_percent:.0f} %. One run with one seed does not "
+    "show how much of that is chance.",
 )
 
 # %% [markdown]
 # Compare this with section 6. High correlation between neighbouring frames suggests that
-# half of them could go. For clips that differ in many ways at once, in pitch, in colour,
-# in length, that may well be true; here it would be fatal. **What looks like repetition
-# can be all there is to know.** Whether a hop is fine enough depends on the sounds *and*
-# on the question.
+# half of them could go. For clips that also differ in pitch, timbre or length, that may
+# well be true; in the probe, it throws away the only difference there is. **What looks
+# like repetition can be all there is to know.** Whether a hop is fine enough depends on
+# the sounds *and* on the question.
 #
 # ## 9. An aside: PCEN
 #
 # The logarithm turns a gain into an offset, but the offset is still there: the same sound
 # recorded 20 dB louder has other features. *Per-channel energy normalisation* (Wang et
 # al., 2017) divides each band by a running mean of its own recent past, so that a steady
-# gain cancels. The running mean has a time constant, which makes it one more thing that
-# decides how PCEN sees time.
+# gain cancels. The running mean has a time constant, so PCEN has a temporal resolution
+# of its own.
 
 # %%
 def pcen(x):

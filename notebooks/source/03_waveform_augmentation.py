@@ -4,9 +4,9 @@
 # A dog barks in a yard, and a classifier learns from that one bark; the same dog on
 # another day, a little farther away or a little more excited, is still a dog.
 # *Augmentation* shows the classifier such variants, made by ourselves, and every variant
-# is a claim: "this, too, is a dog". In a course about milliseconds we look at what each
-# transform does to *time*: some move an onset by 40 ms, and one turns a click into a puff
-# of noise.
+# is a claim: "this, too, is a dog". In a course about milliseconds we ask what each
+# transform does to *time*: one popular method moves onsets by tens of milliseconds, and
+# turns a click into a puff of noise.
 
 # %% [markdown]
 # ## You will be able to
@@ -81,7 +81,7 @@ if len(whole) < rate_hz:
 
 # %% [markdown]
 # The example of this notebook is the loudest second of a clip: a dog, if the data set has
-# one. We leave some room above it, since transforms can raise peaks.
+# one. We scale its peak to two thirds, since transforms can raise it.
 
 # %%
 energy_before = np.concatenate([[0], np.cumsum(whole.astype(np.float64) ** 2)])
@@ -163,9 +163,9 @@ play_pair(
 )
 
 # %% [markdown]
-# A classifier wants all clips equally long. What has become longer is cut, and what has
-# become shorter is padded with zeros, so the cut and the silence are part of the
-# augmentation, too.
+# A classifier usually needs clips of one length. What has become longer is cut, and what
+# has become shorter is padded with zeros; the cut and the silence are then part of the
+# augmentation.
 #
 # ### Exercise 03.1
 #
@@ -206,9 +206,10 @@ check("03.2", cents)
 #
 # The magnitude is easy: interpolate between the two neighbours. The phase is the
 # interesting part. Take a tone $\cos(\omega t + \varphi)$. From one frame to the next,
-# $H$ samples later, the phase of its bin advances by $\omega H$. If we copied phases from
-# slow reading, consecutive frames would not fit together. So we *measure* the advance
-# between the two input frames and *add it up* in the output:
+# $H$ samples later, the phase of its bin advances by $\omega H$. The output frames are
+# also $H$ samples apart, so their phases must advance by the same amount, however slowly
+# we read. We therefore *measure* the advance between the two input frames and *add it up*
+# in the output:
 #
 # $$ \varphi_{k+1} = \varphi_k + \bigl(\arg X_{p+1} - \arg X_p\bigr). $$
 #
@@ -260,7 +261,7 @@ def frequency_hz(x):
 
 
 say(
-    f"Our sixteen lines agree with `librosa.effects.time_stretch` to {difference:.0e} "
+    f"Our version agrees with `librosa.effects.time_stretch` to {difference:.0e} "
     f"of the peak. A tone of 440 Hz comes out {len(slow_tone) / len(tone):.2f} times "
     f"as long and at {frequency_hz(slow_tone):.2f} Hz."
 )
@@ -284,10 +285,10 @@ say(
 # $$ t_0 = -\frac{1}{2\pi}\,\frac{\arg X(f + \Delta f) - \arg X(f)}{\Delta f} . $$
 #
 # The phases of *all* bins must fit together for the click to stay a click. That is
-# *vertical* coherence, and the vocoder does nothing to keep it. Each bin does its own
-# sum. At a rate of 1 that does no harm: every pair of frames is read once, the sum
-# telescopes, and each bin carries its original phase. At 0.7, some pairs are read *twice*
-# (at 1.2, some are skipped), and every repetition adds one advance too many, a different
+# *vertical* coherence, and the vocoder does nothing to keep it: each bin adds up advances
+# on its own. At a rate of 1 that does no harm. Every pair of frames is read once, the sum
+# telescopes, and each bin keeps its original phase. At 0.7, some pairs are read *twice*
+# (at 1.2, some are skipped). Every repetition adds one advance too many, and a different
 # one in each bin.
 #
 # Does that matter for a click that comes out of silence? We try it twice: in digital
@@ -428,8 +429,9 @@ play_pair(
 )
 
 # %% [markdown]
-# Would a shorter window help the vocoder? Move the slider. The window also decides what
-# counts as a tone: right, two tones 60 Hz apart, slowed down by 0.7.
+# Would a shorter window help the vocoder? Move the slider: on the left is the click. On
+# the right are two steady tones, 60 Hz apart and also slowed down to 0.7 of their speed,
+# because the window decides what counts as a tone, too.
 
 # %% tags=["hide-input"]
 two_tones = np.sin(2 * np.pi * 1000 * seconds) + np.sin(2 * np.pi * 1060 * seconds)
@@ -467,10 +469,10 @@ scrub(
 
 # %% [markdown]
 # The smear is always a little shorter than the window. But with the two shortest
-# windows, the tones have acquired two companions. Both tones fall into one bin then, and
-# there they beat 60 times per second; the vocoder takes the beat for a rhythm and slows
-# it down to 42. **One window cannot be right for clicks and for tones**: the rule of
-# notebook 01 has come back.
+# windows, the tones have acquired two companions, 42 Hz away from each. Both tones fall
+# into one bin then, where they beat 60 times per second; the vocoder takes the beat for a
+# rhythm and slows it down to 42. **One window cannot be right for clicks and for tones**:
+# the rule of notebook 01 has come back.
 #
 # ### Exercise 03.3
 #
@@ -518,9 +520,10 @@ live(
 # %% [markdown]
 # ## 4. How large is the damage?
 #
-# One click is an anecdote. We take thirty, at random places, and give two engines, one of
-# them with two windows, the same four jobs: slower, faster, higher, lower. (A pitch shift
-# is a time stretch, followed by resampling.) Known signals let us measure:
+# One click is an anecdote. We take thirty, at random places, and give them to librosa's
+# vocoder with two windows and to Signalsmith, for four jobs: slower, faster, higher,
+# lower. (A pitch shift is a time stretch, followed by resampling.) On signals that we
+# know, we measure four things:
 #
 # - **moved**: a click in silence; how far from where it belongs is its peak?
 # - **smeared**: a click over faint noise; how long is it afterwards?
@@ -632,15 +635,17 @@ conclude(
     f"samples brings that to {worst[short]:.1f} ms, Signalsmith to "
     f"**{worst[ours]:.1f} ms**.",
     if_not=f"librosa's default moves a click by {median[default]:.0f} ms in the "
-    f"median, Signalsmith by {median[ours]:.1f} ms; this run cannot tell them apart.",
+    f"median, Signalsmith by {median[ours]:.1f} ms. One run with one seed does not "
+    "show how much of that is chance.",
 )
 conclude(
     "vocoder_smears_clicks", float(smear[default] - smear[ours]), unit="ms",
     if_clear=f"A click over faint noise becomes {smear[default]:.0f} ms long with the "
     f"default, {smear[short]:.0f} ms with the short window and {smear[ours]:.1f} ms "
     "with Signalsmith.",
-    if_not=f"A click over faint noise becomes {smear[default]:.0f} and "
-    f"{smear[ours]:.1f} ms long; this run cannot tell the engines apart.",
+    if_not=f"A click over faint noise becomes {smear[default]:.0f} ms long with "
+    f"librosa's default and {smear[ours]:.1f} ms with Signalsmith. One run with one "
+    "seed does not show how much of that is chance.",
 )
 say(
     f"Pitch is no problem for any of them: at most "
@@ -650,11 +655,11 @@ say(
 )
 
 # %% [markdown]
-# When does this matter? Not for every use. If the label says "dog" for the whole clip,
-# it remains true when a bark moves by 40 ms, and in a comparison of hops all hops are fed
-# the same displaced clip. It matters where *when* is part of the answer, for the onset
-# times of notebook 11; and where the attack is part of the sound, since a click that
-# lasts 100 ms is no longer a click. The course therefore stretches with Signalsmith.
+# When does this matter? Often it does not. If the label "dog" is for the whole clip, it
+# stays true when a bark moves by 40 ms, and a comparison of hops feeds the same displaced
+# clip to all of them. It matters where *when* is part of the answer, as with the onset
+# times of notebook 11, and where the attack is part of the sound: a click that lasts
+# 100 ms is no longer a click. The course therefore stretches with Signalsmith.
 #
 # ## 5. Shifting and trimming
 #
@@ -759,14 +764,14 @@ left_ms = len(trim_by_hand(bell, 20)) * 1000 / rate_hz
 answer("03.c", round(left_ms), unit="ms", within=0.15)
 say(
     f"60 dB per second means 20 dB in a third of a second, and {left_ms:.0f} ms are "
-    "left (the window adds a little). The beginning of the bell is safe at any "
-    "threshold, its *end* is cut wherever we say. If your classes differ in how they "
-    "die away, a room, a gong against a pan, trimming removes the difference."
+    "left (the window adds a little). The bell's attack is safe at any threshold; "
+    "where its *decay* ends is our decision. If your classes differ in how they die "
+    "away, as a gong and a saucepan lid do, trimming removes part of the difference."
 )
 
 # %% [markdown]
-# Trimming does one more thing: all sounds now begin at the start of the clip. *When*
-# something happened is gone, which is harmless for clip labels and fatal for strong ones.
+# Trimming does one more thing: every sound now begins at the start of its clip. That is
+# harmless for clip labels; strong labels have to be moved by the same amount.
 #
 # ## 6. Noise, and which transforms can be undone
 #
@@ -945,7 +950,7 @@ play_pair(
 of_the_reversed = picture_of(one_click[::-1])
 flipped = spec_augment.flip(picture_of(one_click))
 flip_error_db = float((of_the_reversed - flipped).abs().max())
-say(f"The two differ by at most {flip_error_db:.2f} dB.")
+say(f"The largest difference between the two is {flip_error_db:.3f} dB.")
 
 # %% [markdown]
 # And a shift upwards? It looks like a higher pitch, but it is not. A pitch shift
@@ -982,7 +987,7 @@ say(
     f"pitch shift of 7 semitones, and come out **{by_height:.2f}** octaves apart under "
     "a height shift of a tenth. The overtones of a voice or a flute no longer fit "
     "their fundamental. Such sounds exist, bells and stiff strings among them, but a "
-    "shifted dog does not become one of them."
+    "bark raised in this way is neither a higher bark nor a bell."
 )
 
 # %% [markdown]
@@ -1060,7 +1065,8 @@ say(f"""- A phase vocoder adds up the phase of each bin. That keeps tones, and a
 # %% [markdown]
 # ## What next
 #
-# Variants of a clip are not new clips. Notebook 04 shows what happens if you forget that.
+# Variants of a clip are not new recordings. Notebook 04 shows what happens if you treat
+# them as if they were.
 #
 # Before you go on: [questions to test yourself](quizzes/03_waveform_augmentation.md).
 #
