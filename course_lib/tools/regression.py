@@ -71,7 +71,8 @@ def _meets(value: object, wanted: Mapping) -> bool:
 
 def _expectation_text(wanted: Mapping) -> str:
     if wanted["kind"] in OF_SEEDS:
-        return f"{_text(wanted['low'])} to {_text(wanted['high'])}"
+        spread = f", mean {_text(wanted['mean'])} ± {_text(wanted['sd'])}" if wanted["kind"] == "effect" else ""
+        return f"{_text(wanted['low'])} to {_text(wanted['high'])}{spread}"
     return _text(wanted["value"]) + (f" ± {wanted['rel']:.0e} of it" if wanted["kind"] == "rel" else "")
 
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from course_lib.data import registry
-from course_lib.lesson import pictures, screen
+from course_lib.lesson import expected, pictures, screen
 from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
 from course_lib.tools.authoring import QUIZZES, notebooks_dir
@@ -59,6 +59,23 @@ def numbers_text(result: Result) -> str:
     if judged:
         return f"{sum(v['ok'] for v in judged)} of {len(judged)} as expected"
     return f"{len(result.recorded)} recorded, none judged" if result.recorded else "none"
+
+
+def effects(result: Result, profile: str, dataset: str) -> list[str]:
+    """One line per effect that a notebook recorded: its value, and whether it is clear of its spread over seeds."""
+    lines = []
+    for name, found in result.recorded.items():
+        if found["kind"] != "effect":
+            continue
+        on_file = expected.effect(profile, dataset, name)
+        if on_file is None:
+            verdict = "no spread on file"
+        elif expected.is_clear(found["value"], on_file):
+            verdict = f"clear, standard deviation {on_file['sd']:.3g} over seeds"
+        else:
+            verdict = f"not clear, mean {on_file['mean']:.3g} ± {on_file['sd']:.3g} over seeds"
+        lines.append(f"{result.notebook}: {name} is {found['value']:.4g} {found['unit']}".rstrip() + f": {verdict}")
+    return lines
 
 
 def screen_table(results: Sequence[Result], wall_minutes: float) -> Table:
@@ -131,6 +148,9 @@ def write_all(results: Sequence[Result], about: Mapping, folder: Path, console: 
     index = write_pages(results, about, folder)
     title = "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())
     screen.print_table(screen_table(results, wall_minutes), console, title)
+    for r in results if about["profile"] != "smoke" else []:
+        for line in effects(r, about["profile"], about["data set"]):
+            console.print(escape(line), soft_wrap=True)
     for r in results:
         if r.state == FAILED:
             console.print(f"[red]{r.notebook}[/]: {escape(r.message)}", soft_wrap=True)

@@ -21,7 +21,7 @@ from course_lib.tools.run_report import PASSED
 
 # --- A run of the notebooks, as `course run` left it
 
-HOW = "run `make course` first (PROFILE=lesson for a site to read)"
+HOW = "run `make course` first"
 REPORT = "results.json"
 
 

@@ -17,7 +17,7 @@ from course_lib.tools import authoring, readme, regression
 
 INTRO, SUMMARY = "intro", "What we saw"
 UNREAD = ("What next", "References")  # with the numbers that are recorded at the end
-MACHINE = (("smoke", "synth10"), ("lesson", "synth10"))
+MACHINE = (("lesson", "synth10"),)
 
 
 @dataclass(frozen=True)

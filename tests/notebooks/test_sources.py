@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from helpers import LINE, WITH_LONG_LINES
 
 from course_lib import profiles
 from course_lib.lesson.checks import NOT_ATTEMPTED, judge
@@ -52,6 +53,29 @@ def test_skeleton(path):
     assert "minute" in next(t for t in texts if t.startswith("## Before you start"))
     assert "record" in cells(path, "code")[-1].metadata.get("tags", [])
     assert re.search(r"doi:10\.\d{4,}/\S+", texts[-1])
+
+
+def too_long(path):
+    """Lines of the generated notebooks with more than 88 characters, of text only if they could be wrapped."""
+    text = path.read_text(encoding="utf-8")
+    found = []
+    for solutions in (False, True):
+        for cell in authoring.convert(text, path.stem, solutions=solutions).cells:
+            for line in cell.source.splitlines():
+                wrapped = line
+                if cell.cell_type == "markdown":
+                    wrapped = "" if line.startswith(("#", "|")) else re.sub(r"\]\([^)]*\)|https?://\S+", "", line)
+                if len(wrapped) > LINE:
+                    found.append(line)
+    return found
+
+
+@source
+def test_lines_fit_on_a_page(path):
+    if authoring.number(path) in WITH_LONG_LINES:
+        assert too_long(path), f"take {authoring.number(path)} off helpers.WITH_LONG_LINES: its lines fit now"
+    else:
+        assert too_long(path) == []
 
 
 @source

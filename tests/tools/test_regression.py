@@ -13,7 +13,7 @@ from course_lib.errors import CourseError
 from course_lib.lesson import expected
 from course_lib.lesson.display import OF_SEEDS
 from course_lib.paths import repo_root
-from course_lib.tools import authoring, regression, runner
+from course_lib.tools import authoring, regression, run_report, runner
 
 
 def found(value, kind="band", **more):
@@ -118,6 +118,20 @@ def test_an_effect_is_judged_as_a_band_and_knows_its_spread():
 def test_an_effect_is_clear_at_three_deviations_on_the_side_on_file(value, mean, sd, clear):
     assert expected.is_clear(value, {"mean": mean, "sd": sd}) is clear
     assert not expected.is_clear(value, None)
+
+
+def test_a_run_lists_its_effects_and_whether_they_are_clear(tmp_path, monkeypatch):
+    metrics = {"gain": {"kind": "effect", "mean": 8.0, "sd": 2.0}, "loss": {"kind": "effect", "mean": -1.0, "sd": 2.0}}
+    (tmp_path / "lesson.json").write_text(json.dumps({"toy": {"05_x": {"metrics": metrics}}}))
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / f"{profile}.json")
+    values = {"gain": 7.5, "loss": -2.0, "new": 1.0}
+    recorded = {name: found(value, "effect") for name, value in values.items()} | {"frames": found(101, "exact")}
+    result = runner.Result("05_x", runner.PASSED, 1.0, "", "", "", recorded=recorded)
+    assert run_report.effects(result, "lesson", "toy") == [
+        "05_x: gain is 7.5: clear, standard deviation 2 over seeds",
+        "05_x: loss is -2: not clear, mean -1 ± 2 over seeds",
+        "05_x: new is 1: no spread on file",
+    ]
 
 
 def test_store_adds_and_keeps(tmp_path, monkeypatch):
