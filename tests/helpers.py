@@ -36,8 +36,6 @@ LINE = 88  # characters that a line of code has room for on the site and in Jupy
 WITH_LONG_LINES = {
     "00",
     "01",
-    "02",
-    "03",
     "04",
     "05",
     "06",
