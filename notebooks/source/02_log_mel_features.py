@@ -726,7 +726,7 @@ def rhythm_hz(levels_db, hop_ms):
 blades_hz = rhythm_hz(log_mel(helicopter, FeatureSpec(hop_ms=5)), 5)
 say(f"At a hop of 5 ms we count **{blades_hz:.1f}** slaps per second.")
 play(
-    0.8 * helicopter[: int(1.2 * rate_hz)] / np.abs(helicopter).max(),
+    0.8 * helicopter[: rate_hz] / np.abs(helicopter).max(),
     rate_hz,
     describe="A helicopter: low, soft slaps, ten or eleven per second, over a hiss.",
 )
@@ -747,7 +747,7 @@ def picture_at_hop(x, rate_hz, hop_ms):
     level = levels_db.mean(axis=1)
     level = level - level.mean()
     fig, (top, bottom) = plt.subplots(
-        2, 1, figsize=(7, 4.2), sharex=True, height_ratios=[2, 1]
+        2, 1, figsize=(6.4, 4), sharex=True, height_ratios=[2, 1]
     )
     plots.mel_spectrogram(
         levels_db, times_s, top, range_db=50, bar=False,
@@ -894,8 +894,8 @@ say(
 )
 play_pair(
     {
-        "the sound: 60 Hz": 0.4 * buzz[: int(0.7 * rate_hz)],
-        "what the frames report": 0.4 * reported[: int(0.7 * rate_hz)],
+        "the sound: 60 Hz": 0.4 * buzz[: int(0.5 * rate_hz)],
+        "what the frames report": 0.4 * reported[: int(0.5 * rate_hz)],
     },
     rate_hz,
     describe="A tone of 1 kHz that trembles 60 times per second, a rough buzz; then "
@@ -1167,7 +1167,7 @@ log_mel_moved = float(np.mean(log_mel_by_hand(loud) - log_mel_by_hand(quiet)))
 pcen_moved = float(np.mean(np.abs(pcen(loud) - pcen(quiet))) / np.mean(pcen(loud)))
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 3.2))
+fig, ax = plt.subplots(figsize=(6.4, 2.8))
 normalised = pcen(clip)
 image = ax.pcolormesh(
     frame_times_s, np.arange(spec.n_mels), normalised.T,

@@ -211,7 +211,8 @@ check("03.2", cents)
 # we read. We therefore *measure* the advance between the two input frames and *add it up*
 # in the output:
 #
-# $$ \varphi_{k+1} = \varphi_k + \bigl(\arg X_{p+1} - \arg X_p\bigr). $$
+# $$ \varphi_{k+1} = \varphi_k
+# + \bigl(\arg X_{\lfloor p \rfloor + 1} - \arg X_{\lfloor p \rfloor}\bigr). $$
 #
 # That is the whole phase vocoder (Flanagan & Golden, 1966, in today's STFT form).
 
@@ -236,8 +237,8 @@ def stretch_by_hand(x, rate, n_fft=2048):
     hop = n_fft // 4
     frames = librosa.stft(x, n_fft=n_fft, hop_length=hop).T
     stretched = phase_vocoder(frames, rate)
-    return librosa.istft(stretched.T, n_fft=n_fft, hop_length=hop,
-                         length=round(len(x) / rate))
+    length = round(len(x) / rate)
+    return librosa.istft(stretched.T, n_fft=n_fft, hop_length=hop, length=length)
 
 
 # %%
