@@ -61,17 +61,58 @@ def spectrogram(
     return _levels(levels_db, times, frequencies_hz / 1000, ax, range_db)
 
 
-def mel_spectrogram(levels_db: np.ndarray, times_s: np.ndarray, ax: Axes, *, range_db: float = 70.0) -> Axes:
-    """Image of log-mel levels `(frames, mels)` in dB: time in seconds to the right, mel band upwards."""
+def mel_spectrogram(
+    levels_db: np.ndarray,
+    times_s: np.ndarray,
+    ax: Axes,
+    *,
+    range_db: float = 70.0,
+    centres_hz: np.ndarray | None = None,
+    top_db: float | None = None,
+    bar: bool = True,
+) -> Axes:
+    """Image of log-mel levels `(frames, mels)` in dB: time in seconds to the right, mel bands upwards.
+
+    With `centres_hz` `(mels,)` the bands are labelled by frequency. Panels that are compared get the same `top_db`, no
+    `bar` of their own, and one from `level_bar`.
+    """
     ax.set(xlabel="time (s)", ylabel="mel band")
-    return _levels(levels_db, times_s, np.arange(levels_db.shape[1]), ax, range_db)
+    _levels(levels_db, times_s, np.arange(levels_db.shape[1]), ax, range_db, top_db, bar)
+    if centres_hz is not None:
+        mel_ticks(ax.yaxis, centres_hz)
+        ax.set_ylabel("frequency (kHz)")
+    return ax
 
 
-def _levels(levels_db: np.ndarray, x: np.ndarray, y: np.ndarray, ax: Axes, range_db: float) -> Axes:
-    top = float(np.max(levels_db))
+def mel_ticks(axis: Axis, centres_hz: np.ndarray, shown_khz: Sequence[float] = (0.1, 0.5, 1, 2, 4, 7)) -> Axis:
+    """`axis`, which counts mel bands, labelled in kHz wherever one of `shown_khz` lies among `centres_hz`."""
+    shown = [khz for khz in shown_khz if centres_hz[0] <= 1000 * khz <= centres_hz[-1]]
+    bands = np.interp(np.array(shown) * 1000, centres_hz, np.arange(len(centres_hz)))
+    axis.set_ticks(bands, [f"{khz:g}" for khz in shown])
+    return axis
+
+
+def level_bar(axes: Iterable[Axes], label: str = "level (dB)") -> None:
+    """One colour bar for the images in `axes`, which share their limits."""
+    axes = list(axes)
+    image = axes[-1].collections[0]
+    axes[0].figure.colorbar(image, ax=axes, label=label, pad=0.01)
+
+
+def _levels(
+    levels_db: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    ax: Axes,
+    range_db: float,
+    top_db: float | None = None,
+    bar: bool = True,
+) -> Axes:
+    top = float(np.max(levels_db)) if top_db is None else top_db
     limits = {"vmin": top - range_db, "vmax": top}
     image = ax.pcolormesh(x, y, levels_db.T, **limits, shading="nearest", rasterized=True)
-    ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
+    if bar:
+        ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
     return ax
 
 

@@ -97,6 +97,11 @@ class FeatureSpec:
         """Length of the Fourier transform: `n_fft`, or the one chosen for it."""
         return _chosen_fft_samples(self) if self.n_fft is None else self.n_fft
 
+    @property
+    def mel_centres_hz(self) -> np.ndarray:
+        """Frequency at the peak of each mel band, shape `(n_mels,)`."""
+        return librosa.mel_frequencies(self.n_mels + 2, fmin=self.fmin_hz, fmax=self.top_hz)[1:-1]
+
     def frame_count(self, n_samples: int) -> int:
         """Frames of a clip of `n_samples`."""
         return timebase.frame_count(n_samples, self.fft_samples, self.hop_samples)

@@ -13,7 +13,6 @@ asks `grid_sample` of torch, which has `border`. Notebook: 03.
 import math
 from collections.abc import Callable
 
-import librosa
 import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
@@ -155,10 +154,9 @@ def spec_augment(
         raise ValueError(f"mask_value={mask_value!r}: choose one of {', '.join(MASK_VALUES)}")
     centres_ms = 1000 * spec.frame_centres_s(n_frames)
     length_ms = timebase.samples_to_ms((n_frames - 1) * spec.hop_samples, spec.rate_hz)
-    centres_hz = librosa.mel_frequencies(n_mels + 2, fmin=spec.fmin_hz, fmax=spec.top_hz)[1:-1]
     masked_time = _masks(rng, "widest_time_ms", widest_time_ms, (len(x), n_time), (0, length_ms), centres_ms)
     limits_hz = (spec.fmin_hz, spec.top_hz)
-    masked_mel = _masks(rng, "widest_band_hz", widest_band_hz, (len(x), n_bands), limits_hz, centres_hz)
+    masked_mel = _masks(rng, "widest_band_hz", widest_band_hz, (len(x), n_bands), limits_hz, spec.mel_centres_hz)
     hidden = torch.as_tensor(masked_time[:, :, None] | masked_mel[:, None, :], device=x.device)
     filler = x.mean((1, 2), keepdim=True) if mask_value == "mean" else floor_level(spec)
     return torch.where(hidden, filler, x).reshape(features.shape)

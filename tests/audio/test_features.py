@@ -245,3 +245,11 @@ def test_whatever_changes_the_numbers_misses_the_cache(monkeypatch):
         done = made.reads
         calls[0]()
         assert made.reads == done + 1
+
+
+def test_a_tone_at_a_centre_of_a_mel_band_is_loudest_in_that_band():
+    spec = FeatureSpec(n_mels=20)
+    times_s = np.arange(spec.rate_hz) / spec.rate_hz
+    for band in (0, 7, 19):
+        tone = np.sin(2 * np.pi * spec.mel_centres_hz[band] * times_s)
+        assert log_mel(tone, spec)[20].argmax() == band

@@ -82,6 +82,16 @@ def verdict_of(parts, margin=lambda m: m, whole=True, some=all, mixed="not shown
     return ("contradicted" if not any(above) else mixed) if any(below) else "not shown"
 
 
+def pooled(x, k):
+    """Means of groups of `k` rows."""
+    return x[: len(x) // k * k].reshape(-1, k, x.shape[1]).mean(axis=1)
+
+
+def groups(x, k):
+    """Groups of `k` rows, the last one shorter."""
+    return [x[start : start + k] for start in range(0, len(x), k)]
+
+
 RIGHT = {
     "00.1": 160,
     "00.2": lambda energy: 100 * np.sort(energy)[::-1][: len(energy) // 10].sum() / energy.sum(),
@@ -94,10 +104,13 @@ RIGHT = {
     "02.1": lambda power, bank: power @ bank,
     "02.2": lambda power, floor: 10 * np.log10(np.maximum(power, floor)),
     "02.3": lambda n, s, h, m: n * (1 + int(s * 16_000) // int(h * 16)) * m * 4 / 1e6,
+    "02.4": lambda: (110, 1.6),
+    "02.5": lambda db, k: 10 * np.log10(pooled(10 ** (db / 10), k)),
     "03.1": lambda n, rate: round(n / rate),
     "03.2": lambda a, b: 1200 * np.log2(b / a),
-    "03.3": lambda x, n: np.where((np.arange(6) >= n) & (np.arange(6) < 6 + n), np.roll(x, n), 0),
-    "03.4": lambda x, noise, snr: np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr / 20),
+    "03.3": lambda: (512, 27),
+    "03.4": lambda x, n: np.where((np.arange(6) >= n) & (np.arange(6) < 6 + n), np.roll(x, n), 0),
+    "03.5": lambda x, noise, snr: np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr / 20),
     "04.1": lambda t: sorted(t.groupby("source").filter(lambda rows: rows["fold"].nunique() > 1)["source"].unique()),
     "04.2": lambda t, k: pd.factorize(t["source"])[0] % k + 1,
     "04.3": lambda v, k: 1 - k ** (1.0 - v),
@@ -165,20 +178,40 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("02.2", lambda power, floor: np.log(np.maximum(power, floor)), "natural logarithm"),
     ("02.2", lambda power, floor: np.log10(np.maximum(power, floor)), "bels"),
     ("02.2", lambda power, floor: 10 * np.log10(power + floor), "np.maximum"),
-    ("03.3", np.roll, "zeros should enter"),
-    ("03.3", lambda x, n: RIGHT["03.3"](x, -n), "positive is later"),
-    ("03.3", lambda x, n: np.r_[x[-n:], np.zeros(-n)] if n < 0 else RIGHT["03.3"](x, n), "shift by -9"),
-    ("03.3", lambda x, n: x[n:], "expected shape (6,), got (4,)"),
-    ("03.4", lambda x, noise, snr: RIGHT["03.4"](x, noise, snr) ** 2, "square root"),
-    ("03.4", lambda x, noise, snr: RIGHT["03.4"](x, noise, -snr), "turned round"),
-    ("03.4", lambda x, noise, snr: np.std(x) / np.std(noise) / 10 ** (snr / 20), "the mean is taken off first"),
+    ("02.4", lambda: 110, "return two numbers"),
+    ("02.4", lambda: (30, 10.7), "between 45 and 150"),
+    ("02.4", lambda: (80, 1.8), "on the slider"),
+    ("02.4", lambda: (110, 10.7), "the limit is half of that"),
+    ("02.4", lambda: (94, 0), "all but stand still"),
+    ("02.4", lambda: (110, 4), "the picture shows 1.6"),
+    ("02.5", pooled, "the mean of the decibels"),
+    ("02.5", lambda db, k: db[::k][: len(db) // k], "skips frames"),
+    ("02.5", lambda db, k: 10 * np.log10(k * pooled(10 ** (db / 10), k)), "that is a sum"),
+    ("02.5", lambda db, k: pooled(10 ** (db / 10), k), "take the logarithm again"),
     (
-        "03.4",
+        "02.5",
+        lambda db, k: np.array([10 * np.log10(np.mean(10 ** (g / 10), axis=0)) for g in groups(db, k)]),
+        "left over",
+    ),
+    ("03.3", lambda: 512, "return two numbers"),
+    ("03.3", lambda: (500, 27), "a power of two"),
+    ("03.3", lambda: (256, 13), "more than two tones"),
+    ("03.3", lambda: (2048, 105), "a shorter window"),
+    ("03.3", lambda: (512, 100), "the window is right"),
+    ("03.4", np.roll, "zeros should enter"),
+    ("03.4", lambda x, n: RIGHT["03.4"](x, -n), "positive is later"),
+    ("03.4", lambda x, n: np.r_[x[-n:], np.zeros(-n)] if n < 0 else RIGHT["03.4"](x, n), "shift by -9"),
+    ("03.4", lambda x, n: x[n:], "expected shape (6,), got (4,)"),
+    ("03.5", lambda x, noise, snr: RIGHT["03.5"](x, noise, snr) ** 2, "square root"),
+    ("03.5", lambda x, noise, snr: RIGHT["03.5"](x, noise, -snr), "turned round"),
+    ("03.5", lambda x, noise, snr: np.std(x) / np.std(noise) / 10 ** (snr / 20), "the mean is taken off first"),
+    (
+        "03.5",
         lambda x, noise, snr: np.sqrt(np.var(x) / np.var(noise) / 10 ** (snr / 10)),
         "that is the standard deviation",
     ),
-    ("03.4", lambda x, noise, snr: np.std(x) * 10 ** (-snr / 20), "it gives"),
-    ("03.4", lambda x, noise, snr: noise, "return the factor alone"),
+    ("03.5", lambda x, noise, snr: np.std(x) * 10 ** (-snr / 20), "it gives"),
+    ("03.5", lambda x, noise, snr: noise, "return the factor alone"),
     ("04.1", lambda t: sorted(t["source"].unique()), "several *folds*"),
     ("04.1", lambda t: RIGHT["04.1"](t)[::-1], "not sorted"),
     ("04.1", lambda t: ["s2"], "missing: s5"),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from course_lib.audio import timebase
-from course_lib.audio.features import FeatureSpec, mel_bank, power_spectrogram
+from course_lib.audio import synth10, timebase
+from course_lib.audio.features import FeatureSpec, log_mel, mel_bank, power_spectrogram
 from course_lib.lesson.checks import NotYet, call, expect_array, expect_function
 
 
@@ -60,4 +60,77 @@ def megabytes(answer: object) -> str:
     return "400 clips of 5 s at 10 ms and 64 bands: 51 MB; at 1 ms it would be half a gigabyte."
 
 
-EXERCISES = {"02.1": mel_power, "02.2": to_db, "02.3": megabytes}
+SLIDER_MS = (5, 10, 20, 40, 50, 60, 70, 80)  # the hops that section 7 shows
+
+
+def measured_rhythm_hz(hop_ms: float) -> float:
+    """The rhythm that the helicopter of section 7 shows at `hop_ms`, 0 if its level hardly moves."""
+    made = synth10.synth10_table(40, 0)
+    row = made[(made["label"] == "helicopter") & (made["number"] == 7)].head(1)
+    levels_db = log_mel(synth10.synth10_waves(row)[0], FeatureSpec(hop_ms=hop_ms)).mean(axis=1)
+    spectrum = np.abs(np.fft.rfft((levels_db - levels_db.mean()) * np.hanning(len(levels_db)), 8192))
+    rhythms_hz = np.fft.rfftfreq(8192, hop_ms / 1000)
+    spectrum[rhythms_hz < 0.5] = 0
+    return float(rhythms_hz[spectrum.argmax()])
+
+
+def hop_and_rhythm(answer: object) -> str:
+    """02.4: a hop of one's own, and the rhythm that it will show."""
+    got = call(answer)
+    if (
+        not isinstance(got, tuple | list)
+        or len(got) != 2
+        or not all(isinstance(g, int | float | np.number) for g in got)
+    ):
+        raise NotYet(f"return two numbers, hop_ms and rhythm_hz; got {got!r}")
+    hop_ms, predicted_hz = (float(g) for g in got)
+    if not 45 <= hop_ms <= 150:
+        raise NotYet(f"hop_ms={hop_ms:g}: choose one between 45 and 150 ms")
+    if any(abs(hop_ms - shown) < 0.5 for shown in SLIDER_MS):
+        raise NotYet(f"hop_ms={hop_ms:g} is on the slider; choose another")
+    frames_per_s = 1000 / hop_ms
+    if predicted_hz > frames_per_s / 2 + 0.1:
+        raise NotYet(f"{frames_per_s:.3g} frames per second cannot show {predicted_hz:g}: the limit is half of that")
+    apparent_hz = abs(10.7 - round(10.7 / frames_per_s) * frames_per_s)
+    if apparent_hz < 0.7:
+        raise NotYet(f"at {hop_ms:g} ms the blades all but stand still, which is hard to measure; choose another hop")
+    measured_hz = measured_rhythm_hz(hop_ms)
+    if abs(measured_hz - predicted_hz) > 0.4:
+        raise NotYet(f"at {hop_ms:g} ms the picture shows {measured_hz:.1f} per second, you predicted {predicted_hz:g}")
+    return f"Predicted {predicted_hz:.1f}, measured {measured_hz:.1f} per second. At 94 ms the blades stand still."
+
+
+def average_frames(answer: object) -> str:
+    """02.5: coarser frames by averaging power instead of skipping frames."""
+    levels_db = np.random.default_rng(0).uniform(-80, -20, (11, 3))
+
+    def pooled(x: np.ndarray, factor: int) -> np.ndarray:
+        n = len(x) // factor
+        return x[: n * factor].reshape(n, factor, -1).mean(axis=1)
+
+    for factor in (1, 2, 4):
+        power = 10 ** (levels_db / 10)
+        expected = 10 * np.log10(pooled(power, factor))
+        slips = {
+            "that is the mean of the decibels; go back to power, average, and take the logarithm again": pooled(
+                levels_db, factor
+            ),
+            "that skips frames, as a longer hop does; average over all of them": levels_db[::factor][: len(expected)],
+            "that is a sum; take the mean, or the level grows with the number of frames": 10
+            * np.log10(factor * pooled(power, factor)),
+            "these are powers; take the logarithm again": pooled(power, factor),
+        }
+        got = call(answer, levels_db.copy(), factor)
+        if np.shape(got)[:1] == (len(expected) + 1,) and len(levels_db) % factor:
+            raise NotYet(f"11 frames hold {len(expected)} whole groups of {factor}; leave out what is left over")
+        expect_array(got, expected, what=f"levels of groups of {factor} frames", rel=1e-6, slips=slips)
+    return "Averaging looks at every frame, so no rhythm can hide between them."
+
+
+EXERCISES = {
+    "02.1": mel_power,
+    "02.2": to_db,
+    "02.3": megabytes,
+    "02.4": hop_and_rhythm,
+    "02.5": average_frames,
+}

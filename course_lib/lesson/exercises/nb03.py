@@ -1,7 +1,9 @@
 """Tests of the exercises in notebook 03."""
 
+import librosa
 import numpy as np
 
+from course_lib.audio import timebase
 from course_lib.lesson.checks import NotYet, call, expect_array, expect_function
 
 
@@ -39,8 +41,46 @@ def cents(answer: object) -> str:
     return "An octave is 1200 cents; most people hear a change of about 10."
 
 
+RATE_HZ = 16_000
+SLOWER = 0.7
+SHORTEST = 512  # with windows below, two tones 60 Hz apart beat inside a bin, and the beat is slowed down
+
+
+def click_length_ms(n_fft: int) -> float:
+    """Time that holds 90 % of the energy of a click over faint noise, slowed down by the vocoder; as in section 3."""
+    x = 1e-4 * np.random.default_rng(0).standard_normal(RATE_HZ)
+    x[6000] = 0.9
+    slow = librosa.effects.time_stretch(x, rate=SLOWER, n_fft=n_fft)
+    centre, reach = round(6000 / SLOWER), timebase.ms_to_samples(200, RATE_HZ)
+    energy = np.cumsum(slow[centre - reach : centre + reach] ** 2)
+    early, late = np.searchsorted(energy / energy[-1], [0.05, 0.95])
+    return timebase.samples_to_ms(float(late - early), RATE_HZ)
+
+
+def window(answer: object) -> str:
+    """03.3: the shortest window that leaves two tones alone, and what it does to a click."""
+    got = call(answer)
+    if (
+        not isinstance(got, tuple | list)
+        or len(got) != 2
+        or not all(isinstance(g, int | float | np.number) for g in got)
+    ):
+        raise NotYet(f"return two numbers, n_fft and click_ms; got {got!r}")
+    n_fft, click_ms = got
+    if n_fft not in (2**k for k in range(5, 14)):
+        raise NotYet(f"n_fft={n_fft!r}: give a power of two in samples, such as 1024")
+    if n_fft < SHORTEST:
+        raise NotYet(f"with {n_fft} samples, {1000 * n_fft / RATE_HZ:g} ms, the slider shows more than two tones")
+    if n_fft > SHORTEST:
+        raise NotYet(f"{n_fft} samples leave the tones alone, but a shorter window does so, too")
+    measured_ms = click_length_ms(int(n_fft))
+    if abs(click_ms - measured_ms) > 0.25 * measured_ms:
+        raise NotYet(f"the window is right; with it the click is {measured_ms:.0f} ms long, you predicted {click_ms:g}")
+    return f"The rule asks for 2 / 60 Hz = 33 ms, about 512 samples. The click is {measured_ms:.0f} ms long."
+
+
 def shift(answer: object) -> str:
-    """03.3: later or earlier, zeros enter."""
+    """03.4: later or earlier, zeros enter."""
     x = np.arange(1.0, 7.0)
     for n_samples in (2, -2, 0, 9, -9):
         expected = np.zeros(6)
@@ -61,7 +101,7 @@ def shift(answer: object) -> str:
 
 
 def noise_factor(answer: object) -> str:
-    """03.4: how loud the noise must be for a ratio in dB."""
+    """03.5: how loud the noise must be for a ratio in dB."""
     rng = np.random.default_rng(0)
     x, noise = 0.2 + 0.3 * rng.standard_normal(4000), 0.03 + 0.05 * rng.standard_normal(4000)  # neither has mean 0
     for snr_db in (0.0, 10.0, -6.0):
@@ -88,4 +128,10 @@ def noise_factor(answer: object) -> str:
     return "At 0 dB sound and noise have the same power."
 
 
-EXERCISES = {"03.1": stretched_length, "03.2": cents, "03.3": shift, "03.4": noise_factor}
+EXERCISES = {
+    "03.1": stretched_length,
+    "03.2": cents,
+    "03.3": window,
+    "03.4": shift,
+    "03.5": noise_factor,
+}
