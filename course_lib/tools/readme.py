@@ -60,7 +60,8 @@ def summary() -> str:
     found = study.judged()[1]
     words = [word for word in VERDICTS if (found["verdict"] == word).any()]
     rows = []
-    for data, of_set in found.groupby("data", sort=False):
+    for data in sorted(found["data"].unique(), key=lambda name: name == ""):  # what has no data set comes last
+        of_set = found[found["data"] == data]
         counts = of_set["verdict"].value_counts()
         rows.append([data or "no data set of its own", *(str(counts.get(word, "")) for word in words)])
     return "\n".join(table("verdicts by data set | " + " | ".join(f"{word}:" for word in words), rows))

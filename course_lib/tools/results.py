@@ -213,6 +213,8 @@ def claim_tables() -> str:
         text += [f"### {letter}: {paper}", ""]
         if letter == "A":
             text += [NOT_THE_METHOD, ""]
+        if letter == "C":
+            text += [constant_levels(), ""]
         cells = []
         for claim in claims.claims():
             if claim.id.startswith(letter):
@@ -226,6 +228,13 @@ def claim_tables() -> str:
             text.append(f"- **{row['id']}**, {row['claim']}.{paper_said} {row['reason']}{control}")
         text.append("")
     return "\n".join(text[:-1])
+
+
+def constant_levels() -> str:
+    """What an answer that does not listen scores on the scenes, as a sentence."""
+    constant = localisation.published_baselines()
+    levels = ", ".join(f"{100 * constant[score]:.1f} in {words}" for score, words in SCORES.items())
+    return f"F1 of the constant answer *every class, active all the time*: {levels}."
 
 
 def _question(claim: claims.Claim, found: Part | str) -> list[str]:
