@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PY      ?= python3
-PROFILE ?= smoke
+PROFILE ?= lesson
 DATASET ?= synth10
 JOBS    ?= 2
 ARGS    ?=
@@ -27,7 +27,7 @@ help: ## this list
 	@$(UV) sync --locked --compile-bytecode
 	@touch $@
 
-course: .venv/.ready ## every notebook through papermill (PROFILE=smoke|lesson|study DATASET=synth10|esc10|manifest.csv)
+course: .venv/.ready ## every notebook through papermill (PROFILE=lesson|study|smoke DATASET=synth10|esc10|manifest.csv)
 	@echo "== running the notebooks: profile $(PROFILE), data set $(DATASET)"
 	@$(RUN) course run --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)
 
@@ -43,8 +43,9 @@ test: .venv/.ready ## all tests: units, properties, structure, notebooks and the
 	@$(UV) pip install --quiet --python $@ -r $<
 	@touch $@
 
-lab: .venv/.ready ## open JupyterLab at the first notebook
-	@$(RUN) jupyter lab notebooks/00_start_here.ipynb
+lab: .venv/.ready ## copy the notebooks into work/, where they are yours, and open JupyterLab at the first
+	@$(RUN) course work $(ARGS)
+	@$(RUN) jupyter lab --ServerApp.root_dir=. work/00_start_here.ipynb
 
 .venv/.site: .venv/.ready
 	@echo "== installing what the site is built with"
@@ -76,6 +77,7 @@ bench: .venv/.ready ## speed against other libraries, as ratios in one run
 	@$(UV) run --locked --group bench python bench/train.py --json bench/results/train.json
 	@$(UV) run --locked --group bench python bench/study.py --json bench/results/study.json
 	@$(UV) run --locked --group bench python bench/diffres.py --json bench/results/diffres.json
+	@$(UV) run --locked --group bench python bench/frontier.py --json bench/results/frontier.json
 	@$(UV) run --locked --group bench python bench/transformers.py --json bench/results/transformers.json
 	@$(UV) run --locked --group bench python bench/sed_metrics.py --json bench/results/sed_metrics.json
 	@$(UV) run --locked --group bench python bench/pretrained.py --json bench/results/pretrained.json

@@ -7,6 +7,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
@@ -71,6 +72,58 @@ def _levels(levels_db: np.ndarray, x: np.ndarray, y: np.ndarray, ax: Axes, range
     limits = {"vmin": top - range_db, "vmax": top}
     image = ax.pcolormesh(x, y, levels_db.T, **limits, shading="nearest", rasterized=True)
     ax.figure.colorbar(image, ax=ax, label="level (dB)", pad=0.01)
+    return ax
+
+
+def split_diagram(fold: np.ndarray, sources: np.ndarray, ax: Axes) -> Axes:
+    """A row per clip, a column per fold, and a line through the clips of each source; broken where it crosses folds.
+
+    `fold` and `sources` are `(clips,)`, and the clips of a source follow each other.
+    """
+    fold, sources = np.asarray(fold), np.asarray(sources)
+    names = list(dict.fromkeys(sources.tolist()))
+    middles = []
+    for band, name in enumerate(names):
+        rows = np.flatnonzero(sources == name)
+        if band % 2 == 0:
+            ax.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color="0.93", zorder=0)
+        torn = len(np.unique(fold[rows])) > 1
+        style = {"color": COLOURS[1], "linestyle": "--", "marker": "s"} if torn else {"linestyle": "-", "marker": "o"}
+        ax.plot(fold[rows], rows, markersize=8, **({"color": COLOURS[0]} | style))
+        middles.append(rows.mean())
+    ax.set_yticks(middles, names)
+    ax.set_xticks(np.unique(fold))
+    ax.set(xlabel="fold", xlim=(fold.min() - 0.5, fold.max() + 0.5), ylim=(len(fold) - 0.5, -0.5))
+    return ax
+
+
+def source_draws(draws: Mapping[str, Sequence[str]], right: Mapping[str, Sequence[bool]], ax: Axes) -> Axes:
+    """A row per draw of sources: a box per clip, marked right or wrong, and the accuracy of the draw on its right.
+
+    `draws` maps the name of a row onto the sources in it, a source as often as it was drawn; `right` maps a source onto
+    its clips, true for those classified correctly.
+    """
+    height = 1.7
+    widest = 0.0
+    for row, drawn in enumerate(draws.values()):
+        x, y = 0.0, -height * row
+        for source in drawn:
+            ax.text(x + len(right[source]) / 2, y + 0.62, source, ha="center", fontsize=11)
+            for is_right in right[source]:
+                fill, ink, mark = (COLOURS[0], "white", "✓") if is_right else ("white", "black", "✗")
+                ax.add_patch(Rectangle((x + 0.06, y - 0.4), 0.88, 0.9, edgecolor="black", facecolor=fill))
+                ax.text(x + 0.5, y + 0.05, mark, ha="center", va="center", color=ink, fontsize=11)
+                x += 1
+            x += 0.5
+        widest = max(widest, x)
+    for row, drawn in enumerate(draws.values()):
+        marks = [is_right for source in drawn for is_right in right[source]]
+        share = f"{sum(map(bool, marks))} of {len(marks)}: {100 * np.mean(marks):.0f} %"
+        ax.text(widest + 0.3, -height * row, share, va="center")
+    ax.set_yticks([-height * row for row in range(len(draws))], list(draws))
+    ax.set(xlim=(-0.3, widest + 5), ylim=(-height * len(draws) + 0.8, 1.4), xticks=[])
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.tick_params(left=False)
     return ax
 
 

@@ -28,8 +28,8 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 12, 1, (0,), 120),  # every line runs; numbers mean little
-        Profile("lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 120, 1, (0,), 600),  # a class or an evening
+        Profile("smoke", 10, 40, (5.0, 10.0, 80.0), 12, 1, (0,), 120),  # a test of the machinery: no conclusions
+        Profile("lesson", 40, 40, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 120, 1, (0,), 600),  # the default
         Profile("study", None, None, (2.5, 5.0, 10.0, 20.0, 40.0, 80.0), 640, 5, (0, 1, 2), 7200),
     )
 }

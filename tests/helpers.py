@@ -31,6 +31,65 @@ from course_lib.lesson.display import record
 """
 RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 
+LINE = 88  # characters that a line of code has room for on the site and in JupyterLab, at 1,400 pixels
+# Notebooks that were not rewritten with lines of that length yet. A notebook leaves this list and none is added.
+WITH_LONG_LINES = {
+    "00",
+    "01",
+    "02",
+    "03",
+    "05",
+    "06",
+    "07",
+    "08",
+    "09",
+    "10",
+    "11",
+    "12",
+}  # fmt: skip
+# What a browser says of a page: code that does not fit into its cell
+OVERFLOWING = """kind => [...document.querySelectorAll(kind)].filter(
+    e => e.clientWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.innerText.slice(0, 80))"""
+LIVELY = """# %% [markdown]
+# # Figures that respond
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from course_lib.lesson.display import live, play_pair, record, scrub, show
+
+# %% tags=["parameters"]
+profile: str = "smoke"  # how much
+
+# %%
+x = 0.5 * np.sin(np.arange(8000) / 9)
+# As long as a line may be, 88 characters:  abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQ
+
+
+def draw(x, rate_hz, hop_ms):
+    fig, ax = plt.subplots(figsize=(4, 2))
+    ax.plot(x[:400][:: int(hop_ms)])
+    return fig
+
+
+sounds = {"before": x, "after": -x}
+play_pair(sounds, 16_000, describe="a tone, and the same upside down")
+show(draw(x, 16_000, 1), alt="A sine of nearly eight periods, 400 samples long.")
+
+# %% tags=["hide-input"]
+# A slider over three hops
+figures = {f"{hop_ms} ms": draw(x, 16_000, hop_ms) for hop_ms in (1, 20, 80)}
+words = "A sine that loses its shape as the hop grows."
+scrub(figures, label="hop", start="20 ms", alt=words, caption="A sine.")
+
+# %%
+live(draw, label="hop (ms)", values=[1, 20, 80], sound=x, rate_hz=16_000)
+
+# %% tags=["record"]
+record("answer", 42, kind="exact")
+"""  # a notebook whose figures have a slider
+
 
 def write_notebooks(folder, sources):
     """Notebooks in `folder` from percent-format texts by name; returns their paths."""

@@ -20,6 +20,8 @@ import pandas as pd
 from course_lib import paths, plots
 from course_lib.analysis import claims, localisation, pareto, per_class, probe, questions
 from course_lib.analysis.verdicts import signed
+from course_lib.audio import timing_probe
+from course_lib.audio.features import FeatureSpec, log_mel
 from course_lib.paths import atomic_write
 from course_lib.study import records, scene_run, stats
 
@@ -111,6 +113,65 @@ def hops_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
     for title, rows in sweeps.items():
         panels.append(f"{title}: " + ", ".join(f"{r.mean:.1f} % at {r.hop_ms:g} ms" for r in rows.itertuples()))
     return f"Test accuracy against the hop, {len(sweeps)} panels with bands for the interval. {'; '.join(panels)}."
+
+
+FRONT = {"ESC-10, 800 steps": "recordings (ESC-10)", "timing probe, 800 steps": "timing probe"}
+FRONT_HOPS_MS = (2.5, 20.0)
+
+
+def two_hops() -> dict[float, tuple[np.ndarray, np.ndarray]]:
+    """Log-mel of one clip of the timing probe at each of `FRONT_HOPS_MS`: times in ms and levels `(frames, mels)`.
+
+    The clip is two clicks with a silence of 10 ms between them; 120 ms around it are kept.
+    """
+    table = timing_probe.timing_table(1, tasks=["gap"]).query("label == 'gap_10ms'")
+    wave, onset_s = timing_probe.timing_waves(table)[0], timing_probe.timing_events(table)["onset_s"].min()
+    found = {}
+    for hop_ms in FRONT_HOPS_MS:
+        spec = FeatureSpec(rate_hz=timing_probe.RATE_HZ, hop_ms=hop_ms, window_ms=2 * hop_ms, n_mels=24, fmin_hz=200.0)
+        levels = log_mel(wave, spec)
+        times_ms = 1000 * (spec.frame_centres_s(len(levels)) - onset_s)
+        near = (times_ms > -50) & (times_ms < 70)
+        found[hop_ms] = times_ms[near], levels[near]
+    return found
+
+
+def front_figure(sweeps: Mapping[str, pd.DataFrame], clip: Mapping[float, tuple[np.ndarray, np.ndarray]]) -> "Figure":
+    """Accuracy against the hop for recordings and for the timing probe, and one clip of the probe at two hops."""
+    with plt.rc_context(plots.STYLE):
+        fig = plt.figure(figsize=(10, 3.4))
+        left, *right = fig.subplots(1, 1 + len(clip), width_ratios=[1.7] + [1] * len(clip))
+        for k, (title, label) in enumerate(FRONT.items()):
+            rows, colour = sweeps[title], plots.COLOURS[k]
+            left.fill_between(rows["hop_ms"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
+            left.plot(
+                rows["hop_ms"], rows["mean"], plots.MARKERS[k], linestyle=plots.LINES[k], color=colour, label=label
+            )
+        hops = sorted({hop for title in FRONT for hop in sweeps[title]["hop_ms"]})
+        left.set_xscale("log", base=2)
+        left.set_xticks(hops, [f"{hop:g}" for hop in hops])
+        left.minorticks_off()
+        left.set(xlabel="hop (ms)", ylabel="test accuracy (%)", ylim=(70, 101))
+        left.legend(loc="lower left")
+        for ax, (hop_ms, (times_ms, levels)) in zip(right, clip.items(), strict=True):
+            top = levels.max()
+            ax.pcolormesh(times_ms, np.arange(levels.shape[1]), levels.T, shading="nearest", vmin=top - 40, vmax=top)
+            ax.set(xlabel="time (ms)", xlim=(-40, 60), yticks=[])
+            ax.set_title(f"hop {hop_ms:g} ms", fontsize=12)
+        right[0].set_ylabel("mel bands")
+    return fig
+
+
+def front_text(sweeps: Mapping[str, pd.DataFrame], clip: Mapping[float, tuple[np.ndarray, np.ndarray]]) -> str:
+    """`front_figure` in sentences."""
+    lines = []
+    for title, label in FRONT.items():
+        lines.append(f"{label} " + ", ".join(f"{r.mean:.1f} % at {r.hop_ms:g} ms" for r in sweeps[title].itertuples()))
+    hops = " and ".join(f"{hop_ms:g} ms" for hop_ms in clip)
+    return (
+        f"Left, test accuracy against the hop with bands for the interval: {'; '.join(lines)}. "
+        f"Right, two clicks 10 ms apart at hops of {hops}: two stripes at the first, one block at the second."
+    )
 
 
 WIDTHS = {
@@ -394,6 +455,7 @@ def _tagging() -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, float]]:
 FIGURES = {
     figure.name: figure
     for figure in (
+        Published("front.png", ("lesson", "diffres"), lambda: (every_sweep(), two_hops()), front_text, front_figure),
         Published("hops.png", ("lesson", "diffres"), lambda: (every_sweep(),), hops_text, hops_figure),
         Published("widths.png", ("diffres",), lambda: (questions.answers(),), widths_text, widths_figure),
         Published("probe.png", ("diffres",), lambda: (probe.runs(),), probe_text, probe_figure),

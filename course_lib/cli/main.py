@@ -51,7 +51,9 @@ def _lower(name: str) -> str:
 ProfileOption = Annotated[
     str,
     typer.Option(
-        help="How much to run: smoke, lesson or study.", callback=_lower, autocompletion=lambda: [*profiles.PROFILES]
+        help="How much to run: lesson, study, or smoke (a test of the machinery).",
+        callback=_lower,
+        autocompletion=lambda: [*profiles.PROFILES],
     ),
 ]
 DatasetOption = Annotated[
@@ -108,9 +110,9 @@ def _complain(line: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]course:[/] {escape(line)}")
 
 
-@app.command(epilog="`course run --dataset esc10 --only 01,02` · `course run --profile lesson --jobs 2 --resume`")
+@app.command(epilog="`course run --dataset esc10 --only 01,02` · `course run --profile study --jobs 2 --resume`")
 def run(
-    profile: ProfileOption = "smoke",
+    profile: ProfileOption = "lesson",
     dataset: DatasetOption = "synth10",
     only: OnlyOption = "",
     jobs: JobsOption = min(2, os.cpu_count() or 1),
@@ -182,9 +184,20 @@ def grade(
     raise typer.Exit(code)
 
 
+@app.command(epilog="`course work` · `course work --fresh 03`")
+def work(
+    fresh: Annotated[str, typer.Option(help="Notebooks to copy anew, beside your own: 03, or 00-02,05.")] = "",
+) -> None:
+    """Copy the notebooks into `work/`, where they are yours. What is there already is never written over."""
+    from course_lib.tools import runner, workspace
+
+    chosen = runner.chosen_notebooks(fresh) if fresh else []
+    workspace.prepare(workspace.work_dir(), chosen, console)
+
+
 @app.command()
 def expect(
-    profile: ProfileOption = "smoke",
+    profile: ProfileOption = "lesson",
     dataset: DatasetOption = "synth10",
     only: OnlyOption = "",
     seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,  # regression.MIN_SEEDS
@@ -200,12 +213,13 @@ def expect(
 def generate() -> None:
     """Write what is derived: notebooks from their sources, pictures, tables of README and INSTRUCTORS, cards."""
     from course_lib.data import registry
-    from course_lib.tools import authoring, readme, timetables
+    from course_lib.tools import authoring, crate, readme, timetables
 
     root = paths.repo_root()
     written = authoring.write_notebooks() + readme.refresh()
-    written += readme.fill(root / "bench" / "README.md", {"bars": readme.bars_table})
+    written += readme.fill(root / "bench" / "README.md", readme.BENCH_PARTS)
     written += readme.fill(root / "INSTRUCTORS.md", timetables.parts())
+    written += crate.write_crate()
     changed = [path.relative_to(root) for path in written]
     changed += ["data/README.md"] if registry.write_cards() else []
     console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")

@@ -188,6 +188,9 @@ def report(
     publish: Annotated[
         bool, typer.Option(help="Keep rows and summary in study/results/GRID; write figures and README from them.")
     ] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Publish although rows are missing; they are listed with the others.")
+    ] = False,
     output: OutputOption = None,
 ) -> None:
     """Accuracy and differences of the conditions of each part; writes `rows.parquet` and `summary.csv`."""
@@ -197,13 +200,13 @@ def report(
         paths.repo_root()  # the results are part of the course; without it nothing is written
     for chosen, folder in _chosen(grid, output):
         other = _against(against, chosen.specs[0]) if against else dict(chosen.against)
-        for path in _report_one(chosen, folder, other, publish):
+        for path in _report_one(chosen, folder, other, publish, unfinished):
             console.print(f"published {path}", soft_wrap=True)
     for name in readme.refresh() if publish else ():
         console.print(f"wrote {name}", soft_wrap=True)
 
 
-def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> list[Path]:
+def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool, unfinished: bool) -> list[Path]:
     """Tell and keep the summary of one grid; returns what was published."""
     import pandas as pd
 
@@ -212,7 +215,7 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
 
     every = rows.gather(folder)
     every = every[every["key"].isin([spec.key for spec in chosen.specs])].set_index("key", drop=False)
-    missing = len(chosen.specs) - len(every)
+    missing = [spec.key for spec in chosen.specs if spec.key not in every.index]
     parts = []
     for name, runs in chosen.parts:
         of_part = rows.done(every.loc[[spec.key for spec in runs if spec.key in every.index]])
@@ -226,15 +229,19 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool) -> l
             console.print(f"{chosen.name}: {name}: no rows are done")
     summary = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     console.print(f"{len(every)} of {len(chosen.specs)} rows, {sum(every['status'] == 'failed')} of them failed")
-    if publish and missing:
+    if publish and missing and not unfinished:
         command = f"course study run {_called(chosen)}"
-        raise CourseError(f"{folder}: {missing} rows of {chosen.name} are missing; run: {command}")
+        raise CourseError(
+            f"{folder}: {len(missing)} rows of {chosen.name} are missing; run: {command}, or publish with --unfinished"
+        )
     rows.write(every, summary, folder)
     if not publish:
         return []
     readings = folder / "test_readings.jsonl"  # a line each time that a test fold was read
     read = len(readings.read_text(encoding="utf-8").splitlines()) if readings.exists() else 0
     about = {"grid": chosen.name, "about": chosen.about, "test_readings": read}
+    if missing:
+        about["missing"] = missing
     published = rows.publish(every, summary, about, paths.published_dir() / chosen.name)
     if chosen.task == "scenes":
         from course_lib.study import scene_run

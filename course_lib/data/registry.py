@@ -15,11 +15,21 @@ PREFACE = """# Data
 Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the checksums
 of its files, and the cards below are generated from the registry (`make generate`).
 
-`course data get NAME` fetches and checks a set, `course data verify NAME` checks it again. Your own sounds need no
-card: give a notebook the path of a folder with one sub-folder per class, or of a CSV file with the columns
-`filename,label` and, if you have them, `fold,source`.
-Sounds with several labels have all of them in a column `labels`, `|` between, for grids with `task = "tags"`.
-WAV, FLAC, OGG, MP3 and whatever else libsndfile reads will do.
+```
+course data list                 # what there is
+course data get esc10            # 400 recordings of ten classes, 42 MB, every file checked
+course data card esc10           # licence, citation, protocol, known flaws
+make course DATASET=esc10        # the notebooks on them
+```
+
+`course` is in `.venv/bin`; `uv run --no-sync course` finds it from anywhere in the repository. Without a network, put
+downloaded archives into a folder and set `COURSE_MIRROR` to it; it is searched first. `COURSE_OFFLINE=1` forbids the
+network altogether, and `COURSE_DATA_DIR` says where data are kept.
+
+Your own sounds need no card: give a notebook the path of a folder with one sub-folder per class, or of a CSV file with
+the columns `filename,label` and, if you have them, `fold,source`. Sounds with several labels have all of them in a
+column `labels`, `|` between, for grids with `task = "tags"`. WAV, FLAC, OGG, MP3 and whatever else libsndfile reads
+will do.
 
 What happens to your own sounds, and the line that `load` prints about it:
 

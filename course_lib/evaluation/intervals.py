@@ -1,7 +1,15 @@
 """Confidence intervals: of an accuracy by resampling sources, and of a difference between paired runs.
 
-Clips of one source tend to be right or wrong together. An interval that treats them as independent is too narrow, so
-the bootstrap resamples sources, not clips. Notebook: 04.
+How much would an accuracy change with other recordings of the same kind? The bootstrap treats the data set as a
+miniature of the world: it draws as many sources as there are, with replacement, each with all its clips, computes the
+accuracy over the clips drawn, and repeats that. The middle 95 % of these accuracies are the interval.
+
+It draws sources and not clips because siblings, the clips of one source, tend to be right or wrong together. If `m`
+clips of a source have variance `v` and correlation `r`, their mean has variance `v / m * (1 + (m - 1) * r)`. Drawing
+clips assumes `r = 0` and gives an interval that is too narrow.
+
+An interval measures scatter, and a leak is not scatter: no interval, however narrow, shows that nothing has leaked. It
+does not cover another training seed either, unless the seeds are averaged first. Notebook: 04.
 """
 
 from dataclasses import dataclass
@@ -11,7 +19,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its confidence interval at `level`."""
+    """A mean with its confidence interval from `low` to `high`, at `level` (0.95: the middle 95 % of the draws)."""
 
     mean: float
     low: float
@@ -22,7 +30,7 @@ class Interval:
         return f"{self.mean:.3g} ({self.low:.3g} to {self.high:.3g})"
 
     def scaled(self, factor: float) -> "Interval":
-        """The same in another unit, such as per cent."""
+        """The same interval in another unit: `scaled(100)` turns fractions into per cent, or into points."""
         return Interval(self.mean * factor, self.low * factor, self.high * factor, self.level)
 
 
@@ -35,12 +43,27 @@ def accuracy_by_source(
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Accuracy and its percentile bootstrap interval over sources.
+    """Accuracy with its bootstrap interval, resampled by source.
 
-    `correct` `(clips,)` holds 0 and 1, or the share of runs that got a clip right; `sources` is `(clips,)`. To compare
-    two models on the same clips, pass the difference of their arrays, from -1 to 1. `weights` `(clips,)` is the weight
-    of each clip, None for equal weights.
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; resampled by cluster.
+    Each of `draws` draws takes as many sources as there are, with replacement, with all their clips. To draw with
+    replacement is to decide how often each source counts, so a draw is a row of counts `c`, and its accuracy is
+    `sum(c * hits) / sum(c * clips)` with the number of clips and of right ones per source. The limits are quantiles of
+    these accuracies (for a level of 95 %, 2.5 % and 97.5 %).
+
+    To compare two classifiers on the same clips, pass the difference of their arrays: both are then evaluated on the
+    same draws, and what is hard for both cancels (exercise 04.5).
+
+    Parameters
+    ----------
+    correct : `(clips,)`, 1 for right and 0 for wrong, or the share of runs that were right; differences from -1 to 1.
+    sources : `(clips,)`, the source of each clip. `np.arange(len(correct))` makes each clip its own source.
+    weights : `(clips,)`, the weight of each clip; None for equal weights.
+    level : share of the draws inside the interval.
+    draws : number of draws. From a thousand on, the limits hardly move.
+    seed : seed of the draws.
+
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; resampled by cluster as in Field &
+    Welsh, "Bootstrapping clustered data", JRSS B 69, 2007. Notebook: 04.
 
     Raises
     ------
@@ -61,9 +84,17 @@ def accuracy_by_source(
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = 0.95) -> Interval:
-    """Mean of `first - second` and its t interval, over pairs such as fold x seed.
+    """Mean of `first - second` with its t interval, over pairs of runs on the same fold with the same seed.
 
-    Folds differ from each other by many points, two conditions on the same fold by few: compare within pairs.
+    With `n` differences of mean `d` and standard deviation `s`, the interval is `d ± t * s / sqrt(n)`, where `t` is a
+    quantile of Student's distribution with `n - 1` degrees of freedom. Folds differ from each other by many points, two
+    systems on the same fold by few: what is hard for both cancels within a pair. The pairs are treated as independent,
+    which folds that share training clips are not quite. Notebook: 04.
+
+    Parameters
+    ----------
+    first, second : `(pairs,)`, the results of two systems in any unit, in the same order.
+    level : confidence level of the interval.
 
     Raises
     ------

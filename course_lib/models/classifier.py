@@ -27,6 +27,7 @@ REDUCERS: dict[str, Callable[[int, float], nn.Module]] = {
     "frozen": partial(frame_pooling.Random, frozen=True),
     "energy": frame_pooling.Energy,
     "flux": frame_pooling.Flux,
+    "oracle": frame_pooling.Oracle,
     "shuffled": frame_pooling.Shuffled,
     "similarity": frame_pooling.Similarity,
     "distortion": frame_pooling.Distortion,

@@ -22,6 +22,7 @@ above. Its activeness, which is for display only, is left out. Notebook: 07.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -337,14 +338,16 @@ class LogSumsAndPeaks(torch.autograd.Function):
         return grad_values, None, grad_weight, None, grad_crossing_weight
 
 
+@lru_cache(maxsize=8)
 def encoding(n_frames: int, n_mels: int, device: torch.device | None = None) -> torch.Tensor:
-    """Sinusoidal position encoding, `(n_frames, n_mels)`.
+    """Sinusoidal position encoding, `(n_frames, n_mels)`, kept for the next clip of the same length.
 
     Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.5.
     """
-    rates = torch.exp(torch.arange(0, n_mels, 2, device=device) * (-math.log(10_000) / n_mels))
-    angles = torch.arange(n_frames, device=device)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :n_mels]
+    with torch.inference_mode(False):  # else a later training could not use it
+        rates = torch.exp(torch.arange(0, n_mels, 2, device=device) * (-math.log(10_000) / n_mels))
+        angles = torch.arange(n_frames, device=device)[:, None] * rates
+        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :n_mels]
 
 
 # The layer
@@ -357,7 +360,7 @@ class Reduced(NamedTuple):
 
     `features` `(clips, channels, out_frames, mels)`: natural log power, except for the last of three channels, which is
     the merged position encoding. `scores` `(clips, frames)`: widths that sum to the output length; None for methods
-    without widths. `guide_loss` `(clips,)`: 0 where there are no scores to guide.
+    without widths. `guide_loss` `(clips,)`: 0 where there are no scores to guide, and without gradients.
     """
 
     features: torch.Tensor
@@ -404,7 +407,8 @@ class WarpMerge(nn.Module):
             mean, peak = _mean_and_peak(power, top, warp)
             positions = encoding(n_frames, self.n_mels, x.device).to(power.dtype)
             position = weighted_sums(positions, warp)
-            guide_loss = _guide_loss(s, power.mean(2) * top[..., 0].exp())
+            needs_loss = torch.is_grad_enabled()  # a network in use has no loss
+            guide_loss = _guide_loss(s, power.mean(2) * top[..., 0].exp()) if needs_loss else s.new_zeros(len(s))
         return Reduced(torch.stack([mean, peak, position], dim=1), s, guide_loss)
 
 

@@ -65,6 +65,24 @@ class Flux(WarpMerge):
         return x.diff(dim=1, prepend=x[:, :1]).clamp(min=0).mean(2)
 
 
+class Oracle(WarpMerge):
+    """Scores by the true events, which no detector knows: what merging could gain if it knew where the sound is.
+
+    The last band of `x` says where the events are (1 in a frame that touches one, else 0; `clip_run.with_events` adds
+    it). The classifier gets zeros in its place. Needs a data set with strong labels, such as `timing`.
+    """
+
+    def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
+        """The last band, `(clips, frames)`."""
+        return x[..., -1].clamp(min=0)
+
+    def forward(self, x: torch.Tensor) -> Reduced:
+        """As `WarpMerge.forward`, with zeros for mean and peak of the last band."""
+        reduced = super().forward(x)
+        reduced.features[:, :2, :, -1] = 0
+        return reduced
+
+
 class Shuffled(DiffRes):
     """DiffRes in training; in evaluation its scores are shuffled over the frames, always in the same order.
 

@@ -18,6 +18,7 @@ from torch import nn
 from course_lib import profiles
 from course_lib.audio import timebase
 from course_lib.audio.augment import NAA
+from course_lib.audio.features import FeatureSpec
 from course_lib.data import folds
 from course_lib.data.augmented import AugmentedClips, with_copies
 from course_lib.data.clips import Clips, features
@@ -47,8 +48,33 @@ def content_of(spec: RunSpec) -> str:
 
 
 def features_of(spec: RunSpec) -> np.ndarray:
-    """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, cached."""
-    return features(clips_of(spec.dataset, spec.clips_per_class, spec.copies), spec.features, progress=False)
+    """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, cached.
+
+    For the frame reducer `oracle` there is one band more (see `with_events`).
+    """
+    clips = clips_of(spec.dataset, spec.clips_per_class, spec.copies)
+    x = features(clips, spec.features, progress=False)
+    return with_events(x, clips, spec.features) if spec.frame_reducer.startswith("oracle:") else x
+
+
+def with_events(x: np.ndarray, clips: Clips, spec: FeatureSpec) -> np.ndarray:
+    """Log-mels `x` `(clips, frames, mels)` with one band more: 1 in frames whose window touches an event, else 0.
+
+    Raises
+    ------
+    UsageError
+        The data set has no strong labels.
+    """
+    if clips.events is None:
+        raise UsageError(f"{clips.name}: has no strong labels, which the frame reducer oracle needs; take timing")
+    centres_s = spec.frame_centres_s(x.shape[1])
+    half_s = spec.window_ms / 2000
+    active = np.zeros((*x.shape[:2], 1), dtype=x.dtype)
+    place = {clip: k for k, clip in enumerate(clips.table["clip"])}
+    for event in clips.events.itertuples():
+        touched = (centres_s > event.onset_s - half_s) & (centres_s < event.offset_s + half_s)
+        active[place[event.clip], touched] = 1
+    return np.concatenate([x, active], axis=2)
 
 
 def prefetch_key(spec: RunSpec) -> tuple:

@@ -4,7 +4,8 @@
 
 - lines between `### BEGIN SOLUTION` and `### END SOLUTION` are an answer: the learner sees one line to fill in instead;
 - a cell tagged `solution` is for the complete copy only;
-- the one cell tagged `parameters` holds what the runner may change.
+- the one cell tagged `parameters` holds what the runner may change;
+- a cell tagged `hide-input` only draws: its code is folded in JupyterLab and on the site.
 
 The functions here are pure: text in, text out. `write_notebooks` is the only one that touches files.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 TO_FILL_IN = "...  # your answer"
 QUIZZES = "quizzes"  # a folder beside the notebooks, with questions to each of them
+FOLDED = "hide-input"  # tag of cells whose code is folded
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 STANDARD_PARAMETERS = ("profile", "dataset", "seed")
 
@@ -103,6 +105,8 @@ def convert(source: str, name: str, *, solutions: bool) -> "NotebookNode":
             cell.source = cell.source.replace(f"]({QUIZZES}/", f"](../{QUIZZES}/")  # these copies lie a folder deeper
         cell.id = f"nb{number(name)}-{place:03d}"
         cell.metadata = {"tags": tags} if tags else {}
+        if FOLDED in tags:
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds it; the site goes by the tag
         cells.append(cell)
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=about)

@@ -21,12 +21,13 @@ from pathlib import Path
 import psutil
 
 from course_lib.errors import disk_line
+from course_lib.lesson.live import EXECUTED
 
 POLL_S = 0.3
 SILENCE_S = 120  # over the limit of a cell: a kernel has a minute to start, some seconds to end, and machines are busy
 GRACE_S = 5
 TIDY_S = 1  # in which helpers that outlive a kernel remove what it shared
-MARK = "COURSE_EXECUTES"  # environment variable that marks every process a notebook started, even one with a new parent
+MARK = EXECUTED  # environment variable that marks every process a notebook started, even one with a new parent
 SHARE_OF_MEMORY = 0.8  # that all notebooks at work may take together
 LAG_S = 60  # that outputs may take to arrive once their cell has ended
 BYTES_PER_MESSAGE = 500  # what even the shortest output takes up in the copy

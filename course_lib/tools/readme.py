@@ -1,4 +1,4 @@
-"""The parts of README.md that hold numbers, made from the files where the numbers were measured."""
+"""The parts of README.md and bench/README.md that hold numbers, made from the files where these were measured."""
 
 import json
 import re
@@ -8,35 +8,33 @@ from pathlib import Path
 from typing import NamedTuple
 
 from course_lib.analysis import figures
-from course_lib.analysis.verdicts import VERDICTS
 from course_lib.errors import CourseError
 from course_lib.paths import atomic_write, repo_root
 from course_lib.tools import authoring, regression
 from course_lib.tools import results as study
 from course_lib.tools.results import table
 
-SHOWN = (("smoke", "synth10"), ("smoke", "esc10"), ("lesson", "synth10"))  # runs whose minutes are told
 BENCH = "bench/results/features.json"
 
 
+def picture() -> str:
+    """The first picture, for the page in the root of the repository."""
+    return figures.FIGURES["front.png"].markdown.replace("(results/", "(study/results/")
+
+
 def notebook_map() -> str:
-    """A row a notebook: title, what a learner can do afterwards, minutes measured on each profile and data set."""
+    """A row per notebook: title, what it is about, and the minutes of `lesson` on the course's own sounds."""
+    about = tomllib.loads((authoring.notebooks_dir() / "contents.toml").read_text(encoding="utf-8"))
     rows = []
     for source in authoring.sources():
-        title, verbs = title_and_verbs(source)
-        cells = [regression.minutes(*run, source.stem) for run in SHOWN]
-        rows.append([authoring.number(source), f"[{title}](notebooks/{source.stem}.ipynb)", verbs, *cells])
-    columns = " | ".join(f"{profile}, `{dataset}`:" for profile, dataset in SHOWN)
-    return "\n".join(table(f" | notebook | afterwards you can | {columns}", rows))
+        number, minutes = authoring.number(source), regression.minutes("lesson", "synth10", source.stem)
+        rows.append([number, f"[{title(source)}](notebooks/{source.stem}.ipynb)", about[number], minutes])
+    return "\n".join(table(" | notebook | about | minutes:", rows))
 
 
-def title_and_verbs(source: Path) -> tuple[str, str]:
-    """Title of a notebook and its objectives, the parts in bold and what follows, in one line."""
-    text = source.read_text(encoding="utf-8")
-    title = re.search(r"^# # \d\d · (.+)$", text, re.M).group(1)
-    objectives = text.split("You will be able to", 1)[1].split("# %%", 1)[0]
-    verbs = re.findall(r"^# - \*\*(.+?)\*\* (.+?)(?: \(exercise[^)]*\).*?)?[;.]$", objectives, re.M)
-    return title, "; ".join(f"{verb} {rest}" for verb, rest in verbs)
+def title(source: Path) -> str:
+    """Title of a notebook."""
+    return re.search(r"^# # \d\d · (.+)$", source.read_text(encoding="utf-8"), re.M).group(1)
 
 
 def bench_table() -> str:
@@ -55,19 +53,7 @@ def bench_table() -> str:
     return "\n".join([*lines, "", below])
 
 
-def summary() -> str:
-    """How many verdicts of each kind there are, by data set."""
-    found = study.judged()[1]
-    words = [word for word in VERDICTS if (found["verdict"] == word).any()]
-    rows = []
-    for data in sorted(found["data"].unique(), key=lambda name: name == ""):  # what has no data set comes last
-        of_set = found[found["data"] == data]
-        counts = of_set["verdict"].value_counts()
-        rows.append([data or "no data set of its own", *(str(counts.get(word, "")) for word in words)])
-    return "\n".join(table("verdicts by data set | " + " | ".join(f"{word}:" for word in words), rows))
-
-
-PARTS = {"notebooks": notebook_map, "summary": summary, "bench": bench_table}
+PARTS = {"picture": picture, "findings": study.headline_list, "notebooks": notebook_map}
 
 
 def readme_path() -> Path:
@@ -113,7 +99,8 @@ def refresh() -> list[Path]:
 
 AT_MOST = {  # of these, less is better
     "4000 frames against 1000", "memory at 1000 frames, 25 % saved", "step against average pooling",
-    "time of the engine, as a share",
+    "time of the engine, as a share", "half the frames, one clip, one thread, over all frames",
+    "half the frames, 16 clips, one thread, over all frames",
 }  # fmt: skip
 
 
@@ -166,3 +153,6 @@ def bars_table() -> str:
         value = f"{one.value:,.0f}" if one.value >= 100 else f"{one.value:.3g}"
         rows.append([f"`{one.file}`", one.what, value, f"{sense} {one.bar:g}", said])
     return "\n".join(table("file | what | reached: | bar: | ", rows))
+
+
+BENCH_PARTS = {"bars": bars_table, "features": bench_table}  # of bench/README.md

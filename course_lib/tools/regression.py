@@ -1,8 +1,9 @@
 """Expected values: what a notebook should record, and whether it did.
 
 `tests/expected/<profile>.json` holds `{data set: {notebook: {"provenance": {...}, "metrics": {name: expectation}}}}`.
-An expectation has a `kind` (see `notebook.record`): `exact` and `rel` compare with one `value`; `band` holds `low` and
-`high`, measured over seeds, and the `step` of a share of clips. A notebook without an entry for a data set is not
+An expectation has a `kind` (see `display.record`): `exact` and `rel` compare with one `value`; `band` holds `low` and
+`high`, measured over seeds, and the `step` of a share of clips; `effect` is a band with `mean` and `sd` over seeds,
+from which `display.conclude` knows whether the effect is clear. A notebook without an entry for a data set is not
 judged by its numbers there.
 """
 
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from course_lib.errors import CourseError
-from course_lib.paths import atomic_write, repo_root
+from course_lib.lesson import expected
+from course_lib.lesson.display import OF_SEEDS
+from course_lib.paths import atomic_write
 
 MIN_SEEDS = 5
 
@@ -30,26 +33,15 @@ class Verdict:
     ok: bool | None
 
 
-def expected_path(profile: str) -> Path:
-    """File of the expected values of `profile`."""
-    return repo_root() / "tests" / "expected" / f"{profile}.json"
-
-
-def stored(profile: str) -> dict[str, dict[str, dict]]:
-    """What the file of `profile` holds: `{data set: {notebook: entry}}`; empty where there is no file."""
-    path = expected_path(profile)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def expectations(profile: str, dataset: str, notebook: str) -> dict[str, dict] | None:
     """Expectations for one notebook on one data set, by metric; None where there are none."""
-    entry = stored(profile).get(dataset, {}).get(notebook)
+    entry = expected.stored(profile).get(dataset, {}).get(notebook)
     return entry["metrics"] if entry else None
 
 
 def minutes(profile: str, dataset: str, notebook: str) -> str:
     """Minutes that one notebook took where its expected values were measured; empty where they were not."""
-    entry = stored(profile).get(dataset, {}).get(notebook)
+    entry = expected.stored(profile).get(dataset, {}).get(notebook)
     return f"{entry['provenance']['minutes']:.1f}" if entry else ""
 
 
@@ -78,8 +70,9 @@ def _meets(value: object, wanted: Mapping) -> bool:
 
 
 def _expectation_text(wanted: Mapping) -> str:
-    if wanted["kind"] == "band":
-        return f"{_text(wanted['low'])} to {_text(wanted['high'])}"
+    if wanted["kind"] in OF_SEEDS:
+        spread = f", mean {_text(wanted['mean'])} ± {_text(wanted['sd'])}" if wanted["kind"] == "effect" else ""
+        return f"{_text(wanted['low'])} to {_text(wanted['high'])}{spread}"
     return _text(wanted["value"]) + (f" ± {wanted['rel']:.0e} of it" if wanted["kind"] == "rel" else "")
 
 
@@ -132,10 +125,12 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
             raise CourseError(f"{name!r} is recorded under some seeds and not under others")
         values = [run[name]["value"] for run in per_seed]
         entry = {"kind": first["kind"], "unit": first["unit"]}
-        if first["kind"] == "band":
+        if first["kind"] in OF_SEEDS:
             step = max(run[name].get("step", 0.0) for run in per_seed)
             low, high = band(values, step)
             entries = {"low": low, "high": high, "values": values} | ({"step": step} if step else {})
+            if first["kind"] == "effect":
+                entries |= {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
         else:
             if any(not _meets(v, {**first, "value": values[0]}) for v in values):
                 raise CourseError(f"{name!r} is recorded as {first['kind']} but changes with the seed: {values}")
@@ -144,9 +139,18 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
     return expectations
 
 
+def unclear_effects(metrics: Mapping[str, Mapping]) -> list[str]:
+    """One line per effect whose mean lies within three standard deviations of zero: a run cannot count on it."""
+    return [
+        f"{name} is {_text(m['mean'])} {m['unit']} with a standard deviation of {_text(m['sd'])} over seeds"
+        for name, m in metrics.items()
+        if m["kind"] == "effect" and not expected.is_clear(m["mean"], m)
+    ]
+
+
 def store(profile: str, dataset: str, notebook: str, metrics: Mapping, provenance: Mapping) -> Path:
     """Put one notebook's expectations into the file of `profile`; the rest of the file stays."""
-    path, everything = expected_path(profile), stored(profile)
+    path, everything = expected.expected_path(profile), expected.stored(profile)
     everything.setdefault(dataset, {})[notebook] = {"provenance": dict(provenance), "metrics": dict(metrics)}
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {d: dict(sorted(everything[d].items())) for d in sorted(everything)}

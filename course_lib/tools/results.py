@@ -89,12 +89,113 @@ def picture(name: str) -> str:
     return figures.FIGURES[name].markdown
 
 
-# --- Five findings. The first sentence of each depends on what the rows say
+# --- Five findings
 
 
-def lead(found: bool, sentence: str, otherwise: str) -> str:
-    """The first sentence of a finding, in bold."""
-    return f"**{sentence if found else otherwise}**"
+Headline = tuple[str, str, str]  # what a finding is about, what it means, its numbers
+
+
+def headlines() -> list[Headline]:
+    """The five findings in a line each.
+
+    A meaning is there only while the verdicts or intervals behind it allow it; else it is empty, and the numbers stand
+    alone.
+    """
+    return [hop_headline(), widths_headline(), probe_headline(), time_headline(), localisation_headline()]
+
+
+def hop_headline() -> Headline:
+    """1. The hop."""
+    by_set = {(part.data, part.about): part for part in parts()["A1"] if part.found is not None}
+    coarse, fine = by_set["ESC-10", "10 ms over 40 ms"], by_set["timing probe", "2.5 ms over 10 ms"]
+    numbers = f"10 ms over 40 ms on ESC-10: {points(coarse)}; 2.5 ms over 10 ms on the timing probe: {points(fine)}."
+    expected = verdict_on("A1", "ESC-10") == NOT_SHOWN and verdict_on("A1", "timing probe") == HOLDS
+    meaning = "On recordings we cannot show that the hop matters; where milliseconds define the classes, it decides."
+    return "Hop", meaning if expected else "", numbers
+
+
+def widths_headline() -> Headline:
+    """2. Learned widths on recordings."""
+    rows = judged()[0].answers.query("where == @questions.LONG").set_index("question")
+    full, equal = (rows.loc[name] for name in (claims.HALF, "DiffRes better than equal widths"))
+    numbers = (
+        f"DiffRes with half the frames on ESC-10: {signed(questions.points(full))} points against all frames, "
+        f"{signed(questions.points(equal))} against equal widths for all frames."
+    )
+    open_question = all(row["low"] < 0 < row["high"] for row in (full, equal))
+    meaning = (
+        "On recordings, merging frames costs nothing that we can see, and learning which ones to merge gains nothing. "
+    )
+    return "Merging", meaning if open_question else "", numbers
+
+
+def probe_headline() -> Headline:
+    """3. Learned widths on the timing probe."""
+    rows = probe.successes(probe.runs()).set_index("frame_reducer")
+    learned, equal = rows.loc["diffres-light:0.75"], rows.loc["uniform:0.75"]
+    numbers = (
+        f"{learned['successes']} of {learned['runs']} runs with a quarter of the frames reach 95 %, with a mean of "
+        f"{100 * learned['succeeded']:.1f} %; with equal widths {equal['successes']} of {equal['runs']} do."
+    )
+    both = 0 < learned["successes"] < learned["runs"]
+    meaning = "Where milliseconds decide, a training run of DiffRes either finds them or fails."
+    return "Learning where to look", meaning if both else "", numbers
+
+
+def time_headline() -> Headline:
+    """4. Multiply-accumulates and time."""
+    half, hop_40 = (cost_beside_all_frames(*condition) for condition in (("diffres-light:0.5", 10.0), ("none", 40.0)))
+    numbers = (
+        f"With half the frames, DiffRes needs {half[0]:.2f} times the multiply-accumulates of all frames and "
+        f"{half[1]:.2f} times the time for one clip; a plain hop of 40 ms needs {hop_40[0]:.2f} and {hop_40[1]:.2f}."
+    )
+    meaning = "Fewer multiply-accumulates do not mean less time."
+    return "Time", meaning if half[0] < 1 < half[1] else "", numbers
+
+
+def localisation_headline() -> Headline:
+    """5. Pretrained features."""
+    recognised, [instead] = parts()["C7a"][0], parts()["C7b"]
+    numbers = (
+        f"Tagging F1 with all inputs over the log-mel: {points(recognised)}; event F1 of the log-mel over auditory "
+        f"features, on events that both recognise: {points(instead)}."
+    )
+    expected = verdict_on("C7a", "scenes of ESC-10") == verdict_on("C7b", "scenes of ESC-10") == HOLDS
+    meaning = "Pretrained features recognise sounds better, but do not place them better in time."
+    return "Pretrained features", meaning if expected else "", numbers
+
+
+def points(part: Part) -> str:
+    """The difference of a part that was run, with its interval, in points."""
+    return f"{signed(part.found.interval.scaled(100))} points"
+
+
+def cost_beside_all_frames(reducer: str, hop_ms: float) -> tuple[float, float]:
+    """Multiply-accumulates and milliseconds on a processor of a condition on ESC-10, beside all frames of 10 ms."""
+    found = [
+        _cost({"frame_reducer": name, "features.hop_ms": hop}) for name, hop in ((reducer, hop_ms), ("none", 10.0))
+    ]
+    return found[0][0] / found[1][0], found[0][1] / found[1][1]
+
+
+def _cost(condition: dict) -> tuple[float, float]:
+    """Median multiply-accumulates, and milliseconds on a processor, of CNN7 on ESC-10 at one condition."""
+    rows = questions.published(DIFFRES)
+    fields = {"dataset": "esc10", "model": "cnn7", "features.n_mels": 64, "features.rate_hz": 16000} | condition
+    return float(chosen(rows, fields)["macs"].median()), latency.milliseconds(rows, fields)["CPU"]
+
+
+def headline_list() -> str:
+    """The five findings as a list, for README.md."""
+    lines = []
+    for about, meaning, numbers in headlines():
+        lines.append(f"- **{about}.** {meaning + ' ' if meaning else ''}{numbers}")
+    return "\n".join(lines)
+
+
+def begun(headline: Headline, picture_name: str) -> list[str]:
+    """The lines that a finding begins with: what it means, if that can be said, and its picture."""
+    return [*([f"**{headline[1]}**", ""] if headline[1] else []), picture(picture_name), ""]
 
 
 def hop_finding() -> str:
@@ -104,14 +205,8 @@ def hop_finding() -> str:
     verdicts = [f"*{verdict_on('A1', data)}* on {data.replace('timing', 'the timing')}" for data in sets]
     lines = [f"- {part.data}, {part.about}: {said(part)}" for part in found]
     controls = [claims.short_training(judged()[0]), claims.wide_windows(judged()[0])]
-    where_it_counts = verdict_on("A1", "timing probe") == HOLDS and verdict_on("A1", "ESC-10") == NOT_SHOWN
-    first = lead(
-        where_it_counts,
-        "The hop matters where milliseconds tell the classes apart. On ESC-10, from 5 to 40 ms, none is shown to win.",
-        "The answer depends on the data set.",
-    )
     return "\n".join([
-        picture("hops.png"), "", first, "",
+        *begun(hop_headline(), "hops.png"),
         f"A fixed resolution is not optimal for all sounds (A1): {listed(verdicts)}.", "", *lines, "",
         f"With less training, on ESC-10, {controls[0]} points; {controls[1]}. The first keeps a window of 25 ms, which "
         "at a hop of 80 ms leaves 69 % of the signal in no window.",
@@ -124,13 +219,8 @@ def widths_finding() -> str:
     rows = answers[(answers["where"] == questions.LONG) & answers["question"].isin(figures.WIDTHS)]
     apart = rows[(rows["low"] > 0) | (rows["high"] < 0)]
     found = {row["question"]: difference_text(questions.points(row)) for row in rows.to_dict("records")}
-    first = lead(
-        apart.empty,
-        "On ESC-10, DiffRes is neither shown to be better nor worse than the same merging without learning.",
-        "On ESC-10, DiffRes differs from some of its controls.",
-    )
     return "\n".join([
-        picture("widths.png"), "", first, "",
+        *begun(widths_headline(), "widths.png"),
         f"On ESC-10, after 800 steps and with half the frames, {len(apart)} of {len(rows)} intervals leave out 0. "
         f"DiffRes against equal widths: {found['DiffRes better than equal widths']}. Against its own widths, shuffled "
         f"among the frames: {found['DiffRes better than its own widths, shuffled']}. Against all frames of 10 ms: "
@@ -151,12 +241,7 @@ def probe_finding() -> str:
     head = "condition | runs of at least 95 %: | share in %, exact 95 %: | accuracy of these: | best of three seeds:"
     over = [claims.best_of_three(judged()[0], name) for name in ("uniform:0.75", "flux:0.75", "none")]
     return "\n".join([
-        picture("probe.png"), "",
-        lead(
-            learned["successes"] < learned["runs"],
-            "Often, but not reliably: some runs reach the ceiling, and others fail outright.",
-            "Yes, in every run.",
-        ), "",
+        *begun(probe_headline(), "probe.png"),
         f"On the timing probe, {learned['successes']} of {learned['runs']} runs of DiffRes with a quarter of the "
         f"frames reach 95 %, with a mean of {100 * learned['succeeded']:.1f} %; the others fail. A mean over all runs "
         "hides both.", "",
@@ -185,12 +270,7 @@ def time_finding() -> str:
         cells.append([name, f"{100 * accuracy:.1f}", macs, *(f"{ms[kind]:.1f}" for kind in ("CPU", "GPU"))])
     macs, cpu = (float(cells[1][k]) / float(cells[0][k]) for k in (2, 3))
     return "\n".join([
-        picture("time.png"), "",
-        lead(
-            cpu >= 1,
-            "Not for a single clip: the layer takes more time than its fewer frames save.",
-            "Yes, but the share of time saved is not that of multiply-accumulates.",
-        ), "",
+        *begun(time_headline(), "time.png"),
         f"With half the frames, DiffRes needs {macs:.2f} times the multiply-accumulates of all frames of 10 ms and "
         f"{cpu:.2f} times the time for one clip on a processor. A plain hop of 40 ms takes {cells[5][3]} ms.", "",
         *table("CNN7 on 5 s of ESC-10 | accuracy (%), 800 steps: | million MACs: | ms, CPU: | ms, GPU:", cells), "",
@@ -207,12 +287,7 @@ def localisation_finding() -> str:
     )
     tags = ", ".join(f"{row.tagging:.1f} at {row.hop_ms} ms" for row in by_hop.itertuples())
     return "\n".join([
-        picture("localisation.png"), "",
-        lead(
-            recognised.verdict == instead.verdict == HOLDS,
-            "They help to say what sounds. In place of the log-mel they do not help to say when.",
-            "The two questions have different answers.",
-        ), "",
+        *begun(localisation_headline(), "localisation.png"),
         f"Recognition, tagging F1: all three inputs against the log-mel, {said(recognised)}. Localisation, event F1 on "
         f"the events that both recognise: the log-mel against auditory features every 320 ms, {said(instead)}; the "
         f"log-mel against all three inputs, {said(beside)}.", "",

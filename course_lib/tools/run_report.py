@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from course_lib.data import registry
-from course_lib.lesson import screen
+from course_lib.lesson import expected, pictures, screen
 from course_lib.paths import atomic_write
 from course_lib.provenance import provenance
 from course_lib.tools.authoring import QUIZZES, notebooks_dir
@@ -60,6 +59,23 @@ def numbers_text(result: Result) -> str:
     if judged:
         return f"{sum(v['ok'] for v in judged)} of {len(judged)} as expected"
     return f"{len(result.recorded)} recorded, none judged" if result.recorded else "none"
+
+
+def effects(result: Result, profile: str, dataset: str) -> list[str]:
+    """One line per effect that a notebook recorded: its value, and whether it is clear of its spread over seeds."""
+    lines = []
+    for name, found in result.recorded.items():
+        if found["kind"] != "effect":
+            continue
+        on_file = expected.effect(profile, dataset, name)
+        if on_file is None:
+            verdict = "no spread on file"
+        elif expected.is_clear(found["value"], on_file):
+            verdict = f"clear, standard deviation {on_file['sd']:.3g} over seeds"
+        else:
+            verdict = f"not clear, mean {on_file['mean']:.3g} ± {on_file['sd']:.3g} over seeds"
+        lines.append(f"{result.notebook}: {name} is {found['value']:.4g} {found['unit']}".rstrip() + f": {verdict}")
+    return lines
 
 
 def screen_table(results: Sequence[Result], wall_minutes: float) -> Table:
@@ -132,6 +148,9 @@ def write_all(results: Sequence[Result], about: Mapping, folder: Path, console: 
     index = write_pages(results, about, folder)
     title = "notebooks, " + ", ".join(f"{k} {v}" for k, v in about.items())
     screen.print_table(screen_table(results, wall_minutes), console, title)
+    for r in results if about["profile"] != "smoke" else []:
+        for line in effects(r, about["profile"], about["data set"]):
+            console.print(escape(line), soft_wrap=True)
     for r in results:
         if r.state == FAILED:
             console.print(f"[red]{r.notebook}[/]: {escape(r.message)}", soft_wrap=True)
@@ -162,9 +181,10 @@ def write_page(executed: Path) -> Path | None:
     import nbformat
     from nbconvert import HTMLExporter  # seconds to import
 
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # its warning on missing alt texts repeats our own test
     try:
-        body, _ = HTMLExporter(template_name="lab").from_notebook_node(nbformat.read(executed, as_version=4))
+        notebook = nbformat.read(executed, as_version=4)
+        named = {"metadata": {"name": title_of(notebook)}}
+        body, _ = HTMLExporter(template_name="lab").from_notebook_node(notebook, resources=named)
     except (ValueError, nbformat.ValidationError):
         return None
     page = executed.with_suffix(".html")
@@ -173,15 +193,24 @@ def write_page(executed: Path) -> Path | None:
     return page
 
 
-def cover_figure(executed: Path) -> tuple[str, str] | None:
-    """Picture of the cell tagged `cover`, or else the first one, with its text; None where there is none."""
+def title_of(notebook: Mapping) -> str:
+    """The first heading of a notebook."""
+    for cell in notebook["cells"]:
+        heading = re.match(r"# (.+)", "".join(cell["source"]))
+        if cell["cell_type"] == "markdown" and heading:
+            return heading[1].strip()
+    return "Notebook"
+
+
+def cover_figure(executed: Path) -> pictures.Picture | None:
+    """Picture of the cell tagged `cover`, or else the first one; None if there is none."""
     try:
         cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError):
         return None
     for cell in sorted(cells, key=lambda cell: "cover" not in cell["metadata"].get("tags", [])):
         for output in cell.get("outputs", []):
-            picture = output.get("data", {}).get("image/png")
-            if picture:
-                return "".join(picture).replace("\n", ""), output["metadata"].get("image/png", {}).get("alt", "")
+            picture = pictures.figure_in(output)
+            if picture is not None:
+                return picture
     return None

@@ -55,7 +55,7 @@ class Job(executor.Task):
 # --- The notebooks: choose, prepare, execute, judge
 
 
-def _chosen_notebooks(only: str) -> list[Path]:
+def chosen_notebooks(only: str) -> list[Path]:
     """Notebooks that the comma-separated `only` names, or all of them: as 01, 00-02 or 03_waveform_augmentation."""
     known = {authoring.number(path): path for path in sorted(authoring.notebooks_dir().glob("[0-9][0-9]_*.ipynb"))}
     if not only:
@@ -196,7 +196,9 @@ def run_course(
     """Run the notebooks with the parameters `given` and leave all reports in `output`; returns the exit code."""
     begun = time.monotonic()
     profile, dataset = profiles.get(given["profile"]), given["dataset"]
-    notebooks = _chosen_notebooks(only)
+    notebooks = chosen_notebooks(only)
+    if profile.name == "smoke":
+        console.print("smoke tests the machinery: its numbers mean little, and its notebooks draw no conclusions")
     given = {**given, "dataset": resolve_dataset(dataset)}
     default = paths.runs_dir() / run_report.label(profile.name, given["dataset"])
     target = paths.as_folder(output or default, "--output")
@@ -226,7 +228,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         A notebook recorded nothing with one of the seeds.
     """
     size = profiles.get(profile)
-    notebooks = _chosen_notebooks(only)
+    notebooks = chosen_notebooks(only)
     name, todo = resolve_dataset(dataset), []
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
@@ -245,6 +247,8 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         origin = provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
         where = regression.store(profile, dataset, notebook.stem, metrics, origin)
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
+        for line in regression.unclear_effects(metrics) if profile != "smoke" else []:
+            console.print(f"[yellow]{notebook.stem}[/]: not clear: {escape(line)}", soft_wrap=True)
 
 
 def prepare_data(

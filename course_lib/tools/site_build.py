@@ -16,12 +16,12 @@ from rich.markup import escape
 
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import as_folder, repo_root, runs_dir
-from course_lib.tools import authoring, site_pages
+from course_lib.tools import authoring, site_explorer, site_pages
 from course_lib.tools.run_report import PASSED
 
 # --- A run of the notebooks, as `course run` left it
 
-HOW = "run `make course` first (PROFILE=lesson for a site to read)"
+HOW = "run `make course` first"
 REPORT = "results.json"
 
 
@@ -112,6 +112,7 @@ PARTS = {
     "Teach": ("INSTRUCTORS.md",),
     "The study": ("study/RESULTS.md", "study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
+        "INSTALL.md", "docs/questions.md",
         "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
         "CHANGELOG.md",
     ),
@@ -156,11 +157,14 @@ def gather(run: Run, source: Path) -> None:
         A page links to, or shows, a file that is not in the repository.
     """
     _empty(source)
-    pages = {"glossary.md": site_pages.glossary(_text("STYLE.md"))}
+    pages = {
+        "explorer.md": site_explorer.page(repo_root() / "site"),
+        "glossary.md": site_pages.glossary(_text("STYLE.md")),
+    }
     repository, tag = site_pages.address(_text("CITATION.cff"))
     if repository:
         pages["launch.md"] = site_pages.launch(_text("site/launch.md"), repository, tag)
-    parts = {"Notebooks": [f"notebooks/{name}.ipynb" for name in run.failures]}
+    parts = {"Try it": ["explorer.md"], "Notebooks": [f"notebooks/{name}.ipynb" for name in run.failures]}
     for caption, patterns in PARTS.items():
         names = []
         for pattern in patterns:
@@ -195,6 +199,8 @@ def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
             return link[0]
         if name in ("README.md", "."):
             name = START
+        if name == "site/explorer.md":
+            name = "explorer.md"
         if name in shown:
             return f"[{words}]({posixpath.relpath(name, folder or '.')}{fragment})"
         if (repo_root() / name).is_dir():
@@ -247,18 +253,16 @@ def _empty(folder: Path) -> None:
 
 
 def _gather_notebook(run: Run, name: str, shown: set[str], source: Path) -> None:
-    """Write the page of the executed notebook `name`, its pictures, and the learner's copy to download."""
+    """Write the page of the executed notebook `name`, and the learner's copy to download."""
     file = f"notebooks/{name}.ipynb"
     executed = json.loads((run.folder / f"{name}.ipynb").read_text(encoding="utf-8"))
     complete = json.loads(_text(f"notebooks/solutions/{name}.ipynb"))
-    page, pictures = site_pages.page(executed, complete, name, run.failures[name])
+    page = site_pages.page(executed, complete, name, run.failures[name])
     for cell in page["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = settled("".join(cell["source"]), "notebooks", shown, source)
     _write(source / file, json.dumps(page))
     _copy(file, source / "download" / file)
-    for picture, content in pictures.items():
-        _write(source / "notebooks" / "figures" / picture, content)
 
 
 def _copy(name: str, place: Path) -> None:

@@ -1,10 +1,8 @@
-"""From an executed notebook to a page: figures with captions, folded solutions, a link to the notebook itself.
+"""From an executed notebook to a page: folded solutions and drawing code, a link to the notebook itself.
 
 Pure functions: notebooks and texts in, notebooks and texts out. Pages are in MyST, a Markdown with directives.
 """
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,26 +11,26 @@ from course_lib.errors import CourseError
 MARKUP = re.compile(r"([\\`*_{}\[\]<>$#|~^])")
 OURS = "application/vnd.course."
 FOLDED = {"record": ("hide-cell", "The numbers that this run recorded"),
-          "injected-parameters": ("hide-input", "What this run was asked for")}  # fmt: skip
+          "injected-parameters": ("hide-input", "What this run was asked for"),
+          "hide-input": ("hide-input", "Code of the figure")}  # fmt: skip
 
 
-def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> tuple[dict, dict[str, bytes]]:
-    """The notebook `name` as a page, and its pictures by file name.
+def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> dict:
+    """The notebook `name` as a page.
 
     `executed` is the learner's copy after a run, `complete` the one with the answers, which may be newer: exercises
     find theirs by number. `failure` says what went wrong in the run, where something did.
     """
     solutions = answers(complete)
-    pictures: dict[str, bytes] = {}
     cells = []
     for place, cell in enumerate(executed["cells"]):
-        cells.append(_shown(cell, name, pictures))
+        cells.append(_shown(cell))
         if place == 0:
             cells.append(_markdown(f"{name}-about", about(name, failure)))
         number = exercise(cell) if "exercise" in cell["metadata"].get("tags", []) else ""
         if number in solutions:
             cells.append(_markdown(f"{cell['id']}-solution", folded(number, solutions[number])))
-    return {**executed, "cells": cells}, pictures
+    return {**executed, "cells": cells}
 
 
 def about(name: str, failure: str = "") -> str:
@@ -72,35 +70,16 @@ def folded(number: str, code: str) -> str:
     return f"{head}\n\n````python\n{code}\n````\n::::"
 
 
-def _shown(cell: Mapping, name: str, pictures: dict[str, bytes]) -> dict:
-    """`cell` with its figures captioned and its tags as the site wants them; `pictures` takes what they show."""
+def _shown(cell: Mapping) -> dict:
+    """`cell` with its tags as the site wants them, without what its outputs hold for programs."""
     if cell["cell_type"] != "code":
         return dict(cell)
     metadata = dict(cell["metadata"])
     for tag, (fold, prompt) in FOLDED.items():
         if tag in metadata.get("tags", []):
-            metadata["tags"] = [*metadata["tags"], fold]
+            metadata["tags"] = list(dict.fromkeys([*metadata["tags"], fold]))
             metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
-    outputs: list[dict] = []
-    caption = None  # that `show` prints below a picture, and that the figure here has already
-    for output in cell["outputs"]:
-        data = output.get("data", {})
-        if "image/png" in data:
-            alt = output["metadata"].get("image/png", {}).get("alt", "")
-            file = f"{name[:2]}-{len(pictures) + 1}.png"
-            pictures[file] = base64.b64decode("".join(data["image/png"]))
-            text = {"text/markdown": figure(f"figures/{file}", alt), "text/plain": alt}
-            outputs.append({"output_type": "display_data", "data": text, "metadata": {}})
-            caption = f"*{alt}*"
-        elif "".join(data.get("text/markdown", "")) != caption:
-            outputs.append(_for_readers(output))
-            caption = None
-    return {**cell, "metadata": metadata, "outputs": outputs}
-
-
-def figure(path: str, alt: str) -> str:
-    """A figure whose text stands below it and in the picture's own description, as `show` means it."""
-    return f"```{{figure}} {path}\n:alt: {json.dumps(alt, ensure_ascii=False)}\n\n{literal(alt)}\n```"
+    return {**cell, "metadata": metadata, "outputs": [_for_readers(output) for output in cell["outputs"]]}
 
 
 def literal(text: str) -> str:

@@ -17,7 +17,7 @@ from course_lib.tools import authoring, readme, regression
 
 INTRO, SUMMARY = "intro", "What we saw"
 UNREAD = ("What next", "References")  # with the numbers that are recorded at the end
-MACHINE = (("smoke", "synth10"), ("lesson", "synth10"))
+MACHINE = (("lesson", "synth10"),)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def minutes_table() -> str:
     """A row a notebook: reading and exercises as it states them, and the machine's minutes as measured."""
     rows = []
     for source in authoring.sources():
-        title, whole = readme.title_and_verbs(source)[0], stated(source)
+        title, whole = readme.title(source), stated(source)
         exercises = sum(len(section.exercises) for section in sections(source))
         link = f"[{title}](notebooks/{source.stem}.ipynb)"
         machine = [regression.minutes(*run, source.stem) for run in MACHINE]

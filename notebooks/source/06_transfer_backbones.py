@@ -49,7 +49,7 @@ from course_lib.training.supervised import Normalised, Recipe, Split, best_eval,
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study
+profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions)
 dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
 seed: int = 0  # seed of new weights, of the order of clips, and of copies; the clips are the same for every seed
 backbone: str = "lite0"  # lite0, or resnet152, densenet161, alexnet, squeezenet1_1, vgg16, whose weights are fetched

@@ -47,7 +47,7 @@ from course_lib.training.supervised import Recipe, Split
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study
+profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions)
 dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
 seed: int = 0  # seed of the weights and the order of the clips; the clips are the same for every seed
 n_steps: int = 0  # steps of each training, the same for every network; 0 takes 12 in smoke, 120 in lesson, 640 in study

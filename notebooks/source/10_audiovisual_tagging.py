@@ -56,7 +56,7 @@ from course_lib.training import cost, mean_teacher, supervised
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study
+profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions)
 dataset: str = "synth10"  # where the sounds come from: synth10 or esc10
 seed: int = 0  # seed of weights, order and augmentation; the scenes are the same for every seed
 n_steps: int = 0  # steps of each training; 0 takes 24 in smoke, 240 in lesson, 1000 in study

@@ -56,7 +56,7 @@ from course_lib.training import mean_teacher, supervised
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study
+profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions)
 dataset: str = "synth10"  # synth10 or esc10: what the scenes are mixed from
 seed: int = 0  # seed of the weights and the order of the scenes; the scenes are the same for every seed
 n_steps: int = 0  # steps of the training; 0 takes 40 in smoke, 300 in lesson, 1000 in study

@@ -42,7 +42,7 @@ from course_lib.study import config, stats
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "smoke"  # smoke, lesson or study; they do the same here
+profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions); they do the same here
 dataset: str = "synth10"  # where the sound of section 1 comes from: a name from `course data list`, or your own manifest.csv
 seed: int = 0  # not used: nothing here is drawn or trained
 

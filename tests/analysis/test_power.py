@@ -58,7 +58,7 @@ def test_the_next_runs_cost_what_their_steps_did(monkeypatch):
 
 def test_what_ran_on_a_cpu_alone_is_scaled_by_what_ran_on_both():
     gpu, cpu = {("cnn7", False): 0.01}, {("cnn7", False): 0.05, ("lite0", False): 0.5}
-    run = next(r for r in grid.read(grid.find("esc50")).specs if r.model == "lite0-scratch")
+    run = next(r for r in grid.read(grid.find("urbansound8k")).specs if r.model == "lite0-scratch")
     assert power._seconds(run, gpu, cpu) == pytest.approx(0.1 * run.recipe.steps * run.recipe.batch_size / 16)
     assert math.isnan(power._seconds(run, {}, cpu))
     assert minimum_detectable_effect(1.0, 10) < minimum_detectable_effect(1.0, 5)

@@ -90,6 +90,9 @@ def test_a_grid_from_run_to_publication(course, own_folders, monkeypatch, tmp_pa
     record.unlink()
     code, _, errors = course("report", grid, "--publish")
     assert code == 1 and "1 rows of little are missing; run: course study run" in errors
+    assert course("report", grid, "--publish", "--unfinished")[0] == 0
+    assert json.loads((published / "provenance.json").read_text())["missing"] == [record.stem]
+    assert len(rows.gather(published)) == 3
 
 
 def test_published_rows_are_imported_and_only_what_came_since_is_run(course, own_folders, tmp_path):

@@ -126,8 +126,8 @@ def made_copy(root: Path) -> Path:
     shutil.copytree(repo_root() / "course_lib", root / "course_lib")
     profiles = root / "course_lib" / "profiles.py"
     text = profiles.read_text(encoding="utf-8")
-    assert text.count("(0,), 120)") == 1
-    profiles.write_text(text.replace("(0,), 120)", f"(0,), {CELL_LIMIT_S})"), encoding="utf-8")
+    assert text.count("(0,), 600)") == 1  # of lesson, the default
+    profiles.write_text(text.replace("(0,), 600)", f"(0,), {CELL_LIMIT_S})"), encoding="utf-8")
     (root / "notebooks").mkdir()
     write_notebooks(root / "notebooks", NOTEBOOKS)
     (root / "data" / "manifests").mkdir(parents=True)

@@ -48,6 +48,22 @@ def test_series_differ_by_more_than_colour(ax):
     assert [line.get_linestyle() for line in means][:4] == list(plots.LINES[:4])
 
 
+def test_a_split_diagram_breaks_the_line_of_a_source_that_crosses_folds(ax):
+    plots.split_diagram(np.array([1, 1, 2, 3, 2]), np.array(["a", "a", "b", "b", "c"]), ax)
+    whole, torn, single = ax.lines
+    assert torn.get_linestyle() != whole.get_linestyle() == single.get_linestyle()
+    assert torn.get_marker() != whole.get_marker() == single.get_marker()
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1, 1], [2, 3], [2]]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
+
+
+def test_draws_of_sources_count_a_source_as_often_as_it_was_drawn(ax):
+    plots.source_draws({"data set": ["A", "B"], "draw 1": ["B", "B"]}, {"A": [True, False], "B": [True]}, ax)
+    shown = [text.get_text() for text in ax.texts]
+    assert len(ax.patches) == 5 and (shown.count("✓"), shown.count("✗")) == (4, 1)
+    assert shown[-2:] == ["2 of 3: 67 %", "2 of 2: 100 %"]
+
+
 def test_a_forest_tells_what_is_sure_by_shape_and_filling_too(ax):
     plots.forest([(2, 1, 3), (0, -1, 1), (-2, -3, -1)], list("abc"), ax, xlabel="points")
     above, within, below = (container[0] for container in ax.containers)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from course_lib.lesson import display
+from course_lib.errors import UsageError
+from course_lib.lesson import display, expected, pictures
 
 
 @pytest.fixture
@@ -21,16 +23,69 @@ def displayed(monkeypatch):
     return seen
 
 
-def test_show_gives_picture_alt_and_caption_and_closes(displayed):
-    fig, ax = plt.subplots()
-    ax.plot([0, 1])
-    alt = "A straight line that rises from 0 to 1."
-    display.show(fig, alt=alt)
-    (bundle, metadata), (caption, _) = displayed
-    assert metadata["image/png"]["alt"] == alt and alt in caption.data
-    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
-    assert picture.width > 300
+def line(size=(4, 3), slope=1):
+    fig, ax = plt.subplots(figsize=size)
+    ax.plot([0, slope])
+    return fig
+
+
+def test_show_gives_a_picture_whose_words_are_in_the_attribute_alone(displayed):
+    fig = line()
+    alt = 'A straight line that rises from 0 to 1, "slowly" & <surely>.'
+    display.show(fig, alt=alt, caption="A line & its slope.")
+    ((bundle, _),) = displayed
+    found = pictures.figure_in({"data": {"text/html": bundle["text/html"].splitlines(keepends=True)}})
+    assert (found.alt, found.caption) == (alt, "A line & its slope.")
+    assert Image.open(io.BytesIO(base64.b64decode(found.png))).width > 300
+    text = re.sub(r"<[^>]*>", "", bundle["text/html"])
+    assert text == "A line &amp; its slope." and bundle["text/plain"] == alt
     assert not plt.fignum_exists(fig.number)
+
+
+def test_a_figure_needs_no_caption(displayed):
+    display.show(line(), alt="A straight line that rises from 0 to 1.")
+    page = displayed[0][0]["text/html"]
+    assert "figcaption" not in page and pictures.figure_in({"data": {"text/html": page}}).caption == ""
+    assert pictures.figure_in({"data": {"text/html": "<table></table>"}}) is None
+    assert pictures.figure_in({"output_type": "stream", "name": "stdout", "text": "1"}) is None
+
+
+ALT = "Lines that rise more steeply the further the slider goes."
+
+
+def test_scrub_holds_every_picture_and_shows_the_start(displayed):
+    figures = {f"slope {k}": line(slope=k) for k in (1, 2, 4)}
+    display.scrub(figures, label="slope", start="slope 2", alt=ALT, caption="Three lines.")
+    page = displayed[0][0]["text/html"]
+    tags = re.findall(r"<img [^>]*>", page)
+    assert [re.search('data-name="([^"]*)"', tag)[1] for tag in tags] == list(figures)
+    assert ["display:none" in tag and "this.closest" not in tag for tag in tags] == [True, False, True]
+    assert all(ALT in tag for tag in tags) and 'value="1"' in page and 'max="2"' in page
+    for tag in tags:
+        assert Image.open(io.BytesIO(base64.b64decode(tag.split("base64,")[1].rstrip('">')))).size == (400, 300)
+    assert not any(plt.fignum_exists(fig.number) for fig in figures.values())
+
+
+def noise(seed):
+    fig = plt.figure(figsize=(3, 1.5))
+    fig.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(seed).random((150, 300)), cmap="magma", aspect="auto")
+    return fig
+
+
+def test_scrub_gives_up_detail_before_it_gives_up(displayed):
+    display.scrub({str(k): noise(k) for k in range(4)}, label="seed", start="0", alt=ALT)
+    assert 100_000 < len(displayed[0][0]["text/html"]) <= pictures.LARGEST_SCRUB
+    with pytest.raises(ValueError, match=r"12 pictures take \d+ kB, at most 200 kB fit"):
+        display.scrub({str(k): noise(k) for k in range(12)}, label="seed", start="0", alt=ALT)
+
+
+def test_scrub_refuses_what_it_cannot_show():
+    with pytest.raises(ValueError, match="at least six words"):
+        display.scrub({"a": None}, label="x", start="a", alt="Some lines.")
+    with pytest.raises(ValueError, match="start='b': no figure of that name; there are a"):
+        display.scrub({"a": line()}, label="x", start="b", alt=ALT)
+    with pytest.raises(ValueError, match="differ in size"):
+        display.scrub({"a": line(), "b": line((5, 3))}, label="x", start="a", alt=ALT)
 
 
 @pytest.mark.parametrize("words", ["", "A figure.", "the noise again"])
@@ -71,6 +126,91 @@ def test_play_refuses_what_cannot_be_heard(x, message):
         display.play(x, 16_000, describe="nothing that can be heard")
 
 
+def test_a_pair_is_one_figure_with_a_player_each(displayed):
+    x = 0.5 * np.sin(np.arange(16_000) / 10)
+    display.play_pair({"before": x, "after <b>": -x}, 16_000, describe="the same tone, upside down")
+    ((shown, _),) = displayed
+    assert shown.data.count("<figure>") == 1 and shown.data.count("<audio ") == 2
+    assert 'aria-label="after &lt;b&gt;: the same tone, upside down"' in shown.data and "<b>" not in shown.data
+    with pytest.raises(ValueError, match="at least two sounds, got 1"):
+        display.play_pair({"before": x}, 16_000, describe="one tone and nothing beside it")
+    with pytest.raises(ValueError, match=r"1\.50"):
+        display.play_pair({"before": x, "after": 3 * x}, 16_000, describe="one tone, then a louder one")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "value", "within", "sentence"),
+    [
+        (..., 101, 0.0, "No prediction entered. It is 101 frames."),
+        (98, 101, 0.0, "You predicted 98; it is 101 frames."),
+        (98, 101, 0.1, "You predicted 98, and that is right: it is 101 frames."),
+        (np.int64(101), 101, 0.0, "You predicted 101, and that is right: it is 101 frames."),
+        ("101", 101, 0.0, "You predicted 101, and that is right: it is 101 frames."),
+        ("many", 101, 0.1, "You predicted many; it is 101 frames."),
+        (0.5, 0.123456, 0.1, "You predicted 0.5; it is 0.123 frames."),
+        (1e4, 16_000, 0.1, "You predicted 10,000; it is 16,000 frames."),
+        ("Clock tick", "clock_tick", 0.0, "You predicted Clock tick, and that is right: it is clock_tick frames."),
+        ([98], 101, 0.0, "No prediction entered. It is 101 frames."),
+    ],
+)
+def test_a_prediction_is_answered(displayed, prediction, value, within, sentence):
+    display.predict("01.a", 7, "How many?")
+    display.predict("01.a", prediction, "How many frames does one second give?")
+    display.answer("01.a", value, unit="frames", within=within)
+    assert displayed[-1][0].data == sentence
+
+
+def test_no_prediction_says_what_to_do(displayed):
+    display.predict("01.b", ..., "How many frames?")
+    display.predict("01.b", [1], "How many frames?")
+    display.predict("01.b", 98, "How many frames?")
+    said = [markdown.data for markdown, _ in displayed]
+    assert "How many frames?" in said[0] and "Replace the `...`" in said[0]
+    assert "a number, or a word" in said[1] and "You predict **98**" in said[2]
+
+
+class Shell:
+    def __init__(self, **variables):
+        self.user_ns = variables
+
+
+@pytest.mark.parametrize(
+    ("variables", "value", "sentence"),
+    [
+        ({"profile": "smoke", "dataset": "toy"}, 9.0, display.SMOKE),
+        ({"profile": "lesson", "dataset": "toy"}, 9.0, "it helps"),
+        ({"profile": "lesson", "dataset": "toy"}, 5.9, "cannot tell"),
+        ({"profile": "lesson", "dataset": "toy"}, -9.0, "cannot tell"),
+        ({"profile": "lesson", "dataset": "/my/sounds"}, 9.0, "cannot tell"),
+        ({"profile": "study", "dataset": "toy"}, 9.0, "cannot tell"),
+        ({}, 9.0, "cannot tell"),
+        (None, 9.0, "cannot tell"),
+    ],
+)
+def test_conclude_shows_the_sentence_that_the_run_has_earned(
+    displayed, monkeypatch, tmp_path, variables, value, sentence
+):
+    metrics = {"gain": {"kind": "effect", "mean": 8.0, "sd": 2.0}, "other": {"kind": "band"}}
+    (tmp_path / "lesson.json").write_text(json.dumps({"toy": {"05_x": {"metrics": {}}, "06_y": {"metrics": metrics}}}))
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / f"{profile}.json")
+    monkeypatch.setattr(display, "get_ipython", lambda: None if variables is None else Shell(**variables))
+    display.conclude("gain", np.float64(value), unit="points", if_clear="it helps", if_not="cannot tell", step=1)
+    ((bundle, _),) = displayed
+    assert bundle["text/markdown"] == bundle["text/plain"] == sentence
+    entry = {"name": "gain", "value": value, "unit": "points", "kind": "effect", "step": 1.0}
+    assert bundle[display.RECORD_MIME] == entry
+    display.conclude("other", value, if_clear="it helps", if_not="cannot tell")
+    assert displayed[-1][0]["text/markdown"] != "it helps", "no effect of that name is on file"
+
+
+def test_without_the_course_no_conclusion_is_drawn(monkeypatch):
+    def refuse(profile):
+        raise UsageError("course_lib was installed without the course")
+
+    monkeypatch.setattr(expected, "expected_path", refuse)
+    assert expected.effect("lesson", "synth10", "gain") is None
+
+
 def test_record_and_records_are_inverse(displayed):
     display.record("frames", np.int64(101), unit="frames", kind="exact")
     display.record("error", np.float32(0.5), kind="rel", rel=1e-3)
@@ -101,6 +241,7 @@ def test_record_and_records_are_inverse(displayed):
         {"value": 1.0, "step": 0.0},
         {"value": 1.0, "step": np.inf},
         {"value": 1, "kind": "exact", "step": 1},
+        {"value": "large", "kind": "effect"},
         {"value": 1.0, "kind": "rel", "rel": 0.1, "step": 0.5},
     ],
 )

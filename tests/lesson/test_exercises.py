@@ -28,6 +28,18 @@ def given_out(scaled, n_out):
     return capped + room * (n_out - capped.sum()) / max(room.sum(), 1e-12)
 
 
+def paired_interval(first, second, sources, n_draws, rng, level=0.95, shared=True, by_clip=False):
+    """Exercise 04.5, with counts per source; also its mistakes: a draw for each classifier, and clips as units."""
+    _, unit = np.unique(np.arange(len(sources)) if by_clip else sources, return_inverse=True)
+    n_units = unit.max() + 1
+    clips, hits = np.bincount(unit), [np.bincount(unit, x) for x in (first, second)]
+    counts = [rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_draws) for _ in hits]
+    if shared:
+        counts[1] = counts[0]
+    a, b = (c @ h / (c @ clips) for c, h in zip(counts, hits, strict=True))
+    return tuple(np.quantile(a - b, [(1 - level) / 2, (1 + level) / 2]))
+
+
 def runs(active, frame_s):
     """Exercise 11.1."""
     edges = np.diff(np.r_[0, np.asarray(active, dtype=int), 0])
@@ -88,6 +100,8 @@ RIGHT = {
     "04.1": lambda t: sorted(t.groupby("source").filter(lambda rows: rows["fold"].nunique() > 1)["source"].unique()),
     "04.2": lambda t, k: pd.factorize(t["source"])[0] % k + 1,
     "04.3": lambda v, k: 1 - k ** (1.0 - v),
+    "04.4": lambda n, h, w: math.ceil(n * (h / w) ** 2),
+    "04.5": paired_interval,
     "05.1": lambda f, m, i, o: 9 * f * m * i * o,
     "05.2": lambda field, window, hop: window + (field - 1) * hop,
     "05.3": lambda looks: max(looks, key=lambda k: (k["validation_accuracy"], -k["validation_loss"]))["step"],
@@ -173,7 +187,18 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("04.1", lambda t: 2, "expected a list of names"),
     ("04.2", lambda t, k: np.arange(len(t)) % k + 1, "lies in two folds"),
     ("04.2", lambda t, k: pd.factorize(t["source"])[0] % k, "expected 1 to"),
-    ("04.2", lambda t, k: np.ones(3), "expected one fold a row"),
+    ("04.2", lambda t, k: np.ones(3), "expected one fold per row"),
+    ("04.4", lambda n, h, w: 10 * n, "of 4 differ"),
+    ("04.5", lambda a, b, s, n, rng: 0.2, "expected two numbers"),
+    ("04.5", lambda a, b, s, n, rng: (math.nan, 0.2), "not a number"),
+    ("04.5", lambda *given: paired_interval(*given, by_clip=True), "you have resampled clips"),
+    ("04.5", lambda *given: paired_interval(*given, shared=False), "on the *same* draw"),
+    ("04.5", lambda *given: paired_interval(*given)[::-1], "the lower limit comes first"),
+    ("04.5", lambda a, b, *rest: paired_interval(b, a, *rest), "second minus first"),
+    ("04.5", lambda *given: tuple(100 * limit for limit in paired_interval(*given)), "in per cent"),
+    ("04.5", lambda *given: paired_interval(*given, level=0.1), "far too narrow"),
+    ("04.5", lambda *given: tuple(limit + 0.04 for limit in paired_interval(*given)), "expected about"),
+    ("04.5", lambda a, b, *rest: paired_interval(np.maximum(a, b), np.minimum(a, b), *rest), "change its sign"),
     ("05.3", lambda looks: max(looks, key=lambda k: k["validation_accuracy"])["step"], "of equals"),
     ("05.3", lambda looks: max(looks, key=lambda k: (k["validation_accuracy"], -k["loss"]))["step"], "not on training"),
     ("05.3", lambda looks: max(looks, key=lambda k: (k["validation_accuracy"], k["step"]))["step"], "not the last"),

@@ -342,6 +342,7 @@ def test_the_way_back_through_merging_is_that_of_torch(kind):
 def test_no_loop_over_clips_or_frames_and_no_matrix_of_both_lengths():
     layer, calls = settled(32), []
     for clips, n_frames in ((2, 100), (16, 100), (2, 400)):
+        diffres.encoding.cache_clear()  # so that each of them makes it
         with Counted() as counted, torch.no_grad():
             layer(levels(clips, n_frames, 32))
         calls.append(counted.n)
@@ -414,3 +415,12 @@ def test_positions_are_encoded_as_in_the_transformer():
     t = torch.arange(5.0)
     wanted = torch.stack([t.sin(), t.cos(), (t / 100).sin(), (t / 100).cos()], 1)
     torch.testing.assert_close(diffres.encoding(5, 4), wanted)
+
+
+def test_the_encoding_that_a_network_in_use_has_made_can_be_trained_with():
+    layer = settled(32)
+    diffres.encoding.cache_clear()
+    with torch.inference_mode():
+        layer(levels(1, 70, 32))
+    layer(levels(1, 70, 32)).features.sum().backward()
+    assert any(parameter.grad is not None for parameter in layer.parameters())

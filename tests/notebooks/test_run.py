@@ -46,11 +46,12 @@ def test_executed_notebooks_are_small_described_and_fully_checked(complete):
         assert outcomes and {o["state"] for o in outcomes} == {checks.PASSED}
         for cell in notebook["cells"]:
             for output in cell.get("outputs", []):
-                if "image/png" in output.get("data", {}):
-                    assert len(output["metadata"]["image/png"]["alt"].split()) >= 6
-                for label in re.findall(
-                    r'<audio [^>]*aria-label="([^"]*)"', "".join(output.get("data", {}).get("text/html", ""))
-                ):
+                assert "image/png" not in output.get("data", {}), f"{name}: a picture without words; use show"
+                page = "".join(output.get("data", {}).get("text/html", ""))
+                assert page.count("<img ") == len(re.findall(r"<img [^>]*alt=", page)), name
+                for label in re.findall(r'<img [^>]*alt="([^"]*)"', page):
+                    assert len(label.split()) >= 6, f"{name}: {label}"
+                for label in re.findall(r'<audio [^>]*aria-label="([^"]*)"', page):
                     assert len(label.split()) >= 4, f"{name}: {label}"
                 assert output.get("name") != "stderr", f"{name}: {''.join(output['text'])[:300]}"
 

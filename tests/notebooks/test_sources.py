@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from helpers import LINE, WITH_LONG_LINES
 
 from course_lib import profiles
 from course_lib.lesson.checks import NOT_ATTEMPTED, judge
@@ -54,20 +55,35 @@ def test_skeleton(path):
     assert re.search(r"doi:10\.\d{4,}/\S+", texts[-1])
 
 
+def too_long(path):
+    """Lines of the generated notebooks with more than 88 characters, of text only if they could be wrapped."""
+    text = path.read_text(encoding="utf-8")
+    found = []
+    for solutions in (False, True):
+        for cell in authoring.convert(text, path.stem, solutions=solutions).cells:
+            for line in cell.source.splitlines():
+                wrapped = line
+                if cell.cell_type == "markdown":
+                    wrapped = "" if line.startswith(("#", "|")) else re.sub(r"\]\([^)]*\)|https?://\S+", "", line)
+                if len(wrapped) > LINE:
+                    found.append(line)
+    return found
+
+
+@source
+def test_lines_fit_on_a_page(path):
+    if authoring.number(path) in WITH_LONG_LINES:
+        assert too_long(path), f"take {authoring.number(path)} off helpers.WITH_LONG_LINES: its lines fit now"
+    else:
+        assert too_long(path) == []
+
+
 @source
 def test_parameters(path):
     notebook = authoring.convert(path.read_text(encoding="utf-8"), path.stem, solutions=False)
     found = {p.name: p for p in authoring.parameters(notebook, path.stem)}
     assert list(found)[:3] == list(authoring.STANDARD_PARAMETERS)
     assert found["profile"].default in profiles.PROFILES
-
-
-@source
-def test_figures_and_sounds_go_through_the_library(path):
-    code = "\n".join(c.source for c in cells(path, "code"))
-    assert "plt.show(" not in code and "Audio(" not in code
-    assert len(re.findall(r"\bplt\.(?:subplots|figure)\(", code)) == len(re.findall(r"\bshow\(fig, alt=", code))
-    assert 1 <= len(re.findall(r"\bplay\(", code)) <= 6
 
 
 def calls(path, name):
@@ -78,9 +94,19 @@ def calls(path, name):
 
 
 @source
+def test_figures_and_sounds_go_through_the_library(path):
+    code = "\n".join(c.source for c in cells(path, "code"))
+    assert "plt.show(" not in code and "Audio(" not in code
+    drawn = any(calls(path, name) for name in ("subplots", "figure"))
+    assert not drawn or any(calls(path, name) for name in ("show", "scrub"))
+    assert 1 <= len(calls(path, "play")) + len(calls(path, "play_pair")) <= 6
+
+
+@source
 def test_every_figure_and_sound_is_described_in_words(path):
     """Words that are written, not what a variable brings: `alt=name` would be refused here."""
-    for name, argument, fewest in (("show", "alt", 4), ("play", "describe", 2)):
+    described = (("show", "alt", 4), ("scrub", "alt", 4), ("play", "describe", 2), ("play_pair", "describe", 2))
+    for name, argument, fewest in described:
         for call in calls(path, name):
             (given,) = [k.value for k in call.keywords if k.arg == argument]
             text = " ".join(
@@ -88,6 +114,17 @@ def test_every_figure_and_sound_is_described_in_words(path):
             )
             own = isinstance(given, ast.Call) and "_text" in ast.unparse(given.func)  # said by `figures`, tested there
             assert own or len(text.split()) >= fewest, ast.unparse(call)
+
+
+@source
+def test_predictions_and_answers_belong_together(path):
+    """Every prediction is answered further below, and the learner's copy has none."""
+    predictions = [c for c in calls(path, "predict") if c.args and isinstance(c.args[0], ast.Constant)]  # not a model's
+    asked = [call.args[0].value for call in predictions]
+    answered = [call.args[0].value for call in calls(path, "answer")]
+    assert len(set(asked)) == len(asked) and sorted(asked) == sorted(answered)
+    assert all(re.fullmatch(rf"{authoring.number(path)}\.[a-z]", number) for number in asked)
+    assert all(call.args[1].value is Ellipsis for call in predictions)
 
 
 @source

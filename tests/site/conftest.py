@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-LOCAL = re.compile(r"^(data:|blob:|(https?|wss?)://(127\.0\.0\.1|localhost)[:/])")
+LOCAL = re.compile(r"^(data:|blob:|file:|(https?|wss?)://(127\.0\.0\.1|localhost)[:/])")
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +28,23 @@ def browser():
 
 
 class Visit:
-    """A page of the browser, with what it fetched from elsewhere and what it complained about."""
+    """A page of the browser, with what it fetched from elsewhere and what it complained about.
 
-    def __init__(self, browser, **options):
+    With `offline` it is given nothing from elsewhere and may ask for it, as pages of a run do.
+    """
+
+    def __init__(self, browser, offline=False, **options):
         self.context = browser.new_context(**options)
-        self.foreign, self.complaints = [], []
+        self.offline, self.foreign, self.complaints = offline, [], []
         self.page = self.context.new_page()
+        if offline:
+            self.page.route(lambda url: not LOCAL.match(url), lambda route: route.abort())
         self.page.on("request", self._fetched)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _fetched(self, request):
-        if not LOCAL.match(request.url):
+        if not LOCAL.match(request.url) and not self.offline:
             self.foreign.append(request.url)
 
     def _said(self, message):

@@ -15,7 +15,8 @@ from tiny_runs import ON_CLIPS as TINY
 from tiny_runs import lasting
 
 from course_lib import paths, profiles
-from course_lib.errors import CourseError
+from course_lib.audio.features import FeatureSpec
+from course_lib.errors import CourseError, UsageError
 from course_lib.study import clip_run, engine, grid, records
 from course_lib.study.config import to_dict
 from course_lib.training import checkpoint as checkpoints
@@ -252,3 +253,27 @@ def test_one_job_does_without_dask():
     code = "import sys; from course_lib.study import engine, grid, records, stats; print('distributed' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_oracle_gets_a_band_that_says_where_the_events_are():
+    spec = replace(
+        TINY, dataset="timing", clips_per_class=2, frame_reducer="oracle:0.5", features=FeatureSpec(hop_ms=5.0)
+    )
+    clips = clip_run.clips_of("timing", 2)
+    x = clip_run.features_of(spec)
+    assert x.shape[2] == spec.features.n_mels + 1
+    centres_s = spec.features.frame_centres_s(x.shape[1])
+    event = clips.events.iloc[0]
+    band = x[list(clips.table["clip"]).index(event["clip"]), :, -1]
+    inside = (centres_s >= event["onset_s"]) & (centres_s < event["offset_s"])
+    assert set(np.unique(band)) == {0, 1} and band[inside].all()
+    assert not band[centres_s < event["onset_s"] - spec.features.window_ms / 1000].any()
+
+
+def test_the_oracle_needs_strong_labels(tmp_path):
+    for label in ("dog", "rain"):
+        for n in range(5):
+            sound(tmp_path / "mine" / label / f"{n}.wav", 300 + 100 * n + 7 * len(label))
+    spec = replace(TINY, dataset=str(tmp_path / "mine"), frame_reducer="oracle:0.5")
+    with pytest.raises(UsageError, match="no strong labels, which the frame reducer oracle needs"):
+        clip_run.features_of(spec)

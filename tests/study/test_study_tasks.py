@@ -124,8 +124,8 @@ def test_a_grid_of_another_set_is_ready_to_run(tiny, name):
 @pytest.mark.parametrize(
     ("name", "part", "asked"),
     [
-        ("esc50", "fronts", {"frame_reducer": "diffres-light:0.5"}),
-        ("esc50", "backbone", {"copies": "naa"}),
+        ("esc50", "reducers", {"frame_reducer": "diffres-contrast:0.5"}),
+        ("esc50", "augmentation", {"copies": "naa"}),
         ("urbansound8k", "hop", {"features.hop_ms": 20.0}),
         ("urbansound8k", "backbone", {"recipe.image_augment": True}),
         ("speechcommands", "fronts", {"frame_reducer": "uniform:0.5"}),

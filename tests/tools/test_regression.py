@@ -8,9 +8,12 @@ from helpers import HEAD, RECORD, write_notebooks
 from rich.console import Console
 from scipy import stats
 
-from course_lib import paths
+from course_lib import paths, profiles
 from course_lib.errors import CourseError
-from course_lib.tools import authoring, regression, runner
+from course_lib.lesson import expected
+from course_lib.lesson.display import OF_SEEDS
+from course_lib.paths import repo_root
+from course_lib.tools import authoring, regression, run_report, runner
 
 
 def found(value, kind="band", **more):
@@ -92,8 +95,47 @@ def test_measure_carries_the_largest_step_into_the_band():
     assert regression.judge_metric("m", found(51.9, step=0.5), measured).ok is True
 
 
+def test_an_effect_is_judged_as_a_band_and_knows_its_spread():
+    runs = [
+        {"gain": found(v, "effect"), "loss": found(-v, "effect"), "even": found(v - 3, "effect")} for v in range(1, 6)
+    ]
+    measured = regression.measure(runs)
+    gain = measured["gain"]
+    assert gain["mean"] == 3 and gain["sd"] == pytest.approx(2.5**0.5)
+    assert (gain["low"], gain["high"]) == regression.band([1, 2, 3, 4, 5])
+    assert regression.judge_metric("gain", found(3.0, "effect"), gain).ok is True
+    assert regression.judge_metric("gain", found(30.0, "effect"), gain).ok is False
+    assert [line.split(" is ")[0] for line in regression.unclear_effects(measured)] == ["gain", "loss", "even"]
+    clear = {"gain": gain | {"mean": 4.75}, "frames": {"kind": "exact", "value": 3}}
+    assert regression.unclear_effects(clear) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "mean", "sd", "clear"),
+    [(3.0, 5.0, 1.0, True), (2.9, 5.0, 1.0, False), (-3.0, 5.0, 1.0, False), (-3.0, -5.0, 1.0, True),
+     (0.1, 0.1, 0.0, True), (0.0, 0.0, 0.0, False)],
+)  # fmt: skip
+def test_an_effect_is_clear_at_three_deviations_on_the_side_on_file(value, mean, sd, clear):
+    assert expected.is_clear(value, {"mean": mean, "sd": sd}) is clear
+    assert not expected.is_clear(value, None)
+
+
+def test_a_run_lists_its_effects_and_whether_they_are_clear(tmp_path, monkeypatch):
+    metrics = {"gain": {"kind": "effect", "mean": 8.0, "sd": 2.0}, "loss": {"kind": "effect", "mean": -1.0, "sd": 2.0}}
+    (tmp_path / "lesson.json").write_text(json.dumps({"toy": {"05_x": {"metrics": metrics}}}))
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / f"{profile}.json")
+    values = {"gain": 7.5, "loss": -2.0, "new": 1.0}
+    recorded = {name: found(value, "effect") for name, value in values.items()} | {"frames": found(101, "exact")}
+    result = runner.Result("05_x", runner.PASSED, 1.0, "", "", "", recorded=recorded)
+    assert run_report.effects(result, "lesson", "toy") == [
+        "05_x: gain is 7.5: clear, standard deviation 2 over seeds",
+        "05_x: loss is -2: not clear, mean -1 ± 2 over seeds",
+        "05_x: new is 1: no spread on file",
+    ]
+
+
 def test_store_adds_and_keeps(tmp_path, monkeypatch):
-    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / f"{profile}.json")
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / f"{profile}.json")
     assert regression.expectations("smoke", "synth10", "01_x") is None
     regression.store("smoke", "synth10", "01_x", {"m": {"kind": "exact", "value": 1}}, {"seeds": 5})
     regression.store("smoke", "esc10", "01_x", {"m": {"kind": "exact", "value": 2}}, {"seeds": 5})
@@ -102,22 +144,27 @@ def test_store_adds_and_keeps(tmp_path, monkeypatch):
 
 
 def test_committed_expectations_belong_to_notebooks_and_say_where_they_come_from():
-    from course_lib import profiles
-    from course_lib.paths import repo_root
-    from course_lib.tools import authoring
-
     stems = {p.stem for p in authoring.sources()}
     files = sorted((repo_root() / "tests" / "expected").glob("*.json"))
     assert {f.stem for f in files} <= set(profiles.PROFILES) and "smoke" in {f.stem for f in files}
-    assert set(json.loads(regression.expected_path("smoke").read_text())["synth10"]) == stems
+    assert set(json.loads(expected.expected_path("smoke").read_text())["synth10"]) == stems
     for file in files:
         for notebooks in json.loads(file.read_text()).values():
             assert set(notebooks) <= stems
             for entry in notebooks.values():
                 assert {"commit", "date", "seeds", "minutes", "machine", "threads"} <= set(entry["provenance"])
                 assert entry["provenance"]["seeds"] >= regression.MIN_SEEDS
-                bands = [m for m in entry["metrics"].values() if m["kind"] == "band"]
+                bands = [m for m in entry["metrics"].values() if m["kind"] in OF_SEEDS]
                 assert all(len(m["values"]) >= regression.MIN_SEEDS for m in bands)
+
+
+def test_the_name_of_an_effect_is_unique_in_the_course():
+    """`conclude` finds an effect on file by its name alone."""
+    for profile in profiles.PROFILES:
+        for notebooks in expected.stored(profile).values():
+            metrics = [m for entry in notebooks.values() for m in entry["metrics"].items()]
+            effects = [name for name, metric in metrics if metric["kind"] == "effect"]
+            assert len(effects) == len(set(effects))
 
 
 def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path, monkeypatch):
@@ -134,7 +181,7 @@ def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path
 
     def store(profile, dataset, name, metrics, provenance):
         kept[name] = metrics["a"]["values"], provenance["minutes"], provenance["notebooks_at_a_time"]
-        return regression.expected_path(profile)
+        return expected.expected_path(profile)
 
     monkeypatch.setattr(runner, "run", ran)
     monkeypatch.setattr(regression, "store", store)

@@ -22,7 +22,8 @@ from course_lib import paths, profiles
 from course_lib.cli import main as cli
 from course_lib.data.load import load_timing
 from course_lib.errors import CourseError, UsageError
-from course_lib.tools import authoring, executor, regression, run_report, runner
+from course_lib.lesson import expected
+from course_lib.tools import authoring, executor, run_report, runner
 
 FAULTY = {
     "01_good": HEAD + RECORD,
@@ -139,7 +140,7 @@ def outcome(tmp_path_factory):
     file = folder / "smoke.json"
     file.write_text(json.dumps({"synth10": {name: {"provenance": {}, "metrics": m} for name, m in WANTED.items()}}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(regression, "expected_path", lambda profile: file)
+        patch.setattr(expected, "expected_path", lambda profile: file)
         jobs = runner.prepare(write_notebooks(folder, FAULTY), GIVEN, folder / "out", cell_timeout_s=60)
         results = runner.run(jobs, workers=2)
     return folder / "out", {r.notebook: r for r in results}
@@ -195,7 +196,7 @@ def test_a_wrong_parameter_stops_the_run_before_it_starts(tmp_path, given, messa
 
 
 def test_resume_keeps_green_results_and_runs_the_rest(tmp_path, monkeypatch):
-    monkeypatch.setattr(regression, "expected_path", lambda profile: tmp_path / "none.json")
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / "none.json")
     notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"], "02_error": FAULTY["02_error"]})
     jobs = runner.prepare(notebooks, GIVEN, tmp_path / "out", 30)
     first = runner.run(jobs, workers=2)
@@ -217,7 +218,7 @@ def test_a_green_result_stands_for_the_same_data_and_what_is_expected_now(tmp_pa
     file = tmp_path / "smoke.json"
     entry = {"provenance": {}, "metrics": {"answer": {"kind": "exact", "value": wanted}}}
     file.write_text(json.dumps({"synth10": {"01_good": entry}}))
-    monkeypatch.setattr(regression, "expected_path", lambda profile: file)
+    monkeypatch.setattr(expected, "expected_path", lambda profile: file)
     (then,) = runner.prepare(write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]}), GIVEN, tmp_path / "out", 30)
     then = replace(then, data="as then")
     then.output.write_text("{}")
