@@ -28,7 +28,6 @@ from course_lib.training import cost
 
 HALF = "DiffRes, half the frames, no worse than 10 ms"
 CHANCE = 0.1  # accuracy of guessing one of ten classes of equal size
-COUNTED = "counted"  # the data set of a part whose number is counted, not estimated
 MVITV2_B = (2, 3, 16, 3)  # depths of the stages of MViTv2-B: Li et al., CVPR 2022, arXiv 2112.01526, table 1
 SEPARABILITY = "09_spectrogram_transformers-study-esc10.json"
 LEAKAGE = "04_folds_and_leakage-study-esc10.json"

@@ -212,7 +212,7 @@ def test_the_finding_on_hops():
         f"2.5 ms over 10 ms: {words(probe(('none', 2.5), ('none', 10.0)))}",
         f"10 ms over 80 ms after 240 steps: {points(short)} points", f"with windows of 2.5 hops {points(wide)}",
     ]  # fmt: skip
-    assert_all(block("finding-hop"), found, "1", "-10")  # A1, ESC-10
+    assert_all(block("finding-hop"), found, "1", "-10", "25", f"{100 * (1 - 25 / 80):.0f}")  # A1, ESC-10
 
 
 def test_the_finding_on_widths():
