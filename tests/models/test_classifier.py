@@ -121,10 +121,12 @@ def test_the_guide_loss_is_the_mean_over_the_batch():
     net = Normalised(classifier("cnn7", 2, reducer="diffres-light:0.5"), clips(8))
     x = torch.tensor(clips())
     x[0, 20:60] = floor_level(FeatureSpec())
+    net(x)
+    alone = net.model.frame_reducer(x / net.model.nat).guide_loss
+    assert alone[0] > 0 and float(net.guide_loss.detach()) == pytest.approx(float(alone.detach().mean()), rel=1e-4)
     with torch.no_grad():
         net(x)
-        alone = net.model.frame_reducer(x / net.model.nat).guide_loss
-    assert alone[0] > 0 and net.guide_loss == pytest.approx(float(alone.mean()), rel=1e-4)
+    assert net.guide_loss == 0, "a network in use has no loss"
     assert Normalised(build("cnn7", 2), clips(8)).guide_loss == 0
 
 

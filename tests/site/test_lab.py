@@ -26,7 +26,7 @@ FIRST = authoring.sources()[0].stem
 @pytest.fixture
 def copies(tmp_path):
     """The learner's copies, as `make lab` makes them, in a place of this test's own."""
-    make = ["make", "--dry-run", "--silent", "-C", str(paths.repo_root()), "lab"]
+    make = ["make", "--dry-run", "--silent", "-C", str(paths.repo_root()), "lab", "ARGS="]  # not those of the tests
     asked = subprocess.run(make, capture_output=True, text=True)
     assert re.search(rf"course work *\n.*jupyter lab {' '.join(ROOT)} work/{FIRST}.ipynb$", asked.stdout, re.M)
     workspace.prepare(tmp_path / "work", [], Console(quiet=True))
