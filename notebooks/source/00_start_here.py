@@ -3,9 +3,9 @@
 #
 # Two barks of a dog, 150 ms apart. Rain, which sounds the same from one second to the
 # next. A computer that has to tell them apart can look at the sound a hundred times per
-# second, or only six times, and everything that it does afterwards costs in proportion.
-# This course asks how finely it has to look: the **temporal resolution** of audio
-# classification.
+# second, or only six times, and the cost of everything it does afterwards is proportional
+# to that number. This course asks how often it has to look: which **temporal resolution**
+# audio classification needs.
 #
 # Listen first.
 
@@ -100,18 +100,18 @@ scrub(
     start="every 10 ms",
     caption="The same second of sound, looked at 100 times and down to 3 times.",
     alt="Spectrograms of a dog and of rain, side by side, with ever wider columns. At "
-    "10 ms the two barks are separate, each a stack of lines that sink. At 80 ms the "
-    "gap between them is gone, at 320 ms they are two or three wide blocks. The rain "
-    "keeps its two bright bands at every step.",
+    "10 ms the two barks are separate, each a stack of bright bands that sink. At 80 "
+    "ms the gap between them is gone; at 320 ms there are two wide blocks that touch. "
+    "The rain keeps its two bright horizontal bands at every step.",
 )
 
 # %% [markdown]
 # Up to 40 ms you can see two barks. At 80 ms the gap between them is gone: this computer
-# no longer knows whether the dog barked once or twice. The rain looks much the same. Six
-# looks per second would do for it.
+# no longer knows whether the dog barked once or twice. The rain hardly changes. For rain,
+# six looks per second would do.
 #
-# You can hear the difference, too. The next two sounds are made from noise. Every 160 ms,
-# each frequency gets the level that the picture shows; nothing else is kept.
+# You can hear the difference, too. The next two sounds are noise, shaped to have the
+# levels of the picture: one level for each frequency every 160 ms, and nothing else.
 
 # %% tags=["hide-input"]
 def rebuilt(x, hop_ms, seed):
@@ -133,10 +133,10 @@ play_pair(
 )
 
 # %% [markdown]
-# A coarse look loses the dog and keeps the rain, at a sixteenth of the columns. So there
-# is no right resolution for sound as such. It depends on the sounds, and on the question.
-# The course shows how to find out which one *you* need, and whether a network can find
-# out by itself.
+# Looking every 160 ms instead of every 10 takes a sixteenth of the columns. It keeps the
+# rain and loses the dog. So no single resolution is right for all sounds: it depends on
+# the sounds, and on the question. The course shows how to find out which resolution *you*
+# need, and whether a network can find out by itself.
 
 # %% [markdown]
 # ## You will be able to
@@ -149,15 +149,15 @@ play_pair(
 # %% [markdown]
 # ## Before you start
 #
-# You need basic Python, and no knowledge of audio. Reading takes about 15 minutes, the
+# You need basic Python but no knowledge of audio. Reading takes about 20 minutes, the
 # three exercises 15. The machine needs less than a minute in every profile.
 #
 # Run a cell with Shift+Enter. The cells that only draw are folded; open them if you want
-# to see how a figure is made. Every notebook runs from top to bottom without its
+# to see how a figure is made. Every notebook runs from top to bottom even if you skip its
 # exercises.
 #
-# The next cell is the only one that is meant to be changed from outside. `profile` says
-# how much to compute and `dataset` which sounds to use; section 6 explains both.
+# The next cell holds the settings. `dataset` says which sounds to use (section 2), and
+# `profile` how much to compute (section 6).
 
 # %% tags=["parameters"]
 profile: str = "lesson"  # smoke, lesson or study
@@ -168,7 +168,7 @@ seed: int = 0  # seed of everything drawn at random
 # ## 1. How to read a spectrogram
 #
 # A microphone measures the pressure of the air, here 16,000 times per second. Each
-# measurement is one number, a *sample*, and the row of all samples is the *waveform*. Let
+# measurement is one number, a *sample*, and all samples in a row are the *waveform*. Let
 # us zoom into the first bark.
 
 # %% tags=["hide-input"]
@@ -191,25 +191,24 @@ axes[-1].set_xlabel("time (ms)")
 show(
     fig,
     alt="The waveform of the two barks at three scales. Over a second, two bursts; "
-    "over 60 ms, a regular pattern that repeats every 2 to 3 ms; over 5 ms, single "
-    "samples as dots on a smooth curve. Shaded areas mark what the next panel "
-    "enlarges.",
+    "over 60 ms, a regular pattern that repeats about every 2 ms; over 5 ms, single "
+    "samples as dots joined by a line. Shaded areas mark what the next panel enlarges.",
     caption="The dog at three scales; what is shaded is enlarged in the panel below.",
 )
 
 # %% [markdown]
-# At the top you see *when* the dog barks. In the middle a pattern repeats every few
-# milliseconds, and that makes the pitch. At the bottom are the samples themselves, and
-# they say nothing on their own.
+# The top panel shows *when* the dog barks. In the middle panel a pattern repeats about
+# every two milliseconds; we hear that rate as the pitch. The bottom panel shows the
+# samples themselves, and a single sample says nothing about the sound.
 #
 # A spectrogram sums up what the middle panel shows: it cuts the waveform into short
 # pieces and writes down, for each piece, how loud every frequency is. The result is a
-# picture with one column per piece. In the picture above, a bark *starts* where the
-# bright area begins. Its *pitch* is the distance between the bright lines, and the lines
-# sink because the voice of the dog does. Rain has no lines, since it has no pitch.
+# picture with one column per piece. Go back to the picture with the slider. A bark
+# *starts* where the bright area begins. Its bright bands lie at multiples of its *pitch*,
+# and they sink because the pitch falls. Rain has no pitch; its two bands stay level.
 #
-# The distance from one column to the next is called the **hop**. It is the number that
-# this course turns up and down.
+# The time from one column to the next is called the **hop**. It is the number that this
+# course varies.
 
 # %% [markdown]
 # ### Exercise 00.1
@@ -217,12 +216,12 @@ show(
 # We look at a clip every 10 ms. It is 5 seconds long and has 16,000 samples per second.
 # How many samples lie between two looks?
 #
-# Replace the `...` by your answer and run the cell. The check answers in one of four
+# Replace the `...` with your answer and run the cell. The check answers in one of four
 # ways: *passed*, *not yet* (with the reason), *not attempted*, or *cannot check*.
 #
 # <details><summary>Hint</summary>
 #
-# 10 ms are a hundredth of a second. One of the three numbers is not needed.
+# 10 ms is a hundredth of a second. One of the three numbers is not needed.
 #
 # </details>
 
@@ -237,10 +236,10 @@ check("00.1", samples_between_two_looks)
 # %% [markdown]
 # ## 2. The sounds of this course
 #
-# `synth10`, the default, has ten classes of sound that are computed on the spot, from
-# physics and a seed. `esc10` has recordings of the same ten classes from Freesound
-# (Piczak, 2015); get it with `course data get esc10`. A folder of your own works as well,
-# with one sub-folder per class.
+# `synth10`, the default, has ten classes of synthetic sounds. They are computed on the
+# spot from simple physical models and random numbers. `esc10` has recordings of the same
+# ten classes from Freesound (Piczak, 2015); get it with `course data get esc10`. A folder
+# of your own works as well, with one sub-folder per class.
 
 # %%
 size = profiles.get(profile)
@@ -268,11 +267,11 @@ for name in clips.classes[:12]:
 gallery(examples, RATE_HZ)
 
 # %% [markdown]
-# Each picture shows the loudest moments of one clip, up to 8 kHz (for at most twelve
-# classes). Play a few, and sort them into two groups before you go on: for which of them
-# does it matter *when* something happens, and for which would any second do?
+# Each picture shows the loudest part of one clip, up to 8 kHz (and at most twelve classes
+# are shown). Play a few, and sort them into two groups before you go on: for which of
+# them does it matter *when* something happens, and for which would any second do?
 #
-# A row of the table below describes one clip. The **label** says what it is. The
+# Each row of the table below describes one clip. The **label** says what it is. The
 # **source** is the recording that it was cut from, and the **fold** is the part of the
 # data that it belongs to. All clips from one source are in the same fold, so that a
 # classifier is never tested on a recording that it was trained on. Notebook 04 shows what
@@ -284,16 +283,16 @@ shown = one_of_each[["clip", "label", "source", "fold"]].head(5)
 display(shown.style.hide(axis="index"))
 n_folds = clips.table["fold"].nunique()
 n_sources = clips.table["source"].nunique()
-say(f"{n_sources} sources in {n_folds} folds. With {clips.n_classes} classes, guessing "
-    f"is right in about {100 / clips.n_classes:.0f} % of the cases.")
+say(f"{n_sources} sources in {n_folds} folds. With {clips.n_classes} classes, a random "
+    f"guess is right {100 / clips.n_classes:.0f} % of the time.")
 
 # %% [markdown]
 # ## 3. Where in time does a sound happen?
 #
 # Let us put a number on your two groups. Cut each clip into pieces of 10 ms, called
-# *frames*, and add up the squared samples in each: that is its energy. Then ask how much
-# of the clip's energy lies in the busiest tenth of its frames. If all frames were equally
-# loud, it would be 10 %.
+# *frames*, and add up the squared samples in each: the sum is the frame's energy. Then
+# ask how much of the clip's energy lies in the busiest tenth of its frames. If all frames
+# were equally loud, it would be 10 %.
 #
 # **Predict:** which class has the largest share of its energy in the busiest tenth?
 
@@ -302,20 +301,21 @@ predict("00.a", ..., "Which class is the most concentrated?")
 
 # %%
 def frame_energy(x, frame_ms):
-    """Energy of neighbouring frames of `frame_ms`, shape (frames,)."""
+    """Energy of consecutive frames of `frame_ms`, shape (frames,)."""
     frame_length = timebase.ms_to_samples(frame_ms, RATE_HZ)
     n_frames = len(x) // frame_length
     frames = x[: n_frames * frame_length].reshape(n_frames, frame_length)
     return np.sum(frames.astype(float) ** 2, axis=1)
 
-
+# %% tags=["hide-input"]
+# Folded, because you will write this function yourself in exercise 00.2
 def percent_in_busiest_tenth(energy):
     """Percent of the whole energy that the busiest tenth of the frames holds."""
     from_loud_to_quiet = np.sort(energy)[::-1]
     n_busiest = max(1, len(energy) // 10)
     return 100 * from_loud_to_quiet[:n_busiest].sum() / max(energy.sum(), 1e-12)
 
-
+# %%
 def median_per_class(frame_ms):
     """Median over the clips of each class, from the least to the most concentrated."""
     shares = [percent_in_busiest_tenth(frame_energy(x, frame_ms)) for x in waves]
@@ -324,7 +324,7 @@ def median_per_class(frame_ms):
 
 concentration = median_per_class(frame_ms=10)
 least, most = concentration.index[0], concentration.index[-1]
-answer("00.a", most)
+answer("00.a", most.replace("_", " "))
 
 # %%
 white_noise = np.random.default_rng(0).standard_normal(waves.shape[1])
@@ -355,23 +355,23 @@ conclude(
     f"energy in a tenth of its frames, *{least.replace('_', ' ')}* "
     f"{concentration.iloc[0]:.0f} %. Steady white noise has {noise_share:.0f} % and "
     "not 10, because frames of 10 ms differ by chance.",
-    if_not=f"Here the shares go from {concentration.iloc[0]:.0f} % to "
-    f"{concentration.iloc[-1]:.0f} %. How much other clips of these classes would "
-    "change that has not been measured for this data set.",
+    if_not=f"Here the shares range from {concentration.iloc[0]:.0f} % to "
+    f"{concentration.iloc[-1]:.0f} %. How much they would change with other clips of "
+    "these classes has not been measured for this data set.",
 )
 
 # %% [markdown]
 # Careful: energy is not information. The silence between two ticks carries no energy, and
 # yet it *is* the rhythm of a clock. Leave it out, and you no longer know how fast the
-# clock ticks. A high number does tell us that most frames are nearly silent. How many of
+# clock ticks. All that a high number tells us is that most frames are quiet. How many of
 # them a classifier can do without is a question for experiments, from notebook 05 on.
 
 # %% [markdown]
 # ### Exercise 00.2
 #
 # Write the measure yourself. `energy` is an array with the energy of each frame of one
-# clip. How many **percent** of the whole lie in the busiest tenth of the frames? Of 105
-# frames, a tenth is 10.
+# clip. What **percentage** of the whole lies in the busiest tenth of the frames? Round
+# the tenth down: of 105 frames, it is 10.
 #
 # <details><summary>Hint</summary>
 #
@@ -391,49 +391,49 @@ def busiest_tenth(energy):
 check("00.2", busiest_tenth)
 
 # %% [markdown]
-# **Change a setting.** Make the frames ten times as long, 100 ms. Does the number of the
-# most concentrated class rise or fall? Enter your prediction, run both cells, and explain
-# what you see before you read on.
+# **Change a setting.** Make the frames ten times as long, 100 ms. Is the share of the
+# most concentrated class then higher or lower? Enter your prediction, run both cells, and
+# explain what you see before you read on.
 
 # %%
-predict("00.b", ..., "With frames of 100 ms, does the number rise or fall?")
+predict("00.b", ..., "With frames of 100 ms, is the share higher or lower?")
 
 # %%
 coarse_ms = 100  # try other lengths
 coarse = median_per_class(coarse_ms)
 change = float(coarse[most] - concentration[most])
-answer("00.b", "falls" if change < 0 else "rises")
+answer("00.b", "lower" if change < 0 else "higher")
 say(f"*{most.replace('_', ' ')}*: {concentration[most]:.0f} % with frames of 10 ms, "
     f"{coarse[most]:.0f} % with frames of {coarse_ms} ms.")
 
 # %% [markdown]
 # A frame that is much longer than an event mostly contains what surrounds the event. The
-# energy is averaged over the frame, and the frames become more alike. That is what the
-# slider at the top did to the barks.
+# energy is averaged over the frame, so the frames become more alike. The slider at the
+# top did the same to the barks.
 
 # %% [markdown]
 # ## 4. What does a finer look cost?
 #
-# Twice as many looks are twice as many columns to store, and about twice as much for a
-# network to compute:
+# Twice as many looks mean twice as many columns to store, and about twice as much work
+# for a network:
 
 # %%
 rows = []
 for hop_ms in (2.5, 5, 10, 20, 40, 80, 160):
     hop = timebase.ms_to_samples(hop_ms, RATE_HZ)
-    columns = timebase.frame_count(waves.shape[1], 2, hop)
+    columns = 1 + waves.shape[1] // hop  # one at the start, one more after every hop
     rows.append((hop_ms, columns, 64 * columns))
 costs = pd.DataFrame(rows, columns=["hop (ms)", "columns per clip", "numbers per clip"])
 display(costs.style.format({"hop (ms)": "{:g}"}).hide(axis="index"))
 
 # %% [markdown]
 # The last column counts 64 numbers per look, the usual number in this course. For
-# comparison, 16,000 samples per second go in.
+# comparison, the waveform has 16,000 numbers per second.
 #
 # ### Exercise 00.3
 #
-# A classifier looks every `hop_ms` milliseconds and costs `cost` (in any unit), and all
-# of that cost grows with the number of looks. Which hop brings it down to `budget`?
+# A classifier looks every `hop_ms` milliseconds and costs `cost` (in any unit). The cost
+# is proportional to the number of looks. At which hop is it equal to `budget`?
 # **Predict** first: for a quarter of the cost, do you need a quarter of the hop or four
 # times the hop?
 #
@@ -496,30 +496,31 @@ show(
 )
 
 # %% [markdown]
-# Notebooks 01 to 04 are about sound, and need no training. From 05 on networks are
-# trained, small enough for two cores. If you have an afternoon, read 01, 02, 04 and 05;
-# if your interest is in learned resolution, go on with 07 and 08.
+# Notebooks 01 to 04 are about sound and data, and train no neural network. From 05 on we
+# train networks that are small enough for two cores. If you have only a day, read 01, 02,
+# 04 and 05; if you are interested in learned resolution, go on with 07 and 08.
 
 # %% [markdown]
 # ## 6. Your machine and your settings
 #
 # | profile | what it is for |
 # |---|---|
-# | `smoke` | does everything run? No conclusions are drawn |
-# | `lesson` | a class or an evening: enough to see every effect |
-# | `study` | every fold, three seeds: the numbers of the study report |
+# | `smoke` | to test whether everything runs; no conclusions are drawn |
+# | `lesson` | for a class or an evening: enough to see every effect |
+# | `study` | every fold and three seeds: the numbers of the study report |
 #
 # `lesson` is the default. In the `parameters` cell above you can choose another profile
-# or another data set; `course run` does the same for all notebooks at once.
+# or another data set; the command `course run` does the same for all notebooks at once.
 #
 # The course runs on two cores and 4 GB of memory, without a graphics card. Here is what
 # this machine has. Where something is missing, the last column says what to do.
 
 # %%
 findings = pd.DataFrame(doctor.findings(), columns=["what", "found", "what to do"])
-private = findings["what"].isin(["data folder", "mirror"])  # paths of this machine
-display(findings[~private].style.hide(axis="index"))
-n_problems = int((findings["what to do"] != "").sum())
+needs_attention = findings["what to do"] != ""
+is_path = findings["what"].isin(["data folder", "mirror"])  # paths of this machine
+display(findings[needs_attention | ~is_path].style.hide(axis="index"))
+n_problems = int(needs_attention.sum())
 if n_problems == 0:
     say("Your machine is ready.")
 else:
@@ -529,7 +530,7 @@ else:
 # ## What we saw
 
 # %%
-say(f"""- A look every 80 ms merges two barks 150 ms apart, and leaves rain as it is.
+say(f"""- Looking every 80 ms merges two barks 150 ms apart, and hardly changes rain.
 - {len(clips)} clips of {clips.n_classes} classes in {n_folds} folds; all clips from one
   source are in the same fold.
 - Depending on the class, the busiest tenth of the frames holds between
@@ -539,7 +540,7 @@ say(f"""- A look every 80 ms merges two barks 150 ms apart, and leaves rain as i
 # %% [markdown]
 # ## What next
 #
-# Notebook 01 takes the word "look" apart into window and hop, and finds what each of them
+# Notebook 01 splits the word "look" into window and hop, and finds out what each of them
 # can and cannot show. Before you go on: [questions to test
 # yourself](quizzes/00_start_here.md).
 #

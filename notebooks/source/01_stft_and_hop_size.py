@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 01 · STFT and hop size
 #
-# Tap on a table. The tap is over within a few milliseconds. A spectrogram with one column
-# every 40 ms shows a blur; one with a column every millisecond shows the tap sharply, and
-# spends nearly all of its columns on the silence around it. Two settings decide what you
-# see: the **hop**, which is how often you look, and the **window**, which is for how
-# long.
+# Tap on a table. The tap is over within a few milliseconds. A spectrogram that takes one
+# look of 40 ms every 40 ms shows a blur; one that takes a look of a millisecond every
+# millisecond shows the tap sharply, and spends nearly all of its columns on the silence
+# around it. Two settings decide what you see: the **window**, which is how long each look
+# lasts, and the **hop**, which is how often you look.
 
 # %% [markdown]
 # ## You will be able to
@@ -13,16 +13,21 @@
 # - **build** a spectrogram step by step, and **count** its frames (exercise 01.1);
 # - **measure** what the shape of a window costs in bandwidth (exercise 01.2);
 # - **choose** a window that shows two clicks and two notes (exercise 01.3);
-# - **predict** the false rhythm that a long hop reports (exercise 01.4);
-# - **remove** a false rhythm with the window (exercise 01.5).
+# - **predict** the false rhythm that frames report if the hop is too long (exercise
+#   01.4);
+# - **choose** the window that removes a false rhythm (exercise 01.5).
 
 # %% [markdown]
 # ## Before you start
 #
-# You need notebook 00, and should have met sine waves, the Fourier transform and the
-# decibel before. Reading takes about 45 minutes, the five exercises 45. The machine needs
-# less than a minute, the same in every profile: all signals here are made on the spot, so
-# you always know the right answer.
+# You need notebook 00, and should have met sine waves, complex numbers, the Fourier
+# transform and the decibel before. (In decibels, a power of one half is -3 dB, a tenth is
+# -10 dB; an amplitude of one half is -6 dB, a tenth is -20 dB.)
+#
+# Reading takes about 60 minutes, the five exercises 45. On a first reading you can leave
+# out what is marked as optional, which saves about ten minutes; run those cells all the
+# same. The machine needs less than a minute in every profile: all signals are made on the
+# spot, so we always know the right answer.
 
 # %%
 import librosa
@@ -61,7 +66,7 @@ rate_hz: int = 16000  # sample rate of every signal here
 # ## 1. How a spectrogram is made
 #
 # To a computer, sound is a long row of numbers, here 16,000 per second. One number on its
-# own means nothing; a sound shows in how the numbers change over some milliseconds. So we
+# own means nothing; what we hear is how the numbers change over some milliseconds. So we
 # work piece by piece:
 #
 # 1. Cut out a **frame** of $N$ samples.
@@ -75,7 +80,7 @@ rate_hz: int = 16000  # sample rate of every signal here
 # $$ X[m, k] = \sum_{n=0}^{N-1} w[n] \; x[n + mH] \; e^{-2\pi i k n / N} $$
 #
 # Here $m$ counts the frames and $k$ the frequency *bins*. With the sample rate $f_s$, bin
-# $k$ lies at $k f_s / N$. The squared magnitude $|X[m, k]|^2$ is the *spectrogram*.
+# $k$ lies at $k f_s / N$. The squared magnitudes $|X[m, k]|^2$ are the *spectrogram*.
 #
 # Let us go through the four steps with two plucked notes.
 
@@ -105,7 +110,7 @@ windowed = hann * frame  # step 2: fade in and out
 column = np.fft.rfft(windowed)  # step 3: Fourier transform
 
 # %% [markdown]
-# `np.fft.rfft` hides the sum of the formula. For a single bin we can write the sum out,
+# `np.fft.rfft` hides the sum in the formula. For a single bin we can write the sum out,
 # and check that it gives the same number:
 
 # %%
@@ -135,7 +140,7 @@ X = stft(pluck, N, H)
 library = librosa.stft(pluck, n_fft=N, hop_length=H, window="hann", center=False).T
 largest_difference = np.abs(X - library).max()
 say(f"{X.shape[0]} frames of {X.shape[1]} bins. The largest difference between "
-    f"librosa's STFT and ours is {largest_difference:.0e}.")
+    f"librosa's STFT and ours is {largest_difference:.1g}.")
 
 # %% tags=["hide-input"]
 fig = plt.figure(figsize=(8.6, 5))
@@ -180,8 +185,8 @@ show(fig, alt="Five panels from waveform to spectrogram. Two notes with a frame 
 
 # %% [markdown]
 # The spectrum in panel 3 peaks at 440 Hz and its multiples, and becomes the marked column
-# of panel 4. Keep the two settings apart: **the window is how long each look lasts, the
-# hop is how often we look.** Here a look lasts 25 ms and there is one every 10 ms, so
+# of panel 4. Do not confuse the two settings: **the window is how long each look lasts,
+# the hop is how often we look.** Here a look lasts 25 ms and there is one every 10 ms, so
 # neighbouring frames share more than half of their samples.
 #
 # From here on we need frames at hops down to a single sample. `sliding_window_view` cuts
@@ -202,15 +207,15 @@ print(frames_of(np.arange(12), window_length=6, hop=3))
 # %% [markdown]
 # ## 2. How many frames?
 #
-# Without padding, the first frame starts at sample 0 and the last one must still fit.
-# After the first frame, $L - N$ samples are left, and each further frame needs $H$ more:
+# A signal has $L$ samples. Without padding, the first frame starts at sample 0 and the
+# last one must still fit. After the first frame, $L - N$ samples are left, and each
+# further frame needs $H$ of them. So the number of frames is
 #
 # $$ M = 1 + \left\lfloor \frac{L - N}{H} \right\rfloor $$
 #
 # Most libraries *centre* their frames instead. They pad the signal by half a window on
-# both sides, and then frame $m$ describes the moment $mH$ for every window length.
-# Without centring, a longer window moves all frames to the right, and whatever you
-# compare between two windows, you also compare two delays.
+# both sides, and then the middle of frame $m$ is at sample $mH$ for every window length.
+# Without centring it is at $mH + N/2$: change the window, and all frames shift in time.
 #
 # **Predict:** one second at 16 kHz, a window of 400 samples and a hop of 160 give 98
 # frames without centring. How many are there with it?
@@ -239,8 +244,8 @@ answer("01.a", centred_frames, unit="frames")
 # %% [markdown]
 # The second row is a trap. With an *odd* window of 401 samples there are only 100 centred
 # frames: half of 401 is 200.5, the half sample is dropped on both sides, and the last
-# frame no longer fits. Two libraries that round differently are one frame apart, and so
-# are the labels that belong to their frames.
+# frame no longer fits. Two libraries that round differently disagree by one frame, and
+# labels made for the frames of one do not fit those of the other.
 
 # %% [markdown]
 # ### Exercise 01.1
@@ -252,7 +257,7 @@ answer("01.a", centred_frames, unit="frames")
 # <details><summary>Hint</summary>
 #
 # First find the length of the signal after padding. The formula above does the rest,
-# except where it would give a number below 1.
+# except for a signal that is shorter than the window.
 #
 # </details>
 
@@ -274,14 +279,13 @@ check("01.1", frame_count)
 # ## 3. Why a window, and which one?
 #
 # Why not leave out step 2 and transform the frame as it is? Because the Fourier transform
-# treats a frame as one period of something that repeats for ever. Unless the tone happens
-# to fit a whole number of times, the end of the frame does not meet its beginning. The
+# treats a frame as one period of something that repeats for ever. Unless a whole number
+# of periods of the tone fits into the frame, its end does not meet its beginning. The
 # jump is a click, and a click contains every frequency.
 #
 # Here is a tone half-way between two bins, and a second one at 3 kHz that is 1000 times
-# weaker (60 dB below). **Predict:** in which spectrum can you find the weak tone: in that
-# of the plain frame (`"rectangular"`), in that of the windowed one (`"Hann"`), or in
-# `"both"`?
+# weaker (60 dB below). **Predict:** which spectrum shows the weak tone: that of the plain
+# frame (`"rectangular"`), that of the windowed one (`"Hann"`), or `"both"`?
 
 # %%
 predict("01.b", ..., "Which window shows the weak tone: rectangular, Hann or both?")
@@ -297,7 +301,7 @@ tones = loud + weak
 def level_db(frame, window):
     """Spectrum of a windowed frame in dB; a tone of amplitude 1 on a bin has 0 dB."""
     amplitude = np.abs(np.fft.rfft(window * frame)) / (window.sum() / 2)
-    return 20 * np.log10(amplitude + 1e-6)
+    return 20 * np.log10(amplitude + 1e-6)  # 1e-6: no logarithm of zero
 
 
 rectangular_db = level_db(tones, np.ones(N))
@@ -338,22 +342,25 @@ say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through t
 
 # %% [markdown]
 # This is **leakage**: energy of a tone that shows up at other frequencies. The Hann
-# window lowers it, and the price is a wider peak.
+# window reduces it, at the price of a wider peak.
 #
 # Why wider? Multiplying in time means convolving in frequency, so every line of the
 # spectrum takes the shape of the window's own transform. For the Hann window
 #
 # $$ w[n] = \tfrac12 - \tfrac12 \cos\frac{2\pi n}{N} $$
 #
-# we can read that shape off. The formula adds three copies of the rectangular window: one
-# as it is and, from the cosine, one moved up and one moved down by one bin. Their weights
-# are $\frac12, -\frac14, -\frac14$. Each copy is zero at every whole bin except its own,
-# so the sum is zero from bin $\pm 2$ on:
+# we can read that shape off. In frequency, the formula is the sum of three copies of the
+# rectangular window's transform: one as it is and, from the cosine, one moved up and one
+# moved down by one bin. Their weights are $\frac12, -\frac14, -\frac14$. Each copy is
+# zero at every whole bin except its own. So the magnitude of the sum is, in units of
+# $N$, $\frac12$ at bin 0, $\frac14$ at bins $\pm 1$, and zero at all other whole bins.
+# The main lobe ends at the first of these zeros:
 #
 # $$ \text{main lobe from } -\frac{2}{N} \text{ to } +\frac{2}{N},
-#    \text{ and half as high as its top at } \pm\frac{1}{N}. $$
+#    \quad \text{half as high at } \pm\frac{1}{N} \text{ as at its top.} $$
 #
-# With $N$ in seconds these are frequencies in Hz. Section 5 needs both.
+# With $N$ in seconds these are frequencies in Hz. Section 5 needs both. The next cell
+# measures this and more for four common windows.
 
 # %%
 PAD = 64  # points per bin
@@ -370,11 +377,12 @@ def describe_window(window):
     db = transform_db(window)
     first_zero = np.flatnonzero(np.diff(db) > 0)[0]
     main_lobe = db[:first_zero]
-    half_height = np.interp(6.02, -main_lobe, np.arange(first_zero)) / PAD
+    half_height = np.interp(6.02, -main_lobe, np.arange(first_zero)) / PAD  # -6.02 dB
+    power = np.abs(np.fft.fft(window)) ** 2  # one value per bin
     return {
         "width (bins)": 2 * half_height,
         "side lobe (dB)": db[first_zero:].max(),
-        "ENBW (bins)": len(window) * np.sum(window**2) / np.sum(window) ** 2,
+        "ENBW (bins)": power.sum() / power[0],
         "scalloping (dB)": -db[PAD // 2],
     }
 
@@ -386,12 +394,13 @@ shapes = pd.DataFrame({name: describe_window(w) for name, w in windows.items()})
 display(shapes.round(2))
 
 # %% [markdown]
-# - **width**: of the main lobe at half its height. Two equal tones closer than this merge
-#   (Harris, 1978).
-# - **side lobe**: the highest level at which a tone leaks into distant bins.
-# - **ENBW**, the *equivalent noise bandwidth*: the width of an ideal filter that lets the
-#   same amount of noise through.
-# - **scalloping**: what a tone loses if it lies half-way between two bins.
+# - **width**: the width of the main lobe at half its height. Two equal tones closer than
+#   this merge (Harris, 1978).
+# - **side lobe**: the level of the highest side lobe, the most that leaks outside the
+#   main lobe.
+# - **ENBW**, the *equivalent noise bandwidth*: the width of an ideal filter with the same
+#   peak that lets the same amount of noise through.
+# - **scalloping**: how much level a tone loses if it lies half-way between two bins.
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(8, 3.2))
@@ -418,14 +427,14 @@ say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apa
 # %% [markdown]
 # ### Exercise 01.2
 #
-# Noise enters a bin through the whole main lobe. Write the equivalent noise bandwidth of
-# any window, in bins: how many times more noise power it collects than an ideal bin of
-# width 1.
+# The table found the equivalent noise bandwidth in frequency: the area under the power
+# spectrum of the window, divided by its peak. Compute it from the samples of the window,
+# without a Fourier transform:
 #
 # $$ \mathrm{ENBW} = N \; \frac{\sum_n w_n^2}{\left(\sum_n w_n\right)^2} $$
 #
-# Before you run your function on the Hann window, decide whether a smoother window
-# collects more noise or less than the rectangular one.
+# Before you write it, explain why a smoother window has the larger bandwidth, and so
+# collects more noise.
 #
 # <details><summary>Hint</summary>
 #
@@ -445,24 +454,24 @@ check("01.2", enbw_bins)
 # %% [markdown]
 # ## 4. How close may two clicks be?
 #
-# Two clicks lie $d$ apart. Their spectrogram has a hop of one sample, as fine as it can
-# be. **Predict:** how far apart must the clicks be, as a fraction of the window length
-# $N$, before the energy of the frames dips between them?
+# Two clicks lie $d$ apart. We take a frame at every single sample, so the hop is as fine
+# as it can be. **Predict:** how far apart must the clicks be, as a fraction of the window
+# length $N$, before the energy of the frames dips between them?
 
 # %%
-predict("01.c", ..., "From which fraction of N on do two clicks show a dip?")
+predict("01.c", ..., "At which fraction of N does a dip first appear?")
 
 # %%
-LONG = 1200  # window length in samples; only fractions of it matter here
+CLICK_WINDOW = 1200  # window length in samples; only fractions of it matter here
 
 
 def energy_of_two_clicks(distance):
     """Energy of all frames at hop 1 around two clicks `distance` samples apart."""
-    x = np.zeros(4 * LONG)
-    first = 2 * LONG - distance // 2
+    x = np.zeros(4 * CLICK_WINDOW)
+    first = 2 * CLICK_WINDOW - distance // 2
     x[first] = 1.0
     x[first + distance] = 1.0
-    frames = frames_of(x, LONG, hop=1) * signal.get_window("hann", LONG)
+    frames = frames_of(x, CLICK_WINDOW, hop=1) * signal.get_window("hann", CLICK_WINDOW)
     return np.sum(frames**2, axis=1)
 
 
@@ -475,16 +484,16 @@ def dip_db(energy):
 fractions = [0.3, 0.4, 0.5, 0.6, 0.75]
 dips = {}
 for fraction in fractions:
-    energy = energy_of_two_clicks(round(fraction * LONG))
+    energy = energy_of_two_clicks(round(fraction * CLICK_WINDOW))
     dips[fraction] = dip_db(energy)
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9, 3.6))
 traces = {}
 for fraction in (0.3, 0.5, 0.75):
-    energy = energy_of_two_clicks(round(fraction * LONG))
+    energy = energy_of_two_clicks(round(fraction * CLICK_WINDOW))
     traces[f"d = {fraction:g} N"] = 10 * np.log10(np.maximum(energy, 1e-4))
-middles = (np.arange(len(energy)) - 1.5 * LONG) / LONG
+middles = (np.arange(len(energy)) - 1.5 * CLICK_WINDOW) / CLICK_WINDOW
 plots.lines(middles, traces, ax, xlabel="middle of the frame (window lengths)",
             ylabel="energy (dB)")
 ax.set(ylim=(-20, 3), xlim=(-1, 1))
@@ -494,57 +503,58 @@ show(fig, alt="Energy of the frames against time for two clicks. At a distance o
      caption="Two clicks through a Hann window at a hop of one sample.")
 
 # %%
-first_dip = LONG
-for distance in range(LONG // 4, LONG // 2):
+first_dip = CLICK_WINDOW
+# The first distance whose dip exceeds a thousandth of a decibel
+for distance in range(CLICK_WINDOW // 4, CLICK_WINDOW // 2):
     if dip_db(energy_of_two_clicks(distance)) > 0.001:
         first_dip = distance
         break
-answer("01.c", first_dip / LONG, unit="of N", within=0.05)
+answer("01.c", first_dip / CLICK_WINDOW, unit="of N", within=0.05)
 listed = ", ".join(f"{dip:.1f} dB at {fraction:g} N" for fraction, dip in dips.items())
 say(f"Depth of the dip between the clicks: {listed}.")
 
 # %% [markdown]
-# Why a third? Measured from its middle, the Hann window is $\cos^2(\pi t/N)$, so it
-# weights energy by $w^2(t) = \cos^4(\pi t/N)$. Each click draws one such hump into the
-# energy curve. Half-way between the clicks both humps are seen at $t = d/2$, and the sum
-# is $2\cos^4(\pi d / 2N)$.
+# Why at about a third? Measured from its middle, the Hann window is $\cos^2(\pi t/N)$, so
+# it weights energy by $w^2(t) = \cos^4(\pi t/N)$. Each click adds one such hump to the
+# energy curve. Half-way between the clicks, each hump has its value at $t = d/2$, and the
+# sum is $2\cos^4(\pi d / 2N)$.
 #
-# *Where the dip begins.* The sum of two equal humps has a dip in the middle if each hump
-# is curved upwards there, that is, beyond its inflection point. With $u = \pi t/N$,
+# *Where the dip begins.* The sum has a dip in the middle if both humps curve upwards
+# there, and a hump curves upwards beyond its inflection point. With $u = \pi t/N$,
 #
 # $$ \frac{d^2}{du^2}\cos^4 u = 4\cos^2 u \,(3\sin^2 u - \cos^2 u) = 0
 #    \;\Rightarrow\; \tan^2 u = \tfrac13 \;\Rightarrow\; u = \tfrac{\pi}{6}, $$
 #
-# that is $t = d/2 = N/6$, and so $d = N/3$.
+# that is $t = d/2 = N/6$, and so $d = N/3$. (The cell above finds slightly more, because
+# it looks for a dip that is large enough to measure.)
 #
 # *How deep it is at half a window.* If $d = N/2$, a frame centred on one click does not
 # reach the other, so its energy is 1. Half-way it is $2\cos^4(\pi/4) = \frac12$, which is
 # $-3.01$ dB.
 #
-# **Two clicks need a distance of a third of the window to be told apart at all, and of
-# half a window for a clear dip of 3 dB.** A finer hop does not help. Ours was a single
-# sample already; more frames draw the same hump with more points.
+# **Two clicks must be more than a third of the window apart to show any dip, and half a
+# window apart for a clear dip of 3 dB.** A finer hop does not help: ours was already a
+# single sample.
 
 # %% [markdown]
 # ## 5. One window for two clicks and two notes?
 #
-# Let us put both limits to work. The next sound has two clicks, 20 ms apart, and
-# underneath them two notes, 60 Hz apart. Is there a window that separates the clicks and
-# the notes at once?
+# Let us use both limits. The next sound has two clicks, 20 ms apart, and underneath them
+# two notes, 60 Hz apart. Is there a window that separates both the clicks and the notes?
 #
 # Section 4 gives an upper limit: for a dip of 3 dB between the clicks, $N \le 2d$.
 #
-# Section 3 gives a lower limit. Half-way between two notes $\Delta f$ apart, each note is
-# seen at a distance of $\Delta f/2$. If that is $1/N$, the Hann window passes half of its
-# amplitude, a quarter of its power. Averaged over time, the two notes together have half
-# the power of one: again a dip of 3 dB. So $N \ge 2/\Delta f$, and both limits together
-# are
+# Section 3 gives a lower limit. The frequency half-way between two notes $\Delta f$ apart
+# is $\Delta f/2$ away from each. If that distance is $1/N$, each note appears there with
+# half its amplitude, a quarter of its power. Averaged over time, the powers of the two
+# notes add up to half of one: again a dip of 3 dB. So $N \ge 2/\Delta f$, and both limits
+# together are
 #
 # $$ \frac{2}{\Delta f} = \frac{2}{60\,\text{Hz}} \approx 33\,\text{ms}
 #    \;\le\; N \;\le\; 2d = 2 \cdot 20\,\text{ms} = 40\,\text{ms}. $$
 #
-# So such windows exist, within a range of 7 ms. First picture the two extremes: what
-# becomes of the notes at 4 ms, and of the clicks at 64 ms? Then move the slider.
+# So such windows exist, within a range of 7 ms. Before you move the slider below, decide:
+# what becomes of the notes with a window of 4 ms, and of the clicks with one of 64 ms?
 
 # %%
 CLICKS_S = (0.14, 0.16)
@@ -647,13 +657,14 @@ scrub(
     alt="A spectrogram for each window length, with the level of the notes over "
     "frequency at its side and that of the clicks over time below it. At 4, 16 and 24 "
     "ms there are two columns for the clicks and a single band for the notes. At 34, "
-    "36 and 40 ms both curves have two humps. From 48 ms on the notes are two lines "
-    "and the clicks a single blur.",
+    "36 and 40 ms both curves have two humps with a clear dip. At 48 ms the notes are "
+    "two lines and the dip between the clicks is slight; from 64 ms on the clicks are "
+    "a single blur, crossed by thin horizontal stripes.",
 )
 
 # %% [markdown]
-# As the window grows, the notes separate and the clicks merge. Around 36 ms there is room
-# for both. Here are the two dips for every window length:
+# As the window grows, the notes separate and the clicks merge. Around 36 ms both pairs
+# are separate. Here are the two dips for every window length from 20 to 60 ms:
 
 # %%
 lengths_ms = np.arange(20, 61)
@@ -683,7 +694,8 @@ say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they 
     "between the notes.")
 
 # %% [markdown]
-# The two limits say more. They leave room for a window only if $2/\Delta f \le 2d$, or
+# The two limits also say when no window will do. Some window lies between them only if
+# $2/\Delta f \le 2d$, that is, if
 #
 # $$ d \cdot \Delta f \ge 1. $$
 #
@@ -691,12 +703,14 @@ say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they 
 # no Hann window of any length could show both pairs.
 #
 # The hop played no part in this. It was half a millisecond in all pictures, twenty times
-# finer than usual. **How often you look is up to the hop; how much a look can tell apart
-# is up to the window.**
+# finer than usual. **The hop decides how often you look; the window decides what a look
+# can tell apart.**
 #
-# Could another shape of window do better? Hardly. Gabor (1946) measured the width of a
-# window by the standard deviations of its energy, $\sigma_t$ in time and $\sigma_f$ in
-# frequency, and showed that $\sigma_t \, \sigma_f \ge 1/4\pi$ for every shape.
+# ### Would another window do better? (optional)
+#
+# Hardly. Gabor (1946) measured the width of a window by the standard deviations of its
+# energy, $\sigma_t$ in time and $\sigma_f$ in frequency, and showed that
+# $\sigma_t \, \sigma_f \ge 1/(4\pi)$ for every shape.
 
 # %%
 def spread_product(window):
@@ -716,14 +730,19 @@ bound = 1 / (4 * np.pi)
 hann_product = spread_product(signal.get_window("hann", 1024)) / bound
 gaussian_product = spread_product(signal.get_window(("gaussian", 128), 1024)) / bound
 say(f"Hann stands at {hann_product:.3f} times the bound, a Gaussian at "
-    f"{gaussian_product:.3f} times. There is next to nothing left to gain.")
+    f"{gaussian_product:.3f} times. By this measure there is little left to gain.")
 
 # %% [markdown]
-# **What are the stripes?** At 64 ms the clicks can no longer be told apart in time, but
-# there are thin horizontal stripes where they were. A click at time 0 and one at time $d$
-# have the transform $1 + e^{-2\pi i f d}$, and its power $2 + 2\cos(2\pi f d)$ rises and
-# falls every $1/d$ = 50 Hz. So the distance of the clicks is not lost from a frame that
-# contains both. It has moved from the *energy* over time into a pattern over *frequency*.
+# (The dips of 3 dB are another measure. For a Gaussian they need a product
+# $d \cdot \Delta f$ of $2\ln 4/\pi \approx 0.88$ instead of 1.)
+#
+# ### What are the stripes? (optional)
+#
+# At 64 ms the clicks can no longer be told apart in time, but thin horizontal stripes
+# appear where they were. Two equal clicks, one at time 0 and one at time $d$, have the
+# transform $1 + e^{-2\pi i f d}$. Its power, $2 + 2\cos(2\pi f d)$, rises and falls every
+# $1/d$ = 50 Hz. So a frame that contains both clicks still holds their distance. It has
+# moved from the *energy* over time into a pattern over *frequency*.
 
 # %%
 window_length = timebase.ms_to_samples(64, rate_hz)
@@ -744,8 +763,10 @@ show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 5
      caption="One frame that contains both clicks, and nothing else.")
 
 # %% [markdown]
-# A classifier can use these stripes as long as its frequency bands are narrower than they
-# are. The mel bands of notebook 02 mostly are not, and average the stripes away.
+# A classifier can use these stripes if its frequency bands are narrower than they are.
+# Most mel bands of notebook 02 are wider, and average the stripes away.
+#
+# ### A sound of your own (optional)
 #
 # In a live kernel you can look at a sound of your own through any of these windows:
 
@@ -773,8 +794,8 @@ live(look_through, label="window (ms)", values=list(WINDOWS_MS), sound=notes + c
 #
 # <details><summary>Hint</summary>
 #
-# Which window is long enough for the notes, and no longer? Which clicks does that window
-# separate?
+# What is the shortest window that separates the notes? How close may clicks be for that
+# window to separate them?
 #
 # </details>
 
@@ -789,15 +810,15 @@ def closest_clicks_ms(tone_distance_hz):
 check("01.3", closest_clicks_ms)
 
 # %% [markdown]
-# ## 6. What the hop does
+# ## 6. How short must the hop be? (optional)
 #
-# So what is the hop for? It has to be short enough that nothing is missed *between* the
-# frames.
+# If the window decides the resolution, what is the hop for? It has to be short enough
+# that nothing is missed *between* the frames.
 #
-# Pick one frequency bin and compute it at every sample. The result is a signal of its
-# own, and it changes slowly, because each value averages over a whole window. A hop of
-# $H$ keeps every $H$-th value of it. If those are enough, interpolation brings back the
-# values in between. Let us try it on white noise.
+# Pick one frequency bin and compute it for a frame at every sample. The values form a
+# signal of their own, which changes slowly, because each of them averages over a whole
+# window. A hop of $H$ keeps every $H$-th value. If those are enough, interpolation brings
+# back the values in between. Let us try it on white noise.
 
 # %%
 BIN_WINDOW = 256
@@ -810,7 +831,7 @@ noise = generator.standard_normal(BIN_WINDOW * 1024)
 wave = np.exp(2j * np.pi * BIN * np.arange(BIN_WINDOW) / BIN_WINDOW)
 window = signal.get_window("hann", BIN_WINDOW)
 bin_values = np.correlate(noise, window * wave, mode="valid")
-# Its phase turns by one bin's frequency from sample to sample; take that rotation out
+# From sample to sample its phase advances at the frequency of the bin; undo that
 m = np.arange(len(bin_values))
 bin_values = bin_values * np.exp(-2j * np.pi * BIN * m / BIN_WINDOW)
 bin_power = np.abs(bin_values) ** 2
@@ -831,14 +852,14 @@ def error_db(guess, truth):
 
 
 rows = {}
-for share in (2, 4, 8, 16):
-    hop = BIN_WINDOW // share
+for divisor in (2, 4, 8, 16):
+    hop = BIN_WINDOW // divisor
     complex_guess = interpolated(bin_values, hop)
-    rows[f"N/{share}"] = {
+    rows[f"N/{divisor}"] = {
         "complex": error_db(complex_guess, bin_values),
         "power": error_db(interpolated(bin_power, hop), bin_power),
         "log power": error_db(interpolated(bin_db, hop), bin_db),
-        "log of complex": error_db(20 * np.log10(np.abs(complex_guess)), bin_db),
+        "complex, then log": error_db(20 * np.log10(np.abs(complex_guess)), bin_db),
     }
 errors = pd.DataFrame(rows).T
 display(errors.style.format("{:.0f}"))
@@ -867,14 +888,15 @@ show(fig, alt="One frequency bin over six window lengths. Left, its power at hop
 
 # %% [markdown]
 # The table gives the error of interpolation in dB; -20 dB means that a hundredth of the
-# variance is wrong. Theory predicts its first two columns. The Hann main lobe reaches
-# $\pm 2/N$, so the complex value changes no faster than that and needs $4/N$ samples per
-# second: a hop of $N/4$. Squaring doubles the bandwidth, so power needs a hop of $N/8$.
+# variance is wrong. Theory predicts where its first two columns become small. The Hann
+# main lobe reaches $\pm 2/N$, so the complex value hardly changes faster than that and
+# needs $4/N$ samples per second: a hop of $N/4$. Squaring doubles the bandwidth, so power
+# needs a hop of $N/8$.
 #
-# The logarithm is another matter. Wherever the power comes close to zero it cuts a narrow
-# notch, and no ordinary hop samples notches well. The last column shows that nothing is
-# missing from the frames themselves: interpolate the complex values first, take the
-# logarithm afterwards, and the notches come back.
+# The logarithm behaves differently. Wherever the power comes close to zero, its logarithm
+# has a narrow notch, and no usual hop samples notches well. The last column shows that
+# nothing is missing from the frames themselves: interpolate the complex values first,
+# take the logarithm afterwards, and the notches come back.
 
 # %%
 log_penalty_db = float(errors.loc["N/8", "log power"] - errors.loc["N/8", "power"])
@@ -883,19 +905,19 @@ conclude(
     log_penalty_db,
     unit="dB",
     if_clear=f"At a hop of N/8 the error of log power is {log_penalty_db:.0f} dB above "
-    "that of power. A finer hop adds nothing new to complex values or power, but log "
-    "power, which most classifiers get, still gains from one.",
+    "that of power. A finer hop adds next to nothing to complex values or power, but "
+    "log power, which most classifiers get, still gains from one.",
     if_not="This run cannot tell whether log power is harder to interpolate.",
 )
 
 # %% [markdown]
-# The usual setting, 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. For a single bin
-# that is too long, even for the complex values. All bins together still hold everything,
-# as section 8 will show. But what a classifier gets, one level per band and frame, can go
-# wrong, and the next section shows how.
+# The usual setting, a window of 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. For a
+# single bin that is too long, even for the complex values. All bins together still hold
+# everything, as section 8 will show. But a classifier gets one level per band and frame,
+# and that level can mislead. The next section shows how.
 
 # %% [markdown]
-# ## 7. What happens when the hop is too long
+# ## 7. What happens when the hop is too long?
 #
 # ### The sampling theorem
 #
@@ -905,7 +927,7 @@ conclude(
 # does not vanish. It *folds* back and appears at another frequency, which is called
 # *aliasing*:
 #
-# $$ f_{\text{reported}} = \min_j \, |f - j f_s|. $$
+# $$ f_{\text{reported}} = \min_j \, |f - j f_s|, \qquad j = 0, 1, 2, \dots $$
 #
 # You can hear this. A tone glides from 0.2 to 7.8 kHz. Then we keep every second sample,
 # so that anything above 4 kHz folds. **Predict** what you will hear before you press
@@ -1021,7 +1043,7 @@ scrub(
 # Once the modulation is faster than half the frame rate, the frames show a rhythm that is
 # not in the sound. As the hop approaches 16.7 ms, one period of the modulation, the false
 # rhythm slows down until it stands still, like the spokes of a wheel in a film. Listen to
-# the sound, and to what the frames report at a hop of 10 ms:
+# the sound, and then to a sound with the rhythm that frames every 10 ms report:
 
 # %%
 play_pair(
@@ -1062,16 +1084,16 @@ show(fig, alt="Depth of the false 40 Hz rhythm against window length: it falls f
      caption="A longer window removes the modulation before the hop can fold it.")
 
 # %% [markdown]
-# The 4 ms window leaves the false rhythm nearly at its full depth of 0.8. The usual 25 ms
-# weaken it, and 50 ms remove it. So the window does two jobs: it sets the resolution, and
-# it keeps the hop from inventing rhythms. **The window is the low-pass filter that the
-# hop needs.**
+# The 4 ms window leaves the false rhythm nearly at its full depth of 0.8. The usual
+# window of 25 ms weakens it, and one of 50 ms removes it. So the window does two jobs: it
+# sets the resolution, and it keeps the hop from inventing rhythms. **The window is the
+# low-pass filter that the hop needs.**
 
 # %% [markdown]
 # ### Exercise 01.4
 #
 # A sound is modulated at `modulation_hz`, and the window is too short to remove the
-# modulation. Write the rate that frames at a hop of `hop_ms` report. It lies between 0
+# modulation. Return the rate that frames at a hop of `hop_ms` report. It lies between 0
 # and half the frame rate.
 #
 # <details><summary>Hint</summary>
@@ -1096,19 +1118,19 @@ check("01.4", reported_hz)
 # ### Exercise 01.5
 #
 # Change a setting, predict and explain. A modulation of 60 Hz vanishes from the frames
-# when the window is 50 ms long. Which is the shortest window that removes one of 80 Hz?
-# Write your prediction down. Then try some lengths:
+# when the window is 50 ms long. What is the shortest window that removes one of 80 Hz?
+# Write down your prediction. Then try some lengths:
 #
 # `strongest_modulation(frame_energy(buzz(80, 4), window_ms, 10), 10)`
 #
-# Explain what you find by a formula, and return the length in ms for any rate.
+# Explain what you find with a formula, and return the length in ms for any rate.
 #
 # <details><summary>Hint</summary>
 #
 # The weight of the energy is
 # $w^2 = \frac38 - \frac12\cos\frac{2\pi n}{N} + \frac18\cos\frac{4\pi n}{N}$. Do with it
-# what section 3 did with the Hann window: at how many bins from its centre is the
-# transform zero for the first time?
+# what section 3 did with the Hann window: how many bins from the centre is the first
+# zero of its transform?
 #
 # </details>
 
@@ -1127,9 +1149,9 @@ check("01.5", removing_window_ms)
 #
 # ### Nothing, as long as we keep the complex values
 #
-# From the complex STFT the waveform comes back exactly: transform every column back,
-# weight it by the window again, add the frames up where they overlap, and divide by the
-# sum of the squared windows. This works whenever that sum is nowhere zero.
+# The complex STFT gives back the waveform exactly: transform every column back, multiply
+# it by the window again, add the frames up where they overlap, and divide by the sum of
+# the squared windows. This works wherever that sum is not zero.
 
 # %%
 def inverse_stft(columns, window_length, hop):
@@ -1145,7 +1167,7 @@ def inverse_stft(columns, window_length, hop):
     return total / np.maximum(weight, 1e-10)
 
 
-one_second = noise[:16_000]
+one_second = noise[:16_000]  # of the white noise made in section 6
 rows = []
 for window_length, hop in [(400, 160), (512, 128), (512, 256), (512, 512)]:
     columns = stft(one_second, window_length, hop)
@@ -1158,14 +1180,14 @@ returns = pd.DataFrame(rows, columns=["window", "hop", "sum above 0", "error"])
 display(returns.style.format({"error": "{:.0e}"}).hide(axis="index"))
 
 # %% [markdown]
-# The first row is the usual 25 ms with 10 ms, and it loses nothing. The last row does:
-# with a hop as long as the window, the sample between two frames has the weight 0 in both
-# (libraries call the condition NOLA, *nonzero overlap-add*).
+# The first row is the usual 25 ms with a hop of 10 ms, and it loses nothing: its errors
+# are rounding errors. The last row does lose something. With a hop as long as the window,
+# the first sample of each frame has the weight 0, and no other frame contains it. (The
+# condition is called NOLA, *nonzero overlap-add*.)
 #
-# How does that agree with section 7, where a hop of 10 ms invented a rhythm? Section 7
-# kept *one number* per frame, its energy, and 100 numbers per second cannot follow a
-# modulation of 60 Hz. The complex frames have 201 numbers each, and together they hold
-# it.
+# How can that be, when a hop of 10 ms invented a rhythm in section 7? There we kept *one
+# number* per frame, its energy, and 100 numbers per second cannot follow a modulation of
+# 60 Hz. The complex frames have 201 numbers each, and together they hold it.
 #
 # ### Phase, and what it does
 #
@@ -1213,7 +1235,7 @@ axes[-1].set_xlabel("time (ms)")
 show(fig, alt="Three waveforms of 0.6 s. Two ticks; the ticks from magnitudes of 4 ms "
      "windows with random phases, still sharp; and from 64 ms windows, where each tick "
      "has become a puff of noise about 100 ms long.",
-     caption="The same magnitudes, other phases (each scaled to the same height).")
+     caption="Ticks with their own and with random phases, scaled to equal height.")
 
 # %%
 play_pair(
@@ -1224,7 +1246,8 @@ play_pair(
 )
 
 # %% [markdown]
-# How long is a tick now? The standard deviation of its energy in time says so:
+# How long is a tick now? Let us measure it by the standard deviation of its energy in
+# time:
 
 # %%
 def tick_spread_ms(y):
@@ -1242,29 +1265,29 @@ conclude(
     "phase_smear",
     long_ms - short_ms,
     unit="ms",
-    if_clear=f"With random phases, a tick spreads over {short_ms:.1f} ms in 4 ms "
-    f"windows and over {long_ms:.0f} ms in 64 ms windows: as far as the window lets "
-    "it.",
+    if_clear=f"With random phases, the standard deviation is {short_ms:.1f} ms in 4 "
+    f"ms windows and {long_ms:.0f} ms in 64 ms windows: the longer the window, the "
+    "further a tick spreads.",
     if_not="This run does not show that a longer window spreads the tick further.",
 )
 
 # %% [markdown]
-# The magnitudes of a frame say that it contains a tick. *Where* in the frame the tick is,
-# is a matter of phase: random phases spread it over the whole window. Overlapping frames
-# give some of this back, since a tick at the edge of one frame is in the middle of
-# another, and notebook 02 uses that to make sound from magnitudes. But a classifier does
-# not rebuild the sound. It gets the magnitudes as they are, and for them the limits of
+# The magnitudes of a frame show *that* it contains a tick; the phases hold *where*.
+# Random phases therefore spread the tick over the whole window. Overlapping frames give
+# some of this back, since a tick at the edge of one frame is in the middle of another,
+# and notebook 02 uses that to make sound from magnitudes. But a classifier does not
+# rebuild the sound. It gets the magnitudes as they are, and for them the limits of
 # sections 4 and 5 hold.
 
 # %% [markdown]
-# ## 9. Can phase sharpen a spectrogram?
+# ## 9. Can phase sharpen a spectrogram? (optional)
 #
-# If the phase knows where inside a frame the energy lies, we should be able to ask it.
-# Compute every frame twice, once with the window $w[n]$ and once with the window times
+# If the phase holds where inside a frame the energy lies, we can compute that place.
+# Transform every frame twice, once with the window $w[n]$ and once with the window times
 # time, $n\,w[n]$, where $n = 0$ is the middle of the frame. For a click at $n_0$ the
 # first transform is $w[n_0]\,e^{-2\pi i k n_0/N}$. The second is the same times $n_0$, so
-# their ratio is $n_0$. Moving every value to the time that this ratio names is called
-# *reassignment* (Auger and Flandrin, 1995).
+# their ratio is $n_0$. *Reassignment* moves every value to the time that this ratio gives
+# (Auger and Flandrin, 1995).
 
 # %%
 def reassigned_time_s(x, window_length, hop):
@@ -1305,13 +1328,13 @@ show(fig, alt="Time that reassignment finds against the centre of the frame, for
      caption="Where 25 ms frames place the two clicks (dotted lines).")
 
 # %% [markdown]
-# On the plateaus, every frame that contains one click names its exact time. Between them
-# lies the limit: a frame that contains both clicks has one answer for two events, and the
-# answer is somewhere between them. Reassignment sharpens a single event, and does not
+# Every frame that contains one click finds its exact time, so the curve is flat at 140
+# and at 160 ms. A frame that contains both clicks has one answer for two events, and the
+# answer lies somewhere between them. Reassignment sharpens a single event, but does not
 # separate two.
 #
-# The library does the same for every bin, both in time and, from the change of phase
-# between neighbouring frames, in frequency:
+# Librosa does the same for every bin, both in time and in frequency. For the frequency it
+# uses how the phase changes with time:
 
 # %%
 import warnings
@@ -1323,10 +1346,11 @@ with warnings.catch_warnings(action="ignore"):  # librosa 0.11 warns about empty
     )
 loudest = magnitudes[:, 50].argmax()
 tone_hz = float(freqs[loudest, 50])
-say(f"The {len(first_found_ms)} frames that contain only the first click place it "
-    f"between {first_found_ms.min():.2f} and {first_found_ms.max():.2f} ms; it is at "
-    f"140 ms. A tone at 1013.7 Hz falls into the bin at {loudest * rate_hz / 512:.0f} "
-    f"Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
+largest_error_ms = np.abs(first_found_ms - 1000 * CLICKS_S[0]).max()
+bin_of_tone_hz = loudest * rate_hz / 512
+say(f"{len(first_found_ms)} frames contain only the first click, and the largest error "
+    f"of its time is {largest_error_ms:.1g} ms. A tone at 1013.7 Hz falls into the bin "
+    f"at {bin_of_tone_hz:.0f} Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
 
 # %% [markdown]
 # ## What we saw
@@ -1334,10 +1358,10 @@ say(f"The {len(first_found_ms)} frames that contain only the first click place i
 # %%
 say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 ms. An
   odd window can lose one.
-- Through a Hann window, two clicks come apart from a third of its length on, and show a
-  dip of {dips[0.5]:.1f} dB at half its length. No hop changes that.
-- Clicks 20 ms and notes 60 Hz apart both show 3 dB dips from {shortest_ms} to
-  {longest_ms} ms and nowhere else. The two differences must multiply to at least 1.
+- Through a Hann window, two clicks more than a third of its length apart begin to show
+  a dip, and at half its length the dip is {dips[0.5]:.1f} dB. No hop changes that.
+- With a window of {shortest_ms} to {longest_ms} ms, clicks 20 ms apart and notes 60 Hz
+  apart both show a dip of 3 dB. The product of the two distances must be at least 1.
 - A hop of 10 ms turned a modulation of 60 Hz into one of {false_rate_hz:.0f} Hz. A
   window of 50 ms removes it.
 - The complex STFT keeps the whole signal. Where in a frame something happens is in the
@@ -1346,9 +1370,9 @@ say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 
 # %% [markdown]
 # ## What next
 #
-# Notebook 02 turns these spectra into log-mel features and measures what a hop costs in
-# frames, bytes and time. Whether a classifier *needs* the frames is the question of
-# notebooks 05 to 08. Before you go on: [questions to test
+# Notebook 02 turns these spectra into log-mel features and measures what a hop costs.
+# Whether a classifier *needs* the frames of a fine hop is the question of notebooks 05 to
+# 08. Before you go on: [questions to test
 # yourself](quizzes/01_stft_and_hop_size.md).
 #
 # ## References
@@ -1369,7 +1393,7 @@ centred_counts = counts["centred"].tolist()
 record("frames_1s_centred", centred_counts[0], unit="frames", kind="exact")
 record("frames_1s_odd_window", centred_counts[1], unit="frames", kind="exact")
 record("frames_5s_22k_hop_220", centred_counts[2], unit="frames", kind="exact")
-record("first_dip", first_dip / LONG, unit="of N", kind="rel", rel=0.01)
+record("first_dip", first_dip / CLICK_WINDOW, unit="of N", kind="rel", rel=0.01)
 for fraction in (0.4, 0.5, 0.75):
     dip = float(dips[fraction])
     record(f"dip_at_{fraction:g}_N", dip, unit="dB", kind="rel", rel=0.01)
@@ -1383,9 +1407,9 @@ record("longest_window_for_both", longest_ms, unit="ms", kind="exact")
 record("click_dip_at_36_ms", float(click_dip_db(36)), unit="dB", kind="rel", rel=0.01)
 record("note_dip_at_36_ms", float(note_dip_db(36)), unit="dB", kind="rel", rel=0.01)
 record("spread_product_Hann", float(hann_product), kind="rel", rel=1e-3)
-for share in (2, 4, 8, 16):
-    value = float(errors.loc[f"N/{share}", "power"])
-    record(f"interpolation_power_N/{share}", value, unit="dB")
+for divisor in (2, 4, 8, 16):
+    value = float(errors.loc[f"N/{divisor}", "power"])
+    record(f"interpolation_power_N/{divisor}", value, unit="dB")
 record("modulation_at_hop_10_ms", float(false_rate_hz), unit="Hz", kind="rel", rel=1e-3)
 depth_25_ms = float(filtered.loc[2, "depth"])
 record("modulation_depth_25_ms_window", depth_25_ms, kind="rel", rel=0.02)

@@ -16,7 +16,7 @@ def samples_between_two_looks(answer: object) -> str:
         80_000.0: "that is the whole clip; the question is about two neighbouring looks",
     }
     expect_number(answer, timebase.ms_to_samples(10, 16_000), unit="samples", slips=slips)
-    return "16,000 samples a second times 0.010 s. That distance is called the hop."
+    return "16,000 samples per second times 0.010 s. That distance is called the hop."
 
 
 def busiest_tenth(answer: object) -> str:
@@ -35,13 +35,15 @@ def busiest_tenth(answer: object) -> str:
         "that is the quietest tenth; np.sort begins with the smallest": lambda e: (
             100 * np.sort(e)[: len(e) // 10].sum() / e.sum()
         ),
-        "that is the busiest frame alone; a tenth of the frames is meant": lambda e: 100 * e.max() / e.sum(),
-        "these are frames above the mean, however many they are; take a tenth of them": lambda e: (
+        "that is only the single busiest frame; the question is about a tenth of the frames": lambda e: (
+            100 * e.max() / e.sum()
+        ),
+        "these are all frames above the mean; take the busiest tenth of the frames instead": lambda e: (
             100 * e[e > e.mean()].sum() / e.sum()
         ),
     }
     expect_function(answer, reference, cases, unit="%", rel=1e-6, slips=slips)
-    return "Where all frames are alike it gives 10 %: then no frame says more than another."
+    return "If all frames have the same energy, it gives 10 %."
 
 
 def affordable_hop_ms(answer: object) -> str:
@@ -54,12 +56,12 @@ def affordable_hop_ms(answer: object) -> str:
         "the other way round: a smaller budget buys fewer looks, and those lie further apart": lambda h, c, b: (
             h * b / c
         ),
-        "that is how many times dearer it is; the hop that one has grows by as much": lambda h, c, b: c / b,
+        "that is the factor by which the cost exceeds the budget; multiply the hop by it": lambda h, c, b: c / b,
         "cost times hop stays the same, so divide; do not subtract": lambda h, c, b: h + c - b,
     }
     cases = [(10.0, 100.0, 25.0), (10.0, 60.0, 90.0), (20.0, 8.0, 5.0), (2.5, 1000.0, 50.0)]
     expect_function(answer, reference, cases, unit="ms", rel=1e-6, slips=slips)
-    return "A quarter of the cost is four times the hop. What that loses is the rest of the course."
+    return "A quarter of the cost needs four times the hop. The rest of the course is about what that loses."
 
 
 EXERCISES = {"00.1": samples_between_two_looks, "00.2": busiest_tenth, "00.3": affordable_hop_ms}

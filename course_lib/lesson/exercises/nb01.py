@@ -49,7 +49,7 @@ def reported_hz(answer: object) -> str:
         return min(modulation_hz % rate, rate - modulation_hz % rate)
 
     slips = {
-        "right below half the frame rate; above it the rate folds back": lambda f, h: f,
+        "right for rates below half the frame rate; higher ones fold back": lambda f, h: f,
         "one subtraction of the frame rate is not enough for every case, use the remainder": lambda f, h: abs(
             1000 / h - f
         ),
@@ -94,7 +94,7 @@ def removing_window_ms(answer: object) -> str:
         "the faster the modulation, the shorter the window that removes it": lambda f: 50 * f / 60,
     }
     expect_function(answer, reference, [(60.0,), (80.0,), (40.0,), (250.0,)], unit="ms", rel=0.02, slips=slips)
-    return "The square of the Hann window has its first zero at 3 / N: 80 Hz are gone at 37.5 ms."
+    return "The square of the Hann window has its first zero at 3 / N: 80 Hz is gone at 37.5 ms."
 
 
 def enbw_bins(answer: object) -> str:
@@ -108,7 +108,7 @@ def enbw_bins(answer: object) -> str:
         if np.isclose(got * len(w), expected, rtol=1e-6):  # the factor N forgotten
             raise NotYet(f"{shape}: {got:.4g} is N times too small; the result is in bins, so multiply by the length")
         if np.isclose(got, len(w) ** 2 / expected, rtol=1e-6) and shape != "boxcar":
-            raise NotYet(f"{shape}: upside down, the sum of the squares belongs above the fraction line")
+            raise NotYet(f"{shape}: upside down; the sum of the squares is the numerator")
         if not np.isclose(got, expected, rtol=1e-6):
             raise NotYet(f"{shape}: {got:.4g} bins, expected {expected:.4g}; it is 1 for the rectangular window")
     return "1.5 bins for Hann: half as much noise again as an ideal bin."
