@@ -18,7 +18,7 @@
 #   it (exercise 02.5);
 # - **separate** what neighbouring frames share because of the sound from what they share
 #   because their windows overlap;
-# - **read** from an experiment where a hop loses a difference in timing.
+# - **read** from an experiment at which hop a difference in timing is lost.
 
 # %% [markdown]
 # ## Before you start
@@ -98,14 +98,15 @@ def stft_power(x):
 
 
 # %% [markdown]
-# Our example is a rooster, if the data set has one, else a clip of its first class; we
-# take the loudest 1.5 s of it.
+# Our example is a rooster if the data set has one, and otherwise a clip of its first
+# class. We take its loudest 1.5 s.
 
 # %%
 label = "rooster" if "rooster" in clips.classes else clips.classes[0]
 of_label = (clips.table["label"] == label).to_numpy()
 whole = clips.waves(rate_hz)[of_label.argmax()]
 
+# Energy of every 1.5 s excerpt, from differences of a running sum
 n_excerpt = min(int(1.5 * rate_hz), len(whole))
 energy_before = np.concatenate([[0], np.cumsum(whole.astype(np.float64) ** 2)])
 energy_of_excerpt = energy_before[n_excerpt:] - energy_before[:-n_excerpt]
@@ -129,27 +130,28 @@ play(
 )
 
 # %% [markdown]
-# The spectrogram has *more* numbers than the sound, and they are badly distributed. Bins
-# lie 31.25 Hz apart everywhere. Around 100 Hz that is a third of the frequency, a jump of
-# five semitones; at 7 kHz it is a difference that hardly anybody can hear.
+# The spectrogram has *more* numbers than the sound, and they are poorly distributed. The
+# bins are 31.25 Hz apart everywhere. Around 100 Hz that is a third of the frequency,
+# nearly five semitones; at 7 kHz it is a difference that hardly anyone can hear.
 #
 # ## 2. The mel scale
 #
 # How does the ear divide the frequency axis? One answer came from asking listeners to
-# set tones at equal steps of pitch (Stevens, Volkmann & Newman, 1937, who named the unit
-# *mel*, after melody). Another came from masking experiments, which measure how close
-# two sounds must be in frequency before one hides the other: the *critical bands* of
-# Zwicker (1961) and the *equivalent rectangular bandwidths* of Glasberg & Moore (1990).
-# The first measures pitch and the others bandwidth, but they agree on the shape: fine at
-# low frequencies, coarser and coarser towards high ones.
+# tune a tone until it sounded half as high as another (Stevens, Volkmann & Newman, 1937,
+# who named the unit *mel*, after melody). Another came from experiments on masking, which
+# measure how close in frequency two sounds must be before one hides the other: the
+# *critical bands* of Zwicker (1961) and the *equivalent rectangular bandwidths* of
+# Glasberg & Moore (1990). The first is a scale of pitch and the others are bandwidths,
+# but they agree on the trend: fine at low frequencies, and coarser and coarser towards
+# high ones.
 #
-# Programs use a formula with that shape. Ours, from Slaney's *Auditory Toolbox*, is
+# Programs use a formula with that trend. Ours, from Slaney's *Auditory Toolbox*, is
 # linear up to 1 kHz and logarithmic above:
 #
 # $$ m(f) = \begin{cases} \dfrac{3 f}{200} & f < 1000\ \text{Hz} \\[2ex]
 # 15 + 27\,\dfrac{\ln(f / 1000)}{\ln 6.4} & f \ge 1000\ \text{Hz} \end{cases} $$
 #
-# Solving for $f$ gives the way back.
+# Solving for $f$ gives the inverse.
 
 # %%
 def hz_to_mel(hz):
@@ -202,12 +204,12 @@ plots.log_ticks(axes[1].xaxis, [0.1, 0.3, 1, 3, 8])
 plots.log_ticks(axes[1].yaxis, [30, 100, 300, 1000])
 show(
     fig,
-    alt="Left: mel against frequency, straight up to 1 kHz and then flattening, with "
-    "equal steps in mel becoming ever wider steps in Hz. Right: bandwidth against "
-    "centre frequency on logarithmic axes. Both the ear and the mel bands widen; the "
-    "ear's bandwidth grows from 35 to 850 Hz, that of the mel bands from 46 to 360 "
-    "Hz.",
-    caption="Equal steps in mel are wider and wider steps in hertz.",
+    alt="Left: mel against frequency, straight up to 1 kHz and then flattening, so "
+    "that above 1 kHz equal steps in mel are ever wider steps in Hz. Right: bandwidth "
+    "against centre frequency on logarithmic axes. The ear's bandwidth grows from 35 "
+    "to 850 Hz. That of the mel bands is 46 Hz up to 1 kHz and then grows to 360 Hz; "
+    "the two curves cross near 200 Hz.",
+    caption="Equal steps in mel are ever wider steps in hertz above 1 kHz.",
 )
 
 # %%
@@ -224,9 +226,9 @@ say(
 )
 
 # %% [markdown]
-# Notice that 64 mel bands do *not* have the ear's resolution, only its shape. Above
-# 200 Hz they are narrower than the ear's own filters, at 1 kHz by a factor of nearly
-# three, and 128 bands would be narrower still. The number of bands is our choice.
+# Our 64 mel bands follow the *trend* of the ear's resolution, not the resolution itself.
+# Above 200 Hz they are narrower than the ear's own filters, at 1 kHz by a factor of
+# nearly three, and 128 bands would be narrower still. The number of bands is our choice.
 #
 # ## 3. From bins to bands
 #
@@ -237,8 +239,8 @@ say(
 # \max\!\left(0,\ \min\!\left(\frac{f - c_{b-1}}{c_b - c_{b-1}},\
 # \frac{c_{b+1} - f}{c_{b+1} - c_b}\right)\right). $$
 #
-# The fraction in front, two divided by the base, is the height that makes every area 1.
-# A wide band is therefore not louder merely because it is wide.
+# The fraction in front, two divided by the base, is the height that gives every triangle
+# an area of 1, so that a wide band is not louder merely because it is wide.
 
 # %%
 def triangle(freqs_hz, low_hz, centre_hz, high_hz):
@@ -265,12 +267,14 @@ say(
 # should therefore report the same level in every band. Do they?
 
 # %%
-white_db = 10 * np.log10(bank.sum(axis=0) * bins_hz[1])  # 0 dB: exactly unit area
+area = bank.sum(axis=0) * bins_hz[1]  # of each triangle, as the bins sample it
+white_db = 10 * np.log10(area)  # 0 dB is an area of exactly 1
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.4))
 for place, band in enumerate(range(3, spec.n_mels, 12)):
-    inside = slice(*np.flatnonzero(bank[:, band])[[0, -1]] + [-1, 2])
+    in_band = np.flatnonzero(bank[:, band])
+    inside = slice(in_band[0] - 1, in_band[-1] + 2)  # with the zero on either side
     axes[0].plot(
         bins_hz[inside] / 1000,
         bank[inside, band],
@@ -301,8 +305,8 @@ show(
 say(
     f"Nearly. The bins sample each triangle {bins_hz[1]:g} Hz apart, and the narrow "
     "ones catch two or three of them, sometimes near the tip and sometimes not. That "
-    f"leaves {white_db.min():+.2f} to {white_db.max():+.2f} dB. A longer Fourier "
-    "transform would make it smaller."
+    f"leaves errors from {white_db.min():+.2f} to {white_db.max():+.2f} dB, which a "
+    "longer Fourier transform would reduce."
 )
 
 # %% [markdown]
@@ -310,7 +314,7 @@ say(
 #
 # $$ M_b = \sum_k W_{b}(f_k)\, P_k , $$
 #
-# and written for one frame, that is a loop over bands.
+# which, for one frame, is a loop over the bands.
 
 # %%
 def mel_column(column):
@@ -397,8 +401,8 @@ print("mel power:", mels.shape, "(frames, bands)")
 # %% [markdown]
 # ## 4. The logarithm
 #
-# The powers of a real sound span many orders of magnitude. Call one band of one frame a
-# *cell* of the picture.
+# The powers of a real sound span many orders of magnitude. How many of them are small?
+# We call the value of one band in one frame a *cell* of the picture.
 
 # %%
 predict(
@@ -421,8 +425,9 @@ axes[1].set(xlabel="level (dB)", ylabel="cells")
 show(
     fig,
     alt=f"Two histograms of the same clip. As power, {100 * share_below:.0f} % of the "
-    "cells stand in the first bar or two, next to zero. In decibels they spread out "
-    "over a broad range.",
+    "cells have less than a hundredth of the maximum and stand in the first bar. In "
+    "decibels they spread out: nine in ten lie within "
+    f"{high_db - low_db:.0f} dB.",
     caption="The same cells as power and in decibels.",
 )
 
@@ -438,24 +443,27 @@ else:
     say("This clip is unusually even, in time as well as in frequency: " + spread)
 
 # %% [markdown]
-# There is a second reason for the logarithm. Turn up the recording by a factor $g$, and
+# There is a second reason for the logarithm. Amplify the recording by a factor $g$, and
 # every power is multiplied by $g^2$. In decibels,
 #
 # $$ 10 \log_{10}(g^2 P) = 10 \log_{10} P + 20 \log_{10} g , $$
 #
-# the gain becomes one constant added to every cell, and a network can learn to ignore a
-# constant. **Ratios become differences.**
+# so the gain becomes one constant added to every cell, and a network can learn to ignore
+# a constant. **Ratios become differences.**
 #
-# The price is paid at the other end of the scale. The logarithm of zero is minus
-# infinity, and one silent frame would ruin every mean. So we raise each power to a
-# *floor* $P_0$ first:
+# The problem lies at the other end of the scale. The logarithm of zero is minus infinity,
+# and one silent frame would ruin every mean. So we first raise powers below a *floor*
+# $P_0$ to that floor:
 #
 # $$ L = 10 \log_{10} \max(P, P_0). $$
 #
 # How low should the floor be? Low enough to hide nothing that was recorded. A 16-bit file
-# rounds each sample to a multiple of $q = 2^{-15}$; the rounding error behaves like white
-# noise of variance $q^2/12$. The window weights it, so a bin holds on average
-# $q^2/12 \cdot \sum_n w_n^2$, and a band, a mean of bins times 1/31.25 Hz, holds
+# rounds each sample, which lies between -1 and 1, to a multiple of $q = 2^{-15}$. The
+# rounding error behaves like white noise of variance $q^2/12$. After the window, a bin
+# holds $q^2/12 \cdot \sum_n w_n^2$ of it on average. A band is a mean of bins divided by
+# their spacing $\Delta f$ of 31.25 Hz, so it holds
+#
+# $$ P_q = \frac{1}{\Delta f}\,\frac{q^2}{12} \sum_n w_n^2 . $$
 
 # %%
 q = 2.0**-15
@@ -463,16 +471,17 @@ rounding_power = q**2 / 12 * np.sum(window**2) / bins_hz[1]
 rounding_db = 10 * np.log10(rounding_power)
 floor_db = 10 * np.log10(spec.floor)
 say(
-    f"{rounding_power:.1e}, or {rounding_db:.0f} dB. Our floor is {spec.floor:g}, or "
-    f"{floor_db:.0f} dB: {rounding_db - floor_db:.0f} dB below the rounding noise of a "
-    "16-bit file. Silence in a recording lies above it; only the digital zeros of "
-    "edited files and padding lie below."
+    f"The rounding noise of a 16-bit file is {rounding_power:.1e}, or "
+    f"{rounding_db:.0f} dB. Our floor is {spec.floor:g}, or {floor_db:.0f} dB, which "
+    f"is {rounding_db - floor_db:.0f} dB lower. The silences of a recording lie above "
+    "it; what lies below is mostly digital zeros, from editing or from padding."
 )
 
 # %% [markdown]
 # ### Exercise 02.2
 #
-# Write the level in dB of a whole array of powers, of any shape, with a floor.
+# Write a function that turns an array of powers, of any shape, into levels in dB, with a
+# floor.
 
 # %% tags=["exercise"]
 def to_db(power, floor):
@@ -517,17 +526,18 @@ show(
     fig,
     alt="The clip as a spectrogram with 257 linear bins and as a log-mel picture "
     "with 64 bands, in the same colours. The log-mel stretches the low frequencies "
-    "and squeezes the high ones: the lower half of the picture ends near 1.5 kHz.",
+    "and squeezes the high ones: the lower half of the picture ends near 1.7 kHz.",
     caption="The same clip with linear bins and with mel bands.",
 )
 
 # %% [markdown]
-# Formulas leave room. Is the window periodic or symmetric? Are the edges of the clip
-# padded with zeros or with a mirror image? Do the triangles have unit height or unit
+# Formulas leave choices open. Is the window periodic or symmetric? Are the edges of the
+# clip padded with zeros or with a mirror image? Do the triangles have unit height or unit
 # area? Two programs that answer differently give features that look alike and differ by
-# several decibels. The course has the steps above twice, in numpy to be read (`log_mel`)
+# several decibels. Our library has the steps above twice, in numpy to be read (`log_mel`)
 # and in torch to be fast (`log_mel_torch`), and librosa has them as well. We compare all
-# of them with ours, within 80 dB of the clip's maximum: what lies deeper is rounding.
+# three with our version, down to 80 dB below the clip's maximum. Differences farther down
+# would be rounding errors.
 
 # %%
 def with_librosa(x):
@@ -564,8 +574,8 @@ say(
 # Frames come once per hop, so their number is the clip's length divided by the hop, and
 # memory grows with it. So does the cost of everything behind the features: a network
 # visits every frame, and some networks even compare every frame with every other
-# (notebook 09). That makes the hop the cheapest setting to change, if we know what it
-# buys.
+# (notebook 09). A coarser hop is therefore the easiest way to save, if we know what a
+# finer one is good for.
 #
 # One way to ask: how similar are neighbouring frames? For each band, we correlate the
 # level in one frame with the level in the next.
@@ -588,11 +598,13 @@ def neighbour_correlation(levels_db):
 # control separates them: white noise never repeats itself, so any correlation between
 # its frames comes from the overlap.
 #
-# That part can be calculated. Two windows $H$ samples apart share
+# That part can be calculated. For white noise, the complex values of one bin in two
+# frames $H$ samples apart have the correlation
 #
 # $$ \rho(H) = \frac{\sum_n w_n\, w_{n+H}}{\sum_n w_n^2} , $$
 #
-# and for white noise the *powers* of the two frames correlate with $\rho^2$.
+# in magnitude, and their *powers* have the correlation $\rho^2$. For a band of several
+# bins it is slightly higher.
 
 # %%
 def overlap_correlation(hop_ms):
@@ -614,7 +626,7 @@ predict(
 white_noise = 0.1 * np.random.default_rng(0).standard_normal((8, 5 * rate_hz))
 rows = []
 for hop_ms in size.hops_ms:
-    at_hop = FeatureSpec(hop_ms=hop_ms)
+    at_hop = FeatureSpec(hop_ms=hop_ms)  # everything else as in section 1
     levels_db = features(clips, at_hop, progress=False)
     inner = levels_db[:, 1:-1].astype(np.float64)  # without the frames at the edges
     rows.append({
@@ -628,7 +640,8 @@ for hop_ms in size.hops_ms:
     })
 
 costs = pd.DataFrame(rows).set_index("hop (ms)")
-display(costs.style.format("{:.2f}").format("{:.0f}", subset=["frames per clip"]))
+table = costs.style.format("{:.2f}").format("{:.0f}", subset=["frames per clip"])
+display(table.format_index("{:g}"))
 
 # %% tags=["hide-input"]
 hops_ms = costs.index.to_numpy()
@@ -670,26 +683,26 @@ at_5 = costs.loc[5.0]
 answer("02.b", round(float(at_5["white noise"]), 2), within=0.1)
 level_moved_db = abs(finest["mean level (dB)"] - coarsest["mean level (dB)"])
 say(
-    f"At 5 ms, neighbouring frames of these clips correlate {at_5['correlation']:.2f}. "
-    "White noise, which never repeats itself, already reaches "
-    f"{at_5['white noise']:.2f}, and the overlap of the windows predicts "
-    f"{at_5['overlap']:.2f}. At 10 ms the numbers are "
+    f"At 5 ms, neighbouring frames of these clips have a correlation of "
+    f"{at_5['correlation']:.2f}. White noise, which never repeats itself, already "
+    f"reaches {at_5['white noise']:.2f}; the overlap of the windows predicts "
+    f"{at_5['overlap']:.2f}. At 10 ms the correlation is "
     f"{costs.loc[10.0, 'correlation']:.2f} for the clips and "
-    f"{costs.loc[10.0, 'white noise']:.2f} for noise, and from 25 ms on the windows "
-    "share nothing, so whatever correlation is left belongs to the sound."
+    f"{costs.loc[10.0, 'white noise']:.2f} for noise. From 25 ms on the windows no "
+    "longer overlap, so whatever correlation is left belongs to the sound."
 )
 say(
-    f"The mean level moves by {level_moved_db:.2f} dB over the whole range. A hop "
-    "decides *how many* numbers there are, not how large they are. A *sum* over "
-    "frames, however, shrinks with their number; pool with a mean."
+    f"The mean level moves by {level_moved_db:.2f} dB over the whole range. The "
+    "hop decides *how many* numbers there are, not how large they are. A *sum* over "
+    "frames, however, shrinks with their number, so pool with a mean."
 )
 
 # %% [markdown]
 # ### Exercise 02.3
 #
-# How many megabytes ($10^6$ bytes) do the features of a data set take? Frames are
-# centred, `n_fft` is even, numbers are float32, the rate is 16 kHz. (Notebook 01 counted
-# frames.)
+# How many megabytes ($10^6$ bytes) do the features of a data set take? The frames are
+# centred, as in notebook 01, which counted them; the numbers are float32; the sampling
+# rate is 16 kHz.
 
 # %% tags=["exercise"]
 def megabytes(n_clips, length_s, hop_ms, n_mels):
@@ -704,8 +717,9 @@ check("02.3", megabytes)
 # %% [markdown]
 # ## 7. A false rhythm
 #
-# Correlations are averages, and an average can hide the one thing that matters. Here is
-# the helicopter of the first paragraph, one of the sounds that the course makes itself.
+# A correlation over many clips and bands is an average, and an average can hide what
+# matters in a single clip. Here is the helicopter of the first paragraph, one of the
+# sounds that the course makes itself.
 
 # %%
 made = synth10.synth10_table(clips_per_class=40, seed=0)
@@ -791,14 +805,14 @@ answer("02.c", round(slow_hz, 1), unit="slaps per second", within=0.15)
 #
 # $$ \cos(2\pi (f - n f_s)\, t_k) = \cos(2\pi f t_k - 2\pi n k) = \cos(2\pi f t_k) , $$
 #
-# because $nk$ full turns change nothing. Of all these rhythms the picture shows the
-# slowest: here $10.7 - 12.5 = -1.8$, a beat of 1.8 per second. The minus sign is the
-# running backwards, as with the wheels of a stagecoach in a film.
+# because $nk$ full turns change nothing. Of all these rhythms we see the slowest: here
+# $10.7 - 12.5 = -1.8$, a beat of 1.8 per second. The minus sign means that it runs
+# backwards, like the wheels of a stagecoach in a film.
 #
-# To *hear* what the frames hold, we go back from log-mel to sound. Spread each band's
-# power over its bins, and let the algorithm of Griffin and Lim (1984) find phases that
-# fit. From frames 80 ms apart, we first draw straight lines between the levels, the
-# smoothest sound that agrees with the frames.
+# To *hear* what the frames hold, we go back from log-mel to sound: we spread each band's
+# power over its bins and let the algorithm of Griffin and Lim (1984) find phases that
+# fit. Where frames are 80 ms apart, we first interpolate the levels linearly, the
+# simplest guess that agrees with the frames.
 
 # %%
 def to_sound(levels_db, hop_ms, n_samples):
@@ -807,8 +821,8 @@ def to_sound(levels_db, hop_ms, n_samples):
     coarse_s = np.arange(len(levels_db)) * hop_ms / 1000
     between = [np.interp(fine_s, coarse_s, band) for band in levels_db.T]
     mels = 10 ** (np.array(between).T / 10)
-    mean_power = mels / bank.sum(axis=0)  # of the bins of a band
-    shares = bank / np.maximum(bank.sum(axis=1, keepdims=True), 1e-12)
+    mean_power = mels / bank.sum(axis=0)  # of the bins of each band
+    shares = bank / np.maximum(bank.sum(axis=1, keepdims=True), 1e-12)  # add up to 1
     magnitude = np.sqrt(mean_power @ shares.T)
     return librosa.griffinlim(
         magnitude.T, n_iter=32, hop_length=hop, win_length=n_window, n_fft=n_fft,
@@ -888,9 +902,9 @@ for window_ms in (4, 25):
     depths[window_ms] = float(np.std(values) * np.sqrt(2) / values.mean())
 say(
     f"The frames report a swing of **{reported_hz:.0f} Hz**. With the usual window of "
-    f"25 ms its depth falls from {depths[4]:.2f} to {depths[25]:.2f}: a long window "
-    "averages over the swing. The window is the anti-aliasing filter of the hop, and "
-    "25 ms are not quite enough for a hop of 10 ms."
+    f"25 ms its depth falls from {depths[4]:.2f} to {depths[25]:.2f}, because a long "
+    "window averages over the swing. The window acts as an anti-aliasing filter, but "
+    "25 ms is not long enough to remove this alias at a hop of 10 ms."
 )
 play_pair(
     {
@@ -916,9 +930,9 @@ live(
 # ### Exercise 02.4
 #
 # Choose a hop between 45 and 150 ms that is not on the slider, and predict the rhythm
-# that the helicopter will show there. Return both numbers. The check makes the log-mel
-# at your hop and measures. Then explain to yourself: what would you see at 94 ms, and why
-# is that hop the most misleading of all?
+# that the helicopter will show there, in slaps per second. Return both numbers. The check
+# computes the log-mel at your hop and measures its rhythm. Then explain to yourself: what
+# would you see at 94 ms, and why is that hop the most misleading of all?
 
 # %% tags=["exercise"]
 def my_hop_and_rhythm():
@@ -934,13 +948,14 @@ check("02.4", my_hop_and_rhythm)
 # %% [markdown]
 # ### Exercise 02.5
 #
-# There is a cure. A long hop *skips* sound; instead, we can compute frames at a fine hop
-# and *average* groups of them. Every sample is then looked at, and what is too fast for
-# the new frame rate is smoothed away before it can disguise itself.
+# There is a remedy. A long hop *skips* sound; instead, we can compute frames at a fine
+# hop and *average* groups of them. Then every sample counts, and most of what is too fast
+# for the new frame rate is smoothed out before it can alias.
 #
-# Write `average_frames`: from levels in dB, `(frames, bands)`, the level of the mean
-# *power* of each group of `factor` frames, again in dB. Leave out what is left over at
-# the end. (Would the mean of the decibels do as well? The check will tell you.)
+# Write `average_frames`. It takes levels in dB, `(frames, bands)`, and returns the level
+# of the mean *power* of each group of `factor` frames, again in dB. Frames that do not
+# fill a group at the end are left out. (Would the mean of the decibels do as well? The
+# check will tell you.)
 
 # %% tags=["exercise"]
 def average_frames(levels_db, factor):
@@ -984,19 +999,19 @@ show(
 
 # %% [markdown]
 # The average does not bring the blades back; at 12.5 frames per second, nothing can. But
-# it no longer invents a rhythm, and it keeps the energy of everything in between. Most
-# of the methods in the later notebooks that reduce frames, DiffRes among them, average.
+# little is left of the false rhythm, and the energy of everything in between is kept.
+# Most frame-reduction methods in the later notebooks, DiffRes among them, average too.
 #
 # ## 8. The timing probe: where does a hop lose what matters?
 #
-# The helicopter at 80 ms is still a helicopter: its timbre gives it away. When *must* a
-# coarse hop fail? When nothing but timing differs. The set `timing` is made that way.
-# Each of its three tasks has two classes of white noise, switched on and off, with the
-# same spectrum and the same energy:
+# At 80 ms you can still recognise the helicopter, by its timbre. A coarse hop *must* fail
+# where nothing but timing differs, and the data set `timing` is made that way. Each of
+# its three tasks has two classes of white noise, switched on and off, with the same
+# spectrum and the same energy:
 #
-# - **gap**: two clicks, 5 or 10 ms apart;
-# - **am**: a loudness that climbs and drops within 40 ms, again and again, or the same
-#   reversed (ramped and damped sounds; Patterson, 1994);
+# - **gap**: two clicks of noise with a gap of 5 or 10 ms between them;
+# - **am** (amplitude modulation): noise that swells slowly and breaks off, about every
+#   40 ms, or the same reversed (ramped and damped sounds; Patterson, 1994);
 # - **order**: a burst of 20 ms, then one of 40 ms, or the other way round.
 
 # %%
@@ -1023,20 +1038,20 @@ for ax, task in zip(axes, timing_probe.TASKS, strict=True):
 show(
     fig,
     alt="One clip of each of the six classes, 100 ms long. Gap: two clicks 5 or 10 "
-    "ms apart. Am: noise that climbs and drops, or drops and climbs, within 40 ms. "
+    "ms apart. Am: noise that swells slowly and breaks off, or the reverse. "
     "Order: a short and then a long burst, or a long and then a short one.",
     caption="100 ms of each class. Only the timing differs.",
 )
 
 # %% [markdown]
 # The mean power over time says nothing here, since both classes of a task have the same
-# long-term spectrum. What is left is *when* the energy comes. We therefore give a
+# long-term spectrum. What differs is *when* the energy comes. We therefore give a
 # classifier the energies of the frames in order: twelve frames, starting at the first
 # loud one, and the autocorrelation of all frames, which does not depend on where the
 # sound starts.
 #
-# The window is as long as the hop this time. Every sample lies in exactly one frame, and
-# what a frame cannot resolve is lost for certain.
+# This time the window is as long as the hop, so every sample lies in exactly one frame.
+# The classifier cannot use overlapping frames to find out what happened inside one.
 
 # %%
 def energy_of_frames(waves, frame_ms):
@@ -1062,8 +1077,9 @@ def in_order(energy, n_kept=12):
 
 
 # %% [markdown]
-# A hundred randomised trees learn from four folds and are tested on the fifth, five
-# times over.
+# The clips are divided into five groups, called *folds* (notebook 04). A hundred
+# randomised decision trees learn from four folds and are tested on the fifth; each fold
+# is tested once.
 
 # %%
 def accuracy(task, frame_ms):
@@ -1087,7 +1103,7 @@ predict(
 found = pd.DataFrame(index=pd.Index(size.hops_ms, name="frame (ms)"))
 for task in timing_probe.TASKS:
     found[task] = [accuracy(task, frame_ms) for frame_ms in size.hops_ms]
-display((100 * found).style.format("{:.0f} %"))
+display((100 * found).style.format("{:.0f} %").format_index("{:g}"))
 
 # %% tags=["cover", "hide-input"]
 fig, ax = plt.subplots(figsize=(9, 3.8))
@@ -1118,7 +1134,8 @@ show(
 
 # %%
 answer("02.d", round(100 * found["gap"].iloc[-1]), unit="%", within=0.1)
-fine, coarse = [], []
+fine = []
+coarse = []
 for task in found:
     needed_ms = timing_probe.needed_resolution_ms(task)
     fine.extend(found.loc[found.index <= needed_ms / 2, task])
@@ -1141,23 +1158,23 @@ conclude(
 )
 
 # %% [markdown]
-# Compare this with section 6. High correlation between neighbouring frames suggests that
-# half of them could go. For clips that also differ in pitch, timbre or length, that may
-# well be true; in the probe, it throws away the only difference there is. **What looks
-# like repetition can be all there is to know.** Whether a hop is fine enough depends on
-# the sounds *and* on the question.
+# Compare this with section 6. A high correlation between neighbouring frames suggests
+# that half of them could go. For clips that also differ in pitch, timbre or length, that
+# may well be true; in the probe, it would throw away the only difference there is.
+# Whether a hop is fine enough depends on the sounds *and* on the question.
 #
 # ## 9. An aside: PCEN
 #
 # The logarithm turns a gain into an offset, but the offset is still there: the same sound
-# recorded 20 dB louder has other features. *Per-channel energy normalisation* (Wang et
-# al., 2017) divides each band by a running mean of its own recent past, so that a steady
-# gain cancels. The running mean has a time constant, so PCEN has a temporal resolution
-# of its own.
+# recorded 20 dB louder has different features. *Per-channel energy normalisation* (PCEN;
+# Wang et al., 2017) divides each band by a running mean of its recent past, so that a
+# constant gain nearly cancels. The running mean has a time constant, so PCEN has a
+# temporal resolution of its own.
 
 # %%
 def pcen(x):
     mels = stft_power(x) @ bank
+    # librosa's default settings are meant for samples that are 32-bit integers
     return librosa.pcen(mels.T * 2**31, sr=rate_hz, hop_length=hop).T
 
 
@@ -1200,14 +1217,16 @@ say(f"""- A log-mel takes three steps: power spectrum, triangles equally wide in
   {largest_difference:.0e} dB.
 - The mel bank blurs along frequency, {n_bins} bins into {spec.n_mels} bands, and leaves
   time alone.
-- A hop {hops_ms[-1] / hops_ms[0]:.0f} times longer means
-  {finest['frames per clip'] / coarsest['frames per clip']:.0f} times fewer frames.
+- As the hop grows from {hops_ms[0]:g} to {hops_ms[-1]:g} ms, the number of frames per
+  clip falls from {finest['frames per clip']:.0f} to
+  {coarsest['frames per clip']:.0f}.
 - At 5 ms, white noise already reaches a correlation of
-  {at_5['white noise']:.2f} between neighbours, through overlap and nothing else.
+  {at_5['white noise']:.2f} between neighbours, through overlap alone.
 - A rhythm faster than half the frame rate comes back as a slower one:
   {blades_hz:.1f} per second as {slow_hz:.1f} at a hop of 80 ms, 60 as
   {reported_hz:.0f} at 10 ms.
-- Where only timing tells two classes apart, the hop sets the limit.""")
+- Where two classes differ only in timing, the hop limits how well any classifier can
+  do.""")
 
 # %% [markdown]
 # ## What next

@@ -3,10 +3,10 @@
 #
 # A dog barks in a yard, and a classifier learns from that one bark; the same dog on
 # another day, a little farther away or a little more excited, is still a dog.
-# *Augmentation* shows the classifier such variants, made by ourselves, and every variant
-# is a claim: "this, too, is a dog". In a course about milliseconds we ask what each
-# transform does to *time*: one popular method moves onsets by tens of milliseconds, and
-# turns a click into a puff of noise.
+# *Augmentation* shows the classifier such variants, which we make ourselves, and every
+# variant makes a claim: "this, too, is a dog". In a course about milliseconds we ask what
+# each transform does to *time*: one popular method moves onsets by tens of milliseconds
+# and turns a click into a puff of noise.
 
 # %% [markdown]
 # ## You will be able to
@@ -15,8 +15,8 @@
 #   of pitch in cents (exercise 03.2);
 # - **explain** why a phase vocoder keeps tones and smears clicks, and choose its window
 #   (exercise 03.3);
-# - **write** a shift, and say what it loses (exercise 03.4); add noise at a given ratio
-#   (exercise 03.5);
+# - **write** a shift and say what it loses (exercise 03.4), and add noise at a given
+#   signal-to-noise ratio (exercise 03.5);
 # - **say** what sound a transformed picture would be, if there is one.
 
 # %% [markdown]
@@ -81,9 +81,10 @@ if len(whole) < rate_hz:
 
 # %% [markdown]
 # The example of this notebook is the loudest second of a clip: a dog, if the data set has
-# one. We scale its peak to two thirds, since transforms can raise it.
+# one. We scale it to a peak of two thirds, since transforms can raise the peak.
 
 # %%
+# Energy of every excerpt of one second, from differences of a running sum
 energy_before = np.concatenate([[0], np.cumsum(whole.astype(np.float64) ** 2)])
 energy_of_second = energy_before[rate_hz:] - energy_before[:-rate_hz]
 start = energy_of_second.argmax()
@@ -137,19 +138,19 @@ plots.level_bar(axes.flat)
 show(
     fig,
     alt="Six log-mel pictures of one clip of 1 s. Slow 0.7 is 1.43 s long and fast "
-    "1.2 is 0.83 s long, both at the same height. Pitch +4 lies higher at the same "
-    "length, the shifted clip starts with 300 ms of silence, the trimmed one has "
-    "lost silence at its ends, and noise fills the gaps of the last.",
+    "1.2 is 0.83 s long, both at the original frequencies. Pitch +4 lies higher at the "
+    "same length, the shifted clip starts with 300 ms of silence, the trimmed one has "
+    "no silence at its ends, and in the last one noise fills the pauses.",
     caption="The example, transformed in six ways.",
 )
 
 # %%
 answer("03.a", 2)
 say(
-    f"Stretching changes the length, and trimming does where an end is silent: here we "
-    f"added 200 ms of silence at either end, and of {len(padded) / rate_hz:.2f} s "
-    f"{len(variants['trim 30 dB']) / rate_hz:.2f} s are left. Only the pitch shift "
-    "changes the pitch."
+    "Stretching changes the length, and so does trimming if an end is silent. Here we "
+    f"added 200 ms of silence at either end; of {len(padded) / rate_hz:.2f} s, "
+    f"trimming keeps {len(variants['trim 30 dB']) / rate_hz:.2f} s. Only the pitch "
+    "shift changes the pitch."
 )
 sounds = {}
 for name in ("slow 0.7", "pitch +4"):
@@ -163,9 +164,9 @@ play_pair(
 )
 
 # %% [markdown]
-# A classifier usually needs clips of one length. What has become longer is cut, and what
-# has become shorter is padded with zeros; the cut and the silence are then part of the
-# augmentation.
+# A classifier usually needs clips of one length. Clips that have become longer are cut,
+# and those that have become shorter are padded with zeros; the cut and the silence are
+# then part of the augmentation.
 #
 # ### Exercise 03.1
 #
@@ -183,9 +184,9 @@ check("03.1", stretched_length)
 # %% [markdown]
 # ### Exercise 03.2
 #
-# Musicians measure pitch intervals in cents: 1200 to the octave, 100 to the semitone,
-# the same everywhere on the keyboard. Write the interval between two frequencies in
-# cents.
+# Musicians measure pitch intervals in cents: an octave has 1200 and a semitone 100,
+# anywhere on the keyboard. Write a function that returns the interval between two
+# frequencies in cents, positive if the second is higher.
 
 # %% tags=["exercise"]
 def cents(from_hz, to_hz):
@@ -204,8 +205,8 @@ check("03.2", cents)
 # slowly: to make output frame $k$, look at input position $p = k \cdot \text{rate}$,
 # which usually lies between two frames.
 #
-# The magnitude is easy: interpolate between the two neighbours. The phase is the
-# interesting part. Take a tone $\cos(\omega t + \varphi)$. From one frame to the next,
+# The magnitude is easy: interpolate between the two neighbours. The phase is less
+# obvious. Take a tone $\cos(\omega t + \varphi)$. From one frame to the next,
 # $H$ samples later, the phase of its bin advances by $\omega H$. The output frames are
 # also $H$ samples apart, so their phases must advance by the same amount, however slowly
 # we read. We therefore *measure* the advance between the two input frames and *add it up*
@@ -214,7 +215,9 @@ check("03.2", cents)
 # $$ \varphi_{k+1} = \varphi_k
 # + \bigl(\arg X_{\lfloor p \rfloor + 1} - \arg X_{\lfloor p \rfloor}\bigr). $$
 #
-# That is the whole phase vocoder (Flanagan & Golden, 1966, in today's STFT form).
+# Phases count modulo $2\pi$, so it does not matter how many full turns the advance
+# contains. That is the whole phase vocoder (Flanagan & Golden, 1966, in today's STFT
+# form).
 
 # %%
 def phase_vocoder(frames, rate):
@@ -268,20 +271,20 @@ say(
 )
 
 # %% [markdown]
-# For a tone this is perfect. Each bin continues its own phase smoothly *along time*;
-# people call that *horizontal* phase coherence, because time runs horizontally in a
+# For a tone this works perfectly. Each bin continues its own phase smoothly *along time*.
+# This is called *horizontal* phase coherence, because time runs horizontally in a
 # spectrogram.
 #
 # ## 3. Why clicks suffer
 #
-# Now a click. All of its energy is at one instant $t_0$, and its spectrum, seen from the
-# start of the frame, is
+# Now a click. All of its energy is at one instant, $t_0$ after the start of the frame,
+# and the spectrum of the frame is
 #
 # $$ X(f) = a\, e^{-2\pi i f t_0}, \qquad \arg X(f) = -2\pi f t_0 : $$
 #
 # equally strong at all frequencies, with a phase that falls *linearly over frequency*.
-# The slope of that line is the time of the click. Two neighbouring bins, $\Delta f$
-# apart, are enough to read it off:
+# The slope of that line, $-2\pi t_0$, gives the time of the click. Two neighbouring bins,
+# $\Delta f$ apart, are enough to read it off:
 #
 # $$ t_0 = -\frac{1}{2\pi}\,\frac{\arg X(f + \Delta f) - \arg X(f)}{\Delta f} . $$
 #
@@ -292,9 +295,9 @@ say(
 # (at 1.2, some are skipped). Every repetition adds one advance too many, and a different
 # one in each bin.
 #
-# Does that matter for a click that comes out of silence? We try it twice: in digital
-# silence, where all phases before the click are zero, and over noise about 80 dB below
-# the click's peak, which you can hardly hear.
+# How much does that matter? We slow a click down twice: in digital silence, where all
+# phases before the click are zero, and over noise about 80 dB below the click's peak,
+# which you can hardly hear.
 
 # %%
 predict(
@@ -327,7 +330,7 @@ slow_clicks = {
 
 
 def times_by_bin_ms(x, at_sample, n_fft=2048):
-    """When each pair of neighbouring bins says the click was, in ms."""
+    """Time of the click according to each pair of neighbouring bins, in ms."""
     start = round(at_sample) - n_fft // 2
     spectrum = np.fft.rfft(x[start : start + n_fft] * np.hanning(n_fft))
     phase_step = np.angle(spectrum[1:] * np.conj(spectrum[:-1]))
@@ -336,7 +339,7 @@ def times_by_bin_ms(x, at_sample, n_fft=2048):
 
 
 def duration_ms(x, near_sample):
-    """Time that holds 90 % of the energy within 200 ms of a sample."""
+    """Length in ms of the middle 90 % of the energy within 200 ms of a sample."""
     around = round(near_sample)
     reach = timebase.ms_to_samples(200, rate_hz)
     energy = np.cumsum(x[around - reach : around + reach] ** 2)
@@ -377,9 +380,10 @@ show(
     "below, the waveform. The original: all bins agree, one spike. Vocoder in "
     "silence: all bins agree, one spike, about 10 ms too early. Vocoder over faint "
     "noise: the times are scattered over the whole window, and the click has become "
-    "a burst of noise more than 100 ms long with a tenth of the height. Signalsmith: "
+    "a burst of noise about 100 ms long, less than a tenth as high. Signalsmith: "
     "the bins agree again, one spike at the right place.",
-    caption="Above: when each frequency bin says the click was. Below: the waveform.",
+    caption="Above: the time of the click according to each frequency bin. Below: the "
+    "waveform, with scales of its own.",
 )
 
 # %%
@@ -392,19 +396,21 @@ kept_ms = duration_ms(slow_clicks["Signalsmith, over faint noise"], right_place)
 answer("03.b", round(smeared_ms), unit="ms", within=0.2)
 say(
     "In digital silence, all bins agree until the click arrives, and it stays whole. "
-    f"Only its place is wrong, by **{moved_ms['vocoder, in silence']:.1f} ms**: some "
+    f"But it arrives **{-moved_ms['vocoder, in silence']:.1f} ms** too early: some "
     "pairs that hold the click are read twice, which moves all bins alike. Over faint "
-    "noise, the bins have already collected extra advances, random ones, and the "
-    f"click inherits them. It is spread over **{smeared_ms:.0f} ms**, and its peak "
-    f"falls from 0.9 to {peak:.2f}. Signalsmith keeps it within {kept_ms:.1f} ms."
+    "noise, every bin has already collected extra advances of its own, random ones, "
+    f"and the click inherits them. It is spread over **{smeared_ms:.0f} ms**, and its "
+    f"peak falls from 0.9 to {peak:.2f}. Signalsmith keeps the click within "
+    f"{kept_ms:.1f} ms."
 )
 
 # %% [markdown]
-# Real recordings are never digitally silent, so the third column is what the attack of a
-# bark, a step or a consonant gets. This loss of vertical coherence is the classic
-# weakness of the phase vocoder (Laroche & Dolson, 1999). Signalsmith's stretcher, which
-# the course uses, chooses each phase to fit the frame before *and* the bin below, as they
-# fitted in the original; and its window is shorter, 60 ms.
+# Real recordings are hardly ever digitally silent, so the attack of a bark, a step or a
+# consonant fares like the click in the third column. This loss of vertical coherence is
+# the classic weakness of the phase vocoder (Laroche & Dolson, 1999). Signalsmith's
+# stretcher, which the course uses, chooses each phase so that its relation to the frame
+# before *and* to neighbouring bins stays that of the original. Its window, as we set it,
+# is also shorter: 60 ms.
 #
 # Listen to five clicks over the same faint noise.
 
@@ -430,9 +436,9 @@ play_pair(
 )
 
 # %% [markdown]
-# Would a shorter window help the vocoder? Move the slider: on the left is the click. On
-# the right are two steady tones, 60 Hz apart and also slowed down to 0.7 of their speed,
-# because the window decides what counts as a tone, too.
+# Would a shorter window help the vocoder? Move the slider. On the left is the click; on
+# the right is the spectrum of two steady tones, 60 Hz apart, which are also slowed down
+# to 0.7 of their speed, because the window decides how well tones fare, too.
 
 # %% tags=["hide-input"]
 two_tones = np.sin(2 * np.pi * 1000 * seconds) + np.sin(2 * np.pi * 1060 * seconds)
@@ -465,27 +471,31 @@ scrub(
     alt="For windows of 8 to 256 ms: left, the stretched click, a burst of noise "
     "that grows with the window from 6 to about 200 ms. Right, the spectrum of the "
     "two tones: with 8 and 16 ms there are four peaks, at 1000, 1018, 1042 and 1060 "
-    "Hz; from 32 ms on there are only the two true ones.",
+    "Hz; with 32 ms two peaks stand out from clutter about 15 dB lower; from 64 ms "
+    "on there are only the two true ones.",
 )
 
 # %% [markdown]
-# The smear is always a little shorter than the window. But with the two shortest
-# windows, the tones have acquired two companions, 42 Hz away from each. Both tones fall
-# into one bin then, where they beat 60 times per second; the vocoder takes the beat for a
-# rhythm and slows it down to 42. **One window cannot be right for clicks and for tones**:
-# the rule of notebook 01 has come back.
+# The smear is a little shorter than the window, whatever the window. But with the two
+# shortest windows, each tone has acquired a companion 42 Hz away. Such short windows do
+# not separate the tones: both fall into the same bins, where they beat 60 times per
+# second, and the vocoder takes the beat for a rhythm and slows it down to
+# $0.7 \cdot 60 = 42$. At 32 ms the companions are gone and weaker clutter remains; from
+# 64 ms on the spectrum is clean. **No single window is right for both clicks and tones**,
+# the same conflict as in notebook 01.
 #
 # ### Exercise 03.3
 #
-# Which is the shortest window, a power of two in samples, with which the vocoder leaves
-# the two tones alone? And how long, in ms, will a click over faint noise be then?
-# Estimate the first with notebook 01's rule $N \ge 2/\Delta f$ and the second from the
-# slider, or try values with `stretch_by_hand` and `duration_ms`. Return both.
+# Which is the shortest window, a power of two in samples, with which neither tone has a
+# companion? And how long, in ms, will a click over faint noise be then? Estimate the
+# first with notebook 01's rule $N \ge 2/\Delta f$, taking the power of two that is
+# nearest, and check it on the slider. Take the second from the slider, or measure it with
+# `stretch_by_hand` and `duration_ms`. Return both numbers.
 
 # %% tags=["exercise"]
 def shortest_window_and_click():
     ### BEGIN SOLUTION
-    n_fft = 512  # 2 / 60 Hz is 33 ms, or 533 samples
+    n_fft = 512  # 2 / 60 Hz is 33 ms, or 533 samples; 512 is nearest
     click_ms = 0.85 * 1000 * n_fft / 16_000
     return n_fft, click_ms
     ### END SOLUTION
@@ -521,15 +531,15 @@ live(
 # %% [markdown]
 # ## 4. How large is the damage?
 #
-# One click is an anecdote. We take thirty, at random places, and give them to librosa's
-# vocoder with two windows and to Signalsmith, for four jobs: slower, faster, higher,
-# lower. (A pitch shift is a time stretch, followed by resampling.) On signals that we
-# know, we measure four things:
+# One click could be a special case. We take thirty, at random places, and give them to
+# librosa's vocoder with two windows and to Signalsmith, for four jobs: slower, faster,
+# higher, lower. (A pitch shift is a time stretch followed by resampling.) On signals
+# whose correct result is known, we measure four things:
 #
 # - **moved**: a click in silence; how far from where it belongs is its peak?
 # - **smeared**: a click over faint noise; how long is it afterwards?
 # - **pitch**: a tone of 440 Hz; how many cents off is it?
-# - **level**: white noise; how much louder or weaker is it?
+# - **level**: white noise; how much louder or quieter is it?
 
 # %%
 ENGINES = {
@@ -567,7 +577,8 @@ def measure_clicks(job, engine):
 
 
 # %%
-one_by_one, rows = [], []
+one_by_one = []
+rows = []
 for engine in ENGINES:
     for job in JOBS:
         for moved, smeared in measure_clicks(job, engine):
@@ -649,30 +660,31 @@ conclude(
     "seed does not show how much of that is chance.",
 )
 say(
-    f"Pitch is no problem for any of them: at most "
-    f"{damage['pitch error (cents)'].abs().max():.2f} cents off. Noise loses up to "
+    "All of them keep the pitch; the largest error is "
+    f"{damage['pitch error (cents)'].abs().max():.1g} cents. Noise loses up to "
     f"{-damage['level of noise (dB)'].min():.1f} dB, since overlapping frames with new "
-    "phases cancel each other in part."
+    "phases partly cancel each other."
 )
 
 # %% [markdown]
-# When does this matter? Often it does not. If the label "dog" is for the whole clip, it
-# stays true when a bark moves by 40 ms, and a comparison of hops feeds the same displaced
-# clip to all of them. It matters where *when* is part of the answer, as with the onset
-# times of notebook 11, and where the attack is part of the sound: a click that lasts
-# 100 ms is no longer a click. The course therefore stretches with Signalsmith.
+# When does this matter? Often it does not. If the label "dog" applies to the whole
+# clip, it stays true when a bark moves by 40 ms, and a comparison of hops feeds the
+# same displaced clip to all of them. It matters where *when* is part of the answer, as
+# with the onset times of notebook 11, and where the attack is part of the sound: a
+# click that lasts 100 ms is no longer a click. The course therefore stretches with
+# Signalsmith.
 #
 # ## 5. Shifting and trimming
 #
-# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. What
-# enters at one end has to come from somewhere: zeros, or, if the shift is *circular*,
-# what left at the other end. Shifting in whole samples changes no sound, but it moves
-# every onset, so strong labels must move with it.
+# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. Either
+# zeros enter at one end or, if the shift is *circular*, what left at the other end. A
+# shift by a whole number of samples does not alter the sound, but it moves every onset,
+# so strong labels must move with it.
 #
 # ### Exercise 03.4
 #
-# Write a shift: positive `n_samples` moves the clip later, negative earlier, zeros
-# enter, and the length stays the same.
+# Write a shift: positive `n_samples` moves the clip later, negative earlier. Zeros enter,
+# and the length stays the same.
 
 # %% tags=["exercise"]
 def my_shift(x, n_samples):
@@ -690,7 +702,7 @@ check("03.4", my_shift)
 
 # %% [markdown]
 # **Trimming** removes silence at both ends. But what is silence? The usual answer is
-# relative: measure the level of short frames, and cut until the first frame that comes
+# relative: measure the level of short frames, and cut at either end until a frame comes
 # within a *threshold* of the loudest one.
 
 # %%
@@ -717,8 +729,8 @@ verdict = "the same, sample by sample" if same else "not the same"
 say(f"Ours and the library's trimmed clips are **{verdict}**.")
 
 # %% [markdown]
-# The threshold is a decision about decays. Here is a bell, struck at 300 ms, whose level
-# falls by 60 dB per second.
+# The threshold decides how much of a decay is kept. Here is a bell, struck at 300 ms,
+# whose level falls by 60 dB per second.
 
 # %%
 bell_s = np.arange(int(1.5 * rate_hz)) / rate_hz - 0.3
@@ -764,10 +776,11 @@ scrub(
 left_ms = len(trim_by_hand(bell, 20)) * 1000 / rate_hz
 answer("03.c", round(left_ms), unit="ms", within=0.15)
 say(
-    f"60 dB per second means 20 dB in a third of a second, and {left_ms:.0f} ms are "
-    "left (the window adds a little). The bell's attack is safe at any threshold; "
-    "where its *decay* ends is our decision. If your classes differ in how they die "
-    "away, as a gong and a saucepan lid do, trimming removes part of the difference."
+    f"A fall of 60 dB per second takes a third of a second for 20 dB, and "
+    f"{left_ms:.0f} ms are left (the window adds a little). The bell's attack is safe "
+    "at any threshold, but where its *decay* ends is our decision. If your classes "
+    "differ in how they die away, as a gong and a saucepan lid do, trimming removes "
+    "part of the difference."
 )
 
 # %% [markdown]
@@ -782,7 +795,7 @@ say(
 # ### Exercise 03.5
 #
 # By what factor must `noise` be multiplied so that the ratio of the power of `x` to the
-# power of the noise is `snr_db`?
+# power of the multiplied noise is `snr_db`, in dB?
 
 # %% tags=["exercise"]
 def noise_factor(x, noise, snr_db):
@@ -800,7 +813,7 @@ check("03.5", noise_factor)
 predict(
     "03.d", ...,
     "Shift and back, circular shift and back, pitch up 4 and down 4, noise added and "
-    "subtracted: how many of the four return the clip exactly?",
+    "subtracted: how many of the four return the clip, up to rounding?",
 )
 
 # %%
@@ -826,11 +839,11 @@ display(pd.DataFrame({"error against the clip (dB)": lost}).style.format("{:.1f}
 # %%
 answer("03.d", sum(error_db < -100 for error_db in lost.values()))
 say(
-    f"A circular shift and a known noise are undone up to rounding. A shift with zeros "
-    f"has lost what fell off the end ({lost['shift there and back']:.1f} dB). Pitch up "
-    f"and down restores the pitch but not the waveform "
-    f"({lost['pitch +4, then -4']:.1f} dB): the phases are new. The two may sound "
-    "alike; sample by sample they differ."
+    "At 0 dB, the error has as much energy as the clip itself. A circular shift and a "
+    "known noise are undone up to rounding. A shift with zeros has lost what fell off "
+    f"the end ({lost['shift there and back']:.1f} dB). Pitch up and down restores the "
+    f"pitch but not the waveform ({lost['pitch +4, then -4']:.1f} dB), because the "
+    "phases are new: the two may sound alike, but sample by sample they differ."
 )
 
 # %% [markdown]
@@ -839,8 +852,9 @@ say(
 # A log-mel looks like a picture, and there are many tools that augment pictures: zoom,
 # shift, rotate, shear, brighten, flip. The paper that this part of the course examines
 # (Mushtaq, Su & Tran, 2021) calls this *traditional* augmentation and compares it with
-# transforms of the sound. A photograph of a dog, turned by 30 degrees, is a dog. What is
-# a *sound* turned by 30 degrees? We ask with the two simplest sounds there are.
+# transforms of the sound. A photograph of a dog, turned by 30 degrees, still shows a dog.
+# What is a *sound* turned by 30 degrees? We try it on two very simple sounds, a tone and
+# a click.
 
 # %%
 predict(
@@ -898,21 +912,22 @@ scrub(
     start="rotated 30°",
     caption="A tone and a click, and what transforms of the picture make of them.",
     alt="A tone of 1 kHz and a click as log-mel pictures under eight transforms. "
-    "Rotated, the tone rises and the click leans; sheared, the click leans; flipped, "
-    "the click moves from one quarter to three quarters; height lifts the tone; "
-    "width moves the click later by 0.2 s; zoom thickens both, lowers the tone and "
-    "moves the click earlier; brightness halves all level differences.",
+    "Rotated by 30 degrees anticlockwise, the tone rises and the high frequencies of "
+    "the click come first; sheared, its low frequencies come first; flipped, the "
+    "click moves from one quarter of the clip to three quarters; height lifts the "
+    "tone; width moves the click later by 0.2 s; zoom thickens both, lowers the tone "
+    "and moves the click earlier; brightness halves all level differences.",
 )
 
 # %% [markdown]
 # Some of these have a meaning in sound:
 #
 # - **width** is a shift in time, **flip** is time reversal (dogs do not bark backwards);
-# - **shear** and **rotation** make a sweep of a click: low frequencies now come before
-#   high ones, or the reverse;
-# - **brightness** is no gain. A gain would *add* the same number of decibels everywhere;
-#   here the distance to the darkest cell is *multiplied* by a half, so all level
-#   differences shrink: a compressor;
+# - **shear** and **rotation** turn a click into a sweep: with this shear low frequencies
+#   come before high ones, with this rotation after them;
+# - **brightness** is not a gain. A gain would *add* the same number of decibels
+#   everywhere; here the distance to the darkest cell is *multiplied* by a half, so all
+#   level differences shrink, as in a compressor;
 # - **zoom** moves everything away from the middle of the picture. That is why the tone,
 #   which lies below the middle, falls, and the click, which lies to the left, comes
 #   earlier.
@@ -924,7 +939,8 @@ rotated = spec_augment.warp(picture_of(steady), degrees=30).numpy()
 centres_hz = fine.mel_centres_hz
 loudest_hz = centres_hz[rotated.argmax(axis=1)]  # the loudest band of every frame
 
-first, last = n_frames // 2 - 20, n_frames // 2 + 20
+first = n_frames // 2 - 20
+last = n_frames // 2 + 20
 risen_hz = loudest_hz[last] - loudest_hz[first]
 chirp_hz_per_s = float(risen_hz / ((last - first) * 0.005))
 answer("03.e", "chirp")
@@ -954,7 +970,7 @@ flip_error_db = float((of_the_reversed - flipped).abs().max())
 say(f"The largest difference between the two is {flip_error_db:.3f} dB.")
 
 # %% [markdown]
-# And a shift upwards? It looks like a higher pitch, but it is not. A pitch shift
+# And a shift upwards? It looks like a pitch shift, but it is not one. A pitch shift
 # multiplies every frequency by the same factor. A height shift moves every *band* by the
 # same number of bands, and mel bands are equally wide neither in Hz nor in octaves. Take
 # two tones, three octaves apart.
@@ -973,7 +989,8 @@ def octaves_apart(low_picture, high_picture):
     return float(np.log2(centres_hz[high_band] / centres_hz[low_band]))
 
 
-low_db, high_db = log_mel(low_tone, narrow), log_mel(high_tone, narrow)
+low_db = log_mel(low_tone, narrow)
+high_db = log_mel(high_tone, narrow)
 before = octaves_apart(low_db, high_db)
 by_pitch = octaves_apart(
     log_mel(pitch_shift(low_tone, 7, rate_hz=rate_hz), narrow),
@@ -999,10 +1016,10 @@ say(
 # ## 8. SpecAugment in milliseconds
 #
 # SpecAugment (Park et al., 2019) hides stretches of time and bands of frequency, so that
-# a network cannot rely on any single one. The usual programs count *frames*: "up to 20
-# frames". Halve the hop, and the same setting hides half as much sound, so that a
-# comparison of hops becomes a comparison of augmentations. Ours counts milliseconds and
-# Hz. The same seed, at three hops:
+# a network cannot rely on any single one; here they are replaced by the clip's mean
+# level. The usual programs count *frames*: "up to 20 frames". Halve the hop, and the same
+# setting hides half as much sound, so that a comparison of hops becomes a comparison of
+# augmentations. Ours counts milliseconds and hertz. Here is the same seed at three hops.
 
 # %%
 hidden_ms = {}
@@ -1033,7 +1050,8 @@ plots.level_bar(axes)
 show(
     fig,
     alt="The example at hops of 5, 10 and 20 ms with one stretch of time and two "
-    "bands of frequency hidden: the same piece of sound in all three. Hidden: "
+    "bands of frequency, which may overlap, covered by one even colour: the same piece "
+    "of sound in all three. Hidden: "
     + ", ".join(f"{ms:.0f} ms at {hop} ms" for hop, ms in hidden_ms.items()) + ".",
     caption="The same seed at three hops hides the same piece of sound.",
 )
@@ -1050,12 +1068,14 @@ say(
 # ## What we saw
 
 # %%
-say(f"""- A phase vocoder adds up the phase of each bin. That keeps tones, and a click
-  only if all bins agree: over faint noise, a window of 128 ms makes
-  {smeared_ms:.0f} ms of it. Signalsmith, which ties phases together over frequency,
+say(f"""- A phase vocoder adds up the phase of each bin on its own. That keeps tones,
+  and a click only if all bins agree: over faint noise, a window of 128 ms spreads it
+  over {smeared_ms:.0f} ms. Signalsmith, which ties phases together over frequency,
   keeps it within {kept_ms:.1f} ms.
-- A short window spares clicks and turns the beating of two tones into a false rhythm.
-- Trimming cuts decays where the threshold says: {left_ms:.0f} ms of a bell at 20 dB.
+- A short window smears clicks less, but turns the beating of two tones into a false
+  rhythm.
+- Where trimming cuts a decay depends on the threshold: at 20 dB, {left_ms:.0f} ms of
+  the bell remain.
 - A circular shift can be undone, a shift with zeros cannot, and pitch up and down
   returns another waveform ({lost['pitch +4, then -4']:.0f} dB).
 - A rotated tone is a chirp of {chirp_hz_per_s / 1000:.0f} kHz per second, a flip is

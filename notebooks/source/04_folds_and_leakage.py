@@ -1,19 +1,19 @@
 # %% [markdown]
 # # 04 · Folds and leakage
 #
-# Someone records a rooster for a minute, and a data set cuts five clips from the
-# recording: the same bird, in the same yard, over the hum of the same road. If three of
+# Someone records a rooster for a minute, and five clips from the recording end up in a
+# data set: the same bird, in the same yard, over the hum of the same road. If three of
 # the clips are used for training and two for testing, a classifier can get those two
 # right without knowing what a rooster sounds like, because the hum gives them away. This
-# notebook shows how much accuracy that is worth, how to prevent it, and how far you can
-# trust an accuracy when nothing has leaked.
+# notebook shows how much that can add to an accuracy, how to prevent it, and how far you
+# can trust an accuracy when nothing has leaked.
 
 # %% [markdown]
 # ## You will be able to
 #
 # - **find** the sources that a split has torn apart (exercise 04.1);
 # - **split** by source, so that no recording is on both sides (exercise 04.2);
-# - **compute** how likely a copy is to meet its own clip in training (exercise 04.3);
+# - **compute** how likely a clip is to meet a copy of itself in training (exercise 04.3);
 # - **estimate** how certain an accuracy is by resampling sources (exercise 04.4);
 # - **compare** two classifiers on the same clips with a paired interval (exercise 04.5).
 
@@ -33,7 +33,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from librosa import mel_frequencies
 from scipy.fft import dct
 from scipy.spatial.distance import cdist
 from scipy.stats import t as student_t
@@ -77,7 +76,7 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the random splits, the copies, the forest and the resampling
-n_splits: int = 0  # random splits and forests to average over; 0 takes 1, in study 3
+n_splits: int = 0  # random splits and forests to average over; 0: 1 (study: 3)
 
 # %%
 RATE_HZ = 16_000
@@ -107,11 +106,12 @@ say(
 # ## 1. One classifier, two scores
 #
 # We describe each clip by 26 numbers: the mean and the standard deviation over time of
-# twelve MFCCs and of the zero-crossing rate. MFCCs are coefficients of the cosine
-# transform of a log-mel frame. The zeroth is the level, which we leave out; the next
-# twelve describe the coarse shape of the spectrum. The zero-crossing rate is how often
-# the waveform changes sign, as a share of all pairs of neighbouring samples. The baseline
-# published with ESC-50 used these features (Piczak, 2015).
+# twelve MFCCs and of the zero-crossing rate. MFCCs (mel-frequency cepstral coefficients)
+# are the cosine transform of a log-mel frame. The zeroth is proportional to the mean
+# level, and we leave it out; the next twelve describe the coarse shape of the spectrum.
+# The zero-crossing rate is how often the waveform changes sign, as a share of all pairs
+# of neighbouring samples. The baseline published with ESC-50 used the same kinds of
+# features (Piczak, 2015).
 
 # %%
 SPEC = FeatureSpec(rate_hz=RATE_HZ, n_mels=40, window_ms=32, hop_ms=16)
@@ -176,7 +176,7 @@ nearest_official = nearest_in_other_folds(features, official_fold)
 right_official = labels[nearest_official] == labels
 
 # %% [markdown]
-# Is it correct? We compare it with scikit-learn's 1-NN.
+# Is our implementation correct? We compare it with scikit-learn's 1-NN.
 
 # %%
 library_1nn = make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors=1))
@@ -188,8 +188,8 @@ say(f"Our 1-NN and scikit-learn's agree on {agreement:.0f} % of the clips.")
 
 # %% [markdown]
 # So far we have used the folds that come with the data set. Now we shuffle the clips and
-# distribute them over the folds at random, with every class spread evenly. This is what
-# common tools do unless you ask for something else.
+# distribute them over the folds at random, with every class spread evenly. Common tools
+# split clip by clip like this unless you ask for something else.
 
 
 # %%
@@ -270,22 +270,22 @@ conclude(
 )
 
 # %% [markdown]
-# Three suspects:
+# There are three suspects:
 #
 # 1. *Luck.* Compare the gap with the spread of the twenty random splits in the figure.
 # 2. *More training data.* Each clip is still compared with all the folds but its own, so
 #    the training sets are about as large as before.
-# 3. *Which clips train.* A random split puts other clips into the training set. Why
-#    should they be more helpful?
+# 3. *Different training clips.* For each test clip, a random split puts other clips into
+#    the training set. Why should they be more helpful?
 #
-# 1-NN makes the third suspect easy to question, because it can name the training clip
-# that decided. Before you read on, write down what you would look at.
+# With 1-NN, the third suspect is easy to examine, because we can look up the training
+# clip that decided. Before you read on, write down what you would look for.
 #
 # ## 2. Who is the nearest neighbour?
 #
 # We take one random split and look at the clips that are classified correctly with its
 # folds but wrongly with the data set's folds. For each of them, the table names the
-# neighbour that decided in each case. The most similar pairs come first. Read the names.
+# neighbour that decided in each case, with the most similar pairs first. Read the names.
 
 # %%
 random_fold = random_folds(labels, n_folds, seed)
@@ -324,8 +324,8 @@ say(
 )
 
 # %% [markdown]
-# Listen to one of these clips, to its closest sibling, and to the closest *stranger* of
-# its class, which is the most similar clip of the same class from another source. Would
+# Listen to one of these clips, to its closest sibling, and to the most similar clip of
+# the same class from another source. We call clips from other sources *strangers*. Would
 # you have known which two belong together?
 
 
@@ -381,39 +381,34 @@ else:
 
 # %% tags=["hide-input"]
 MEL = FeatureSpec(rate_hz=RATE_HZ, n_mels=64, window_ms=25, hop_ms=10)
-KHZ_TICKS = (0.5, 1, 2, 4)
 
 if len(examples) > 0:
-    images = [
-        log_mel_torch(torch.from_numpy(x.astype(np.float32)), MEL).numpy()
-        for x in heard.values()
-    ]
-    top = max(image.max() for image in images)
-    mel_hz = mel_frequencies(n_mels=MEL.n_mels + 2, fmin=50, fmax=RATE_HZ / 2)[1:-1]
+    pictures = {}
+    for name, x in heard.items():
+        excerpt = torch.from_numpy(x.astype(np.float32))
+        pictures[name] = log_mel_torch(excerpt, MEL).numpy()
+    top_db = max(picture.max() for picture in pictures.values())
     fig, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True)
-    for ax, name, image in zip(axes, heard, images, strict=True):
-        times_s = np.arange(len(image)) * MEL.hop_ms / 1000
-        mesh = ax.pcolormesh(
-            times_s,
-            np.arange(MEL.n_mels),
-            image.T,
-            vmin=top - 70,
-            vmax=top,
-            shading="nearest",
-            rasterized=True,
+    for ax, (name, picture) in zip(axes, pictures.items(), strict=True):
+        plots.mel_spectrogram(
+            picture,
+            MEL.frame_centres_s(len(picture)),
+            ax,
+            range_db=70,
+            top_db=top_db,
+            centres_hz=MEL.mel_centres_hz,
+            bar=False,
         )
-        ax.set(title=name, xlabel="time (s)")
-    axes[0].set_ylabel("frequency (kHz)")
-    axes[0].set_yticks(
-        np.interp([1000 * f for f in KHZ_TICKS], mel_hz, np.arange(MEL.n_mels)),
-        [f"{f:g}" for f in KHZ_TICKS],
-    )
-    fig.colorbar(mesh, ax=axes, label="level (dB)", pad=0.01)
+        ax.set_title(name)
+    axes[1].set_ylabel("")
+    axes[2].set_ylabel("")
+    plots.level_bar(axes)
     show(
         fig,
-        alt=f"Log-mels of three clips of {class_name}, with the same colours: the "
-        "clip, its sibling and the closest stranger of the class. Frequency runs from "
-        "0.05 to 8 kHz on a mel scale, time over 2 s.",
+        alt=f"Log-mels of three clips of {class_name} on the same scales: the clip, "
+        "its sibling and the closest stranger of the class. Frequency runs "
+        "from 0.05 to 8 kHz on a mel scale, time over 2 s. How similar they are is "
+        "given as distances below.",
         caption="Log-mels of the three sounds above.",
     )
 
@@ -429,7 +424,8 @@ if len(examples) > 0:
     )
 
 # %% [markdown]
-# Is this clip typical? We compare the two distances for every clip that has a sibling.
+# Is this clip typical? For every clip that has a sibling, we check whether a sibling is
+# closer than all strangers, those of other classes included.
 
 # %%
 sibling_is_closer = []
@@ -444,13 +440,13 @@ for clip in np.flatnonzero(has_sibling):
 if sibling_is_closer:
     say(
         f"For **{100 * np.mean(sibling_is_closer):.0f} %** of the {has_sibling.sum()} "
-        "clips with a sibling, a sibling is closer than every stranger."
+        "clips with a sibling, a sibling is closer than any stranger of any class."
     )
 
 # %% [markdown]
-# Clips from one recording share the room, the microphone, the background and the very
-# thing that makes the sound, and all of that shapes the 26 numbers. If a sibling is in
-# the training set, 1-NN is likely to find it and copy its label.
+# Clips from one recording share the room, the microphone, the background and the source
+# of the sound itself, and all of these shape the 26 numbers. If a sibling is in the
+# training set, 1-NN is likely to find it and copy its label.
 #
 # ### Exercise 04.1: torn sources
 #
@@ -472,8 +468,8 @@ check("04.1", crossing_sources)
 
 # %% [markdown]
 # The library has the same function, `folds.crossing_sources`. With it we count the clips
-# that have a sibling in another fold. When such a clip is tested, its sibling is in the
-# training set.
+# that have a sibling in another fold. When such a clip is tested, that sibling is in the
+# training set: we say that the clip *meets* a sibling.
 
 
 # %%
@@ -488,7 +484,9 @@ predict("04.b", ..., "With random folds, what percentage of the clips meets a si
 # %%
 share_official = 100 * np.mean(meets_sibling(official_fold))
 
-shares, gain_if_met, gain_if_not = [], [], []
+shares = []
+gain_if_met = []
+gain_if_not = []
 for k in range(N_REPEATS):
     fold = random_folds(labels, n_folds, seed=100 * seed + k)
     right = labels[nearest_in_other_folds(features, fold)] == labels
@@ -530,8 +528,9 @@ ax.margins(x=0.15)
 ax.set(xlabel="gain in accuracy from random folds (points)")
 show(
     fig,
-    alt=f"Two bars: clips that meet a sibling gain {mean_gain_met:.1f} points of "
-    f"accuracy from random folds, clips that meet none gain {mean_gain_not:.1f}.",
+    alt=f"Two bars: the accuracy on clips that meet a sibling changes by "
+    f"{mean_gain_met:+.1f} points with random folds, that on clips that meet none by "
+    f"{mean_gain_not:+.1f}.",
     caption=f"Random folds against the data set's folds, mean of {N_REPEATS} splits.",
 )
 
@@ -552,13 +551,13 @@ conclude(
 # %% [markdown]
 # This is *leakage*: in training, the classifier had information about the test clips
 # that it will not have about a new sound. You wanted to know how well it does on a new
-# recording. The score says how well it does on a recording of which it has memorised
+# recording. The score shows how well it does on a recording of which it has memorised
 # another part.
 #
 # ## 3. A split that keeps recordings whole
 #
-# Here is one class, clip by clip. Each row is a clip, each shaded band a source, each
-# column a fold. A line joins siblings.
+# Here is one class, clip by clip. Each row of the diagram is a clip, each band, white or
+# shaded, a source, and each column a fold. A line joins siblings.
 
 
 # %% tags=["hide-input"]
@@ -592,16 +591,17 @@ show(
 )
 
 # %% [markdown]
-# On the left, every dashed line is a leak: whichever of its folds is tested, another
-# part of the source is in training. On the right, the lines are vertical, and nothing
-# leaks. The remedy is to assign whole sources to folds instead of single clips.
+# Every dashed line is a leak: whichever of its folds is tested, another part of the
+# source is in training. A vertical line is a source that stays in one fold and leaks
+# nothing. The remedy is therefore to assign whole sources to folds instead of single
+# clips.
 #
 # ### Exercise 04.2: folds by source
 #
 # Give each row of `table` a fold from 1 to `n_folds`, so that no source is in two folds
-# and every fold gets some rows. It is good enough to assign the sources in turn: the
-# first source to fold 1, the second to fold 2, and so on, starting again at fold 1 after
-# the last. Return an array with one number per row.
+# and every fold gets some rows. It is enough to assign the sources in turn: the first
+# source to fold 1, the second to fold 2, and so on, starting again at fold 1 after fold
+# `n_folds`. Return an array with one number per row.
 
 
 # %% tags=["exercise"]
@@ -680,22 +680,24 @@ conclude(
 # %% [markdown]
 # ### How large is a leak elsewhere?
 #
-# That depends on how many clips have siblings and how alike siblings are. In `synth10`,
-# our generator sets both: the takes of a source share the parameters of the sound, the
-# room, the microphone and the kind of background, and differ only in timing and noise.
+# That depends on how many clips have siblings and how similar the siblings are. In
+# `synth10`, our generator sets both: the takes of a source share the parameters of the
+# sound, the room, the microphone and the kind of background, and differ only in timing
+# and noise.
 # The size of its leak is a property of the generator, not a finding about real sounds.
 #
 # The 2,000 clips of ESC-50 come from 1,524 sources with up to eight clips each, and 795
 # clips have a sibling. The 8,732 clips of UrbanSound8K come from 1,297 recordings, up to
 # a hundred from one. Both sets come with folds that are meant to keep recordings whole.
 # It is still worth checking: in the table of ESC-50, your function from exercise 04.1
-# finds four recordings (9 clips) that lie in two folds, with another class in each. The
-# source column itself can be incomplete, too: recordings 142005 and 142006, both of rain,
-# count as two sources, but their consecutive numbers on Freesound suggest one session.
+# finds four recordings (9 clips) that lie in two folds, with a different class in each.
+# The source column itself can miss siblings, too: recordings 142005 and 142006, both of
+# rain, count as two sources, but their consecutive numbers on Freesound suggest that they
+# were made in one session.
 #
 # A source is not always a recording. For speech it is usually the speaker, for machines
-# the machine, for bird song perhaps the site. Ask what a new sound will *not* share with
-# your training set, and keep that whole.
+# the machine, for bird song perhaps the site. Ask what a new sound will *not* have in
+# common with your training set, and never split that between folds.
 #
 # ## 4. Copies: siblings you make yourself
 #
@@ -730,8 +732,8 @@ play_pair(
 )
 
 # %% [markdown]
-# In this library, a copy always stays with its original: the table above gives it the
-# same source and the same fold. What happens if we give every row a random fold instead?
+# In our library, a copy always stays with its original: the table above gives it the same
+# source and the same fold. What happens if we give every row a random fold instead?
 
 # %%
 shuffled_fold = random_folds(versions["label"].to_numpy(), n_folds, seed)
@@ -750,7 +752,7 @@ print(refusal)
 # Every clip exists in `versions` versions, the original included, and each version goes
 # to one of `n_folds` folds at random, independently of the others. You test on one fold.
 # What is the probability that a version in it meets at least one other version of its
-# clip in training? (The formula serves for siblings as well.)
+# clip in training? (The same formula applies to siblings.)
 
 
 # %% tags=["exercise"]
@@ -776,14 +778,14 @@ check("04.3", meets_a_twin)
 # 2. Draw from it, with replacement, as many **sources** as it has. Some are drawn twice
 #    or more, some not at all. Each brings all its clips.
 # 3. Compute the accuracy over these clips. They are a data set that might have been.
-# 4. Repeat this 2,000 times and see how much the accuracy varies.
+# 4. Repeat the draw 2,000 times and see how much the accuracy varies.
 #
 # We draw sources and not clips because a new data set would consist of new recordings,
-# each with all its clips. Before we do this for the whole data set, here is a miniature:
-# a few sources of one class, and four draws from them.
+# each with all its clips. Before we do this for the whole data set, here it is on a small
+# scale: a few sources of one class, and four draws from them.
 
 # %%
-# 1-NN with the data set's folds: 1 for each clip that is right, 0 for each other
+# 1-NN with the data set's folds: 1 for each clip that it gets right, otherwise 0
 correct = right_official.astype(float)
 
 # %% tags=["hide-input"]
@@ -900,7 +902,7 @@ say(
 # $$ \frac{\sum_s c_s \, h_s}{\sum_s c_s \, n_s}, $$
 #
 # where source $s$ has $n_s$ clips, of which $h_s$ are right. We check this formula on our
-# first draw, and then compare the intervals.
+# first draw and then compare the intervals.
 
 # %%
 clips_per_name = np.array([len(clips_of[name]) for name in source_names])
@@ -913,8 +915,8 @@ print(f"by clips:  {drawn_accuracies[0]:.6f}\nby counts: {by_counts:.6f}")
 
 by_source = accuracy_by_source(correct, sources, seed=seed).scaled(100)
 say(
-    f"`accuracy_by_source`: **{by_source} %**. It draws other random numbers than we "
-    f"did, and its limits differ from ours by {abs(by_source.low - 100 * low):.1f} and "
+    f"`accuracy_by_source` gives **{by_source} %**. Its random numbers are not ours, "
+    f"so its limits differ by {abs(by_source.low - 100 * low):.1f} and "
     f"{abs(by_source.high - 100 * high):.1f} points."
 )
 
@@ -930,7 +932,15 @@ say(
 #
 # For $\rho = 0$ the clips are $m$ independent observations. For $\rho = 1$ the variance
 # is $\sigma^2$, so all $m$ clips together tell us no more than one. Resampling clips
-# assumes $\rho = 0$. If siblings do agree, that gives an interval that is too narrow.
+# assumes $\rho = 0$. If siblings do agree, the interval comes out too narrow.
+#
+# How much too narrow can be calculated without resampling. Let $d_i$ be 1 or 0 for clip
+# $i$ minus the accuracy. Up to a common factor, the accuracy has the variance
+#
+# $$ \sum_i d_i^2 \quad\text{by clip, and}\quad
+#    \sum_s \Big(\sum_{i \in s} d_i\Big)^2 \quad\text{by source.} $$
+#
+# The square root of their ratio should be close to the ratio of the two widths.
 
 # %%
 predict(
@@ -945,7 +955,7 @@ by_clip = accuracy_by_source(correct, each_clip_its_own, seed=seed).scaled(100)
 width_by_source = by_source.high - by_source.low
 width_by_clip = by_clip.high - by_clip.low
 
-# The same ratio from the formula: add up the deviations of a source, then square
+# The same ratio without resampling: add up the deviations of a source, then square
 deviation = correct - correct.mean()
 variance_by_clip = np.sum(deviation**2)
 variance_by_source = np.sum([deviation[clips_of[name]].sum() ** 2 for name in clips_of])
@@ -958,15 +968,15 @@ else:  # every clip is right, or every clip is wrong
 
 answer("04.c", round(ratio, 2), unit="times as wide", within=0.1)
 say(
-    f"By clip {by_clip} %, by source {by_source} %: {ratio:.2f} times as wide. The "
-    f"formula, with the deviations of siblings added up, gives {formula:.2f}."
+    f"By clip the interval is {by_clip} %, by source {by_source} %: {ratio:.2f} times "
+    f"as wide. The calculation without resampling gives {formula:.2f}."
 )
 
 # %% [markdown]
 # Which of the two intervals can be trusted? To find out, we need data sets whose true
 # accuracy we know, so we simulate them: 60 sources with three clips each, some sources
-# easy and some hard, and a true accuracy of 60 %. A 95 % interval should contain these
-# 60 % in 95 of 100 data sets.
+# easy and some hard, and a true accuracy of 60 %. A 95 % interval should contain the true
+# 60 % in about 95 of 100 data sets.
 
 # %%
 TRUE_ACCURACY = 0.6
@@ -1028,7 +1038,7 @@ say(
 
 # %% [markdown]
 # Now write the rule as a function. A data set of `n_sources` sources gives an interval of
-# ± `half_width` points. How many sources do you need for ± `wanted` points? Round up to a
+# ±`half_width` points. How many sources do you need for ±`wanted` points? Round up to a
 # whole source.
 
 
@@ -1043,16 +1053,16 @@ def sources_needed(n_sources, half_width, wanted):
 check("04.4", sources_needed)
 
 # %% [markdown]
-# This is why later notebooks give an interval with every accuracy. They compare hops that
-# differ by a few points, and a few hundred clips cannot measure a single accuracy that
-# precisely. Section 7 shows a way out.
+# This is why later notebooks give an interval with every accuracy. They compare hops
+# whose accuracies differ by a few points, and a few hundred clips cannot measure a single
+# accuracy that precisely. Section 7 shows what helps.
 #
 # ## 6. Five protocols, three classifiers
 #
 # Is 1-NN a special case? We add a random forest and a support vector machine (SVM), and
 # test all three under five protocols. They differ in what is split, and when:
 #
-# | | folds | copies |
+# | protocol | folds | copies |
 # |---|---|---|
 # | A | the data set's, by source | none |
 # | B | the data set's, by source | of training clips, in training only |
@@ -1060,7 +1070,8 @@ check("04.4", sources_needed)
 # | D | random, by clip | of training clips, in training only |
 # | E | random, over all versions | everywhere: copies first, then split |
 #
-# Only A and B measure how well a classifier does on recordings it has never met.
+# Only A and B measure how well a classifier does on recordings that it has not been
+# trained on.
 
 # %%
 features_of_copies = clip_features(all_waves[len(clips) :])
@@ -1198,20 +1209,20 @@ say(
 )
 
 # %% [markdown]
-# An interval measures scatter, and a leak is not scatter. A narrow interval is no proof
-# that nothing has leaked.
+# An interval measures random scatter. A leak shifts the accuracy and adds no scatter, so
+# a narrow interval is no evidence that nothing has leaked.
 #
 # ## 7. Comparing two classifiers on the same clips
 #
 # Do the copies in B help? It is tempting to check whether the intervals of A and B
 # overlap. But that ignores something we know: A and B are tested on the *same clips*. A
-# clip that is hard under both adds scatter to each accuracy, and none to their
-# difference:
+# clip that is hard under both adds scatter to each accuracy, but none to their
+# difference. With $\bar a$ and $\bar b$ for the two accuracies,
 #
 # $$ \operatorname{Var}(\bar b - \bar a) = \operatorname{Var}(\bar a)
 #    + \operatorname{Var}(\bar b) - 2 \operatorname{Cov}(\bar a, \bar b). $$
 #
-# The better B and A agree on which clips are hard, the larger is the covariance and the
+# The more A and B agree on which clips are hard, the larger the covariance and the
 # narrower the interval of the difference. So we take the difference clip by clip (1 where
 # only B is right, $-1$ where only A is, 0 where they agree) and resample that by source.
 
@@ -1236,9 +1247,9 @@ width_paired = paired.high - paired.low
 width_unpaired = np.sqrt(width_of_a**2 + width_of_b**2)  # as if the clips differed
 answer("04.e", "narrower" if width_paired < width_of_b else "wider")
 say(
-    f"For the forest, the interval of B is {width_of_b:.1f} points wide and the paired "
-    f"interval of the difference {width_paired:.1f}. Without pairing it would be "
-    f"{width_unpaired:.1f}."
+    f"For the forest, the interval of B is {width_of_b:.1f} points wide. The paired "
+    f"interval of the difference is {width_paired:.1f} points wide; without pairing, "
+    f"it would be {width_unpaired:.1f}."
 )
 
 # %% tags=["hide-input"]
@@ -1280,8 +1291,8 @@ else:
 #
 # where $t_{n-1}$ is the 97.5 % quantile of Student's distribution with $n - 1$ degrees of
 # freedom. The library's function is `paired_difference`. It treats the pairs as
-# independent. Folds that share training clips are not quite independent, so take this
-# interval as a rough guide.
+# independent. Since the folds share training clips, they are not quite independent, so
+# take this interval as a rough guide.
 
 # %%
 fold_names = np.unique(official_fold)
@@ -1305,12 +1316,12 @@ print(f"library: {by_fold.mean:+.2f} ± {(by_fold.high - by_fold.low) / 2:.2f} p
 # %% [markdown]
 # ### Exercise 04.5: a paired interval
 #
-# Write the paired bootstrap yourself. `first` and `second` hold 1 where a classifier was
-# right and 0 where it was wrong, one number per clip, and `sources` the source of each
-# clip. Resample sources `n_draws` times with the generator `rng`, and return the 2.5 %
-# and the 97.5 % quantile of the difference in accuracy, first minus second, as two
-# numbers. Each draw must be the *same* for both classifiers. (Section 5 has the pieces.
-# There, the sources came from the notebook; here they are an argument.)
+# Write the paired bootstrap yourself. `first` and `second` hold 1 where a classifier
+# was right and 0 where it was wrong, one number per clip, and `sources` holds the
+# source of each clip. Resample sources `n_draws` times with the generator `rng`, and
+# return the 2.5 % and the 97.5 % quantile of the difference in accuracy, first minus
+# second, as two numbers. Each draw must be the *same* for both classifiers. (Section 5
+# has the pieces. There, the sources came from the notebook; here they are an argument.)
 
 
 # %% tags=["exercise"]
@@ -1336,16 +1347,17 @@ check("04.5", paired_interval)
 #
 # Mushtaq, Su and Tran (2021) report 99.04 % on ESC-10, 97.57 % on ESC-50 and 99.49 % on
 # UrbanSound8K, with augmented clips and networks pretrained on photographs (notebook
-# 06). With networks of the same kind under the official folds, Palanisamy et al. (2020)
-# report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K. For UrbanSound8K, Yurtsever
-# reports 83.94 % at best with the official folds, and 98.06 % with a random split.
+# 06). With an ensemble of networks of the same kind under the official folds, Palanisamy
+# et al. (2020) report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K. For UrbanSound8K,
+# Yurtsever reports 83.94 % at best with the official folds, and 98.06 % with a random
+# split.
 #
 # The parts of the 2021 paper that we could read do not say how copies were grouped when
-# the data were split. So we can only say that a leak like E produces numbers of that size
-# with far weaker classifiers, and that comparable networks stay far below them under the
-# official folds. That is *consistent with* leakage. It does not prove it, and it says
-# nothing about anyone's intentions: common tools split by clip unless told otherwise.
-# Notebook 06 trains such networks under the official folds.
+# the data were split. So we can only say that a leak like E can add many points to an
+# accuracy, as in section 6, and that comparable networks stay far below the paper's
+# numbers under the official folds. That is *consistent with* leakage. It does not prove
+# it, and it says nothing about anyone's intentions: common tools split by clip unless
+# told otherwise. Notebook 06 trains such networks under the official folds.
 #
 # When you read an accuracy, ask: *what was split, by what, and when?*
 
@@ -1363,8 +1375,8 @@ say(
 {by_source.high:.0f} %, {ratio:.2f} times as wide as resampling clips would.
 - The forest scores {honest.mean:.0f} % with copies in training only (B), and \
 {leaked.mean:.0f} % with copies made before the split (E).
-- On the same clips, the forest's difference B - A is {paired.mean:+.1f} points, with a
-  paired interval from {paired.low:+.1f} to {paired.high:+.1f}."""
+- On the same clips, the forest's difference B - A is {paired.mean:+.1f} points, with
+  a paired interval from {paired.low:+.1f} to {paired.high:+.1f}."""
 )
 
 # %% [markdown]

@@ -72,7 +72,7 @@ def window(answer: object) -> str:
     if n_fft < SHORTEST:
         raise NotYet(f"with {n_fft} samples, {1000 * n_fft / RATE_HZ:g} ms, the slider shows more than two tones")
     if n_fft > SHORTEST:
-        raise NotYet(f"{n_fft} samples leave the tones alone, but a shorter window does so, too")
+        raise NotYet(f"with {n_fft} samples no tone has a companion, but a shorter window is enough")
     measured_ms = click_length_ms(int(n_fft))
     if abs(click_ms - measured_ms) > 0.25 * measured_ms:
         raise NotYet(f"the window is right; with it the click is {measured_ms:.0f} ms long, you predicted {click_ms:g}")
