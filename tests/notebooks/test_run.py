@@ -10,7 +10,7 @@ from course_lib.lesson import checks
 from course_lib.tools import authoring, runner
 
 GIVEN = {"profile": "smoke", "dataset": "synth10", "seed": 0}
-LARGEST_MB = 1.0
+LARGEST_MB = 1.25  # 0.97 today; pictures of another machine differ a little in size
 
 
 AGAIN = "07_*.ipynb"  # a second run costs minutes: one notebook that draws and trains; `make course` runs all

@@ -12,6 +12,7 @@ GRIDS = sorted(path.parent.name for path in paths.published_dir().glob("*/rows.p
 # SHA-256 over the sorted keys of each grid, as published. A change here is a change of what a run *is*: do not make it.
 KEYS = {
     "diffres": (685, "4b2b59ee85618fe8"),
+    "failures": (23, "708246594b80a2c2"),  # unfinished; this line grows with it
     "lesson": (115, "fe18cd69b9a409eb"),
     "scenes": (80, "ec2d915df0b9a8b5"),
     "scratch": (30, "abe2ea5c7ec0bfb1"),
