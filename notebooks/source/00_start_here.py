@@ -3,8 +3,8 @@
 #
 # Two barks of a dog, 150 ms apart. Rain, which sounds the same from one second to the
 # next. A computer that has to tell them apart can look at the sound a hundred times per
-# second, or only six times, and the cost of everything it does afterwards is proportional
-# to that number. This course asks how often it has to look: which **temporal resolution**
+# second, or only six times, and the cost of everything it does afterwards grows with
+# that number. This course asks how often it has to look: which **temporal resolution**
 # audio classification needs.
 #
 # Listen first.
@@ -98,7 +98,7 @@ scrub(
     {f"every {hop_ms} ms": draw_looks(hop_ms) for hop_ms in HOPS_MS},
     label="we look",
     start="every 10 ms",
-    caption="The same second of sound, looked at 100 times and down to 3 times.",
+    caption="The same 0.96 s of sound in 96, 48, 24, 12, 6 or 3 looks.",
     alt="Spectrograms of a dog and of rain, side by side, with ever wider columns. At "
     "10 ms the two barks are separate, each a stack of bright bands that sink. At 80 "
     "ms the gap between them is gone; at 320 ms there are two wide blocks that touch. "
@@ -134,9 +134,9 @@ play_pair(
 
 # %% [markdown]
 # Looking every 160 ms instead of every 10 takes a sixteenth of the columns. It keeps the
-# rain and loses the dog. So no single resolution is right for all sounds: it depends on
-# the sounds, and on the question. The course shows how to find out which resolution *you*
-# need, and whether a network can find out by itself.
+# rain and loses the dog. So no single resolution is right for all sounds: which one is
+# right depends on the sounds, and on the question. The course shows how to find out
+# which resolution *you* need, and whether a network can find out by itself.
 
 # %% [markdown]
 # ## You will be able to
@@ -168,8 +168,8 @@ seed: int = 0  # seed of everything drawn at random
 # ## 1. How to read a spectrogram
 #
 # A microphone measures the pressure of the air, here 16,000 times per second. Each
-# measurement is one number, a *sample*, and all samples in a row are the *waveform*. Let
-# us zoom into the first bark.
+# measurement is one number, a *sample*, and the samples, one after another, form the
+# *waveform*. Let us zoom in on the first bark.
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(3, 1, figsize=(9, 5.4))
@@ -272,10 +272,11 @@ gallery(examples, RATE_HZ)
 # them does it matter *when* something happens, and for which would any second do?
 #
 # Each row of the table below describes one clip. The **label** says what it is. The
-# **source** is the recording that it was cut from, and the **fold** is the part of the
-# data that it belongs to. All clips from one source are in the same fold, so that a
-# classifier is never tested on a recording that it was trained on. Notebook 04 shows what
-# happens when that rule is broken.
+# **source** is the recording that it was cut from or, in `synth10`, the set of random
+# settings that it was computed from. The **fold** is the part of the data that it
+# belongs to. All clips from one source are in the same fold, so that a classifier is
+# never tested on a source that it was trained on. Notebook 04 shows what happens when
+# that rule is broken.
 
 # %%
 one_of_each = clips.table.groupby("label").head(1)
@@ -291,8 +292,8 @@ say(f"{n_sources} sources in {n_folds} folds. With {clips.n_classes} classes, a 
 #
 # Let us put a number on your two groups. Cut each clip into pieces of 10 ms, called
 # *frames*, and add up the squared samples in each: the sum is the frame's energy. Then
-# ask how much of the clip's energy lies in the busiest tenth of its frames. If all frames
-# were equally loud, it would be 10 %.
+# ask what share of the clip's energy lies in the busiest tenth of its frames. If all
+# frames were equally loud, the share would be 10 %.
 #
 # **Predict:** which class has the largest share of its energy in the busiest tenth?
 
@@ -310,7 +311,7 @@ def frame_energy(x, frame_ms):
 # %% tags=["hide-input"]
 # Folded, because you will write this function yourself in exercise 00.2
 def percent_in_busiest_tenth(energy):
-    """Percent of the whole energy that the busiest tenth of the frames holds."""
+    """Percentage of the whole energy that the busiest tenth of the frames holds."""
     from_loud_to_quiet = np.sort(energy)[::-1]
     n_busiest = max(1, len(energy) // 10)
     return 100 * from_loud_to_quiet[:n_busiest].sum() / max(energy.sum(), 1e-12)
@@ -369,9 +370,9 @@ conclude(
 # %% [markdown]
 # ### Exercise 00.2
 #
-# Write the measure yourself. `energy` is an array with the energy of each frame of one
-# clip. What **percentage** of the whole lies in the busiest tenth of the frames? Round
-# the tenth down: of 105 frames, it is 10.
+# Write this function yourself. `energy` is an array with the energy of each frame of
+# one clip. What **percentage** of the whole lies in the busiest tenth of the frames?
+# Round the tenth down: of 105 frames, it is 10.
 #
 # <details><summary>Hint</summary>
 #
@@ -428,7 +429,8 @@ display(costs.style.format({"hop (ms)": "{:g}"}).hide(axis="index"))
 
 # %% [markdown]
 # The last column counts 64 numbers per look, the usual number in this course. For
-# comparison, the waveform has 16,000 numbers per second.
+# comparison, the waveform has 16,000 numbers per second, which is 80,000 for a clip of
+# 5 s.
 #
 # ### Exercise 00.3
 #

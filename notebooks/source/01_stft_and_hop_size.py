@@ -21,8 +21,8 @@
 # ## Before you start
 #
 # You need notebook 00, and should have met sine waves, complex numbers, the Fourier
-# transform and the decibel before. (In decibels, a power of one half is -3 dB, a tenth is
-# -10 dB; an amplitude of one half is -6 dB, a tenth is -20 dB.)
+# transform and the decibel before. (In decibels, a power of one half is -3 dB and one
+# of a tenth -10 dB; an amplitude of one half is -6 dB and one of a tenth -20 dB.)
 #
 # Reading takes about 60 minutes, the five exercises 45. On a first reading you can leave
 # out what is marked as optional, which saves about ten minutes; run those cells all the
@@ -119,7 +119,7 @@ n = np.arange(N)
 by_hand = np.sum(windowed * np.exp(-2j * np.pi * k * n / N))
 
 say(f"Bin {k} lies at {k * rate_hz / N:.0f} Hz, the pitch of the first note. The sum "
-    f"gives {by_hand:.3f} and the FFT {column[k]:.3f}.")
+    f"gives {by_hand:.3f} and `np.fft.rfft` gives {column[k]:.3f}.")
 
 # %% [markdown]
 # Step 4 repeats this for every frame:
@@ -250,14 +250,14 @@ answer("01.a", centred_frames, unit="frames")
 # %% [markdown]
 # ### Exercise 01.1
 #
-# Write the count yourself. `n_fft` is the length of the window in samples, as most
-# libraries call it. `centred` pads `n_fft // 2` samples on each side. A signal that is
-# shorter than the window has no frame.
+# Count the frames yourself. `n_fft` is what most libraries call the length of the
+# window in samples. If `centred` is true, pad `n_fft // 2` samples on each side. A
+# signal that is shorter than the window, padding included, has no frame.
 #
 # <details><summary>Hint</summary>
 #
 # First find the length of the signal after padding. The formula above does the rest,
-# except for a signal that is shorter than the window.
+# except where that length is shorter than the window.
 #
 # </details>
 
@@ -280,12 +280,13 @@ check("01.1", frame_count)
 #
 # Why not leave out step 2 and transform the frame as it is? Because the Fourier transform
 # treats a frame as one period of something that repeats for ever. Unless a whole number
-# of periods of the tone fits into the frame, its end does not meet its beginning. The
-# jump is a click, and a click contains every frequency.
+# of periods of a tone fits into the frame, the frame's end does not meet its beginning.
+# The jump is a click, and a click contains every frequency.
 #
-# Here is a tone half-way between two bins, and a second one at 3 kHz that is 1000 times
-# weaker (60 dB below). **Predict:** which spectrum shows the weak tone: that of the plain
-# frame (`"rectangular"`), that of the windowed one (`"Hann"`), or `"both"`?
+# Here is a tone half-way between two bins, and a second one at 3 kHz with a thousandth
+# of its amplitude (60 dB below). **Predict:** which spectrum shows the weak tone: that
+# of the plain frame (`"rectangular"`), that of the windowed one (`"Hann"`), or
+# `"both"`?
 
 # %%
 predict("01.b", ..., "Which window shows the weak tone: rectangular, Hann or both?")
@@ -337,8 +338,8 @@ rectangular_leak_db = rectangular_db[around].mean()
 hann_leak_db = hann_db[around].mean()
 answer("01.b", "Hann")
 say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through the "
-    f"rectangular window and at {hann_leak_db:.0f} dB through Hann. The weak tone has "
-    "-60 dB: the plain frame drowns it, the windowed frame shows it.")
+    f"rectangular window and at {hann_leak_db:.0f} dB through Hann. The weak tone lies "
+    "at -60 dB: the plain frame drowns it, and the windowed frame shows it.")
 
 # %% [markdown]
 # This is **leakage**: energy of a tone that shows up at other frequencies. The Hann
@@ -359,8 +360,9 @@ say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through t
 # $$ \text{main lobe from } -\frac{2}{N} \text{ to } +\frac{2}{N},
 #    \quad \text{half as high at } \pm\frac{1}{N} \text{ as at its top.} $$
 #
-# With $N$ in seconds these are frequencies in Hz. Section 5 needs both. The next cell
-# measures this and more for four common windows.
+# With $N$ in seconds these are frequencies in Hz. Section 5 needs the points at
+# half height, and section 6 the ends of the main lobe. The next cell measures the width
+# at half height, and more, for four common windows.
 
 # %%
 PAD = 64  # points per bin
@@ -422,14 +424,14 @@ side_lobe = shapes["side lobe (dB)"]
 say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apart, "
     f"but its side lobes reach {side_lobe['rectangular']:.0f} dB. Hann needs "
     f"{width['Hann']:.1f} bins and reaches {side_lobe['Hann']:.0f} dB, and its side "
-    "lobes keep falling. Every shape is a compromise. This course uses Hann.")
+    "lobes fall off faster. Every shape is a compromise. This course uses Hann.")
 
 # %% [markdown]
 # ### Exercise 01.2
 #
-# The table found the equivalent noise bandwidth in frequency: the area under the power
-# spectrum of the window, divided by its peak. Compute it from the samples of the window,
-# without a Fourier transform:
+# The cell above the table computed the equivalent noise bandwidth in frequency: the
+# area under the power spectrum of the window, divided by its peak. Compute it from the
+# samples of the window, without a Fourier transform:
 #
 # $$ \mathrm{ENBW} = N \; \frac{\sum_n w_n^2}{\left(\sum_n w_n\right)^2} $$
 #
@@ -546,9 +548,9 @@ say(f"Depth of the dip between the clicks: {listed}.")
 #
 # Section 3 gives a lower limit. The frequency half-way between two notes $\Delta f$ apart
 # is $\Delta f/2$ away from each. If that distance is $1/N$, each note appears there with
-# half its amplitude, a quarter of its power. Averaged over time, the powers of the two
-# notes add up to half of one: again a dip of 3 dB. So $N \ge 2/\Delta f$, and both limits
-# together are
+# half its amplitude, a quarter of its power. Averaged over time, the two quarters add
+# up to half the power of one note: again a dip of 3 dB. So $N \ge 2/\Delta f$, and
+# both limits together are
 #
 # $$ \frac{2}{\Delta f} = \frac{2}{60\,\text{Hz}} \approx 33\,\text{ms}
 #    \;\le\; N \;\le\; 2d = 2 \cdot 20\,\text{ms} = 40\,\text{ms}. $$
@@ -571,7 +573,7 @@ for click_s in CLICKS_S:
 play_pair(
     {"notes": notes, "notes and clicks": notes + clicks},
     rate_hz,
-    describe="A low rough tone; then the same with two clicks that nearly fuse.",
+    describe="A rough tone; then the same with two clicks that nearly fuse.",
 )
 
 # %%
@@ -689,9 +691,9 @@ show(fig, alt="Depth of the dip in dB against window length. Between the clicks 
      caption="Where both curves exceed 3 dB (shaded), one window shows both pairs.")
 
 # %%
-say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they are "
-    f"{click_dip_db(36):.1f} dB between the clicks and {note_dip_db(36):.1f} dB "
-    "between the notes.")
+say(f"With windows of {shortest_ms} to {longest_ms} ms, both dips are at least 3 dB "
+    f"deep. At 36 ms they are {click_dip_db(36):.1f} dB between the clicks and "
+    f"{note_dip_db(36):.1f} dB between the notes.")
 
 # %% [markdown]
 # The two limits also say when no window will do. Some window lies between them only if
@@ -699,8 +701,8 @@ say(f"Both dips reach 3 dB from {shortest_ms} to {longest_ms} ms. At 36 ms they 
 #
 # $$ d \cdot \Delta f \ge 1. $$
 #
-# Here the product is 20 ms × 60 Hz = 1.2. With the clicks at 15 ms it would be 0.9, and
-# no Hann window of any length could show both pairs.
+# Here the product is 20 ms × 60 Hz = 1.2. With the clicks 15 ms apart it would be 0.9,
+# and no Hann window of any length could show both pairs.
 #
 # The hop played no part in this. It was half a millisecond in all pictures, twenty times
 # finer than usual. **The hop decides how often you look; the window decides what a look
@@ -763,8 +765,8 @@ show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 5
      caption="One frame that contains both clicks, and nothing else.")
 
 # %% [markdown]
-# A classifier can use these stripes if its frequency bands are narrower than they are.
-# Most mel bands of notebook 02 are wider, and average the stripes away.
+# A classifier can use these stripes if its frequency bands are narrower than the
+# stripes. Most mel bands of notebook 02 are wider, and average the stripes away.
 #
 # ### A sound of your own (optional)
 #
@@ -887,16 +889,16 @@ show(fig, alt="One frequency bin over six window lengths. Left, its power at hop
      caption="One bin of white noise. Dots: the frames that a hop of N/8 keeps.")
 
 # %% [markdown]
-# The table gives the error of interpolation in dB; -20 dB means that a hundredth of the
-# variance is wrong. Theory predicts where its first two columns become small. The Hann
-# main lobe reaches $\pm 2/N$, so the complex value hardly changes faster than that and
-# needs $4/N$ samples per second: a hop of $N/4$. Squaring doubles the bandwidth, so power
-# needs a hop of $N/8$.
+# The table gives the error of interpolation in dB; at -20 dB, the mean squared error is
+# a hundredth of the variance. Theory predicts where its first two columns become small.
+# The Hann main lobe reaches $\pm 2/N$, so the complex value hardly changes faster than
+# that and needs $4/N$ samples per second: a hop of $N/4$. Squaring doubles the
+# bandwidth, so power needs a hop of $N/8$.
 #
-# The logarithm behaves differently. Wherever the power comes close to zero, its logarithm
-# has a narrow notch, and no usual hop samples notches well. The last column shows that
-# nothing is missing from the frames themselves: interpolate the complex values first,
-# take the logarithm afterwards, and the notches come back.
+# The logarithm behaves differently. Wherever the power comes close to zero, its
+# logarithm has a narrow notch, and no usual hop is short enough to follow it. The last
+# column shows that nothing is missing from the frames themselves: interpolate the
+# complex values first, take the logarithm afterwards, and the notches come back.
 
 # %%
 log_penalty_db = float(errors.loc["N/8", "log power"] - errors.loc["N/8", "power"])
@@ -911,10 +913,10 @@ conclude(
 )
 
 # %% [markdown]
-# The usual setting, a window of 25 ms with a hop of 10 ms, is a hop of $0.4\,N$. For a
-# single bin that is too long, even for the complex values. All bins together still hold
-# everything, as section 8 will show. But a classifier gets one level per band and frame,
-# and that level can mislead. The next section shows how.
+# The usual setting, a window of 25 ms with a hop of 10 ms, has a hop of $0.4\,N$. For
+# a single bin that is too long, even for the complex values. All bins together still
+# hold everything, as section 8 will show. But a classifier gets one level per band and
+# frame, and that level can mislead. The next section shows how.
 
 # %% [markdown]
 # ## 7. What happens when the hop is too long?
@@ -1006,9 +1008,9 @@ every_10_ms = frame_energy(modulated, window_ms=4, hop_ms=10)
 true_rate_hz, _ = strongest_modulation(every_1_ms, hop_ms=1)
 false_rate_hz, false_depth = strongest_modulation(every_10_ms, hop_ms=10)
 answer("01.d", round(float(false_rate_hz), 1), unit="Hz", within=0.02)
-say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, with a hop of 10 ms "
-    f"{false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to |60 "
-    "- 100| = 40 Hz.")
+say(f"With a hop of 1 ms the frames report {true_rate_hz:.0f} Hz, and with a hop of 10 "
+    f"ms {false_rate_hz:.0f} Hz at a depth of {false_depth:.2f}: 60 Hz has folded to "
+    "|60 - 100| = 40 Hz.")
 
 # %% tags=["hide-input"]
 HOPS_MS = (1, 8, 10, 12, 14, 16.6875, 20)
@@ -1123,7 +1125,7 @@ check("01.4", reported_hz)
 #
 # `strongest_modulation(frame_energy(buzz(80, 4), window_ms, 10), 10)`
 #
-# Explain what you find with a formula, and return the length in ms for any rate.
+# Use a formula to explain what you find, and return the length in ms for any rate.
 #
 # <details><summary>Hint</summary>
 #
@@ -1265,9 +1267,9 @@ conclude(
     "phase_smear",
     long_ms - short_ms,
     unit="ms",
-    if_clear=f"With random phases, the standard deviation is {short_ms:.1f} ms in 4 "
-    f"ms windows and {long_ms:.0f} ms in 64 ms windows: the longer the window, the "
-    "further a tick spreads.",
+    if_clear=f"With random phases, the standard deviation is {short_ms:.1f} ms for "
+    f"windows of 4 ms and {long_ms:.0f} ms for windows of 64 ms: the longer the "
+    "window, the further a tick spreads.",
     if_not="This run does not show that a longer window spreads the tick further.",
 )
 
@@ -1285,9 +1287,9 @@ conclude(
 # If the phase holds where inside a frame the energy lies, we can compute that place.
 # Transform every frame twice, once with the window $w[n]$ and once with the window times
 # time, $n\,w[n]$, where $n = 0$ is the middle of the frame. For a click at $n_0$ the
-# first transform is $w[n_0]\,e^{-2\pi i k n_0/N}$. The second is the same times $n_0$, so
-# their ratio is $n_0$. *Reassignment* moves every value to the time that this ratio gives
-# (Auger and Flandrin, 1995).
+# first transform is $w[n_0]\,e^{-2\pi i k n_0/N}$. The second is the same times
+# $n_0$, so dividing it by the first gives $n_0$. *Reassignment* moves every value to
+# the time found in this way (Auger and Flandrin, 1995).
 
 # %%
 def reassigned_time_s(x, window_length, hop):
@@ -1348,9 +1350,10 @@ loudest = magnitudes[:, 50].argmax()
 tone_hz = float(freqs[loudest, 50])
 largest_error_ms = np.abs(first_found_ms - 1000 * CLICKS_S[0]).max()
 bin_of_tone_hz = loudest * rate_hz / 512
-say(f"{len(first_found_ms)} frames contain only the first click, and the largest error "
-    f"of its time is {largest_error_ms:.1g} ms. A tone at 1013.7 Hz falls into the bin "
-    f"at {bin_of_tone_hz:.0f} Hz, and librosa reassigns it to {tone_hz:.1f} Hz.")
+say(f"In {len(first_found_ms)} frames that contain only the first click, the largest "
+    f"error in its time is {largest_error_ms:.1g} ms. A tone at 1013.7 Hz falls into "
+    f"the bin at {bin_of_tone_hz:.0f} Hz, and librosa reassigns it to {tone_hz:.1f} "
+    "Hz.")
 
 # %% [markdown]
 # ## What we saw
@@ -1361,11 +1364,12 @@ say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 
 - Through a Hann window, two clicks more than a third of its length apart begin to show
   a dip, and at half its length the dip is {dips[0.5]:.1f} dB. No hop changes that.
 - With a window of {shortest_ms} to {longest_ms} ms, clicks 20 ms apart and notes 60 Hz
-  apart both show a dip of 3 dB. The product of the two distances must be at least 1.
+  apart both show a dip of at least 3 dB. That is possible only if the product of the
+  two distances is at least 1.
 - A hop of 10 ms turned a modulation of 60 Hz into one of {false_rate_hz:.0f} Hz. A
   window of 50 ms removes it.
-- The complex STFT keeps the whole signal. Where in a frame something happens is in the
-  phase, which spectrograms drop.""")
+- The complex STFT keeps the whole signal. The phase, which spectrograms drop, holds
+  where in a frame something happens.""")
 
 # %% [markdown]
 # ## What next

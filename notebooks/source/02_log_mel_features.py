@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 02 · Log-mel features
 #
-# A helicopter's blades slap the air about ten times per second, and you hear every slap.
+# A helicopter's blades slap the air about eleven times per second; you hear every slap.
 # A spectrogram shows them with hundreds of numbers per frame; your ear makes do with far
 # fewer, because it groups frequencies into bands and hears ratios of power rather than
 # differences. *Log-mel features* do the same, and most audio classifiers start from
-# them: in this notebook you build them by hand, and see how a careless choice of one
-# setting, the hop, turns those ten slaps per second into fewer than two.
+# them. In this notebook you build them by hand, and see how a careless choice of one
+# setting, the hop, turns those eleven slaps per second into fewer than two.
 
 # %% [markdown]
 # ## You will be able to
@@ -75,7 +75,7 @@ clips = load(dataset, size, seed)
 # ## 1. The spectrogram of one clip
 #
 # We start where notebook 01 stopped. The clip is cut into frames of 25 ms, one every
-# 10 ms; each frame is multiplied by a Hann window and Fourier transformed; the squared
+# 10 ms; each frame is multiplied by a Hann window and Fourier-transformed; the squared
 # magnitudes are the *power* in each frequency bin. `FeatureSpec` only holds the settings.
 
 # %%
@@ -303,9 +303,10 @@ show(
 
 # %%
 say(
-    f"Nearly. The bins sample each triangle {bins_hz[1]:g} Hz apart, and the narrow "
-    "ones catch two or three of them, sometimes near the tip and sometimes not. That "
-    f"leaves errors from {white_db.min():+.2f} to {white_db.max():+.2f} dB, which a "
+    f"Nearly. The bins sample each triangle every {bins_hz[1]:g} Hz, and a narrow "
+    "triangle catches only two or three bins, sometimes near its tip and sometimes "
+    f"not. That leaves errors from {white_db.min():+.2f} to {white_db.max():+.2f} dB, "
+    "which a "
     "longer Fourier transform would reduce."
 )
 
@@ -407,7 +408,7 @@ print("mel power:", mels.shape, "(frames, bands)")
 # %%
 predict(
     "02.a", ...,
-    "What percentage of the cells has less than a hundredth of the largest power?",
+    "What percentage of the cells have less than a hundredth of the largest power?",
 )
 
 # %%
@@ -426,14 +427,14 @@ show(
     fig,
     alt=f"Two histograms of the same clip. As power, {100 * share_below:.0f} % of the "
     "cells have less than a hundredth of the maximum and stand in the first bar. In "
-    "decibels they spread out: nine in ten lie within "
+    "decibels they spread out: nine in ten lie within a range of "
     f"{high_db - low_db:.0f} dB.",
     caption="The same cells as power and in decibels.",
 )
 
 # %%
 answer("02.a", round(100 * share_below), unit="%", within=0.03)
-spread = f"nine cells in ten lie within {high_db - low_db:.0f} dB."
+spread = f"nine cells in ten lie within a range of {high_db - low_db:.0f} dB."
 if share_below > 0.5:
     say(
         "As power, these cells crowd together next to zero, and a network would learn "
@@ -451,8 +452,8 @@ else:
 # so the gain becomes one constant added to every cell, and a network can learn to ignore
 # a constant. **Ratios become differences.**
 #
-# The problem lies at the other end of the scale. The logarithm of zero is minus infinity,
-# and one silent frame would ruin every mean. So we first raise powers below a *floor*
+# But there is a problem with silence. The logarithm of zero is minus infinity, and one
+# silent frame would ruin every mean. So we first raise powers below a *floor*
 # $P_0$ to that floor:
 #
 # $$ L = 10 \log_{10} \max(P, P_0). $$
@@ -571,14 +572,14 @@ say(
 # %% [markdown]
 # ## 6. What a hop costs, and what overlap is worth
 #
-# Frames come once per hop, so their number is the clip's length divided by the hop, and
-# memory grows with it. So does the cost of everything behind the features: a network
-# visits every frame, and some networks even compare every frame with every other
-# (notebook 09). A coarser hop is therefore the easiest way to save, if we know what a
-# finer one is good for.
+# Frames come once per hop, so their number is about the clip's length divided by the
+# hop, and memory grows with that number. So does the cost of everything that follows
+# the features: a network visits every frame, and some networks even compare every frame
+# with every other (notebook 09). A coarser hop is therefore the easiest way to save
+# memory and time, but we need to know what a finer one is good for.
 #
-# One way to ask: how similar are neighbouring frames? For each band, we correlate the
-# level in one frame with the level in the next.
+# One way to find out is to ask how similar neighbouring frames are. For each band, we
+# correlate the level in one frame with the level in the next.
 
 # %%
 def neighbour_correlation(levels_db):
@@ -603,8 +604,8 @@ def neighbour_correlation(levels_db):
 #
 # $$ \rho(H) = \frac{\sum_n w_n\, w_{n+H}}{\sum_n w_n^2} , $$
 #
-# in magnitude, and their *powers* have the correlation $\rho^2$. For a band of several
-# bins it is slightly higher.
+# in magnitude, and their *powers* have the correlation $\rho^2$. For the level in dB
+# of a band of several bins it is slightly higher.
 
 # %%
 def overlap_correlation(hop_ms):
@@ -694,7 +695,7 @@ say(
 say(
     f"The mean level moves by {level_moved_db:.2f} dB over the whole range. The "
     "hop decides *how many* numbers there are, not how large they are. A *sum* over "
-    "frames, however, shrinks with their number, so pool with a mean."
+    "frames, however, shrinks with their number, so take the mean instead."
 )
 
 # %% [markdown]
@@ -796,8 +797,8 @@ answer("02.c", round(slow_hz, 1), unit="slaps per second", within=0.15)
 
 # %% [markdown]
 # Nothing in the 80 ms picture looks wrong. It shows a calm, slow beat, but not the beat
-# of this helicopter. Compare the shapes, too: a real slap starts at once and dies away.
-# At 70 and 80 ms the level climbs slowly and then breaks off: the slaps run backwards.
+# of this helicopter. Compare the shapes, too: a real slap starts abruptly and dies
+# away. At 70 and 80 ms the level climbs slowly and then drops: the slaps run backwards.
 #
 # The reason is the sampling theorem of notebook 01. Frames sample the level
 # $f_s = 1/\text{hop}$ times per second. At the times $t_k = k / f_s$ of the frames, a
@@ -840,9 +841,9 @@ for hop_ms in (10, 80):
 play_pair(
     returned,
     rate_hz,
-    describe="The helicopter, resynthesised from its log-mel. From 10 ms the fast "
-    "slaps are there, roughened; from 80 ms a noise swells slowly, not quite twice a "
-    "second.",
+    describe="The helicopter, resynthesised from its log-mel. At a hop of 10 ms the "
+    "fast slaps are there, roughened; at 80 ms a noise swells slowly, not quite twice "
+    "a second.",
 )
 
 # %% [markdown]
@@ -1079,7 +1080,7 @@ def in_order(energy, n_kept=12):
 # %% [markdown]
 # The clips are divided into five groups, called *folds* (notebook 04). A hundred
 # randomised decision trees learn from four folds and are tested on the fifth; each fold
-# is tested once.
+# serves as the test once.
 
 # %%
 def accuracy(task, frame_ms):
@@ -1095,8 +1096,8 @@ def accuracy(task, frame_ms):
 # %%
 predict(
     "02.d", ...,
-    "At 80 ms, one frame covers both clicks of *gap*. What percentage of the clips "
-    "will be classified correctly?",
+    "At 80 ms, one frame usually covers both clicks of *gap*. What percentage of the "
+    "clips will be classified correctly?",
 )
 
 # %%

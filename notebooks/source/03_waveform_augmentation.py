@@ -215,9 +215,9 @@ check("03.2", cents)
 # $$ \varphi_{k+1} = \varphi_k
 # + \bigl(\arg X_{\lfloor p \rfloor + 1} - \arg X_{\lfloor p \rfloor}\bigr). $$
 #
-# Phases count modulo $2\pi$, so it does not matter how many full turns the advance
-# contains. That is the whole phase vocoder (Flanagan & Golden, 1966, in today's STFT
-# form).
+# A phase is defined only modulo $2\pi$, so it does not matter how many full turns the
+# advance contains. That is the whole phase vocoder (Flanagan & Golden, 1966, in
+# today's STFT form).
 
 # %%
 def phase_vocoder(frames, rate):
@@ -296,8 +296,8 @@ say(
 # one in each bin.
 #
 # How much does that matter? We slow a click down twice: in digital silence, where all
-# phases before the click are zero, and over noise about 80 dB below the click's peak,
-# which you can hardly hear.
+# phases before the click are zero, and over noise that you can hardly hear, about 80 dB
+# below the click's peak.
 
 # %%
 predict(
@@ -376,14 +376,14 @@ axes[1, 0].set_ylabel("amplitude")
 fig.supxlabel("time from where the click belongs (ms)", fontsize=12)
 show(
     fig,
-    alt="Four columns; above, the time that each frequency bin gives for the click, "
+    alt="Four columns. Above, the time that each frequency bin gives for the click; "
     "below, the waveform. The original: all bins agree, one spike. Vocoder in "
     "silence: all bins agree, one spike, about 10 ms too early. Vocoder over faint "
     "noise: the times are scattered over the whole window, and the click has become "
     "a burst of noise about 100 ms long, less than a tenth as high. Signalsmith: "
     "the bins agree again, one spike at the right place.",
     caption="Above: the time of the click according to each frequency bin. Below: the "
-    "waveform, with scales of its own.",
+    "waveforms, each on its own scale.",
 )
 
 # %%
@@ -467,7 +467,7 @@ scrub(
     pictures,
     label="window of the vocoder",
     start="2048 samples, 128 ms",
-    caption="A click over faint noise and two tones, slowed down by 0.7.",
+    caption="A click over faint noise and two tones, at 0.7 times their speed.",
     alt="For windows of 8 to 256 ms: left, the stretched click, a burst of noise "
     "that grows with the window from 6 to about 200 ms. Right, the spectrum of the "
     "two tones: with 8 and 16 ms there are four peaks, at 1000, 1018, 1042 and 1060 "
@@ -488,9 +488,10 @@ scrub(
 #
 # Which is the shortest window, a power of two in samples, with which neither tone has a
 # companion? And how long, in ms, will a click over faint noise be then? Estimate the
-# first with notebook 01's rule $N \ge 2/\Delta f$, taking the power of two that is
-# nearest, and check it on the slider. Take the second from the slider, or measure it with
-# `stretch_by_hand` and `duration_ms`. Return both numbers.
+# window with notebook 01's rule $N \ge 2/\Delta f$, where $N$ is in seconds, take the
+# power of two that is nearest, and check it on the slider. Take the length of the click
+# from the slider, or measure it with `stretch_by_hand` and `duration_ms`. Return both
+# numbers.
 
 # %% tags=["exercise"]
 def shortest_window_and_click():
@@ -504,7 +505,7 @@ def shortest_window_and_click():
 check("03.3", shortest_window_and_click)
 
 # %% [markdown]
-# Your own sound, in a live kernel: how does it look at half speed?
+# Your own sound, in a live kernel: what does it look like at half speed?
 
 # %% tags=["hide-input"]
 def slow_picture(x, rate_hz, speed):
@@ -642,12 +643,12 @@ show(
 default, short, ours = ENGINES
 conclude(
     "vocoder_moves_clicks", float(median[default] - median[ours]), unit="ms",
-    if_clear=f"librosa's default moves a click by {median[default]:.0f} ms in the "
-    f"median and up to **{worst[default]:.0f} ms**, several hops; a window of 512 "
+    if_clear=f"librosa's default moves a click by a median of {median[default]:.0f} ms "
+    f"and by up to **{worst[default]:.0f} ms**, several hops; a window of 512 "
     f"samples brings that to {worst[short]:.1f} ms, Signalsmith to "
     f"**{worst[ours]:.1f} ms**.",
-    if_not=f"librosa's default moves a click by {median[default]:.0f} ms in the "
-    f"median, Signalsmith by {median[ours]:.1f} ms. One run with one seed does not "
+    if_not=f"librosa's default moves a click by a median of {median[default]:.0f} ms, "
+    f"Signalsmith by {median[ours]:.1f} ms. One run with one seed does not "
     "show how much of that is chance.",
 )
 conclude(
@@ -663,7 +664,8 @@ say(
     "All of them keep the pitch; the largest error is "
     f"{damage['pitch error (cents)'].abs().max():.1g} cents. Noise loses up to "
     f"{-damage['level of noise (dB)'].min():.1f} dB, since overlapping frames with new "
-    "phases partly cancel each other."
+    "phases partly cancel each other; a pitch shift upwards also loses what would rise "
+    "above half the sampling rate."
 )
 
 # %% [markdown]
@@ -676,10 +678,11 @@ say(
 #
 # ## 5. Shifting and trimming
 #
-# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. Either
-# zeros enter at one end or, if the shift is *circular*, what left at the other end. A
-# shift by a whole number of samples does not alter the sound, but it moves every onset,
-# so strong labels must move with it.
+# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. What
+# enters at one end is zeros or, if the shift is *circular*, what left at the other end.
+# A shift by a whole number of samples does not alter the sound that remains, but it
+# moves every onset, so *strong labels*, which give the times of onsets and offsets,
+# must move with it.
 #
 # ### Exercise 03.4
 #
@@ -726,7 +729,7 @@ same = np.array_equal(
     trim_by_hand(padded, 30), trim_silence(padded, 30, rate_hz=rate_hz)
 )
 verdict = "the same, sample by sample" if same else "not the same"
-say(f"Ours and the library's trimmed clips are **{verdict}**.")
+say(f"Our trimmed clip and the library's are **{verdict}**.")
 
 # %% [markdown]
 # The threshold decides how much of a decay is kept. Here is a bell, struck at 300 ms,
@@ -778,14 +781,15 @@ answer("03.c", round(left_ms), unit="ms", within=0.15)
 say(
     f"A fall of 60 dB per second takes a third of a second for 20 dB, and "
     f"{left_ms:.0f} ms are left (the window adds a little). The bell's attack is safe "
-    "at any threshold, but where its *decay* ends is our decision. If your classes "
-    "differ in how they die away, as a gong and a saucepan lid do, trimming removes "
-    "part of the difference."
+    "at any threshold, but where its *decay* ends is our decision. If the sounds "
+    "of your classes differ in how they die away, as a gong and a saucepan lid do, "
+    "trimming removes part of the difference."
 )
 
 # %% [markdown]
 # Trimming does one more thing: every sound now begins at the start of its clip. That is
-# harmless for clip labels; strong labels have to be moved by the same amount.
+# harmless for clip labels; strong labels have to be moved earlier by as much as was cut
+# off at the start.
 #
 # ## 6. Noise, and which transforms can be undone
 #
@@ -923,8 +927,8 @@ scrub(
 # Some of these have a meaning in sound:
 #
 # - **width** is a shift in time, **flip** is time reversal (dogs do not bark backwards);
-# - **shear** and **rotation** turn a click into a sweep: with this shear low frequencies
-#   come before high ones, with this rotation after them;
+# - **shear** and **rotation** turn a click into a sweep: with this shear, low frequencies
+#   come before high ones, and with this rotation, after them;
 # - **brightness** is not a gain. A gain would *add* the same number of decibels
 #   everywhere; here the distance to the darkest cell is *multiplied* by a half, so all
 #   level differences shrink, as in a compressor;
@@ -947,7 +951,7 @@ answer("03.e", "chirp")
 say(
     f"A rotated tone is a **chirp**: in the 0.2 s around the middle it rises from "
     f"{loudest_hz[first]:.0f} to {loudest_hz[last]:.0f} Hz, "
-    f"{chirp_hz_per_s / 1000:.0f} kHz per second."
+    f"or by {chirp_hz_per_s / 1000:.0f} kHz per second."
 )
 
 part = loudest_hz[n_frames // 2 - 40 : n_frames // 2 + 60]
@@ -1001,23 +1005,24 @@ by_height = octaves_apart(
     spec_augment.warp(torch.from_numpy(high_db), height=0.1),
 )
 say(
-    f"Two tones {before:.2f} octaves apart stay {by_pitch:.2f} octaves apart under a "
-    f"pitch shift of 7 semitones, and come out **{by_height:.2f}** octaves apart under "
-    "a height shift of a tenth. The overtones of a voice or a flute no longer fit "
+    f"Two tones {before:.2f} octaves apart are {by_pitch:.2f} octaves apart after a "
+    "pitch shift of 7 semitones, the same to within a mel band, but "
+    f"**{by_height:.2f}** octaves apart after a height shift of a tenth of the "
+    "picture. The overtones of a voice or a flute no longer fit "
     "their fundamental. Such sounds exist, bells and stiff strings among them, but a "
     "bark raised in this way is neither a higher bark nor a bell."
 )
 
 # %% [markdown]
 # None of this shows that picture augmentation does not help: a network may profit from
-# sounds that cannot exist. It shows that the two kinds of augmentation make different
-# claims. Notebook 06 compares them on equal terms.
+# sounds that cannot exist. What it does show is that the two kinds of augmentation make
+# different claims. Notebook 06 compares them on equal terms.
 #
 # ## 8. SpecAugment in milliseconds
 #
 # SpecAugment (Park et al., 2019) hides stretches of time and bands of frequency, so that
 # a network cannot rely on any single one; here they are replaced by the clip's mean
-# level. The usual programs count *frames*: "up to 20 frames". Halve the hop, and the same
+# level. Most programs count *frames*: "up to 20 frames". Halve the hop, and the same
 # setting hides half as much sound, so that a comparison of hops becomes a comparison of
 # augmentations. Ours counts milliseconds and hertz. Here is the same seed at three hops.
 
@@ -1077,9 +1082,9 @@ say(f"""- A phase vocoder adds up the phase of each bin on its own. That keeps t
 - Where trimming cuts a decay depends on the threshold: at 20 dB, {left_ms:.0f} ms of
   the bell remain.
 - A circular shift can be undone, a shift with zeros cannot, and pitch up and down
-  returns another waveform ({lost['pitch +4, then -4']:.0f} dB).
+  returns another waveform (an error of {lost['pitch +4, then -4']:.0f} dB).
 - A rotated tone is a chirp of {chirp_hz_per_s / 1000:.0f} kHz per second, a flip is
-  time reversal, a height shift changes an interval by
+  time reversal, and a height shift changes an interval by
   {by_height - before:+.2f} octaves.
 - Masks in ms hide the same sound at every hop.""")
 

@@ -76,7 +76,7 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the random splits, the copies, the forest and the resampling
-n_splits: int = 0  # random splits and forests to average over; 0: 1 (study: 3)
+n_splits: int = 0  # random splits and forests to average over; 0 means 1 (study: 3)
 
 # %%
 RATE_HZ = 16_000
@@ -146,14 +146,14 @@ features = clip_features(waves)
 print("features:", features.shape)
 
 # %% [markdown]
-# The classifier is the simplest there is. A *1-nearest-neighbour* classifier (1-NN)
-# memorises the training clips and gives a new clip the label of the training clip that
-# resembles it most. The distance between clips $a$ and $b$ is
+# The classifier is one of the simplest there are. A *1-nearest-neighbour* classifier
+# (1-NN) memorises the training clips and gives a new clip the label of the training clip
+# that resembles it most. The distance between clips $a$ and $b$ is
 #
 # $$ d(a, b) = \sqrt{\sum_{i=1}^{26} \left(\frac{a_i - b_i}{\sigma_i}\right)^2}, $$
 #
 # where $\sigma_i$ is the standard deviation of feature $i$ over the training clips.
-# Dividing by it keeps features with large values from dominating the sum.
+# Dividing by it keeps features with a large spread from dominating the sum.
 #
 # To test on every clip, we cross-validate: each fold is the test set once, with all the
 # other folds as the training set. In the end, every clip has been tested exactly once.
@@ -275,11 +275,11 @@ conclude(
 # 1. *Luck.* Compare the gap with the spread of the twenty random splits in the figure.
 # 2. *More training data.* Each clip is still compared with all the folds but its own, so
 #    the training sets are about as large as before.
-# 3. *Different training clips.* For each test clip, a random split puts other clips into
-#    the training set. Why should they be more helpful?
+# 3. *Different training clips.* For each test clip, a random split puts different clips
+#    into the training set than the data set's folds do. Why should they be more helpful?
 #
 # With 1-NN, the third suspect is easy to examine, because we can look up the training
-# clip that decided. Before you read on, write down what you would look for.
+# clip that decided the label. Before you read on, write down what you would look for.
 #
 # ## 2. Who is the nearest neighbour?
 #
@@ -444,8 +444,8 @@ if sibling_is_closer:
     )
 
 # %% [markdown]
-# Clips from one recording share the room, the microphone, the background and the source
-# of the sound itself, and all of these shape the 26 numbers. If a sibling is in the
+# Clips from one recording share the room, the microphone, the background and whatever
+# makes the sound, and all of these shape the 26 numbers. If a sibling is in the
 # training set, 1-NN is likely to find it and copy its label.
 #
 # ### Exercise 04.1: torn sources
@@ -479,7 +479,7 @@ def meets_sibling(fold):
     return np.isin(sources, crossing)
 
 
-predict("04.b", ..., "With random folds, what percentage of the clips meets a sibling?")
+predict("04.b", ..., "With random folds, what percentage of the clips meet a sibling?")
 
 # %%
 share_official = 100 * np.mean(meets_sibling(official_fold))
@@ -556,8 +556,8 @@ conclude(
 #
 # ## 3. A split that keeps recordings whole
 #
-# Here is one class, clip by clip. Each row of the diagram is a clip, each band, white or
-# shaded, a source, and each column a fold. A line joins siblings.
+# Here is one class, clip by clip. Each row of the diagram is a clip, each band (white or
+# shaded) a source, and each column a fold. A line joins siblings.
 
 
 # %% tags=["hide-input"]
@@ -593,8 +593,7 @@ show(
 # %% [markdown]
 # Every dashed line is a leak: whichever of its folds is tested, another part of the
 # source is in training. A vertical line is a source that stays in one fold and leaks
-# nothing. The remedy is therefore to assign whole sources to folds instead of single
-# clips.
+# nothing. The remedy is therefore to assign whole sources, not single clips, to folds.
 #
 # ### Exercise 04.2: folds by source
 #
@@ -684,7 +683,8 @@ conclude(
 # `synth10`, our generator sets both: the takes of a source share the parameters of the
 # sound, the room, the microphone and the kind of background, and differ only in timing
 # and noise.
-# The size of its leak is a property of the generator, not a finding about real sounds.
+# The size of the leak in `synth10` is a property of the generator, not a finding about
+# real sounds.
 #
 # The 2,000 clips of ESC-50 come from 1,524 sources with up to eight clips each, and 795
 # clips have a sibling. The 8,732 clips of UrbanSound8K come from 1,297 recordings, up to
@@ -696,7 +696,7 @@ conclude(
 # were made in one session.
 #
 # A source is not always a recording. For speech it is usually the speaker, for machines
-# the machine, for bird song perhaps the site. Ask what a new sound will *not* have in
+# the machine, for birdsong perhaps the site. Ask what a new sound will *not* have in
 # common with your training set, and never split that between folds.
 #
 # ## 4. Copies: siblings you make yourself
@@ -850,8 +850,8 @@ low, high = np.quantile(drawn_accuracies, [0.025, 0.975])
 
 # %% [markdown]
 # The 95 % *confidence interval* runs from the 2.5 % to the 97.5 % quantile of the draws,
-# so that it contains the middle 95 % of them. Move the slider to see how many draws it
-# takes until its limits settle.
+# so it contains the middle 95 % of them. Move the slider to see how many draws it takes
+# for the limits to settle.
 
 # %% tags=["hide-input"]
 points = 100 * np.array(drawn_accuracies)
@@ -934,8 +934,8 @@ say(
 # is $\sigma^2$, so all $m$ clips together tell us no more than one. Resampling clips
 # assumes $\rho = 0$. If siblings do agree, the interval comes out too narrow.
 #
-# How much too narrow can be calculated without resampling. Let $d_i$ be 1 or 0 for clip
-# $i$ minus the accuracy. Up to a common factor, the accuracy has the variance
+# We can calculate without resampling how much too narrow it is. Let $d_i$ be the 1 or 0
+# of clip $i$, minus the accuracy. Up to a common factor, the accuracy has the variance
 #
 # $$ \sum_i d_i^2 \quad\text{by clip, and}\quad
 #    \sum_s \Big(\sum_{i \in s} d_i\Big)^2 \quad\text{by source.} $$
@@ -1017,7 +1017,7 @@ conclude(
 #
 # ### Exercise 04.4: how many recordings?
 #
-# First change a setting. The next cell keeps a random share of the sources and computes
+# First, an experiment. The next cell keeps a random share of the sources and computes
 # the interval again. **Predict** its half-width for a quarter of the sources, then run
 # the cell. Predict it for a half, change `share_kept` to 0.5, and run it again. Which
 # rule do the half-widths follow?
@@ -1060,7 +1060,7 @@ check("04.4", sources_needed)
 # ## 6. Five protocols, three classifiers
 #
 # Is 1-NN a special case? We add a random forest and a support vector machine (SVM), and
-# test all three under five protocols. They differ in what is split, and when:
+# test all three under five protocols. The protocols differ in what is split, and when:
 #
 # | protocol | folds | copies |
 # |---|---|---|
@@ -1224,7 +1224,8 @@ say(
 #
 # The more A and B agree on which clips are hard, the larger the covariance and the
 # narrower the interval of the difference. So we take the difference clip by clip (1 where
-# only B is right, $-1$ where only A is, 0 where they agree) and resample that by source.
+# only B is right, $-1$ where only A is, 0 where they agree; with several seeds, the mean
+# over them) and resample that by source.
 
 # %%
 predict(
@@ -1289,10 +1290,10 @@ else:
 #
 # $$ \bar d \pm t_{n-1}\,\frac{s}{\sqrt{n}}, $$
 #
-# where $t_{n-1}$ is the 97.5 % quantile of Student's distribution with $n - 1$ degrees of
-# freedom. The library's function is `paired_difference`. It treats the pairs as
-# independent. Since the folds share training clips, they are not quite independent, so
-# take this interval as a rough guide.
+# where $t_{n-1}$ is the 97.5 % quantile of Student's $t$ distribution with $n - 1$
+# degrees of freedom. The library's function is `paired_difference`. It treats the pairs
+# as independent. Since the folds share training clips, the pairs are not quite
+# independent, so take this interval as a rough guide.
 
 # %%
 fold_names = np.unique(official_fold)
@@ -1319,7 +1320,7 @@ print(f"library: {by_fold.mean:+.2f} ± {(by_fold.high - by_fold.low) / 2:.2f} p
 # Write the paired bootstrap yourself. `first` and `second` hold 1 where a classifier
 # was right and 0 where it was wrong, one number per clip, and `sources` holds the
 # source of each clip. Resample sources `n_draws` times with the generator `rng`, and
-# return the 2.5 % and the 97.5 % quantile of the difference in accuracy, first minus
+# return the 2.5 % and the 97.5 % quantiles of the difference in accuracy, first minus
 # second, as two numbers. Each draw must be the *same* for both classifiers. (Section 5
 # has the pieces. There, the sources came from the notebook; here they are an argument.)
 
@@ -1354,8 +1355,8 @@ check("04.5", paired_interval)
 #
 # The parts of the 2021 paper that we could read do not say how copies were grouped when
 # the data were split. So we can only say that a leak like E can add many points to an
-# accuracy, as in section 6, and that comparable networks stay far below the paper's
-# numbers under the official folds. That is *consistent with* leakage. It does not prove
+# accuracy, as in section 6, and that under the official folds comparable networks stay
+# well below the paper's numbers. That is *consistent with* leakage. It does not prove
 # it, and it says nothing about anyone's intentions: common tools split by clip unless
 # told otherwise. Notebook 06 trains such networks under the official folds.
 #
@@ -1366,13 +1367,14 @@ check("04.5", paired_interval)
 
 # %% tags=["hide-input"]
 say(
-    f"""- With random folds {share_random:.0f} % of the clips meet a sibling, with the
-  data set's folds {share_official:.0f} %.
+    f"""- With random folds, {share_random:.0f} % of the clips meet a sibling; with the
+  data set's folds, {share_official:.0f} %.
 - 1-NN scores {accuracy_official:.0f} % with the data set's folds, \
 {np.mean(accuracies_by_source):.0f} % with random folds by source, and \
 {np.mean(accuracies_random):.0f} % with random folds by clip.
-- The bootstrap by source gives it an interval from {by_source.low:.0f} to \
-{by_source.high:.0f} %, {ratio:.2f} times as wide as resampling clips would.
+- With the data set's folds, the bootstrap by source gives 1-NN an interval from \
+{by_source.low:.0f} to {by_source.high:.0f} %, {ratio:.2f} times as wide as the \
+interval by clip.
 - The forest scores {honest.mean:.0f} % with copies in training only (B), and \
 {leaked.mean:.0f} % with copies made before the split (E).
 - On the same clips, the forest's difference B - A is {paired.mean:+.1f} points, with
