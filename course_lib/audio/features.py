@@ -43,7 +43,7 @@ class FeatureSpec:
     n_mels, fmin_hz, fmax_hz : mel bands between two frequencies; None is half the sampling rate. From 50 Hz by default:
         a period lasts 20 ms there, and what lies lower a window of 25 ms cannot tell from an offset.
     log : `db` is 10 log10 of power, `ln` its natural logarithm, `none` the power itself.
-    floor : smallest mel power that the logarithm sees. 1e-10 (-100 dB) lies 5 dB under the mean rounding noise
+    floor : smallest mel power that the logarithm sees. 1e-10 (-100 dB) lies 6 dB under the mean rounding noise
         of 16-bit audio with the default window, so it hides nothing that was recorded.
     window : shape, a name that `scipy.signal.get_window` knows; its periodic form is used.
     """

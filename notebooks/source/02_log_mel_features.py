@@ -1151,7 +1151,7 @@ conclude(
     if_clear="With frames at most half as long as the task needs, the trees are "
     f"right for **{fine_percent:.0f} %** of the clips; with frames at least four "
     f"times too long, for **{coarse_percent:.0f} %**, where guessing gives 50 %. In "
-    "between, each task has a limit of its own. No later layer can bring back what "
+    "between, each task has its own limit. No later layer can bring back what "
     "the frames have lost.",
     if_not=f"With short frames the trees are right for {fine_percent:.0f} % of the "
     f"clips, with long ones for {coarse_percent:.0f} %. One run with one seed does not "

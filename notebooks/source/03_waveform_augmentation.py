@@ -398,7 +398,7 @@ say(
     "In digital silence, all bins agree until the click arrives, and it stays whole. "
     f"But it arrives **{-moved_ms['vocoder, in silence']:.1f} ms** too early: some "
     "pairs that hold the click are read twice, which moves all bins alike. Over faint "
-    "noise, every bin has already collected extra advances of its own, random ones, "
+    "noise, every bin has already collected random extra advances, "
     f"and the click inherits them. It is spread over **{smeared_ms:.0f} ms**, and its "
     f"peak falls from 0.9 to {peak:.2f}. Signalsmith keeps the click within "
     f"{kept_ms:.1f} ms."
