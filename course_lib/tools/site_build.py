@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from course_lib.data import registry
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import as_folder, repo_root, runs_dir
 from course_lib.tools import authoring, site_explorer, site_pages
@@ -30,13 +31,21 @@ class Run:
     """Executed notebooks of one folder.
 
     `title` is its profile and data set in words, `date` when it ended. `failures` holds for each notebook, in the
-    course's order, what went wrong in it; an empty text where nothing did.
+    course's order, what went wrong in it; an empty text where nothing did. `dataset` is the name of a data set, or the
+    path of somebody's own sounds.
     """
 
     folder: Path
     title: str
     date: str
     failures: dict[str, str]
+    dataset: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every notebook was run without a failure, on a data set of the course's own."""
+        everything = {source.stem for source in authoring.sources()}
+        return self.dataset in registry.names() and everything == set(self.failures) and not any(self.failures.values())
 
 
 def read(folder: Path) -> Run:
@@ -62,11 +71,13 @@ def read(folder: Path) -> Run:
         raise CourseError(f"{folder}: {REPORT} or a result there is not what a run leaves; {HOW}") from None
     if not failures:
         raise CourseError(f"{folder}: no executed notebooks with their results; {HOW}")
-    return Run(folder, title, date, failures)
+    return Run(folder, title, date, failures, report["run"]["data set"])
 
 
 def latest(runs: Path) -> Run:
-    """The run below `runs` that ended last. A folder without a whole run is passed over: an interrupted one leaves it.
+    """The `complete` run below `runs` that ended last; if there is none, of all the one that ended last.
+
+    A folder that cannot be read is passed over: an interrupted run leaves one.
 
     Raises
     ------
@@ -79,17 +90,20 @@ def latest(runs: Path) -> Run:
             found.append(read(path.parent))
     if not found:
         raise CourseError(f"{runs}: no run of the notebooks yet; {HOW}")
-    return max(found, key=lambda run: run.date)
+    return max(found, key=lambda run: (run.complete, run.date))
+
+
+def missing(run: Run) -> list[str]:
+    """Notebooks that the run does not hold, and that a site made from it would lack."""
+    return [source.stem for source in authoring.sources() if source.stem not in run.failures]
 
 
 def complaints(run: Run) -> list[str]:
     """What is not as it should be with a run that is to become a site, one line each."""
     lines = [f"{name} failed: {message}" for name, message in run.failures.items() if message]
-    for source in authoring.sources():
-        name = source.stem
-        if name not in run.failures:
-            lines.append(f"{name} was not run")
-        elif _own_cells(run.folder / f"{name}.ipynb") != _own_cells(authoring.notebooks_dir() / f"{name}.ipynb"):
+    lines += [f"{name} was not run" for name in missing(run)]
+    for name in run.failures:
+        if _own_cells(run.folder / f"{name}.ipynb") != _own_cells(authoring.notebooks_dir() / f"{name}.ipynb"):
             lines.append(f"{name} has changed since it was run")
     return lines
 
@@ -127,7 +141,8 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
     UsageError
         `output` is a file, or has a folder `source` or `html` that was not made here.
     CourseError
-        There is no run to show, Sphinx is not installed, or it found something to complain about.
+        There is no run to show, Sphinx is not installed, or it found something to complain about; or the site is made,
+        but lacks notebooks that the run does not hold.
     """
     as_folder(output, "--output")
     source, html = output / "source", output / "html"
@@ -143,6 +158,8 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
     gather(run, source)
     start = render(source, html)
     console.print(f"open {start}", soft_wrap=True)
+    if missing(run):
+        raise CourseError(f"{start}: this site lacks {', '.join(missing(run))}; {HOW}, for all of them")
     return start
 
 
@@ -172,7 +189,7 @@ def gather(run: Run, source: Path) -> None:
             names += [pattern] if pattern in pages else found
         parts[caption] = list(dict.fromkeys(names))
         pages |= {name: _text(name) for name in names if name not in pages}
-    pages[START] = _text("README.md") + site_pages.contents(parts)
+    pages[START] = site_pages.home(_text("site/home.md"), _text("README.md")) + site_pages.contents(parts)
     shown = {*pages, *parts["Notebooks"]}
     for name, text in pages.items():
         _write(source / name, settled(text, posixpath.dirname(name), shown, source))

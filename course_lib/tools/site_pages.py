@@ -98,7 +98,24 @@ def _markdown(key: str, text: str) -> dict:
     return {"cell_type": "markdown", "id": re.sub(r"[^\w-]", "-", key)[:64], "metadata": {}, "source": text}
 
 
-# --- Pages that are made from texts of the repository: glossary, contents, launch
+# --- Pages that are made from texts of the repository: home, glossary, contents, launch
+
+
+def home(text: str, readme: str) -> str:
+    """The start page: `text` with the picture and the findings of README.md between its marks.
+
+    Raises
+    ------
+    CourseError
+        README.md lacks the marks of one of them.
+    """
+    for name in ("picture", "findings"):
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin not in readme or end not in readme:
+            raise CourseError(f"README.md: no {begin} ... {end}, which the start page of the site takes from it")
+        part = readme.split(begin)[1].split(end)[0]
+        text = text.replace(f"{begin}\n{end}", part.strip())
+    return text
 
 
 def glossary(style: str) -> str:

@@ -100,9 +100,9 @@ def test_every_exercise_of_the_course_has_a_solution():
         assert not any(authoring.TO_FILL_IN in text for text in found.values()), source.stem
 
 
-def write_run(folder, names, date, state="passed"):
+def write_run(folder, names, date, state="passed", dataset="synth10"):
     folder.mkdir(parents=True)
-    about = {"run": {"profile": "smoke", "data set": "synth10", "seed": 0, "jobs": 1},
+    about = {"run": {"profile": "smoke", "data set": dataset, "seed": 0, "jobs": 1},
              "provenance": {"date": date}}  # fmt: skip
     (folder / site_build.REPORT).write_text(json.dumps(about))
     for name in names:
@@ -123,6 +123,38 @@ def test_the_latest_run_is_shown_and_what_it_lacks_is_said(tmp_path):
     assert lines[:2] == [f"{first} failed: why", f"{second} failed: why"]
     assert f"{second} has changed since it was run" in lines and f"{first} has changed since it was run" not in lines
     assert f"{authoring.sources()[2].stem} was not run" in lines
+
+
+def test_the_latest_complete_run_of_the_courses_own_sets_goes_before_later_ones(tmp_path):
+    every = [source.stem for source in authoring.sources()]
+    whole = write_run(tmp_path / "whole", every, "2026-01-01")
+    write_run(tmp_path / "failed", every, "2026-02-01", state="failed")
+    write_run(tmp_path / "part", every[:3], "2026-03-01")
+    write_run(tmp_path / "own", every, "2026-04-01", dataset="/home/me/my_sounds")
+    assert site_build.latest(tmp_path).folder == whole
+    later = write_run(tmp_path / "later", every, "2026-01-02", dataset="esc10")
+    assert site_build.latest(tmp_path).folder == later
+
+
+def test_a_site_that_lacks_a_notebook_is_made_and_is_an_error(tmp_path, monkeypatch):
+    first, *others = (source.stem for source in authoring.sources())
+    start = tmp_path / "site" / "html" / "index.html"
+    monkeypatch.setattr(site_build, "find_spec", lambda _: True)
+    monkeypatch.setattr(site_build, "gather", lambda run, source: None)
+    monkeypatch.setattr(site_build, "render", lambda source, html: start)
+    folder = write_run(tmp_path / "run", [first], "2026-01-01")
+    with pytest.raises(CourseError, match=rf"{start}: this site lacks {', '.join(others)}; run `make course` first"):
+        site_build.build_site(folder, tmp_path / "site", Console(quiet=True))
+    whole = write_run(tmp_path / "whole", [first, *others], "2026-01-01")
+    assert site_build.build_site(whole, tmp_path / "site", Console(quiet=True)) == start
+
+
+def test_the_home_page_has_the_picture_and_the_findings_of_the_readme():
+    readme = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
+    page = site_pages.home((paths.repo_root() / "site" / "home.md").read_text(encoding="utf-8"), readme)
+    assert "](study/results/front.png)" in page and page.count("\n- **") == 5 and "<!--" not in page
+    with pytest.raises(CourseError, match=r"README.md: no <!-- picture --> ... <!-- /picture -->"):
+        site_pages.home("", "nothing")
 
 
 @pytest.mark.parametrize(
