@@ -1,5 +1,7 @@
 """Sphinx's settings for the course site. `course site` gathers the pages and calls it; nothing is edited by hand."""
 
+import re
+
 from course_lib.paths import repo_root
 from course_lib.tools.site_pages import address
 
@@ -9,8 +11,20 @@ project = "Temporal resolution in audio classification"
 author = "the authors of the course"
 version = release = tag.removeprefix("v")
 language = "en"
-extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx-mathjax-offline"]  # this one with hyphens
+extensions = [
+    "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design", "sphinx_copybutton",
+    "sphinx-mathjax-offline",  # with hyphens
+]  # fmt: skip
 exclude_patterns = ["download"]
+
+default_role = "code"  # single backticks in docstrings, as in Markdown
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+autodoc_inherit_docstrings = False
+toc_object_entries_show_parents = "hide"
 
 nb_execution_mode = "off"  # papermill executed them
 nb_render_markdown_format = "myst"  # figures are directives in outputs
@@ -45,3 +59,16 @@ if repository:
             "colab_url": "https://colab.research.google.com",
         },
     }
+
+
+def put_descriptions_below_names(app, what, name, obj, options, lines):
+    """Turn `name : description` into a name with its description below: after a colon, napoleon expects a type."""
+    found = []
+    for line in lines:
+        entry = re.match(r"(\w+) : (.+)", line)
+        found += [entry[1], f"    {entry[2]}"] if entry else [line]
+    lines[:] = found
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", put_descriptions_below_names, priority=400)  # before napoleon, at 500

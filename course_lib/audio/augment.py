@@ -5,10 +5,9 @@ generator that you pass. A bad argument raises one `ValueError` with its name, i
 
 Two engines stretch time. How far they move an onset at 16 kHz and rates from 0.5 to 2 (a test measures it):
 
-| engine | a click's peak | the beginning of noise or a tone that decays over 30 ms |
-|---|---|---|
-| `signalsmith` | within 0.4 ms | within 2 ms at rates from 0.5 to 1.2, within 4.5 ms at 2 |
-| `librosa` | 6 to 64 ms in the median: least near rate 1, most at 0.5 | the same |
+- `signalsmith`: the peak of a click within 0.4 ms; the beginning of noise or of a tone that decays over 30 ms within
+  2 ms at rates from 0.5 to 1.2, and within 4.5 ms at 2;
+- `librosa`: 6 to 64 ms in the median for all of them, least near rate 1 and most at 0.5.
 
 The beginning is the first sample that reaches a quarter of the peak. `librosa` is a phase vocoder with windows of 2048
 samples and moves sounds by up to whole hops, which is bad in a study of hops. Notebook: 03.

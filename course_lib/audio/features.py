@@ -1,4 +1,4 @@
-"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast torch twin.
+"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast version in torch.
 
 Frame `k` is centred on sample `k * hop_samples`. A clip is padded with zeros, not reflected: a clip may then be shorter
 than the window, and no sound appears at its edges that was not in it. This is `center=True, pad_mode="constant"` in
@@ -37,11 +37,14 @@ class FeatureSpec:
     Attributes
     ----------
     rate_hz : sampling rate of the waveforms.
-    window_ms, hop_ms : length of the window, distance between two frames.
+    window_ms : length of the window.
+    hop_ms : distance between two frames.
     n_fft : length of the Fourier transform, at least the window, which sits in its middle between zeros. None takes
         `fft_samples`, the smallest power of two that holds the window and puts a bin into every mel band.
-    n_mels, fmin_hz, fmax_hz : mel bands between two frequencies; None is half the sampling rate. From 50 Hz by default:
-        a period lasts 20 ms there, and what lies lower a window of 25 ms cannot tell from an offset.
+    n_mels : number of mel bands.
+    fmin_hz : lower edge of the lowest band. 50 Hz have a period of 20 ms; what lies lower, a window of 25 ms cannot
+        tell from an offset.
+    fmax_hz : upper edge of the highest band; None is half the sampling rate.
     log : `db` is 10 log10 of power, `ln` its natural logarithm, `none` the power itself.
     floor : smallest mel power that the logarithm sees. 1e-10 (-100 dB) lies 6 dB under the mean rounding noise
         of 16-bit audio with the default window, so it hides nothing that was recorded.
@@ -94,7 +97,7 @@ class FeatureSpec:
 
     @property
     def fft_samples(self) -> int:
-        """Length of the Fourier transform: `n_fft`, or the one chosen for it."""
+        """Length of the Fourier transform (`n_fft`, or the one chosen for it)."""
         return _chosen_fft_samples(self) if self.n_fft is None else self.n_fft
 
     @property

@@ -93,7 +93,8 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = 0
 
     Parameters
     ----------
-    first, second : `(pairs,)`, the results of two systems in any unit, in the same order.
+    first : `(pairs,)`, the results of one system in any unit.
+    second : `(pairs,)`, those of another, in the same order.
     level : confidence level of the interval.
 
     Raises

@@ -127,8 +127,8 @@ PARTS = {
     "The study": ("study/RESULTS.md", "study/README.md", "study/protocol.md", "data/README.md"),
     "Reference": (
         "INSTALL.md", "docs/questions.md",
-        "docs/library.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md", "docs/*.md",
-        "CHANGELOG.md",
+        "docs/library.md", "api.md", "glossary.md", "launch.md", "STYLE.md", "CONTRIBUTING.md", "bench/README.md",
+        "docs/*.md", "CHANGELOG.md",
     ),
 }  # fmt: skip
 
@@ -177,6 +177,7 @@ def gather(run: Run, source: Path) -> None:
     pages = {
         "explorer.md": site_explorer.page(repo_root() / "site"),
         "glossary.md": site_pages.glossary(_text("STYLE.md")),
+        "api.md": _text("site/api.md"),
     }
     repository, tag = site_pages.address(_text("CITATION.cff"))
     if repository:

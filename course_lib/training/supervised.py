@@ -36,7 +36,8 @@ class Recipe:
 
     Attributes
     ----------
-    steps, batch_size : the budget: updates of the weights, and clips in each of them.
+    steps : updates of the weights.
+    batch_size : clips in each of them.
     learning_rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine to
         zero at the last.
     weight_decay : weight decay.
