@@ -545,8 +545,11 @@ say(f"""- Looking every 80 ms merges two barks 150 ms apart, and hardly changes 
 # ## What next
 #
 # Notebook 01 splits the word "look" into window and hop, and finds out what each of them
-# can and cannot show. Before you go on: [questions to test
-# yourself](quizzes/00_start_here.md).
+# can and cannot show. If you would rather try first and read later: the site of the
+# course (`make site`) has an [explorer](../site/explorer.md), in which you move the
+# window and the hop of your own voice.
+#
+# Before you go on: [questions to test yourself](quizzes/00_start_here.md).
 #
 # ## References
 #
