@@ -13,7 +13,18 @@ import numpy as np
 import pandas as pd
 
 from course_lib import paths
-from course_lib.analysis import claims, figures, frontier, latency, localisation, pareto, per_class, probe, questions
+from course_lib.analysis import (
+    budget,
+    claims,
+    figures,
+    frontier,
+    latency,
+    localisation,
+    pareto,
+    per_class,
+    probe,
+    questions,
+)
 from course_lib.analysis.claims import Evidence
 from course_lib.analysis.questions import chosen
 from course_lib.analysis.verdicts import HOLDS, NOT_SHOWN, Part, difference_text, signed
@@ -242,7 +253,43 @@ def probe_finding() -> str:
         "The best of three seeds of a fold is the one with the highest validation accuracy, a choice made after the "
         "rows were seen, without a verdict. DiffRes so chosen minus others, in points: "
         + "; ".join(text.removeprefix("timing probe, best of three seeds, ") for text in over) + ".",
+        *longer_training(),
     ])  # fmt: skip
+
+
+def longer_training() -> list[str]:
+    """Lines on the grids `failures` and `budget`, as far as they are published: accuracy and successes by condition."""
+    rows = budget.runs()
+    if not len(rows):
+        return []
+    found, cells = budget.curve(), []
+    for condition, of_condition in found.groupby("condition", sort=False):
+        by_saved = of_condition.set_index("saved")
+        texts = [_level(by_saved.loc[saved]) if saved in by_saved.index else "" for saved in budget.REDUCTIONS]
+        if any(texts):
+            cells.append([condition, *texts])
+    planned = [origin(grid) for grid in budget.GRIDS if (paths.published_dir() / grid).is_dir()]
+    left = sum(len(each.get("missing", [])) for each in planned)
+    state = (
+        f"{len(rows)} rows are published and {left} are still to be run, so conditions have different numbers of runs, "
+        "and there is no verdict yet."
+        if left
+        else f"{len(rows)} rows."
+    )
+    kept = " | ".join(f"{100 * (1 - saved):g} % of the frames:" for saved in budget.REDUCTIONS)
+    return [
+        "",
+        "**After 2,400 steps, with fewer frames** (grids `failures` and `budget`): mean test accuracy in %, and in "
+        "brackets the runs that reach 95 %. The longer hop keeps as many frames as the reducers in its column. "
+        f"{state}",
+        "",
+        *table(f"condition | {kept}", cells),
+    ]  # fmt: skip
+
+
+def _level(row: pd.Series) -> str:
+    """Mean accuracy and successes of a row of `budget.curve`."""
+    return f"{row['accuracy']:.1f} ({row['successes']} of {row['runs']})"
 
 
 def time_finding() -> str:
