@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 05 · A CNN at a fixed resolution
 #
-# Tap twice on a table, as fast as you can. With a hop of 10 ms, a log-mel shows two taps;
-# with a hop of 80 ms it shows one, at an eighth of the cost for every network behind it.
-# In this notebook we train the same small network at one hop after another, on everyday
-# sounds and on sounds whose necessary hop we know, to find out what a finer hop buys,
-# what it costs, and how to tell a hop that *loses* something from one that merely takes
-# longer to learn from.
+# Let two fingers fall on a table, one just after the other. With a hop of 10 ms, a
+# log-mel can show two taps; with a hop of 80 ms it shows one, at an eighth of the cost
+# for every network that reads it. In this notebook we train the same small network at one
+# hop after another, on everyday sounds and on sounds whose necessary hop we know. We want
+# to find out what a finer hop buys, what it costs, and how to tell a hop that *loses*
+# something from one that only takes longer to learn from.
 
 # %% [markdown]
 # ## You will be able to
@@ -15,8 +15,7 @@
 # - **convert** a network's receptive field from frames to milliseconds (exercise 05.2);
 # - **choose** the state of a network that you keep, without looking at the test fold
 #   (exercise 05.3);
-# - **find** the systems that no other system beats in both accuracy and cost (exercise
-#   05.4);
+# - **find** the systems that are worth their cost, the *Pareto front* (exercise 05.4);
 # - **predict** and then measure the hop at which a class is lost (exercise 05.5).
 
 # %% [markdown]
@@ -104,8 +103,8 @@ say(
 # window. Hence there are three sets:
 #
 # - **training**: the network learns from these clips;
-# - **validation**: we look at these as often as we like, and choose by them. What was
-#   chosen to do well here looks a little better here than it is;
+# - **validation**: we look at these as often as we like, and choose by them. Because we
+#   chose it by these clips, the chosen network looks a little better on them than it is;
 # - **test**: these clips measure how good the chosen network is.
 #
 # `folds.split` takes one of the data set's folds for testing, the next one for
@@ -172,7 +171,7 @@ def spec_at(hop_ms):
 
 
 spec_10 = spec_at(10.0)
-log_mels_10 = features(clips, spec_10)  # shape (clips, frames, mels), in dB
+log_mels_10 = features(clips, spec_10, progress=False)  # dB, (clips, frames, mels)
 
 # An example with many beginnings: the training clip whose level changes most
 mean_level = log_mels_10.mean(axis=2)  # shape (clips, frames)
@@ -261,8 +260,8 @@ play(
 )
 
 # %% [markdown]
-# This kernel responds wherever something begins. Other kernels respond to tones, to edges
-# between bands or to noise, and a network has hundreds of them.
+# This kernel responds wherever the level rises. Others respond to steady tones, or to
+# edges between bands. A network has hundreds of kernels, and learns all of their weights.
 #
 # ## 3. A network with seven layers
 #
@@ -310,9 +309,10 @@ show(
 #
 # $$ \text{MACs} = M \cdot B \cdot C_\text{in} \cdot C_\text{out} \cdot 3 \cdot 3 $$
 #
-# with $M$ frames and $B$ bands, and $C_\text{in}$ and $C_\text{out}$ channels. The first
-# convolution has the largest picture, 1 input and 16 output channels. The second has a
-# quarter of the picture, 16 input and 32 output channels.
+# for $M$ frames, $B$ bands, and $C_\text{in}$ input and $C_\text{out}$ output channels.
+# The first convolution reads the whole log-mel and has 1 input and 16 output channels.
+# The second reads a quarter as many values per channel, and has 16 input and 32 output
+# channels.
 
 # %%
 predict("05.a", ..., "How many times the MACs of the first does the second one need?")
@@ -474,6 +474,13 @@ say(
     f"{field} frames are **{field_ms(10.0):.0f} ms** of sound at a hop of 10 ms and "
     f"{field_ms(80.0) / 1000:.1f} s at 80 ms. The clips last {clips.length_s:g} s."
 )
+longer = [hop_ms for hop_ms in hops_ms if field_ms(hop_ms) > 1000 * clips.length_s]
+if longer:
+    say(
+        "The field is longer than the clips at a hop of "
+        + " and ".join(f"{hop_ms:g}" for hop_ms in longer)
+        + " ms. There, every value also sees some of the zeros beyond the ends."
+    )
 
 # %% [markdown]
 # So when we change the hop and keep the network, two things change at once: how fine the
@@ -508,14 +515,14 @@ check("05.2", reach_in_ms)
 # Training needs five ingredients. We build each once, and compare the whole with the
 # library at the end.
 #
-# **1. Normalised inputs.** Levels in dB lie around -50, and networks learn best from
-# numbers around zero. So each band is brought to mean 0 and standard deviation 1. The
-# statistics come from the *training* clips: those of all clips would leak a little about
-# the test.
+# **1. Normalised inputs.** Networks learn best from numbers around zero with a spread of
+# about one, and levels in dB are neither. So we bring each band to mean 0 and standard
+# deviation 1. The mean and standard deviation are those of the *training* clips: those of
+# all clips would leak a little about the test.
 
 # %%
 coarse = spec_at(hops_ms[-1])
-log_mels = features(clips, coarse)
+log_mels = features(clips, coarse, progress=False)
 x_train = log_mels[training]
 band_mean = x_train.mean(axis=(0, 1), dtype=np.float64)
 band_std = x_train.std(axis=(0, 1), dtype=np.float64)
@@ -927,7 +934,7 @@ answer("05.b", best_accuracy(20.0), unit="%", within=0.02)
 #   is the condition under which we know the answer. Exercise 05.5 asks what a longer
 #   window does.
 # - **Augmentation.** On the sounds, `roll=True` shifts each training clip circularly by a
-#   random number of frames, as in notebook 03. Everything else is off.
+#   random number of frames (compare *shift* in notebook 03). All else is off.
 
 # %%
 PROBE_HOPS_MS = {"smoke": (5.0, 40.0)}.get(profile, (2.5, 5.0, 10.0, 20.0, 40.0))
@@ -1141,7 +1148,7 @@ conclude(
     if_clear=f"From {finest_ms:g} to {coarsest_ms:g} ms, the probe loses "
     f"**{probe_drop:.0f} points**. From {hops_ms[0]:g} to {hops_ms[-1]:g} ms, the "
     f"accuracy on the sounds changes by **{-sounds_drop:+.0f} points**. The same kind "
-    "of network falls off a cliff on one set and walks over a plateau on the other.",
+    "of network falls off a cliff on the probe. On the sounds there is no such cliff.",
     if_not=f"The probe loses {probe_drop:.0f} points from {finest_ms:g} to "
     f"{coarsest_ms:g} ms, and the sounds change by {-sounds_drop:+.0f} points from "
     f"{hops_ms[0]:g} to {hops_ms[-1]:g} ms. For this profile and data set, the "
@@ -1149,8 +1156,8 @@ conclude(
 )
 
 # %% [markdown]
-# How flat is the plateau? All hops were tested on the same clips, so we can compare them
-# clip by clip, with the paired interval of notebook 04:
+# Is the curve for the sounds flat? All hops were tested on the same clips, so we can
+# compare them clip by clip, with the paired interval of notebook 04:
 
 # %%
 usual_ms = 10.0 if 10.0 in hops_ms else hops_ms[0]
@@ -1181,8 +1188,8 @@ say(
 # %% [markdown]
 # ## 9. Not yet learned, or not there to learn?
 #
-# A low accuracy has two possible reasons. The features may not contain what the network
-# would need. Or they do, and it has not learned to use it yet. The learning curves tell
+# A low accuracy can have two reasons. Either the features do not contain what the network
+# would need, or the network has not learned to use it yet. The learning curves show
 # which.
 #
 # For the probe we know what to expect. If $g$ of the three tasks have to be guessed, the
@@ -1268,18 +1275,21 @@ conclude(
 
 # %%
 still_falling = 0
+last_losses = []
 for hop_ms in hops_ms:
     curve = pd.DataFrame(runs[hop_ms].history)["loss"]
+    last_losses.append(f"{curve.iloc[-1]:.2f} at {hop_ms:g} ms")
     if curve.iloc[-1] < curve.iloc[-2]:
         still_falling += 1
 say(
     f"On the sounds, the training loss is still falling at {still_falling} of "
-    f"{len(hops_ms)} hops when the steps end."
+    f"{len(hops_ms)} hops when the steps end. It ends at {', '.join(last_losses)}."
 )
 
 # %% [markdown]
-# Wherever it still falls, the sweep of section 8 compares how fast a hop learns as much
-# as how far it gets.
+# Wherever it still falls, the sweep of section 8 shows how fast the network learns at
+# that hop as much as how far it would get. If the hop with the lowest training loss is
+# also the most accurate one, its lead may be a matter of speed.
 #
 # On the probe, is it true that more steps do not help at 40 ms? We train three times as
 # long.
@@ -1458,7 +1468,8 @@ if sweeps:
 # finest pictures were not learned as well as those in between. So this sweep measured
 # the speed of learning as well as information, and its differences must not be read as
 # the worth of a hop. The other two variants change the window and the number of steps.
-# Each has its own intervals, and each moves more than one of the hops.
+# Compare them hop by hop: the longer windows change more than the coarsest hop, and all
+# intervals are wide. The table at the end has the study's verdicts.
 
 # %% tags=["hide-input"]
 larger = figures.long_sweeps()
