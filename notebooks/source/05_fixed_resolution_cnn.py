@@ -39,7 +39,7 @@ from tqdm.auto import tqdm
 from course_lib import paths, plots, profiles
 from course_lib.analysis import claims, figures
 from course_lib.audio import timebase, timing_probe
-from course_lib.audio.features import FeatureSpec
+from course_lib.audio.features import FeatureSpec, log_mel
 from course_lib.data import folds
 from course_lib.data.clips import features
 from course_lib.data.load import load, load_timing
@@ -48,6 +48,7 @@ from course_lib.lesson.checks import check
 from course_lib.lesson.display import (
     answer,
     conclude,
+    live,
     play,
     play_pair,
     predict,
@@ -412,31 +413,31 @@ say(
 )
 
 # %% tags=["hide-input"]
-def draw_fields(hop_ms, fields):
-    """The log-mel of the example at one hop, with receptive fields as boxes."""
+def draw_fields(x, rate_hz, hop_ms, fields=(field,)):
+    """The log-mel of a sound at one hop, with receptive fields as boxes."""
     spec = spec_at(hop_ms)
-    levels = features(clips, spec, progress=False)[example]
+    levels = log_mel(x, spec)
+    length_s = len(x) / rate_hz
     fig, ax = plt.subplots(figsize=(8, 3))
     times_s = spec.frame_centres_s(len(levels))
     plots.mel_spectrogram(
         levels, times_s, ax, range_db=60, centres_hz=spec.mel_centres_hz
     )
-    middle_s = clips.length_s / 2
     for place, frames in enumerate(fields):
         width_s = timebase.span_ms(
-            frames, spec.window_samples, spec.hop_samples, RATE_HZ
+            frames, spec.window_samples, spec.hop_samples, rate_hz
         ) / 1000
         height = min(frames, N_MELS) - 0.4
-        corner = (middle_s - width_s / 2, (N_MELS - 1 - height) / 2)
+        corner = ((length_s - width_s) / 2, (N_MELS - 1 - height) / 2)
         ax.add_patch(
             Rectangle(corner, width_s, height, fill=False, edgecolor="white",
                       linewidth=2, linestyle=plots.LINES[place])
         )
-    ax.set(xlim=(0, clips.length_s), title=f"hop {hop_ms:g} ms, {len(levels)} frames")
+    ax.set(xlim=(0, length_s), title=f"hop {hop_ms:g} ms, {len(levels)} frames")
     return fig
 
 
-fig = draw_fields(10.0, field_after_conv)
+fig = draw_fields(example_wave, RATE_HZ, 10.0, field_after_conv)
 show(
     fig,
     alt=f"Log-mel of a clip of {example_name} at a hop of 10 ms with five nested white "
@@ -451,9 +452,10 @@ show(
 # milliseconds it depends on the hop. Move the slider:
 
 # %% tags=["hide-input"]
-shown_ms = [hop_ms for hop_ms in (5.0, 10.0, 20.0, 40.0, 80.0) if hop_ms in hops_ms]
+SHOWN_MS = (5.0, 10.0, 20.0, 40.0, 80.0)
+slides = {f"{ms:g} ms": draw_fields(example_wave, RATE_HZ, ms) for ms in SHOWN_MS}
 scrub(
-    {f"{hop_ms:g} ms": draw_fields(hop_ms, [field]) for hop_ms in shown_ms},
+    slides,
     label="hop",
     start="10 ms",
     alt="The same clip at one hop after another, with the receptive field of the last "
@@ -462,6 +464,8 @@ scrub(
     "all of the clip.",
     caption="What one value of the last convolution sees.",
 )
+live(draw_fields, label="hop (ms)", values=SHOWN_MS, sound=example_wave,
+     rate_hz=RATE_HZ)
 
 # %%
 def field_ms(hop_ms):
@@ -937,7 +941,9 @@ answer("05.b", best_accuracy(20.0), unit="%", within=0.02)
 #   random number of frames (compare *shift* in notebook 03). All else is off.
 
 # %%
-PROBE_HOPS_MS = {"smoke": (5.0, 40.0)}.get(profile, (2.5, 5.0, 10.0, 20.0, 40.0))
+PROBE_HOPS_MS = (2.5, 5.0, 10.0, 20.0, 40.0)
+if profile == "smoke":
+    PROBE_HOPS_MS = (5.0, 40.0)
 PROBE_STEPS = {"smoke": 12, "lesson": 120, "study": 120}
 N_EVALS = 2 if profile == "smoke" else 8
 probe_recipe = Recipe(
