@@ -825,7 +825,8 @@ check("05.3", chosen_step)
 #
 # The last column follows from how the sounds are made. What tells the two classes apart
 # lasts for that long: a silence, a short burst, the quickest change of a swell. If the
-# hop and the window are no longer, at least one frame lies mostly inside it.
+# hop and the window are no longer, at least one frame lies mostly inside it. At longer
+# hops less and less is left.
 
 # %%
 N_PROBE = {"smoke": 40, "lesson": 200, "study": 200}  # clips per class
@@ -869,33 +870,39 @@ def probe_spec(hop_ms, window_ms):
     )
 
 # %% tags=["hide-input"]
-labels = ("order_20_40ms", "order_40_20ms")
-fig, axes = plt.subplots(2, 2, figsize=(10, 4.4), sharex=True, sharey=True)
-for column, hop_ms in enumerate((10.0, 40.0)):
-    spec = probe_spec(hop_ms, hop_ms)
-    for row, label in enumerate(labels):
-        chosen = (probe.table["label"] == label) & (probe.table["number"] == 0)
+classes = {"short burst first": "order_20_40ms", "long burst first": "order_40_20ms"}
+pictures = [(10.0, 0), (40.0, 0), (40.0, 1)]  # hop and number of the clip
+fig, axes = plt.subplots(2, 3, figsize=(11, 4.4), sharex=True, sharey=True)
+for row, (name, label) in enumerate(classes.items()):
+    for column, (hop_ms, number) in enumerate(pictures):
+        chosen = (probe.table["label"] == label) & (probe.table["number"] == number)
         clip = probe.where(chosen)
-        levels = features(clip, spec, progress=False)[0]
+        spec = probe_spec(hop_ms, hop_ms)
+        levels = log_mel(clip.waves()[0], spec)
         onset_s = clip.events["onset_s"].min()
-        times_s = spec.frame_centres_s(len(levels)) - onset_s
+        times_ms = 1000 * (spec.frame_centres_s(len(levels)) - onset_s)
         ax = axes[row, column]
-        plots.mel_spectrogram(levels, times_s, ax, range_db=40, bar=False)
-        name = "short burst first" if row == 0 else "long burst first"
-        ax.set(xlim=(-0.1, 0.2), xlabel="", ylabel="")
-        ax.set_title(f"{name}, hop {hop_ms:g} ms")
+        plots.mel_spectrogram(levels, times_ms, ax, range_db=40, bar=False)
+        ax.set(xlim=(-100, 200), xlabel="", ylabel="", facecolor="black")
+        ax.set_title(f"{name}, {hop_ms:g} ms")
 for ax in axes[:, 0]:
     ax.set_ylabel("band")
 for ax in axes[1]:
-    ax.set_xlabel("time after the onset (s)")
-plots.level_bar(axes.flat)
+    ax.set_xlabel("time after the onset (ms)")
 show(
     fig,
-    alt="Log-mels of one clip of each class of the task order, at two hops. At 10 ms "
-    "two bursts of different lengths are visible, and which comes first. At 40 ms each "
-    "clip is a few wide columns.",
-    caption="The two classes of the task order, at hops of 10 ms and 40 ms.",
+    alt="Log-mels of the two classes of the task order. At a hop of 10 ms, left, two "
+    "bursts of different lengths are visible, and which comes first. At 40 ms there "
+    "are three wide columns. In the middle, the clip with the short burst first ends "
+    "with its loudest column and the other clip begins with it; for the two clips on "
+    "the right it is the other way round.",
+    caption="Both classes of the task order: one clip at 10 ms, and two at 40 ms.",
 )
+
+# %% [markdown]
+# At 40 ms, one frame can hold parts of both bursts and the silence between them. What
+# the frames show then depends on where the bursts happen to fall: of the two clips with
+# the short burst first, one ends with its loudest frame and the other with its quietest.
 
 # %% [markdown]
 # We train one network on all six classes. For each clip of the test fold we then ask: of
@@ -1326,8 +1333,9 @@ say(
 # training clips. That is the third pattern to know: the training loss falls, but the
 # validation accuracy does not follow.
 #
-# (The levels are not exact. A little can remain beyond the hop that a task needs: the
-# longer silence of *gap*, for example, more often touches a second frame.)
+# The levels are not exact. A little can remain beyond the hop that a task needs: the
+# longer silence of *gap* more often touches a second frame, and some clips of *order*
+# still show at 40 ms which burst was the longer one.
 #
 # ## 10. What does a hop cost?
 #
