@@ -1156,18 +1156,18 @@ spread = accuracy[best_ms].mean - accuracy[worst_ms].mean
 answer("05.c", round(spread, 1), unit="points", within=0.3)
 
 probe_drop = probe_mean(finest_ms) - probe_mean(coarsest_ms)
-sounds_drop = accuracy[hops_ms[0]].mean - accuracy[hops_ms[-1]].mean
+sounds_change = accuracy[hops_ms[-1]].mean - accuracy[hops_ms[0]].mean
 conclude(
     "probe_drop_minus_sounds",
-    probe_drop - sounds_drop,
+    probe_drop + sounds_change,
     unit="points",
     step=one_test_clip,
     if_clear=f"From {finest_ms:g} to {coarsest_ms:g} ms, the probe loses "
     f"**{probe_drop:.0f} points**. From {hops_ms[0]:g} to {hops_ms[-1]:g} ms, the "
-    f"accuracy on the sounds changes by **{-sounds_drop:+.0f} points**. The same kind "
+    f"accuracy on the sounds changes by **{sounds_change:+.0f} points**. The same kind "
     "of network falls off a cliff on the probe. On the sounds there is no such cliff.",
     if_not=f"The probe loses {probe_drop:.0f} points from {finest_ms:g} to "
-    f"{coarsest_ms:g} ms, and the sounds change by {-sounds_drop:+.0f} points from "
+    f"{coarsest_ms:g} ms, and the sounds change by {sounds_change:+.0f} points from "
     f"{hops_ms[0]:g} to {hops_ms[-1]:g} ms. For this profile and data set, the "
     "difference is not known to be clear of the spread between seeds.",
 )
@@ -1194,12 +1194,13 @@ display(
 
 # %%
 half_width = (against_usual["to"] - against_usual["from"]).max() / 2
+unseen = max(half_width, one_test_clip)
 say(
-    f"The widest of these intervals reaches {half_width:.0f} points to either side. "
-    "**A difference of that size could hide here.** One test fold of "
-    f"{test.sum()} clips and one seed can show a cliff; they cannot show that a curve "
-    "is flat to within a point or two. That takes more folds, more seeds or more clips "
-    "(section 11)."
+    f"The widest of these intervals reaches {half_width:.0f} points to either side, and "
+    f"one clip is worth {one_test_clip:.3g}. **A difference of up to about {unseen:.0f} "
+    "points could go unseen here.** One test fold and one seed can show a cliff; they "
+    "cannot show that a curve is flat to within a point or two. That takes more folds, "
+    "more seeds or more clips (section 11)."
 )
 
 # %% [markdown]
