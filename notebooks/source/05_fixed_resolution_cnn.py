@@ -1196,11 +1196,11 @@ display(
 half_width = (against_usual["to"] - against_usual["from"]).max() / 2
 unseen = max(half_width, one_test_clip)
 say(
-    f"The widest of these intervals reaches {half_width:.0f} points to either side, and "
-    f"one clip is worth {one_test_clip:.3g}. **A difference of up to about {unseen:.0f} "
-    "points could go unseen here.** One test fold and one seed can show a cliff; they "
-    "cannot show that a curve is flat to within a point or two. That takes more folds, "
-    "more seeds or more clips (section 11)."
+    f"The widest of these intervals reaches {half_width:.0f} points to either side, "
+    f"and one clip is worth {one_test_clip:.3g}. **A difference of up to about "
+    f"{unseen:.0f} points could go unseen here.** One test fold and one seed can show a "
+    "cliff; they cannot show that a curve is flat to within a point or two. That takes "
+    "more folds, more seeds or more clips (section 11)."
 )
 
 # %% [markdown]
