@@ -659,7 +659,7 @@ short = Recipe(steps=8, batch_size=10, learning_rate=2e-3, n_evals=8, **PLAIN)
 
 seed_everything(seed)
 ours = Normalised(build("cnn7", n_classes), x_train)
-# The library's order of values in memory; with another one, sums are rounded differently
+# Values in memory in the library's order: in another one, sums are rounded differently
 ours = ours.to(memory_format=torch.channels_last)
 losses_by_hand = train_by_hand(
     ours, torch.tensor(x_train), torch.tensor(targets[training]), 8, 10, 2e-3
@@ -1198,9 +1198,9 @@ unseen = max(half_width, one_test_clip)
 say(
     f"The widest of these intervals reaches {half_width:.0f} points to either side, "
     f"and one clip is worth {one_test_clip:.3g}. **A difference of up to about "
-    f"{unseen:.0f} points could go unseen here.** One test fold and one seed can show a "
-    "cliff; they cannot show that a curve is flat to within a point or two. That takes "
-    "more folds, more seeds or more clips (section 11)."
+    f"{unseen:.0f} points could go unseen here.** One test fold and one seed can show "
+    "a cliff; they cannot show that a curve is flat to within a point or two. That "
+    "takes more folds, more seeds or more clips (section 11)."
 )
 
 # %% [markdown]
