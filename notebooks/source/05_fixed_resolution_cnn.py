@@ -3,17 +3,17 @@
 #
 # Let two fingers fall on a table, one just after the other. With a hop of 10 ms, a
 # log-mel can show two taps; with a hop of 80 ms it shows one, at an eighth of the cost
-# for every network that reads it. In this notebook we train the same small network at one
-# hop after another, on everyday sounds and on sounds whose necessary hop we know. We want
-# to find out what a finer hop buys, what it costs, and how to tell a hop that *loses*
-# something from one that only takes longer to learn from.
+# for a convolutional network. In this notebook we train the same small network at one
+# hop after another, on everyday sounds and on sounds for which we know the hop that is
+# needed. We want to find out what a finer hop buys, what it costs, and how to tell a
+# hop that *loses* something from one that only takes longer to learn from.
 
 # %% [markdown]
 # ## You will be able to
 #
 # - **count** the multiply-accumulates of a convolution (exercise 05.1);
 # - **convert** a network's receptive field from frames to milliseconds (exercise 05.2);
-# - **choose** the state of a network that you keep, without looking at the test fold
+# - **choose** which state of a network to keep, without looking at the test fold
 #   (exercise 05.3);
 # - **find** the systems that are worth their cost, the *Pareto front* (exercise 05.4);
 # - **predict** and then measure the hop at which a class is lost (exercise 05.5).
@@ -99,17 +99,18 @@ say(
 # %% [markdown]
 # ## 1. Training, validation and test
 #
-# A nearest-neighbour classifier has nothing to choose, so notebook 04 needed only two
-# sets of clips. When we train a network, we also choose: when to stop, which hop, which
-# window. Hence there are three sets:
+# The nearest-neighbour classifier of notebook 04 left us nothing to choose, so two sets
+# of clips were enough. When we train a network, we do choose: when to stop, which hop,
+# which window. Hence there are three sets:
 #
 # - **training**: the network learns from these clips;
-# - **validation**: we look at these as often as we like, and choose by them. Because we
-#   chose it by these clips, the chosen network looks a little better on them than it is;
+# - **validation**: we look at these as often as we like, and base our choices on them.
+#   That makes the chosen network look a little better on these clips than it is;
 # - **test**: these clips measure how good the chosen network is.
 #
 # `folds.split` takes one of the data set's folds for testing, the next one for
-# validation and the others for training. All three keep sources whole.
+# validation and the others for training. Clips from one source are always in the same
+# set.
 
 # %%
 training, validation, test = folds.split(clips, test_fold)
@@ -159,9 +160,10 @@ show(
 #
 # $$ y[m, b] = \sum_{i=-1}^{1} \sum_{j=-1}^{1} w[i, j] \; x[m + i, b + j] $$
 #
-# Beyond the edges, $x$ counts as zero. In a network the weights are learned. To see what
-# a kernel can do we choose them: the next frame minus the previous one, averaged over
-# three bands. Where will its output be large?
+# Beyond the edges, $x$ counts as zero. (Signal processing calls this operation a
+# *cross-correlation*, because the kernel is not reversed.) In a network the weights are
+# learned. To see what a kernel can do we choose them: the next frame minus the previous
+# one, averaged over three bands. Where will its output be large?
 
 # %%
 def spec_at(hop_ms):
@@ -174,7 +176,7 @@ def spec_at(hop_ms):
 spec_10 = spec_at(10.0)
 log_mels_10 = features(clips, spec_10, progress=False)  # dB, (clips, frames, mels)
 
-# An example with many beginnings: the training clip whose level changes most
+# An example with many onsets: the training clip whose level changes most
 mean_level = log_mels_10.mean(axis=2)  # shape (clips, frames)
 change = np.abs(np.diff(mean_level, axis=1)).mean(axis=1)
 example = int(np.argmax(np.where(training, change, 0)))
@@ -189,6 +191,7 @@ def convolve_by_hand(x, kernel):
     n_frames, n_bands = x.shape
     padded = np.pad(x, 1)
     y = np.zeros((n_frames, n_bands))
+    # The formula counts from -1 to 1; here, padding moves everything by 1: from 0 to 2
     for i in range(3):
         for j in range(3):
             y += kernel[i, j] * padded[i : i + n_frames, j : j + n_bands]
@@ -261,8 +264,10 @@ play(
 )
 
 # %% [markdown]
-# This kernel responds wherever the level rises. Others respond to steady tones, or to
-# edges between bands. A network has hundreds of kernels, and learns all of their weights.
+# This kernel responds wherever the level rises. (It also responds in the very last
+# frame, because the zeros beyond the edge lie far above the levels in dB.) Others
+# respond to steady tones, or to edges between bands. A network has hundreds of kernels,
+# and learns all of their weights.
 #
 # ## 3. A network with seven layers
 #
@@ -274,10 +279,15 @@ play(
 # the layer before it and makes one channel of its own.
 #
 # The last convolution gives 128 channels, each with few frames and bands. They are
-# averaged over the bands; over time we take the mean *plus* the maximum, since the mean
-# responds to what lasts and the maximum to what happens once. The result is 128 numbers
-# for a clip of any length, and the dense layers turn them into one score per class, the
-# *logits*.
+# averaged over the bands; over time we take the mean *plus* the maximum (Kong et al.,
+# 2020), since the mean responds to what lasts and the maximum to what happens once. The
+# result is 128 numbers for a clip of any length, and the dense layers turn them into
+# one score per class, the *logits*.
+#
+# Each convolution comes with one more layer, *batch normalisation*. It brings every
+# channel to mean 0 and standard deviation 1 over the batch, then scales and shifts it
+# by two learned numbers. Our blocks pool before it, so that it has fewer values to
+# process. The second block:
 
 # %%
 seed_everything(seed)
@@ -358,7 +368,7 @@ say(
 #
 # ### Exercise 05.1
 #
-# Write the number of MACs of a 3 × 3 convolution with a border of zeros, from the frames
+# Find the number of MACs of a 3 × 3 convolution with a border of zeros, from the frames
 # and bands of its *input* and the channels before and after it. (In our network the
 # pooling comes after the convolution.)
 #
@@ -391,7 +401,8 @@ check("05.1", conv_macs)
 #
 # $$ r \leftarrow r + (k - 1)\, d, \qquad d \leftarrow s\, d, $$
 #
-# starting from $r = d = 1$. A convolution has $k = 3$, $s = 1$, a pooling $k = s = 2$.
+# starting from $r = d = 1$ (Araujo et al., 2019). A convolution has $k = 3$, $s = 1$, a
+# pooling $k = s = 2$.
 
 # %%
 KERNELS = [3, 2, 3, 2, 3, 2, 3, 2, 3]
@@ -447,9 +458,9 @@ show(
 )
 
 # %% [markdown]
-# In frequency, the fields grow in the same way, and from the fourth convolution on one
-# value sees all bands. The field in *frames* is a property of the network. In
-# milliseconds it depends on the hop. Move the slider:
+# In frequency, the fields grow in the same way: after the fourth convolution one value
+# sees nearly all bands, after the fifth all of them. The field in *frames* is a
+# property of the network. In milliseconds it depends on the hop. Move the slider:
 
 # %% tags=["hide-input"]
 SHOWN_MS = (5.0, 10.0, 20.0, 40.0, 80.0)
@@ -489,13 +500,13 @@ if longer:
 # %% [markdown]
 # So when we change the hop and keep the network, two things change at once: how fine the
 # detail is, *and* how far a kernel reaches. If the accuracy changes, either may be the
-# reason. Scaling the network with the hop would only exchange this confound for another,
-# since it would then have other weights and other costs. We keep the network, and keep
-# the confound in mind.
+# reason. Scaling the network with the hop would only exchange this confound for
+# another, since the number of weights and the cost would then change too. We keep the
+# network, and keep the confound in mind.
 #
 # ### Exercise 05.2
 #
-# How many milliseconds of sound does a layer see whose receptive field is `field` frames?
+# How many milliseconds of sound does a receptive field of `field` frames cover?
 # Its first frame lasts for one window, and each further frame begins one hop later.
 #
 # <details><summary>Hint</summary>
@@ -520,9 +531,9 @@ check("05.2", reach_in_ms)
 # library at the end.
 #
 # **1. Normalised inputs.** Networks learn best from numbers around zero with a spread of
-# about one, and levels in dB are neither. So we bring each band to mean 0 and standard
-# deviation 1. The mean and standard deviation are those of the *training* clips: those of
-# all clips would leak a little about the test.
+# about one, and levels in dB are far from that. So we bring each band to mean 0 and
+# standard deviation 1. We compute both from the *training* clips only: from all clips,
+# they would leak a little information about the test clips.
 
 # %%
 coarse = spec_at(hops_ms[-1])
@@ -577,7 +588,7 @@ def shuffled_batches(n_clips, n_steps, batch_size):
     n_turns = 1 + n_steps * batch_size // n_clips
     turns = []
     for turn in range(n_turns):
-        generator = np.random.default_rng([seed, 0, turn])
+        generator = np.random.default_rng([seed, 0, turn])  # as in the library
         turns.append(generator.permutation(n_clips))
     order = np.concatenate(turns)[: n_steps * batch_size]
     return order.reshape(n_steps, batch_size)
@@ -604,11 +615,14 @@ show(
 # %% [markdown]
 # **5. The step.** PyTorch computes the gradient of the loss with respect to all weights
 # (`backward`), and the optimiser moves the weights against it (`step`). Our optimiser is
-# AdamW, which also shrinks all weights a little at every step.
+# AdamW (Loshchilov and Hutter, 2019), which also shrinks all weights a little at every
+# step.
 #
-# One more detail: `train()` and `eval()` switch dropout on and off. *Dropout* sets a
-# random part of the values to zero during training, so that the network cannot rely on
-# any single one.
+# One more detail: `train()` and `eval()` switch dropout on and off. *Dropout* sets
+# randomly chosen values to zero during training, so that the network cannot rely on any
+# single one. The same switch tells batch normalisation what to use: the mean and
+# standard deviation of the batch (`train`), or averages kept from the training
+# (`eval`).
 
 # %%
 def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
@@ -620,7 +634,7 @@ def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
     for step, batch in enumerate(batches):
         rate = learning_rate((step + 1) / n_steps, highest_rate)
         optimiser.param_groups[0]["lr"] = rate
-        torch.manual_seed(seed * 1_000_003 + step)  # the dropout of the library
+        torch.manual_seed(seed * 1_000_003 + step)  # same dropout as the library
 
         logits = network(x[batch])
         loss = functional.cross_entropy(logits, y[batch])
@@ -635,8 +649,8 @@ def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
 # evaluations around it. A `Recipe` holds its settings: the number of steps, the batch
 # size, the highest learning rate, the kinds of augmentation, and how many times the
 # network is evaluated on the validation clips on the way (`n_evals`). A `Split` holds the
-# features and the classes of some clips. `fit` returns the network, already normalised,
-# and its `history` with one entry per evaluation.
+# features and the classes of some clips. `fit` returns the network together with its
+# normalisation (`model`), and a `history` with one entry per evaluation.
 #
 # Is it really the same loop? We start both from the same weights:
 
@@ -662,7 +676,12 @@ ours = Normalised(build("cnn7", n_classes), x_train)
 # Values in memory in the library's order: in another one, sums are rounded differently
 ours = ours.to(memory_format=torch.channels_last)
 losses_by_hand = train_by_hand(
-    ours, torch.tensor(x_train), torch.tensor(targets[training]), 8, 10, 2e-3
+    ours,
+    torch.tensor(x_train),
+    torch.tensor(targets[training]),
+    n_steps=short.steps,
+    batch_size=short.batch_size,
+    highest_rate=short.learning_rate,
 )
 
 seed_everything(seed)
@@ -671,7 +690,7 @@ library = supervised.fit(
     split_of(log_mels, training),
     split_of(log_mels, validation),
     short,
-    coarse,
+    coarse,  # the spec, which some augmentations need
     seed=seed,
 )
 losses_by_library = [entry["loss"] for entry in library.history]
@@ -702,8 +721,8 @@ say(
 
 # %% [markdown]
 # Check the first loss in every project: it should be near the loss of guessing. If it is
-# far above, the network starts with strong opinions; if it is far below, the answer leaks
-# into the input.
+# far above, the network starts with strong opinions; if it is far below, the weights
+# are not fresh, or the loss is computed wrongly.
 #
 # ## 6. When to stop
 #
@@ -782,8 +801,8 @@ conclude(
 #
 # ### Exercise 05.3
 #
-# Write this choice. `history` is a list of evaluations, each a dictionary with the keys
-# `step`, `loss` (on training), `validation_loss` and `validation_accuracy`. Return the
+# Code this choice. `history` is a list of evaluations, each a dictionary with the keys
+# `step`, `loss` (in training), `validation_loss` and `validation_accuracy`. Return the
 # `step` of the evaluation to keep.
 #
 # <details><summary>Hint</summary>
@@ -822,13 +841,14 @@ check("05.3", chosen_step)
 # | task | one class | the other | needs a hop of |
 # |---|---|---|---|
 # | gap | 5 ms of silence between two clicks | 10 ms of silence | 5 ms |
-# | am | noise that swells in periods of 40 ms | noise that fades | 10 ms |
+# | am | noise that swells and cuts off about every 40 ms | this, reversed | 10 ms |
 # | order | a burst of 20 ms, then one of 40 ms | the other way round | 20 ms |
 #
-# The last column follows from how the sounds are made. What tells the two classes apart
-# lasts for that long: a silence, a short burst, the quickest change of a swell. If the
-# hop and the window are no longer, at least one frame lies mostly inside it. At longer
-# hops less and less is left.
+# The last column follows from how the sounds are made. In *gap* and *order* it is the
+# length of the shorter silence or burst: if the hop and the window are no longer, at
+# least one frame lies mostly inside it. In *am* it is half a period of the envelope's
+# second harmonic, the lowest that differs between swelling and fading. At longer hops,
+# less and less of the difference is left.
 
 # %%
 N_PROBE = {"smoke": 40, "lesson": 200, "study": 200}  # clips per class
@@ -846,7 +866,7 @@ def probe_clip(label):
     wave = clip.waves()[0]
     onset_s = clip.events["onset_s"].min()
     start = max(0, timebase.seconds_to_samples(onset_s - 0.05, RATE_HZ))
-    return 0.8 * wave[start : start + 3200] / np.abs(wave).max()
+    return 0.8 * wave[start : start + 3200] / np.abs(wave).max()  # 0.2 s
 
 
 play_pair(
@@ -866,7 +886,7 @@ play_pair(
 
 # %%
 def probe_spec(hop_ms, window_ms):
-    """Log-mel of the probe: white noise has no more to show than 16 bands can."""
+    """The log-mel of the probe. For white noise, 16 bands are enough."""
     return FeatureSpec(
         rate_hz=RATE_HZ, window_ms=window_ms, hop_ms=hop_ms, n_mels=16, fmin_hz=200.0
     )
@@ -894,7 +914,7 @@ for ax in axes[1]:
 show(
     fig,
     alt="Log-mels of the two classes of the task order. At a hop of 10 ms, left, two "
-    "bursts of different lengths are visible, and which comes first. At 40 ms there "
+    "bursts of different lengths are visible, and so is their order. At 40 ms there "
     "are three wide columns. In the middle, the clip with the short burst first ends "
     "with its loudest column and the other clip begins with it; for the two clips on "
     "the right it is the other way round.",
@@ -919,7 +939,7 @@ show(
 predict(
     "05.b",
     ...,
-    "Which accuracy over all six classes, in %, can be reached at a hop of 20 ms?",
+    "What is the best accuracy over all six classes, in %, at a hop of 20 ms?",
 )
 
 # %%
@@ -979,9 +999,9 @@ def train_on_probe(hop_ms, recipe):
 
 
 def right_within_task(model, x, task):
-    """True for each test clip of a task whose class beats the task's other class."""
+    """For each test clip of a task: is its class more probable than the other one?"""
     rows = np.flatnonzero(probe_test & (probe_task == task))
-    two_classes = np.unique(probe.targets[rows])
+    two_classes = np.unique(probe.targets[rows])  # their columns among the six
     probabilities = supervised.predict(model, x[rows])[:, two_classes]
     guesses = two_classes[probabilities.argmax(axis=1)]
     return guesses == probe.targets[rows]
@@ -1045,7 +1065,7 @@ predict(
 )
 
 # %%
-# If all test clips are of one source, there is nothing to draw but the clips themselves
+# The bootstrap draws sources, or clips if all test clips come from one source
 one_source = len(np.unique(sources[test])) == 1
 drawn = np.arange(test.sum()) if one_source else sources[test]
 
@@ -1113,13 +1133,14 @@ show(
 )
 
 # %% [markdown]
-# Read the left panel from left to right. Does each task fall behind its own line? We
-# measure the cliff as the accuracy at the hop that a task needs, minus the accuracy at
-# twice that hop, and average over the three tasks.
+# Read the left panel from left to right. Does the accuracy of each task drop beyond its
+# own line? We measure this cliff as the accuracy at the hop that a task needs, minus
+# the accuracy at twice that hop, and average over the three tasks.
 
 # %%
-finest_ms, coarsest_ms = 5.0, 40.0  # hops that every profile runs
+finest_ms, coarsest_ms = 5.0, 40.0  # on the probe, every profile runs these two
 
+# `smoke` runs only these two; there they stand in for both sides of a cliff
 cliffs = {}
 for task in TASKS:
     before_ms = needed_ms[task]
@@ -1165,7 +1186,8 @@ conclude(
     if_clear=f"From {finest_ms:g} to {coarsest_ms:g} ms, the probe loses "
     f"**{probe_drop:.0f} points**. From {hops_ms[0]:g} to {hops_ms[-1]:g} ms, the "
     f"accuracy on the sounds changes by **{sounds_change:+.0f} points**. The same kind "
-    "of network falls off a cliff on the probe. On the sounds there is no such cliff.",
+    "of network falls off a cliff on the probe. On the sounds there is no cliff of "
+    "that size.",
     if_not=f"The probe loses {probe_drop:.0f} points from {finest_ms:g} to "
     f"{coarsest_ms:g} ms, and the sounds change by {sounds_change:+.0f} points from "
     f"{hops_ms[0]:g} to {hops_ms[-1]:g} ms. For this profile and data set, the "
@@ -1182,6 +1204,7 @@ rows = []
 for hop_ms in hops_ms:
     if hop_ms == usual_ms:
         continue
+    # 1: right at this hop only, -1: right at the usual hop only, 0: no difference
     change = right[hop_ms].astype(float) - right[usual_ms].astype(float)
     gap = accuracy_by_source(change, drawn, seed=seed).scaled(100)
     rows.append((f"{hop_ms:g} ms", gap.mean, gap.low, gap.high))
@@ -1213,7 +1236,7 @@ say(
 # For the probe we know what to expect. If $g$ of the three tasks have to be guessed, the
 # network can at best give each of two classes the probability $\frac12$ for a share of
 # $g/3$ of the clips, and the probability 1 to the right class for the others. So no
-# network can bring the loss on *unseen* clips below
+# network can bring the expected loss on *unseen* clips below
 #
 # $$ L_\text{floor} = \frac{g}{3}\,\ln 2 + \frac{3 - g}{3}\,\ln 1 = \frac{g}{3}\,\ln 2. $$
 
@@ -1252,11 +1275,19 @@ for ax in axes[1]:
     ax.set_xlabel("step")
 show(
     fig,
-    alt="Learning curves, a line per hop. Top, the probe: after about 30 steps the "
-    "accuracies separate and settle at levels that depend on the hop, marked by dotted "
-    "lines at 50, 67, 83 and 100 %; the training losses settle at the matching floors. "
-    "Bottom, the sounds: all hops rise together, and all losses are still falling at "
-    "the end.",
+    alt="Validation accuracy, left, and training loss, right, against the step; a line "
+    "per hop. Top, the probe, with dotted lines at accuracies of 50, 67, 83 and 100 % "
+    "and at the matching losses. The accuracy ends at "
+    + ", ".join(
+        f"{100 * probe_runs[h].history[-1]['validation_accuracy']:.0f} % at {h:g} ms"
+        for h in PROBE_HOPS_MS
+    )
+    + ". Bottom, the sounds. The accuracy ends at "
+    + ", ".join(
+        f"{100 * runs[h].history[-1]['validation_accuracy']:.0f} % at {h:g} ms"
+        for h in hops_ms
+    )
+    + ".",
     caption="Dotted: the levels of accuracy and loss with 3, 2, 1 or no task guessed.",
 )
 
@@ -1273,14 +1304,14 @@ conclude(
     "cliff_appears_late",
     spread_at(-1) - spread_at(0),
     unit="points",
-    if_clear=f"After {first_step} steps, the accuracy on the probe at {finest_ms:g} ms "
-    f"is {spread_at(0):+.0f} points from that at {coarsest_ms:g} ms. At the end it is "
-    f"**{spread_at(-1):+.0f}** points from it. Had we stopped early, we would have "
-    "missed the effect of the hop.",
-    if_not=f"After {first_step} steps, the accuracy on the probe at {finest_ms:g} ms "
-    f"is {spread_at(0):+.0f} points from that at {coarsest_ms:g} ms, and at the end "
-    f"{spread_at(-1):+.0f} points. For this profile and data set, the change is not "
-    "known to be clear of the spread between seeds.",
+    if_clear=f"On the probe, the validation accuracy at {finest_ms:g} ms minus that at "
+    f"{coarsest_ms:g} ms is {spread_at(0):+.0f} points after {first_step} steps, and "
+    f"**{spread_at(-1):+.0f}** points at the end. Had we stopped early, we would have "
+    "missed most of the effect of the hop.",
+    if_not=f"On the probe, the validation accuracy at {finest_ms:g} ms minus that at "
+    f"{coarsest_ms:g} ms is {spread_at(0):+.0f} points after {first_step} steps, and "
+    f"{spread_at(-1):+.0f} points at the end. For this profile and data set, the "
+    "change is not known to be clear of the spread between seeds.",
 )
 
 # %% [markdown]
@@ -1289,7 +1320,7 @@ conclude(
 # - *Not there to learn.* The accuracy settles at a level and the training loss at the
 #   matching floor. More steps do not help. The coarse hops of the probe are the example.
 # - *Not yet learned.* The training loss is still falling when the steps end. More steps
-#   would raise the accuracy, and perhaps not equally at all hops.
+#   may raise the accuracy, and perhaps not equally at all hops.
 
 # %%
 still_falling = 0
@@ -1329,14 +1360,14 @@ answer("05.d", round(100 * last["validation_accuracy"]), unit="%", within=0.1)
 say(
     f"The floor at 40 ms is {loss_floor(40.0):.2f} nats. The training loss ends at "
     f"**{last['loss']:.2f}**, and the validation accuracy at "
-    f"{100 * last['validation_accuracy']:.0f} %, where the level is "
-    f"{best_accuracy(40.0):.0f} %."
+    f"{100 * last['validation_accuracy']:.0f} %; if all three tasks are guessed, "
+    f"{best_accuracy(40.0):.0f} % is to be expected."
 )
 
 # %% [markdown]
-# If the training loss ends below the floor, the network has begun to memorise its
-# training clips. That is the third pattern to know: the training loss falls, but the
-# validation accuracy does not follow.
+# If the training loss ends below the floor but the validation accuracy stays near its
+# level, the network has begun to memorise its training clips. That is the third pattern
+# to know.
 #
 # The levels are not exact. A little can remain beyond the hop that a task needs: the
 # longer silence of *gap* more often touches a second frame, and some clips of *order*
@@ -1345,8 +1376,8 @@ say(
 # ## 10. What does a hop cost?
 #
 # MACs are easy to count and the same on every machine, but a user waits for milliseconds.
-# We time each network on one clip, without its log-mel. Whatever else the machine is
-# doing can only make a call slower, so we take the fastest of 20 calls.
+# We time each network on one clip, not counting the log-mel. Whatever else the machine
+# is doing can only make a call slower, so we take the fastest of 20 calls.
 
 # %%
 predict(
@@ -1403,7 +1434,7 @@ show(
     fig,
     alt="Accuracy on the sounds with intervals against cost, one point per hop: left "
     "against millions of MACs, right against milliseconds for one clip, both on "
-    "logarithmic axes. Rings mark the hops that no other beats in both. The cost grows "
+    "logarithmic axes. Rings mark the Pareto front. The cost grows "
     "from the coarsest to the finest hop.",
     caption="What each hop costs on this machine. Grey: 95 % intervals.",
 )
@@ -1420,10 +1451,9 @@ say(
 
 # %% [markdown]
 # The two factors need not agree. MACs count what has to be computed. The time also
-# contains what every call costs however little it computes, such as starting each layer,
-# and data that do not fit into the processor's fast memory have to be fetched. So give
-# both numbers, and say which machine the time was measured on. Notebook 08 comes back to
-# this.
+# contains a fixed cost per call, such as starting each layer, and the time to fetch
+# data that do not fit into the processor's fast memory. So give both numbers, and say
+# which machine the time was measured on. Notebook 08 comes back to this.
 #
 # A system is **dominated** if another one costs no more *and* is at least as accurate,
 # and is better in at least one of the two. The systems that are not dominated form the
@@ -1464,7 +1494,7 @@ check("05.4", undominated)
 # %% [markdown]
 # ## 11. Five folds and more steps: the study
 #
-# One fold and one seed is what fits into a lesson. The study that accompanies this
+# A lesson has room for one fold and one seed. The study that accompanies this
 # course has run the sweep on the five official folds of ESC-10, with up to three seeds
 # and three variants: a fixed window of 25 ms, windows of 2.5 hops, and more steps.
 
@@ -1489,8 +1519,9 @@ if sweeps:
 # finest pictures were not learned as well as those in between. So this sweep measured
 # the speed of learning as well as information, and its differences must not be read as
 # the worth of a hop. The other two variants change the window and the number of steps.
-# Compare them hop by hop: the longer windows change more than the coarsest hop, and all
-# intervals are wide. The table at the end has the study's verdicts.
+# (At a hop of 5 ms, a window of 2.5 hops is shorter than 25 ms; from 20 ms on it is
+# longer.) Compare the lines hop by hop, and compare their differences with the width of
+# the intervals. The table at the end has the study's verdicts.
 
 # %% tags=["hide-input"]
 larger = figures.long_sweeps()
@@ -1504,7 +1535,7 @@ if larger:
 #
 # In section 8, the window on the probe was as long as the hop. Most systems use longer
 # windows, and so did we on the sounds. Does a longer window move the cliff? The next
-# function trains a small network on the two classes of *one* task, with any hop and any
+# function trains this network on the two classes of *one* task, with any hop and any
 # window, and returns its test accuracy in %. A call takes a few seconds.
 
 # %%
@@ -1541,8 +1572,8 @@ def two_class_accuracy(task, hop_ms, window_ms):
 #
 # <details><summary>Hint</summary>
 #
-# `two_class_accuracy("order", hop_ms, 2.5 * hop_ms)` gives one accuracy. A hop of 60 ms
-# is the longest that leaves the network 16 frames.
+# `two_class_accuracy("order", hop_ms, 2.5 * hop_ms)` gives one accuracy. The network
+# needs 16 frames, so the hop can be at most 66 ms.
 #
 # </details>
 
@@ -1566,11 +1597,11 @@ check("05.5", search_for_the_hop)
 #
 # The longer window moves the cliff less than its length suggests. It blurs the two
 # bursts, but neighbouring windows overlap and blur in the same way, so a network can
-# still use the *differences* between frames. A longer hop takes fewer looks, and a look
-# that was not taken cannot be computed from the others. (Section 7 of notebook 01 showed
+# still use the *differences* between frames. A longer hop gives fewer frames, and those
+# that are missing cannot be computed from the others. (Section 7 of notebook 01 showed
 # the other side: a window that is shorter than the hop lets false rhythms through.)
-# Blurred pictures do take longer to learn from, so after fewer steps the longer window
-# can look worse than it is.
+# Blurred pictures can also take longer to learn from, so after few steps the longer
+# window may look worse than it is.
 #
 # </details>
 
@@ -1607,15 +1638,16 @@ clip is worth {one_test_clip:.3g}."""
 
 # %% [markdown]
 # - Whatever we choose, we choose on the validation clips.
-# - A training loss that still falls says *not yet learned*. One that stands at its floor
-#   says *not there to learn*. One that falls without the validation accuracy says
-#   *memorised*.
+# - If the training loss still falls and the validation accuracy rises, the network has
+#   *not yet learned* everything. If the loss settles at its floor, the rest is *not
+#   there to learn*. If it falls while the accuracy stands still, the network
+#   *memorises*.
 #
 # ## What next
 #
 # Notebook 06 starts from networks that were trained on photographs, and asks how much of
-# that helps with spectrograms. Notebook 07 takes up the question of this one: if no
-# single hop is right for every sound, can a network choose its own?
+# what they have learned helps with spectrograms. Notebook 07 takes up the question of
+# this one: if no single hop is right for every sound, can a network choose its own?
 # Before you go on: [questions to test yourself](quizzes/05_fixed_resolution_cnn.md).
 #
 # ## References

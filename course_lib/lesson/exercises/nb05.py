@@ -76,7 +76,7 @@ def chosen_step(answer: object) -> str:
             raise NotYet(f"there was no evaluation at step {got:g}; is that the position in the list, or the accuracy?")
         if got != 40:
             raise NotYet(slips.get(int(got), f"step {got:g} is not the most accurate on validation"))
-    return "The same as `supervised.best_eval`. It never sees the test, nor the loss on training."
+    return "As in `supervised.best_eval`: neither test nor training loss counts."
 
 
 def undominated(answer: object) -> str:
@@ -93,7 +93,7 @@ def undominated(answer: object) -> str:
     if got == [0, 5] or got == [5]:
         raise NotYet("these are the most accurate; a cheaper system that is less accurate is not dominated by them")
     if 0 in got:
-        raise NotYet("system 0 is as accurate as system 5 and costs more: to be dominated, worse in one is enough")
+        raise NotYet("system 5 dominates system 0: as accurate, and it costs less")
     if 1 not in got or 6 not in got:
         raise NotYet("systems 1 and 6 are equal in both: neither dominates the other, and no other dominates them")
     missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
