@@ -168,6 +168,33 @@ def source_draws(draws: Mapping[str, Sequence[str]], right: Mapping[str, Sequenc
     return ax
 
 
+def feature_maps(shapes: Sequence[tuple[str, int, int, int]], ax: Axes) -> Axes:
+    """The layers of a CNN from left to right, each `(name, channels, frames, mels)` as a stack of sheets.
+
+    A sheet's width is proportional to the frames and its height to the mels, with a smallest size so that it can be
+    seen; the stack grows by one sheet whenever the channels double.
+    """
+    most_frames = max(frames for _, _, frames, _ in shapes)
+    most_mels = max(mels for _, _, _, mels in shapes)
+    left, step = 0.0, 0.07
+    for place, (name, channels, frames, mels) in enumerate(shapes):
+        width = max(3.2 * frames / most_frames, 0.12)
+        height = max(1.6 * mels / most_mels, 0.12)
+        n_sheets = 1 + int(np.log2(channels))
+        for sheet in reversed(range(n_sheets)):
+            corner = (left + step * sheet, -height / 2 + step * sheet)
+            ax.add_patch(Rectangle(corner, width, height, facecolor="white" if sheet else "0.85", edgecolor=COLOURS[0]))
+        middle = left + (width + step * (n_sheets - 1)) / 2
+        size = f"{channels} × {frames} × {mels}" if frames > 1 else str(channels)
+        low = place % 2  # names beside each other would overlap
+        ax.annotate(f"{name}\n{size}", (middle, -height / 2), (middle, -1.35 - 0.75 * low), ha="center", va="top",
+                    fontsize=11, arrowprops={"arrowstyle": "-", "color": "0.7"})  # fmt: skip
+        left += width + step * (n_sheets - 1) + 0.75
+    ax.set(xlim=(-0.6, left + 0.2), ylim=(-3.2, 1.5), xticks=[], yticks=[])
+    ax.spines[["left", "bottom"]].set_visible(False)
+    return ax
+
+
 def lines(
     x: np.ndarray, curves: Mapping[str, np.ndarray], ax: Axes, *, xlabel: str, ylabel: str, markers: bool = False
 ) -> Axes:

@@ -92,6 +92,16 @@ class Evidence:
         return Part(about, data, found, row["margin"], design=design)
 
 
+def evidence_from(*grids: str) -> Evidence:
+    """The evidence of these grids and no others: quicker, for those who show a few claims."""
+
+    def published(grid: str) -> pd.DataFrame:
+        rows = questions.published(grid)
+        return rows if grid in grids else rows.iloc[:0]
+
+    return Evidence(published)
+
+
 @checked
 class Claim:
     """A claim of a paper, as `study/claims.toml` states it.

@@ -91,6 +91,26 @@ def every_sweep() -> dict[str, pd.DataFrame]:
     return found
 
 
+LONG_SWEEPS = {"ESC-50": "esc50", "ten spoken words": "words"}  # grids with windows of 2.5 hops, by title
+
+
+def long_sweeps() -> dict[str, pd.DataFrame]:
+    """Hop sweeps of the larger sets, a table for each that is published, as `every_sweep`; windows of 2.5 hops."""
+    found = {}
+    for title, grid in LONG_SWEEPS.items():
+        rows = questions.published(grid)
+        if rows.empty:
+            continue
+        rows = questions.chosen(rows, {"frame_reducer": "none", "copies": "none", "recipe.image_augment": False})
+        rows = rows[np.isclose(rows["features.window_ms"], 2.5 * rows["features.hop_ms"]) & (rows["recipe.guide"] == 0)]
+        made = [(hop_ms, stats.accuracy(of_hop)) for hop_ms, of_hop in rows.groupby("features.hop_ms")]
+        if len(made) > 1:
+            points = [(hop_ms, 100 * got.mean, 100 * got.low, 100 * got.high) for hop_ms, got in made]
+            n_steps = int(rows["recipe.steps"].iloc[0])
+            found[f"{title}, {n_steps:,} steps"] = pd.DataFrame(points, columns=["hop_ms", "mean", "low", "high"])
+    return found
+
+
 def hops_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
     """Test accuracy with its interval by source against the hop, a panel for each of `every_sweep`."""
     with plt.rc_context(plots.STYLE):

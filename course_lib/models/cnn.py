@@ -9,9 +9,35 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from course_lib.errors import CourseError
+
 # For each convolution its channels, and whether time and frequency are halved after it
 CNN7 = ((16, True), (32, True), (64, True), (128, True), (128, False))
 CNN9 = ((16, True), (32, True), (32, False), (64, True), (64, False), (128, True), (128, False))
+
+
+def hops_that_fit(hops_ms: Sequence[float], length_s: float, layers: Sequence[tuple[int, bool]] = CNN7) -> list[float]:
+    """Those of `hops_ms` at which a clip of `length_s` seconds has enough centred frames for the poolings of `layers`.
+
+    Raises
+    ------
+    CourseError
+        The clip has too few frames at every one of them.
+    """
+    halvings = sum(halved for _, halved in layers)
+    needed = 2**halvings
+    fitting = [hop_ms for hop_ms in hops_ms if _frames(length_s, hop_ms) >= needed]
+    if not fitting:
+        finest_ms = min(hops_ms)
+        found = f"clips of {length_s:g} s have {_frames(length_s, finest_ms)} frames at a hop of {finest_ms:g} ms"
+        wanted = f"use clips of at least {(needed - 1) * finest_ms / 1000:g} s or a shorter hop"
+        raise CourseError(f"{found}; this network halves them {halvings} times and needs {needed}: {wanted}")
+    return fitting
+
+
+def _frames(length_s: float, hop_ms: float) -> int:
+    """Centred frames of a clip: one at its start, and one after each whole hop."""
+    return 1 + int(round(1000 * length_s / hop_ms, 6))
 
 
 class CNN(nn.Module):

@@ -58,6 +58,13 @@ def test_a_verdict_of_the_design_stands_beside_the_numbers():
     assert row["verdict"] == NOT_RUN, "an open question that nobody asked"
 
 
+def test_evidence_from_some_grids_knows_no_others(monkeypatch):
+    rows = pd.DataFrame({"fold": [1]})
+    monkeypatch.setattr(questions, "published", lambda grid: rows)
+    evidence = claims.evidence_from("lesson")
+    assert len(evidence.rows("lesson")) == 1 and evidence.rows("scenes").empty
+
+
 def test_p_values_are_corrected_over_all_data_sets_of_a_claim():
     alone = {where: claims.parts_of(Claim("X", "s", "w", parts=[{"question": claims.HALF, "where": where}]), Evidence())
              for where in (questions.LONG, "spoken digits")}  # fmt: skip

@@ -24,6 +24,23 @@ def test_every_sweep_has_a_panel_of_its_own():
     assert "coarse: 90.0 % at 20 ms, 70.0 % at 80 ms; fine: 99.0 % at 2.5 ms" in figures.hops_text(SWEEPS)
 
 
+def test_larger_sets_are_drawn_once_their_rows_are_published(monkeypatch):
+    rows = pd.DataFrame(
+        {"features.hop_ms": [10.0, 20.0, 20.0, 40.0, 10.0], "features.window_ms": [25.0, 50.0, 25.0, 100.0, 25.0],
+         "frame_reducer": ["none"] * 4 + ["flux:0.5"], "copies": "none", "recipe.image_augment": False,
+         "recipe.guide": 0.0, "recipe.steps": 4000, "fold": 1, "seed": 0, "test_accuracy": [1.0, 0.5, 0.0, 0.5, 0.0],
+         "test_clips": [["a", "b"]] * 5, "test_sources": [["s", "t"]] * 5,
+         "test_correct": [[True, True], [True, False], [False, False], [False, True], [False, False]]}
+    )  # fmt: skip
+    published = {"words": rows, "esc50": rows.iloc[:0]}
+    monkeypatch.setattr(questions, "published", lambda grid: published[grid])
+    (title, table), *others = figures.long_sweeps().items()
+    assert title == "ten spoken words, 4,000 steps" and not others
+    assert table[["hop_ms", "mean"]].to_numpy().tolist() == [[10, 100], [20, 50], [40, 50]]
+    published["words"] = rows.iloc[:0]
+    assert figures.long_sweeps() == {}
+
+
 def test_every_run_of_the_probe_is_a_mark():
     rows = pd.DataFrame(
         {"frame_reducer": ["none"] * 2 + ["diffres-light:0.75"] * 3, "features.hop_ms": 2.5, "fold": [1, 2, 1, 2, 2],

@@ -116,6 +116,14 @@ def test_plots_do_not_wake_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_feature_maps_get_smaller_as_their_sheets_multiply(ax):
+    plots.feature_maps([("log-mel", 1, 100, 32), ("conv 1", 4, 50, 16), ("logits", 10, 1, 1)], ax)
+    sheets = [(patch.get_width(), patch.get_height()) for patch in ax.patches]
+    assert len(sheets) == 1 + 3 + 4
+    assert sheets[1] == pytest.approx((sheets[0][0] / 2, sheets[0][1] / 2))
+    assert [text.get_text() for text in ax.texts] == ["log-mel\n1 × 100 × 32", "conv 1\n4 × 50 × 16", "logits\n10"]
+
+
 def test_intervals_show_mean_low_and_high(ax):
     found = {"a": [(50, 40, 70), (60, 50, 65)], "b": [(1, 0, 2), (3, 2, 4)]}
     plots.intervals([10, 20], found, ax, xlabel="hop (ms)", ylabel="accuracy (%)", spread=0.5)

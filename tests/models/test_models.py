@@ -127,6 +127,20 @@ def test_a_backbone_gets_time_to_the_right_and_frequency_upwards(channel_mode):
     assert divmod(int(seen[0][0, 0].argmax()), 80) == (63 - 5, 70), "band 5 is the sixth from below"
 
 
+def test_hops_fit_a_clip_that_has_a_frame_for_every_halving():
+    assert cnn.hops_that_fit((5.0, 20.0, 40.0, 80.0), 1.0) == [5.0, 20.0, 40.0]
+    assert cnn.hops_that_fit((80.0,), 1.2) == [80.0]
+    cnn.CNN(3)(torch.zeros(2, 16, 16))  # 1.2 s at 80 ms are 16 frames
+
+
+def test_clips_that_are_too_short_at_every_hop_are_one_line():
+    with pytest.raises(
+        CourseError, match=r"clips of 0.05 s have 11 frames at a hop of 5 ms; .* at least 0.075 s"
+    ) as found:
+        cnn.hops_that_fit((5.0, 10.0), 0.05)
+    assert "\n" not in str(found.value)
+
+
 def test_a_cnn_keeps_what_happens_once_in_a_window_of_two():
     pool = next(part for part in cnn.CNN(3, ((4, True),)).modules() if "Pool" in type(part).__name__)
     assert pool(torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])).item() == 1.0

@@ -36,45 +36,47 @@ def receptive_field_ms(answer: object) -> str:
         return window_ms + (field - 1) * hop_ms
 
     slips = {
-        "that is the distance from the first to the last frame's start; the last window is still missing": (
+        "that is the distance from the start of the first frame to the start of the last; the last window is missing": (
             lambda field, window_ms, hop_ms: (field - 1) * hop_ms
         ),
-        "the first frame brings its window, each of the *others* a hop: field - 1 hops": (
+        "the first frame adds its window, each of the *others* a hop: field - 1 hops": (
             lambda field, window_ms, hop_ms: window_ms + field * hop_ms
         ),
-        "frames are a hop apart, and the last one lasts for a window": lambda field, window_ms, hop_ms: field * hop_ms,
-        "frames overlap: windows do not follow each other end to end": lambda field, window_ms, hop_ms: (
+        "frames are one hop apart, and the last one is as long as a window": lambda field, window_ms, hop_ms: (
+            field * hop_ms
+        ),
+        "frames overlap: the windows do not follow each other end to end": lambda field, window_ms, hop_ms: (
             field * window_ms
         ),
     }
     expect_function(answer, reference, [(78, 25.0, 10.0), (78, 25.0, 2.5), (1, 40.0, 5.0)], unit="ms", slips=slips)
-    return "78 frames are 795 ms at a hop of 10 ms, 6.2 s at 80 ms: longer than the clip."
+    return "With windows of 25 ms, 78 frames are 795 ms at a hop of 10 ms and 6.2 s at 80 ms."
 
 
 def chosen_step(answer: object) -> str:
-    """05.3: the look whose weights are kept."""
+    """05.3: the evaluation whose weights are kept."""
     rows = [(10, 2.1, 2.2, 0.3), (20, 1.5, 1.6, 0.6), (30, 1.2, 1.5, 0.65), (40, 1.0, 1.3, 0.65)]
-    rows += [(50, 0.6, 1.4, 0.65), (60, 0.7, 1.6, 0.65), (70, 0.3, 1.2, 0.5)]  # of equals 40 wins by one rule alone
+    rows += [(50, 0.6, 1.4, 0.65), (60, 0.7, 1.6, 0.65), (70, 0.3, 1.2, 0.5)]  # of equals 40 wins by one rule only
     keys = ("step", "loss", "validation_loss", "validation_accuracy")
     history = [dict(zip(keys, row, strict=True)) for row in rows]
     slips = {
-        70: "the last look, with the lowest losses; choose by the accuracy on validation",
-        30: "30 to 60 are equally accurate; of equals take the lower loss on validation, not the first look",
-        50: "30 to 60 are equally accurate; of equals take the lower loss on validation, not on training",
-        60: "30 to 60 are equally accurate; of equals take the lower loss on validation, not the last look",
-        10: "the lowest accuracy of all; the highest is asked for",
+        70: "that is the last evaluation, which has the lowest losses; choose by the accuracy on validation",
+        30: "30 to 60 are equally accurate; of these take the lowest validation loss, not the first evaluation",
+        50: "30 to 60 are equally accurate; of these take the lowest loss on validation, not on training",
+        60: "30 to 60 are equally accurate; of these take the lowest validation loss, not the last evaluation",
+        10: "that has the lowest accuracy of all; take the highest",
     }
-    for looks in (history, history[::-1]):  # with two orders a tie cannot be won by chance
-        got = call(answer, [dict(look) for look in looks])
+    for entries in (history, history[::-1]):  # with two orders a tie cannot be won by chance
+        got = call(answer, [dict(entry) for entry in entries])
         if isinstance(got, dict):
-            raise NotYet("that is the whole look; return its `step`")
+            raise NotYet("that is the whole evaluation; return its `step`")
         if isinstance(got, bool) or not isinstance(got, int | float | np.number):
             raise NotYet(f"expected a number of steps, got {type(got).__name__}")
         if got != 40 and got not in [row[0] for row in rows]:
-            raise NotYet(f"{got:g} is no step of a look; is that the place in the list, or the accuracy itself?")
+            raise NotYet(f"there was no evaluation at step {got:g}; is that the position in the list, or the accuracy?")
         if got != 40:
             raise NotYet(slips.get(int(got), f"step {got:g} is not the most accurate on validation"))
-    return "The same as `supervised.best_eval`. It never sees the test, nor the loss on training."
+    return "As in `supervised.best_eval`: neither test nor training loss counts."
 
 
 def undominated(answer: object) -> str:
@@ -83,23 +85,73 @@ def undominated(answer: object) -> str:
     wanted = [1, 3, 5, 6]
     got = call(answer, list(macs), list(accuracies))
     try:
-        got = [int(place) for place in got]
+        got = [int(position) for position in got]
     except (TypeError, ValueError):
-        raise NotYet(f"expected a list of places, got {type(got).__name__}") from None
+        raise NotYet(f"expected a list of positions, got {type(got).__name__}") from None
     if sorted(got) == wanted and got != wanted:
-        raise NotYet("the right settings, not sorted")
+        raise NotYet("the right systems, not sorted")
     if got == [0, 5] or got == [5]:
-        raise NotYet("these are the most accurate; a cheaper setting that is less accurate is not beaten by them")
+        raise NotYet("these are the most accurate; a cheaper system that is less accurate is not dominated by them")
     if 0 in got:
-        raise NotYet("place 0 is as accurate as place 5 and costs more: to be beaten, worse in one is enough")
+        raise NotYet("system 5 dominates system 0: as accurate, and it costs less")
     if 1 not in got or 6 not in got:
-        raise NotYet("places 1 and 6 are the same in both: neither beats the other, and nothing else beats them")
+        raise NotYet("systems 1 and 6 are equal in both: neither dominates the other, and no other dominates them")
     missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
     if missing or extra:
         raise NotYet(f"missing: {missing or 'none'}; too many: {extra or 'none'}")
     if list(call(answer, [3.0], [10.0])) != [0]:
-        raise NotYet("a single setting is beaten by none")
-    return "Four of seven remain. Which of them to take is not a question of arithmetic."
+        raise NotYet("a single system is dominated by none")
+    return "Four of seven remain. Which of them to use depends on what you need."
 
 
-EXERCISES = {"05.1": conv_macs, "05.2": receptive_field_ms, "05.3": chosen_step, "05.4": undominated}
+KEPT, LOST = 90.0, 75.0  # accuracy in % of two classes that are told apart, and of two that are not
+FEWEST_HOPS, CLOSE = 4, 2.0
+
+
+def hop_that_loses_a_class(answer: object) -> str:
+    """05.5: hops of one's own choice around the cliff, with the accuracies that were measured there."""
+    got = call(answer)
+    if not isinstance(got, dict):
+        raise NotYet(f"expected a dictionary from the hop in ms to the accuracy in %, got {type(got).__name__}")
+    try:
+        found = {float(hop_ms): float(accuracy) for hop_ms, accuracy in sorted(got.items())}
+    except (TypeError, ValueError):
+        raise NotYet("expected numbers, the hop in ms and the accuracy in %; one of yours is not a number") from None
+    if any(not 0 <= accuracy <= 100 for accuracy in found.values()):
+        raise NotYet("an accuracy is not between 0 and 100 %")
+    if found and max(found.values()) <= 1:
+        raise NotYet("these are fractions; return the accuracies in %, as `two_class_accuracy` does")
+    if len(found) < FEWEST_HOPS:
+        raise NotYet(f"you tried {len(found)} hops; try at least {FEWEST_HOPS}")
+    kept = [hop_ms for hop_ms, accuracy in found.items() if accuracy >= KEPT]
+    lost = [hop_ms for hop_ms, accuracy in found.items() if accuracy <= LOST]
+    if not kept:
+        raise NotYet(f"the classes are told apart at none of your hops: try shorter ones, until one reaches {KEPT:g} %")
+    if not lost:
+        raise NotYet(
+            f"the classes are told apart at all of your hops: try longer ones, until one has at most {LOST:g} %"
+        )
+    last = max(kept)
+    behind = [hop_ms for hop_ms in lost if hop_ms > last]
+    if not behind:
+        raise NotYet(
+            f"at {last:g} ms it is {found[last]:.0f} %, but at {max(lost):g} ms, a shorter hop, "
+            f"{found[max(lost)]:.0f} %. Are hop and window the right way round?"
+        )
+    if behind[0] > CLOSE * last:
+        raise NotYet(
+            f"it works at {last:g} ms and is lost at {behind[0]:g} ms; try hops in between, until the two are no more "
+            f"than a factor of {CLOSE:g} apart"
+        )
+    return (
+        f"The class is lost between {last:g} ms ({found[last]:.0f} %) and {behind[0]:g} ms ({found[behind[0]]:.0f} %)."
+    )
+
+
+EXERCISES = {
+    "05.1": conv_macs,
+    "05.2": receptive_field_ms,
+    "05.3": chosen_step,
+    "05.4": undominated,
+    "05.5": hop_that_loses_a_class,
+}
