@@ -35,7 +35,6 @@ LINE = 88  # characters that a line of code has room for on the site and in Jupy
 # Notebooks that were not rewritten with lines of that length yet. A notebook leaves this list and none is added.
 WITH_LONG_LINES = {
     "05",
-    "06",
     "07",
     "08",
     "09",
