@@ -1,11 +1,15 @@
 """Tests of the exercises in notebook 06."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from course_lib.lesson.checks import NotYet, call, expect_array, expect_function
+
+if TYPE_CHECKING:
+    import torch
 
 
 def one_channel_filters(answer: object) -> str:
@@ -110,9 +114,54 @@ def honest_masks(answer: object) -> str:
     return "Copies train, originals judge, and a copy never leaves the fold of its clip."
 
 
+def my_channels(answer: object) -> str:
+    """06.5: three channels of one's own; their properties are tested, not their worth."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    steps = np.cumsum(rng.standard_normal((3, 70, 66)), axis=1)  # levels that change slowly, as those of sounds do
+    levels = torch.from_numpy((-50 + 3 * steps).astype(np.float32))
+    got = _channels(call(answer, levels.clone()), levels)
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        if _same_picture(got[:, a], got[:, b]):
+            raise NotYet(f"channels {a} and {b} are the same picture; three channels can show three things")
+    alone = _channels(call(answer, levels[:1].clone()), levels[:1])
+    if not torch.allclose(alone[0], got[0], atol=1e-3):
+        raise NotYet("a clip gets other channels alone than among others: compute them from each clip by itself")
+    louder = _channels(call(answer, levels + 10), levels)
+    change = (louder - got).abs().amax((0, 2, 3))
+    if change.min() > 1e-2:
+        found = ", ".join(f"{value:.3g}" for value in change.tolist())
+        raise NotYet(f"10 dB more move the three channels by up to {found}; at least one should not move")
+    return "Three pictures of one sound, one of which does not depend on the gain."
+
+
+def _channels(got: object, levels: "torch.Tensor") -> "torch.Tensor":
+    """What a learner's function made of `levels` `(clips, frames, mels)`, if it has the right type and shape."""
+    import torch
+
+    if not isinstance(got, torch.Tensor):
+        raise NotYet(f"expected a torch tensor, got {type(got).__name__}")
+    expected = (len(levels), 3, *levels.shape[1:])
+    if tuple(got.shape) != expected:
+        raise NotYet(f"expected shape {expected}, got {tuple(got.shape)}: (clips, 3, frames, mels)")
+    if not got.is_floating_point() or not torch.isfinite(got).all():
+        raise NotYet("expected finite floats in all three channels")
+    return got
+
+
+def _same_picture(first: "torch.Tensor", second: "torch.Tensor") -> bool:
+    """Whether two channels `(clips, frames, mels)` differ only by a factor and an offset."""
+    together = np.stack([first.numpy().ravel(), second.numpy().ravel()])
+    if (np.ptp(together, axis=1) == 0).any():
+        return bool(np.ptp(together, axis=1).max() == 0)
+    return bool(abs(np.corrcoef(together)[0, 1]) > 0.999)
+
+
 EXERCISES = {
     "06.1": one_channel_filters,
     "06.2": stage_rates,
     "06.3": batches_to_forget,
     "06.4": honest_masks,
+    "06.5": my_channels,
 }
