@@ -266,8 +266,8 @@ chance = 100 / clips.n_classes
 answer("06.a", round(accuracy_renamed), unit="%", within=0.15)
 say(
     f"Renamed, the photograph network is right on **{accuracy_renamed:.0f} %** of the "
-    f"validation clips. Picking one of the {clips.n_classes} classes at random would be "
-    f"right on {chance:.0f} %."
+    f"validation clips. Picking one of the {clips.n_classes} classes at random would "
+    f"be right on {chance:.0f} %."
 )
 
 # %% [markdown]
@@ -296,9 +296,9 @@ plots.transfer_steps(
 show(
     fig,
     alt="Two columns of boxes. Left, the network for photographs: input, three thirds "
-    f"of the body, a last layer with {len(photo_classes)} outputs. Right, ours: log-mel "
-    "pictures go into a body that arrows copy from the left, and its last layer with "
-    f"{clips.n_classes} outputs is new and has random weights.",
+    f"of the body, a last layer with {len(photo_classes)} outputs. Right, ours: "
+    "log-mel pictures go into a body that arrows copy from the left, and its last "
+    f"layer with {clips.n_classes} outputs is new and has random weights.",
     caption="Solid arrows copy weights. The last layer is not copied.",
 )
 
@@ -471,8 +471,8 @@ scrub(
     {f"{rank + 1}": response_figure(normal[one], rank) for rank in shown},
     label="filter, from deaf to hearing",
     start=f"{shown[-2] + 1}",
-    alt="A filter, the sum of its three colours, and its response to the clip, for nine "
-    "filters in the order of their grey share. The first filters give next to no "
+    alt="A filter, the sum of its three colours, and its response to the clip, for "
+    "nine filters in the order of their grey share. The first filters give next to no "
     "response. Later ones respond to the onsets and ends of the sound, to the edges of "
     "its bands, or follow its level.",
     caption="Responses of first filters to the clip above. Orange is negative, purple "
@@ -560,7 +560,7 @@ say(f"The library's second delta and ours differ by at most {largest:.1g} dB.")
 # channels are the red, green and blue of one picture, as the network gets them.
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(3, 4, figsize=(11, 6.6), sharex=True, sharey=True)
+fig, axes = plt.subplots(3, 4, figsize=(9.6, 5.8), sharex=True, sharey=True)
 titles = {
     "copy": ["x", "x", "x"],
     "deltas": ["x", "Δx", "ΔΔx"],
@@ -594,13 +594,13 @@ for ax in axes[2]:
     ax.set_xlabel("time (s)")
 show(
     fig,
-    alt="Three rows for copy, deltas and smoothed. In each, the clip as a colour picture "
-    "and its red, green and blue channels. Three copies make a grey picture. With "
-    "deltas, onsets are bright green or red and ends are of another colour, on an even "
-    "background. Smoothed, sharp events are yellow with blue fringes, where the mean "
-    "over 9 frames begins earlier and ends later than the sound.",
-    caption="One clip as three channels. The two deltas are signed: orange is negative, "
-    "purple positive.",
+    alt="Three rows for copy, deltas and smoothed. In each, the clip as a colour "
+    "picture and its red, green and blue channels. Three copies make a grey picture. "
+    "With deltas, onsets are bright green or red and ends are of another colour, on an "
+    "even background. Smoothed, sharp events are yellow with blue fringes, where the "
+    "mean over 9 frames begins earlier and ends later than the sound.",
+    caption="One clip as three channels. The two deltas are signed: orange is "
+    "negative, purple positive.",
 )
 
 # %% [markdown]
@@ -664,9 +664,9 @@ conclude(
     f"**{accuracy_photo:.1f} %** on validation. On an untrained body of the same make "
     f"it reaches {accuracy_fresh:.1f} %. The difference of {gain_photographs:.0f} "
     "points is what the photographs have taught.",
-    if_not=f"On the pretrained body, a new last layer reaches {accuracy_photo:.1f} % on "
-    f"validation, and on an untrained one {accuracy_fresh:.1f} %. For these clips, the "
-    "difference is not known to be clear of the spread between seeds.",
+    if_not=f"On the pretrained body, a new last layer reaches {accuracy_photo:.1f} % "
+    f"on validation, and on an untrained one {accuracy_fresh:.1f} %. For these clips, "
+    "the difference is not known to be clear of the spread between seeds.",
 )
 say(f"Features and layer together took {seconds_frozen:.1f} s.")
 
@@ -748,9 +748,9 @@ conclude(
     last_gap - first_gap,
     unit="points",
     step=one_clip,
-    if_clear=f"After the first layer, the two bodies differ by {first_gap:+.0f} points, "
-    f"after the last by {last_gap:+.0f}. What transfers is not the first filters, which "
-    "random ones nearly equal, but what the later layers make of them.",
+    if_clear=f"After the first layer, the two bodies differ by {first_gap:+.0f} "
+    f"points, after the last by {last_gap:+.0f}. What transfers is not the first "
+    "filters, which random ones nearly equal, but what the later layers make of them.",
     if_not=f"The pretrained body is ahead by {first_gap:+.0f} points after its first "
     f"layer and by {last_gap:+.0f} after its last. For these clips, it is not known "
     "whether the gap grows with depth.",
@@ -948,8 +948,8 @@ ends = ", ".join(f"{name} {values[-1]:.1f} %" for name, values in moved_by_part.
 show(
     fig,
     alt="Left, the learning rate of the four parts against the step. In the shaded "
-    f"first {recipe.freeze_steps} steps only that of the new layer is above 0; it rises "
-    "and falls. Then all four rise and fall together, each earlier part at "
+    f"first {recipe.freeze_steps} steps only that of the new layer is above 0; it "
+    "rises and falls. Then all four rise and fall together, each earlier part at "
     f"{recipe.layer_decay} of the next. Right, how far the weights have moved, on a "
     f"logarithmic scale: 0 for the body while it is frozen, and at the end {ends}.",
     caption="Shaded: the body is frozen. Left: learning rates. Right: how far the "
@@ -996,12 +996,16 @@ predict("06.e", ..., "What percentage of the difference is left after 80 batches
 
 # %%
 answer("06.e", round(100 * (1 - 0.01) ** 80), unit="%", within=0.1)
-stem, first_norm = photo_net._conv_stem, photo_net._bn0
+norm = photo_net._blocks[8]._bn1  # a normalisation in the middle of the body
+seen = []
+hook = norm.register_forward_pre_hook(
+    lambda layer, given: seen.append(given[0].mean(dim=(2, 3)))
+)
+photo_guesses(normal[training])  # send all training clips through the network
+hook.remove()
 
-with torch.inference_mode():  # the mean of each of its channels, clip by clip
-    clip_means = stem(to_pictures(normal[training])).mean(dim=(2, 3)).numpy()
-
-photo_mean = first_norm.running_mean.numpy()
+clip_means = torch.cat(seen).numpy()  # of what that layer gets, (clips, channels)
+photo_mean = norm.running_mean.numpy()
 sound_mean = clip_means.mean(axis=0)
 to_photos = photo_mean - sound_mean
 
@@ -1032,16 +1036,16 @@ for place, momentum in enumerate((0.01, 0.1)):
     )
     formula = 100 * (1 - momentum) ** batches
     ax.plot(batches, formula, color="black", linestyle=plots.LINES[place], linewidth=1)
-ax.set(xlabel="batches", ylabel="photographs' mean left (%)", ylim=(-15, 105))
+ax.set(xlabel="batches", ylabel="photographs' mean left (%)", ylim=(-5, 105))
 ax.legend()
 show(
     fig,
     alt="Share of the photographs' mean that is left against the number of batches. "
     "With a momentum of 0.1 it is near 0 after 40 batches; with 0.01 it is still near "
-    "45 % after 80. The points of the first normalisation layer scatter around the two "
-    "curves of the formula.",
-    caption="The first normalisation layer of Lite0 on batches of 16 sounds. Lines: "
-    "the formula.",
+    "45 % after 80. The points of the network lie close to the two curves of the "
+    "formula.",
+    caption="A normalisation in the middle of Lite0, fed with batches of 16 sounds. "
+    "Lines: the formula.",
 )
 
 # %% [markdown]
@@ -1234,8 +1238,8 @@ conclude(
     f"{equal_time.mean:+.1f} points ({equal_time.low:+.1f} to {equal_time.high:+.1f}).",
     if_not="With four times as many steps for CNN7, Lite0 minus CNN7 is "
     f"{equal_time.mean:+.1f} points ({equal_time.low:+.1f} to {equal_time.high:+.1f} "
-    "by source). That is within the spread between seeds, so this run cannot tell which "
-    "is better.",
+    "by source). That is within the spread between seeds, so this run cannot tell "
+    "which is better.",
 )
 
 # %% [markdown]
@@ -1326,8 +1330,8 @@ show(
     fig,
     alt="Two rows of four log-mels. Upper row: the clip, then copies of the clip with "
     "a higher pitch, faster, and shifted in time; the events stay upright columns. "
-    "Lower row: the clip, then three copies of its picture, which are rotated, sheared, "
-    "zoomed, brightened or reversed, so that events may lean or lie.",
+    "Lower row: the clip, then three copies of its picture, which are rotated, "
+    "sheared, zoomed, brightened or reversed, so that events may lean or lie.",
     caption="One clip with three copies of either kind.",
 )
 
@@ -1384,15 +1388,15 @@ conclude(
     "pictures_fit_worse_than_clips",
     loss_gap,
     unit="nats",
-    if_clear=f"At the end, CNN7's training loss is {last_loss['neither']:.2f} nats with "
-    f"neither, {last_loss['clips']:.2f} with copies of clips and "
+    if_clear=f"At the end, CNN7's training loss is {last_loss['neither']:.2f} nats "
+    f"with neither, {last_loss['clips']:.2f} with copies of clips and "
     f"**{last_loss['pictures']:.2f}** with copies of pictures. It has not even learned "
-    "the pictures that it was trained on: it *underfits*, and more variety cannot help a "
-    "network that underfits.",
-    if_not=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats with neither, "
-    f"{last_loss['clips']:.2f} with copies of clips and {last_loss['pictures']:.2f} "
-    "with copies of pictures. For these clips, the last two are not known to differ by "
-    "more than seeds do.",
+    "the pictures that it was trained on: it *underfits*, and more variety cannot help "
+    "a network that underfits.",
+    if_not=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats with "
+    f"neither, {last_loss['clips']:.2f} with copies of clips and "
+    f"{last_loss['pictures']:.2f} with copies of pictures. For these clips, the last "
+    "two are not known to differ by more than seeds do.",
 )
 
 # %% tags=["hide-input"]
@@ -1428,13 +1432,14 @@ conclude(
     clips_over_pictures.mean,
     unit="points",
     step=one_test_clip,
-    if_clear="On the test clips, CNN7 with copies of clips is ahead of CNN7 with copies "
-    f"of pictures by **{clips_over_pictures.mean:+.1f} points** "
+    if_clear="On the test clips, CNN7 with copies of clips is ahead of CNN7 with "
+    f"copies of pictures by **{clips_over_pictures.mean:+.1f} points** "
     f"({clips_over_pictures.low:+.1f} to {clips_over_pictures.high:+.1f} by source).",
     if_not="On the test clips, CNN7 with copies of clips scores "
     f"{clips_over_pictures.mean:+.1f} points more than with copies of pictures "
     f"({clips_over_pictures.low:+.1f} to {clips_over_pictures.high:+.1f} by source). "
-    "One fold and one seed cannot tell whether that is more than chance; the study can.",
+    "One fold and one seed cannot tell whether that is more than chance; the study "
+    "can.",
 )
 
 # %% [markdown]
@@ -1524,8 +1529,8 @@ if len(large):
     on_test = 100 * large["test_accuracy"].mean()
     say(
         f"One more number from the study. Its best recipe for Lite0 was chosen on the "
-        f"validation folds, where it scores {on_validation:.1f} %. On the test folds it "
-        f"scores **{on_test:.1f} %**. Quoting the first would have flattered it by "
+        f"validation folds, where it scores {on_validation:.1f} %. On the test folds "
+        f"it scores **{on_test:.1f} %**. Quoting the first would have flattered it by "
         f"{on_validation - on_test:.1f} points."
     )
 
