@@ -418,9 +418,10 @@ say(
 
 # %% [markdown]
 # What do the others hear? Move the slider from a deaf filter to one that is nearly all
-# grey. A filter with a bright and a dark side next to each other responds where the level
-# changes in time, at onsets and at the ends of sounds. One with a bright and a dark side
-# on top of each other responds at the edges of bands, to tones.
+# grey, and look at the sum of its colours. If the left and right sides differ in sign,
+# the filter responds where the level changes over time, at onsets and ends of sounds. If
+# the upper and lower sides differ, it responds at the edges of bands, to tones. If all
+# places have the same sign, it follows the level.
 
 
 # %%
@@ -603,9 +604,9 @@ show(
     fig,
     alt="Three rows for copy, deltas and smoothed. In each, the clip as a colour "
     "picture and its red, green and blue channels. Three copies make a grey picture. "
-    "With deltas, onsets are bright green or red and ends are of another colour, on an "
-    "even background. Smoothed, sharp events are yellow with blue fringes, where the "
-    "mean over 9 frames begins earlier and ends later than the sound.",
+    "With deltas, places where the level rises and where it falls differ in colour, on "
+    "an even background. Smoothed, short events have fringes of another colour, where "
+    "the mean over 9 frames begins earlier and ends later than the sound.",
     caption="One clip as three channels. The two deltas are signed: orange is "
     "negative, purple positive.",
 )
@@ -1344,9 +1345,9 @@ for ax in axes[1]:
 show(
     fig,
     alt="Two rows of four log-mels. Upper row: the clip, then copies of the clip with "
-    "a higher pitch, faster, and shifted in time; the events stay upright columns. "
-    "Lower row: the clip, then three copies of its picture, which are rotated, "
-    "sheared, zoomed, brightened or reversed, so that events may lean or lie.",
+    "a higher pitch, faster, and shifted in time; silence fills the gaps, and upright "
+    "edges stay upright. Lower row: the clip, then three copies of its picture, which "
+    "are rotated, sheared, zoomed, brightened or reversed, so that upright edges lean.",
     caption="One clip with three copies of either kind.",
 )
 
@@ -1416,7 +1417,7 @@ gaps = {}
 for network in ("CNN7", "Lite0"):
     for first, second in PAIRS:
         gap = test_difference(f"{network}, {first}", f"{network}, {second}")
-        gaps[f"{network}: {first} - {second}"] = gap
+        gaps[f"{network}: {first} minus {second}"] = gap
 fig, ax = plt.subplots(figsize=(9, 3.6))
 plots.forest(
     [(gap.mean, gap.low, gap.high) for gap in gaps.values()],
@@ -1437,7 +1438,7 @@ show(
 )
 
 # %%
-clips_over_pictures = gaps["CNN7: clips - pictures"]
+clips_over_pictures = gaps["CNN7: clips minus pictures"]
 conclude(
     "clips_over_pictures_cnn7",
     clips_over_pictures.mean,
@@ -1518,9 +1519,9 @@ for claim in of_paper:
         verdicts[claim.id] = row["verdict"] + star
         here = HERE.get(claim.id, "-")
         rows.append((says, row["ours"] or "-", verdicts[claim.id], here))
-columns = ["the paper claims", "the study, in points", "verdict", "this run"]
-with pd.option_context("display.max_colwidth", None):
-    display(pd.DataFrame(rows, columns=columns).style.hide(axis="index"))
+columns = ["the paper claims", "the study (points)", "verdict", "this run"]
+claim_table = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+display(claim_table.set_properties(**{"text-align": "left"}))
 say(
     "Whether transfer beats a small CNN (D5) depends on what is added: without "
     f"augmentation the verdict is *{verdicts['D5a']}*, with copies of clips "
