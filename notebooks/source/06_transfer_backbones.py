@@ -90,7 +90,7 @@ backbone: str = "lite0"  # or resnet152, densenet161, alexnet, squeezenet1_1, vg
 n_steps: int = 0  # training steps of the shorter trainings; 0 means the profile's
 
 # %%
-N_STEPS = {"smoke": 4, "lesson": 80, "study": 400}
+N_STEPS = {"smoke": 4, "lesson": 60, "study": 400}
 n_steps = n_steps or N_STEPS[profile]
 
 size = profiles.get(profile)
