@@ -108,8 +108,8 @@ say(
 # %% [markdown]
 # ## 1. What does a photograph network see in a sound?
 #
-# EfficientNet-Lite0 was trained on ImageNet, 1.28 million photographs in 1,000 classes.
-# We load it as it was published.
+# EfficientNet-Lite0 was trained on ImageNet, 1.28 million photographs in 1,000 classes
+# (Russakovsky et al., 2015). We load it as it was published.
 
 
 # %%
@@ -348,8 +348,8 @@ say(f"The largest difference is {difference.abs().max():.1g}.")
 #    {\lVert w_R \rVert^2 + \lVert w_G \rVert^2 + \lVert w_B \rVert^2}. $$
 #
 # It lies between 0 and 1. For independent random weights of variance $\sigma^2$, the mean
-# has the variance $\sigma^2/3$, so $g$ is about $3 \cdot \frac{\sigma^2}{3} / 3\sigma^2 =
-# \frac13$.
+# of three has the variance $\sigma^2/3$. Three times that, divided by $3\sigma^2$, is a
+# third, which is what to expect of chance.
 
 
 # %%
@@ -533,7 +533,7 @@ check("06.1", one_channel_filters)
 # - **deltas**: the log-mel, its change $\Delta x$, and the change of that;
 # - **smoothed**: means over 1, 3 and 9 frames, so three temporal resolutions at once.
 #
-# The change is half the difference between the next frame and the last:
+# The change is half the difference between the next and the previous frame:
 #
 # $$ \Delta x[m] = \frac{x[m+1] - x[m-1]}{2}. $$
 #
@@ -579,18 +579,18 @@ extent = (times_s[0] - half, times_s[-1] + half, -0.5, spec.n_mels - 0.5)
 for row, mode in enumerate(CHANNEL_MODES):
     channels = three_channels(normal[[one]], mode)[0]
     colours = ((channels + 2) / 5).clamp(0, 1).permute(2, 1, 0)
-    axes[row, 0].imshow(colours, origin="lower", aspect="auto", extent=extent)
+    look = {"origin": "lower", "aspect": "auto", "extent": extent}
+    look["interpolation"] = "nearest"
+    axes[row, 0].imshow(colours, **look)
     axes[row, 0].set_title(f"{mode}: in colour")
     for k in range(3):
         is_change = mode == "deltas" and k > 0
         image_of_channel = axes[row, k + 1].imshow(
             channels[k].T,
-            origin="lower",
-            aspect="auto",
-            extent=extent,
             cmap="PuOr" if is_change else "magma",
             vmin=-1.5 if is_change else -2,
             vmax=1.5 if is_change else 3,
+            **look,
         )
         colour = ("red", "green", "blue")[k]
         axes[row, k + 1].set_title(f"{colour}: {titles[mode][k]}")
@@ -679,9 +679,10 @@ conclude(
 say(f"Features and layer together took {seconds_frozen:.1f} s.")
 
 # %% [markdown]
-# Where in the body is this knowledge? We take the output of some layers on the way,
-# average each channel over the picture, and train a last layer on that. A *hook* is a
-# function that torch calls whenever a layer has produced its output.
+# Where in the body is this knowledge? Yosinski et al. (2014) asked this of photographs.
+# We take the output of some layers on the way, average each channel over the picture, and
+# train a last layer on that. A *hook* is a function that torch calls whenever a layer has
+# produced its output.
 #
 # Before you run it, sketch the two curves on paper, one for the pretrained and one for an
 # untrained body. Where do they part?
@@ -830,9 +831,10 @@ check("06.2", stage_rates)
 # its fields are new: `freeze_steps`, and `layer_decay`, which is $f$. A backbone has four
 # parts here: three thirds of the body and the new layer.
 #
-# While it trains, we measure how far each part has moved from where it began. For the
-# weights $w$ of a part that started at $w_0$, that is $\lVert w - w_0 \rVert / \lVert w_0
-# \rVert$.
+# While it trains, we measure how far each part has moved from where it began. For a part
+# with the weights $w$, which were $w_0$ before training, that is
+#
+# $$ \frac{\lVert w - w_0 \rVert}{\lVert w_0 \rVert}. $$
 
 # %%
 PARTS = ("first third", "second third", "last third", "new layer")
@@ -980,12 +982,12 @@ conclude(
 )
 
 # %% [markdown]
-# ### What moves although it is frozen
+# ### What moves without a gradient
 #
-# One thing in a body changes without any gradient: the statistics of *batch
-# normalisation*. Such a layer brings every channel to mean 0 and standard deviation 1. In
-# training it uses the mean $\mu$ of the current batch. For tests it keeps a *running
-# mean* $r$, and after each batch
+# One thing in a body can change although no gradient reaches it: the statistics of *batch
+# normalisation* (Ioffe and Szegedy, 2015). Such a layer brings every channel to mean 0
+# and standard deviation 1. In training it uses the mean $\mu_n$ of the current batch, the
+# $n$-th. For tests it keeps a *running mean* $r$, and after each batch
 #
 # $$ r_n = (1 - m)\, r_{n-1} + m\, \mu_n. $$
 #
@@ -1279,7 +1281,7 @@ conclude(
 #
 # <details><summary>Hint</summary>
 #
-# Begin with three masks for the folds. In which of them do copies have no business?
+# Begin with three masks for the folds. Out of which two must the copies go?
 #
 # </details>
 
@@ -1457,11 +1459,11 @@ conclude(
 # %% [markdown]
 # ## 9. What does the study say?
 #
-# Our study asks the same questions on the five official folds of ESC-10, with 400 steps,
-# 128 mel bands and a hop of 40 ms. Lite0 was trained with three seeds per fold, the CNNs
-# with one. Each training clip has six copies; pictures are transformed anew for every
-# batch. Differences are paired by fold, and the verdicts follow the rules in
-# `study/protocol.md`.
+# Our study asks the same questions on the five official folds of ESC-10 (Piczak, 2015),
+# with 400 steps, 128 mel bands and a hop of 40 ms. Lite0 was trained with three seeds per
+# fold, the CNNs with one. To augment clips, each training clip gets six copies; pictures
+# are transformed anew for every batch. Differences are paired by fold, and the verdicts
+# follow the rules in `study/protocol.md`.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1532,12 +1534,12 @@ say(
 # A run of this notebook is one fold, one seed and a minute of training. Its *directions*
 # can agree with the study or not; they cannot overrule it.
 #
-# D2 and D3 are *levels*. The paper's networks and two of its data sets are not part of
-# the study. With the official folds, others report 92.89 % on ESC-50 and 87.42 % on
-# UrbanSound8K for an ensemble of such networks (Palanisamy et al., 2020), where the paper
-# has 97.57 % and 99.49 %. The parts of the paper that we could read do not say how copies
-# were grouped when the data were split. Notebook 04 shows how much that can matter; it
-# does not show what happened here.
+# D2 and D3 are *levels*, of networks that are not part of the study. With the official
+# folds, others report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K for an ensemble of
+# such networks (Palanisamy et al., 2020), where the paper has 97.57 % and 99.49 %. The
+# parts of the paper that we could read do not say how copies were grouped when the data
+# were split. Notebook 04 shows how much that can matter; it does not show what happened
+# here.
 
 # %% tags=["hide-input"]
 # STUDY GRID
