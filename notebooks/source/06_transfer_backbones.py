@@ -468,13 +468,13 @@ def response_figure(normal_clip, rank):
 
 
 used = [r for r in range(len(shares)) if filters[in_order[r]].abs().max() > 0.5]
-shown = [used[int(i)] for i in np.linspace(0, len(used) - 1, 9)]
+shown = [used[int(i)] for i in np.linspace(0, len(used) - 1, 7)]
 scrub(
     {f"{rank + 1}": response_figure(normal[one], rank) for rank in shown},
     label="filter, from deaf to hearing",
     start=f"{shown[-2] + 1}",
     alt="A filter, the sum of its three colours, and its response to the clip, for "
-    "nine filters in the order of their grey share. The first filters give next to no "
+    "seven filters in the order of their grey share. The first filters give next to no "
     "response. Later ones respond to the onsets and ends of the sound, to the edges of "
     "its bands, or follow its level.",
     caption="Responses of first filters to the clip above. Orange is negative, purple "
