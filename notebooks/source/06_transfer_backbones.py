@@ -28,8 +28,8 @@
 # and a half in `lesson`.
 #
 # A pretrained network that serves another task is called a *backbone*. Ours is
-# EfficientNet-Lite0, made for small devices (Tan and Le, 2019). Its weights come with a
-# Python package, so nothing is downloaded.
+# EfficientNet-Lite0, a version of EfficientNet (Tan and Le, 2019) for small devices.
+# Its weights come with a Python package, so nothing is downloaded.
 
 # %%
 import time
@@ -155,10 +155,11 @@ print(best_guesses(image))
 # brought to mean 0 and standard deviation 1 over the training clips, which is roughly the
 # range of the photographs.
 #
-# How large should the picture be? Lite0 halves it five times, so it should have at least
-# 64 by 64 pixels. That means 64 mel bands, and a hop of at most a 64th of the clip. We
-# take 60 ms, or less for clips under 3.84 s. This is coarse; what finer hops are worth
-# was the question of notebook 05. As there, the window is 2.5 hops long.
+# How large should the picture be? Lite0 halves it five times: of 64 by 64 pixels, 2 by
+# 2 are left at the end, and we want no fewer. That means 64 mel bands, and a hop of at
+# most a 64th of the clip. We take 60 ms, or less for clips under 3.84 s. This is
+# coarse; what finer hops are worth was the question of notebook 05. As there, the
+# window is 2.5 hops long.
 
 # %%
 hop_ms = min(60.0, 1000 * clips.length_s / 64)
@@ -249,7 +250,7 @@ display(seen_as.style.format({"of its clips": "{:.0f} %"}).hide(axis="index"))
 # %% [markdown]
 # If sounds of one class often get the same wrong name, we can *rename* the answers: if
 # most training clips that look like a corkscrew are crying babies, then "corkscrew" means
-# "crying baby" from now on. Nothing is trained at all. **Predict:** how often is the
+# "crying baby" from now on. Not a single weight changes. **Predict:** how often is the
 # renamed network right on validation clips?
 
 # %%
@@ -317,7 +318,7 @@ print(f"body: {cost.parameters(ours) - cost.parameters(ours._fc):,} parameters")
 
 # %% [markdown]
 # The library's `Backbone` does the same for several networks. It takes log-mels and makes
-# the pictures itself. With our new layer in place, its answers should be ours:
+# the pictures itself. With our new layer in place, its outputs should equal ours:
 
 # %%
 library = Backbone("lite0", clips.n_classes).eval()
@@ -347,9 +348,9 @@ say(f"The largest difference is {difference.abs().max():.1g}.")
 # $$ g = \frac{3\,\lVert \bar w \rVert^2}
 #    {\lVert w_R \rVert^2 + \lVert w_G \rVert^2 + \lVert w_B \rVert^2}. $$
 #
-# It lies between 0 and 1. For independent random weights of variance $\sigma^2$, the mean
-# of three has the variance $\sigma^2/3$. Three times that, divided by $3\sigma^2$, is a
-# third, which is what to expect of chance.
+# It lies between 0 and 1. What would chance give? For independent random weights with
+# mean 0 and variance $\sigma^2$, the mean of three has the variance $\sigma^2/3$. Three
+# times that, divided by $3\sigma^2$, is a third.
 
 
 # %%
@@ -411,9 +412,10 @@ show(
 # %%
 answer("06.b", n_deaf, unit=f"of {len(shares)}")
 say(
-    f"**{n_deaf} of {len(shares)}** filters look for colour only and are deaf to our "
-    f"pictures. Another {n_unused} hold no weights above 0.01: training has left them "
-    f"unused. Of the fresh filters, {int((fresh_shares < 0.07).sum())} are deaf."
+    f"**{n_deaf} of {len(shares)}** filters look almost only for colour: to our "
+    f"pictures they are nearly deaf. {n_unused} hold no weight above 0.01: training "
+    "has left them unused. Of the fresh filters, "
+    f"{int((fresh_shares < 0.07).sum())} are deaf."
 )
 
 # %% [markdown]
@@ -679,10 +681,15 @@ conclude(
 say(f"Features and layer together took {seconds_frozen:.1f} s.")
 
 # %% [markdown]
-# Where in the body is this knowledge? Yosinski et al. (2014) asked this of photographs.
-# We take the output of some layers on the way, average each channel over the picture, and
-# train a last layer on that. A *hook* is a function that torch calls whenever a layer has
-# produced its output.
+# Where in the body is this knowledge? Yosinski et al. (2014) asked which layers
+# transfer from some photographs to others. We use a simpler test: we take the output of
+# some layers on the way, average each channel over the picture, and train a last layer
+# on that. A *hook* is a function that torch calls whenever a layer has produced its
+# output.
+#
+# Do not read too much into the first point. The first layer is linear, so the average
+# of its output over the picture hardly depends on anything but the clip's mean level,
+# whatever the filters are.
 #
 # Before you run it, sketch the two curves on paper, one for the pretrained and one for an
 # untrained body. Where do they part?
@@ -695,6 +702,7 @@ def outputs_on_the_way(model, layers, x):
     hooks = []
     for depth, layer in layers.items():
 
+        # torch gives the first three; `depth=depth` fixes the number for this hook
         def keep(layer, given, output, depth=depth):
             kept[depth].append(output.flatten(2).mean(dim=2))
 
@@ -707,7 +715,7 @@ def outputs_on_the_way(model, layers, x):
 
 def accuracy_by_depth(model):
     """Validation accuracy in % of a last layer after some parts of the body."""
-    layers = {}
+    layers = {}  # all parts of the body, numbered from 1; eight of them are chosen
     for stage in model.stages[:-1]:
         for part in stage:
             layers[len(layers) + 1] = part
@@ -744,8 +752,8 @@ show(
     f"{', '.join(str(depth) for depth in by_depth)} of the body. With weights from "
     f"photographs: {listed}. With fresh weights: {listed_fresh}. A dotted line marks "
     f"guessing at {chance:.0f} %.",
-    caption="How much a last layer can read, from the first convolution to the end of "
-    "the body. Dotted: guessing.",
+    caption="Accuracy of a last layer after each part, from the first convolution to "
+    "the end of the body. Dotted: guessing.",
 )
 
 # %%
@@ -757,9 +765,9 @@ conclude(
     last_gap - first_gap,
     unit="points",
     step=one_clip,
-    if_clear=f"After the first layer, the two bodies differ by {first_gap:+.0f} "
-    f"points, after the last by {last_gap:+.0f}. What transfers is not the first "
-    "filters, which random ones nearly equal, but what the later layers make of them.",
+    if_clear=f"After its first layer, the pretrained body is ahead by {first_gap:+.0f} "
+    f"points, after its last by {last_gap:+.0f}. What photographs have taught is in "
+    "what the layers make of the first filters' output together.",
     if_not=f"The pretrained body is ahead by {first_gap:+.0f} points after its first "
     f"layer and by {last_gap:+.0f} after its last. For these clips, it is not known "
     "whether the gap grows with depth.",
@@ -791,13 +799,13 @@ say(
 # ## 6. How is a body fine-tuned?
 #
 # The new layer starts with random weights, so its first gradients are large and
-# arbitrary. Passed down into the body, they would damage what it has learned from
+# arbitrary. Passed back into the body, they could damage what it has learned from
 # photographs. Two precautions are common:
 #
 # - **Freeze first.** For some steps only the new layer learns.
-# - **Discriminative rates.** Afterwards everything learns, but early parts more slowly
-#   than late ones, because general features such as edges need the least change.
-#   If the last of $K$ parts learns at the rate $\eta$, part $k$ learns at
+# - **Discriminative learning rates.** Afterwards everything learns, but early parts
+#   more slowly than late ones, because general features such as edges need the least
+#   change. If the last of $K$ parts learns at the rate $\eta$, part $k$ learns at
 #
 # $$ \eta_k = \eta \, f^{\,K - k}, \qquad 0 < f \le 1, \quad k = 1, \dots, K. $$
 #
@@ -916,7 +924,7 @@ train("Lite0, fine-tuned", model, recipe, each_eval=note_movement)
 
 # %%
 def rate_at(step, part):
-    """Learning rate of one of the four parts at a step, counted from 1."""
+    """Learning rate of part 0 to 3 at a step; steps are counted from 1."""
     if step <= recipe.freeze_steps:
         if part < 3:
             return 0.0  # frozen
@@ -976,7 +984,7 @@ conclude(
     unit="% of the norm",
     if_clear=f"By the end, the first third has moved by **{moved_first:.1f} %** of its "
     f"norm, the last third by {moved[-1][2]:.1f} % and the new layer by "
-    f"{moved_new:.0f} %. Fine-tuning is a small correction to a large network.",
+    f"{moved_new:.0f} %. Here, fine-tuning makes a small correction to the body.",
     if_not=f"The first third has moved by {moved_first:.1f} % of its norm, the new "
     f"layer by {moved_new:.0f} %.",
 )
@@ -1008,7 +1016,7 @@ predict("06.e", ..., "What percentage of the difference is left after 80 batches
 # %%
 answer("06.e", round(100 * (1 - 0.01) ** 80), unit="%", within=0.1)
 norm = photo_net._blocks[8]._bn1  # a normalisation in the middle of the body
-seen = []
+seen = []  # mean of each channel, for every clip that reaches this layer
 hook = norm.register_forward_pre_hook(
     lambda layer, given: seen.append(given[0].mean(dim=(2, 3)))
 )
@@ -1029,6 +1037,7 @@ def shares_left(momentum, n_batches):
     for _ in range(n_batches):
         batch_mean = clip_means[rng.integers(len(clip_means), size=16)].mean(axis=0)
         running = (1 - momentum) * running + momentum * batch_mean
+        # Projected onto the line between the means: 1 at photographs, 0 at sounds
         shares.append((running - sound_mean) @ to_photos / (to_photos @ to_photos))
     return np.array(shares)
 
@@ -1068,8 +1077,8 @@ show(
 #
 # Change a setting, predict and explain. You want no more than a tenth of the old mean to
 # be left. Predict how many batches that takes at $m = 0.1$ and at $m = 0.05$, and check
-# with `shares_left(momentum, n_batches)`. The second number is nearly twice the first:
-# why, and why not exactly?
+# with `shares_left(momentum, n_batches)`. By the formula, the second number is a little
+# more than twice the first: why, and why not exactly twice?
 #
 # Then write the function: after how many batches is no more than `share` of the old mean
 # left? Return the smallest whole number.
@@ -1122,14 +1131,15 @@ if len(lite0_scratch) and len(cnn_scratch):
 # should be the same? There are two fair answers:
 #
 # - **equal steps**: both networks see the same number of clips;
-# - **equal time**: CNN7 is smaller and faster, so it gets four times as many steps, and
-#   the table below gives the seconds that each training took.
+# - **equal time**: CNN7 is smaller and faster, so it may take more steps. We give it
+#   four times as many. The table below shows how close that comes to equal time on your
+#   machine.
 #
 # **Predict** both differences in test accuracy, Lite0 minus CNN7.
 
 # %%
 predict("06.f", ..., "By how many points is Lite0 ahead at equal steps?")
-predict("06.g", ..., "And at about equal time?")
+predict("06.g", ..., "And if CNN7 gets four times as many steps?")
 
 # %%
 from_scratch = replace(recipe, freeze_steps=0, layer_decay=1.0)
@@ -1180,8 +1190,8 @@ show(
 # %% [markdown]
 # ### The test
 #
-# The test fold chooses nothing: each network is in the state that was best on validation.
-# Intervals are by source, as in notebook 04.
+# Nothing is chosen on the test fold: each network is in the state that was best on
+# validation. Intervals are by source, as in notebook 04.
 
 # %%
 test_sources = clips.table.loc[test, "source"].to_numpy()
@@ -1235,9 +1245,9 @@ conclude(
     equal_steps.mean,
     unit="points",
     step=one_test_clip,
-    if_clear=f"At equal steps, Lite0 is ahead of CNN7 by **{equal_steps.mean:+.1f} "
+    if_clear=f"At equal steps, Lite0 is ahead of CNN7 by **{equal_steps.mean:.1f} "
     f"points** ({equal_steps.low:+.1f} to {equal_steps.high:+.1f} by source). Transfer "
-    "is a head start.",
+    "gives it a head start.",
     if_not=f"At equal steps, Lite0 minus CNN7 is {equal_steps.mean:+.1f} points "
     f"({equal_steps.low:+.1f} to {equal_steps.high:+.1f} by source). For these clips, "
     "that is not known to be clear of the spread between seeds.",
@@ -1281,7 +1291,7 @@ conclude(
 #
 # <details><summary>Hint</summary>
 #
-# Begin with three masks for the folds. Out of which two must the copies go?
+# Begin with three masks for the folds. From which two must you remove the copies?
 #
 # </details>
 
@@ -1371,9 +1381,12 @@ play_pair(
 # not: when a picture is rotated, high frequencies begin long before or after low ones,
 # and a bark becomes a sweep.
 #
-# We train CNN7 on either set, for as many steps as in its longer training above, and a
-# new last layer for the frozen Lite0. **Predict:** on which set does CNN7's training loss
-# end highest?
+# We train CNN7 on each set, for as many steps as in its longer training above, and a
+# new last layer for the frozen Lite0. `fit` smooths the labels: a tenth of each target
+# is spread over all classes. So with ten classes, the training loss cannot fall below
+# 0.50 nats.
+#
+# **Predict:** on which set does CNN7's training loss end highest?
 
 # %%
 predict("06.h", ..., "The highest loss: with copies of clips, of pictures, or neither?")
@@ -1404,9 +1417,9 @@ conclude(
     unit="nats",
     if_clear=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
-    f"**{last_loss['pictures']:.2f}** with copies of pictures. It has not even learned "
-    "the pictures that it was trained on: it *underfits*, and a network that underfits "
-    "needs no more variety.",
+    f"**{last_loss['pictures']:.2f}** with copies of pictures. It fits even its own "
+    "training pictures less well: it *underfits* them, and a network that underfits "
+    "does not need more variety.",
     if_not=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
     f"{last_loss['pictures']:.2f} with copies of pictures. For these clips, the last "
@@ -1498,7 +1511,7 @@ else:
 HERE = {
     "D1": f"CNN7: {clips_over_pictures.mean:+.1f}",
     "D4c": f"training loss {last_loss['pictures'] - last_loss['neither']:+.2f} nats",
-    "D5a": f"Lite0 over CNN7: {equal_time.mean:+.1f}",
+    "D5a": f"Lite0 over CNN7, four times the steps: {equal_time.mean:+.1f}",
 }
 rows = []
 verdicts = {}
@@ -1517,9 +1530,9 @@ columns = ["the paper claims", "the study (points)", "verdict", "this run"]
 claim_table = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 display(claim_table.set_properties(**{"text-align": "left"}))
 say(
-    "Whether transfer beats a small CNN (D5) depends on what is added: without "
-    f"augmentation the verdict is *{verdicts['D5a']}*, with copies of clips "
-    f"*{verdicts['D5b']}*."
+    "Does transfer beat a small CNN (D5)? The verdict without augmentation: "
+    f"{verdicts['D5a']}; with copies of clips: {verdicts['D5b']}. In the study, both "
+    "networks take the same number of steps."
 )
 
 # %% [markdown]
@@ -1543,15 +1556,15 @@ if len(large):
         "One more number from the study. Its best recipe for Lite0 was chosen on the "
         f"validation folds, where it scores {on_validation:.1f} %. On the test folds "
         f"it scores **{on_test:.1f} %**. Quoting the first would have flattered it by "
-        f"{on_validation - on_test:.1f} points."
+        f"about {on_validation - on_test:.0f} points."
     )
 
 # %% [markdown]
 # ## 10. What do other backbones cost? (optional)
 #
 # The paper uses ResNet-152 and DenseNet-161, among others. Counting what they cost takes
-# no weights: torch's `meta` device builds a network without its numbers. **Predict:**
-# which has more parameters, AlexNet or DenseNet-161, and which needs more
+# no weights: torch's `meta` device builds a network without allocating them.
+# **Predict:** which has more parameters, AlexNet or DenseNet-161, and which needs more
 # multiplications?
 
 # %%
@@ -1575,10 +1588,10 @@ more_macs = max(("alexnet", "densenet161"), key=lambda name: costs[name][1])
 answer("06.i", "AlexNet" if more_macs == "alexnet" else "DenseNet-161")
 say(
     f"AlexNet has {costs['alexnet'][0] / costs['densenet161'][0]:.1f} times the "
-    "parameters of DenseNet-161, which multiplies "
-    f"{costs['densenet161'][1] / costs['alexnet'][1]:.0f} times as much. AlexNet keeps "
-    "most of its weights in dense layers, which are used once per picture; the weights "
-    "of a convolution are used at every place."
+    "parameters of DenseNet-161, but DenseNet-161 needs "
+    f"{costs['densenet161'][1] / costs['alexnet'][1]:.0f} times as many "
+    "multiplications. AlexNet keeps most of its weights in dense layers, which are "
+    "used once per picture; the weights of a convolution are used at every place."
 )
 
 # %% [markdown]
@@ -1589,8 +1602,8 @@ say(
 # ## 11. Three channels of your own
 #
 # Section 4 made three channels in three ways. What else could colour mean? The level of
-# the neighbouring bands, a slow average taken away, the loudest frame so far, the
-# difference to the band's median: anything that you can compute from one clip.
+# the neighbouring bands, the level minus a slow average, the loudest frame so far, the
+# difference from the band's median: anything that you can compute from one clip.
 #
 # ### Exercise 06.5: design a colour
 #
@@ -1608,7 +1621,7 @@ say(
 #
 # <details><summary>Hint</summary>
 #
-# `levels - levels.mean(dim=1, keepdim=True)` takes each band's mean over time away.
+# `levels - levels.mean(dim=1, keepdim=True)` subtracts each band's mean over time.
 # What does 10 dB more do to it? `torch.diff` and `torch.gradient` compare neighbours;
 # `torch.stack([a, b, c], dim=1)` puts three channels together.
 #
@@ -1629,7 +1642,7 @@ check("06.5", my_channels)
 
 # %%
 channels = my_channels(torch.tensor(x))
-if isinstance(channels, torch.Tensor):
+if isinstance(channels, torch.Tensor):  # once the exercise is done
     mean = channels[training].mean(dim=(0, 2), keepdim=True)
     std = channels[training].std(dim=(0, 2), keepdim=True).clamp(min=1e-3)
     my_table = body_output(pretrained_net, (channels - mean) / std)
@@ -1664,8 +1677,8 @@ say(
 # %% [markdown]
 # ## What next
 #
-# Up to here someone has chosen the hop, and every frame was treated alike. In notebooks
-# 07 and 08 a network decides how much of the output each frame gets.
+# So far we have chosen the hop ourselves and treated every frame alike. In notebooks 07
+# and 08 a network decides how much of the output each frame gets.
 # Before you go on: [questions to test
 # yourself](quizzes/06_transfer_backbones.md).
 #

@@ -275,7 +275,7 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("06.5", lambda levels: own_channels(levels) / 0, "expected finite floats"),
     ("06.5", lambda levels: own_channels(levels - levels.mean(0)), "compute them from each clip by itself"),
     ("06.5", lambda levels: own_channels(levels) + levels.mean((1, 2))[:, None, None, None], "at least one should not"),
-    ("06.2", lambda rate, factor, n: RIGHT["06.2"](rate, factor, n)[::-1], "turned round"),
+    ("06.2", lambda rate, factor, n: RIGHT["06.2"](rate, factor, n)[::-1], "reversed"),
     ("06.2", lambda rate, factor, n: factor * RIGHT["06.2"](rate, factor, n), "start with the power 0"),
     ("06.2", lambda rate, factor, n: [rate * factor] * (n - 1) + [rate], "powers"),
     ("06.2", lambda rate, factor, n: [rate] * n, "right shape, but at"),

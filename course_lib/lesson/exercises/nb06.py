@@ -46,14 +46,14 @@ def stage_rates(answer: object) -> str:
         if np.ndim(got) == 0:
             raise NotYet(f"expected a list of {n_stages} rates, got {type(got).__name__}")
         slips = {
-            "turned round: the first stage learns slowest, the last at `rate`": wanted[::-1],
-            "the last stage learns at `rate` itself: start with the power 0": wanted * factor,
-            "each stage at `factor` times the *next* one: powers, not multiples of one difference": np.array(
+            "reversed: the first part learns slowest, the last at `rate`": wanted[::-1],
+            "the last part learns at `rate` itself: start with the power 0": wanted * factor,
+            "each part learns at `factor` times the rate of the *next* one, so use powers": np.array(
                 [rate * factor] * (n_stages - 1) + [rate]
             ),
         }
         expect_array(got, wanted, what=f"{n_stages} stages, rate {rate:g}, factor {factor:g}", slips=slips)
-    return "With four stages and 0.6 the first learns at a fifth of the rate of the last."
+    return "With four parts and a factor of 0.6, the first learns at about a fifth of the last one's rate."
 
 
 def batches_to_forget(answer: object) -> str:
@@ -73,7 +73,7 @@ def batches_to_forget(answer: object) -> str:
         "it does not lose the same amount each time, but the same share of what is left": lambda s, m: math.ceil(
             (1 - s) / m
         ),
-        "that is until `share` is forgotten; asked is until `share` is left": lambda s, m: math.ceil(
+        "that is when `share` is forgotten; find when only `share` is left": lambda s, m: math.ceil(
             math.log(1 - s) / math.log(1 - m)
         ),
     }
@@ -100,18 +100,18 @@ def honest_masks(answer: object) -> str:
         held_out = fold.isin([chooses, tested]).to_numpy()
         if (train & held_out).any():
             which = "copies of " if not (train & held_out & original).any() else ""
-            raise NotYet(f"training holds {which}clips of the validation or the test fold: what is judged was learnt")
+            raise NotYet(f"training holds {which}clips of the validation or the test fold: scores would be too good")
         if np.array_equal(choose, wanted[2]) and np.array_equal(test, wanted[1]):
             raise NotYet("validation and test are exchanged")
         for name, mask in (("validation", choose), ("test", test)):
             if (mask & ~original).any():
-                raise NotYet(f"{name} holds copies: judge by sounds as they were recorded")
+                raise NotYet(f"{name} holds copies: use only sounds as they were recorded")
         if not (train & ~original).any():
             raise NotYet("training holds no copies; those of training clips are what augmentation is for")
         for name, mask, right in zip(("train", "validation", "test"), masks, wanted, strict=True):
             if not np.array_equal(mask, right):
                 raise NotYet(f"{name}: {mask.sum()} rows, expected {right.sum()}")
-    return "Copies train, originals judge, and a copy never leaves the fold of its clip."
+    return "Copies serve only for training, and each stays in the fold of its clip."
 
 
 def my_channels(answer: object) -> str:
