@@ -92,6 +92,9 @@ n_steps: int = 0  # training steps of the shorter trainings; 0 means the profile
 # %%
 N_STEPS = {"smoke": 4, "lesson": 60, "study": 400}
 n_steps = n_steps or N_STEPS[profile]
+body_name = "Lite0" if backbone == "lite0" else backbone  # in tables and sentences
+FROZEN = f"{body_name}, frozen"
+FINE_TUNED = f"{body_name}, fine-tuned"
 
 size = profiles.get(profile)
 if profile == "smoke":
@@ -622,9 +625,14 @@ show(
 # %% [markdown]
 # ## 5. What does a frozen body know?
 #
-# The cheapest form of transfer is to *freeze* the body. Then the 1,280 numbers that it
-# computes from a clip never change, so we compute them once, keep them in a table, and
-# train the last layer on that table. This is a softmax regression and takes seconds.
+# The cheapest form of transfer is to *freeze* the body. Then the numbers that it computes
+# from a clip (1,280 with Lite0) never change, so we compute them once, keep them in a
+# table, and train the last layer on that table. This is a softmax regression and takes
+# seconds.
+#
+# We do the same with an untrained body, as a baseline. Its weights are random, and its
+# normalisation layers (section 6) keep the statistics that they begin with, mean 0 and
+# variance 1. Nothing in it has been fitted to any data.
 
 
 # %%
@@ -673,12 +681,16 @@ conclude(
     if_clear=f"A new last layer on a body that has never heard a sound reaches "
     f"**{accuracy_photo:.1f} %** on validation. On an untrained body of the same make "
     f"it reaches {accuracy_fresh:.1f} %. The difference of {gain_photographs:.0f} "
-    "points is what the photographs have taught.",
+    "points is what the photographs have taught, in weights and in the statistics of "
+    "normalisation.",
     if_not=f"On the pretrained body, a new last layer reaches {accuracy_photo:.1f} % "
     f"on validation, and on an untrained one {accuracy_fresh:.1f} %. For these clips, "
     "the difference is not known to be clear of the spread between seeds.",
 )
-say(f"Features and layer together took {seconds_frozen:.1f} s.")
+say(
+    f"The body computes {table_photo.shape[1]:,} numbers per clip. These features and "
+    f"the layer together took {seconds_frozen:.1f} s."
+)
 
 # %% [markdown]
 # Where in the body is this knowledge? Yosinski et al. (2014) asked which layers
@@ -766,8 +778,9 @@ conclude(
     unit="points",
     step=one_clip,
     if_clear=f"After its first layer, the pretrained body is ahead by {first_gap:+.0f} "
-    f"points, after its last by {last_gap:+.0f}. What photographs have taught is in "
-    "what the layers make of the first filters' output together.",
+    f"points, after its last by {last_gap:+.0f}. The first of these would be small "
+    "with any filters: a linear layer, averaged over the picture, keeps little more "
+    "than the picture's mean.",
     if_not=f"The pretrained body is ahead by {first_gap:+.0f} points after its first "
     f"layer and by {last_gap:+.0f} after its last. For these clips, it is not known "
     "whether the gap grows with depth.",
@@ -887,11 +900,19 @@ train_split = Split(x[training], y[training], clips.n_classes)
 validation_split = Split(x[validation], y[validation], clips.n_classes)
 trained = {}  # results of `fit`, by name
 seconds = {}  # of training, with the evaluations on validation
+seconds_at = {}  # when each evaluation was done, counted from the start of training
 
 
 def train(name, model, recipe, split=train_split, each_eval=None):
     """Train `model`, keep the state that is best on validation."""
     began = time.perf_counter()
+    seconds_at[name] = []
+
+    def note_time(entry):
+        seconds_at[name].append(time.perf_counter() - began)
+        if each_eval is not None:
+            each_eval(entry)
+
     trained[name] = fit(
         model,
         split,
@@ -900,7 +921,7 @@ def train(name, model, recipe, split=train_split, each_eval=None):
         spec,
         seed=seed,
         device=profiles.device(),
-        on_eval=each_eval,
+        on_eval=note_time,
     )
     seconds[name] = time.perf_counter() - began
 
@@ -915,7 +936,7 @@ def note_movement(entry):
     moved.append(moved_percent(model, start))
 
 
-train("Lite0, fine-tuned", model, recipe, each_eval=note_movement)
+train(FINE_TUNED, model, recipe, each_eval=note_movement)
 
 # %% [markdown]
 # The learning rate of each phase rises over its first tenth and then falls as a cosine,
@@ -940,7 +961,7 @@ rates = {}
 for part, name in enumerate(PARTS):
     rates[name] = np.array([rate_at(step, part) for step in steps])
 
-evaluated = [0] + [entry["step"] for entry in trained["Lite0, fine-tuned"].history]
+evaluated = [0] + [entry["step"] for entry in trained[FINE_TUNED].history]
 moved_by_part = dict(zip(PARTS, np.array(moved).T, strict=True))
 
 # %% tags=["hide-input"]
@@ -1128,37 +1149,35 @@ if len(lite0_scratch) and len(cnn_scratch):
 
 # %% [markdown]
 # So our baseline is CNN7 from scratch, on the same clips, pictures and batches. What else
-# should be the same? There are two fair answers:
+# should be the same? There are two fair answers: *equal steps*, so that both networks
+# see the same number of clips, or *equal time*, in which CNN7 can take more steps,
+# because it is smaller and faster. How many more depends on the machine. So we train
+# CNN7 twice, with **equal steps** and with **four times the steps**, and measure the
+# time of each training.
 #
-# - **equal steps**: both networks see the same number of clips;
-# - **equal time**: CNN7 is smaller and faster, so it may take more steps. We give it
-#   four times as many. The table below shows how close that comes to equal time on your
-#   machine.
-#
-# **Predict** both differences in test accuracy, Lite0 minus CNN7.
+# **Predict** both differences in test accuracy, the backbone minus CNN7.
 
 # %%
-predict("06.f", ..., "By how many points is Lite0 ahead at equal steps?")
-predict("06.g", ..., "And if CNN7 gets four times as many steps?")
+predict("06.f", ..., "By how many points is the backbone ahead at equal steps?")
+predict("06.g", ..., "And if CNN7 gets four times the steps?")
 
 # %%
 from_scratch = replace(recipe, freeze_steps=0, layer_decay=1.0)
 longer = replace(from_scratch, steps=4 * n_steps)
-NAMES = ("Lite0, fine-tuned", "CNN7, equal steps", "CNN7, four times")
+NAMES = (FINE_TUNED, "CNN7, equal steps", "CNN7, four times the steps")
 
 seed_everything(seed)
 train("CNN7, equal steps", classifier("cnn7", clips.n_classes), from_scratch)
 seed_everything(seed)
-train("CNN7, four times", classifier("cnn7", clips.n_classes), longer)
+train("CNN7, four times the steps", classifier("cnn7", clips.n_classes), longer)
 
 # %% tags=["hide-input", "cover"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.9), sharey=True)
 for place, name in enumerate(NAMES):
     history = trained[name].history
-    at_step = np.array([entry["step"] for entry in history])
+    at_step = [entry["step"] for entry in history]
     accuracy = [100 * entry["validation_accuracy"] for entry in history]
-    at_second = at_step / at_step[-1] * seconds[name]
-    for ax, at in ((axes[0], at_step), (axes[1], at_second)):
+    for ax, at in ((axes[0], at_step), (axes[1], seconds_at[name])):
         ax.plot(
             at,
             accuracy,
@@ -1167,10 +1186,11 @@ for place, name in enumerate(NAMES):
             color=plots.COLOURS[place],
             label=name,
         )
+axes[0].axhline(accuracy_photo, color="black", linewidth=1, linestyle=":")
+axes[1].plot(
+    seconds_frozen, accuracy_photo, "k*", markersize=13, linestyle="", label=FROZEN
+)
 for ax in axes:
-    ax.axhline(
-        accuracy_photo, color="black", linewidth=1, linestyle=":", label="frozen body"
-    )
     ax.set_xlim(0, None)
 axes[0].set(xlabel="steps", ylabel="validation accuracy (%)", ylim=(0, 102))
 axes[1].set(xlabel="seconds of training")
@@ -1182,9 +1202,11 @@ for name in NAMES:
 show(
     fig,
     alt="Validation accuracy of three trainings, on the left against the step and on "
-    "the right against the seconds they took, with a dotted line for the frozen body "
-    f"at {accuracy_photo:.0f} %. Best accuracies: {'; '.join(ends)}.",
-    caption="The same trainings against steps and against time on this machine.",
+    "the right against the seconds they took. The frozen body, at "
+    f"{accuracy_photo:.0f} % after {seconds_frozen:.0f} s, is a dotted line on the "
+    f"left and a star on the right. Best accuracies: {'; '.join(ends)}.",
+    caption="The same trainings against steps and against time on this machine. Dotted "
+    "line, star: the frozen body.",
 )
 
 # %% [markdown]
@@ -1225,48 +1247,71 @@ def test_difference(first, second):
 
 for name in NAMES:
     test_network(name)
-test_layer("Lite0, frozen", linear["copy"], tables["copy"])
-seconds["Lite0, frozen"] = seconds_frozen
+test_layer(FROZEN, linear["copy"], tables["copy"])
+seconds[FROZEN] = seconds_frozen
 
 # %% tags=["hide-input"]
 rows = []
-for name in ("Lite0, frozen", *NAMES):
+for name in (FROZEN, *NAMES):
     rows.append((name, seconds[name], str(test_accuracy(name))))
 results = pd.DataFrame(rows, columns=["system", "seconds", "test accuracy (%)"])
 display(results.style.format({"seconds": "{:.1f}"}).hide(axis="index"))
 
-equal_steps = test_difference("Lite0, fine-tuned", "CNN7, equal steps")
-equal_time = test_difference("Lite0, fine-tuned", "CNN7, four times")
+equal_steps = test_difference(FINE_TUNED, "CNN7, equal steps")
+four_times = test_difference(FINE_TUNED, "CNN7, four times the steps")
 one_test_clip = 100 / test.sum()
 answer("06.f", round(equal_steps.mean, 1), unit="points", within=0.3)
-answer("06.g", round(equal_time.mean, 1), unit="points", within=0.3)
+answer("06.g", round(four_times.mean, 1), unit="points", within=0.3)
 conclude(
     "transfer_at_equal_steps",
     equal_steps.mean,
     unit="points",
     step=one_test_clip,
-    if_clear=f"At equal steps, Lite0 is ahead of CNN7 by **{equal_steps.mean:.1f} "
-    f"points** ({equal_steps.low:+.1f} to {equal_steps.high:+.1f} by source). Transfer "
-    "gives it a head start.",
-    if_not=f"At equal steps, Lite0 minus CNN7 is {equal_steps.mean:+.1f} points "
+    if_clear=f"At equal steps, {body_name} is ahead of CNN7 by "
+    f"**{equal_steps.mean:.1f} points** ({equal_steps.low:+.1f} to "
+    f"{equal_steps.high:+.1f} by source). Transfer gives it a head start.",
+    if_not=f"At equal steps, {body_name} minus CNN7 is {equal_steps.mean:+.1f} points "
     f"({equal_steps.low:+.1f} to {equal_steps.high:+.1f} by source). For these clips, "
     "that is not known to be clear of the spread between seeds.",
 )
 conclude(
-    "transfer_at_equal_time",
-    equal_time.mean,
+    "transfer_at_four_times_the_steps",
+    four_times.mean,
     unit="points",
     step=one_test_clip,
-    if_clear=f"With four times as many steps for CNN7, Lite0 minus CNN7 is "
-    f"{equal_time.mean:+.1f} points ({equal_time.low:+.1f} to {equal_time.high:+.1f} "
+    if_clear=f"With four times the steps for CNN7, {body_name} minus CNN7 is "
+    f"{four_times.mean:+.1f} points ({four_times.low:+.1f} to {four_times.high:+.1f} "
     "by source).",
-    if_not="With four times as many steps for CNN7, Lite0 minus CNN7 is "
-    f"{equal_time.mean:+.1f} points ({equal_time.low:+.1f} to {equal_time.high:+.1f} "
+    if_not=f"With four times the steps for CNN7, {body_name} minus CNN7 is "
+    f"{four_times.mean:+.1f} points ({four_times.low:+.1f} to {four_times.high:+.1f} "
     "by source). That is not known to be clear of the spread between seeds, so this "
     "run cannot tell which network is better.",
 )
+seconds_tuned = seconds[FINE_TUNED]
+seconds_four_times = seconds["CNN7, four times the steps"]
+say(
+    f"Four times the steps of CNN7 took {seconds_four_times:.1f} s, fine-tuning "
+    f"{seconds_tuned:.1f} s. At equal time on this machine, CNN7 would get "
+    f"{4 * seconds_tuned / seconds_four_times:.1f} times the steps. The frozen body "
+    f"took {seconds_frozen:.1f} s, and it reaches **{test_accuracy(FROZEN)} %** on the "
+    "test clips."
+)
+so_far = []  # validation accuracies that the trainings had reached by then
+for name in NAMES:
+    for entry, at in zip(trained[name].history, seconds_at[name], strict=True):
+        if at <= seconds_frozen:
+            so_far.append(100 * entry["validation_accuracy"])
+if so_far:
+    say(
+        f"In the same {seconds_frozen:.1f} s, the trainings reached at most "
+        f"{max(so_far):.0f} % on validation, where the frozen body has "
+        f"{accuracy_photo:.0f} %."
+    )
 
 # %% [markdown]
+# The frozen body, the star in the right panel above, is an opponent too. Compare it with
+# the curves at the time when it is ready.
+#
 # Which comparison is right depends on your question. To learn how much each training step
 # achieves, compare at equal steps; to decide how to spend an hour of computing, at equal
 # time. Either way, say which. "Transfer gains so many points" means little unless we know
@@ -1382,7 +1427,7 @@ play_pair(
 # and a bark becomes a sweep.
 #
 # We train CNN7 on each set, for as many steps as in its longer training above, and a
-# new last layer for the frozen Lite0. `fit` smooths the labels: a tenth of each target
+# new last layer for the frozen body. `fit` smooths the labels: a tenth of each target
 # is spread over all classes. So with ten classes, the training loss cannot fall below
 # 0.50 nats.
 #
@@ -1392,9 +1437,10 @@ play_pair(
 predict("06.h", ..., "The highest loss: with copies of clips, of pictures, or neither?")
 
 # %%
-last_loss = {"neither": trained["CNN7, four times"].history[-1]["loss"]}
-is_right["CNN7, neither"] = is_right["CNN7, four times"]  # both from section 7
-is_right["Lite0, neither"] = is_right["Lite0, frozen"]
+no_copies = "CNN7, four times the steps"  # from section 7
+last_loss = {"neither": trained[no_copies].history[-1]["loss"]}
+is_right["CNN7, neither"] = is_right[no_copies]
+is_right[f"{body_name}, neither"] = is_right[FROZEN]
 
 for kind, x_kind in {"clips": x_clips, "pictures": x_pictures}.items():
     name = f"CNN7, {kind}"
@@ -1406,7 +1452,7 @@ for kind, x_kind in {"clips": x_clips, "pictures": x_pictures}.items():
 
     normal_kind = torch.tensor((x_kind - band_mean) / band_std)
     layer = new_last_layer(body_output(pretrained_net, normal_kind), y_copies)
-    test_layer(f"Lite0, {kind}", layer, tables["copy"])
+    test_layer(f"{body_name}, {kind}", layer, tables["copy"])
 
 # %%
 answer("06.h", max(last_loss, key=last_loss.get))
@@ -1429,7 +1475,7 @@ conclude(
 # %% tags=["hide-input"]
 PAIRS = (("clips", "neither"), ("pictures", "neither"), ("clips", "pictures"))
 gaps = {}
-for network in ("CNN7", "Lite0"):
+for network in ("CNN7", body_name):
     for first, second in PAIRS:
         gap = test_difference(f"{network}, {first}", f"{network}, {second}")
         gaps[f"{network}: {first} minus {second}"] = gap
@@ -1448,8 +1494,8 @@ show(
         for name, gap in gaps.items()
     )
     + ".",
-    caption="CNN7 from scratch and the frozen Lite0. Filled: the interval does not "
-    "contain 0.",
+    caption=f"CNN7 from scratch and the frozen {body_name}. Filled: the interval does "
+    "not contain 0.",
 )
 
 # %%
@@ -1508,10 +1554,14 @@ else:
 
 # %% tags=["hide-input"]
 # STUDY GRID
+validation_loss = {}  # at the last step
+for kind, name in (("neither", no_copies), ("pictures", "CNN7, pictures")):
+    validation_loss[kind] = trained[name].history[-1]["validation_loss"]
+loss_saved = validation_loss["neither"] - validation_loss["pictures"]
 HERE = {
     "D1": f"CNN7: {clips_over_pictures.mean:+.1f}",
-    "D4c": f"training loss {last_loss['pictures'] - last_loss['neither']:+.2f} nats",
-    "D5a": f"Lite0 over CNN7, four times the steps: {equal_time.mean:+.1f}",
+    "D4c": f"CNN7, last validation loss saved: {loss_saved:+.2f} nats",
+    "D5a": f"{body_name} over CNN7, equal steps: {equal_steps.mean:+.1f}",
 }
 rows = []
 verdicts = {}
@@ -1657,10 +1707,10 @@ if isinstance(channels, torch.Tensor):  # once the exercise is done
 # ## What we saw
 
 # %% tags=["hide-input"]
-frozen_test = test_accuracy("Lite0, frozen")
-tuned_test = test_accuracy("Lite0, fine-tuned")
+frozen_test = test_accuracy(FROZEN)
+tuned_test = test_accuracy(FINE_TUNED)
 cnn_test = test_accuracy("CNN7, equal steps")
-cnn_longer_test = test_accuracy("CNN7, four times")
+cnn_longer_test = test_accuracy("CNN7, four times the steps")
 say(
     f"""- Renaming what a photograph network sees in sounds is right on \
 {accuracy_renamed:.0f} % of the validation clips; a new last layer on the same frozen
@@ -1669,7 +1719,7 @@ say(
 - The first third of the body moved by {moved_first:.1f} % in fine-tuning, the new layer
   by {moved_new:.0f} %.
 - On the test clips: frozen {frozen_test} %, fine-tuned {tuned_test} %, CNN7 with equal
-  steps {cnn_test} %, with four times as many {cnn_longer_test} %.
+  steps {cnn_test} %, with four times the steps {cnn_longer_test} %.
 - CNN7's training loss ended at {last_loss['clips']:.2f} nats with copies of clips and
   {last_loss['pictures']:.2f} with copies of pictures."""
 )
