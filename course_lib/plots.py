@@ -294,3 +294,59 @@ def forest(found: Sequence[tuple[float, float, float]], labels: Sequence[str], a
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.set(xlabel=xlabel)
     return ax
+
+
+def filter_mosaic(filters: np.ndarray, ax: Axes, *, n_across: int = 8) -> Axes:
+    """Filters `(filters, 3, height, width)` as small colour pictures, row by row, each at its own brightness.
+
+    Grey is 0, and the largest weight of a filter, whatever its sign, is as far from grey as a colour can be. A filter
+    whose weights are all under a hundredth of the largest weight of any stays grey.
+    """
+    filters = np.asarray(filters, dtype=np.float64)
+    least = max(float(np.abs(filters).max()) / 100, 1e-9)
+    for place, weights in enumerate(filters):
+        left, top = 1.15 * (place % n_across), 1.15 * (place // n_across)
+        largest = float(np.abs(weights).max())
+        reach = largest if largest >= least else 100 * least
+        tile = (0.5 + 0.5 * weights / reach).transpose(1, 2, 0)
+        ax.imshow(tile, extent=(left, left + 1, top + 1, top), interpolation="nearest")
+    n_rows = -(-len(filters) // n_across)
+    ax.set(xlim=(-0.05, 1.15 * min(len(filters), n_across) - 0.1), ylim=(1.15 * n_rows - 0.1, -0.05), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
+def transfer_steps(ax: Axes, *, source: str, target: str, n_source: int, n_target: int) -> Axes:
+    """Transfer learning as two columns of boxes: the pretrained network, and ours with a copied body.
+
+    `source` and `target` say what each is trained on; `n_source` and `n_target` count the outputs of the last layers.
+    """
+    parts = ("first third", "second third", "last third")
+    boxes = [(1.0 + k, 0.8, part, "0.88", "-") for k, part in enumerate(parts)]
+    inputs = (source, target)
+    heads = (f"last layer\n{n_source:,} outputs", f"new last layer\n{n_target:,} outputs, random weights")
+    for column, left in enumerate((0.0, 6.0)):
+        ax.text(left + 2, 0.3, inputs[column], ha="center", va="center", fontsize=11)
+        new = column == 1
+        head = (4.0, 0.95, heads[column], COLOURS[5] if new else "white", "--" if new else "-")
+        for bottom, height, label, fill, line in [*boxes, head]:
+            style = {"edgecolor": "black", "facecolor": fill, "linestyle": line, "linewidth": 1.2}
+            ax.add_patch(Rectangle((left, bottom), 4, height, **style))
+            ax.text(left + 2, bottom + height / 2, label, ha="center", va="center", fontsize=11)
+        for bottom, top in ((0.55, 1), (1.8, 2), (2.8, 3), (3.8, 4)):
+            arrow = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", (left + 2, top), (left + 2, bottom), arrowprops=arrow)
+    for bottom, _, _, _, _ in boxes:
+        arrow = {"arrowstyle": "-|>", "linewidth": 1.8, "color": COLOURS[0]}
+        ax.annotate("", (5.95, bottom + 0.4), (4.05, bottom + 0.4), arrowprops=arrow)
+    steps = {
+        "1. pretrain": (2, 5.25), "2. copy\nthe body": (5, 4.1), "3. add a new last layer": (8, 5.25),
+        "4. train": (10.2, 5.25), "from\nscratch": (10.2, 4.47), "frozen,\nor slowly": (10.2, 2.4),
+    }  # fmt: skip
+    for text, (x, y) in steps.items():
+        first = x < 10
+        weight = "bold" if text[0].isdigit() else "normal"
+        ax.text(x, y, text, ha="center" if first else "left", va="center", fontsize=12, weight=weight)
+    ax.set(xlim=(-0.2, 11.8), ylim=(0, 5.5))
+    ax.axis("off")
+    return ax

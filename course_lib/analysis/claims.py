@@ -44,13 +44,19 @@ class Evidence:
 
     def __init__(self, published: Callable[[str], pd.DataFrame] = questions.published) -> None:
         self.rows = published
+        self._of_grid: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def answers(self) -> pd.DataFrame:
         """`questions.answers` of all grids, with a column `grid`."""
-        grids = dict.fromkeys(question.grid for question in questions.questions())
-        found = [questions.answers(grid, self.rows(grid)).assign(grid=grid) for grid in grids]
+        found = [self.answers_of(grid) for grid in dict.fromkeys(question.grid for question in questions.questions())]
         return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
+
+    def answers_of(self, grid: str) -> pd.DataFrame:
+        """`questions.answers` of one grid, with a column `grid`; a grid takes seconds, and is computed once."""
+        if grid not in self._of_grid:
+            self._of_grid[grid] = questions.answers(grid, self.rows(grid)).assign(grid=grid)
+        return self._of_grid[grid]
 
     def run(self, grid: str, fields: str | Mapping[str, object]) -> pd.DataFrame:
         """The rows of one condition of a grid, as `questions.chosen` takes it. Raises `NotRun` if there are none."""
@@ -75,7 +81,8 @@ class Evidence:
         if not asked:
             raise CourseError(f"claims.toml: questions.toml has no question {question!r} to {where!r}")
         about, data = about or f"{question} ({where})", questions.data_of(where)
-        rows = self.answers[(self.answers["question"] == question) & (self.answers["where"] == where)]
+        answers = self.answers_of(asked[0].grid)
+        rows = answers[(answers["question"] == question) & (answers["where"] == where)]
         if rows.empty:
             return Part(about, data, None)
         row = rows.iloc[0]

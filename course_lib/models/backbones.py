@@ -79,6 +79,16 @@ class Backbone(nn.Module):
         image = channels.transpose(2, 3).flip(2)  # (clips, 3, mels, frames), the highest band first
         return self.net(image.contiguous(memory_format=torch.channels_last))
 
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer gets for `x`, `(clips, numbers)`, averaged over the image if it is one. As `forward`."""
+        given: list[torch.Tensor] = []
+        hook = self.stages[-1].register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
+        try:
+            self(x)
+        finally:
+            hook.remove()
+        return given[0].flatten(2).mean(2) if given[0].ndim == 4 else given[0]
+
 
 def three_channels(x: torch.Tensor, channel_mode: str) -> torch.Tensor:
     """`(clips, 3, frames, mels)` from `(clips, frames, mels)`; see `Backbone`. Notebook: 06."""

@@ -166,3 +166,21 @@ def test_names_of_points_that_lie_close_do_not_hide_each_other():
     assert [text.get_text() for text in ax.texts] == ["MAST", "CNN", "AST"]
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
     plt.close(fig)
+
+
+def test_a_mosaic_shows_each_filter_at_its_own_brightness_and_leaves_unused_ones_grey(ax):
+    filters = np.zeros((3, 3, 2, 2))
+    filters[0, 0, 0, 0], filters[1, 2, 1, 1], filters[2, 1, 0, 1] = 1.0, -0.1, 0.001
+    plots.filter_mosaic(filters, ax, n_across=2)
+    tiles = [image.get_array() for image in ax.images]
+    assert len(tiles) == 3
+    assert np.allclose(tiles[0][0, 0], (1, 0.5, 0.5)) and np.allclose(tiles[1][1, 1], (0.5, 0.5, 0))
+    assert np.abs(tiles[2] - 0.5).max() < 0.06
+    left, right, _, _ = ax.images[2].get_extent()
+    assert (left, right) == (0, 1), "the third stands below the first"
+
+
+def test_the_steps_of_transfer_name_what_they_are_given(ax):
+    plots.transfer_steps(ax, source="photographs", target="240 clips", n_source=1000, n_target=7)
+    shown = " ".join(text.get_text() for text in ax.texts)
+    assert all(words in shown for words in ("photographs", "240 clips", "1,000 outputs", "7 outputs", "4. train"))

@@ -92,6 +92,14 @@ def groups(x, k):
     return [x[start : start + k] for start in range(0, len(x), k)]
 
 
+def own_channels(levels):
+    """Level, what stands out of the mean over time, and the change over mel bands, `(clips, 3, frames, mels)`."""
+    import torch
+
+    bands = torch.gradient(levels, dim=2)[0]
+    return torch.stack([levels, levels - levels.mean(1, keepdim=True), bands], 1)
+
+
 RIGHT = {
     "00.1": 160,
     "00.2": lambda energy: 100 * np.sort(energy)[::-1][: len(energy) // 10].sum() / energy.sum(),
@@ -133,6 +141,7 @@ RIGHT = {
         (t["transform"] == "original") & (t["fold"] == v),
         (t["transform"] == "original") & (t["fold"] == k),
     ),
+    "06.5": lambda levels: own_channels(levels),
     "07.1": lambda s, n: given_out(s * n / s.sum(), n),
     "07.2": lambda a, b: (math.ceil(b) - 1, b - max(a, math.ceil(b) - 1), max(a, math.ceil(b) - 1) - a),
     "07.3": lambda a, b, w: 10 * np.log10(w * 10 ** (a / 10) + (1 - w) * 10 ** (b / 10)),
@@ -278,7 +287,13 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("06.1", lambda filters: filters.mean(dim=1), "that is the mean"),
     ("06.1", lambda filters: filters.sum(axis=7), "called with (array(4, 3, 5, 5)) it raised AxisError"),
     ("06.1", lambda filters: filters.max(axis=1), "right shape, but at"),
-    ("06.2", lambda rate, factor, n: RIGHT["06.2"](rate, factor, n)[::-1], "turned round"),
+    ("06.5", lambda levels: levels.numpy(), "expected a torch tensor, got ndarray"),
+    ("06.5", lambda levels: levels, "expected shape (3, 3, 70, 66), got (3, 70, 66)"),
+    ("06.5", lambda levels: levels[:, None].expand(-1, 3, -1, -1), "channels 0 and 1 are the same picture"),
+    ("06.5", lambda levels: own_channels(levels) / 0, "expected finite floats"),
+    ("06.5", lambda levels: own_channels(levels - levels.mean(0)), "compute them from each clip by itself"),
+    ("06.5", lambda levels: own_channels(levels) + levels.mean((1, 2))[:, None, None, None], "at least one should not"),
+    ("06.2", lambda rate, factor, n: RIGHT["06.2"](rate, factor, n)[::-1], "reversed"),
     ("06.2", lambda rate, factor, n: factor * RIGHT["06.2"](rate, factor, n), "start with the power 0"),
     ("06.2", lambda rate, factor, n: [rate * factor] * (n - 1) + [rate], "powers"),
     ("06.2", lambda rate, factor, n: [rate] * n, "right shape, but at"),
@@ -438,6 +453,7 @@ ALSO_RIGHT = {  # what a learner may well return, or take for granted of what is
     "an array of numpy": ("04.1", lambda table: np.array(RIGHT["04.1"](table))),
     "an index of pandas": ("04.1", lambda table: pd.Index(RIGHT["04.1"](table))),
     "a tuple": ("04.1", lambda table: tuple(RIGHT["04.1"](table))),
+    "channels that are all free of the gain": ("06.5", lambda levels: own_channels(levels - levels.mean((1, 2), True))),
     "filters of torch, as the notebook has them": ("06.1", lambda filters: filters.sum(dim=1)),
     "a function of numpy": ("06.1", lambda filters: np.sum(filters, axis=1)),
 }

@@ -66,6 +66,19 @@ def test_stages_hold_every_parameter_once_and_end_with_the_new_layer(name):
     assert next(net.stages[-1].parameters()).shape[0] == 10
 
 
+@pytest.mark.parametrize("name", ["lite0", "squeezenet1_1"])
+def test_the_last_layer_of_features_is_the_whole_backbone(name):
+    """Squeezenet's last layer is a convolution, whose answers are averaged over the image behind a ReLU."""
+    net = backbones.Backbone(name, 10, pretrained=False).eval()
+    x = torch.randn(2, 80, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features, logits = net.features(x), net(x)
+        assert features.ndim == 2 and len(features) == 2
+        if name == "lite0":
+            assert torch.allclose(net.stages[-1](features), logits, atol=1e-5)
+    assert not net.stages[-1]._forward_pre_hooks, "nothing stays behind"
+
+
 def test_an_input_too_small_for_a_backbone_is_refused():
     with pytest.raises(ValueError, match="at least 64 x 64"):
         backbones.Backbone("squeezenet1_1", 10, pretrained=False)(torch.zeros(1, 63, 64))

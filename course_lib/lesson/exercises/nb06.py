@@ -1,11 +1,15 @@
 """Tests of the exercises in notebook 06."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from course_lib.lesson.checks import NotYet, call, expect_array, expect_function
+
+if TYPE_CHECKING:
+    import torch
 
 
 def one_channel_filters(answer: object) -> str:
@@ -42,14 +46,14 @@ def stage_rates(answer: object) -> str:
         if np.ndim(got) == 0:
             raise NotYet(f"expected a list of {n_stages} rates, got {type(got).__name__}")
         slips = {
-            "turned round: the first stage learns slowest, the last at `rate`": wanted[::-1],
-            "the last stage learns at `rate` itself: start with the power 0": wanted * factor,
-            "each stage at `factor` times the *next* one: powers, not multiples of one difference": np.array(
+            "reversed: the first part learns slowest, the last at `rate`": wanted[::-1],
+            "the last part learns at `rate` itself: start with the power 0": wanted * factor,
+            "each part learns at `factor` times the rate of the *next* one, so use powers": np.array(
                 [rate * factor] * (n_stages - 1) + [rate]
             ),
         }
         expect_array(got, wanted, what=f"{n_stages} stages, rate {rate:g}, factor {factor:g}", slips=slips)
-    return "With four stages and 0.6 the first learns at a fifth of the rate of the last."
+    return "With four parts and a factor of 0.6, the first learns at about a fifth of the last one's rate."
 
 
 def batches_to_forget(answer: object) -> str:
@@ -69,7 +73,7 @@ def batches_to_forget(answer: object) -> str:
         "it does not lose the same amount each time, but the same share of what is left": lambda s, m: math.ceil(
             (1 - s) / m
         ),
-        "that is until `share` is forgotten; asked is until `share` is left": lambda s, m: math.ceil(
+        "that is when `share` is forgotten; find when only `share` is left": lambda s, m: math.ceil(
             math.log(1 - s) / math.log(1 - m)
         ),
     }
@@ -96,18 +100,62 @@ def honest_masks(answer: object) -> str:
         held_out = fold.isin([chooses, tested]).to_numpy()
         if (train & held_out).any():
             which = "copies of " if not (train & held_out & original).any() else ""
-            raise NotYet(f"training holds {which}clips of the validation or the test fold: what is judged was learnt")
+            raise NotYet(f"training holds {which}clips of the validation or the test fold: scores would be too good")
         if np.array_equal(choose, wanted[2]) and np.array_equal(test, wanted[1]):
             raise NotYet("validation and test are exchanged")
         for name, mask in (("validation", choose), ("test", test)):
             if (mask & ~original).any():
-                raise NotYet(f"{name} holds copies: judge by sounds as they were recorded")
+                raise NotYet(f"{name} holds copies: use only sounds as they were recorded")
         if not (train & ~original).any():
             raise NotYet("training holds no copies; those of training clips are what augmentation is for")
         for name, mask, right in zip(("train", "validation", "test"), masks, wanted, strict=True):
             if not np.array_equal(mask, right):
                 raise NotYet(f"{name}: {mask.sum()} rows, expected {right.sum()}")
-    return "Copies train, originals judge, and a copy never leaves the fold of its clip."
+    return "Copies serve only for training, and each stays in the fold of its clip."
+
+
+def my_channels(answer: object) -> str:
+    """06.5: three channels of one's own; their properties are tested, not their worth."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    steps = np.cumsum(rng.standard_normal((3, 70, 66)), axis=1)  # levels that change slowly, as those of sounds do
+    levels = torch.from_numpy((-50 + 3 * steps).astype(np.float32))
+    got = _channels(call(answer, levels.clone()), levels)
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        if _same_picture(got[:, a], got[:, b]):
+            raise NotYet(f"channels {a} and {b} are the same picture; three channels can show three things")
+    alone = _channels(call(answer, levels[:1].clone()), levels[:1])
+    if not torch.allclose(alone[0], got[0], atol=1e-3):
+        raise NotYet("a clip gets other channels alone than among others: compute them from each clip by itself")
+    louder = _channels(call(answer, levels + 10), levels)
+    change = (louder - got).abs().amax((0, 2, 3))
+    if change.min() > 1e-2:
+        found = ", ".join(f"{value:.3g}" for value in change.tolist())
+        raise NotYet(f"10 dB more move the three channels by up to {found}; at least one should not move")
+    return "Three pictures of one sound, one of which does not depend on the gain."
+
+
+def _channels(got: object, levels: "torch.Tensor") -> "torch.Tensor":
+    """What a learner's function made of `levels` `(clips, frames, mels)`, if it has the right type and shape."""
+    import torch
+
+    if not isinstance(got, torch.Tensor):
+        raise NotYet(f"expected a torch tensor, got {type(got).__name__}")
+    expected = (len(levels), 3, *levels.shape[1:])
+    if tuple(got.shape) != expected:
+        raise NotYet(f"expected shape {expected}, got {tuple(got.shape)}: (clips, 3, frames, mels)")
+    if not got.is_floating_point() or not torch.isfinite(got).all():
+        raise NotYet("expected finite floats in all three channels")
+    return got
+
+
+def _same_picture(first: "torch.Tensor", second: "torch.Tensor") -> bool:
+    """Whether two channels `(clips, frames, mels)` differ only by a factor and an offset."""
+    together = np.stack([first.numpy().ravel(), second.numpy().ravel()])
+    if (np.ptp(together, axis=1) == 0).any():
+        return bool(np.ptp(together, axis=1).max() == 0)
+    return bool(abs(np.corrcoef(together)[0, 1]) > 0.999)
 
 
 EXERCISES = {
@@ -115,4 +163,5 @@ EXERCISES = {
     "06.2": stage_rates,
     "06.3": batches_to_forget,
     "06.4": honest_masks,
+    "06.5": my_channels,
 }
