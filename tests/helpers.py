@@ -36,7 +36,6 @@ LINE = 88  # characters that a line of code has room for on the site and in Jupy
 WITH_LONG_LINES = {
     "05",
     "06",
-    "07",
     "08",
     "09",
     "10",

@@ -18,9 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from course_lib.audio.features import FeatureSpec
+from course_lib.audio.timebase import out_frames
 from course_lib.checked import nearest
 from course_lib.errors import CourseError, UsageError
-from course_lib.models.classifier import Normalised, classifier
+from course_lib.models.classifier import NATS, Normalised, classifier
+from course_lib.models.diffres import WarpMerge, check_log_power
 from course_lib.paths import study_dir
 
 LARGE = 10_000  # numbers from which on a tensor is stored as 8-bit whole numbers
@@ -52,6 +54,27 @@ class Trained:
     found: dict
     history: list[dict]
     origin: dict
+
+    def widths(self, x: np.ndarray, reduction: float | None = None) -> np.ndarray:
+        """The widths that the layer gives to the frames of log-mels `x` `(clips, frames, mels)`, `(clips, frames)`.
+
+        They sum to the output frames at `reduction`, the share of frames to remove; None is what it was trained for.
+
+        Raises
+        ------
+        UsageError
+            The network has no layer that gives widths.
+        ValueError
+            `x` has another shape or another number of mels, or `reduction` leaves no frame or is not within 0 and 1.
+        """
+        layer = getattr(self.model.model, "frame_reducer", None)
+        if not isinstance(layer, WarpMerge):
+            raise UsageError(f"{self.name}: this network gives no widths (frame_reducer {self.run['frame_reducer']!r})")
+        levels = torch.tensor(x / NATS[self.spec.log])
+        check_log_power(levels, layer.n_mels)
+        n_out = out_frames(levels.shape[1], layer.reduction if reduction is None else reduction)
+        with torch.inference_mode():
+            return layer.widths(levels, n_out).numpy()
 
 
 def folder() -> Path:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from course_lib.audio.timebase import out_frames
-from course_lib.lesson.checks import call, expect_array, expect_function
+from course_lib.lesson.checks import NotAttempted, NotYet, call, expect_array, expect_function
 
 
 def widths(answer: object) -> str:
@@ -116,4 +116,72 @@ def reduced_cost(answer: object) -> str:
     return "The second case pays the published scorer for 1000 frames, the network for 100: mind which is more."
 
 
-EXERCISES = {"07.1": widths, "07.2": shares, "07.3": merged_db, "07.4": reduced_cost}
+def gradient_by_scores(answer: object) -> str:
+    """07.5: from the gradient by the edges to that by the scores."""
+    rng = np.random.default_rng(5)
+    for n_frames, n_out in ((6, 2), (9, 4)):
+        by_edge, scores = rng.standard_normal(n_frames), rng.uniform(0.3, 0.5, n_frames)
+        by_width = np.cumsum(by_edge[::-1])[::-1]
+        factor, widths = n_out / scores.sum(), n_out * scores / scores.sum()
+
+        def centred(g: np.ndarray, weights: np.ndarray = widths) -> np.ndarray:
+            return g - np.sum(weights * g) / np.sum(weights)
+
+        slips = {
+            "that is the gradient by the widths; the scores come in through n p_i / sum(p)": by_width,
+            "the factor is right; the denominator sum(p) depends on every score too": factor * by_width,
+            "the cumulative sum runs from the last frame to the first": factor * centred(np.cumsum(by_edge)),
+            "the mean is weighted by the widths": factor * (by_width - by_width.mean()),
+            "the factor n / sum(p) is missing": centred(by_width),
+            "`by_edge` has to be summed first: the width of a frame is part of every later edge": (
+                factor * centred(by_edge)
+            ),
+        }
+        got = call(answer, by_edge.copy(), scores.copy(), n_out)
+        what = f"gradient of {n_frames} scores for {n_out} output frames"
+        expect_array(got, factor * centred(by_width), what=what, slips=slips)
+    return "Scores times gradient sum to zero: a factor on all scores changes nothing."
+
+
+CHANCE, LEARNED, LONG = 50, 85, 300  # accuracy in % on two classes; steps from which on a run should have learned
+
+
+def start_of_scores(answer: object) -> str:
+    """07.6 (open): what came of training from the learner's own gain and bias."""
+    if answer is None or answer is Ellipsis:
+        raise NotAttempted
+    if not isinstance(answer, dict):
+        raise NotYet(f"`my_start` returns two finite numbers, gain and bias; yours gave {answer!r}")
+    widths = np.asarray(answer["start_widths"])
+    contrast = np.mean(np.quantile(widths, 0.95, axis=1) / np.quantile(widths, 0.5, axis=1))
+    tried = f"gain {answer['gain']:g} and bias {answer['bias']:g}"
+    if contrast < 1.1:
+        raise NotYet(
+            f"with {tried}, the widest twentieth of the frames starts only {contrast:.2f} times as wide as the middle "
+            "one: the widths are nearly equal, and the layer is an average over neighbours"
+        )
+    idle = np.mean(widths < 1e-3)
+    if idle > 0.5:
+        raise NotYet(
+            f"with {tried}, {100 * idle:.0f} % of the frames start with a width near zero: the sigmoid is flat there, "
+            "and their scores hardly get a gradient"
+        )
+    if answer["steps"] >= LONG and answer["accuracy"] < LEARNED:
+        raise NotYet(
+            f"with {tried}, {answer['accuracy']:.0f} % of the test clips are right, and guessing gives {CHANCE} %; the "
+            "start is plausible, so try another one or another seed"
+        )
+    return (
+        f"From {tried}, the widest twentieth starts {contrast:.1f} times as wide as the middle frame, and "
+        f"{answer['accuracy']:.0f} % of the test clips are right. Does another seed agree?"
+    )
+
+
+EXERCISES = {
+    "07.1": widths,
+    "07.2": shares,
+    "07.3": merged_db,
+    "07.4": reduced_cost,
+    "07.5": gradient_by_scores,
+    "07.6": start_of_scores,
+}
