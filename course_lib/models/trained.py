@@ -113,7 +113,7 @@ def load(name: str | Path) -> Trained:
             log=spec.log,
         )
         fields = {key: about[key] for key in ("classes", "run", "found", "history", "origin")}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise CourseError(f"{path}: does not describe a network of this course ({error}); fetch it again") from error
     model = Normalised(net, np.zeros((1, 1, spec.n_mels), np.float32))
     _fill(model, _whole(stored), path)
