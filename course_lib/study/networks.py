@@ -50,12 +50,18 @@ features, its classes, every setting of its training and its learning curve; all
   95 % whose widths follow the patterns of the *validation* clips best. `probe-light-fails`: of the seeds 0 to 3, the
   run with the lowest validation accuracy. They are examples; how often runs succeed is counted in
   `study/results/failures`.
-- `esc10-diffres`: the better one on validation of the light scorer as published and the variant, seed 0, with 75 %
-  of the frames removed. The test fold had no say. `esc10-fixed`: the same recipe on all frames, seed 0.
+- `esc10-diffres`: of the light scorer as published and the variant, seed 0, with 75 % of the frames removed, the run
+  with the lower validation loss ({losses}). The test fold had no say.
+  `esc10-fixed`: the same recipe on all frames, seed 0.
 - Large tensors are stored as 8-bit whole numbers with one scale per output channel, the others as they were. The
   accuracies above are those of the stored networks. The last column counts the test clips to which the network gives
   the same answer as before rounding; no probability changes by more than {change}.
-- Made on {dates}: {origins}.
+- Made on {date}: {origins}.
+
+The runs on the probe to choose from, with the correlation of widths and patterns on the validation clips. A run can
+succeed although its widths hardly follow the patterns:
+
+{tried}
 
 To make them again: `python -m course_lib.study.networks`. Another processor rounds differently, so another seed may
 fail there.
@@ -121,17 +127,25 @@ def train(spec: RunSpec, folder: Path) -> Trained:
     return trained.load(path)
 
 
+def on_probe(folder: Path) -> dict[str, list[Trained]]:
+    """The runs on the probe that are chosen from, by layer."""
+    return {layer: [train(probe_run(f"{layer}:0.9", seed), folder) for seed in seeds] for layer, seeds in SEEDS.items()}
+
+
+def on_esc10(folder: Path) -> list[Trained]:
+    """The runs with a layer on ESC-10 that are chosen from."""
+    return [train(esc10_run(f"{layer}:0.75"), folder) for layer in SEEDS]
+
+
 def chosen(folder: Path) -> dict[str, Trained]:
     """The networks to ship, by name; README.md states the rules."""
-    light, variant = (
-        [train(probe_run(f"{layer}:0.9", seed), folder) for seed in seeds] for layer, seeds in SEEDS.items()
-    )
-    with_layer = [train(esc10_run(f"{layer}:0.75"), folder) for layer in ("diffres-light", "diffres-contrast")]
+    light, variant = on_probe(folder).values()
+    with_layer = on_esc10(folder)
     return {
         "probe-light-succeeds": max(filter(succeeded, light), key=follows_pattern),
         "probe-light-fails": min(light, key=by_validation),
         "probe-contrast": max(filter(succeeded, variant), key=follows_pattern),
-        "esc10-diffres": max(with_layer, key=by_validation),
+        "esc10-diffres": min(with_layer, key=lambda run: run.found["validation_loss"]),
         "esc10-fixed": train(esc10_run("none"), folder),
     }
 
@@ -168,48 +182,57 @@ def pattern_frames(clips: Clips, spec: FeatureSpec, n_frames: int) -> np.ndarray
     return (centres_s > starts_s - half_s) & (centres_s < ends_s + half_s)
 
 
-def ship(found: dict[str, Trained], source: Path, folder: Path) -> list[Path]:
-    """Write the files of `found` and README.md to `folder`; returns their paths."""
+def ship(source: Path, folder: Path) -> list[Path]:
+    """Write the networks and README.md to `folder`, from what was trained in `source`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, run in found.items():
-        path = folder / f"{name}{trained.ENDING}"
-        paths.atomic_write(path, (source / f"{run.name}{trained.ENDING}").read_bytes())
-        written.append(path)
-    paths.atomic_write(
-        folder / "README.md",
-        readme({name: trained.load(folder / p.name) for name, p in zip(found, written, strict=True)}),
-    )
-    return [*written, folder / "README.md"]
+    networks = chosen(source)
+    for name, run in networks.items():
+        written.append(folder / f"{name}{trained.ENDING}")
+        paths.atomic_write(written[-1], (source / f"{run.name}{trained.ENDING}").read_bytes())
+    written.append(folder / "README.md")
+    paths.atomic_write(written[-1], readme(networks, on_probe(source), on_esc10(source)))
+    return written
 
 
-def readme(found: dict[str, Trained]) -> str:
+def readme(networks: dict[str, Trained], candidates: dict[str, list[Trained]], with_layer: list[Trained]) -> str:
     """README.md of the folder, from what the files say of themselves."""
     rows = [
         "| network | frame reducer | seed | step | validation | test | as unrounded |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for name, run in found.items():
-        f = run.found
+    for name, run in networks.items():
+        found = run.found
         rows.append(
-            f"| `{name}` | `{run.run['frame_reducer']}` | {run.run['seed']} | {f['chosen_step']} "
-            f"| {100 * f['validation_accuracy']:.1f} % | {100 * f['test_accuracy']:.1f} % "
-            f"| {f['same_answers']} of {f['n_test']} |"
+            f"| `{name}` | `{run.run['frame_reducer']}` | {run.run['seed']} | {found['chosen_step']} "
+            f"| {100 * found['validation_accuracy']:.1f} % | {100 * found['test_accuracy']:.1f} % "
+            f"| {found['same_answers']} of {found['n_test']} |"
         )
-    origins = {
-        f"commit `{run.origin['commit']}`, {run.origin['processor']}, torch {run.origin['torch']}"
-        for run in found.values()
+    tried = ["| frame reducer | seed | validation | test | widths and pattern |", "|---|---:|---:|---:|---:|"]
+    for run in [run for runs in candidates.values() for run in runs]:
+        tried.append(
+            f"| `{run.run['frame_reducer']}` | {run.run['seed']} | {100 * run.found['validation_accuracy']:.1f} % "
+            f"| {100 * run.found['test_accuracy']:.1f} % | {follows_pattern(run):+.2f} |"
+        )
+    made = {
+        f"commit `{r.origin['commit']}`, {r.origin['processor']}, torch {r.origin['torch']}" for r in networks.values()
     }
-    change = max(run.found["largest_change"] for run in found.values())
+    losses = ", ".join(
+        f"{run.found['validation_loss']:.3f} at {100 * run.found['validation_accuracy']:.1f} % for "
+        f"`{run.run['frame_reducer']}`"
+        for run in with_layer
+    )
     return README.format(
+        losses=losses,
         table="\n".join(rows),
-        origins="; ".join(sorted(origins)),
-        change=f"{change:.3f}",
-        dates=min(run.origin["date"] for run in found.values())[:10],
+        tried="\n".join(tried),
+        origins="; ".join(sorted(made)),
+        change=f"{max(run.found['largest_change'] for run in networks.values()):.3f}",
+        date=min(run.origin["date"] for run in networks.values())[:10],
     )
 
 
 if __name__ == "__main__":
     kept = paths.runs_dir() / "networks"
-    for path in ship(chosen(kept), kept, trained.folder()):
+    for path in ship(kept, trained.folder()):
         print(f"{path.stat().st_size:9,} bytes  {path}")
