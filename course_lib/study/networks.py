@@ -51,8 +51,8 @@ features, its classes, every setting of its training and its learning curve; all
   run with the lowest validation accuracy. They are examples; how often runs succeed is counted in
   `study/results/failures`.
 - `esc10-diffres`: of the light scorer as published and the variant, seed 0, with 75 % of the frames removed, the run
-  with the lower validation loss ({losses}). The test fold had no say.
-  `esc10-fixed`: the same recipe on all frames, seed 0.
+  with the lower validation loss: {losses}.
+  The test fold had no say. `esc10-fixed`: the same recipe on all frames, seed 0.
 - Large tensors are stored as 8-bit whole numbers with one scale per output channel, the others as they were. The
   accuracies above are those of the stored networks. The last column counts the test clips to which the network gives
   the same answer as before rounding; no probability changes by more than {change}.
