@@ -2,20 +2,21 @@
 # # 07 · DiffRes
 #
 # A dog barks once in five seconds. At a hop of 10 ms, the log-mel has 501 frames, and
-# nearly all of them show silence. A longer hop would save frames, but it would blur the
-# bark as much as the silence. DiffRes (*differentiable temporal resolution*, Liu et
-# al., 2024) is a layer between log-mel and classifier that learns which frames to keep
-# apart and which to merge.
+# nearly all of them show silence. A longer hop would save frames, but it would resolve
+# the bark as coarsely as the silence. DiffRes (*differentiable temporal resolution*,
+# Liu et al., 2024) is a layer between log-mel and classifier that learns which frames
+# to keep apart and which to merge.
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **turn** scores of frames into widths that sum to the frames you can afford
+# - **turn** the scores of frames into widths that sum to the number of output frames
 #   (exercise 07.1);
 # - **share** a frame between two output frames (exercise 07.2);
 # - **merge** levels as power (exercise 07.3);
 # - **compute** what the layer saves and what it costs (exercise 07.4);
-# - **derive** the gradient of the scores, and **say** why it is smooth (exercise 07.5);
+# - **derive** the gradient with respect to the scores, and **say** why it is smooth
+#   (exercise 07.5);
 # - **choose** a start from which the layer learns, and **test** it (exercise 07.6).
 
 # %% [markdown]
@@ -81,7 +82,7 @@ own_network: str = ""  # a trained network of yours for section 9, a safetensors
 # %% [markdown]
 # ## 1. Which frames matter?
 #
-# We take a brief and a steady sound. To find them, we ask which share of a clip's
+# We take a brief and a steady sound. To find them, we ask what share of a clip's
 # energy lies in the loudest tenth of its frames. In a steady sound that is not much
 # more than a tenth; in a brief one it is nearly all. `features` makes the log-mel of
 # every clip, as in notebook 02.
@@ -117,6 +118,7 @@ steady = int(np.argmin(of_steady))
 brief_name = clips.classes[brief_class].replace("_", " ")
 steady_name = clips.classes[steady_class].replace("_", " ")
 
+# The two waves come in the order of the data set, whichever clip is first there
 waves = clips.where(np.isin(np.arange(len(clips)), [brief, steady])).waves(RATE_HZ)
 brief_wave, steady_wave = waves if brief < steady else waves[::-1]
 say(
@@ -178,8 +180,8 @@ play_pair(
 #
 # DiffRes does not guess. A small network, the **scorer**, gives every frame a score,
 # and the scorer is trained together with the classifier: good scores are those that
-# lower the classifier's loss. For that, everything between scores and loss must have a
-# gradient, so the layer cannot sort, select or round.
+# lower the classifier's loss. For that, the loss must be a differentiable function of
+# the scores, so the layer cannot simply pick the frames with the highest scores.
 #
 # ## 2. From scores to widths
 #
@@ -190,8 +192,8 @@ play_pair(
 #
 # 1. **scale** them to the sum: $s_j = n\, p_j / \sum_i p_i$;
 # 2. **cap** them: if the largest exceeds 1, divide all of them by it;
-# 3. **fill up**: share out what is now missing from the sum, to each frame in
-#    proportion to its room $1 - s_j$.
+# 3. **fill up**: share out what is now missing from the sum among the frames, in
+#    proportion to their room $1 - s_j$.
 
 # %%
 scores = np.array([0.1, 0.1, 0.2, 0.9, 0.7, 0.2, 0.1, 0.1, 0.5, 0.2, 0.1, 0.1])
@@ -204,8 +206,8 @@ room = 1 - capped
 widths = capped + room * missing / room.sum()
 
 # %% [markdown]
-# **Predict:** the score of frame 3 is nine times that of frame 1. How many times as
-# wide is it in the end?
+# **Predict:** the score of frame 3 is nine times that of frame 1 (frames are counted
+# from 0). How many times as wide is it in the end?
 
 # %%
 predict("07.a", ..., "How many times as wide as frame 1 is frame 3?")
@@ -237,11 +239,11 @@ say(
 )
 
 # %% [markdown]
-# Capping keeps the ratios, filling up does not. When one frame stands out, the quiet
-# ones are lifted, because six output frames have to be filled with something: if you
-# remove only half of the frames, widths cannot be all or nothing unless the network
-# wants half of the frames. A factor on all scores changes nothing. And every step
-# consists of sums, products and one maximum, so each has a gradient.
+# Capping keeps the ratios, filling up does not. When one frame stands out, all the
+# others get wider, because the widths still have to sum to six: if you remove half of
+# the frames, all widths can be 0 or 1 only if the network singles out exactly half of
+# the frames. Multiplying all scores by a constant changes nothing. And every step
+# consists of sums, products, quotients and a maximum, so gradients can pass through it.
 #
 # ### Exercise 07.1
 #
@@ -272,9 +274,9 @@ check("07.1", widths_from)
 # %% [markdown]
 # ## 3. From widths to output frames
 #
-# Now lay the frames end to end on a line, each as long as its width. The line is six
-# long. Cut it at 1, 2, 3, 4 and 5: every piece is an output frame. A frame that lies
-# across a cut contributes to both sides.
+# Now lay the frames end to end on a line, each as long as its width. The line has
+# length six. Cut it at 1, 2, 3, 4 and 5: every piece is an output frame. A frame that
+# lies across a cut contributes to both sides.
 #
 # All we need is where frame $j$ ends, its **edge** $C_j = s_1 + \dots + s_j$. The share
 # of frame $j$ in output frame $k$ (counted from 0) is the length of its overlap with
@@ -283,7 +285,7 @@ check("07.1", widths_from)
 # $$ w_{jk} = \max\bigl(0,\; \min(C_j, k + 1) - \max(C_{j-1}, k)\bigr). $$
 #
 # The table of these shares is the **warp matrix**. **Predict:** what does each column
-# sum to, and what each row?
+# sum to, and what does each row sum to?
 
 # %%
 predict("07.b", ..., "What does each column of the warp matrix sum to?")
@@ -338,24 +340,25 @@ library_warp = diffres.warp_matrix(torch.tensor(widths)[None], n_out)[0].numpy()
 warp_difference = np.abs(library_warp - warp).max()
 answer("07.b", round(warp.sum(axis=0).mean(), 6))
 say(
-    f"Columns sum to 1: every output frame weighs the same. Rows sum to the widths, so "
-    f"nothing is lost and nothing counted twice. The library's `warp_matrix` differs "
-    f"by at most {warp_difference:.0e}."
+    f"Columns sum to 1: every output frame has the same total weight. Rows sum to the "
+    f"widths, so nothing is lost and nothing is counted twice. The library's "
+    f"`warp_matrix` differs by at most {warp_difference:.0e}."
 )
 
 # %% [markdown]
 # Read the staircase from the top. Where it goes down steeply, many frames share one
-# output frame, and the resolution is coarse. Where it goes sideways, a frame nearly has
-# an output frame to itself, and the resolution is kept. The order of frames never
-# changes. With equal widths the staircase is a straight line, and the layer averages
-# neighbours as a longer hop would.
+# output frame, and the resolution is coarse. Where it moves on by almost a column per
+# row, a frame nearly has an output frame to itself, and the resolution is kept. The
+# order of frames never changes. With equal widths the staircase follows a straight
+# line, and every output frame is the average of equally many neighbours.
 #
 # No frame is wider than 1, so it crosses at most one cut and has at most two shares.
-# The library stores these two numbers per frame and never builds the matrix.
+# The layer stores only these shares; the library builds the whole matrix for figures
+# like the one above.
 #
 # ### Exercise 07.2
 #
-# Write the two shares in closed form. A frame lies from `start` to `end` on the line
+# Write the two shares in closed form. A frame extends from `start` to `end` on the line
 # and is no wider than 1. Return the output frame in which it ends (counted from 0), its
 # share there, and its share of the output frame before. A frame that ends exactly on a
 # cut belongs to the output frame before the cut.
@@ -386,8 +389,8 @@ check("07.2", shared)
 # An output frame now knows which frames it consists of. What is its level? Powers of
 # independent sounds add; decibels do not. The mean of -20 dB and -100 dB is -60 dB, a
 # ten-thousandth of the sound's power. Averaged as power, it is -23 dB: half of the
-# sound. So DiffRes goes back from the log-mel $x$ to power, averages, and takes the
-# logarithm again. In the paper's natural logarithm,
+# sound's power. So DiffRes goes back from the log-mel $x$ to power, averages, and takes
+# the logarithm again. With the natural logarithm, as in the paper,
 #
 # $$ \text{mean}_k = \ln \sum_j w_{jk}\, e^{x_j}. $$
 #
@@ -417,13 +420,14 @@ answer("07.c", round(losses.loc[0, "mean loss (dB)"], 1), unit="dB", within=0.3)
 
 # %% [markdown]
 # The mean of decibels is never the larger one. Even steady noise loses something,
-# because its level in a band varies from frame to frame. An onset loses most: averaged
-# in decibels, the silence before it eats half of the attack.
+# because its level in a band varies from frame to frame. The larger the step between
+# two frames, the larger the loss: at an onset, the mean of decibels lies halfway
+# between the silence and the attack.
 #
 # ### Exercise 07.3
 #
-# Merge two levels in dB as power. The first has the weight `share`, the second the rest
-# of 1.
+# Merge two levels in dB as power. The first has the weight `share`, the second the
+# weight `1 - share`.
 #
 # <details><summary>Hint</summary>
 #
@@ -447,12 +451,13 @@ check("07.3", merged_db)
 # The mean is the first of three pictures that DiffRes passes on:
 #
 # - the **mean**, as above;
-# - the **peak**, the largest weighted frame of each output frame. A click of one frame
-#   among ten is 10 dB weaker in the mean, and the peak keeps it;
+# - the **peak**, the largest weighted frame of each output frame, scaled so that equal
+#   widths give the ordinary maximum. A click of one frame among ten is 10 dB weaker in
+#   the mean, and the peak keeps it;
 # - the **position encoding**, sines and cosines of the frame number, merged in the same
 #   way. Without it the classifier could not know how long an output frame lasts.
 #
-# There is no trained scorer yet, so for once the amplitude of a frame is its score
+# There is no trained scorer yet, so for now the amplitude of a frame is its score
 # (`energy` in the library). We keep a quarter of the frames.
 
 # %%
@@ -460,7 +465,7 @@ in_nats = torch.tensor(x[[brief]] / NATS["db"])  # decibels to natural logarithm
 layer = REDUCERS["energy"](n_mels, 0.75)
 reduced = layer(in_nats)
 mean_nats, peak_nats, position = reduced.features[0].numpy()
-energy_widths = reduced.scores[0].numpy()
+energy_widths = reduced.scores[0].numpy()  # the field `scores` holds the widths
 n_kept = len(mean_nats)
 
 energy_warp = diffres.warp_matrix(reduced.scores.double(), n_kept)[0].numpy()
@@ -517,7 +522,8 @@ show(
 # The scorer is a residual network of convolutions over time with a sigmoid at the end.
 # The published one has ten convolutions over all mel bands. Our *light* one averages
 # the mels into 16 bands first, and reaches as far with six convolutions, because some
-# of them skip frames. Both see 41 frames, 20 on either side.
+# of them are dilated, that is, they skip frames. Both have a receptive field of 41
+# frames: the one that they score and 20 on either side.
 #
 # A scorer of $S$ multiply-accumulates (MACs) per frame in front of a classifier with
 # $N$ MACs per frame pays if the share of frames removed exceeds $S/N$.
@@ -577,7 +583,7 @@ check("07.4", reduced_cost)
 # %% [markdown]
 # ## 6. The gradient: moving one score moves everything after it
 #
-# How does the loss reach the scores? The merged frames depend on the widths only
+# How does the gradient reach the scores? The merged frames depend on the widths only
 # through the edges $C_j = s_1 + \dots + s_j$, and the width of frame $i$ is part of
 # every edge from $C_i$ on. By the chain rule,
 #
@@ -585,13 +591,13 @@ check("07.4", reduced_cost)
 #    = \sum_{j} \frac{\partial L}{\partial C_j}\,\frac{\partial C_j}{\partial s_i}
 #    = \sum_{j \ge i} \frac{\partial L}{\partial C_j}. $$
 #
-# The gradient by the widths is the **reversed cumulative sum** of the gradient by the
-# edges: add up from the last frame to the first.
+# The gradient with respect to the widths is the **reversed cumulative sum** of the
+# gradient with respect to the edges: add up from the last frame to the first.
 #
-# The twelve frames of section 2 show what that means. Make frame 3 wider by 0.1, and
-# every edge from its own on moves by 0.1. (The line has a fixed length, so the layer
-# then scales it back to six: the edges before frame 3 move to the left, and those after
-# it keep a part of their shift.)
+# The twelve frames of section 2 show what that means. Make frame 3 wider by 0.1 (we
+# ignore that its width is 1 already), and its own edge and all later ones move by 0.1.
+# (The line has a fixed length, so the layer then scales it back to six: the edges
+# before frame 3 move to the left, and those after it keep a part of their shift.)
 
 # %% tags=["hide-input"]
 wider = widths.copy()
@@ -649,8 +655,10 @@ print("test clips:", probe_x.shape, "classes:", ", ".join(contrast.classes))
 
 
 # %% [markdown]
-# To differentiate by the edges, we replace the layer's scorer by widths that we set
-# ourselves. They are nearly equal, as before training, and drawn at random.
+# To differentiate with respect to the edges, we replace the layer by one with widths
+# that we set ourselves. They are drawn at random and, as before training, do not favour
+# the bursts. (`network` normalises levels; inside it, `network.model` consists of the
+# layer, `frame_reducer`, and the classifier.)
 
 
 # %%
@@ -667,12 +675,12 @@ network.model.frame_reducer = given_widths
 
 
 def gradients(clip, widths):
-    """Gradient of the loss by the edges and by the widths, each shape (frames,)."""
+    """Gradients of the loss for the edges and for the widths, each shape (frames,)."""
     levels = torch.tensor(probe_x[[clip]]).double()
     target = torch.tensor(probe_targets[[clip]])
 
     edges = torch.tensor(np.cumsum(widths), requires_grad=True)
-    given_widths.given = torch.diff(edges, prepend=torch.zeros(1))
+    given_widths.given = torch.diff(edges, prepend=torch.zeros(1))  # back to widths
     loss = functional.cross_entropy(network(levels), target)
     (by_edge,) = torch.autograd.grad(loss, edges)
 
@@ -703,27 +711,27 @@ lag_by_edge, lag_by_width = np.mean(similarity, axis=0)
 gradient_error = max(errors)
 say(
     f"On {len(errors)} clips, the reversed cumulative sum equals the gradient that "
-    f"torch computes; the largest error is {gradient_error:.0e} of the largest value. "
-    f"Neighbouring values correlate by **{lag_by_edge:+.2f}** before the summation and "
-    f"by **{lag_by_width:+.2f}** after it."
+    f"torch computes; the largest error is {gradient_error:.1g} of the largest value. "
+    f"The correlation of neighbouring values is **{lag_by_edge:+.2f}** before the "
+    f"summation and **{lag_by_width:+.2f}** after it."
 )
 
 # %% [markdown]
-# **Predict:** one clip, with two bursts in the middle. A frame long before the bursts
-# and its neighbour, which hold nothing but faint noise: are their gradients about
-# `"equal"`, or have they `"nothing"` in common?
+# **Predict:** take a clip with two bursts, and two neighbouring frames long before
+# them, which contain nothing but faint noise. Are the gradients of these two frames
+# about `"equal"`, or do they have `"nothing"` in common?
 
 # %%
 predict("07.d", ..., "Neighbouring frames of noise: equal gradients, or nothing?")
 
 # %%
 shown = int(np.flatnonzero(probe_names == "order_20_40ms-0005")[0])
-by_edge, by_width = gradients(shown, random_widths)
+by_edge, by_width = gradients(shown, random_widths)  # the last ones drawn above
 bursts = probe.events[probe.events["clip"] == probe_names[shown]]
 first_s, last_s = bursts["onset_s"].min(), bursts["offset_s"].max()
 answer("07.d", "equal")
 
-# Without any calculus: make one frame a millionth wider, then narrower
+# Without any calculus: make one frame a millionth wider, then a millionth narrower
 frame = int(np.argmax(probe_times_s > first_s)) - 40
 losses_there = []
 for change in (1e-6, -1e-6):
@@ -745,9 +753,9 @@ fig, axes = plt.subplots(3, 1, figsize=(9, 6), sharex=True)
 axes[0].plot(probe_times_s, probe_x[shown].mean(axis=1))
 axes[0].set(ylabel="level (dB)")
 axes[1].plot(probe_times_s, by_edge, linewidth=1)
-axes[1].set(ylabel="gradient by\nthe edges")
+axes[1].set(ylabel="gradient w.r.t.\nthe edges")
 axes[2].plot(probe_times_s, by_width)
-axes[2].set(ylabel="gradient by\nthe widths", xlabel="time (s)")
+axes[2].set(ylabel="gradient w.r.t.\nthe widths", xlabel="time (s)")
 for ax in axes:
     ax.axvspan(first_s, last_s, color="0.88", zorder=0)
     if ax is not axes[0]:
@@ -758,36 +766,39 @@ after = by_width[probe_times_s > last_s + 0.05].mean()
 show(
     fig,
     alt="Three curves over one second. The level, with two bursts, shaded. The "
-    "gradient of the loss by the edges: spikes of both signs at the bursts, nearly "
-    f"zero elsewhere. The gradient by the widths: a plateau before the bursts, "
-    f"{before:+.2f} on average, a sharp change at the bursts, and another plateau "
-    f"after them, {after:+.2f}.",
-    caption="Gradient of the loss by the edges, and its reversed cumulative sum.",
+    "gradient with respect to the edges: spikes of both signs at the bursts, one spike "
+    "at the last edge, small values elsewhere. The gradient with respect to the "
+    f"widths: a plateau before the bursts, {before:+.2f} on average, a sharp change at "
+    f"the bursts, and another plateau after them, {after:+.2f}.",
+    caption="Gradient of the loss with respect to the edges, and its reversed "
+    "cumulative sum.",
 )
 
 # %% [markdown]
-# Read the lowest panel. The loss depends mostly on the edges at the bursts. All frames
-# before the bursts have nearly the same gradient, and so have all frames after them: a
-# wider frame there does little but push the bursts along the line of output frames. The
-# two plateaus have opposite signs because the line has a fixed length. What would make
-# the bursts themselves wider shows only between the plateaus.
+# In the middle panel, the loss depends mostly on the edges at the bursts and on the
+# last edge, by which the layer scales the whole line. So in the lowest panel, all
+# frames before the bursts have nearly the same gradient, and so have all frames after
+# them: a wider frame there does little but push the bursts along the line of output
+# frames. The two plateaus have opposite signs because the line has a fixed length.
+# Whether the bursts themselves should be wider shows only between the plateaus.
 #
-# So the gradient of one clip says little about *which* frames matter. Mostly it says in
-# which direction to shift the sound. Clips with bursts in other places push elsewhere,
-# so that these shifts partly cancel, and the part that follows the bursts adds up. This
-# may be one reason why a scorer needs many clips and many steps.
+# So the gradient of this clip says little about *which* frames matter. Mostly it says
+# in which direction to shift the sound. Clips with bursts in other places push
+# elsewhere. If these shifts cancel over many clips, and the part that follows the
+# bursts adds up, that would be one reason why a scorer needs many clips and many steps.
 #
 # ### Exercise 07.5
 #
 # One step is missing: from widths to scores. If no width is capped,
-# $s_i = n\,p_i/\sum_k p_k$. Write the gradient by the scores. `by_edge` is the gradient
-# by the edges, `scores` are the $p_i$, and `n_out` is $n$.
+# $s_i = n\,p_i/\sum_k p_k$. Write the gradient with respect to the scores. `by_edge` is
+# the gradient with respect to the edges, `scores` are the $p_i$, and `n_out` is $n$.
 #
 # <details><summary>Hint</summary>
 #
-# Differentiate $s_i$ by $p_k$ with the quotient rule: the term of the numerator is
-# there only for $i = k$, that of the denominator for every $i$. You should find a
-# factor times the gradient by the widths, minus its mean weighted by the widths.
+# Differentiate $s_i$ with respect to $p_k$ by the quotient rule: the term of the
+# numerator is there only for $i = k$, that of the denominator for every $i$. Subtract
+# from the gradient with respect to the widths its mean, weighted by the widths, then
+# multiply by a factor: which one?
 #
 # </details>
 
@@ -926,7 +937,7 @@ show(
     fig,
     alt="Learning curves of three runs over 2,400 steps. Left the training loss, right "
     f"the validation accuracy, which goes, {described}.",
-    caption="Learning curves. The dotted line is the 95 % that count as success.",
+    caption="Learning curves of the three runs. The dotted line marks 95 %.",
 )
 
 # %%
@@ -943,12 +954,12 @@ display(
 # %% [markdown]
 # What did their layers do? On the probe we know where the events are. The *pattern* of
 # a clip lasts from the start of its first burst to the end of its last one, pauses
-# included, because the pauses are what tells the classes apart. We compare the widths
+# included, because some classes differ only in their pauses. We compare the widths
 # with it: how many times as wide is a frame inside the pattern as one outside, and how
 # well do the widths correlate with it?
 
 # %%
-half_window_s = PROBE_SPEC.window_ms / 2000
+half_window_s = PROBE_SPEC.window_ms / 2000  # a frame covers this much on either side
 bursts_of = probe.events.groupby("clip")
 pattern_start_s = bursts_of["onset_s"].min()[probe_names].to_numpy()
 pattern_end_s = bursts_of["offset_s"].max()[probe_names].to_numpy()
@@ -1000,17 +1011,17 @@ show(
     + "; ".join(
         f"{name} {compared.loc[name, 'inside / outside']:.1f} times" for name in runs
     )
-    + " as wide on average.",
+    + " as wide on average over all test clips.",
     caption="Widths that three networks give to the same clips, beside the known "
     "pattern.",
 )
 
 # %% [markdown]
-# The run that succeeds gives the pattern wider frames than the background, and keeps
-# its two clicks and its pauses apart. The run that fails does not: its widths follow
-# the fluctuations of the noise, and nothing stands out. The *order* task survives that,
-# since its bursts last 20 and 40 ms, about as long as an output frame. The gap of 5 ms
-# does not.
+# The run that succeeds gives the pattern wider frames than the background. The run that
+# fails does not: its widths fluctuate throughout the clip, and the pattern does not
+# stand out. The *order* task survives that, presumably because its bursts last 20 and
+# 40 ms, about as long as an output frame. It makes errors on *gap*, whose pauses last
+# only 5 or 10 ms, and on *am*.
 #
 # Look at its learning curve, too. When the steps run out, its training loss is still
 # falling and its validation accuracy still rising. By our rule it has failed, but it
@@ -1020,45 +1031,48 @@ show(
 # succeeds because its widths follow the patterns best; `study/networks/README.md` lists
 # the others. One of them succeeds although its widths hardly follow the patterns, and a
 # run of the variant fails although its widths follow them better than those of any
-# other run. Wide frames at the events are one way to lower the loss, neither the only
-# way nor a safe one.
+# other run. Wide frames at the events are one way to lower the loss, but not the only
+# one, and they do not guarantee success.
 #
-# ### Why is it late?
+# ### What may have held it back?
 #
-# How much contrast does the layer need? Let the pattern take up $q$ of $T$ frames, each
-# of width 1. Then the other $T - q$ frames share what is left of $n$:
+# How much contrast would it take to keep every frame of a short pattern? Let the
+# pattern take up $q$ of $T$ frames, each of width 1. Then the other $T - q$ frames
+# share what is left of $n$:
 #
 # $$ s_\text{outside} = \frac{n - q}{T - q}
 #    = \frac{40 - 20}{401 - 20} \approx 0.05 \quad\text{for } q = 20. $$
 #
-# So frames of the pattern would have to be twenty times as wide as the others. The
-# published scorer ends in a sigmoid, $p = \sigma(v)$, and at the start its values $v$
-# scatter around 0, so that most scores are near 0.5. For a score of 0.05, $v$ has to
-# fall to $-3$ in every background frame. Even the run that succeeds is far from that.
+# So frames of the pattern would have to be about twenty times as wide as the others. A
+# scorer of the published form ends in a sigmoid, $p = \sigma(v)$. At the start its
+# values $v$ scatter around 0, so that few scores are close to 0. With scores near 1 in
+# the pattern, $v$ has to fall to about $-3$ in every background frame. Even the run
+# that succeeds is far from that.
 #
 # The way there is uncertain, because the classifier learns at the same time, from what
 # the layer gives it. As long as the widths do not favour the pattern, it sees output
 # frames that blur 25 ms, and can learn little about a gap of 5 ms. And as long as the
-# classifier makes no use of the gap, no gradient tells the scorer to widen it. Some
-# seeds happen to start in the right direction, and others need long to find it. This is
+# classifier makes no use of the gap, no gradient pushes the scorer to widen it. Some
+# seeds happen to start in the right direction, and others take long to find it. This is
 # our reading of the curves and widths above; two runs do not prove it.
 #
 # ### A variant that starts with contrast
 #
-# `diffres-contrast` changes only how scores start. The values $v_j$ of a clip are
-# standardised to $z_j$, with mean 0 and standard deviation 1, and
+# `diffres-contrast` changes only the step from the scorer's values to the scores. The
+# values $v_j$ of a clip are standardised to $z_j$, with mean 0 and standard deviation
+# 1, and
 #
 # $$ p_j = \sigma(g\, z_j + b). $$
 #
 # Both $g$ and $b$ are learned. The bias $b$ starts where $\sigma(b)$ is the share of
 # frames kept, and the gain $g$ at $-b/2$, so that a frame two standard deviations above
-# the mean gets a score of $0.5$. (If few frames are removed, $g$ starts at 0.3.)
+# the mean gets a score of $0.5$. (The library never starts with a $g$ below 0.3.)
 
 # %%
 share_kept = 0.1
 start_bias = np.log(share_kept / (1 - share_kept))
 start_gain = -start_bias / 2
-library_layer = REDUCERS["diffres-contrast"](16, 0.9)
+library_layer = REDUCERS["diffres-contrast"](16, 0.9)  # 16 mels, 90 % removed
 trained_layer = contrast.model.model.frame_reducer
 say(
     f"With 90 % of the frames removed, $b$ starts at {start_bias:.2f} and $g$ at "
@@ -1070,9 +1084,11 @@ say(
 # %% [markdown]
 # ### The warp before and after training
 #
-# We can put the shipped networks beside themselves before their first step, because the
+# We can compare a shipped network with its state before the first step, because the
 # same seed gives the same initial weights. (A fresh layer needs statistics for its
-# batch normalisation; we take them from the training clips.)
+# batch normalisation; we take them from the training clips.) We do so for the variant
+# and for the run that succeeds. In the figure, *published* refers to the published form
+# of the scores; the scorer is the light one in both.
 
 # %%
 is_probe_train, _, _ = folds.split(probe, test_fold=1)
@@ -1088,7 +1104,7 @@ def before_training(run):
     for module in fresh.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
             module.momentum = None  # statistics over all that it sees
-    with torch.no_grad():
+    with torch.no_grad():  # in training mode, a forward pass gathers the statistics
         fresh.frame_reducer.train()(torch.tensor(train_x / NATS["db"]))
     return fresh.eval()
 
@@ -1148,8 +1164,8 @@ show(
         f"{n} {frames:.0f} ({which})" for (which, n), frames in pattern_gets.items()
     )
     + " of them.",
-    caption="One clip through two layers before and after training; the pattern is "
-    "shaded.",
+    caption="What two layers make of one clip before and after training; the pattern "
+    "is shaded.",
 )
 
 # %%
@@ -1197,9 +1213,9 @@ else:
 # run it, write down which accuracy you expect; afterwards, explain the result by the
 # widths at the start, which `trial` draws.
 #
-# `trial` trains for some seconds on the task of section 7. The check asks of the result
-# that the start leaves the layer something to learn from, and that the network has
-# learned the task.
+# `trial` trains for some seconds on the task of section 7. The check tests whether the
+# start leaves the layer something to learn from, and whether the network has learned
+# the task.
 #
 # <details><summary>Hint</summary>
 #
@@ -1273,10 +1289,11 @@ check("07.6", trial(my_start))
 # %% [markdown]
 # ## 9. A trained layer on sounds of your choice
 #
-# Noise bursts are one thing, a dog another. `esc10-diffres` was trained on ESC-10, at a
-# hop of 10 ms with three quarters of the frames removed; `esc10-fixed` is a CNN7 on all
-# frames of 10 ms with the same recipe. Both were chosen without their test fold. (To
-# see a network of your own here, set `own_network` in the parameters cell.)
+# So far we have looked at noise bursts; now we turn to everyday sounds.
+# `esc10-diffres` was trained on ESC-10, at a hop of 10 ms with three quarters of the
+# frames removed; `esc10-fixed` is a CNN7 on all frames, with the same recipe. Both were
+# chosen without their test fold. (To see a network of your own here, set `own_network`
+# in the parameters cell.)
 
 # %%
 real = trained.load(own_network or "esc10-diffres")
@@ -1291,15 +1308,15 @@ for run in (fixed, real):
 
 # %% [markdown]
 # With 80 clips in each of these two folds, one clip is worth more than a point, and a
-# choice by so few clips is a coarse one. Do not read the few points between the
+# choice based on so few clips is a coarse one. Do not read the few points between the
 # networks, or between validation and test, as a result; notebook 08 compares over folds
 # and seeds.
 
 # %% [markdown]
 # Real recordings come without the times of their events, so we make a scene whose
 # onsets we know: the loudest 0.2 s of the brief sound, three times, over faint noise.
-# The layer has never heard this scene. Beside it we ask the layer from the probe, whose
-# frames are 2.5 ms apart and which has been trained on nothing but bursts of noise.
+# The layer has never heard this scene. We compare it with the layer from the probe,
+# whose frames are 2.5 ms apart and which was trained on nothing but bursts of noise.
 
 # %%
 ONSETS_S = (0.3, 1.0, 1.35)
@@ -1355,7 +1372,7 @@ show(
 
 # %%
 say(
-    "A frame inside an event is "
+    "On average, a frame inside an event is "
     + " and ".join(
         f"**{ratio:.1f} times** as wide as one outside for the layer trained on {name}"
         for name, ratio in scene_ratio.items()
@@ -1365,7 +1382,7 @@ say(
 
 # %% [markdown]
 # A scorer trained on other sounds, at other levels and over another background, need
-# not work here. What you see is a fact about these two networks and this scene.
+# not work here. What you see holds only for these two networks and this scene.
 #
 # And on whole clips? Here are the brief and the steady sound, and a clock if the data
 # set has one. Where the data set says when its events happen, they are shaded.
@@ -1418,10 +1435,10 @@ show(
 #
 # ### Removing more and more
 #
-# The scores of a trained layer can be shared out over any number of output frames. Move
-# the slider from 0 to 95 % and watch the excerpt. To show the merged frames on the time
-# axis of the recording, we **unwarp** them: every frame gets back the mixture of output
-# frames that it contributed to.
+# The scores of a trained layer can be turned into widths for any number of output
+# frames. Move the slider from 0 to 95 % and watch the excerpt. To show the merged
+# frames on the time axis of the recording, we **unwarp** them: every frame gets back
+# the mixture of output frames that it contributed to.
 
 
 # %%
@@ -1484,9 +1501,9 @@ live(
 # %% [markdown]
 # To hear it, we merge the frames of the spectrogram instead of the log-mel, unwarp
 # them, and let the algorithm of Griffin and Lim find phases, as in notebook 02. So only
-# the merging differs between the three players, and the first tells you what the phases
-# alone do to the sound. Listen to the attacks: with equal widths, each of them is
-# spread over an output frame of 100 ms.
+# the merging differs between the three players, and the first shows what the estimated
+# phases do to the sound without any merging. Listen to the attacks: with equal widths,
+# each of them is spread over an output frame of 100 ms.
 
 
 # %%
@@ -1519,8 +1536,8 @@ play_pair(
     },
     RATE_HZ,
     describe=f"1.5 seconds of {brief_name}, resynthesised from all frames, and from a "
-    "tenth of them with equal and with learned widths. The fewer frames a moment has, "
-    "the more its attack is smeared.",
+    "tenth of them with equal and with learned widths. The fewer output frames an "
+    "attack gets, the more it is smeared.",
 )
 
 # %% [markdown]
@@ -1529,8 +1546,8 @@ play_pair(
 # SpecAugment (notebook 03) hides stretches of time. A hidden frame holds nothing, so it
 # should be narrow, and the paper's **guide loss** says so: the mean width of the
 # *empty* frames of a clip, as long as it exceeds half of the mean width of all frames,
-# is added to the loss. It reaches only so far: below that half it is zero, and it
-# speaks about empty frames, not quiet ones.
+# is added to the loss. Its effect is limited: below that half it is zero, and it
+# concerns only empty frames, not quiet ones.
 #
 # What is an empty frame? Many programs write a 0 into the log-mel. **Predict:** is a 0
 # in this log-mel `"quiet"` or `"loud"`?
@@ -1546,7 +1563,7 @@ for fill in ("mean", "floor"):
         x[[steady]],
         np.random.default_rng(9),
         SPEC,
-        widest_time_ms=200 * clips.length_s,
+        widest_time_ms=200 * clips.length_s,  # at most a fifth
         n_bands=0,
         mask_value=fill,
     ).numpy()[0]
@@ -1600,16 +1617,16 @@ true of this network; {rate_line} |"""
 
 # %% [markdown]
 # Our classifier, data and recipe are not the paper's, and the layer differs from the
-# published code in the points that `course_lib/models/diffres.py` lists.
+# published code in a few points, listed in `course_lib/models/diffres.py`.
 #
-# - Scores become widths that sum to the frames you can afford, and widths become output
-#   frames that weigh 1 each. Frames are merged as power.
-# - The gradient by the widths is a reversed cumulative sum: it mostly says where to
-#   shift the sound, and only in part which frames matter.
-# - A run can fail because the scorer does not reach the contrast that a strong
-#   reduction needs. How scores start decides much of that.
-# - A width is what lowered the loss. Whether it marks what is important can be tested
-#   only where we know what is important.
+# - Scores become widths that sum to the number of output frames, and each output frame
+#   has a total weight of 1. Frames are merged as power.
+# - The gradient with respect to the widths is a reversed cumulative sum. In our clip it
+#   mostly says where to shift the sound, and only in part which frames matter.
+# - DiffRes does not learn from every seed. In the run that failed, the widths did not
+#   favour the pattern; that this was the cause is our reading, not a result.
+# - Training finds widths that lower the loss. Whether they mark the important frames
+#   can be tested only where we know which frames are important.
 #
 # ## What next
 #

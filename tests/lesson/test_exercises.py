@@ -308,7 +308,7 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
         lambda t, v, k: (RIGHT["06.4"](t, v, k)[0] & (t["transform"] != "fast"), *RIGHT["06.4"](t, v, k)[1:]),
         "rows, expected",
     ),
-    ("07.5", lambda e, p, n: reversed_sum(e), "that is the gradient by the widths"),
+    ("07.5", lambda e, p, n: reversed_sum(e), "that is the gradient with respect to the widths"),
     ("07.5", lambda e, p, n: by_scores(np.cumsum(e), p, n), "from the last frame to the first"),
     ("07.5", lambda e, p, n: by_scores(e, p, n), "has to be summed first"),
     ("07.5", lambda e, p, n: n / p.sum() * reversed_sum(e), "depends on every score too"),
