@@ -181,7 +181,7 @@ play_pair(
 # DiffRes does not guess. A small network, the **scorer**, gives every frame a score,
 # and the scorer is trained together with the classifier: good scores are those that
 # lower the classifier's loss. For that, the loss must be a differentiable function of
-# the scores, so the layer cannot simply pick the frames with the highest scores.
+# the scores, so picking the frames with the highest scores will not do.
 #
 # ## 2. From scores to widths
 #
@@ -711,7 +711,7 @@ lag_by_edge, lag_by_width = np.mean(similarity, axis=0)
 gradient_error = max(errors)
 say(
     f"On {len(errors)} clips, the reversed cumulative sum equals the gradient that "
-    f"torch computes; the largest error is {gradient_error:.1g} of the largest value. "
+    f"torch computes (largest relative error: {gradient_error:.1g}). "
     f"The correlation of neighbouring values is **{lag_by_edge:+.2f}** before the "
     f"summation and **{lag_by_width:+.2f}** after it."
 )
@@ -1601,8 +1601,9 @@ zero_deviations = -mean_level_db / deviation_db
 answer("07.e", "loud")
 say(
     f"The mean level of these clips is {mean_level_db:.0f} dB with a standard "
-    f"deviation of {deviation_db:.0f} dB. A 0 lies **{zero_deviations:.1f} standard deviations "
-    "above** the mean. Empty has to mean no *power*: the floor of the log-mel."
+    f"deviation of {deviation_db:.0f} dB. A 0 lies **{zero_deviations:.1f} standard "
+    "deviations above** the mean. Empty has to mean no *power*: the floor of the "
+    "log-mel."
 )
 
 # %% [markdown]
