@@ -28,6 +28,25 @@ def given_out(scaled, n_out):
     return capped + room * (n_out - capped.sum()) / max(room.sum(), 1e-12)
 
 
+def reversed_sum(values):
+    """The sum of each value and all values after it."""
+    return np.cumsum(values[::-1])[::-1]
+
+
+def by_scores(by_width, scores, n_out):
+    """Exercise 07.5 from the gradient by the widths on."""
+    share = scores / scores.sum()
+    return n_out / scores.sum() * (by_width - np.sum(share * by_width))
+
+
+def trial(gain, bias, accuracy=100.0, steps=400):
+    """What notebook 07 finds for a start, with the widths of two clips of 400 frames and an accuracy made up."""
+    z = np.random.default_rng(0).standard_normal((2, 400))
+    widths = 1 / (1 + np.exp(-(gain * z + bias)))
+    widths *= 40 / widths.sum(1, keepdims=True)
+    return {"gain": gain, "bias": bias, "steps": steps, "start_widths": widths, "accuracy": accuracy}
+
+
 def paired_interval(first, second, sources, n_draws, rng, level=0.95, shared=True, by_clip=False):
     """Exercise 04.5, with counts per source; also its mistakes: a draw for each classifier, and clips as units."""
     _, unit = np.unique(np.arange(len(sources)) if by_clip else sources, return_inverse=True)
@@ -146,6 +165,8 @@ RIGHT = {
     "07.2": lambda a, b: (math.ceil(b) - 1, b - max(a, math.ceil(b) - 1), max(a, math.ceil(b) - 1) - a),
     "07.3": lambda a, b, w: 10 * np.log10(w * 10 ** (a / 10) + (1 - w) * 10 ** (b / 10)),
     "07.4": lambda n, r, s, c: (round(n * (1 - r)), n * s + round(n * (1 - r)) * c),
+    "07.5": lambda e, p, n: by_scores(reversed_sum(e), p, n),
+    "07.6": trial(1.1, -2.2),
     "08.1": lambda r, s, c: r - s / c,
     "08.2": lambda fine, coarse: 1 - fine / coarse,
     "08.3": lambda low, high, margin: "holds" if low > -margin else "contradicted" if high < -margin else "not shown",
@@ -320,6 +341,14 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
         lambda t, v, k: (RIGHT["06.4"](t, v, k)[0] & (t["transform"] != "fast"), *RIGHT["06.4"](t, v, k)[1:]),
         "rows, expected",
     ),
+    ("07.5", lambda e, p, n: reversed_sum(e), "that is the gradient with respect to the widths"),
+    ("07.5", lambda e, p, n: by_scores(np.cumsum(e), p, n), "from the last frame to the first"),
+    ("07.5", lambda e, p, n: by_scores(e, p, n), "has to be summed first"),
+    ("07.5", lambda e, p, n: n / p.sum() * reversed_sum(e), "depends on every score too"),
+    ("07.6", (1.0,), "returns two finite numbers"),
+    ("07.6", trial(0.05, -2.2), "nearly equal"),
+    ("07.6", trial(8.0, -20.0), "the sigmoid is flat there"),
+    ("07.6", trial(1.1, -2.2, accuracy=52.0), "guessing gives 50 %"),
     ("07.1", lambda s, n: s * n / s.sum(), "one frame is wider than 1"),
     ("07.1", lambda s, n: np.minimum(s * n / s.sum(), 1), "cut off at 1"),
     ("07.1", lambda s, n: (s * n / s.sum()) / max(1, (s * n / s.sum()).max()), "must be given out"),

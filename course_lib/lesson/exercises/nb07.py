@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from course_lib.audio.timebase import out_frames
-from course_lib.lesson.checks import call, expect_array, expect_function
+from course_lib.lesson.checks import NotAttempted, NotYet, call, expect_array, expect_function
 
 
 def widths(answer: object) -> str:
@@ -20,9 +20,9 @@ def widths(answer: object) -> str:
         got = call(answer, scores.copy(), n_out)
         slips = {
             "only scaled to the sum; one frame is wider than 1": scaled,
-            "cut off at 1: scale all of them down together, so that their ratios stay": np.minimum(scaled, 1),
+            "cut off at 1: scale all of them down together, so that their ratios are kept": np.minimum(scaled, 1),
             "the largest is 1 now, but the sum is too small: what is missing must be given out": capped,
-            "what is missing was given out in equal parts; give it in proportion to the distance from 1": (
+            "what is missing was shared out equally; do it in proportion to the distance from 1": (
                 capped + missing / len(scores)
             ),
             "the widths sum to 1; they must sum to the output length": scores / scores.sum(),
@@ -46,10 +46,10 @@ def shares(answer: object) -> str:
         "own is counted from the frame's start if that lies behind the cut: max(start, column)": lambda a, b: (
             math.ceil(b) - 1, b - (math.ceil(b) - 1), b - a - (b - (math.ceil(b) - 1))
         ),
-        "own and before are exchanged: own goes to the piece in which the frame ends": lambda a, b: (
+        "own and before are swapped: own goes to the piece in which the frame ends": lambda a, b: (
             reference(a, b)[0], reference(a, b)[2], reference(a, b)[1]
         ),
-        "that is the piece in which the frame starts; asked is where it ends": lambda a, b: (
+        "that is the piece in which the frame starts; return the one in which it ends": lambda a, b: (
             math.floor(a), *reference(a, b)[1:]
         ),
         "columns count from 0: ceil(end) - 1": lambda a, b: (math.ceil(b), *reference(a, b)[1:]),
@@ -74,16 +74,16 @@ def merged_db(answer: object) -> str:
             20 * math.log10(w * 10 ** (a / 20) + (1 - w) * 10 ** (b / 20))
         ),
         "`share` belongs to the first level, the rest to the second": lambda a, b, w: reference(b, a, w),
-        "that is the sum of the powers; weigh them with `share` and 1 - `share`": lambda a, b, w: (
+        "that is the sum of the powers; weight them by `share` and 1 - `share`": lambda a, b, w: (
             10 * math.log10(10 ** (a / 10) + 10 ** (b / 10))
         ),
         "the merged power, right; now back to decibels": lambda a, b, w: 10 ** (reference(a, b, w) / 10),
-        "the natural logarithm; decibels want the one to base 10": lambda a, b, w: reference(a, b, w) * math.log(10),
+        "that is the natural logarithm; decibels use base 10": lambda a, b, w: reference(a, b, w) * math.log(10),
         "that is the louder of the two, the peak and not the mean": lambda a, b, w: max(a, b),
     }
     cases = [(-10.0, -50.0, 0.25), (-60.0, -20.0, 0.5), (-30.0, -30.0, 0.75), (-12.0, -20.0, 0.125)]
     expect_function(answer, reference, cases, unit="dB", rel=1e-6, slips=slips)
-    return "Half a frame of -20 dB beside half a frame of near silence is -23 dB; the mean of decibels says -40."
+    return "Half a frame at -20 dB and half a frame at -60 dB make -23 dB; the mean of the decibels would be -40."
 
 
 def reduced_cost(answer: object) -> str:
@@ -94,26 +94,94 @@ def reduced_cost(answer: object) -> str:
         return left, n_frames * scorer + left * network
 
     slips = {
-        "cut off where the course rounds: 99 and 100 are the same clip": lambda n, r, s, c: (
+        "the number of frames was rounded down; round to the nearest whole number": lambda n, r, s, c: (
             int(n * (1 - r)), n * s + int(n * (1 - r)) * c
         ),
-        "that keeps the share `reduction`; it is the share to save": lambda n, r, s, c: (
+        "that keeps the share `reduction`; it is the share to remove": lambda n, r, s, c: (
             round(n * r), n * s + round(n * r) * c
         ),
-        "the scorer looks at all frames, also at those that it merges": lambda n, r, s, c: (
+        "the scorer sees every frame, including those that are merged": lambda n, r, s, c: (
             reference(n, r, s, c)[0], reference(n, r, s, c)[0] * (s + c)
         ),
-        "the network sees the output frames alone": lambda n, r, s, c: (reference(n, r, s, c)[0], n * (s + c)),
+        "the network sees only the output frames": lambda n, r, s, c: (reference(n, r, s, c)[0], n * (s + c)),
         "the scorer costs something too": lambda n, r, s, c: (
             reference(n, r, s, c)[0], reference(n, r, s, c)[0] * c
         ),
-        "that is the difference; scorer and network are both to be paid": lambda n, r, s, c: (
+        "that is the difference; add the MACs of scorer and network": lambda n, r, s, c: (
             reference(n, r, s, c)[0], reference(n, r, s, c)[0] * c - n * s
         ),
     }  # fmt: skip
     cases = [(500, 0.25, 5_000, 130_000), (1000, 0.9, 80_000, 130_000), (98, 0.3, 3_000, 50_000)]
     expect_function(answer, reference, cases, unit="", slips=slips, names=("frames", "MACs"))
-    return "The second case pays the published scorer for 1000 frames, the network for 100: mind which is more."
+    return "In the second case the scorer sees 1000 frames, the network 100: the scorer costs more."
 
 
-EXERCISES = {"07.1": widths, "07.2": shares, "07.3": merged_db, "07.4": reduced_cost}
+def gradient_by_scores(answer: object) -> str:
+    """07.5: from the gradient by the edges to that by the scores."""
+    rng = np.random.default_rng(5)
+    for n_frames, n_out in ((6, 2), (9, 4)):
+        by_edge, scores = rng.standard_normal(n_frames), rng.uniform(0.3, 0.5, n_frames)
+        by_width = np.cumsum(by_edge[::-1])[::-1]
+        factor, widths = n_out / scores.sum(), n_out * scores / scores.sum()
+
+        def centred(g: np.ndarray, weights: np.ndarray = widths) -> np.ndarray:
+            return g - np.sum(weights * g) / np.sum(weights)
+
+        slips = {
+            "that is the gradient with respect to the widths; the scores come in through n p_i / sum(p)": by_width,
+            "the factor is right; the denominator sum(p) depends on every score too": factor * by_width,
+            "the cumulative sum runs from the last frame to the first": factor * centred(np.cumsum(by_edge)),
+            "the mean is weighted by the widths": factor * (by_width - by_width.mean()),
+            "the factor n / sum(p) is missing": centred(by_width),
+            "`by_edge` has to be summed first: the width of a frame is part of every later edge": (
+                factor * centred(by_edge)
+            ),
+        }
+        got = call(answer, by_edge.copy(), scores.copy(), n_out)
+        what = f"gradient of {n_frames} scores for {n_out} output frames"
+        expect_array(got, factor * centred(by_width), what=what, slips=slips)
+    return "Scores times gradient sum to zero: a factor on all scores changes nothing."
+
+
+CHANCE, LEARNED, LONG = 50, 85, 300  # accuracy in % on two classes; steps from which on a run should have learned
+
+
+def start_of_scores(answer: object) -> str:
+    """07.6 (open): what came of training from the learner's own gain and bias."""
+    if answer is None or answer is Ellipsis:
+        raise NotAttempted
+    if not isinstance(answer, dict):
+        raise NotYet(f"`my_start` returns two finite numbers, gain and bias; yours gave {answer!r}")
+    widths = np.asarray(answer["start_widths"])
+    contrast = np.mean(np.quantile(widths, 0.95, axis=1) / np.quantile(widths, 0.5, axis=1))
+    tried = f"gain {answer['gain']:g} and bias {answer['bias']:g}"
+    if contrast < 1.1:
+        raise NotYet(
+            f"with {tried}, the widest twentieth of the frames starts only {contrast:.2f} times as wide as the middle "
+            "one: the widths are nearly equal, and the layer is an average over neighbours"
+        )
+    idle = np.mean(widths < 1e-3)
+    if idle > 0.5:
+        raise NotYet(
+            f"with {tried}, {100 * idle:.0f} % of the frames start with a width near zero: the sigmoid is flat there, "
+            "and their scores hardly get a gradient"
+        )
+    if answer["steps"] >= LONG and answer["accuracy"] < LEARNED:
+        raise NotYet(
+            f"with {tried}, {answer['accuracy']:.0f} % of the test clips are right, and guessing gives {CHANCE} %; the "
+            "start looks plausible; try another seed, then another start"
+        )
+    return (
+        f"From {tried}, the widest twentieth starts {contrast:.1f} times as wide as the middle frame, and "
+        f"{answer['accuracy']:.0f} % of the test clips are right. Does another seed agree?"
+    )
+
+
+EXERCISES = {
+    "07.1": widths,
+    "07.2": shares,
+    "07.3": merged_db,
+    "07.4": reduced_cost,
+    "07.5": gradient_by_scores,
+    "07.6": start_of_scores,
+}

@@ -1,0 +1,191 @@
+"""Networks that the study trained, kept with the course: notebook 07 shows what two of them learned and one did not.
+
+`load("probe-contrast")` gives one of them with its features, its classes and the history of its training. The files are
+in `study/networks/`, whose README says how each was chosen; `course_lib.study.networks` makes them. They are
+safetensors: numbers and text, nothing that is executed. Large tensors are stored as whole numbers from -127 to 127 with
+one scale per output channel, the others as they are.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from course_lib.audio.features import FeatureSpec
+from course_lib.audio.timebase import out_frames
+from course_lib.checked import nearest
+from course_lib.errors import CourseError, UsageError
+from course_lib.models.classifier import NATS, Normalised, classifier
+from course_lib.models.diffres import WarpMerge, check_log_power
+from course_lib.paths import study_dir
+
+LARGE = 10_000  # numbers from which on a tensor is stored as 8-bit whole numbers
+SCALE = ".scale"  # what the scales of such a tensor are called, behind its name
+ENDING = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and what it was trained for.
+
+    Attributes
+    ----------
+    name : as `load` takes it.
+    model : log-mels `(clips, frames, mels)` to logits `(clips, classes)`, in evaluation mode.
+    spec : the log-mel that it expects.
+    classes : names of its outputs.
+    run : every setting of its training by dotted name, as in a row of the study.
+    found : what the training found: `validation_accuracy`, `test_accuracy` (shares), `chosen_step`.
+    history : one entry per evaluation: `step`, `loss`, `validation_loss`, `validation_accuracy`.
+    origin : commit, processor, versions and date.
+    """
+
+    name: str
+    model: Normalised
+    spec: FeatureSpec
+    classes: list[str]
+    run: dict
+    found: dict
+    history: list[dict]
+    origin: dict
+
+    def widths(self, x: np.ndarray, reduction: float | None = None) -> np.ndarray:
+        """The widths that the layer gives to the frames of log-mels `x` `(clips, frames, mels)`, `(clips, frames)`.
+
+        They sum to the output frames at `reduction`, the share of frames to remove; None is what it was trained for.
+
+        Raises
+        ------
+        UsageError
+            The network has no layer that gives widths.
+        ValueError
+            `x` has another shape or another number of mels, or `reduction` leaves no frame or is not within 0 and 1.
+        """
+        layer = getattr(self.model.model, "frame_reducer", None)
+        if not isinstance(layer, WarpMerge):
+            raise UsageError(f"{self.name}: this network gives no widths (frame_reducer {self.run['frame_reducer']!r})")
+        levels = torch.tensor(x / NATS[self.spec.log])
+        check_log_power(levels, layer.n_mels)
+        n_out = out_frames(levels.shape[1], layer.reduction if reduction is None else reduction)
+        with torch.inference_mode():
+            return layer.widths(levels, n_out).numpy()
+
+
+def folder() -> Path:
+    """Folder of the networks that the course ships."""
+    return study_dir() / "networks"
+
+
+def names() -> list[str]:
+    """Names of the networks that the course ships."""
+    return sorted(path.stem for path in folder().glob(f"*{ENDING}"))
+
+
+def load(name: str | Path) -> Trained:
+    """The network `name`, one of `names()`, or one in a file of yours that `save_network` wrote.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name, or no such file.
+    CourseError
+        The file is damaged, is of another kind, or its weights do not fit the network that it names.
+    """
+    path = Path(name) if str(name).endswith(ENDING) else folder() / f"{name}{ENDING}"
+    if not path.is_file():
+        known = nearest(str(name), names()) if names() else f"{folder()} holds no networks"
+        raise UsageError(f"trained network {str(name)!r}: there is no file {path}; {known}")
+    stored, about = _read(path)
+    try:
+        features = {key.removeprefix("features."): v for key, v in about["run"].items() if key.startswith("features.")}
+        spec = FeatureSpec(**features)
+        net = classifier(
+            about["run"]["model"],
+            len(about["classes"]),
+            reducer=about["run"]["frame_reducer"],
+            n_mels=spec.n_mels,
+            log=spec.log,
+        )
+        fields = {key: about[key] for key in ("classes", "run", "found", "history", "origin")}
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise CourseError(f"{path}: does not describe a network of this course ({error}); fetch it again") from error
+    model = Normalised(net, np.zeros((1, 1, spec.n_mels), np.float32))
+    _fill(model, _whole(stored), path)
+    return Trained(path.stem, model.eval().requires_grad_(False), spec, **fields)
+
+
+def save_network(model: Normalised, about: Mapping[str, object]) -> bytes:
+    """The content of a file for `model`, with what `load` gives back beside it: `about` has the fields of `Trained`."""
+    tensors = _small({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    return save(tensors, {"about": json.dumps(about), "sha256": _sum_of(tensors)})
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Tensors and description in a file, after its sum was checked."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            given = file.metadata() or {}
+        about = json.loads(given.get("about", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CourseError(f"{path}: is damaged or no safetensors file ({reason}); fetch it again") from error
+    if not isinstance(about, dict) or "sha256" not in given:
+        raise CourseError(f"{path}: holds weights, but not which network they are for; expected a file of this course")
+    if _sum_of(stored) != given["sha256"]:
+        raise CourseError(f"{path}: its weights differ from those that were saved (SHA-256); fetch it again")
+    return stored, about
+
+
+def _fill(model: Normalised, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Copy `weights` into `model`, or say in one line what does not fit."""
+    wanted = model.state_dict()
+    for name, value in wanted.items():
+        found = tuple(weights[name].shape) if name in weights else "missing"
+        if found != tuple(value.shape):
+            raise CourseError(f"{path}: {name} is {found}, expected shape {tuple(value.shape)}: weights of another net")
+    extra = sorted(weights.keys() - wanted.keys())
+    if extra:
+        raise CourseError(f"{path}: {extra[0]} is no part of the network: weights of another net")
+    model.load_state_dict(weights)
+
+
+def _small(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`tensors` with large ones as 8-bit whole numbers, and a scale for each of their output channels beside them."""
+    stored = {}
+    for name, value in tensors.items():
+        if value.numel() < LARGE:
+            stored[name] = value
+            continue
+        per_channel = value.flatten(1)
+        scale = per_channel.abs().amax(1).clamp(min=1e-12) / 127
+        stored[name] = (per_channel / scale[:, None]).round().to(torch.int8).view(value.shape)
+        stored[name + SCALE] = scale
+    return stored
+
+
+def _whole(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors that `_small` was given, as far as 8 bits keep them."""
+    tensors = {}
+    for name, value in stored.items():
+        if name + SCALE in stored:
+            shape = (-1,) + (1,) * (value.ndim - 1)
+            value = value.float() * stored[name + SCALE].view(shape)
+        if not name.endswith(SCALE):
+            tensors[name] = value
+    return tensors
+
+
+def _sum_of(stored: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(stored):
+        value = stored[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + value.numpy().tobytes())
+    return digest.hexdigest()
