@@ -139,6 +139,8 @@ RIGHT = {
     "08.1": lambda r, s, c: r - s / c,
     "08.2": lambda fine, coarse: 1 - fine / coarse,
     "08.3": lambda low, high, margin: "holds" if low > -margin else "contradicted" if high < -margin else "not shown",
+    "08.4": lambda k, n: exact_limits(k, n),
+    "08.5": lambda flux, share: purse(flux, share),
     "09.1": lambda t, f, p, s: ((t - p) // s + 1) * ((f - p) // s + 1),
     "09.2": lambda t, d: t / (6 * d + t),
     "09.3": pyramid,
