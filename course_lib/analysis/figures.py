@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib import paths, plots
-from course_lib.analysis import claims, localisation, pareto, per_class, probe, questions
+from course_lib.analysis import claims, frontier, localisation, pareto, per_class, probe, questions
 from course_lib.analysis.verdicts import signed
 from course_lib.audio import timing_probe
 from course_lib.audio.features import FeatureSpec, log_mel
@@ -416,6 +416,7 @@ class Published:
     tables: Callable[[], tuple]
     text: Callable[..., str]
     figure: Callable[..., "Figure"]
+    files: tuple[Path, ...] = ()  # what it is drawn from besides the rows
 
     @property
     def path(self) -> Path:
@@ -424,9 +425,11 @@ class Published:
 
     @property
     def source(self) -> str:
-        """A hash of the published files of its grids, empty if there are none."""
+        """A hash of the published files of its grids and of `files`, empty if no grid is published."""
         found = [paths.published_dir() / grid / name for grid in self.grids for name in ("rows.parquet", "summary.csv")]
         contents = [path.read_bytes() for path in found if path.is_file()]
+        if contents:
+            contents += [path.read_bytes() for path in self.files]
         return hashlib.sha256(b"".join(contents)).hexdigest() if contents else ""
 
     @property
@@ -458,8 +461,10 @@ FIGURES = {
         Published("front.png", ("lesson", "diffres"), lambda: (every_sweep(), two_hops()), front_text, front_figure),
         Published("hops.png", ("lesson", "diffres"), lambda: (every_sweep(),), hops_text, hops_figure),
         Published("widths.png", ("diffres",), lambda: (questions.answers(),), widths_text, widths_figure),
+        Published("frontier.png", ("diffres",), lambda: (frontier.table(),), frontier.text, frontier.figure,
+                  (frontier.path(),)),
         Published("probe.png", ("diffres",), lambda: (probe.runs(),), probe_text, probe_figure),
-        Published("time.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
+        Published("systems.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
         Published("localisation.png", ("scenes",), localisation_tables, localisation_text, localisation_figure),
         Published("lesson/classes.png", ("lesson",), lambda: (per_class.against(claims.sweep(claims.Evidence())),),
                   per_class.classes_text, per_class.classes_figure),

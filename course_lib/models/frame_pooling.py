@@ -68,8 +68,9 @@ class Flux(WarpMerge):
 class Oracle(WarpMerge):
     """Scores by the true events, which no detector knows: what merging could gain if it knew where the sound is.
 
-    The last band of `x` says where the events are (1 in a frame that touches one, else 0; `clip_run.with_events` adds
-    it). The classifier gets zeros in its place. Needs a data set with strong labels, such as `timing`.
+    The last band of `x` says where the events are (1 in a frame that touches one or a short pause between two, else 0;
+    `clip_run.with_events` adds it). The classifier gets zeros in its place. Needs a data set with strong labels, such
+    as `timing`.
     """
 
     def raw_scores(self, x: torch.Tensor) -> torch.Tensor:

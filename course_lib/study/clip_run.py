@@ -31,6 +31,8 @@ from course_lib.study import plugins
 from course_lib.study.config import Run, RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
+PAUSE_S = 0.1  # a shorter silence between two events belongs to them, for the frame reducer `oracle`
+
 _provenance = lru_cache(provenance)  # once per process: it keeps running the code that it loaded first
 
 
@@ -60,6 +62,9 @@ def features_of(spec: RunSpec) -> np.ndarray:
 def with_events(x: np.ndarray, clips: Clips, spec: FeatureSpec) -> np.ndarray:
     """Log-mels `x` `(clips, frames, mels)` with one band more: 1 in frames whose window touches an event, else 0.
 
+    A silence of at most `PAUSE_S` between two events of a clip counts as part of them: how long it lasts may be what
+    tells the classes apart.
+
     Raises
     ------
     UsageError
@@ -71,9 +76,13 @@ def with_events(x: np.ndarray, clips: Clips, spec: FeatureSpec) -> np.ndarray:
     half_s = spec.window_ms / 2000
     active = np.zeros((*x.shape[:2], 1), dtype=x.dtype)
     place = {clip: k for k, clip in enumerate(clips.table["clip"])}
-    for event in clips.events.itertuples():
-        touched = (centres_s > event.onset_s - half_s) & (centres_s < event.offset_s + half_s)
-        active[place[event.clip], touched] = 1
+    for clip, events in clips.events.sort_values("onset_s").groupby("clip", sort=False):
+        ended_s = -np.inf
+        for event in events.itertuples():
+            begun_s = ended_s if event.onset_s - ended_s <= PAUSE_S else event.onset_s
+            touched = (centres_s > begun_s - half_s) & (centres_s < event.offset_s + half_s)
+            active[place[clip], touched] = 1
+            ended_s = max(ended_s, event.offset_s)
     return np.concatenate([x, active], axis=2)
 
 

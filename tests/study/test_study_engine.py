@@ -270,6 +270,22 @@ def test_the_oracle_gets_a_band_that_says_where_the_events_are():
     assert not band[centres_s < event["onset_s"] - spec.features.window_ms / 1000].any()
 
 
+def test_a_short_pause_between_two_events_belongs_to_them():
+    spec = FeatureSpec(hop_ms=5.0, window_ms=5.0)
+    clips = clip_run.clips_of("timing", 2)
+    gaps = clips.events[clips.events["clip"] == "gap_10ms-0000"].sort_values("onset_s").reset_index(drop=True)
+    x = np.zeros((len(clips), 200, 4), dtype=np.float32)
+    place = list(clips.table["clip"]).index("gap_10ms-0000")
+
+    def active_s(second_onset_s):
+        moved = gaps.assign(onset_s=[0.2, second_onset_s], offset_s=[0.2025, second_onset_s + 0.0025])
+        band = clip_run.with_events(x, replace(clips, events=moved), spec)[place, :, -1]
+        return band.sum() * 0.005
+
+    assert active_s(0.25) == pytest.approx(0.0575, abs=0.006)  # from 200 to 252.5 ms, and half a window on both sides
+    assert active_s(0.5) == pytest.approx(2 * 0.0075, abs=0.01)  # apart
+
+
 def test_the_oracle_needs_strong_labels(tmp_path):
     for label in ("dog", "rain"):
         for n in range(5):
