@@ -267,8 +267,8 @@ for name in clips.classes[:12]:
 gallery(examples, RATE_HZ)
 
 # %% [markdown]
-# Each picture shows the loudest part of one clip, up to 8 kHz (and at most twelve classes
-# are shown). Play a few, and sort them into two groups before you go on: for which of
+# Each picture shows the loudest part of one clip, up to 8 kHz. (At most twelve classes
+# are shown.) Play a few, and sort them into two groups before you go on: for which of
 # them does it matter *when* something happens, and for which would any second do?
 #
 # Each row of the table below describes one clip. The **label** says what it is. The
@@ -348,6 +348,7 @@ show(
 )
 
 # %%
+# Shows `if_clear` if the number is clear of its spread between seeds, else `if_not`
 conclude(
     "concentration_range",
     float(concentration.iloc[-1] - concentration.iloc[0]),
@@ -370,9 +371,9 @@ conclude(
 # %% [markdown]
 # ### Exercise 00.2
 #
-# Write this function yourself. `energy` is an array with the energy of each frame of
-# one clip. What **percentage** of the whole lies in the busiest tenth of the frames?
-# Round the tenth down: of 105 frames, it is 10.
+# Write the function that section 3 folded away. `energy` is an array with the energy of
+# each frame of one clip. What **percentage** of the whole lies in the busiest tenth of
+# the frames? Round the tenth down: of 105 frames, it is 10.
 #
 # <details><summary>Hint</summary>
 #
@@ -520,7 +521,8 @@ show(
 # %%
 findings = pd.DataFrame(doctor.findings(), columns=["what", "found", "what to do"])
 needs_attention = findings["what to do"] != ""
-is_path = findings["what"].isin(["data folder", "mirror"])  # paths of this machine
+# Folders are listed only if something is wrong with them
+is_path = findings["what"].isin(["data folder", "mirror"])
 display(findings[needs_attention | ~is_path].style.hide(axis="index"))
 n_problems = int(needs_attention.sum())
 if n_problems == 0:

@@ -137,6 +137,7 @@ def stft(x, window_length, hop):
 
 
 X = stft(pluck, N, H)
+# librosa returns (bins, frames); center=False switches its padding off (section 2)
 library = librosa.stft(pluck, n_fft=N, hop_length=H, window="hann", center=False).T
 largest_difference = np.abs(X - library).max()
 say(f"{X.shape[0]} frames of {X.shape[1]} bins. The largest difference between "
@@ -353,9 +354,10 @@ say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through t
 # we can read that shape off. In frequency, the formula is the sum of three copies of the
 # rectangular window's transform: one as it is and, from the cosine, one moved up and one
 # moved down by one bin. Their weights are $\frac12, -\frac14, -\frac14$. Each copy is
-# zero at every whole bin except its own. So the magnitude of the sum is, in units of
-# $N$, $\frac12$ at bin 0, $\frac14$ at bins $\pm 1$, and zero at all other whole bins.
-# The main lobe ends at the first of these zeros:
+# zero at every whole bin except its own, because a wave sums to zero over whole
+# periods. So the magnitude of the sum is, in units of $N$, $\frac12$ at bin 0,
+# $\frac14$ at bins $\pm 1$, and zero at all other whole bins. The main lobe ends at the
+# first of these zeros:
 #
 # $$ \text{main lobe from } -\frac{2}{N} \text{ to } +\frac{2}{N},
 #    \quad \text{half as high at } \pm\frac{1}{N} \text{ as at its top.} $$
@@ -365,7 +367,7 @@ say(f"Around 3 kHz the loud tone leaks at {rectangular_leak_db:.0f} dB through t
 # at half height, and more, for four common windows.
 
 # %%
-PAD = 64  # points per bin
+PAD = 64  # points per bin, by adding zeros to the window before the transform
 
 
 def transform_db(window):
@@ -377,15 +379,16 @@ def transform_db(window):
 def describe_window(window):
     """Four numbers that characterise the shape of a window."""
     db = transform_db(window)
-    first_zero = np.flatnonzero(np.diff(db) > 0)[0]
+    first_zero = np.flatnonzero(np.diff(db) > 0)[0]  # from here the level rises again
     main_lobe = db[:first_zero]
-    half_height = np.interp(6.02, -main_lobe, np.arange(first_zero)) / PAD  # -6.02 dB
+    # At how many bins has the main lobe fallen to half its height, that is, by 6.02 dB?
+    half_height = np.interp(6.02, -main_lobe, np.arange(first_zero)) / PAD
     power = np.abs(np.fft.fft(window)) ** 2  # one value per bin
     return {
         "width (bins)": 2 * half_height,
         "side lobe (dB)": db[first_zero:].max(),
         "ENBW (bins)": power.sum() / power[0],
-        "scalloping (dB)": -db[PAD // 2],
+        "scalloping (dB)": -db[PAD // 2],  # half a bin from the top
     }
 
 
@@ -541,8 +544,9 @@ say(f"Depth of the dip between the clicks: {listed}.")
 # %% [markdown]
 # ## 5. One window for two clicks and two notes?
 #
-# Let us use both limits. The next sound has two clicks, 20 ms apart, and underneath them
-# two notes, 60 Hz apart. Is there a window that separates both the clicks and the notes?
+# Let us put sections 3 and 4 together. The next sound has two clicks, 20 ms apart, and
+# underneath them two notes, 60 Hz apart. Is there a window that separates both the
+# clicks and the notes?
 #
 # Section 4 gives an upper limit: for a dip of 3 dB between the clicks, $N \le 2d$.
 #
@@ -605,6 +609,7 @@ def note_dip_db(window_ms):
     hop = timebase.ms_to_samples(0.5, rate_hz)
     power, centres_s, freqs_hz = power_spectrogram(notes, rate_hz, window_ms, hop)
     beat_s = 1 / (NOTES_HZ[1] - NOTES_HZ[0])
+    # Over two whole beats, in which the two notes drift in and out of phase
     average = power[centres_s < centres_s[0] + 2 * beat_s].mean(axis=0)
     half_way = np.abs(freqs_hz - np.mean(NOTES_HZ)).argmin()
     near = np.abs(freqs_hz - np.mean(NOTES_HZ)) < 70
@@ -702,7 +707,7 @@ say(f"With windows of {shortest_ms} to {longest_ms} ms, both dips are at least 3
 # $$ d \cdot \Delta f \ge 1. $$
 #
 # Here the product is 20 ms × 60 Hz = 1.2. With the clicks 15 ms apart it would be 0.9,
-# and no Hann window of any length could show both pairs.
+# and no Hann window of any length could give both pairs a dip of 3 dB.
 #
 # The hop played no part in this. It was half a millisecond in all pictures, twenty times
 # finer than usual. **The hop decides how often you look; the window decides what a look
@@ -730,7 +735,8 @@ def spread_product(window):
 
 bound = 1 / (4 * np.pi)
 hann_product = spread_product(signal.get_window("hann", 1024)) / bound
-gaussian_product = spread_product(signal.get_window(("gaussian", 128), 1024)) / bound
+gaussian = signal.get_window(("gaussian", 128), 1024)  # standard deviation 128 samples
+gaussian_product = spread_product(gaussian) / bound
 say(f"Hann stands at {hann_product:.3f} times the bound, a Gaussian at "
     f"{gaussian_product:.3f} times. By this measure there is little left to gain.")
 
@@ -829,7 +835,8 @@ BIN = 64
 generator = seed_everything(seed)
 noise = generator.standard_normal(BIN_WINDOW * 1024)
 
-# One bin of all frames at hop 1 is a correlation with a windowed complex wave
+# One bin of all frames at hop 1 is a correlation with a windowed complex wave. There is
+# no minus sign in the wave, because np.correlate conjugates its second argument
 wave = np.exp(2j * np.pi * BIN * np.arange(BIN_WINDOW) / BIN_WINDOW)
 window = signal.get_window("hann", BIN_WINDOW)
 bin_values = np.correlate(noise, window * wave, mode="valid")
@@ -843,6 +850,7 @@ bin_db = 10 * np.log10(bin_power)
 def interpolated(values, hop):
     """Keep every `hop`-th value and interpolate back to hop 1."""
     kept = values[::hop]
+    # Writes the kept values as a sum of sine waves and evaluates that at hop 1
     return signal.resample(kept, len(kept) * hop)[: len(values)]
 
 
@@ -999,7 +1007,8 @@ def strongest_modulation(energy, hop_ms):
     spectrum = np.abs(np.fft.rfft((energy - energy.mean()) * taper, 2**16))
     rates_hz = np.fft.rfftfreq(2**16, hop_ms / 1000)
     peak = spectrum.argmax()
-    return rates_hz[peak], 2 * spectrum[peak] / taper.sum()
+    depth = 2 * spectrum[peak] / taper.sum()  # amplitude of the cosine, as in section 3
+    return rates_hz[peak], depth
 
 
 modulated = buzz(60, length_s=4)
@@ -1188,8 +1197,10 @@ display(returns.style.format({"error": "{:.0e}"}).hide(axis="index"))
 # condition is called NOLA, *nonzero overlap-add*.)
 #
 # How can that be, when a hop of 10 ms invented a rhythm in section 7? There we kept *one
-# number* per frame, its energy, and 100 numbers per second cannot follow a modulation of
-# 60 Hz. The complex frames have 201 numbers each, and together they hold it.
+# number* per frame, its energy, and 100 numbers per second cannot follow a modulation
+# of 60 Hz. The complex frames of 25 ms have 201 numbers each, and together they hold
+# it. (Complex frames of 4 ms would not: at a hop of 10 ms they skip most of the
+# samples.)
 #
 # ### Phase, and what it does
 #
@@ -1213,6 +1224,7 @@ def with_random_phase(x, window_ms):
     hop = window_length // 4
     padded = np.pad(x, window_length)
     magnitudes = np.abs(stft(padded, window_length, hop))
+    # `generator` is the random generator made in section 6
     phases = generator.uniform(0, 2 * np.pi, magnitudes.shape)
     y = inverse_stft(magnitudes * np.exp(1j * phases), window_length, hop)
     return y[window_length : window_length + len(x)]
@@ -1309,6 +1321,7 @@ def reassigned_time_s(x, window_length, hop):
 
 window_length = timebase.ms_to_samples(25, rate_hz)
 centres_s, found_s = reassigned_time_s(clicks, window_length, hop=8)
+# Frames of 25 ms that contain the first click and not the second, 20 ms later
 first_only = (centres_s > CLICKS_S[0] - 0.010) & (centres_s < CLICKS_S[0] + 0.005)
 first_found_ms = 1000 * found_s[first_only]
 
@@ -1335,8 +1348,8 @@ show(fig, alt="Time that reassignment finds against the centre of the frame, for
 # answer lies somewhere between them. Reassignment sharpens a single event, but does not
 # separate two.
 #
-# Librosa does the same for every bin, both in time and in frequency. For the frequency it
-# uses how the phase changes with time:
+# Librosa does the same for every bin, both in time and in frequency. It finds the
+# frequency from the way the phase changes over time:
 
 # %%
 import warnings
@@ -1346,7 +1359,7 @@ with warnings.catch_warnings(action="ignore"):  # librosa 0.11 warns about empty
     freqs, _, magnitudes = librosa.reassigned_spectrogram(
         tone, sr=rate_hz, n_fft=512, win_length=400, hop_length=160
     )
-loudest = magnitudes[:, 50].argmax()
+loudest = magnitudes[:, 50].argmax()  # bin; frame 50 is in the middle of the second
 tone_hz = float(freqs[loudest, 50])
 largest_error_ms = np.abs(first_found_ms - 1000 * CLICKS_S[0]).max()
 bin_of_tone_hz = loudest * rate_hz / 512

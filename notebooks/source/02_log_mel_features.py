@@ -2,11 +2,12 @@
 # # 02 · Log-mel features
 #
 # A helicopter's blades slap the air about eleven times per second; you hear every slap.
-# A spectrogram shows them with hundreds of numbers per frame; your ear makes do with far
-# fewer, because it groups frequencies into bands and hears ratios of power rather than
-# differences. *Log-mel features* do the same, and most audio classifiers start from
-# them. In this notebook you build them by hand, and see how a careless choice of one
-# setting, the hop, turns those eleven slaps per second into fewer than two.
+# A spectrogram shows them with hundreds of numbers per frame; your ear makes do with
+# far fewer, because it groups frequencies into bands. It also hears ratios of power
+# rather than differences. *Log-mel features* do the same, and most audio classifiers
+# start from them. In this notebook you build them by hand, and see how a careless
+# choice of one setting, the hop, turns those eleven slaps per second into fewer than
+# two.
 
 # %% [markdown]
 # ## You will be able to
@@ -104,7 +105,7 @@ def stft_power(x):
 # %%
 label = "rooster" if "rooster" in clips.classes else clips.classes[0]
 of_label = (clips.table["label"] == label).to_numpy()
-whole = clips.waves(rate_hz)[of_label.argmax()]
+whole = clips.waves(rate_hz)[of_label.argmax()]  # argmax: the first True
 
 # Energy of every 1.5 s excerpt, from differences of a running sum
 n_excerpt = min(int(1.5 * rate_hz), len(whole))
@@ -267,7 +268,8 @@ say(
 # should therefore report the same level in every band. Do they?
 
 # %%
-area = bank.sum(axis=0) * bins_hz[1]  # of each triangle, as the bins sample it
+bin_spacing_hz = bins_hz[1]
+area = bank.sum(axis=0) * bin_spacing_hz  # of each triangle, as the bins sample it
 white_db = 10 * np.log10(area)  # 0 dB is an area of exactly 1
 
 # %% tags=["hide-input"]
@@ -374,11 +376,12 @@ show(
 )
 
 # %% [markdown]
-# The right-hand panel shows what is kept and what is not. (We raised the bands by 15 dB,
-# which is 31.25 Hz in decibels, so that one curve lies on the other.) At low frequencies
-# a band holds two or three bins, and the detail survives. At high frequencies one band
-# averages a dozen bins or more, and their ups and downs are gone for good: **the mel bank
-# is a blur along frequency.** It does nothing along time.
+# The right-hand panel shows what is kept and what is not. (A band is a mean of bins
+# divided by their spacing of 31.25 Hz, which puts it 15 dB lower. The figure adds the
+# 15 dB back, so that one curve lies on the other.) At low frequencies a band holds two
+# or three bins, and the detail survives. At high frequencies one band averages a dozen
+# bins or more, and their ups and downs are gone for good: **the mel bank is a blur
+# along frequency.** It does nothing along time.
 #
 # ### Exercise 02.1
 #
@@ -468,7 +471,7 @@ else:
 
 # %%
 q = 2.0**-15
-rounding_power = q**2 / 12 * np.sum(window**2) / bins_hz[1]
+rounding_power = q**2 / 12 * np.sum(window**2) / bin_spacing_hz
 rounding_db = 10 * np.log10(rounding_power)
 floor_db = 10 * np.log10(spec.floor)
 say(
@@ -535,10 +538,10 @@ show(
 # Formulas leave choices open. Is the window periodic or symmetric? Are the edges of the
 # clip padded with zeros or with a mirror image? Do the triangles have unit height or unit
 # area? Two programs that answer differently give features that look alike and differ by
-# several decibels. Our library has the steps above twice, in numpy to be read (`log_mel`)
-# and in torch to be fast (`log_mel_torch`), and librosa has them as well. We compare all
-# three with our version, down to 80 dB below the clip's maximum. Differences farther down
-# would be rounding errors.
+# several decibels. Our library implements the steps above twice, in numpy for reading
+# (`log_mel`) and in torch for speed (`log_mel_torch`), and librosa implements them as
+# well. We compare all three with our version, down to 80 dB below the clip's maximum.
+# Differences farther down would be rounding errors.
 
 # %%
 def with_librosa(x):
@@ -583,9 +586,10 @@ say(
 
 # %%
 def neighbour_correlation(levels_db):
-    """Correlation of each frame with the next, over all bands; (clips, frames, bands).
+    """Correlation of each frame with the next, one number over all bands and clips.
 
-    What lies more than 60 dB below the top of a clip counts as silence.
+    `levels_db` has the shape (clips, frames, bands). What lies more than 60 dB below
+    the top of a clip counts as silence.
     """
     top_db = levels_db.max(axis=(1, 2), keepdims=True)
     levels_db = np.maximum(levels_db, top_db - 60)
@@ -630,17 +634,19 @@ for hop_ms in size.hops_ms:
     at_hop = FeatureSpec(hop_ms=hop_ms)  # everything else as in section 1
     levels_db = features(clips, at_hop, progress=False)
     inner = levels_db[:, 1:-1].astype(np.float64)  # without the frames at the edges
+    mean_power = np.mean(10 ** (inner / 10))
     rows.append({
         "hop (ms)": hop_ms,
         "frames per clip": levels_db.shape[1],
         "MB per clip": levels_db.nbytes / len(levels_db) / 1e6,
-        "mean level (dB)": 10 * np.log10(np.mean(10 ** (inner / 10))),
+        "mean level (dB)": 10 * np.log10(mean_power),
         "correlation": neighbour_correlation(levels_db),
         "white noise": neighbour_correlation(log_mel(white_noise, at_hop)),
         "overlap": overlap_correlation(hop_ms),
     })
 
 costs = pd.DataFrame(rows).set_index("hop (ms)")
+finest, coarsest = costs.iloc[0], costs.iloc[-1]
 table = costs.style.format("{:.2f}").format("{:.0f}", subset=["frames per clip"])
 display(table.format_index("{:g}"))
 
@@ -667,7 +673,6 @@ for ax in axes:
 axes[0].set_yscale("log")
 plots.log_ticks(axes[0].yaxis, costs["frames per clip"].to_numpy())
 axes[1].axhline(0, color="grey", linewidth=1)
-finest, coarsest = costs.iloc[0], costs.iloc[-1]
 show(
     fig,
     alt="Left: frames per clip against hop, a straight falling line on logarithmic "
@@ -823,8 +828,9 @@ def to_sound(levels_db, hop_ms, n_samples):
     between = [np.interp(fine_s, coarse_s, band) for band in levels_db.T]
     mels = 10 ** (np.array(between).T / 10)
     mean_power = mels / bank.sum(axis=0)  # of the bins of each band
-    shares = bank / np.maximum(bank.sum(axis=1, keepdims=True), 1e-12)  # add up to 1
-    magnitude = np.sqrt(mean_power @ shares.T)
+    # Share of each band in a bin; the shares of a bin add up to 1
+    shares = bank / np.maximum(bank.sum(axis=1, keepdims=True), 1e-12)
+    magnitude = np.sqrt(mean_power @ shares.T)  # from bands back to bins
     return librosa.griffinlim(
         magnitude.T, n_iter=32, hop_length=hop, win_length=n_window, n_fft=n_fft,
         pad_mode="constant", length=n_samples, random_state=0,
@@ -870,11 +876,13 @@ def frame_energy(x, window_ms, hop_ms=10):
 
 
 energy = frame_energy(buzz, window_ms=4)
-smooth = np.maximum(signal.resample(energy, rate_hz), 0)  # between the frames
+# Interpolate from 100 frames to 16,000 samples; an energy is never below 0
+smooth = np.maximum(signal.resample(energy, rate_hz), 0)
 reported = np.sqrt(smooth) * tone
 
 spectrum = np.abs(np.fft.rfft(energy - energy.mean()))
-reported_hz = float(np.fft.rfftfreq(len(energy), 0.01)[spectrum.argmax()])
+rates_hz = np.fft.rfftfreq(len(energy), 0.01)  # one frame every 0.01 s
+reported_hz = float(rates_hz[spectrum.argmax()])
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9, 2.8))
@@ -899,7 +907,8 @@ show(
 # %%
 depths = {}
 for window_ms in (4, 25):
-    values = frame_energy(buzz, window_ms)[5:-5]
+    values = frame_energy(buzz, window_ms)[5:-5]  # without the frames at the edges
+    # The amplitude of a sine is its standard deviation times the square root of 2
     depths[window_ms] = float(np.std(values) * np.sqrt(2) / values.mean())
 say(
     f"The frames report a swing of **{reported_hz:.0f} Hz**. With the usual window of "
@@ -1001,13 +1010,14 @@ show(
 # %% [markdown]
 # The average does not bring the blades back; at 12.5 frames per second, nothing can. But
 # little is left of the false rhythm, and the energy of everything in between is kept.
-# Most frame-reduction methods in the later notebooks, DiffRes among them, average too.
+# Most frame-reduction methods in the later notebooks average too, among them DiffRes
+# (notebook 07), which learns together with the classifier which frames to merge.
 #
 # ## 8. The timing probe: where does a hop lose what matters?
 #
 # At 80 ms you can still recognise the helicopter, by its timbre. A coarse hop *must* fail
 # where nothing but timing differs, and the data set `timing` is made that way. Each of
-# its three tasks has two classes of white noise, switched on and off, with the same
+# its three tasks has two classes. Both are white noise, shaped in time, with the same
 # spectrum and the same energy:
 #
 # - **gap**: two clicks of noise with a gap of 5 or 10 ms between them;
@@ -1047,9 +1057,11 @@ show(
 # %% [markdown]
 # The mean power over time says nothing here, since both classes of a task have the same
 # long-term spectrum. What differs is *when* the energy comes. We therefore give a
-# classifier the energies of the frames in order: twelve frames, starting at the first
-# loud one, and the autocorrelation of all frames, which does not depend on where the
-# sound starts.
+# classifier two things: the energies of twelve frames in order, starting at the first
+# loud one, and the *autocorrelation* of the energies of all frames. It subtracts the
+# mean and then, for each lag of 0 to 11 frames, multiplies energies that lie that far
+# apart and adds up the products. This shows how similar the sequence is to itself that
+# many frames later, and does not depend on where the sound starts.
 #
 # This time the window is as long as the hop, so every sample lies in exactly one frame.
 # The classifier cannot use overlapping frames to find out what happened inside one.
@@ -1057,6 +1069,7 @@ show(
 # %%
 def energy_of_frames(waves, frame_ms):
     """Energy of frames that touch and do not overlap, (clips, frames), sum 1."""
+    # Power in 8 mel bands, without the logarithm; their sum stands for the energy
     touching = FeatureSpec(
         hop_ms=frame_ms, window_ms=frame_ms, window="boxcar", n_mels=8, log="none"
     )
@@ -1067,10 +1080,12 @@ def energy_of_frames(waves, frame_ms):
 def in_order(energy, n_kept=12):
     """The frames from the first loud one on, and the autocorrelation of all frames."""
     loud = energy > 0.1 * energy.max(axis=1, keepdims=True)
-    first = loud.argmax(axis=1)
-    padded = np.pad(energy, ((0, 0), (0, n_kept)))
-    places = first[:, None] + np.arange(n_kept)
+    first = loud.argmax(axis=1)  # the first loud frame of each clip
+    padded = np.pad(energy, ((0, 0), (0, n_kept)))  # in case a sound begins late
+    places = first[:, None] + np.arange(n_kept)  # (clips, n_kept)
     aligned = np.take_along_axis(padded, places, axis=1)
+    # The autocorrelation is the inverse transform of the power spectrum; the zeros that
+    # double the length keep the end from being compared with the beginning
     centred = energy - energy.mean(axis=1, keepdims=True)
     spectrum = np.fft.rfft(centred, 2 * energy.shape[1])
     autocorrelation = np.fft.irfft(np.abs(spectrum) ** 2)
@@ -1080,7 +1095,7 @@ def in_order(energy, n_kept=12):
 # %% [markdown]
 # The clips are divided into five groups, called *folds* (notebook 04). A hundred
 # randomised decision trees learn from four folds and are tested on the fifth; each fold
-# serves as the test once.
+# is the test fold once.
 
 # %%
 def accuracy(task, frame_ms):
@@ -1143,6 +1158,7 @@ for task in found:
     coarse.extend(found.loc[found.index >= 4 * needed_ms, task])
 fine_percent = 100 * float(np.mean(fine))
 coarse_percent = 100 * float(np.mean(coarse))
+# By how many points one clip changes an accuracy
 one_clip = 100 / probe.table["task"].value_counts().min()
 
 conclude(

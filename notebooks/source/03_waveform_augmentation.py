@@ -17,7 +17,7 @@
 #   (exercise 03.3);
 # - **write** a shift and say what it loses (exercise 03.4), and add noise at a given
 #   signal-to-noise ratio (exercise 03.5);
-# - **say** what sound a transformed picture would be, if there is one.
+# - **say** which sound, if any, a transformed picture stands for.
 
 # %% [markdown]
 # ## Before you start
@@ -75,7 +75,7 @@ clips = load(dataset, profiles.get(profile), seed)
 
 label = "dog" if "dog" in clips.classes else clips.classes[0]
 of_label = (clips.table["label"] == label).to_numpy()
-whole = clips.waves(rate_hz)[of_label.argmax()]
+whole = clips.waves(rate_hz)[of_label.argmax()]  # argmax: the first True
 if len(whole) < rate_hz:
     whole = np.pad(whole, (0, rate_hz - len(whole)))
 
@@ -222,7 +222,7 @@ check("03.2", cents)
 # %%
 def phase_vocoder(frames, rate):
     """Complex STFT frames (frames, bins), read `rate` times as fast."""
-    padded = np.pad(frames, ((0, 2), (0, 0)))
+    padded = np.pad(frames, ((0, 2), (0, 0)))  # so that the last frame has a neighbour
     phase = np.angle(frames[0])
     stretched = []
     for position in np.arange(0, len(frames), rate):
@@ -261,7 +261,9 @@ def frequency_hz(x):
     spectrum = np.log(np.abs(np.fft.rfft(middle * np.hanning(len(middle)), n)))
     k = spectrum.argmax()
     left, top, right = spectrum[k - 1 : k + 2]
-    return (k + 0.5 * (left - right) / (left - 2 * top + right)) * rate_hz / n
+    # From bin k to the top of the parabola through these three values, in bins
+    to_peak = 0.5 * (left - right) / (left - 2 * top + right)
+    return (k + to_peak) * rate_hz / n
 
 
 say(
@@ -297,7 +299,8 @@ say(
 #
 # How much does that matter? We slow a click down twice: in digital silence, where all
 # phases before the click are zero, and over noise that you can hardly hear, about 80 dB
-# below the click's peak.
+# below the click's peak. For comparison, Signalsmith, the stretcher that this course
+# uses, slows down the second one as well.
 
 # %%
 predict(
@@ -333,6 +336,7 @@ def times_by_bin_ms(x, at_sample, n_fft=2048):
     """Time of the click according to each pair of neighbouring bins, in ms."""
     start = round(at_sample) - n_fft // 2
     spectrum = np.fft.rfft(x[start : start + n_fft] * np.hanning(n_fft))
+    # The angle of b * conj(a) is the phase of b minus that of a
     phase_step = np.angle(spectrum[1:] * np.conj(spectrum[:-1]))
     delay = np.mod(-phase_step * n_fft / (2 * np.pi), n_fft)  # samples from the start
     return (start + delay) * 1000 / rate_hz
@@ -342,8 +346,9 @@ def duration_ms(x, near_sample):
     """Length in ms of the middle 90 % of the energy within 200 ms of a sample."""
     around = round(near_sample)
     reach = timebase.ms_to_samples(200, rate_hz)
-    energy = np.cumsum(x[around - reach : around + reach] ** 2)
-    early, late = np.searchsorted(energy / energy[-1], [0.05, 0.95])
+    energy_so_far = np.cumsum(x[around - reach : around + reach] ** 2)
+    share = energy_so_far / energy_so_far[-1]
+    early, late = np.searchsorted(share, [0.05, 0.95])  # where it passes 5 and 95 %
     return float((late - early) * 1000 / rate_hz)
 
 
@@ -407,10 +412,10 @@ say(
 # %% [markdown]
 # Real recordings are hardly ever digitally silent, so the attack of a bark, a step or a
 # consonant fares like the click in the third column. This loss of vertical coherence is
-# the classic weakness of the phase vocoder (Laroche & Dolson, 1999). Signalsmith's
-# stretcher, which the course uses, chooses each phase so that its relation to the frame
-# before *and* to neighbouring bins stays that of the original. Its window, as we set it,
-# is also shorter: 60 ms.
+# the classic weakness of the phase vocoder (Laroche & Dolson, 1999). Signalsmith (Luff,
+# 2023) chooses each phase so that its relation to the frame before *and* to
+# neighbouring bins stays that of the original. Its window, as we set it, is also
+# shorter: 60 ms.
 #
 # Listen to five clicks over the same faint noise.
 
@@ -436,9 +441,9 @@ play_pair(
 )
 
 # %% [markdown]
-# Would a shorter window help the vocoder? Move the slider. On the left is the click; on
-# the right is the spectrum of two steady tones, 60 Hz apart, which are also slowed down
-# to 0.7 of their speed, because the window decides how well tones fare, too.
+# Would a shorter window help the vocoder? Move the slider. On the left is the click.
+# The window also decides how well tones fare, so on the right is the spectrum of two
+# steady tones, 60 Hz apart, slowed down in the same way.
 
 # %% tags=["hide-input"]
 two_tones = np.sin(2 * np.pi * 1000 * seconds) + np.sin(2 * np.pi * 1060 * seconds)
@@ -532,9 +537,9 @@ live(
 # %% [markdown]
 # ## 4. How large is the damage?
 #
-# One click could be a special case. We take thirty, at random places, and give them to
-# librosa's vocoder with two windows and to Signalsmith, for four jobs: slower, faster,
-# higher, lower. (A pitch shift is a time stretch followed by resampling.) On signals
+# One click could be a special case. We take thirty, at random places, and make them
+# slower, faster, higher and lower, with librosa's vocoder at two window lengths and
+# with Signalsmith. (A pitch shift is a time stretch followed by resampling.) On signals
 # whose correct result is known, we measure four things:
 #
 # - **moved**: a click in silence; how far from where it belongs is its peak?
@@ -567,12 +572,14 @@ def apply(job, engine, x):
 
 def measure_clicks(job, engine):
     """For each click: how far it was moved and how long it is, both in ms."""
-    rate = JOBS[job][0]
+    rate, _ = JOBS[job]
     measured = []
     for place in places:
-        belongs = place / rate
-        moved = np.abs(apply(job, engine, click_at(place))).argmax() - belongs
-        smeared = duration_ms(apply(job, engine, click_at(place, faint)), belongs)
+        right_place = place / rate
+        click = apply(job, engine, click_at(place))
+        noisy_click = apply(job, engine, click_at(place, faint))
+        moved = np.abs(click).argmax() - right_place
+        smeared = duration_ms(noisy_click, right_place)
         measured.append((abs(moved) * 1000 / rate_hz, smeared))
     return measured
 
@@ -584,7 +591,8 @@ for engine in ENGINES:
     for job in JOBS:
         for moved, smeared in measure_clicks(job, engine):
             one_by_one.append((engine, job, moved, smeared))
-        wanted_hz = 440 * 2 ** (JOBS[job][1] / 12)
+        _, semitones = JOBS[job]
+        wanted_hz = 440 * 2 ** (semitones / 12)
         found_hz = frequency_hz(apply(job, engine, tone))
         power_ratio = np.mean(apply(job, engine, noise) ** 2) / np.mean(noise**2)
         rows.append({
@@ -595,6 +603,10 @@ for engine in ENGINES:
         })
 
 clicks = pd.DataFrame(one_by_one, columns=["engine", "transform", "moved", "smeared"])
+worst = clicks.groupby("engine")["moved"].max()
+median = clicks.groupby("engine")["moved"].median()
+smear = clicks.groupby("engine")["smeared"].median()
+
 by_job = clicks.groupby(["engine", "transform"], sort=False)
 damage = pd.DataFrame(rows).set_index(["engine", "transform"])
 damage.insert(0, "moved, median (ms)", by_job["moved"].median())
@@ -624,9 +636,6 @@ for place, engine in enumerate(ENGINES):
         color=plots.COLOURS[place], label=engine,
     )
 fig.legend(loc="outside upper center", ncols=3)
-worst = clicks.groupby("engine")["moved"].max()
-median = clicks.groupby("engine")["moved"].median()
-smear = clicks.groupby("engine")["smeared"].median()
 show(
     fig,
     alt="Thirty clicks for each engine and transform, one dot each. Left, how far they "
@@ -640,13 +649,13 @@ show(
 )
 
 # %%
-default, short, ours = ENGINES
+default, short, ours = ENGINES  # the names of the three
 conclude(
     "vocoder_moves_clicks", float(median[default] - median[ours]), unit="ms",
     if_clear=f"librosa's default moves a click by a median of {median[default]:.0f} ms "
-    f"and by up to **{worst[default]:.0f} ms**, several hops; a window of 512 "
-    f"samples brings that to {worst[short]:.1f} ms, Signalsmith to "
-    f"**{worst[ours]:.1f} ms**.",
+    f"and by up to **{worst[default]:.0f} ms**, several hops. The largest move is "
+    f"{worst[short]:.1f} ms with a window of 512 samples and "
+    f"**{worst[ours]:.1f} ms** with Signalsmith.",
     if_not=f"librosa's default moves a click by a median of {median[default]:.0f} ms, "
     f"Signalsmith by {median[ours]:.1f} ms. One run with one seed does not "
     "show how much of that is chance.",
@@ -678,8 +687,8 @@ say(
 #
 # ## 5. Shifting and trimming
 #
-# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. What
-# enters at one end is zeros or, if the shift is *circular*, what left at the other end.
+# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. At
+# one end, zeros enter or, if the shift is *circular*, what left at the other end.
 # A shift by a whole number of samples does not alter the sound that remains, but it
 # moves every onset, so *strong labels*, which give the times of onsets and offsets,
 # must move with it.
@@ -737,6 +746,7 @@ say(f"Our trimmed clip and the library's are **{verdict}**.")
 
 # %%
 bell_s = np.arange(int(1.5 * rate_hz)) / rate_hz - 0.3
+# After a second the amplitude is 10**-3, which is -60 dB
 decay = np.where(bell_s >= 0, 10 ** (-3 * np.maximum(bell_s, 0)), 0)
 partials = [np.sin(2 * np.pi * f * bell_s) for f in (700, 1890, 3710)]
 bell = 0.25 * decay * np.sum(partials, axis=0)
@@ -870,6 +880,7 @@ predict(
 fine = FeatureSpec(hop_ms=5)
 edge = 10  # frames at either end that see where the sound begins and ends
 n_frames = 201
+# Just enough samples for the frames that we keep and those at the edges
 n_long = (n_frames + 2 * edge - 1) * fine.hop_samples + 1
 long_s = np.arange(n_long) / rate_hz
 
@@ -954,9 +965,11 @@ say(
     f"or by {chirp_hz_per_s / 1000:.0f} kHz per second."
 )
 
+# The rotated tone as sound: half a second, or 100 frames of 80 samples each
 part = loudest_hz[n_frames // 2 - 40 : n_frames // 2 + 60]
 glide_hz = np.interp(np.arange(8000) / 80, np.arange(len(part)), part)
-chirp = 0.3 * np.sin(2 * np.pi * np.cumsum(glide_hz) / rate_hz)
+phase = 2 * np.pi * np.cumsum(glide_hz) / rate_hz  # the sum of all frequencies so far
+chirp = 0.3 * np.sin(phase)
 play_pair(
     {"a tone": steady[:8000], "its picture rotated by 30°": chirp},
     rate_hz,
@@ -1036,8 +1049,9 @@ for hop_ms in (5, 10, 20):
         torch.from_numpy(levels_db), np.random.default_rng(seed + 1), at_hop,
         widest_time_ms=300, widest_band_hz=3000, n_time=1, n_bands=2,
     ).numpy()
-    changed = (masked[hop_ms] != levels_db).mean(axis=1)
-    hidden_ms[hop_ms] = float(np.sum(changed > 0.9) * hop_ms)
+    share_changed = (masked[hop_ms] != levels_db).mean(axis=1)  # of each frame's bands
+    n_hidden = np.sum(share_changed > 0.9)  # a mask in time changes all bands
+    hidden_ms[hop_ms] = float(n_hidden * hop_ms)
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), sharey=True)
@@ -1081,8 +1095,9 @@ say(f"""- A phase vocoder adds up the phase of each bin on its own. That keeps t
   rhythm.
 - Where trimming cuts a decay depends on the threshold: at 20 dB, {left_ms:.0f} ms of
   the bell remain.
-- A circular shift can be undone, a shift with zeros cannot, and pitch up and down
-  returns another waveform (an error of {lost['pitch +4, then -4']:.0f} dB).
+- A circular shift can be undone, and a shift with zeros cannot. Shifting the pitch up
+  and down again restores the pitch but not the waveform (an error of
+  {lost['pitch +4, then -4']:.0f} dB).
 - A rotated tone is a chirp of {chirp_hz_per_s / 1000:.0f} kHz per second, a flip is
   time reversal, and a height shift changes an interval by
   {by_height - before:+.2f} octaves.

@@ -84,6 +84,7 @@ CLIPS_PER_CLASS = {"smoke": 15, "lesson": 30, "study": 40}  # of synth10
 N_TREES = {"smoke": 50, "lesson": 100, "study": 500}
 N_SPLITS = {"smoke": 1, "lesson": 1, "study": 3}
 
+# `replace` returns a copy of the profile with another number of clips
 size = replace(profiles.get(profile), clips_per_class=CLIPS_PER_CLASS[profile])
 clips = load(dataset, size)
 table = clips.table
@@ -94,7 +95,8 @@ official_fold = table["fold"].to_numpy()
 # As many random folds as the rarest class has sources, but no more than five
 sources_per_class = table.groupby("label")["source"].nunique()
 n_folds = max(2, min(5, int(sources_per_class.min())))
-seeds = [seed + k for k in range(n_splits or N_SPLITS[profile])]
+n_seeds = n_splits or N_SPLITS[profile]  # the profile's number if n_splits is 0
+seeds = [seed + k for k in range(n_seeds)]
 seed_everything(seed)
 
 say(
@@ -167,6 +169,7 @@ def nearest_in_other_folds(features, fold):
         test = np.flatnonzero(fold == k)
         train = np.flatnonzero(fold != k)
         sigma = features[train].std(axis=0)  # from the training clips only
+        # From every test clip (rows) to every training clip (columns)
         distances = cdist(features[test] / sigma, features[train] / sigma)
         nearest[test] = train[distances.argmin(axis=1)]
     return nearest
@@ -179,6 +182,7 @@ right_official = labels[nearest_official] == labels
 # Is our implementation correct? We compare it with scikit-learn's 1-NN.
 
 # %%
+# StandardScaler subtracts the mean, which changes no distance, and divides by sigma
 library_1nn = make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors=1))
 predicted = cross_val_predict(
     library_1nn, features, labels, cv=PredefinedSplit(official_fold)
@@ -197,6 +201,7 @@ def random_folds(labels, n_folds, seed):
     """A random fold for each clip, numbered from 1, with the classes spread evenly."""
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     fold = np.zeros(len(labels), dtype=int)
+    # split(X, y) needs only the length of X, so any array of that length will do
     for k, (_, test) in enumerate(splitter.split(labels, labels), start=1):
         fold[test] = k
     return fold
@@ -265,8 +270,9 @@ conclude(
     f"**{np.mean(accuracies_random):.1f} %** with random ones: the clips, the features "
     f"and the classifier are the same, and {gap:.1f} points have appeared. Why?",
     if_not=f"Random splits score {np.mean(accuracies_random):.1f} % and the data set's "
-    f"folds {accuracy_official:.1f} %. For these clips, the difference is "
-    "not known to be clear of the spread between seeds. The clues are worth a look.",
+    f"folds {accuracy_official:.1f} %. For these clips, we do not know whether the "
+    "difference is larger than the spread between seeds. The clues below are worth a "
+    "look all the same.",
 )
 
 # %% [markdown]
@@ -296,8 +302,8 @@ scaled = features / features.std(axis=0)
 all_distances = cdist(scaled, scaled)  # shape (clips, clips)
 
 gained = np.flatnonzero(right_random & ~right_official)
-closest_first = np.argsort(all_distances[gained, nearest_random[gained]])
-gained = gained[closest_first]
+to_neighbour = all_distances[gained, nearest_random[gained]]  # one distance per clip
+gained = gained[np.argsort(to_neighbour)]  # the closest first
 
 names = table["clip"].to_numpy()
 shown = pd.DataFrame(
@@ -342,8 +348,8 @@ def loudest_two_seconds(x):
 
 
 # %%
-clips_per_source = table["source"].map(table["source"].value_counts()).to_numpy()
-has_sibling = clips_per_source > 1
+clips_per_source = table["source"].value_counts()
+has_sibling = (table["source"].map(clips_per_source) > 1).to_numpy()
 
 
 def closest(clip, candidates):
@@ -544,8 +550,8 @@ conclude(
     f"others, the accuracy changes by {mean_gain_not:+.1f}. The extra accuracy is "
     "memory of recordings, not knowledge of classes.",
     if_not=f"Clips that meet a sibling gain {mean_gain_met:.1f} points. For the "
-    f"others, the accuracy changes by {mean_gain_not:+.1f}. For these clips, the "
-    "difference is not known to be clear of the spread between seeds.",
+    f"others, the accuracy changes by {mean_gain_not:+.1f}. For these clips, we do not "
+    "know whether the difference is larger than the spread between seeds.",
 )
 
 # %% [markdown]
@@ -672,8 +678,8 @@ conclude(
     f"{np.mean(accuracies_by_source):.0f} % on average, "
     f"**{leak_1nn:.0f} points** lower than if they do not.",
     if_not=f"On average, splits by clip score {leak_1nn:.1f} points more than splits "
-    "by source. For these clips, the difference is not known to be clear of the spread "
-    "between seeds.",
+    "by source. For these clips, we do not know whether the difference is larger than "
+    "the spread between seeds.",
 )
 
 # %% [markdown]
@@ -687,8 +693,9 @@ conclude(
 # real sounds.
 #
 # The 2,000 clips of ESC-50 come from 1,524 sources with up to eight clips each, and 795
-# clips have a sibling. The 8,732 clips of UrbanSound8K come from 1,297 recordings, up to
-# a hundred from one. Both sets come with folds that are meant to keep recordings whole.
+# clips have a sibling. The 8,732 clips of UrbanSound8K (Salamon et al., 2014) come from
+# 1,297 recordings, with up to a hundred clips from one. Both sets come with folds that
+# are meant to keep recordings whole.
 # It is still worth checking: in the table of ESC-50, your function from exercise 04.1
 # finds four recordings (9 clips) that lie in two folds, with a different class in each.
 # The source column itself can miss siblings, too: recordings 142005 and 142006, both of
@@ -707,8 +714,9 @@ conclude(
 # every test clip has a version of itself in the training set.
 
 # %%
+# `NAA`: the six transforms that Mushtaq et al. (2021) use, by name (notebook 03)
 kinds = list(NAA) if profile == "study" else ["pitch_up", "fast", "shift"]
-transforms = {kind: NAA[kind] for kind in kinds}  # from notebook 03
+transforms = {kind: NAA[kind] for kind in kinds}
 
 augmented = with_copies(clips, transforms, seed=seed)
 all_waves = augmented.waves(RATE_HZ)  # the clips, then the copies of each kind
@@ -738,6 +746,7 @@ play_pair(
 # %%
 shuffled_fold = random_folds(versions["label"].to_numpy(), n_folds, seed)
 try:
+    # A copy of the data set with these folds; making one checks its table
     replace(augmented, table=versions.assign(fold=shuffled_fold))
     refusal = "nothing was refused"
 except CourseError as error:
@@ -771,8 +780,8 @@ check("04.3", meets_a_twin)
 #
 # Suppose that nothing leaks. The accuracy still depends on which recordings happened to
 # be in the data set. With other roosters in other yards, it would have been different,
-# but by how much? We cannot collect a thousand new data sets to find out. The *bootstrap*
-# imitates them with the one we have:
+# but by how much? We cannot collect a thousand new data sets to find out. The
+# *bootstrap* (Efron & Tibshirani, 1993) imitates them with the one we have:
 #
 # 1. Treat the data set as a miniature of the world.
 # 2. Draw from it, with replacement, as many **sources** as it has. Some are drawn twice
@@ -781,8 +790,9 @@ check("04.3", meets_a_twin)
 # 4. Repeat the draw 2,000 times and see how much the accuracy varies.
 #
 # We draw sources and not clips because a new data set would consist of new recordings,
-# each with all its clips. Before we do this for the whole data set, here it is on a small
-# scale: a few sources of one class, and four draws from them.
+# each with all its clips (Field & Welsh, 2007). Before we do this for the whole data
+# set, here it is on a small scale: a few sources of one class, and four draws from
+# them.
 
 # %%
 # 1-NN with the data set's folds: 1 for each clip that it gets right, otherwise 0
@@ -882,7 +892,7 @@ scrub(
     label="number of draws",
     start="50",
     alt="Histograms of the accuracies of 1 to 2,000 bootstrap draws. With few draws "
-    "the limits of the interval are accidental; from some hundreds on, the histogram "
+    "the limits of the interval are accidental; from a few hundred on, the histogram "
     f"is a bell around {100 * correct.mean():.0f} % and the interval hardly moves, "
     f"from {100 * low:.0f} to {100 * high:.0f} % in the end.",
     caption="Accuracies of data sets that might have been.",
@@ -998,12 +1008,12 @@ conclude(
     "coverage_by_source_against_by_clip",
     coverage["by source"] - coverage["by clip"],
     unit="points",
-    if_clear="Of the simulated data sets, the interval by clip contained the truth in "
-    f"{coverage['by clip']:.0f} %, the interval by source in "
-    f"**{coverage['by source']:.0f} %**. The narrower interval is the wrong one.",
-    if_not="Of the simulated data sets, the interval by clip contained the truth in "
-    f"{coverage['by clip']:.0f} %, the interval by source in "
-    f"{coverage['by source']:.0f} %. With {n_simulated} data sets, each of these "
+    if_clear="The interval by clip contained the truth in "
+    f"{coverage['by clip']:.0f} % of the simulated data sets, the interval by source "
+    f"in **{coverage['by source']:.0f} %**. The narrower interval is the wrong one.",
+    if_not="The interval by clip contained the truth in "
+    f"{coverage['by clip']:.0f} % of the simulated data sets, the interval by source "
+    f"in {coverage['by source']:.0f} %. With {n_simulated} data sets, each of these "
     f"shares has a standard error of up to {50 / np.sqrt(n_simulated):.1f} points.",
 )
 
@@ -1059,8 +1069,10 @@ check("04.4", sources_needed)
 #
 # ## 6. Five protocols, three classifiers
 #
-# Is 1-NN a special case? We add a random forest and a support vector machine (SVM), and
-# test all three under five protocols. The protocols differ in what is split, and when:
+# Is 1-NN a special case? We add a random forest, in which many decision trees vote, and
+# a support vector machine (SVM), which looks for the boundary with the widest margin
+# between two classes. We test all three under five protocols, which differ in what is
+# split, and when:
 #
 # | protocol | folds | copies |
 # |---|---|---|
@@ -1101,6 +1113,7 @@ def cross_validated(model, protocol, split_seed):
     for k in np.unique(fold):
         train = may_train & (fold != k)
         test = is_tested & (fold == k)
+        # `clone` returns an untrained copy, so nothing is kept from the fold before
         fitted = clone(model).fit(all_features[train], all_labels[train])
         right[test] = fitted.predict(all_features[test]) == all_labels[test]
     return right
@@ -1139,6 +1152,7 @@ for protocol in PROTOCOLS:
             mean_right[tested], all_sources[tested], seed=seed
         ).scaled(100)
 
+# `unstack` turns the keys (protocol, model) into rows and columns
 results = pd.Series({key: str(interval) for key, interval in found.items()}).unstack()
 display(results[list(MODELS)])
 
@@ -1198,8 +1212,8 @@ conclude(
     f"{leak:.0f} points that mean nothing for new recordings. E is tested on copies as "
     f"well; on the original clips only, it scores {leaked_on_originals:.0f} %.",
     if_not=f"The forest scores {honest.mean:.0f} % under B and {leaked.mean:.0f} % "
-    "under E. For these clips, the difference is not known to be clear of the spread "
-    "between seeds.",
+    "under E. For these clips, we do not know whether the difference is larger than "
+    "the spread between seeds.",
 )
 
 # %%
@@ -1384,8 +1398,8 @@ interval by clip.
 # %% [markdown]
 # ## What next
 #
-# Notebook 05 trains the first neural networks, on the official folds, with a validation
-# fold of their own.
+# Notebook 05 trains the first neural networks, on the official folds, with one fold set
+# aside for validation.
 # Before you go on: [questions to test yourself](quizzes/04_folds_and_leakage.md).
 #
 # ## References

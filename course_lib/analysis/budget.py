@@ -1,0 +1,158 @@
+"""How far frames can be merged on the timing probe, and how often learning where to merge fails.
+
+Rows of the grids `failures` and `budget`, which have the same settings. Rules and bars are in study/protocol.md,
+*Failures of learned widths* and *Budget curve*. Notebooks: 07, 08.
+"""
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from course_lib import plots
+from course_lib.analysis import probe, questions
+from course_lib.evaluation.intervals import Interval
+from course_lib.study import stats
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GRIDS = ("failures", "budget")
+INPUT_HOP_MS = 2.5
+VARIANT, PUBLISHED = "diffres-contrast", "diffres-light"
+REDUCTIONS = (0.75, 0.9, 0.95)
+SINGLE_SEEDS = (0, 1, 2, 3)  # of the runs that are counted one by one
+BAR_SINGLE, BAR_GROUPS = 18, 20  # of the 20 single runs, and of the 20 groups of three
+CONDITIONS = {
+    "none": "longer hop", "uniform": "equal widths", "random": "random widths", "energy": "widths by energy",
+    "flux": "widths by flux", PUBLISHED: "DiffRes, light scorer", "diffres": "DiffRes, published scorer",
+    VARIANT: "DiffRes, started with contrast", "shuffled": "DiffRes, widths shuffled", "oracle": "oracle",
+}  # fmt: skip
+STYLES = {
+    "oracle": ("black", "D", "--"), "longer hop": ("grey", "o", "-"), "equal widths": (plots.COLOURS[0], "s", "-"),
+    "widths by flux": (plots.COLOURS[2], "^", "-"), "DiffRes, light scorer": (plots.COLOURS[1], "v", "-"),
+    "DiffRes, started with contrast": (plots.COLOURS[3], "P", "-"),
+}  # fmt: skip
+
+
+def runs() -> pd.DataFrame:
+    """The published rows of both grids, with `kind` (a key of `CONDITIONS`) and `saved` (share of the frames)."""
+    rows = pd.concat([questions.published(grid) for grid in GRIDS], ignore_index=True)
+    if not len(rows):
+        return rows
+    kind = rows["frame_reducer"].str.partition(":")
+    by_hop = 1 - INPUT_HOP_MS / rows["features.hop_ms"]
+    return rows.assign(kind=kind[0], saved=pd.to_numeric(kind[2], errors="coerce").fillna(by_hop).round(4))
+
+
+def curve() -> pd.DataFrame:
+    """One row per condition and share of the frames saved, as far as rows are published.
+
+    Columns: `condition` in words, `frame_reducer` (without its share), `saved`, `runs`, `folds`, `accuracy`, `low`,
+    `high` (%, interval by source), `successes` (runs of at least `probe.SUCCESS`), and `success_low`, `success_high`
+    (exact 95 % interval of their share). All frames of 2.5 ms are the point of `longer hop` at 0.
+    """
+    columns = ["condition", "frame_reducer", "saved", "runs", "folds", "accuracy", "low", "high", "successes",
+               "success_low", "success_high"]  # fmt: skip
+    rows, found = runs(), []
+    if len(rows):
+        for (kind, saved), alike in rows.groupby(["kind", "saved"]):
+            got = stats.accuracy(alike).scaled(100)
+            good = int((alike["test_accuracy"] >= probe.SUCCESS).sum())
+            share = probe.success_interval(good, len(alike))
+            found.append((
+                CONDITIONS[kind], kind, saved, len(alike), alike["fold"].nunique(), got.mean, got.low, got.high, good,
+                share.low, share.high,
+            ))  # fmt: skip
+    table = pd.DataFrame(found, columns=columns)
+    rank = table["condition"].map(list(CONDITIONS.values()).index)
+    return table.assign(rank=rank).sort_values(["rank", "saved"], ignore_index=True).drop(columns="rank")
+
+
+def failures() -> pd.DataFrame:
+    """How often a single run of either form of DiffRes succeeds, over the seeds in `SINGLE_SEEDS`.
+
+    One row per reduction. Columns: `saved`; `variant`, `variant_runs`, `published`, `published_runs` (successes and
+    runs); `p`, of Fisher's exact test, two-sided, with Holm's correction over the reductions; `groups`, `groups_met`
+    (groups of three seeds of the variant, and those whose run with the best validation accuracy succeeds); `complete`
+    (all runs that the plan asks for are published); and `bar_met`, which means something only if `complete`.
+    """
+    from scipy.stats import fisher_exact
+
+    rows, found = runs(), []
+    for saved in REDUCTIONS:
+        at = rows[rows["saved"] == saved] if len(rows) else rows
+        counts = {}
+        for kind in (VARIANT, PUBLISHED):
+            good = [] if not len(at) else at[(at["kind"] == kind) & at["seed"].isin(SINGLE_SEEDS)]["test_accuracy"]
+            counts[kind] = (int(np.sum(np.asarray(good) >= probe.SUCCESS)), len(good))
+        table = [[good, total - good] for good, total in counts.values()]
+        p = fisher_exact(table).pvalue if all(total for _, total in counts.values()) else np.nan
+        groups = best_of_three(at[at["kind"] == VARIANT]) if len(at) else []
+        met = sum(accuracy >= probe.SUCCESS for accuracy in groups)
+        complete = all(total == 20 for _, total in counts.values()) and len(groups) == BAR_GROUPS
+        bar = counts[VARIANT][0] >= BAR_SINGLE and met == BAR_GROUPS
+        found.append((saved, *counts[VARIANT], *counts[PUBLISHED], p, len(groups), met, complete, bar))
+    columns = ["saved", "variant", "variant_runs", "published", "published_runs", "p", "groups", "groups_met",
+               "complete", "bar_met"]  # fmt: skip
+    table = pd.DataFrame(found, columns=columns)
+    asked = table["p"].notna()
+    table.loc[asked, "p"] = stats.holm(table.loc[asked, "p"].tolist())
+    return table
+
+
+def best_of_three(rows: pd.DataFrame) -> list[float]:
+    """Test accuracies of the runs chosen by validation from the seeds 3k, 3k + 1, 3k + 2 of a fold, of whole groups."""
+    chosen = []
+    for _, group in rows.groupby(["fold", rows["seed"] // 3]):
+        if len(group) == 3:
+            order = group.sort_values(["validation_accuracy", "validation_loss"], ascending=[False, True])
+            chosen.append(float(order["test_accuracy"].iloc[0]))
+    return chosen
+
+
+def success(row: pd.Series) -> Interval:
+    """The share of runs that succeed, of a row of `curve`, in %."""
+    return Interval(row["successes"] / row["runs"], row["success_low"], row["success_high"]).scaled(100)
+
+
+def figure(found: pd.DataFrame) -> "Figure":
+    """Test accuracy against the share of the frames that is kept, between floor and oracle; a line per condition.
+
+    `found` is the table of `curve`. Error bars are intervals by source; open marks are conditions in which some runs
+    failed and others did not, so that their mean describes neither.
+    """
+    with plt.rc_context(plots.STYLE):
+        fig, ax = plt.subplots(figsize=(9, 4.6))
+        for condition, (colour, marker, line) in STYLES.items():
+            rows = found[found["condition"] == condition].sort_values("saved")
+            kept = 100 * (1 - rows["saved"])
+            error = [rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]
+            ax.errorbar(kept, rows["accuracy"], yerr=error, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
+            ax.plot(kept, rows["accuracy"], color=colour, linestyle=line, linewidth=1)
+            split = (rows["successes"] > 0) & (rows["successes"] < rows["runs"])
+            for mixed, face in ((False, colour), (True, "white")):
+                at = split == mixed
+                ax.plot(kept[at], rows["accuracy"][at], marker, color=colour, markerfacecolor=face, markersize=8)
+            ax.plot([], [], marker, color=colour, linestyle=line, label=condition)
+        ax.axhline(50, color="grey", linewidth=1, linestyle=":")
+        ax.set_xscale("log")
+        plots.log_ticks(ax.xaxis, (5, 10, 25, 50, 100))
+        ax.set(xlabel="frames kept, of those of 2.5 ms (%)", ylabel="test accuracy (%)", ylim=(45, 103))
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig
+
+
+def text(found: pd.DataFrame) -> str:
+    """`figure` in sentences."""
+    lines = []
+    for condition in STYLES:
+        rows = found[found["condition"] == condition].sort_values("saved")
+        points = [
+            f"{r.accuracy:.0f} % at {100 * (1 - r.saved):g} % ({r.successes} of {r.runs} runs reach 95 %)"
+            for r in rows.itertuples()
+        ]
+        if points:
+            lines.append(f"{condition}: {', '.join(points)}")
+    return f"Test accuracy on the timing probe against the share of frames kept. {'; '.join(lines)}. Guessing has 50 %."

@@ -1,0 +1,106 @@
+"""Counts of failed runs and the budget curve, on rows made up so that the answers are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import beta
+
+from course_lib.analysis import budget
+
+ROW = {"dataset": "timing", "features.hop_ms": 2.5, "validation_loss": 0.1}
+
+
+def row(kind, fold, seed, right, hop_ms=2.5, saved=0.9, of=20, validation=None):
+    reducer = "none" if kind == "none" else f"{kind}:{saved}"
+    clips = [f"{fold}-{k}" for k in range(of)]
+    return ROW | {
+        "frame_reducer": reducer, "features.hop_ms": hop_ms, "fold": fold, "seed": seed, "test_accuracy": right / of,
+        "validation_accuracy": right / of if validation is None else validation, "test_clips": clips,
+        "test_sources": clips, "test_correct": [k < right for k in range(of)],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """A function that publishes rows, in both grids together."""
+
+    def publish(rows):
+        tables = {"failures": pd.DataFrame(rows), "budget": pd.DataFrame()}
+        monkeypatch.setattr(budget.questions, "published", tables.get)
+
+    return publish
+
+
+def every(kind, right, seeds=range(4), saved=0.9):
+    return [row(kind, fold, seed, right, saved=saved) for fold in range(1, 6) for seed in seeds]
+
+
+def test_nothing_is_counted_before_rows_are_published(published):
+    published([])
+    assert len(budget.curve()) == 0
+    assert budget.failures()[["variant_runs", "published_runs", "groups"]].to_numpy().sum() == 0
+    assert not budget.failures()["complete"].any()
+
+
+def test_a_condition_has_its_mean_and_the_exact_interval_of_its_successes(published):
+    published([row("uniform", 1, 0, 20), row("uniform", 2, 0, 10), row("uniform", 2, 1, 12)])
+    [found] = budget.curve().to_dict("records")
+    assert found["condition"] == "equal widths" and found["runs"] == 3 and found["folds"] == 2
+    assert found["accuracy"] == pytest.approx(100 * (1 + 0.55) / 2)  # seeds of a fold first, then folds
+    assert found["successes"] == 1
+    low, high = beta.ppf(0.025, 1, 3), beta.ppf(0.975, 2, 2)
+    assert (found["success_low"], found["success_high"]) == pytest.approx((low, high))
+
+
+def test_a_longer_hop_saves_as_many_frames_as_a_reducer(published):
+    published([row("none", 1, 0, 20, hop_ms=hop) for hop in (2.5, 10.0, 25.0, 50.0)])
+    assert budget.curve()["saved"].tolist() == [0, 0.75, 0.9, 0.95]
+
+
+def test_the_bar_needs_single_runs_and_groups_of_three(published):
+    others = [each for saved in (0.75, 0.95) for each in every("diffres-light", 20, saved=saved)]
+    published(every("diffres-contrast", 20, range(12)) + every("diffres-light", 10) + others)
+    found = budget.failures().set_index("saved").loc[0.9]
+    assert found["complete"] and found["bar_met"]
+    assert (found["variant"], found["variant_runs"], found["published"], found["published_runs"]) == (20, 20, 0, 20)
+    assert (found["groups"], found["groups_met"]) == (20, 20)
+
+    failing = every("diffres-contrast", 20, range(12))
+    for each in failing[:3]:  # seeds 0 to 2 of fold 1
+        each["test_accuracy"] = 0.7
+    published(failing + every("diffres-light", 10))
+    found = budget.failures().set_index("saved").loc[0.9]
+    assert found["variant"] == 17 and found["groups_met"] == 19 and not found["bar_met"]
+
+
+def test_the_p_values_are_corrected_for_three_reductions(published):
+    rows = [
+        each
+        for saved in budget.REDUCTIONS
+        for kind, right in (("diffres-contrast", 20), ("diffres-light", 10))
+        for each in every(kind, right, saved=saved)
+    ]
+    published(rows)
+    from math import comb
+
+    alone = 2 / comb(40, 20)  # of all tables with these margins, the two most extreme
+    np.testing.assert_allclose(budget.failures()["p"], 3 * alone, rtol=1e-6)
+
+
+def test_of_three_runs_the_one_with_the_best_validation_counts():
+    seeds = [row("diffres-contrast", 1, seed, right, validation=best)
+             for seed, right, best in ((0, 20, 0.8), (1, 10, 0.9), (2, 15, 0.7), (3, 20, 1.0))]  # fmt: skip
+    assert budget.best_of_three(pd.DataFrame(seeds)) == [0.5]  # seed 3 begins a group that is not whole
+
+
+def test_the_figure_has_a_line_for_each_condition_and_open_marks_where_runs_part(published):
+    published(
+        [row("uniform", fold, 0, 12) for fold in (1, 2)]
+        + [row("diffres-light", 1, 0, 20), row("diffres-light", 2, 0, 10)]
+    )
+    found = budget.curve()
+    [ax] = budget.figure(found).axes
+    drawn = [line for line in ax.lines if len(line.get_xdata()) == 1 and line.get_marker() != "None"]
+    faces = {line.get_marker(): line.get_markerfacecolor() for line in drawn}
+    assert faces["v"] == "white" and faces["s"] != "white"
+    assert "DiffRes, light scorer: 75 % at 10 % (1 of 2 runs reach 95 %)" in budget.text(found)
