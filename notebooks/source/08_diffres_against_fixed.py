@@ -86,7 +86,7 @@ saved: float = 0.9  # share of the frames that all contestants of section 5 save
 # %%
 STEPS = {"smoke": 12, "lesson": 600, "study": 2400}
 steps = n_steps or STEPS[profile]
-# The probe does not depend on `dataset`; its spread over seeds is on file under this name
+# The spread of the probe over seeds is on file under this name, whatever `dataset` is
 ON_FILE = "synth10"
 device = profiles.device()
 size = profiles.get(profile)
