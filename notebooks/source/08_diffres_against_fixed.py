@@ -519,7 +519,7 @@ def picture_of_rivals(x, rate_hz, saved_percent):
             cuts_s(widths, centres_s),
             row - 0.38,
             row + 0.38,
-            color=plots.COLOURS[row],
+            color=plots.COLOURS[0],
             linewidth=0.9,
         )
     axes[1].set_yticks(range(len(DRAWN)), DRAWN)
@@ -1236,7 +1236,7 @@ curve = budget.curve()  # one row per way and share of frames, from the publishe
 if len(curve):
     show(
         budget.figure(curve),
-        alt=budget.text(curve),
+        alt="The budget curve of the study. " + budget.text(curve),
         caption="Test accuracy on the timing probe. Open marks: some runs failed.",
     )
 else:
@@ -1526,7 +1526,7 @@ if frontier.path().is_file():
     priced = priced[~left_out]
     show(
         frontier.figure(priced),
-        alt=frontier.text(priced),
+        alt="Three prices of each condition. " + frontier.text(priced),
         caption="Accuracy on ESC-10 in brackets, and three kinds of price. One thread.",
     )
 
