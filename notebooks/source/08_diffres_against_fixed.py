@@ -3,8 +3,8 @@
 #
 # A dog barks once in five seconds, and you can afford a tenth of the frames. A longer
 # hop leaves the bark a tenth of its frames; a layer like DiffRes could give the bark
-# nearly all of them. Does that pay, once the layer is charged for its own work,
-# compared with rivals that learn nothing, and counted with the runs in which it fails?
+# nearly all of them. Does that pay off once we charge the layer for its own work,
+# compare it with rivals that learn nothing, and count the runs in which it fails?
 
 # %% [markdown]
 # ## You will be able to
@@ -396,11 +396,11 @@ if quiet_ms:
 # %% [markdown]
 # A simple model explains the figure. A pass takes a fixed time $a$, for starting all
 # the small operations, and a time $b$ for each frame of each clip. With $B$ clips in a
-# batch, that is $a/B + b\,T$ per clip. For one clip, the layer's own $a$ can eat what
-# the saved frames bring. A batch shares it. So whether DiffRes saves time depends on
-# how you use it: hardly for single clips at half the frames, clearly in batches and at
-# strong reductions. A longer hop has no layer to pay for, and computes fewer log-mel
-# frames as well.
+# batch, that is $a/B + b\,T$ per clip. With one clip, the layer's own $a$ can cancel
+# what the saved frames bring; in a batch, the clips share it. So whether DiffRes saves
+# time depends on how you use it: hardly for single clips at half the frames, clearly in
+# batches and at strong reductions. A longer hop has no layer to pay for, and computes
+# fewer log-mel frames as well.
 #
 # ## 3. The rivals
 #
@@ -554,9 +554,8 @@ live(
 # %% [markdown]
 # ## 4. A floor and a ceiling
 #
-# On recordings nobody knows which frames matter. So we go back to the timing probe of
-# notebook 02, where we do, because we made it. Two of its tasks have short events in a
-# clip of one second:
+# In recordings, nobody knows which frames matter. In the timing probe of notebook 02 we
+# do, because we made it. Two of its tasks have short events in a clip of one second:
 #
 # - **gap**: two clicks with a silence of 5 or of 10 ms between them;
 # - **order**: two bursts of 20 and 40 ms, the short or the long one first.
@@ -614,9 +613,9 @@ play_pair(
 #
 # ### The ceiling: an oracle
 #
-# We know where the events are, so let us build an **oracle**: widths that no detector
-# has to find. It marks every frame whose window touches an event with 1 and all others
-# with 0, and these marks are its scores.
+# We know where the events are, so let us build an **oracle**, whose widths come from
+# the true events instead of a detector. It marks every frame whose window touches an
+# event with 1 and all others with 0, and these marks are its scores.
 
 
 # %%
@@ -978,7 +977,7 @@ conclude(
     dataset=ON_FILE,
     if_clear=f"The oracle that marks the events reaches {events_accuracy:.0f} %, the "
     f"one that marks the whole pattern **{pattern_accuracy:.0f} %**. Only the second "
-    "is a ceiling. To know where the sound is, is not to know what matters.",
+    "is a ceiling. Knowing where the sound is does not mean knowing what matters.",
     if_not="This run cannot tell the two oracles apart.",
 )
 
@@ -1170,9 +1169,9 @@ live(
 )
 
 # %% [markdown]
-# Are its widths where *you* would look? It had no reason to learn anything but the
-# onsets of noise bursts, and whatever else it does with this sound is an accident of
-# its training. A layer is only as general as the task that shaped it.
+# Are its widths where *you* would look? It had no reason to learn anything except short
+# bursts of noise, and whatever else it does with this sound is an accident of its
+# training. A layer is only as general as the task that shaped it.
 #
 # ### Settings that cannot work
 #
@@ -1265,9 +1264,9 @@ if len(at_tenth):
 #
 # Let each run succeed with probability $p$. Then the number of successes among $n$ runs
 # is binomial. The exact (Clopper-Pearson) interval contains every $p$ under which the
-# count that we saw is not too surprising: neither so many successes nor so few may have
-# a probability below 2.5 %. If all $n$ runs succeed, the upper limit is 1, and the
-# lower one follows from
+# count that we saw is not too surprising: both the probability of so many successes or
+# more and that of so few or fewer must be at least 2.5 %. If all $n$ runs succeed, the
+# upper limit is 1, and the lower one follows from
 #
 # $$ p_\text{low}^{\,n} = 0.025
 #    \quad\Longrightarrow\quad p_\text{low} = 0.025^{1/n}. $$
@@ -1593,7 +1592,7 @@ say(
     f"At 240 steps, the five ways to save frames are {abs(mean_short):.1f} points "
     f"{'worse' if mean_short < 0 else 'better'} than all frames on average; at 800 "
     f"steps, {abs(mean_long):.1f} points {'worse' if mean_long < 0 else 'better'}. "
-    "What a short training would report as the price of saving frames, is mostly a "
+    "Most of what a short training would report as the price of saving frames is the "
     "price of training too little."
 )
 
@@ -1681,8 +1680,8 @@ display(settings.style.hide(axis="index"))
 # Guide loss and SpecAugment belong together: SpecAugment empties some frames, and the
 # loss teaches the scorer that empty frames do not matter. A layer that is trained
 # without both may well be a weaker one. So *not shown* in section 7 is a verdict on
-# *this layer in this recipe*. Whatever rows of the published recipe the study has by
-# the time you read this, you find in `study/RESULTS.md`.
+# *this layer in this recipe*. If rows of the published recipe have been added since,
+# you find them in `study/RESULTS.md`.
 #
 # ## 9. Your turn: a rival that cannot look ahead
 #
@@ -1760,8 +1759,8 @@ else:
     say("Write `causal_widths` first; this cell then trains the CNN behind it.")
 
 # %% [markdown]
-# (The layer stretches your widths by a constant, so that all clips of a batch have the
-# same number of merged frames. That is for the batch and not for the rule.)
+# (The layer then stretches your widths so that all clips of a batch have the same
+# number of merged frames. The batch needs that; it is not part of your rule.)
 #
 # Our own rule, in the complete copy of this notebook, is a dozen lines long. Put yours,
 # or ours, beside DiffRes as well, before you decide what the learning is worth on this
@@ -1810,7 +1809,7 @@ if profile != "smoke":
 
 # %% [markdown]
 # - A layer pays for itself where its scorer is small beside the classifier. In time, it
-#   pays in batches and at strong reductions sooner than for single clips.
+#   pays off in batches and at strong reductions before it does for single clips.
 # - A rival that shares everything but the learning is worth more than ten baselines.
 # - A ceiling must know the task, not only the events.
 # - Count the failures. A mean over runs that fail and runs that succeed describes
