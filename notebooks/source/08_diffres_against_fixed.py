@@ -2,15 +2,16 @@
 # # 08 · DiffRes against fixed resolution
 #
 # A dog barks once in five seconds, and you can afford a tenth of the frames. A longer
-# hop leaves the bark a tenth of its frames; a layer like DiffRes could give the bark
-# nearly all of them. Does that pay off once we charge the layer for its own work,
-# compare it with rivals that learn nothing, and count the runs in which it fails?
+# hop leaves the bark a tenth of its frames; a layer like DiffRes could spend nearly all
+# the frames that you keep on the bark. Does that still pay when we include the layer's
+# own cost and the runs in which it fails, and compare it with rivals that learn
+# nothing?
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **count** what a layer costs, and find the reduction from which it pays (exercise
-#   08.1);
+# - **count** what a layer costs, and find the reduction at which it starts to pay
+#   (exercise 08.1);
 # - **predict** how much merging equal widths can bear (exercise 08.2);
 # - **judge** a claim by the interval of a paired difference (exercise 08.3);
 # - **report** a failure rate with an exact interval (exercise 08.4);
@@ -96,8 +97,8 @@ size = profiles.get(profile)
 #
 # The first claim of the paper is *equal or better accuracy with at least 25 % less
 # computation* (Liu et al., 2024). Save a quarter of the frames, and the classifier
-# behind the layer computes a quarter less. But somebody has to choose the frames, and
-# the network that does, the **scorer**, looks at *all* of them.
+# behind the layer computes a quarter less. But the network that chooses the frames, the
+# **scorer**, has to look at *all* of them.
 #
 # Let a clip have $T$ frames, and let the classifier cost $C$ and the scorer $S$
 # multiply-accumulates (MACs) per frame. A layer that saves the share $r$ of the frames
@@ -189,10 +190,11 @@ b2_published = float(charged.loc["EfficientNet-B2", "saved, published (%)"])
 dense_products = 2 * N_FRAMES * n_kept * 128
 b2_dense = b2_published - 100 * dense_products / b2_full
 say(
-    f"In front of EfficientNet-B2, **{b2_published:.0f} %** are left of the 25 %. The "
+    "A negative number means that the layer costs more than it saves. In front of "
+    f"EfficientNet-B2, the layer saves **{b2_published:.0f} %** instead of 25 %. The "
     "published code also multiplies by a warp matrix of all frames by all output "
-    f"frames, and with that **{b2_dense:.0f} %** are left. Our code does without the "
-    "matrix: a frame touches at most two output frames."
+    f"frames, which leaves **{b2_dense:.0f} %**. Our code does without the matrix: a "
+    "frame touches at most two output frames."
 )
 
 # %% tags=["hide-input"]
@@ -221,20 +223,22 @@ show(
 
 # %% [markdown]
 # The *light* scorer is ours. It averages the mels into 16 bands first and costs a small
-# fraction of the published one. What it leaves on the CNN's account is mostly the first
-# convolution, which reads three channels behind the layer (mean, peak and position)
-# instead of one.
+# fraction of the published one. With it, most of the extra cost in front of the CNN
+# comes from the CNN's first convolution, which reads three channels behind the layer
+# (mean, peak and position) instead of one. This part shrinks with the frames that are
+# kept; the figure draws it at its size for 25 %.
 #
-# ### Exercise 08.1: the layer's account
+# ### Exercise 08.1: what a layer saves
 #
-# Write the share of MACs that a layer saves, from the reduction and the MACs per frame
-# of scorer and classifier. A negative result means that the layer costs more than it
-# saves.
+# Compute the share of MACs that a layer saves, from the reduction and the MACs per
+# frame of scorer and classifier. A negative result means that the layer costs more than
+# it saves.
 #
 # <details><summary>Hint</summary>
 #
-# Check yours against the table: the published scorer needs 63,000 MACs per frame of 64
-# mels, and the CNN 265,900.
+# The published scorer needs about 63,000 MACs per frame of 64 mels, and the CNN
+# 265,900, so with a quarter saved your function should return 0.013. The table shows
+# less, because it also counts the CNN's larger first convolution.
 #
 # </details>
 
@@ -394,13 +398,13 @@ if quiet_ms:
     )
 
 # %% [markdown]
-# A simple model explains the figure. A pass takes a fixed time $a$, for starting all
-# the small operations, and a time $b$ for each frame of each clip. With $B$ clips in a
-# batch, that is $a/B + b\,T$ per clip. With one clip, the layer's own $a$ can cancel
-# what the saved frames bring; in a batch, the clips share it. So whether DiffRes saves
-# time depends on how you use it: hardly for single clips at half the frames, clearly in
-# batches and at strong reductions. A longer hop has no layer to pay for, and computes
-# fewer log-mel frames as well.
+# A simple model helps to read the figure. A pass takes a fixed time $a$, for starting
+# all the small operations, and a time $b$ for each frame of each clip. With $B$ clips
+# in a batch, that is $a/B + b\,T$ per clip. For a single clip, the layer's own $a$ can
+# use up what the saved frames gain; in a batch, the clips share it. So whether DiffRes
+# saves time depends on how you use it: on the quiet machine, hardly or not at all for
+# single clips at half the frames, and clearly in batches and at strong reductions. A
+# longer hop has no layer to pay for, and computes fewer log-mel frames as well.
 #
 # ## 3. The rivals
 #
@@ -476,8 +480,8 @@ flux_layer = frame_pooling.Flux(PICTURE.n_mels, 0.5)
 flux_of_library = flux_layer(torch.tensor(excerpt_db[None]) / NAT_DB).scores[0].numpy()
 largest_difference = np.abs(flux_by_hand - flux_of_library).max()
 say(
-    f"Half of {len(excerpt_db)} frames are kept. The widths by flux, by hand and from "
-    f"the library, differ by at most {largest_difference:.0e}."
+    f"Half of {len(excerpt_db)} frames are kept. The flux widths computed by hand and "
+    f"those of the library differ by at most {largest_difference:.0e}."
 )
 
 # %% tags=["hide-input"]
@@ -554,8 +558,9 @@ live(
 # %% [markdown]
 # ## 4. A floor and a ceiling
 #
-# In recordings, nobody knows which frames matter. In the timing probe of notebook 02 we
-# do, because we made it. Two of its tasks have short events in a clip of one second:
+# On recordings, nobody knows which frames matter. On the timing probe of notebook 02
+# we do know, because we made it. Two of its tasks have short events in a clip of one
+# second:
 #
 # - **gap**: two clicks with a silence of 5 or of 10 ms between them;
 # - **order**: two bursts of 20 and 40 ms, the short or the long one first.
@@ -591,6 +596,7 @@ waves = clips.waves(PROBE.rate_hz)
 pair = {}
 for name in ("gap_5ms", "gap_10ms"):
     x = waves[first_of[name]]
+    # name[4:-2] is the number in the name: "5" of "gap_5ms"
     pair[f"a silence of {name[4:-2]} ms"] = 0.8 * x / np.abs(x).max()
 play_pair(
     pair,
@@ -603,7 +609,7 @@ play_pair(
 # ### The floor: equal widths
 #
 # Merging with equal widths turns a hop $h$ into frames of length $h / (1 - r)$. A
-# detail of length $f$ survives as long as a merged frame is no longer than the detail:
+# detail of length $f$ survives, roughly, if a merged frame is no longer than it:
 #
 # $$ \frac{h}{1 - r} \le f \quad\Longleftrightarrow\quad r \le 1 - \frac{h}{f}. $$
 #
@@ -635,21 +641,21 @@ for k, name in enumerate(clips.table["clip"]):
 
 say(
     f"On average, {event_marks.sum(axis=1).mean():.0f} frames of a clip touch an "
-    f"event, fewer than the {n_kept} that are kept."
+    f"event; {n_kept} are kept."
 )
 
 # %% [markdown]
-# There is room for every frame of every event. **Predict:** how many per cent of the
-# test clips will a CNN behind this oracle get right? (Half are right without any
-# timing.)
+# With a tenth of the frames, there is room for every frame of every event.
+# **Predict:** what percentage of the test clips will a CNN behind this oracle get
+# right? (Half are right without any timing.)
 
 # %%
 predict("08.c", ..., "What is the test accuracy behind the oracle, in per cent?")
 
 # %% [markdown]
 # Before we train anything, look at what the classifier gets. Each row of the figure is
-# a way to merge; the two columns are the classes that a silence of 5 or 10 ms tells
-# apart. Which rows still show the difference?
+# a way to merge; the two columns are the classes with a silence of 5 and of 10 ms.
+# Which rows still show the difference?
 
 
 # %%
@@ -707,13 +713,13 @@ show(
     "clicks. All frames: two columns with a gap, narrow on the left, wider on the "
     "right. Equal widths: a single column in both. Flux: short blocks that differ a "
     "little. Oracle: one wide block in both clips, without a clear gap between them.",
-    caption="From 401 frames to a tenth of them. Frequency from bottom to top.",
+    caption=f"From {n_frames} to {n_kept} frames. Frequency rises from bottom to top.",
 )
 
 # %% [markdown]
 # With equal widths, both clips become the same bright column. The oracle spends its
 # frames generously on the clicks, and on the *silence* between them it spends next to
-# nothing. But in these classes the silence is the message. The oracle knows where the
+# nothing. But these two classes differ only in the silence. The oracle knows where the
 # events are; it does not know the task.
 #
 # So we build a second one, which marks the **whole pattern**, from the first onset to
@@ -750,8 +756,8 @@ show(
 # %%
 of_library = with_events(probe_db, clips, PROBE)[..., -1]
 say(
-    "The library's oracle marks the same frames as our second one, apart from "
-    f"{np.sum(of_library != pattern_marks)} of {pattern_marks.size:,}."
+    "The marks of the library's oracle differ from those of our second one in "
+    f"{np.sum(of_library != pattern_marks)} of {pattern_marks.size:,} frames."
 )
 
 # %% [markdown]
@@ -785,8 +791,8 @@ show(
 )
 
 # %% [markdown]
-# Now write the rule. From a hop of `fine_ms`, which is the largest reduction that
-# leaves merged frames no longer than `coarse_ms`? (Why may the gap be gone a little
+# Now write the rule. From a hop of `fine_ms`, what is the largest reduction that leaves
+# merged frames no longer than `coarse_ms`? (Why may the gap be gone a little
 # earlier? Think of where the silence lies within the merged frames.)
 #
 # <details><summary>Hint</summary>
@@ -806,9 +812,10 @@ def matching_reduction(fine_ms, coarse_ms):
 check("08.2", matching_reduction)
 
 # %% [markdown]
-# This is also the paper's second claim in numbers: a *finer* hop, merged to the frames
-# of a coarser one, costs the classifier nothing. From 2.5 to 10 ms the layer saves
-# three quarters of its frames, and the classifier behind it computes as much as before.
+# This is also the arithmetic of the paper's second claim: a *finer* hop, merged to as
+# many frames as a coarser one has, costs the classifier nothing extra. From 2.5 to
+# 10 ms the layer saves three quarters of its frames, and the classifier computes as
+# much as at 10 ms. (The scorer, however, looks at four times as many frames.)
 #
 # ## 5. Between floor and ceiling: eight trainings
 #
@@ -840,7 +847,7 @@ def with_marks(marks):
 
 
 def train(reducer, x, run_seed):
-    """Train the CNN behind a reducer; what came out of it, the test fold read once."""
+    """Train the CNN behind a reducer and test it, once, on the test fold."""
     seed_everything(run_seed)
     net = classifier.classifier(
         "cnn7", clips.n_classes, reducer=f"{reducer}:{saved}", n_mels=x.shape[2]
@@ -871,11 +878,11 @@ def train(reducer, x, run_seed):
 # DiffRes comes in two forms. The first is the published form with our light scorer. The
 # second is `diffres-contrast` from notebook 07, whose scores start with as much
 # contrast as the reduction needs. Both sometimes fail: the scorer finds no events, and
-# the classifier settles for what it gets. So each is trained twice, and of the two runs
-# we choose the better one **on the validation fold**. That is fair as long as we say
-# so: it costs a second training and uses no test clip. All runs are shown. The
-# intervals come from `accuracy_by_source`, the bootstrap of notebook 04; on the probe,
-# each clip is a source of its own.
+# the classifier settles for what it gets. So in `lesson` each is trained twice, and of
+# the two runs we choose the better one **on the validation fold**. That is fair as long
+# as we say so: it costs a second training and uses no test clip. All runs are shown.
+# The intervals come from `accuracy_by_source`, the bootstrap of notebook 04; on the
+# probe, each clip is a source of its own.
 
 # %%
 predict(
@@ -885,7 +892,7 @@ predict(
 )
 
 # %%
-N_RUNS = {"smoke": 1, "lesson": 2, "study": 3}[profile]  # of what learns
+N_RUNS = {"smoke": 1, "lesson": 2, "study": 3}[profile]  # of each form of DiffRes
 CONTESTANTS = {  # reducer, features, number of runs
     "equal widths": ("uniform", probe_db, 1),
     "flux": ("flux", probe_db, 1),
@@ -977,15 +984,15 @@ conclude(
     dataset=ON_FILE,
     if_clear=f"The oracle that marks the events reaches {events_accuracy:.0f} %, the "
     f"one that marks the whole pattern **{pattern_accuracy:.0f} %**. Only the second "
-    "is a ceiling. Knowing where the sound is does not mean knowing what matters.",
+    "is a ceiling. Where the sound is and what matters are two different things.",
     if_not="This run cannot tell the two oracles apart.",
 )
 
 # %% [markdown]
 # Are the differences larger than chance? All contestants were tested on the same clips,
 # so we compare clip by clip, as in notebook 04: 1 where only the first is right, -1
-# where only the second is, and the bootstrap over sources gives the interval of the
-# mean.
+# where only the second is, 0 otherwise. The bootstrap over sources gives the interval
+# of the mean.
 
 
 # %%
@@ -1019,11 +1026,11 @@ conclude(
     unit="points",
     step=one_clip,
     dataset=ON_FILE,
-    if_clear=f"Against flux, the best of the rules, they gain **{over_flux.mean:.0f} "
-    f"points** ({over_flux.low:+.0f} to {over_flux.high:+.0f}).",
-    if_not=f"Against flux they are {over_flux.mean:+.0f} points better "
+    if_clear=f"Against flux, they gain **{over_flux.mean:.0f} points** "
+    f"({over_flux.low:+.0f} to {over_flux.high:+.0f}).",
+    if_not=f"Learned widths minus flux: {over_flux.mean:+.0f} points "
     f"({over_flux.low:+.0f} to {over_flux.high:+.0f}). The difference varies too much "
-    "from seed to seed for one run to tell.",
+    "from seed to seed for one run to decide.",
 )
 
 # %% [markdown]
@@ -1034,6 +1041,7 @@ conclude(
 # ### What did the layer learn?
 
 # %%
+# `fit` puts a normalisation around our network; `.model` is the network inside it
 layer = chosen[learned]["model"].model.frame_reducer
 nats = torch.tensor(probe_db[test], device=device) / NAT_DB
 with torch.inference_mode():
@@ -1088,9 +1096,9 @@ conclude(
 # %% [markdown]
 # ### Does the classifier use the widths?
 #
-# There is a sharp test that needs no training. Take the network as it is, move its
-# widths to *other* frames of the clip, the same ones for every clip, and test again. If
-# the accuracy stays, the widths did not matter.
+# There is a sharp test that needs no training. Take the network as it is, shuffle its
+# widths over the frames, in the same order for every clip, and test again. If the
+# accuracy does not change, the widths did not matter.
 
 # %%
 shuffled_frames = torch.randperm(
@@ -1100,10 +1108,11 @@ scores_in_place = layer.raw_scores
 
 
 def scores_elsewhere(x):
-    """The scores of the layer, dealt to other frames."""
+    """The scores of the layer, moved to other frames."""
     return scores_in_place(x)[:, shuffled_frames]
 
 
+# Until we put it back, the layer calls our function instead of its own method
 layer.raw_scores = scores_elsewhere
 guesses = supervised.predict(chosen[learned]["model"], probe_db[test]).argmax(axis=1)
 layer.raw_scores = scores_in_place
@@ -1138,7 +1147,7 @@ conclude(
 def widths_on_sound(x, rate_hz, saved_percent):
     """Waveform, and the widths that the layer from the probe gives to its frames."""
     levels = log_mel(np.asarray(x, dtype=np.float32), PROBE)
-    layer.reduction = saved_percent / 100
+    layer.reduction = saved_percent / 100  # for this picture only
     with torch.inference_mode():
         widths = layer(torch.tensor(levels[None], device=device) / NAT_DB).scores[0]
     layer.reduction = saved
@@ -1158,7 +1167,7 @@ show(
     widths_on_sound(excerpt, PROBE.rate_hz, 100 * saved),
     alt=f"Waveform of a clip of {chosen_label} and, below it, the width that the layer "
     "trained on the probe gives to each of its frames.",
-    caption=f"A clip of {chosen_label}, heard by a layer that only knows the probe.",
+    caption=f"Widths for a clip of {chosen_label} from the layer trained on the probe.",
 )
 live(
     widths_on_sound,
@@ -1169,13 +1178,13 @@ live(
 )
 
 # %% [markdown]
-# Are its widths where *you* would look? It had no reason to learn anything except short
-# bursts of noise, and whatever else it does with this sound is an accident of its
-# training. A layer is only as general as the task that shaped it.
+# Are its widths where *you* would look? Nothing in its training rewarded anything but
+# telling apart patterns of clicks and noise bursts, so whatever it does with this sound
+# is a by-product.
 #
 # ### Settings that cannot work
 #
-# A layer cannot save more than everything, and a network that halves its input four
+# A layer cannot save more than all frames, and a network that halves its input four
 # times needs 16 frames. The library says so in one line, before anything is trained:
 
 # %%
@@ -1218,8 +1227,9 @@ check("08.3", judged_claim)
 # ## 6. The study: budget and failures
 #
 # One share of frames, one fold and one or two seeds make a demonstration. The study
-# asks the same question on all three tasks of the probe, over five folds and several
-# seeds, with 2,400 steps, and at several budgets.
+# asks the same question on all three tasks of the probe, with 2,400 steps, at several
+# budgets. It is planned for five folds and several seeds; the text below the figure
+# gives the number of runs and folds published so far.
 #
 # ### The budget curve
 #
@@ -1246,7 +1256,7 @@ at_tenth = curve[np.isclose(curve["saved"], 0.9)]
 at_tenth = at_tenth.sort_values("accuracy", ascending=False)
 if len(at_tenth):
     points = [
-        f"{row.condition} {row.accuracy:.0f} % ({row.runs} runs)"
+        f"{row.condition} {row.accuracy:.0f} % (runs: {row.runs}, folds: {row.folds})"
         for row in at_tenth.itertuples()
     ]
     say("With a tenth of the frames: " + "; ".join(points) + ".")
@@ -1258,15 +1268,15 @@ if len(at_tenth):
 # %% [markdown]
 # ### How often does it fail?
 #
-# The mean over runs near 100 % and runs near 60 % describes neither. So we count. A run
+# A mean over runs near 100 % and runs near 60 % describes neither. So we count. A run
 # *succeeds* if its test accuracy is at least 95 %; that bar was fixed before the rows
 # were computed. But what do, say, 9 of 10 successes say about the next run?
 #
 # Let each run succeed with probability $p$. Then the number of successes among $n$ runs
 # is binomial. The exact (Clopper-Pearson) interval contains every $p$ under which the
-# count that we saw is not too surprising: both the probability of so many successes or
-# more and that of so few or fewer must be at least 2.5 %. If all $n$ runs succeed, the
-# upper limit is 1, and the lower one follows from
+# count that we saw is not too surprising: the probability of at least that many
+# successes must be 2.5 % or more, and so must that of at most that many. If all $n$
+# runs succeed, the upper limit is 1, and the lower one follows from
 #
 # $$ p_\text{low}^{\,n} = 0.025
 #    \quad\Longrightarrow\quad p_\text{low} = 0.025^{1/n}. $$
@@ -1275,7 +1285,8 @@ if len(at_tenth):
 predict(
     "08.e",
     ...,
-    "Ten of ten runs succeed. Which failure rate, in per cent, is still possible?",
+    "Ten of ten runs succeed. Up to which failure rate, in per cent, does the 95 % "
+    "interval reach?",
 )
 
 # %%
@@ -1292,8 +1303,8 @@ for n_runs in (5, 10, 20, 60):
 # %% [markdown]
 # ### Exercise 08.4: an exact interval
 #
-# Write the interval for any count, from first principles. Return the lowest and the
-# highest probability of success that is compatible with `successes` out of `runs`, to
+# Compute the interval for any count, from first principles. Return the lowest and the
+# highest probability of success that are compatible with `successes` out of `runs`, to
 # about three digits.
 #
 # <details><summary>Hint</summary>
@@ -1309,8 +1320,8 @@ for n_runs in (5, 10, 20, 60):
 def success_limits(successes, runs):
     ### BEGIN SOLUTION
     p = np.linspace(0, 1, 10_001)
-    at_least = binom.sf(successes - 1, runs, p)  # so many successes, or more
-    at_most = binom.cdf(successes, runs, p)  # so few, or fewer
+    at_least = binom.sf(successes - 1, runs, p)  # this many successes or more
+    at_most = binom.cdf(successes, runs, p)  # this few or fewer
     plausible = p[(at_least >= 0.025) & (at_most >= 0.025)]
     return plausible.min(), plausible.max()
     ### END SOLUTION
@@ -1368,8 +1379,8 @@ if len(counts):
 for row in counts[counts["frame_reducer"].str.startswith("diffres")].itertuples():
     say(
         f"- {row.condition}, {100 * row.saved:g} % saved: **{row.successes} of "
-        f"{row.runs}** runs succeed, so the failure rate lies between "
-        f"{100 * (1 - row.success_high):.0f} and {100 * (1 - row.success_low):.0f} %."
+        f"{row.runs}** runs succeed; 95 % interval of the failure rate: "
+        f"{100 * (1 - row.success_high):.0f} to {100 * (1 - row.success_low):.0f} %."
     )
 
 # %% [markdown]
@@ -1381,7 +1392,7 @@ for row in counts[counts["frame_reducer"].str.startswith("diffres")].itertuples(
 #
 # ## 7. The study: real sounds
 #
-# On the probe everything depends on a few milliseconds. What about recordings? The
+# On the probe, everything depends on fine timing. What about recordings? The
 # study trained the CNN on the five folds of ESC-10 with several seeds, and on other
 # sets. All differences are paired: the same fold, the same seeds. The function
 # `paired_difference` turns such pairs into an interval (notebook 04, section 7). For
@@ -1409,11 +1420,12 @@ say(
 )
 
 # %% [markdown]
-# Five pairs make a wide and unsteady interval. The study's own intervals therefore take
-# their standard deviation from *all* conditions of a design together, and the verdicts
-# are corrected for the number of questions about a claim (`study/protocol.md`).
+# An interval from five pairs is wide, and its width is itself poorly estimated. The
+# study's own intervals therefore take their standard deviation from *all* conditions of
+# a design together, and the verdicts are corrected for the number of questions about a
+# claim (`study/protocol.md`).
 #
-# **Predict:** which rivals does DiffRes beat on ESC-10, where whole clips are
+# **Predict:** how many rivals does DiffRes beat on ESC-10, where whole clips are
 # classified and many sounds last?
 
 # %%
@@ -1437,6 +1449,7 @@ predict("08.f", ..., "How many of the rivals on ESC-10 does DiffRes beat?")
 by_grid = [questions.answers(grid) for grid in ("diffres", "words", "esc50")]
 study = pd.concat([table for table in by_grid if len(table)], ignore_index=True)
 asked = study[study["question"].isin(QUESTIONS) & (study["where"] != questions.SHORT)]
+# The column `asked` holds the short wording, for the labels of the figure
 asked = asked.assign(asked=asked["question"].map(QUESTIONS))
 
 # %% tags=["hide-input"]
@@ -1485,7 +1498,7 @@ show(
         + "."
         for where, rows in panels.items()
     ),
-    caption="Colour is the verdict. Black strokes: how much worse counts as no worse.",
+    caption="Colour: the verdict. Black strokes: the margin, where there is one.",
 )
 
 # %%
@@ -1503,8 +1516,9 @@ say(
 )
 
 # %% [markdown]
-# *Not shown* is not *false*: the interval contains the limit, so these folds cannot
-# tell.
+# *Not shown* does not mean *false*. Either the interval contains the limit, or it
+# clears the limit only as long as we do not correct for the number of questions. In
+# both cases these folds cannot decide.
 #
 # One line of the ESC-10 panel deserves a second look: *better than its widths,
 # shuffled*. It is the test that you made in section 5, here on recordings. Many clips
@@ -1513,9 +1527,10 @@ say(
 #
 # ### What does an accuracy cost?
 #
-# If accuracies differ by less than the study can tell, the price decides. The figure
-# puts beside each accuracy what it needs, as a share of what all frames of 10 ms need:
-# MACs, and time with the log-mel included, on the quiet machine of section 2.
+# If accuracies differ by less than the study can detect, cost decides. Beside each
+# accuracy, the figure shows the cost relative to all frames of 10 ms: MACs, and time
+# including the log-mel on the quiet machine of section 2. (*Average pooling* takes the
+# mean of neighbouring frames; X. Liu et al., 2022.)
 
 # %% tags=["hide-input"]
 if frontier.path().is_file():
@@ -1526,18 +1541,20 @@ if frontier.path().is_file():
     show(
         frontier.figure(priced),
         alt="Three prices of each condition. " + frontier.text(priced),
-        caption="Accuracy on ESC-10 in brackets, and three kinds of price. One thread.",
+        caption="Accuracy on ESC-10 in brackets, and three kinds of cost. One thread.",
     )
 
 # %% [markdown]
-# A triangle to the right of a circle is time that no MAC count shows. And mind the
-# first line: where the sounds allow it, a longer hop is hard to beat.
+# Where a triangle lies to the right of a circle, a single clip takes more time than the
+# MACs suggest. Note the first line, too: where the sounds allow it, a longer hop is
+# hard to beat.
 #
-# ### The budget decides what a comparison shows
+# ### Does the training recipe change the comparison?
 #
-# The study has asked the same questions twice, with 240 and with 800 training steps.
-# Everything else is the same. **Predict:** what happens to the differences when all
-# networks train three times as long?
+# The study asked the same questions twice, with 240 and with 800 training steps. The
+# longer recipe also has a higher learning rate and mixup, for all conditions alike.
+# **Predict:** what happens to the differences when all networks train three times as
+# long?
 
 # %%
 NO_WORSE = {
@@ -1582,7 +1599,7 @@ show(
         for q, name in NO_WORSE.items()
     )
     + ".",
-    caption="The same comparisons at two training budgets, with 95 % intervals.",
+    caption="The same comparisons with two training recipes, with 95 % intervals.",
 )
 
 # %%
@@ -1592,14 +1609,16 @@ say(
     f"At 240 steps, the five ways to save frames are {abs(mean_short):.1f} points "
     f"{'worse' if mean_short < 0 else 'better'} than all frames on average; at 800 "
     f"steps, {abs(mean_long):.1f} points {'worse' if mean_long < 0 else 'better'}. "
-    "Most of what a short training would report as the price of saving frames is the "
-    "price of training too little."
+    "With the short training only, the first number would have passed for the effect "
+    "of saving frames. As the recipes also differ in learning rate and mixup, these "
+    "rows do not show how much of the change is due to the steps."
 )
 
 # %% [markdown]
-# ### A seed names a draw only on the machine that drew it
+# ### Does a seed give the same result on another machine?
 #
-# Some rows were computed twice: the same code, clips, folds and seeds, on two machines.
+# Some rows were computed twice: the same settings, clips, folds and seeds, on different
+# machines, some of them on a GPU, and with different commits of the code.
 
 # %%
 first = questions.published("lesson")[["key", "test_accuracy", "weights"]]
@@ -1615,9 +1634,9 @@ say(
 )
 
 # %% [markdown]
-# Processors round differently, and hundreds of steps turn a rounding error into another
-# network. Do not tune a seed, and do not report that *seed 3 fails*: on another
-# processor another one will. What can be compared are means and counts over folds and
+# Processors round differently, and hundreds of steps turn a rounding error into a
+# different network. Do not tune a seed, and do not report that *seed 3 fails*: on
+# another processor, it may be a different one. Compare means and counts over folds and
 # seeds.
 #
 # ## 8. Is this the published method?
@@ -1680,8 +1699,8 @@ display(settings.style.hide(axis="index"))
 # Guide loss and SpecAugment belong together: SpecAugment empties some frames, and the
 # loss teaches the scorer that empty frames do not matter. A layer that is trained
 # without both may well be a weaker one. So *not shown* in section 7 is a verdict on
-# *this layer in this recipe*. If rows of the published recipe have been added since,
-# you find them in `study/RESULTS.md`.
+# *this layer in this recipe*. If the study has published rows with the authors' recipe
+# by the time you read this, they are in `study/RESULTS.md`.
 #
 # ## 9. Your turn: a rival that cannot look ahead
 #
@@ -1702,11 +1721,11 @@ display(settings.style.hide(axis="index"))
 # - spend at least half of what was earned by the end of a clip with events;
 # - give frames right after a sudden rise more than the average frame gets.
 #
-# There is no single right answer. When the check passes, the cells below train the CNN
-# behind your widths, in under a minute, and put it beside equal widths and flux.
-# **Predict** where it will end before you run them. Then improve it. Flux spends its
-# frames on the rises. What does your rule do *after* a rise, where the silence and the
-# second click are still to come?
+# There is no single right answer. When the check passes, the cell below trains the CNN
+# behind your widths, in under a minute, and compares it with equal widths, flux and the
+# pattern oracle. **Predict** the differences before you run it. Then improve your rule.
+# Flux spends its frames on the rises. What does your rule do *after* a rise, where the
+# silence and the second click are still to come?
 #
 # <details><summary>Hint</summary>
 #
@@ -1747,6 +1766,7 @@ if written:
     for k in range(len(clips)):
         scores = flux_scores(probe_db[k] / NAT_DB)
         marks_of_yours[k] = causal_widths(scores, 1 - saved)
+    # The layer `oracle` takes any scores from the last band, so it takes yours too
     yours = train("oracle", with_marks(marks_of_yours), 10 * seed)
     for rival in ("equal widths", "flux", "oracle, pattern"):
         gap = yours["right"] - chosen[rival]["right"]
@@ -1759,15 +1779,16 @@ else:
     say("Write `causal_widths` first; this cell then trains the CNN behind it.")
 
 # %% [markdown]
-# (The layer then stretches your widths so that all clips of a batch have the same
-# number of merged frames. The batch needs that; it is not part of your rule.)
+# (The layer then rescales your widths, so that all clips of a batch have the same
+# number of merged frames. That step sees the whole clip; a device that runs your rule
+# on live sound would leave it out.)
 #
-# Our own rule, in the complete copy of this notebook, is a dozen lines long. Put yours,
-# or ours, beside DiffRes as well, before you decide what the learning is worth on this
-# probe.
+# Our own rule, in the complete copy of this notebook, is a dozen lines long. Compare
+# yours, or ours, with DiffRes as well before you decide what the learning is worth on
+# this probe.
 #
-# One fold and one seed do not settle anything. If you want to know, repeat it: other
-# test folds (the parameter `test_fold`), other seeds, and pairs.
+# One fold and one seed do not settle anything. To find out, repeat the comparison with
+# other test folds (the parameter `test_fold`) and other seeds, in pairs.
 
 # %% [markdown]
 # ## What we saw
@@ -1808,13 +1829,13 @@ if profile != "smoke":
     )
 
 # %% [markdown]
-# - A layer pays for itself where its scorer is small beside the classifier. In time, it
-#   pays off in batches and at strong reductions before it does for single clips.
-# - A rival that shares everything but the learning is worth more than ten baselines.
+# - A layer pays for itself where its scorer is cheap compared with the classifier. In
+#   time, it pays sooner in batches and at strong reductions than for single clips.
+# - The most telling baseline is the one that shares everything but the learning.
 # - A ceiling must know the task, not only the events.
 # - Count the failures. A mean over runs that fail and runs that succeed describes
 #   neither.
-# - How long you train can decide what a comparison shows.
+# - The training recipe can decide what a comparison shows.
 #
 # ## What next
 #

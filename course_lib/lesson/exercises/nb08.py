@@ -16,9 +16,9 @@ def saved_share(answer: object) -> str:
     slips = {
         "that is what the classifier saves; the scorer costs something too": lambda r, s, c: r,
         "the scorer looks at all frames, also at those that are merged": lambda r, s, c: r - (1 - r) * s / c,
-        "that is the share that is still needed; the share saved is asked for": lambda r, s, c: 1 - r + s / c,
+        "that is the share still needed; return the share saved": lambda r, s, c: 1 - r + s / c,
         "compare the scorer's cost with the classifier's: divide by it": lambda r, s, c: r - s,
-        "a share is asked for, not MACs": lambda r, s, c: r * c - s,
+        "that is in MACs; return a share": lambda r, s, c: r * c - s,
         "the scorer's cost reduces what is saved: subtract it": lambda r, s, c: r + s / c,
     }
     cases = [(0.25, 81_645, 1_688_000), (0.5, 63_000, 265_900), (0.25, 63_000, 132_000), (0.0, 10, 1000)]
@@ -33,13 +33,16 @@ def matching_reduction(answer: object) -> str:
         return 1 - fine_ms / coarse_ms
 
     slips = {
-        "that is the share that is kept; the share that is saved is asked for": lambda f, c: f / c,
-        "fine and coarse are exchanged": lambda f, c: 1 - c / f,
-        "that is how many times as many frames there are, not which share of them is saved": lambda f, c: c / f,
+        "that is the share kept; return the share saved": lambda f, c: f / c,
+        "fine and coarse are swapped": lambda f, c: 1 - c / f,
+        "that is the ratio of the numbers of frames; return the share saved": lambda f, c: c / f,
         "the share is one of the fine frames: divide by the coarse hop": lambda f, c: (c - f) / f,
     }
     expect_function(answer, reference, [(5.0, 10.0), (2.5, 10.0), (1.25, 10.0), (10.0, 10.0)], unit="", slips=slips)
-    return "From 2.5 ms, a silence of 5 ms bears half of the frames saved at most, and one of 10 ms three quarters."
+    return (
+        "From 2.5 ms, a silence of 5 ms survives until half the frames are saved, one "
+        "of 10 ms until three quarters are."
+    )
 
 
 def judged_claim(answer: object) -> str:
@@ -129,7 +132,10 @@ def causal_widths(answer: object) -> str:
         other = flux.copy()
         other[at:] = np.random.default_rng(at).uniform(0.0, 9.0, N - at)
         if not np.allclose(_widths(answer, other)[:at], widths[:at]):
-            raise NotYet(f"with another sound from frame {at} on, widths before it change: they depend on the future")
+            raise NotYet(
+                f"if the sound from frame {at} on is different, earlier widths change: "
+                "they depend on the future"
+            )
         if not np.allclose(_widths(answer, flux[:at]), widths[:at]):
             raise NotYet(f"in a clip that ends after {at} frames, widths differ: they depend on the clip's length")
     earned = SHARE * np.arange(1, N + 1)
