@@ -133,8 +133,7 @@ def causal_widths(answer: object) -> str:
         other[at:] = np.random.default_rng(at).uniform(0.0, 9.0, N - at)
         if not np.allclose(_widths(answer, other)[:at], widths[:at]):
             raise NotYet(
-                f"if the sound from frame {at} on is different, earlier widths change: "
-                "they depend on the future"
+                f"if the sound from frame {at} on is different, earlier widths change: they depend on the future"
             )
         if not np.allclose(_widths(answer, flux[:at]), widths[:at]):
             raise NotYet(f"in a clip that ends after {at} frames, widths differ: they depend on the clip's length")
