@@ -127,6 +127,8 @@ def figure(found: pd.DataFrame) -> "Figure":
         fig, ax = plt.subplots(figsize=(9, 4.6))
         for condition, (colour, marker, line) in STYLES.items():
             rows = found[found["condition"] == condition].sort_values("saved")
+            if not len(rows):
+                continue  # no name in the legend without a line
             kept = 100 * (1 - rows["saved"])
             error = [rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]
             ax.errorbar(kept, rows["accuracy"], yerr=error, fmt="none", ecolor=colour, elinewidth=1, capsize=2)

@@ -223,7 +223,16 @@ def record(
     display({"text/plain": f"{name} = {shown} {unit}".rstrip(), RECORD_MIME: entry}, raw=True)
 
 
-def conclude(name: str, value: float, *, unit: str = "", if_clear: str, if_not: str, step: float | None = None) -> None:
+def conclude(
+    name: str,
+    value: float,
+    *,
+    unit: str = "",
+    if_clear: str,
+    if_not: str,
+    step: float | None = None,
+    dataset: str | None = None,
+) -> None:
     """Record the effect `name` and show one sentence about it: what it means, or that this run cannot tell.
 
     `if_clear` is shown if `value` stands at least three standard deviations away from zero, on the side it was on when
@@ -232,12 +241,14 @@ def conclude(name: str, value: float, *, unit: str = "", if_clear: str, if_not: 
     conclusion, and says so. `step` as in `record`.
 
     Profile and data set are the variables `profile` and `dataset` of the notebook, which its `parameters` cell sets;
-    the name of an effect is unique in the course, so nothing else is needed to find it.
+    the name of an effect is unique in the course, so nothing else is needed to find it. Where an effect does not depend
+    on the notebook's data set, as on the timing probe, the argument `dataset` names the one whose values are on file.
     """
     entry = _entry(name, value, unit, "effect", None, step)
     shell = get_ipython()
     variables = shell.user_ns if shell is not None else {}
-    profile, dataset = str(variables.get("profile", "")), str(variables.get("dataset", ""))
+    profile = str(variables.get("profile", ""))
+    dataset = str(variables.get("dataset", "")) if dataset is None else dataset
     if profile == "smoke":
         sentence = SMOKE
     elif expected.is_clear(entry["value"], expected.effect(profile, dataset, name)):

@@ -1,23 +1,34 @@
 # %% [markdown]
 # # 08 · DiffRes against fixed resolution
 #
-# Notebook 07 built a layer that chooses which frames matter. Now it has to earn its place. A dog barks once in five seconds: DiffRes can spend its frames on the bark. A hop of twice the length saves as many frames and needs no layer at all. Which is better, and at what cost?
-# A new method is easily shown to be good: leave out its own cost, tune it a little longer than its rivals, compare it with the weakest of them. This notebook does the opposite. It charges the layer for what it computes, trains everything with the same recipe, and asks above all one question: **is it the learning that helps, or the merging?**
+# A dog barks once in five seconds, and you can afford a tenth of the frames. A longer
+# hop leaves the bark a tenth of its frames; a layer like DiffRes could spend nearly all
+# the frames that you keep on the bark. Does that still pay when we include the layer's
+# own cost and the runs in which it fails, and compare it with rivals that learn
+# nothing?
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **charge** a layer for its own cost, and say from which reduction on it pays (exercise 08.1);
-# - **match** a finer hop to the output of a coarser one (exercise 08.2);
-# - **name** the control that separates learnt scores from merging, and read what it says;
-# - **judge** a claim by the interval of a paired difference (exercise 08.3).
+# - **count** what a layer costs, and find the reduction at which it starts to pay
+#   (exercise 08.1);
+# - **predict** how much merging equal widths can bear (exercise 08.2);
+# - **judge** a claim by the interval of a paired difference (exercise 08.3);
+# - **report** a failure rate with an exact interval (exercise 08.4);
+# - **design** a rival and put it to the test (exercise 08.5).
 
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 05 and 07. Reading takes 45 minutes, the three exercises 30. The machine needs less than a minute in `smoke`, two or three in `lesson`, an hour or more in `study`, all on one core.
+# You need notebooks 02 (the timing probe), 04 (folds and intervals), 05 (training a
+# CNN) and 07 (DiffRes). Reading takes 50 minutes, the five exercises 60. In `lesson`
+# the machine needs two to three minutes, most of it for the eight trainings of section
+# 5. In `smoke` each of them gets twelve steps: all cells run, and no conclusion is
+# drawn.
 #
-# In `smoke` every network gets twelve steps: every line runs, and the numbers of this run mean little. The numbers of the published study, in section 8, do not depend on your profile.
+# Two kinds of numbers appear below. *This run* means the networks that you train here.
+# *The study* means rows that were computed once, over folds and seeds, and are
+# published with the course. Not all that are planned are published yet.
 
 # %%
 import time
@@ -26,112 +37,225 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import binom
+from torch import nn
+from torchvision.models import efficientnet_b2
 from tqdm.auto import tqdm
 
-from course_lib import paths, plots, profiles
-from course_lib.analysis import figures, questions
+from course_lib import plots, profiles
+from course_lib.analysis import budget, frontier, probe, questions
 from course_lib.audio import timebase
-from course_lib.audio.features import FeatureSpec
+from course_lib.audio.features import FeatureSpec, log_mel
 from course_lib.data import folds
 from course_lib.data.clips import features
-from course_lib.data.load import load
-from course_lib.evaluation.intervals import accuracy_by_source, verdict
+from course_lib.data.load import load, load_timing
+from course_lib.errors import CourseError
+from course_lib.evaluation.intervals import (
+    accuracy_by_source,
+    paired_difference,
+    verdict,
+)
 from course_lib.lesson.checks import check
-from course_lib.lesson.display import play, record, say, seed_everything, show
-from course_lib.models import classifier
-from course_lib.models.classifier import build
-from course_lib.models.diffres import Scorer
+from course_lib.lesson.display import (
+    answer,
+    conclude,
+    live,
+    play,
+    play_pair,
+    predict,
+    record,
+    say,
+    scrub,
+    seed_everything,
+    show,
+)
+from course_lib.models import classifier, diffres, frame_pooling
+from course_lib.study.clip_run import with_events
 from course_lib.training import cost, supervised
 from course_lib.training.supervised import Recipe, Split
 
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions)
-dataset: str = "synth10"  # a name from `course data list`, or the path of your own manifest.csv
-seed: int = 0  # seed of the weights, the order of the clips and dropout; the clips are the same for every seed
-n_steps: int = 0  # steps of each training, the same for every method; 0 takes 12 in smoke, 160 in lesson, 640 in study
-test_fold: int = 1  # the fold that is read once, at the end
+profile: str = "lesson"  # smoke, lesson or study
+dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
+seed: int = 0  # seed of the weights, the order of the clips and the resampling
+n_steps: int = 0  # of each training; 0: 12 in smoke, 600 in lesson, 2400 in study
+test_fold: int = 1  # the fold of the timing probe that is tested on
+saved: float = 0.9  # share of the frames that all contestants of section 5 save
 
 # %%
-started = time.perf_counter()
-size, device = profiles.get(profile), profiles.device()
-clips = load(dataset, size)
-training, validation, test = folds.split(clips, test_fold)
-targets, sources, n_classes = clips.targets, clips.table["source"].to_numpy(), len(clips.classes)
-groups = np.arange(len(clips)) if len(set(sources[test])) == 1 else sources  # what an interval draws again
-steps = n_steps or {"smoke": size.steps, "lesson": 160, "study": size.steps}[profile]
-# The longest of these hops that leaves 100 frames: a quarter of them must be enough for four halvings
-choice = {"smoke": (40.0, 20.0, 10.0), "lesson": (20.0, 10.0), "study": (10.0,)}[profile]
-base_ms = next((h for h in choice if 1000 * clips.length_s / h >= 100), 10.0)
-spec = FeatureSpec(hop_ms=base_ms)
-n_frames = spec.frame_count(timebase.seconds_to_samples(clips.length_s, spec.rate_hz))
-say(f"*{clips.name}*, {n_classes} classes; {training.sum()} clips to learn from, {validation.sum()} to choose by, {test.sum()} to be tested on. The hop to beat is **{base_ms:g} ms**: {n_frames} frames a clip. One test clip is worth {100 / test.sum():.2g} points.")
+STEPS = {"smoke": 12, "lesson": 600, "study": 2400}
+steps = n_steps or STEPS[profile]
+# The spread of the probe over seeds is on file under this name, whatever `dataset` is
+ON_FILE = "synth10"
+device = profiles.device()
+size = profiles.get(profile)
 
 # %% [markdown]
 # ## 1. Who pays for the layer?
 #
-# The first claim of the paper is *equal or better accuracy with at least 25 % less computation*. Behind the layer a quarter of the frames is gone, so the classifier saves a quarter. But before it a scorer looks at **all** frames. The published scorer makes 81,645 multiply-accumulates (MACs) for each frame of 128 mels.
+# The first claim of the paper is *equal or better accuracy with at least 25 % less
+# computation* (Liu et al., 2024). Save a quarter of the frames, and the classifier
+# behind the layer computes a quarter less. But the network that chooses the frames, the
+# **scorer**, has to look at *all* of them.
 #
-# We count, instead of believing: EfficientNet-B2, the classifier of the paper's reduction study, on 5 s and on 10 s at a hop of 10 ms, and our 7-layer CNN. **Predict:** how much of the 25 % is left?
+# Let a clip have $T$ frames, and let the classifier cost $C$ and the scorer $S$
+# multiply-accumulates (MACs) per frame. A layer that saves the share $r$ of the frames
+# then needs $T S + (1 - r)\, T C$ where the classifier alone needs $T C$. The share
+# saved is
+#
+# $$ \frac{T C - T S - (1 - r)\,T C}{T C} = r - \frac{S}{C}. $$
+#
+# So the price $S/C$ is the same at every reduction, and it depends on the classifier:
+# in front of a large network the scorer hardly counts. We count two networks, the
+# EfficientNet-B2 of the paper's reduction study and the 7-layer CNN of this course, on
+# 5 s at a hop of 10 ms.
+
 
 # %%
-def counted(net, *shape):
-    """Multiply-accumulates of one clip through a network, in millions."""
-    return cost.macs(net, *shape) / 1e6
-
-
-class B2(torch.nn.Module):
-    """EfficientNet-B2 on a log-mel as three equal channels; weights do not matter for counting."""
+class EfficientNetB2(nn.Module):
+    """EfficientNet-B2, which takes the log-mel as three equal channels."""
 
     def __init__(self):
         super().__init__()
-        from torchvision.models import efficientnet_b2
-
         self.net = efficientnet_b2(weights=None)
 
     def forward(self, x):
-        return self.net(x[:, None].expand(-1, 3, -1, -1))
+        three_channels = x[:, None].expand(-1, 3, -1, -1)
+        return self.net(three_channels)
 
-# %% [markdown]
-# The bill of every pair: without the layer, with it forgotten, and with the layer charged three ways.
+
+with torch.device("meta"):  # networks without values: they are only counted
+    b2 = EfficientNetB2()
+    cnn = classifier.build("cnn7", 10)
+    cnn_after_layer = classifier.build("cnn7", 10, channels=3)
+    scorers = {
+        (kind, n_mels): diffres.Scorer(n_mels, kind)
+        for kind in ("published", "light")
+        for n_mels in (64, 128)
+    }
 
 # %%
-SAVED, b2, cnn, cnn3 = 0.25, B2(), classifier.classifier("cnn7", 10), build("cnn7", 10, channels=3)
+N_FRAMES = 500  # 5 s at a hop of 10 ms
+QUARTER = 0.25  # the share of frames that is saved
+n_kept = timebase.out_frames(N_FRAMES, QUARTER)
+
+
+def saved_share_percent(full, reduced, scorer):
+    """MACs saved, in % of those of the classifier on all frames."""
+    return 100 * (1 - (reduced + scorer) / full)
+
+
+b2_full = cost.macs(b2, N_FRAMES, 128)
+b2_reduced = cost.macs(b2, n_kept, 128)
+cnn_full = cost.macs(cnn, N_FRAMES, 64)
+cnn_reduced = cost.macs(cnn_after_layer, 3, n_kept, 64)  # DiffRes gives three channels
+
 rows = []
-for name, net, n_mels, long in (("EfficientNet-B2", b2, 128, 500), ("EfficientNet-B2", b2, 128, 1000), ("7-layer CNN", cnn, 64, 500)):
-    kept = timebase.out_frames(long, SAVED)
-    full, reduced = (counted(net, n, n_mels) for n in (long, kept))
-    three = cost.macs(cnn3, 3, kept, n_mels) / 1e6 if net is cnn else reduced  # DiffRes has three channels for one; B2 always takes three
-    published, light = (counted(Scorer(n_mels, kind), long, n_mels) for kind in ("published", "light"))
-    dense = 2 * long * kept * n_mels / 1e6  # power and position encoding, each times the matrix of all frames by all output frames
-    bills = {"classifier alone": reduced, "published, dense": three + published + dense, "published, ours": three + published, "light, ours": three + light}
-    rows.append({"classifier": name, "frames": long, "full": full} | {k: 100 * (1 - bill / full) for k, bill in bills.items()})
-charged = pd.DataFrame(rows)
-display(charged.rename(columns={"full": "full (M MACs)"} | {k: f"{k}: saved (%)" for k in bills}).round(1))
-
-# %% [markdown]
-# *Classifier alone* is what a comparison shows that forgets the layer: a quarter. *Published, dense* charges the published scorer and its code's two products with a matrix of all frames by all output frames, which grow with the square of the length. *Ours* merges by adding up rows, three operations a value, and does without the matrix; only the scorer is left to pay. The *light* scorer pools the mels to 16 bands first, sees as many frames, and costs a tenth or less. What it leaves on the bill of the CNN is the first convolution, which now reads three channels (mean, peak, position) instead of one.
-#
-# The price is nearly constant, the saving grows with the reduction. A line a pair shows from where on the layer pays. Where it crosses zero, the layer saves nothing; where it crosses the dotted line, it keeps the paper's promise.
+for name, n_mels, full, reduced in [
+    ("EfficientNet-B2", 128, b2_full, b2_reduced),
+    ("7-layer CNN", 64, cnn_full, cnn_reduced),
+]:
+    published = cost.macs(scorers["published", n_mels], N_FRAMES, n_mels)
+    light = cost.macs(scorers["light", n_mels], N_FRAMES, n_mels)
+    rows.append(
+        {
+            "classifier": name,
+            "all frames (M)": full / 1e6,
+            "published scorer (M)": published / 1e6,
+            "light scorer (M)": light / 1e6,
+            "saved, published (%)": saved_share_percent(full, reduced, published),
+            "saved, light (%)": saved_share_percent(full, reduced, light),
+        }
+    )
+charged = pd.DataFrame(rows).set_index("classifier")
 
 # %%
-shares = np.linspace(0, 0.9, 19)
-fig, ax = plt.subplots(figsize=(9, 3.8))
-prices = {f"{row['classifier']}, {kind}": 25 - row[f"{kind}, ours"] for row in (charged.iloc[0], charged.iloc[2]) for kind in ("published", "light")}
-plots.lines(100 * shares, {name: 100 * shares - price for name, price in prices.items()}, ax, xlabel="reduction: frames saved (%)", ylabel="MACs saved (%)")
-for place, line in enumerate(ax.get_lines()):
-    line.set(marker=plots.MARKERS[place], markevery=(place, 4))  # two lines lie on top of each other
+predict(
+    "08.a",
+    ...,
+    "A quarter of the frames is saved in front of the CNN. How many per cent of the "
+    "MACs does DiffRes save with the published scorer?",
+)
+
+# %%
+display(charged.round(1))
+cnn_published = float(charged.loc["7-layer CNN", "saved, published (%)"])
+answer("08.a", round(cnn_published, 1), unit="%", within=0.2)
+
+# %%
+b2_published = float(charged.loc["EfficientNet-B2", "saved, published (%)"])
+# The published code multiplies power and positions by a dense warp matrix
+dense_products = 2 * N_FRAMES * n_kept * 128
+b2_dense = b2_published - 100 * dense_products / b2_full
+say(
+    "A negative number means that the layer costs more than it saves. In front of "
+    f"EfficientNet-B2, the layer saves **{b2_published:.0f} %** instead of 25 %. The "
+    "published code also multiplies by a warp matrix of all frames by all output "
+    f"frames, which leaves **{b2_dense:.0f} %**. Our code does without the matrix: a "
+    "frame touches at most two output frames."
+)
+
+# %% tags=["hide-input"]
+reductions = np.linspace(0, 0.9, 19)
+curves = {}
+for name, network, channels, n_mels, full in [
+    ("EfficientNet-B2", b2, (), 128, b2_full),
+    ("7-layer CNN", cnn_after_layer, (3,), 64, cnn_full),
+]:
+    reduced = []  # MACs of the classifier behind the layer, at each reduction
+    for reduction in reductions:
+        n_left = timebase.out_frames(N_FRAMES, reduction)
+        reduced.append(cost.macs(network, *channels, n_left, n_mels))
+    for kind in ("published", "light"):
+        scorer = cost.macs(scorers[kind, n_mels], N_FRAMES, n_mels)
+        curves[f"{name}, {kind} scorer"] = saved_share_percent(
+            full, np.array(reduced), scorer
+        )
+fig, ax = plt.subplots(figsize=(9, 3.6))
+plots.lines(
+    100 * reductions, curves, ax, xlabel="frames saved (%)", ylabel="MACs saved (%)"
+)
 ax.axhline(0, color="grey", linewidth=1, linestyle="-")
 ax.axhline(25, color="black", linewidth=1, linestyle=":")
+ax.text(68, 16, "the paper's 25 %")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-show(fig, alt="MACs saved in % against frames saved in %, four parallel rising lines; at no reduction they start at " + ", ".join(f"{-price:.0f} ({name})" for name, price in prices.items()) + "; dotted line at 25 %.")
-say("At a reduction of 25 % the published layer really saves " + "; ".join(f"**{row['published, dense']:.0f} %** before {row['classifier']} at {row['frames']} frames ({row['published, ours']:.0f} % without the matrix)" for row in charged.to_dict("records")) + ". To save 25 % of all, this share of the frames must go: " + "; ".join(f"{name} {25 + price:.0f} %" for name, price in prices.items()) + ".")
+show(
+    fig,
+    alt="MACs saved in % against frames saved in %: four rising, almost straight "
+    "lines. With no frame saved and with 90 % of them saved, they stand at "
+    + ", ".join(
+        f"{saved_macs[0]:.1f} and {saved_macs[-1]:.1f} for {name}"
+        for name, saved_macs in curves.items()
+    )
+    + ". A dotted line marks 25 %.",
+    caption="Below zero the layer costs more than it saves.",
+)
 
 # %% [markdown]
-# ### Exercise 08.1
+# The *light* scorer is ours. It averages the mels into 16 bands first and costs a small
+# fraction of the published one. With it, most of the extra cost in front of the CNN
+# comes from the CNN's first convolution, which reads three channels behind the layer
+# (mean, peak and position) instead of one. The formula leaves this part out. It shrinks
+# with the frames that are kept, so the CNN's lines are a little steeper than the
+# formula says. The small steps come from networks that halve the frames several times
+# and round.
 #
-# Write the share of MACs that a layer saves, from the reduction, the scorer's MACs a frame and the classifier's MACs a frame. Negative means that the layer costs more than it saves.
+# ### Exercise 08.1: what a layer saves
+#
+# Compute the share of MACs that a layer saves, from the reduction and the MACs per
+# frame of scorer and classifier. A negative result means that the layer costs more than
+# it saves.
+#
+# <details><summary>Hint</summary>
+#
+# The published scorer needs about 63,000 MACs per frame of 64 mels, and the CNN
+# 265,900, so with a quarter saved your function should return 0.013. The table shows
+# less, because it also counts the CNN's larger first convolution.
+#
+# </details>
+
 
 # %% tags=["exercise"]
 def saved_share(reduction, scorer_macs, classifier_macs):
@@ -143,101 +267,554 @@ def saved_share(reduction, scorer_macs, classifier_macs):
 check("08.1", saved_share)
 
 # %% [markdown]
-# ## 2. The rivals
+# ## 2. And in milliseconds?
 #
-# A fair rival shares everything with DiffRes but one thing. All of these take the same frames and give half of them:
-#
-# - **uniform**: the same merging with equal widths. What is left of DiffRes when nothing is learnt;
-# - **random**: widths drawn by chance, others for each clip. Random dropping helps the networks of notebook 09 (PaSST), so it must be ruled out;
-# - **energy**, **flux**: widths by a rule, loud frames or rising ones. If they do as well, no network is needed to find what matters;
-# - **similarity**: neighbours that are most alike become one; **distortion**: of all ways to cut the clip, the one that loses least, found by dynamic programming;
-# - **average** and others: plain pooling of neighbouring frames, one channel instead of three;
-# - a **hop** of twice the length: nothing at all.
-#
-# Where do they put their frames? Below, one clip with a short sound in it: the more lines, the finer the rival looks there.
+# A MAC count says what must be computed, not how long it takes. A layer that consists
+# of many small operations (sums, cumulative sums, searches) spends time that no count
+# shows. We measure the CNN behind several reducers, for one clip and for a batch of 16.
 
 # %%
-levels = features(clips, spec)
-spread = levels.mean(2).std(1)  # frames of unlike level: something happens, and then nothing
-which = int(np.flatnonzero(training)[spread[training].argmax()])
-nats = torch.tensor(levels[which : which + 1]) / classifier.NATS[spec.log]
-names = ("uniform", "energy", "flux", "similarity", "distortion")
-reduced = {name: classifier.REDUCERS[name](spec.n_mels, 0.75)(nats) for name in names}
-fig, axes = plt.subplots(len(names), 1, figsize=(9, 9), sharex=True)
-for ax, name in zip(axes, names, strict=True):
-    ends = reduced[name].scores[0].cumsum(0).numpy()
-    cuts = np.searchsorted(ends, np.arange(1, ends[-1] - 0.5))
-    ax.pcolormesh(spec.frame_centres_s(n_frames), np.arange(spec.n_mels), levels[which].T, vmin=levels[which].max() - 60, shading="nearest", rasterized=True)
-    ax.vlines(spec.frame_centres_s(n_frames)[np.minimum(cuts, n_frames - 1)], 0, spec.n_mels - 1, color="white", linewidth=0.6)
-    ax.set(title=name, ylabel="mel band")
-axes[-1].set_xlabel("time (s)")
-label = clips.table["label"].iloc[which].replace("_", " ")
-show(fig, alt=f"Five copies of the log-mel of one clip ({label}) with white lines where output frames end, a quarter as many as frames. Uniform: evenly spaced; energy and flux: crowded at the sound; similarity and distortion: crowded where the picture changes.")
-wave = clips.where(np.arange(len(clips)) == which).waves()[0]
-play(0.8 * wave / np.abs(wave).max(), 16_000, describe=f"The clip of the figure: {label}.")
-
-# %% [markdown]
-# How much of the picture is lost? Put each output frame back where its pieces came from, and measure the distance to the original. **Predict** the order, best first.
+predict(
+    "08.b",
+    ...,
+    "One clip at a time: is DiffRes with half the frames faster than the CNN on all "
+    "frames, yes or no?",
+)
 
 # %%
-def lost_db(found, x):
-    """Root mean square error in dB when every frame is replaced by the frames it went into."""
-    from course_lib.models.diffres import warp_matrix
+WAYS = {  # hop in ms and frame reducer, as `classifier.classifier` names it
+    "all frames of 10 ms": (10.0, "none"),
+    "hop of 20 ms": (20.0, "none"),
+    "hop of 40 ms": (40.0, "none"),
+    "equal widths, half": (10.0, "uniform:0.5"),
+    "DiffRes, half": (10.0, "diffres-light:0.5"),
+    "DiffRes, a quarter": (10.0, "diffres-light:0.75"),
+    "DiffRes, a tenth": (10.0, "diffres-light:0.9"),
+}
+BATCHES = (1, 16)
+N_ROUNDS = {"smoke": 3, "lesson": 10, "study": 30}[profile]
+usual = WAYS["all frames of 10 ms"]
 
-    warp = warp_matrix(found.scores, found.features.shape[2])[0]  # (frames, out_frames)
-    back = (warp @ found.features[0, 0]) / warp.sum(1, keepdim=True).clamp(min=1e-6)
-    return float((back - x[0]).square().mean().sqrt() * classifier.NATS["db"])
+
+def network_for(hop_ms, reducer):
+    """The CNN behind a frame reducer, and the number of frames of 5 s at this hop."""
+    n_frames = 1 + round(5000 / hop_ms)
+    net = classifier.classifier("cnn7", 10, reducer=reducer, n_mels=64).eval()
+    return net.to(memory_format=torch.channels_last), n_frames  # the fastest layout
 
 
-some = np.flatnonzero(training)[:: max(1, int(training.sum()) // 12)][:12]
-losses = {}
-for name in ("uniform", "random", *names[1:]):
-    frame_reducer = classifier.REDUCERS[name](spec.n_mels, 0.5)
-    pieces = [torch.tensor(levels[k : k + 1]) / classifier.NATS[spec.log] for k in some]
-    losses[name] = float(np.mean([lost_db(frame_reducer(x), x) for x in pieces]))
-order = sorted(losses, key=losses.get)
-fig, ax = plt.subplots(figsize=(8, 3))
-bars = ax.barh(order[::-1], [losses[name] for name in order[::-1]], color=plots.COLOURS[0])
-ax.bar_label(bars, fmt="%.1f", padding=3)
-ax.set(xlabel="error of the log-mel at half the frames (dB)")
-show(fig, alt="Error in dB of the log-mel rebuilt from half the frames, one bar a rival, smallest first: " + ", ".join(f"{name} {losses[name]:.1f}" for name in order) + ".")
-say(f"Of {len(some)} clips *{order[0]}* loses least, {losses[order[0]]:.1f} dB, and *{order[-1]}* most, {losses[order[-1]]:.1f} dB. Losing little is not the aim: a classifier may need the one frame that a small error would hide.")
+def seconds_for(net, x):
+    """How long one pass of the batch `x` through `net` takes."""
+    begin = time.perf_counter()
+    with torch.inference_mode():
+        net(x)
+    return time.perf_counter() - begin
+
+
+seed_everything(seed)
+networks = {name: network_for(*way) for name, way in WAYS.items()}
+macs = {name: cost.macs(net, n, 64) for name, (net, n) in networks.items()}
+
+least_ms = {}  # per clip, by batch and name
+for batch in BATCHES:
+    for round_number in range(N_ROUNDS + 1):
+        for name, (net, n_frames) in networks.items():
+            x = 10 * torch.randn(batch, n_frames, 64) - 40  # levels in dB
+            ms_per_clip = 1000 * seconds_for(net, x) / batch
+            if round_number > 0:  # the first round also loads code
+                best = least_ms.get((batch, name), np.inf)
+                least_ms[batch, name] = min(best, ms_per_clip)
 
 # %% [markdown]
-# ## 3. One recipe for all
-#
-# Every method trains with the same batches, steps, rate and choice on validation. In the paper's public scripts the batch grew with the reduction, since more clips fitted into memory; then two things change at once.
-# What stands between log-mel and classifier, DiffRes or a rival, is called the *front*. The levels are brought to mean 0 and standard deviation 1 *behind* it, since merging needs power; the scorer sees them so too.
+# The shortest of several times is the one least disturbed by other programs. If your
+# machine is busy, even that is too long, so the figure also shows what we measured on a
+# machine that had nothing else to do.
+
+# %% tags=["hide-input"]
+quiet_ms = {}
+if frontier.path().is_file():
+    timed = frontier.times()
+    timed = timed[(timed["model"] == "cnn7") & (timed["threads"] == 1)]
+    for row in timed.itertuples():
+        way = (row.hop_ms, row.frame_reducer)
+        quiet_ms[row.batch, way] = 5 * row.network_ms  # it is per second of sound
+
+fig, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
+places = np.arange(len(WAYS))
+colours = [plots.COLOURS[1 if "DiffRes" in name else 0] for name in WAYS]
+for ax, batch in zip(axes, BATCHES, strict=True):
+    here = [least_ms[batch, name] for name in WAYS]
+    ax.barh(places, here, color=colours, alpha=0.75)
+    base = least_ms[batch, "all frames of 10 ms"]
+    by_macs = [base * macs[name] / macs["all frames of 10 ms"] for name in WAYS]
+    ax.plot(
+        by_macs,
+        places,
+        "|",
+        color="black",
+        markersize=18,
+        markeredgewidth=2,
+        label="if time followed the MACs",
+    )
+    known = [quiet_ms.get((batch, way), np.nan) for way in WAYS.values()]
+    if np.isfinite(known).all():
+        ax.plot(
+            known,
+            places,
+            "D",
+            color="black",
+            markerfacecolor="white",
+            label="a quiet machine, one thread",
+        )
+    ax.set_title("one clip at a time" if batch == 1 else f"{batch} clips at a time")
+    ax.set_xlabel("milliseconds per clip")
+axes[0].set_yticks(places, list(WAYS))
+axes[0].invert_yaxis()
+handles, labels = axes[1].get_legend_handles_labels()
+fig.legend(handles, labels, loc="outside lower center", ncols=2)
+show(
+    fig,
+    alt="Milliseconds per clip of seven ways, in two panels. "
+    + " ".join(
+        f"{batch} clips at a time: "
+        + ", ".join(f"{name} {least_ms[batch, name]:.1f}" for name in WAYS)
+        + "."
+        for batch in BATCHES
+    ),
+    caption="Bars: this machine. Orange: DiffRes. 5 s of sound, without its log-mel.",
+)
 
 # %%
-recipe = Recipe(steps=steps, batch_size=16, spec_augment=False, mixup=0.0, label_smoothing=0.0, n_evals=2 if profile == "smoke" else 4, precision="fp32")
-methods = {"hop ×1": (base_ms, "none"), "hop ×2": (2 * base_ms, "none"), "DiffRes, light": (base_ms, "diffres-light:0.5"), "DiffRes, published": (base_ms, "diffres:0.5")}
-methods |= {name: (base_ms, f"{name}:0.5") for name in ("uniform", "random", "energy", "average")}
-finer = {f"DiffRes, hop ÷{k}": (base_ms / k, f"diffres-light:{1 - 1 / k:g}") for k in ((2,) if profile == "smoke" else (2, 4))}
+half = {
+    b: least_ms[b, "DiffRes, half"] / least_ms[b, "all frames of 10 ms"]
+    for b in BATCHES
+}
+answer("08.b", "yes" if half[1] < 1 else "no")
+say(
+    f"On this machine, DiffRes with half the frames takes **{half[1]:.2f}** of the "
+    f"time of all frames for one clip and **{half[16]:.2f}** in batches of 16. It "
+    f"needs {macs['DiffRes, half'] / macs['all frames of 10 ms']:.2f} of the MACs."
+)
 
-
-def trained(hop_ms, frame_reducer):
-    """A network trained behind a frame reducer, what it costs, and its guesses on the test fold."""
-    own = FeatureSpec(hop_ms=hop_ms)
-    x = features(clips, own, progress=False)
-    seed_everything(seed)
-    model = classifier.classifier("cnn7", n_classes, reducer=frame_reducer, n_mels=own.n_mels, log=own.log)
-    parts = (Split(x[mask], targets[mask], n_classes) for mask in (training, validation))
-    fitted = supervised.fit(model, *parts, recipe, own, seed=seed, device=device)
-    macs = cost.macs(fitted.model, *x.shape[1:]) / 1e6
-    return {"model": fitted.model, "spec": own, "macs": macs, "latency": cost.latency_ms(fitted.model, *x.shape[1:]),
-            "seconds": fitted.seconds, "validation": 100 * supervised.best_eval(fitted.history)["validation_accuracy"]}
-
-
-runs = {name: trained(*how) for name, how in tqdm((methods | finer).items(), desc="methods")}
-display(pd.DataFrame([(name, r["macs"], r["latency"], r["seconds"] / 60, r["validation"]) for name, r in runs.items()], columns=["method", "MACs (M)", "latency (ms)", "training (minutes)", "validation (%)"]).round(2))
+# %% tags=["hide-input"]
+if quiet_ms:
+    quiet = {
+        (b, name): quiet_ms[b, way] / quiet_ms[b, usual]
+        for b in BATCHES
+        for name, way in WAYS.items()
+    }
+    say(
+        f"On the quiet machine it was {quiet[1, 'DiffRes, half']:.2f} for one clip and "
+        f"{quiet[16, 'DiffRes, half']:.2f} in batches; with a tenth of the frames, "
+        f"{quiet[1, 'DiffRes, a tenth']:.2f} and "
+        f"{quiet[16, 'DiffRes, a tenth']:.2f}. A hop of 20 ms took "
+        f"{quiet[1, 'hop of 20 ms']:.2f} and {quiet[16, 'hop of 20 ms']:.2f}."
+    )
 
 # %% [markdown]
-# MACs are exact; latency is measured, one clip alone on this machine at this moment, and includes all that MACs leave out: the merging, the normalisation, the copying. Compare the two columns before you trust either. A method that saves MACs and no time has saved nothing but MACs.
+# A simple model helps to read the figure. A pass takes a fixed time $a$, for starting
+# all the small operations, and a time $b$ for each frame of each clip. With $B$ clips
+# in a batch, that is $a/B + b\,T$ per clip. For a single clip, the layer's own $a$ can
+# use up what the saved frames gain; in a batch, the clips share it. So whether DiffRes
+# saves time depends on how you use it: on the quiet machine, hardly or not at all for
+# single clips at half the frames, and clearly in batches and at strong reductions. A
+# longer hop has no layer to pay for, and computes fewer log-mel frames as well.
 #
-# ### Exercise 08.2
+# ## 3. The rivals
 #
-# The second claim of the paper: a *finer* hop at the same output length costs the classifier nothing. Write the reduction that brings a hop of `fine_ms` to as many frames as a hop of `coarse_ms` gives.
+# A fair rival shares everything with DiffRes except one thing. All of these take the
+# same frames and merge them to the same number, and only the widths differ:
+#
+# - **equal widths**: DiffRes without its learning. Every frame gets the same width;
+# - **random**: widths drawn at random for each clip. Dropping parts at random can help
+#   training by itself (Koutini et al., 2022), so this must be ruled out;
+# - **energy**: loud frames are wide;
+# - **flux**: frames that are louder than the frame before are wide.
+#
+# A fifth rival needs no merging at all: a **longer hop**. You train equal widths and
+# flux in section 5; the study has all of them.
+#
+# If flux does as well as DiffRes, then no network is needed to find what matters. It is
+# two lines of code. With $x_{jm}$ for the log power of frame $j$ in band $m$ of $M$,
+# the score of frame $j$ is the mean rise since the frame before,
+#
+# $$ p_j = \frac{1}{M} \sum_{m=1}^{M} \max(0,\; x_{jm} - x_{j-1,m}). $$
+
+
+# %%
+def flux_scores(log_power):
+    """Mean rise since the frame before, shape (frames,), from (frames, mels)."""
+    rises = np.diff(log_power, axis=0, prepend=log_power[:1])
+    return np.maximum(rises, 0).mean(axis=1)
+
+
+def as_widths(scores, n_out):
+    """Scores rescaled as in notebook 07: from 0 to 1, with the sum `n_out`."""
+    widths = diffres.rectify(torch.tensor(scores)[None], n_out)
+    return widths[0].numpy()
+
+
+# %% [markdown]
+# Let us see where the rivals put their frames. We take the clip of the data set whose
+# level varies most over time.
+
+
+# %%
+def loudest_two_seconds(x, rate_hz):
+    """The two seconds of `x` with the most energy, scaled to a peak of 0.8."""
+    length = min(2 * rate_hz, len(x))
+    starts = range(0, len(x) - length + 1, rate_hz // 10)
+    energies = [np.sum(x[start : start + length] ** 2) for start in starts]
+    start = starts[int(np.argmax(energies))]
+    piece = x[start : start + length]
+    return 0.8 * piece / max(np.abs(piece).max(), 1e-9)
+
+
+PICTURE = FeatureSpec()  # a hop of 10 ms, a window of 25 ms, 64 mels
+NAT_DB = 10 / np.log(10)  # one nat of power in dB
+
+sounds = load(dataset, size)
+frame_levels = features(sounds, PICTURE, progress=False).mean(axis=2)
+chosen_clip = int(frame_levels.std(axis=1).argmax())
+chosen_label = sounds.table["label"].iloc[chosen_clip].replace("_", " ")
+wave = sounds.where(np.arange(len(sounds)) == chosen_clip).waves(PICTURE.rate_hz)[0]
+excerpt = loudest_two_seconds(np.array(wave), PICTURE.rate_hz)
+play(
+    excerpt,
+    PICTURE.rate_hz,
+    describe=f"The loudest two seconds of a clip of {chosen_label}.",
+)
+
+# %%
+excerpt_db = log_mel(excerpt, PICTURE)
+half_the_frames = timebase.out_frames(len(excerpt_db), 0.5)
+flux_by_hand = as_widths(flux_scores(excerpt_db / NAT_DB), half_the_frames)
+
+flux_layer = frame_pooling.Flux(PICTURE.n_mels, 0.5)
+flux_of_library = flux_layer(torch.tensor(excerpt_db[None]) / NAT_DB).scores[0].numpy()
+largest_difference = np.abs(flux_by_hand - flux_of_library).max()
+say(
+    f"Half of {len(excerpt_db)} frames are kept. The flux widths computed by hand and "
+    f"those of the library differ by at most {largest_difference:.0e}."
+)
+
+# %% tags=["hide-input"]
+DRAWN = ("equal widths", "random", "energy", "flux")
+LAYERS = {
+    "equal widths": frame_pooling.Uniform,
+    "random": frame_pooling.Random,
+    "energy": frame_pooling.Energy,
+    "flux": frame_pooling.Flux,
+}
+
+
+def cuts_s(widths, centres_s):
+    """Times at which output frames end, in s: where the widths reach 1, 2, 3, ..."""
+    ends = np.cumsum(widths)
+    whole_numbers = np.arange(1, round(ends[-1]))
+    return centres_s[np.searchsorted(ends, whole_numbers - 1e-4)]
+
+
+def picture_of_rivals(x, rate_hz, saved_percent):
+    """A log-mel, and below it the ends of the output frames of each rival."""
+    spec = FeatureSpec(rate_hz=rate_hz)
+    levels = log_mel(np.asarray(x, dtype=np.float32), spec)
+    centres_s = spec.frame_centres_s(len(levels))
+    fig, axes = plt.subplots(2, 1, figsize=(8, 4.2), sharex=True, height_ratios=[1, 1])
+    plots.mel_spectrogram(
+        levels,
+        centres_s,
+        axes[0],
+        range_db=60,
+        centres_hz=spec.mel_centres_hz,
+        bar=False,
+    )
+    axes[0].set_xlabel("")
+    for row, name in enumerate(DRAWN):
+        layer = LAYERS[name](spec.n_mels, saved_percent / 100)
+        widths = layer(torch.tensor(levels[None]) / NAT_DB).scores[0].numpy()
+        axes[1].vlines(
+            cuts_s(widths, centres_s),
+            row - 0.38,
+            row + 0.38,
+            color=plots.COLOURS[0],
+            linewidth=0.9,
+        )
+    axes[1].set_yticks(range(len(DRAWN)), DRAWN)
+    axes[1].set(ylim=(len(DRAWN) - 0.5, -0.5), xlabel="time (s)")
+    axes[1].set_title(f"{saved_percent} % of the frames saved: ends of output frames")
+    return fig
+
+
+SHARES = (50, 75, 90, 95)
+scrub(
+    {
+        f"{share} %": picture_of_rivals(excerpt, PICTURE.rate_hz, share)
+        for share in SHARES
+    },
+    label="frames saved",
+    start="75 %",
+    alt=f"Log-mel of a clip of {chosen_label}, and below it one row of strokes for "
+    "each rival, a stroke where an output frame ends. Equal widths: evenly spaced. "
+    "Random: nearly even. Energy and flux: crowded where the sound is loud or rises.",
+    caption="Where the strokes crowd, the rival looks closely.",
+)
+
+# %%
+live(
+    picture_of_rivals,
+    label="frames saved (%)",
+    values=list(SHARES),
+    sound=excerpt,
+    rate_hz=PICTURE.rate_hz,
+)
+
+# %% [markdown]
+# ## 4. A floor and a ceiling
+#
+# On recordings, nobody knows which frames matter. On the timing probe of notebook 02
+# we do know, because we made it. Two of its tasks have short events in a clip of one
+# second:
+#
+# - **gap**: two clicks with a silence of 5 or of 10 ms between them;
+# - **order**: two bursts of 20 and 40 ms, the short or the long one first.
+#
+# That makes four classes. Which *task* a clip belongs to is easy to hear, so a
+# classifier that has lost all timing still gets half of the clips right. (The third
+# task of the probe, a modulation, lasts half a second. Here we want events that are
+# rare.)
+
+# %%
+N_CLIPS = {"smoke": 20, "lesson": 100, "study": 100}  # per class
+clips = load_timing(N_CLIPS[profile], tasks=("gap", "order"))
+targets = clips.targets
+training, validation, test = folds.split(clips, test_fold)
+
+PROBE = FeatureSpec(hop_ms=2.5, window_ms=5.0, n_mels=16, fmin_hz=200.0)
+probe_db = features(clips, PROBE, progress=False)
+n_frames = probe_db.shape[1]
+n_kept = timebase.out_frames(n_frames, saved)
+centres_s = PROBE.frame_centres_s(n_frames)
+one_clip = 100 / test.sum()  # what one test clip is worth, in points
+say(
+    f"{len(clips)} clips of 1 s, {n_frames} frames each at a hop of 2.5 ms. All "
+    f"contestants keep **{n_kept}** of them, one every {1000 / n_kept:.0f} ms on "
+    "average."
+)
+
+# %%
+first_of = {
+    name: int(np.flatnonzero(targets == k)[0]) for k, name in enumerate(clips.classes)
+}
+waves = clips.waves(PROBE.rate_hz)
+pair = {}
+for name in ("gap_5ms", "gap_10ms"):
+    x = waves[first_of[name]]
+    # name[4:-2] is the number in the name: "5" of "gap_5ms"
+    pair[f"a silence of {name[4:-2]} ms"] = 0.8 * x / np.abs(x).max()
+play_pair(
+    pair,
+    PROBE.rate_hz,
+    describe="Two clicks in faint noise, so close that they fuse into one; in the "
+    "second sound they are a little further apart.",
+)
+
+# %% [markdown]
+# ### The floor: equal widths
+#
+# Merging with equal widths turns a hop $h$ into frames of length $h / (1 - r)$. A
+# detail of length $f$ survives, roughly, if a merged frame is no longer than it:
+#
+# $$ \frac{h}{1 - r} \le f \quad\Longleftrightarrow\quad r \le 1 - \frac{h}{f}. $$
+#
+# So equal widths lose about the same details as a longer hop. Not quite the same ones:
+# merging also keeps the *maximum* of each merged frame, and its frames come from
+# shorter windows.
+#
+# ### The ceiling: an oracle
+#
+# We know where the events are, so let us build an **oracle**, whose widths come from
+# the true events instead of a detector. It marks every frame whose window touches an
+# event with 1 and all others with 0, and these marks are its scores.
+
+
+# %%
+def touched_frames(onset_s, offset_s):
+    """True for the frames whose window touches the time from onset to offset."""
+    half_window_s = PROBE.window_ms / 2000
+    starts_before_end = centres_s - half_window_s < offset_s
+    ends_after_start = centres_s + half_window_s > onset_s
+    return starts_before_end & ends_after_start
+
+
+event_marks = np.zeros((len(clips), n_frames), dtype=np.float32)
+events_of = clips.events.groupby("clip")
+for k, name in enumerate(clips.table["clip"]):
+    for event in events_of.get_group(name).itertuples():
+        event_marks[k, touched_frames(event.onset_s, event.offset_s)] = 1
+
+say(
+    f"On average, {event_marks.sum(axis=1).mean():.0f} frames of a clip touch an "
+    f"event; {n_kept} are kept."
+)
+
+# %% [markdown]
+# With a tenth of the frames, there is room for every frame of every event.
+# **Predict:** what percentage of the test clips will a CNN behind this oracle get
+# right? (Half are right without any timing.)
+
+# %%
+predict("08.c", ..., "What is the test accuracy behind the oracle, in per cent?")
+
+# %% [markdown]
+# Before we train anything, look at what the classifier gets. Each row of the figure is
+# a way to merge; the two columns are the classes with a silence of 5 and of 10 ms.
+# Which rows still show the difference?
+
+
+# %%
+def merged_levels(log_mel_db, widths):
+    """What is left after merging with these widths: mean levels in dB, (out, mels)."""
+    x = torch.tensor(log_mel_db[None]) / NAT_DB
+    mean, _ = diffres.merge(x, torch.tensor(widths[None]), round(float(widths.sum())))
+    return NAT_DB * mean[0].numpy()
+
+
+# %% tags=["hide-input"]
+def rival_widths(k):
+    """Widths of each way for clip `k`, shape (frames,), by name."""
+    nats = probe_db[k] / NAT_DB
+    return {
+        "all frames": np.ones(n_frames, dtype=np.float32),
+        "equal widths": as_widths(np.ones(n_frames, dtype=np.float32), n_kept),
+        "flux": as_widths(flux_scores(nats), n_kept),
+        "oracle": as_widths(event_marks[k], n_kept),
+    }
+
+
+def merged_panel(ax, k, widths):
+    """The 24 merged frames around the pattern of clip `k`."""
+    merged = merged_levels(probe_db[k], widths)
+    onset = int(np.flatnonzero(event_marks[k])[0])
+    first = max(0, int(np.cumsum(widths)[onset]) - 6)
+    shown = merged[first : first + 24]
+    top = probe_db[k].max()
+    ax.pcolormesh(
+        np.arange(len(shown)),
+        np.arange(PROBE.n_mels),
+        shown.T,
+        vmin=top - 45,
+        vmax=top,
+        shading="nearest",
+        rasterized=True,
+    )
+    ax.set(yticks=[], xlim=(-0.5, 23.5))
+
+
+shown_ways = list(rival_widths(0))
+fig, axes = plt.subplots(len(shown_ways), 2, figsize=(9, 5.4), sharex=True)
+for column, name in enumerate(("gap_5ms", "gap_10ms")):
+    k = first_of[name]
+    for row, (way, widths) in enumerate(rival_widths(k).items()):
+        merged_panel(axes[row, column], k, widths)
+        if column == 0:
+            axes[row, 0].set_ylabel(way, rotation=0, ha="right", va="center")
+    axes[0, column].set_title(f"two clicks, {name[4:-2]} ms of silence between")
+    axes[-1, column].set_xlabel("merged frame, from shortly before the clicks")
+show(
+    fig,
+    alt="Log-mels of two clips, each merged in four ways, 24 merged frames around the "
+    "clicks. All frames: two columns with a gap, narrow on the left, wider on the "
+    "right. Equal widths: a single column in both. Flux: short blocks that differ a "
+    "little. Oracle: one wide block in both clips, without a clear gap between them.",
+    caption=f"From {n_frames} to {n_kept} frames. Frequency rises from bottom to top.",
+)
+
+# %% [markdown]
+# With equal widths, both clips become the same bright column. The oracle spends its
+# frames generously on the clicks, and on the *silence* between them it spends next to
+# nothing. But these two classes differ only in the silence. The oracle knows where the
+# events are; it does not know the task.
+#
+# So we build a second one, which marks the **whole pattern**, from the first onset to
+# the last offset.
+
+# %%
+pattern_marks = np.zeros_like(event_marks)
+for k, name in enumerate(clips.table["clip"]):
+    events = events_of.get_group(name)
+    first_onset_s = events["onset_s"].min()
+    last_offset_s = events["offset_s"].max()
+    pattern_marks[k, touched_frames(first_onset_s, last_offset_s)] = 1
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(2, 2, figsize=(9, 3), sharex=True)
+for column, name in enumerate(("gap_5ms", "gap_10ms")):
+    k = first_of[name]
+    for row, (way, marks) in enumerate(
+        [("oracle, events", event_marks), ("oracle, pattern", pattern_marks)]
+    ):
+        merged_panel(axes[row, column], k, as_widths(marks[k], n_kept))
+        if column == 0:
+            axes[row, 0].set_ylabel(way, rotation=0, ha="right", va="center")
+    axes[0, column].set_title(f"two clicks, {name[4:-2]} ms of silence between")
+    axes[-1, column].set_xlabel("merged frame, from shortly before the clicks")
+show(
+    fig,
+    alt="Two clips merged by two oracles. The oracle that marks the events shows one "
+    "block in both clips. The oracle that marks the whole pattern shows two columns "
+    "with a dark gap between them, wider in the clip with 10 ms of silence.",
+    caption="The second oracle keeps the silence between the clicks as well.",
+)
+
+# %%
+of_library = with_events(probe_db, clips, PROBE)[..., -1]
+say(
+    "The marks of the library's oracle differ from those of our second one in "
+    f"{np.sum(of_library != pattern_marks)} of {pattern_marks.size:,} frames."
+)
+
+# %% [markdown]
+# It did not always do so. The study began with the first kind of oracle, and its first
+# rows came out *below* learned widths, where no ceiling should be. The oracle was
+# corrected, and the change is listed among the deviations in `study/protocol.md`.
+
+# %% [markdown]
+# ### Exercise 08.2: how much can equal widths bear?
+#
+# Change a setting, predict and explain. The cell below merges both clips with equal
+# widths, saving the share `share_saved`. At which share does the gap disappear from the
+# clip with 5 ms of silence? And from the one with 10 ms? Write down both predictions
+# from the formula above, then try shares around them.
+
+# %%
+share_saved = 0.25  # change me
+
+# %% tags=["hide-input"]
+kept_here = timebase.out_frames(n_frames, share_saved)
+fig, axes = plt.subplots(1, 2, figsize=(9, 1.9))
+for ax, name in zip(axes, ("gap_5ms", "gap_10ms"), strict=True):
+    k = first_of[name]
+    merged_panel(ax, k, as_widths(np.ones(n_frames, dtype=np.float32), kept_here))
+    ax.set(title=f"{name[4:-2]} ms of silence", xlabel="merged frame")
+show(
+    fig,
+    alt=f"The two clips with clicks 5 and 10 ms apart, merged with equal widths to "
+    f"{kept_here} of {n_frames} frames.",
+    caption=f"Merged frames last {2.5 / (1 - share_saved):.1f} ms.",
+)
+
+# %% [markdown]
+# Now write the rule. From a hop of `fine_ms`, what is the largest reduction that leaves
+# merged frames no longer than `coarse_ms`? (Why may the gap be gone a little
+# earlier? Think of where the silence lies within the merged frames.)
+#
+# <details><summary>Hint</summary>
+#
+# Solve $h / (1 - r) = f$ for $r$.
+#
+# </details>
+
 
 # %% tags=["exercise"]
 def matching_reduction(fine_ms, coarse_ms):
@@ -249,293 +826,1116 @@ def matching_reduction(fine_ms, coarse_ms):
 check("08.2", matching_reduction)
 
 # %% [markdown]
-# ## 4. The test, in pairs
+# This is also the arithmetic of the paper's second claim: a *finer* hop, merged to as
+# many frames as a coarser one has, costs the classifier nothing extra. From 2.5 to
+# 10 ms the layer saves three quarters of its frames, and the classifier computes as
+# much as at 10 ms. (The scorer, however, looks at four times as many frames.)
 #
-# Now the test fold is read. Every method judged the same clips, so we look at differences, clip by clip, with an interval by source. **Predict:** how many of the intervals will not hold 0?
+# ## 5. Between floor and ceiling: eight trainings
+#
+# Now all contestants train on the same clips, with the same number of steps, the same
+# batches and the same learning rate. In the paper's public scripts the batch grows with
+# the reduction, because more clips fit into memory; then two things change at once.
+#
+# A `Recipe` (notebook 05) lists everything about training that could differ. A `Split`
+# holds features and targets of one part of the data. `classifier.classifier` builds a
+# network by name, and `reducer="uniform:0.9"` puts a layer in front of it that saves
+# 90 % of the frames. It merges power, so the mels are normalised *behind* it.
 
 # %%
-guesses = {name: supervised.predict(r["model"], features(clips, r["spec"])[test]).argmax(1) for name, r in runs.items()}
-right = {name: (guess == targets[test]).astype(float) for name, guess in guesses.items()}
-accuracy = {name: accuracy_by_source(r, groups[test], seed=seed).scaled(100) for name, r in right.items()}
+recipe = Recipe(
+    steps=steps,
+    batch_size=16,
+    learning_rate=3e-3,
+    roll=False,  # no augmentation of any kind
+    spec_augment=False,
+    mixup=0.0,
+    n_evals=min(6, steps),  # evaluations on the validation fold; the best state is kept
+    precision="fp32",
+)
 
 
+def with_marks(marks):
+    """The log-mels with one band more, which holds the marks of an oracle."""
+    return np.concatenate([probe_db, marks[..., np.newaxis]], axis=2)
+
+
+def train(reducer, x, run_seed):
+    """Train the CNN behind a reducer and test it, once, on the test fold."""
+    seed_everything(run_seed)
+    net = classifier.classifier(
+        "cnn7", clips.n_classes, reducer=f"{reducer}:{saved}", n_mels=x.shape[2]
+    )
+    fitted = supervised.fit(
+        net,
+        Split(x[training], targets[training], clips.n_classes),
+        Split(x[validation], targets[validation], clips.n_classes),
+        recipe,
+        PROBE,
+        seed=run_seed,
+        device=device,
+    )
+    best = supervised.best_eval(fitted.history)
+    guesses = supervised.predict(fitted.model, x[test]).argmax(axis=1)
+    return {
+        "model": fitted.model,
+        "right": (guesses == targets[test]).astype(float),  # 1 or 0 for each test clip
+        "validation": best["validation_accuracy"],
+        "validation loss": best["validation_loss"],
+    }
+
+
+# %% [markdown]
+# The layer `Oracle` of the library takes its scores from the last band and hides it
+# from the classifier, so `with_marks` is all that an oracle needs.
+#
+# DiffRes comes in two forms. The first is the published form with our light scorer. The
+# second is `diffres-contrast` from notebook 07, whose scores start with as much
+# contrast as the reduction needs. Both sometimes fail: the scorer finds no events, and
+# the classifier settles for what it gets. So in `lesson` each is trained twice, and of
+# the two runs we choose the better one **on the validation fold**. That is fair as long
+# as we say so: it costs a second training and uses no test clip. All runs are shown.
+# The intervals come from `accuracy_by_source`, the bootstrap of notebook 04; on the
+# probe, each clip is a source of its own.
+
+# %%
+predict(
+    "08.d",
+    ...,
+    "How many points above equal widths will DiffRes, started with contrast, be? (The "
+    "run that validation chooses counts.)",
+)
+
+# %%
+N_RUNS = {"smoke": 1, "lesson": 2, "study": 3}[profile]  # of each form of DiffRes
+CONTESTANTS = {  # reducer, features, number of runs
+    "equal widths": ("uniform", probe_db, 1),
+    "flux": ("flux", probe_db, 1),
+    "DiffRes, light scorer": ("diffres-light", probe_db, N_RUNS),
+    "DiffRes, started with contrast": ("diffres-contrast", probe_db, N_RUNS),
+    "oracle, events": ("oracle", with_marks(event_marks), 1),
+    "oracle, pattern": ("oracle", with_marks(pattern_marks), 1),
+}
+
+jobs = []
+for name, (reducer, x, n_runs) in CONTESTANTS.items():
+    for run in range(n_runs):
+        jobs.append((name, reducer, x, 10 * seed + run))
+
+runs = {name: [] for name in CONTESTANTS}
+for name, reducer, x, run_seed in tqdm(jobs, desc="trainings"):
+    runs[name].append(train(reducer, x, run_seed))
+
+
+# %%
+def best_on_validation(of_name):
+    """The run with the highest validation accuracy; of equals, the lowest loss."""
+    return max(of_name, key=lambda run: (run["validation"], -run["validation loss"]))
+
+
+chosen = {name: best_on_validation(of_name) for name, of_name in runs.items()}
+test_sources = clips.table["source"].to_numpy()[test]
+accuracy = {
+    name: accuracy_by_source(run["right"], test_sources, seed=seed).scaled(100)
+    for name, run in chosen.items()
+}
+
+# %% tags=["hide-input"]
+KIND = {
+    "equal widths": 0,
+    "flux": 2,
+    "DiffRes, light scorer": 1,
+    "DiffRes, started with contrast": 1,
+    "oracle, events": 3,
+    "oracle, pattern": 3,
+}
+fig, ax = plt.subplots(figsize=(9, 3.6))
+ax.axvline(50, color="grey", linewidth=1, linestyle=":")
+for row, name in enumerate(CONTESTANTS):
+    colour, marker = plots.COLOURS[KIND[name]], plots.MARKERS[KIND[name]]
+    interval = accuracy[name]
+    ax.plot(
+        [interval.low, interval.high],
+        [row, row],
+        color=colour,
+        linestyle="-",
+        linewidth=6,
+        alpha=0.3,
+    )
+    for number, run in enumerate(runs[name]):
+        ax.plot(
+            100 * run["right"].mean(),
+            row + 0.3 * (number - (len(runs[name]) - 1) / 2),
+            marker,
+            color=colour,
+            markersize=9,
+            markerfacecolor=colour if run is chosen[name] else "white",
+        )
+ax.set_yticks(range(len(CONTESTANTS)), list(CONTESTANTS))
+lowest = min(100 * run["right"].mean() for of_name in runs.values() for run in of_name)
+ax.set(xlabel="test accuracy (%)", ylim=(len(CONTESTANTS) - 0.5, -0.5))
+ax.set_xlim(min(45, lowest - 5), 102)
+show(
+    fig,
+    alt=f"Test accuracy in % with {100 * saved:.0f} % of the frames saved. "
+    + "; ".join(
+        f"{name}: "
+        + " and ".join(f"{100 * run['right'].mean():.0f}" for run in of_name)
+        for name, of_name in runs.items()
+    )
+    + ". A dotted line at 50 marks what is right without any timing.",
+    caption="One mark per run. Filled: chosen on validation, with its 95 % interval.",
+)
+
+# %%
+events_accuracy = accuracy["oracle, events"].mean
+pattern_accuracy = accuracy["oracle, pattern"].mean
+answer("08.c", round(events_accuracy), unit="%", within=0.05)
+conclude(
+    "pattern_over_events_oracle",
+    pattern_accuracy - events_accuracy,
+    unit="points",
+    step=one_clip,
+    dataset=ON_FILE,
+    if_clear=f"The oracle that marks the events reaches {events_accuracy:.0f} %, the "
+    f"one that marks the whole pattern **{pattern_accuracy:.0f} %**. Only the second "
+    "is a ceiling. Where the sound is and what matters are two different things.",
+    if_not="This run cannot tell the two oracles apart.",
+)
+
+# %% [markdown]
+# Are the differences larger than chance? All contestants were tested on the same clips,
+# so we compare clip by clip, as in notebook 04: 1 where only the first is right, -1
+# where only the second is, 0 otherwise. The bootstrap over sources gives the interval
+# of the mean.
+
+
+# %%
 def difference(first, second):
-    """Points by which one method is better than another on the test clips, with an interval by source."""
-    return accuracy_by_source(right[first] - right[second], groups[test], seed=seed).scaled(100)
+    """Points by which one contestant is better than another, on the same test clips."""
+    gap = chosen[first]["right"] - chosen[second]["right"]
+    return accuracy_by_source(gap, test_sources, seed=seed).scaled(100)
 
 
-against = {name: difference(name, "hop ×1") for name in runs if name != "hop ×1"}
-fig, ax = plt.subplots(figsize=(9, 0.42 * len(against) + 1.2))
-plots.forest([(d.mean, d.low, d.high) for d in against.values()], list(against), ax, xlabel=f"test accuracy against a hop of {base_ms:g} ms (points)")
-light = against["DiffRes, light"]
-show(fig, alt=f"Differences in test accuracy to a hop of {base_ms:g} ms in points, one dot with a 95 % interval a method: " + ", ".join(f"{name} {d.mean:+.0f}" for name, d in against.items()) + ".")
-say(f"A hop of {base_ms:g} ms is right on {accuracy['hop ×1']} % of the test; DiffRes with the light scorer {light.mean:+.1f} points ({light.low:+.1f} to {light.high:+.1f}) at {runs['DiffRes, light']['macs'] / runs['hop ×1']['macs']:.2f} of the MACs. {sum(d.low > 0 or d.high < 0 for d in against.values())} of {len(against)} intervals leave out 0.")
-
-# %% [markdown]
-# One fold and one start: these intervals know of the clips alone. They are here to be read, not to decide; section 8 has five folds and three starts.
-#
-# ## 5. Accuracy for a price
+learned = "DiffRes, started with contrast"
+tries = f"one of {N_RUNS} runs, chosen on validation, against a single run"
+over_equal = difference(learned, "equal widths")
+over_flux = difference(learned, "flux")
+to_ceiling = difference(learned, "oracle, pattern")
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(13, 4.2), sharey=True)
-points = np.array([accuracy[name].mean for name in runs])
-for ax, key, label in zip(axes, ("macs", "latency"), ("multiply-accumulates a clip (millions)", "latency of one clip (ms)"), strict=True):
-    prices = np.array([r[key] for r in runs.values()])
-    alike = [np.flatnonzero((np.abs(prices / own - 1) < 0.02) & (points == height)) for own, height in zip(prices, points, strict=True)]
-    tags = [", ".join(map(str, same)) if k == same[0] else "" for k, same in enumerate(alike)]  # one tag for dots on top of each other
-    plots.pareto(prices, points, tags, ax, xlabel=label, ylabel="test accuracy (%)" if ax is axes[0] else "")
-    ax.margins(x=0.12, y=0.12)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
-numbers = ", ".join(f"{k} {name}" for k, name in enumerate(runs))
-show(fig, alt=f"Test accuracy in % against millions of multiply-accumulates and against latency in ms, one numbered dot a method: {numbers}.")
-say(f"The published scorer makes DiffRes cost {runs['DiffRes, published']['macs'] / runs['hop ×2']['macs']:.2f} times the hop that is twice as long, the light one {runs['DiffRes, light']['macs'] / runs['hop ×2']['macs']:.2f} times: the rest is the first convolution, which reads three channels instead of one.")
+answer("08.d", round(over_equal.mean), unit="points", within=0.2)
+conclude(
+    "learned_over_equal_widths",
+    over_equal.mean,
+    unit="points",
+    step=one_clip,
+    dataset=ON_FILE,
+    if_clear=f"With {100 * saved:.0f} % of the frames saved, learned widths are "
+    f"**{over_equal.mean:.0f} points** better than equal ones "
+    f"({over_equal.low:+.0f} to {over_equal.high:+.0f}): {tries}.",
+    if_not="This run does not show that learned widths beat equal ones.",
+)
+conclude(
+    "learned_over_flux",
+    over_flux.mean,
+    unit="points",
+    step=one_clip,
+    dataset=ON_FILE,
+    if_clear=f"Against flux, they gain **{over_flux.mean:.0f} points** "
+    f"({over_flux.low:+.0f} to {over_flux.high:+.0f}): {tries}.",
+    if_not=f"Learned widths minus flux: {over_flux.mean:+.0f} points "
+    f"({over_flux.low:+.0f} to {over_flux.high:+.0f}): {tries}. The difference "
+    "varies too much from seed to seed for one run to decide.",
+)
 
 # %% [markdown]
-# ## 6. Does the network use its scores?
+# The intervals say how much the difference would change with other test clips. They do
+# *not* cover another training seed, and for a method that fails now and then the seed
+# can matter more than the clips. Nor do they cover the choice: in `lesson`, DiffRes has
+# two tries and its rivals one, so part of the difference may come from the second try.
+# Section 6 counts single runs.
 #
-# A sharp test needs no second training. Take the network as trained, deal its own widths out to *other* frames of the clip, and test again. If accuracy stays, the scores did not matter.
+# ### What did the layer learn?
 
 # %%
-shuffled = classifier.classifier("cnn7", n_classes, reducer="shuffled:0.5").to(device).eval()
-model = runs["DiffRes, light"]["model"]
-shuffled.load_state_dict(model.model.state_dict())
-x = features(clips, spec)[test]
-dealt = supervised.predict(shuffled, x).argmax(1) == targets[test]
-fall = accuracy_by_source(dealt - right["DiffRes, light"], groups[test], seed=seed).scaled(100)
+# `fit` puts a normalisation around our network; `.model` is the network inside it
+layer = chosen[learned]["model"].model.frame_reducer
+nats = torch.tensor(probe_db[test], device=device) / NAT_DB
 with torch.inference_mode():
-    found = model.model.frame_reducer(torch.tensor(x[:64], device=device) / classifier.NATS[spec.log])
-widths = found.scores.cpu().numpy()
-fig, ax = plt.subplots(figsize=(8, 3))
-ax.hist(widths.ravel(), bins=40, color=plots.COLOURS[0])
-ax.axvline(0.5, color="black", linestyle="--", label="equal widths")
-ax.set(xlabel="width of a frame (output frames)", ylabel="frames")
-ax.legend()
-show(fig, alt=f"Histogram of the widths of all frames of up to 64 test clips: mean 0.5, deviation {widths.std():.2f}; a dashed line marks equal widths.")
-say(f"The widths scatter by **{widths.std():.2f}** around 0.5. Dealt out to other frames they change the accuracy by {fall.mean:+.1f} points ({fall.low:+.1f} to {fall.high:+.1f}).")
+    learned_widths = layer(nats).scores.cpu().numpy()
 
-# %% [markdown]
-# Mind what this shows. A fall says that the network *relies* on its scores, as one relies on a habit. It does not say that another network, trained with equal widths from the start, would have done worse. For that there is the control *uniform*.
-#
-# ## 7. Which sounds profit, and what breaks it?
-#
-# Three things that a recording may do to the layer: it may be quieter, it may be noisy, it may be cut short. We change the test clips, not the networks.
+agreement = np.corrcoef(learned_widths.ravel(), pattern_marks[test].ravel())[0, 1]
 
-# %%
-waves = clips.where(test).waves()
-
-
-def tested(name, changed):
-    """Accuracy in % of a trained method on changed waveforms."""
-    from course_lib.audio.features import log_mel_torch
-
-    heard = log_mel_torch(torch.tensor(changed), runs[name]["spec"]).numpy()
-    return 100 * np.mean(supervised.predict(runs[name]["model"], heard).argmax(1) == targets[test])
-
-
-rng = np.random.default_rng(0)
-noise = rng.standard_normal(waves.shape).astype(np.float32) * np.sqrt(np.mean(waves**2, axis=1, keepdims=True))
-half = waves.shape[1] // 2
-changes = {"as recorded": waves, "12 dB quieter": waves * 10 ** (-12 / 20), "noise, 20 dB below": waves + 0.1 * noise, "noise, 10 dB below": waves + 0.316 * noise, "first half": waves[:, :half]}
-compared = ("hop ×1", "DiffRes, light", "uniform")
-stands = {name: [tested(name, changed) for changed in changes.values()] for name in compared}
-fig, ax = plt.subplots(figsize=(10, 3.6))
-for place, name in enumerate(compared):
-    drawn = ax.bar(np.arange(len(changes)) + 0.27 * (place - 1), stands[name], 0.25, label=name, hatch=("", "//", "..")[place], edgecolor="white")
-    ax.bar_label(drawn, fmt="%.0f", fontsize=11)
-ax.set_xticks(range(len(changes)), list(changes))
-ax.set(ylabel="test accuracy (%)", ylim=(0, 112))
-ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
-show(fig, alt="Test accuracy in % of three methods on changed clips: " + "; ".join(f"{change}: " + ", ".join(f"{name} {stands[name][k]:.0f}" for name in compared) for k, change in enumerate(changes)) + ".")
-
-# %% [markdown]
-# Compare the falls, not the heights. A scorer looks at levels, so a gain or a noise floor moves its scores as well as the classifier's input; equal widths cannot be moved.
-# Half a clip gives half the frames, and the layer takes any number of them.
+# %% tags=["hide-input"]
+test_clips = np.flatnonzero(test)
+fig, axes = plt.subplots(2, 2, figsize=(11, 4.2), sharey=True)
+for ax, name in zip(axes.ravel(), clips.classes, strict=True):
+    k = int(np.flatnonzero(targets[test] == clips.classes.index(name))[0])
+    marks = pattern_marks[test_clips[k]]
+    onset = int(np.flatnonzero(marks)[0])
+    times_ms = 1000 * (centres_s - centres_s[onset])
+    ax.fill_between(times_ms, 0, marks, step="mid", color="0.85", label="the pattern")
+    ax.plot(
+        times_ms,
+        learned_widths[k],
+        color=plots.COLOURS[1],
+        linestyle="-",
+        label="learned width",
+    )
+    ax.axhline(1 - saved, color=plots.COLOURS[0], linestyle=":", label="equal widths")
+    ax.set(title=name.replace("_", " ").replace("ms", " ms"))
+    ax.set(xlim=(-80, 160), ylim=(0, 1.05))
+for ax in axes[1]:
+    ax.set_xlabel("time from the first onset (ms)")
+for ax in axes[:, 0]:
+    ax.set_ylabel("width")
+axes[0, 1].legend(loc="upper right")
+show(
+    fig,
+    alt="Learned widths over time for one test clip of each class, with the time of "
+    "the pattern shaded and a dotted line for equal widths. The correlation of widths "
+    f"and pattern over all test clips is {agreement:.2f}.",
+    caption="What the chosen run gives to each frame, and where the pattern is.",
+)
 
 # %%
-tested_classes = np.unique(targets[test])
-change = {k: 100 * (right["DiffRes, light"] - right["hop ×2"])[targets[test] == k].mean() for k in tested_classes}
-unlike = {k: float(spread[training & (targets == k)].mean()) for k in tested_classes}
-ranked = sorted(tested_classes, key=unlike.get)
-fig, ax = plt.subplots(figsize=(8, 0.3 * len(ranked) + 1.2))
-ax.barh(range(len(ranked)), [change[k] for k in ranked], color=plots.COLOURS[0])
-ax.set_yticks(range(len(ranked)), [f"{clips.classes[k].replace('_', ' ')}, {unlike[k]:.1f} dB" for k in ranked])
-ax.axvline(0, color="grey", linewidth=1)
-ax.set(xlabel="recall, DiffRes less hop ×2 (points)", ylabel="class, spread of its frames")
-uneven = np.array(list(unlike.values()))
-correlation = float(np.corrcoef(uneven, list(change.values()))[0, 1]) if np.ptp(list(change.values())) and np.ptp(uneven) else 0.0
-show(fig, alt=f"Change of recall in points from a doubled hop to DiffRes, one bar a class, ordered by the spread of its frame levels from below; correlation {correlation:+.2f}.")
-say(f"If DiffRes did what it promises, classes with unlike frames (above) should gain most. Correlation here: **{correlation:+.2f}** over {len(tested_classes)} classes, of which one test clip moves some by {100 / np.bincount(targets[test])[tested_classes].min():.0f} points.")
+conclude(
+    "widths_on_pattern",
+    float(agreement),
+    dataset=ON_FILE,
+    if_clear="Over all frames of the test clips, the correlation of the learned widths "
+    f"with the pattern is **{agreement:.2f}**. Nobody showed the layer where the "
+    "pattern was: it was trained on the four labels and nothing else.",
+    if_not="This run does not show that the learned widths follow the pattern: their "
+    f"correlation is {agreement:.2f}.",
+)
 
 # %% [markdown]
-# ## 8. The study: five folds, three starts
+# ### Does the classifier use the widths?
 #
-# The same questions, asked of all five official folds of ESC-10 at two budgets, of spoken digits (FSDD, a fold a voice), and of the timing probe, where nothing but time tells the classes apart. Every difference is paired: same fold, same seed. Before the runs we fixed how much worse still counts as *no worse*: two points.
-#
-# **Predict** three verdicts: DiffRes against 10 ms, DiffRes against equal widths, a finer hop at no extra cost. Then read the upper panel from above, and the panel of 240 steps beside it.
+# There is a sharp test that needs no training. Take the network as it is, shuffle its
+# widths over the frames, in the same order for every clip, and test again. If the
+# accuracy does not change, the widths did not matter.
 
 # %%
-# STUDY GRID
-study = questions.answers()
-from_study = figures.claims_figure(study)
-show(from_study, alt=figures.claims_text(study))
-say(". ".join(f"{where[0].upper() + where[1:]}: " + ", ".join(f"**{n} {v}**" for v, n in rows["verdict"].value_counts().items()) for where, rows in study.groupby("where", sort=False)) + f". The smallest true differences that these pairs could have found are {100 * study['minimum_detectable_effect'].min():.0f} to {100 * study['minimum_detectable_effect'].max():.0f} points.")
+shuffled_frames = torch.randperm(
+    n_frames, generator=torch.Generator().manual_seed(seed)
+)
+scores_in_place = layer.raw_scores
 
-# %%
-shares = ["first", "second", "difference", "low", "high"]
-display(study.assign(**{name: (100 * study[name]).round(1) for name in shares}, macs=study["macs"].round(2))[["where", "claim", "question", "first", "second", "difference", "low", "high", "macs", "verdict"]])
+
+def scores_elsewhere(x):
+    """The scores of the layer, moved to other frames."""
+    return scores_in_place(x)[:, shuffled_frames]
+
+
+# Until we put it back, the layer calls our function instead of its own method
+layer.raw_scores = scores_elsewhere
+guesses = supervised.predict(chosen[learned]["model"], probe_db[test]).argmax(axis=1)
+layer.raw_scores = scores_in_place
+
+right_shuffled = (guesses == targets[test]).astype(float)
+lost = chosen[learned]["right"] - right_shuffled
+lost_points = accuracy_by_source(lost, test_sources, seed=seed).scaled(100)
+conclude(
+    "lost_by_shuffling_widths",
+    lost_points.mean,
+    unit="points",
+    step=one_clip,
+    dataset=ON_FILE,
+    if_clear=f"With its widths on the wrong frames, the same network loses "
+    f"**{lost_points.mean:.0f} points** ({lost_points.low:.0f} to "
+    f"{lost_points.high:.0f}). It relies on them.",
+    if_not="This run does not show that the network relies on its widths.",
+)
 
 # %% [markdown]
-# *Not shown* is not *false*. It says that five folds cannot tell; the last number says how large a difference would have had to be. Read A2 and the rows without a claim first: they hold the controls that the paper does not report in what we could read of it. If equal widths do as well as learnt ones, then merging is what saves, and learning is what is charged.
+# Mind what this shows and what it does not. A loss means that *this* network relies on
+# its widths. It does not mean that a network trained with equal widths from the start
+# would have done worse; for that we needed the rival.
 #
-# ### The budget decides what a comparison shows
+# ### The same layer on another sound
 #
-# The two upper panels ask the same questions of the same network on the same clips; only the number of steps differs. **Predict:** what happens to the differences when everything trains three times as long?
+# The layer has only ever met clicks and bursts. Here it gets the sound of section 3,
+# which it was never trained on. (In JupyterLab, try your own below.)
+
 
 # %%
-summary = pd.read_csv(paths.published_dir() / "diffres" / "summary.csv")
-full = study[study["question"].str.contains("no worse than 10 ms")]
-budgets = full.pivot_table(index="question", columns="where", values=["first", "second"], sort=False)
-ways = {q.removesuffix(", no worse than 10 ms").removesuffix(" no worse than 10 ms"): q for q in budgets.index if budgets.loc[q].notna()["first"][[questions.SHORT, questions.LONG]].all()}
-fig, ax = plt.subplots(figsize=(9, 4.6))
-ends = {"all frames of 10 ms": budgets["second"].iloc[0]} | {name: budgets["first"].loc[q] for name, q in ways.items()}
-for k, (name, row) in enumerate(ends.items()):
-    ax.plot([0, 1], [100 * row[questions.SHORT], 100 * row[questions.LONG]], marker="os^DvPX*"[k % 8], color="black" if k == 0 else plots.COLOURS[k % len(plots.COLOURS)], label=name)
-ax.set_xticks([0, 1], ["240 steps", "800 steps"])
-ax.set(ylabel="test accuracy (%)", xlim=(-0.1, 1.1))
-ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-apart = {where: 100 * (max(r[where] for r in ends.values()) - min(r[where] for r in ends.values())) for where in (questions.SHORT, questions.LONG)}
-show(fig, alt=f"Accuracy at 240 and at 800 steps, one line a way. All rise; at 240 steps they lie {apart[questions.SHORT]:.1f} points apart with all frames of 10 ms on top, at 800 steps {apart[questions.LONG]:.1f}.")
-say(f"At 240 steps these {len(ends)} ways lie **{apart[questions.SHORT]:.1f} points** apart, at 800 steps **{apart[questions.LONG]:.1f}**. What looked like a price of fewer frames was for the most part a price of **few steps**: a shorter picture, or a scorer that has to be learnt as well, takes longer to get as far.")
+def widths_on_sound(x, rate_hz, saved_percent):
+    """Waveform, and the widths that the layer from the probe gives to its frames."""
+    levels = log_mel(np.asarray(x, dtype=np.float32), PROBE)
+    layer.reduction = saved_percent / 100  # for this picture only
+    with torch.inference_mode():
+        widths = layer(torch.tensor(levels[None], device=device) / NAT_DB).scores[0]
+    layer.reduction = saved
+    fig, axes = plt.subplots(2, 1, figsize=(9, 3.8), sharex=True)
+    plots.waveform(np.asarray(x), rate_hz, axes[0])
+    axes[0].set_xlabel("")
+    in_seconds = len(x) >= rate_hz
+    times = PROBE.frame_centres_s(len(levels)) * (1 if in_seconds else 1000)
+    axes[1].plot(
+        times, widths.cpu(), color=plots.COLOURS[1], linestyle="-", linewidth=1
+    )
+    axes[1].set(xlabel="time (s)" if in_seconds else "time (ms)", ylabel="width")
+    return fig
+
+
+show(
+    widths_on_sound(excerpt, PROBE.rate_hz, 100 * saved),
+    alt=f"Waveform of a clip of {chosen_label} and, below it, the width that the layer "
+    "trained on the probe gives to each of its frames.",
+    caption=f"Widths for a clip of {chosen_label} from the layer trained on the probe.",
+)
+live(
+    widths_on_sound,
+    label="frames saved (%)",
+    values=[50, 75, 90, 95],
+    sound=excerpt,
+    rate_hz=PROBE.rate_hz,
+)
 
 # %% [markdown]
-# ### Is DiffRes at least the best way to halve the frames?
+# Are its widths where *you* would look? Nothing in its training rewarded anything but
+# telling apart patterns of clicks and noise bursts, so whatever it does with this sound
+# is a by-product.
+#
+# ### Settings that cannot work
+#
+# A layer cannot save more than all frames, and a network that halves its input four
+# times needs 16 frames. The library says so in one line, before anything is trained:
 
 # %%
-half = summary[summary["frame_reducer"].str.endswith(":0.5") & summary["part"].isin(["controls", "patience"])]
-order_of = half.sort_values("accuracy", ascending=False).drop_duplicates("frame_reducer")["frame_reducer"].tolist()
-fig, ax = plt.subplots(figsize=(9, 0.34 * len(order_of) + 1.2))
-for part, marker, shift, label in (("patience", "s", -0.12, "800 steps"), ("controls", "o", 0.12, "240 steps")):
-    rows = half[half["part"] == part]
-    at = np.array([order_of.index(frame_reducer) for frame_reducer in rows["frame_reducer"]]) + shift
-    middle, low, high = (100 * rows[name].to_numpy() for name in ("accuracy", "low", "high"))
-    ax.errorbar(middle, at, xerr=[middle - low, high - middle], fmt=marker, capsize=3, color=plots.COLOURS[part == "patience"], label=label)
-ax.set_yticks(range(len(order_of)), [frame_reducer.split(":")[0] for frame_reducer in order_of])
-ax.set(xlabel="test accuracy at half the frames (%), 95 % by source", ylim=(len(order_of) - 0.5, -0.5))
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-best = half[half["part"] == "patience"].sort_values("accuracy", ascending=False)
-rank = best["frame_reducer"].tolist().index("diffres-light:0.5") + 1
-show(fig, alt=f"Accuracy at half the frames with intervals, one line a way. At 800 steps, squares, from {best['frame_reducer'].iloc[0].split(':')[0]} with {100 * best['accuracy'].iloc[0]:.1f} % to {best['frame_reducer'].iloc[-1].split(':')[0]} with {100 * best['accuracy'].iloc[-1]:.1f} %; the intervals overlap. At 240 steps, circles, all lie lower.")
-say(f"At 800 steps DiffRes with the light scorer takes **place {rank} of {len(best)}**; best and worst are {100 * (best['accuracy'].iloc[0] - best['accuracy'].iloc[-1]):.1f} points apart, less than any of the intervals is wide. *Shuffled* is DiffRes whose learnt widths are dealt out to other frames at the test: {100 * best.set_index('frame_reducer').loc['shuffled:0.5', 'accuracy']:.1f} % where they gave {100 * best.set_index('frame_reducer').loc['diffres-light:0.5', 'accuracy']:.1f} % in place.")
+few_frames = torch.zeros(1, 100, 16)  # 100 frames, of which a tenth is kept
+for reducer, x in [("uniform:1.2", few_frames), ("uniform:0.9", few_frames)]:
+    try:
+        classifier.classifier("cnn7", 4, reducer=reducer, n_mels=16)(x)
+    except (ValueError, CourseError) as error:
+        print(f"{reducer}: {error}\n")
 
 # %% [markdown]
-# ### Where fine time is all there is
+# ### Exercise 08.3: the verdict
 #
-# On the timing probe the answer is known: events of a few milliseconds, in silence. Here a learnt resolution should shine. Do not look at means, look at the single runs: five folds, three starts, one dot each. **Predict:** will DiffRes be a little worse or better everywhere, or very good here and very bad there?
+# A claim says that A is better than B, or *no worse than B by more than a margin*. The
+# margin is fixed before anyone sees the numbers. Write the verdict from the ends of the
+# interval of A minus B: `"holds"` if the whole interval lies above minus the margin,
+# `"contradicted"` if all of it lies below, and `"not shown"` otherwise.
+#
+# <details><summary>Hint</summary>
+#
+# Only the limit `-margin` matters. For "better than", the margin is 0.
+#
+# </details>
 
-# %%
-probe = questions.published().query("dataset == 'timing'")
-way = np.where(probe["frame_reducer"] == "none", [f"all frames of {hop:g} ms" for hop in probe["features.hop_ms"]], [frame_reducer.split(":")[0] for frame_reducer in probe["frame_reducer"]])
-runs_of = (100 * probe["test_accuracy"]).groupby(way).apply(lambda a: np.sort(a.to_numpy()))
-runs_of = runs_of[sorted(runs_of.index, key=lambda name: -np.median(runs_of[name]))]
-fig, ax = plt.subplots(figsize=(9, 3.4))
-for place, (name, points) in enumerate(runs_of.items()):
-    ax.plot(points, place + np.linspace(-0.25, 0.25, len(points)), "s" if "diffres" in name else "o", color=plots.COLOURS["diffres" in name], markerfacecolor="none")
-ax.set_yticks(range(len(runs_of)), runs_of.index)
-ax.set(xlabel="test accuracy on the timing probe (%), a mark a run", ylim=(len(runs_of) - 0.5, -0.5))
-learnt, equal = runs_of["diffres-light"], runs_of["uniform"]
-show(fig, alt="Test accuracy of every run on the timing probe, one line a way: " + "; ".join(f"{name} from {points[0]:.0f} to {points[-1]:.0f} %, median {np.median(points):.0f}" for name, points in runs_of.items()) + ".")
-say(f"DiffRes is above the best run of equal widths ({equal[-1]:.0f} %) in **{(learnt > equal[-1]).sum()} of {len(learnt)}** runs, and below the worst of them ({equal[0]:.0f} %) in **{(learnt < equal[0]).sum()}**. Its median is {np.median(learnt):.0f} %, its lowest run {learnt[0]:.0f} %.")
-chosen = probe.assign(way=way).sort_values("validation_accuracy", kind="stable").groupby(["way", "fold"]).tail(1).groupby("way")["test_accuracy"].mean()
-say(f"Validation knows which starts failed. Of three starts a fold take the best on validation: DiffRes {100 * chosen['diffres-light']:.1f} %, rising levels {100 * chosen['flux']:.1f}, equal widths {100 * chosen['uniform']:.1f}, all frames of 2.5 ms {100 * chosen['all frames of 2.5 ms']:.1f}.")
-
-# %% [markdown]
-# There it is, the resolution that was learnt: at a quarter of the frames most runs hear what equal widths smear and what a hop of 10 ms has lost. But not all of them. Scores start by chance and are learnt from labels alone; where they find no event early on, the classifier settles on what it gets, and no gradient tells the scorer what it missed. The mean over all runs hides both, and its interval holds 0. A second start costs a training, and is chosen on validation without a look at the test. And mind the rule: *flux*, two lines of code, comes close without learning anything.
-#
-# So what holds of the paper, and why is the rest not seen? This is what the rows say.
-#
-# - **Fewer frames cost no accuracy** that we could see on ESC-10, once the training is long enough. That part of the promise stands, down to a quarter of the frames at little more than a quarter of the MACs.
-# - **On ESC-10 the learning is not what does it.** Equal widths, widths by energy, plain averages do the same. Widths dealt out to the wrong frames do the same, so the classifier does not lean on where they were put. For these sounds the answer to *which frames matter?* is: it hardly matters.
-# - **A finer hop gives nothing to find there.** All frames of 5 ms are no better than all frames of 10 ms, so there is nothing that a layer could carry over from them. The paper's gain is on other data; here its premise is missing.
-# - **Where time decides, learning finds it or fails.** The probe has what ESC-10 lacks, and DiffRes uses it. Real sounds lie somewhere between the two; a sweep of the hop, as in notebook 05, tells which of yours need it.
-#
-# One thing more, for whoever runs this again: some rows were run twice, on different machines, for this grid and for that of notebook 05. Same commit of what counts, same seed, same clips.
-
-# %%
-twice = questions.published("lesson").merge(questions.published(), on="key", suffixes=("", " here"))
-gap = 100 * (twice["test_accuracy"] - twice["test_accuracy here"])
-say(f"**{len(twice)} rows were run twice; {(twice['weights'] == twice['weights here']).sum()} ended in the same weights.** Their accuracies differ by {gap.abs().mean():.1f} points on average, by {gap.abs().max():.0f} at most, and by {abs(gap.mean()):.1f} in the mean. Rounding differs from processor to processor, and hundreds of steps make another network of it: a seed is a name for a draw only on the machine where it was drawn. Means over folds and seeds are what may be compared.")
-
-# %% [markdown]
-# ### Exercise 08.3
-#
-# Write the verdict: from the ends of an interval of a difference, and the margin that still counts as no worse. Return `"holds"` when the whole interval lies above minus the margin, `"contradicted"` when it lies below, else `"not shown"`.
 
 # %% tags=["exercise"]
 def judged_claim(low, high, margin):
     ### BEGIN SOLUTION
     if low > -margin:
         return "holds"
-    return "contradicted" if high < -margin else "not shown"
+    if high < -margin:
+        return "contradicted"
+    return "not shown"
     ### END SOLUTION
 
 
 check("08.3", judged_claim)
 
 # %% [markdown]
-# ## What we saw
-
-# %%
-def told(claim, words=""):
-    """Verdicts of the study on one claim, in a line; those of 240 steps are in the table above."""
-    rows = study[(study["claim"] == claim) & (study["where"] != questions.SHORT) & study["question"].str.contains(words)]
-    return "; ".join(f"{r['where']}, {r['question']}: {100 * r['difference']:+.1f} ({100 * r['low']:+.1f} to {100 * r['high']:+.1f}) at {r['macs']:.2f} of the MACs, **{r['verdict']}**" for r in rows.to_dict("records"))
-
-
-say(f"""| claim | in the paper's words, shortened | our number |
-|---|---|---|
-| A3 | equal or better accuracy with at least 25 % less computation | {told("A3")} |
-| A4 | a finer hop improves accuracy at no extra cost | {told("A4")} |
-| A2 | the layer keeps the frames that matter: better than equal widths | {told("A2")} |
-| | other controls | {told("", "DiffRes better than")} |
-| | this run, one fold | DiffRes, light against hop {base_ms:g} ms {light.mean:+.1f} ({light.low:+.1f} to {light.high:+.1f}): {verdict(light, 2.0) if profile != "smoke" else "too few steps to read"} |
-
-Our classifier, data and budget are not the paper's, whose tables we could not read; no row confirms or refutes a number of theirs.""")
+# This rule, like `intervals.verdict`, judges one claim at a time. The study's verdicts
+# in section 7 are stricter: they also correct for the number of questions about a claim
+# (Holm), so there an interval wholly above or below the limit can still be *not shown*.
 
 # %% [markdown]
-# - A layer pays for itself only where its scorer is small beside the classifier; count both.
-# - A control that shares everything but the learning is worth more than ten baselines.
-# - Differences are read in pairs, with the smallest effect that the design could have seen beside them.
+# ## 6. The study: budget and failures
+#
+# One share of frames, one fold and one or two seeds make a demonstration. The study
+# asks the same question on all three tasks of the probe, with 2,400 steps, at several
+# budgets. Five folds and several seeds are planned; the text above the figure says
+# what is published so far.
+#
+# ### The budget curve
+#
+# Each point of the figure is a way to save frames at one budget: the share of frames
+# that is kept, and the mean test accuracy over the runs. Equal widths and the longer
+# hop serve as the floor, all frames of 2.5 ms and the oracle (of the whole pattern) as
+# the ceiling. A way to merge is worth its cost if it stays near the ceiling where the
+# floor has already fallen.
+
+# %%
+curve = budget.curve()  # one row per way and share of frames, from the published rows
+
+
+def unpublished(*reducers):
+    """Names of those ways to save frames that have no published row yet."""
+    names = []
+    for reducer in reducers:
+        if reducer not in set(curve["frame_reducer"]):
+            names.append(budget.CONDITIONS[reducer])
+    return names
+
+
+# %% tags=["hide-input"]
+no_edge = unpublished("none", "uniform", "oracle")
+if len(curve):
+    say(
+        f"Published so far: {curve['runs'].sum()} runs, from at most "
+        f"{curve['folds'].max()} of the five folds at each point."
+    )
+if no_edge:
+    say(
+        f"No row is published yet of: {'; '.join(no_edge)}. As long as the floor or "
+        "the ceiling is incomplete, the figure cannot show whether a way to merge is "
+        "worth its cost."
+    )
+else:
+    say("**Predict:** which lines will leave the ceiling first as the budget shrinks?")
+
+# %%
+if len(curve):
+    show(
+        budget.figure(curve),
+        alt="The budget curve of the study. " + budget.text(curve),
+        caption="Test accuracy on the timing probe. Open marks: some runs failed.",
+    )
+else:
+    say("No row of the budget curve is published yet.")
+
+# %% tags=["hide-input"]
+at_tenth = curve[curve["saved"] == 0.9].sort_values("accuracy", ascending=False)
+if len(at_tenth):
+    points = [
+        f"{row.condition} {row.accuracy:.0f} % (runs: {row.runs}, folds: {row.folds})"
+        for row in at_tenth.itertuples()
+    ]
+    say("With a tenth of the frames: " + "; ".join(points) + ".")
+
+reducers_of_section_5 = [reducer for reducer, x, n_runs in CONTESTANTS.values()]
+in_both = at_tenth[at_tenth["frame_reducer"].isin(reducers_of_section_5)]
+if len(in_both) and saved == 0.9 and profile != "smoke":
+    say(
+        f"You trained some of these in section 5, on two of the three tasks and with "
+        f"{steps} steps: {'; '.join(in_both['condition'])}. Compare."
+    )
+
+# %% [markdown]
+# ### How often does it fail?
+#
+# A mean over runs near 100 % and runs near 60 % describes neither. So we count. A run
+# *succeeds* if its test accuracy is at least 95 %; that bar was fixed before the rows
+# were computed. But what do, say, 9 of 10 successes say about the next run?
+#
+# Let each run succeed with probability $p$. Then the number of successes among $n$ runs
+# is binomial. The exact (Clopper-Pearson) interval contains every $p$ under which the
+# count that we saw is not too surprising: the probability of at least that many
+# successes must be 2.5 % or more, and so must that of at most that many. If all $n$
+# runs succeed, the upper limit is 1, and the lower one follows from
+#
+# $$ p_\text{low}^{\,n} = 0.025
+#    \quad\Longrightarrow\quad p_\text{low} = 0.025^{1/n}. $$
+
+# %%
+predict(
+    "08.e",
+    ...,
+    "Ten of ten runs succeed. Up to which failure rate, in per cent, does the 95 % "
+    "interval reach?",
+)
+
+# %%
+lowest_after_ten = 0.025 ** (1 / 10)
+answer("08.e", round(100 * (1 - lowest_after_ten)), unit="%", within=0.1)
+for n_runs in (5, 10, 20, 60):
+    by_hand = 0.025 ** (1 / n_runs)
+    library = probe.success_interval(n_runs, n_runs).low
+    print(
+        f"{n_runs} of {n_runs}: failure rate at most {100 * (1 - by_hand):.1f} %, "
+        f"by the library {100 * (1 - library):.1f} %"
+    )
+
+# %% [markdown]
+# ### Exercise 08.4: an exact interval
+#
+# Compute the interval for any count, from first principles. Return the lowest and the
+# highest probability of success that are compatible with `successes` out of `runs`, to
+# about three digits.
+#
+# <details><summary>Hint</summary>
+#
+# Try 10,001 values of $p$ from 0 to 1 and keep the plausible ones. With scipy,
+# `binom.cdf(k, n, p)` is the probability of at most $k$ successes and `binom.sf(k - 1,
+# n, p)` that of at least $k$; both take an array of $p$.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def success_limits(successes, runs):
+    ### BEGIN SOLUTION
+    p = np.linspace(0, 1, 10_001)
+    at_least = binom.sf(successes - 1, runs, p)  # this many successes or more
+    at_most = binom.cdf(successes, runs, p)  # this few or fewer
+    plausible = p[(at_least >= 0.025) & (at_most >= 0.025)]
+    return plausible.min(), plausible.max()
+    ### END SOLUTION
+
+
+check("08.4", success_limits)
+
+# %% tags=["hide-input"]
+COUNTED = ("diffres-contrast", "diffres-light", "diffres", "flux", "uniform")
+counts = curve[curve["frame_reducer"].isin(COUNTED)]
+if len(counts):
+    shares = sorted(counts["saved"].unique())
+    names = [
+        name for name in budget.CONDITIONS.values() if name in set(counts["condition"])
+    ]
+    fig, axes = plt.subplots(
+        1,
+        len(shares),
+        figsize=(3.4 * len(shares) + 2, 0.5 * len(names) + 1.5),
+        sharey=True,
+        squeeze=False,
+    )
+    for ax, share in zip(axes[0], shares, strict=True):
+        for row in counts[counts["saved"] == share].itertuples():
+            place = names.index(row.condition)
+            learns = "diffres" in row.frame_reducer
+            colour = plots.COLOURS[1 if learns else 0]
+            limits = [100 * row.success_low, 100 * row.success_high]
+            ax.plot(limits, [place, place], color=colour, linestyle="-")
+            ax.plot(
+                100 * row.successes / row.runs,
+                place,
+                "s" if learns else "o",
+                color=colour,
+                markersize=8,
+            )
+            ax.text(105, place, f"{row.successes} of {row.runs}", va="center")
+        ax.set_title(f"{100 * share:g} % saved")
+        ax.set(xlabel="runs that succeed (%)", xlim=(-4, 104), xticks=[0, 50, 100])
+    axes[0, 0].set_yticks(range(len(names)), names)
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    show(
+        fig,
+        alt="Share of runs on the timing probe that succeed, with exact intervals. "
+        + "; ".join(
+            f"{row.condition} with {100 * row.saved:g} % saved: {row.successes} of "
+            f"{row.runs}"
+            for row in counts.itertuples()
+        )
+        + ".",
+        caption="Orange: learned widths. Lines: exact 95 % intervals.",
+    )
+
+# %% tags=["hide-input"]
+for row in counts[counts["frame_reducer"].str.startswith("diffres")].itertuples():
+    say(
+        f"- {row.condition}, {100 * row.saved:g} % saved: **{row.successes} of "
+        f"{row.runs}** runs succeed; 95 % interval of the failure rate: "
+        f"{100 * (1 - row.success_high):.0f} to {100 * (1 - row.success_low):.0f} %."
+    )
+
+# %% [markdown]
+# A failure rate is a result of its own, and one that papers seldom report. It changes
+# what a method costs: if a third of the runs fail, it takes three trainings to be 96 %
+# sure of one good network, and a validation set that can tell which one it is. It also
+# explains why two papers may disagree: with three seeds each, one of them may not have
+# met a failure, and the other may have averaged over two.
+#
+# ## 7. The study: real sounds
+#
+# On the probe, everything depends on fine timing. What about recordings? The
+# study trained the CNN on the five folds of ESC-10 with several seeds, and on other
+# sets. All differences are paired: the same fold, the same seeds. The function
+# `paired_difference` turns such pairs into an interval (notebook 04, section 7). For
+# example:
+
+# %%
+rows_of_study = questions.published("diffres")
+FIELDS = {"dataset": "esc10", "recipe.steps": 800, "features.hop_ms": 10.0}
+
+
+def accuracy_by_fold(reducer):
+    """Test accuracy in %, the mean over the seeds of each fold of ESC-10."""
+    rows = questions.chosen(rows_of_study, FIELDS | {"frame_reducer": reducer})
+    return 100 * rows.groupby("fold")["test_accuracy"].mean().to_numpy()
+
+
+half_learned = accuracy_by_fold("diffres-light:0.5")
+half_equal = accuracy_by_fold("uniform:0.5")
+pairs = paired_difference(half_learned, half_equal)
+print("DiffRes,      half the frames, by fold:", np.round(half_learned, 1))
+print("equal widths, half the frames, by fold:", np.round(half_equal, 1))
+say(
+    f"DiffRes minus equal widths: {pairs.mean:+.1f} points ({pairs.low:+.1f} to "
+    f"{pairs.high:+.1f}), {verdict(pairs)}."
+)
+
+# %% [markdown]
+# An interval from five pairs is wide, and its width is itself poorly estimated. The
+# study's own intervals therefore take their standard deviation from *all* conditions of
+# a design together, and the verdicts are corrected for the number of questions about a
+# claim (`study/protocol.md`).
+#
+# **Predict:** how many rivals does DiffRes beat on ESC-10, where whole clips are
+# classified and many sounds last?
+
+# %%
+QUESTIONS = {
+    "DiffRes, half the frames, no worse than 10 ms": "no worse than all frames",
+    "DiffRes, a quarter of the frames, no worse than 2.5 ms": (
+        "no worse than all frames"
+    ),
+    "DiffRes, half the frames, better than a hop of 20 ms": "better than twice the hop",
+    "DiffRes better than equal widths": "better than equal widths",
+    "DiffRes better than equal widths, half the frames": "better than equal widths",
+    "DiffRes better than random widths": "better than random widths",
+    "DiffRes better than widths by energy": "better than energy",
+    "DiffRes better than widths by rising levels": "better than flux",
+    "DiffRes better than widths by rising levels, half the frames": "better than flux",
+    "DiffRes better than its own widths, shuffled": "better than its widths, shuffled",
+}
+predict("08.f", ..., "How many of the rivals on ESC-10 does DiffRes beat?")
+
+# %%
+by_grid = [questions.answers(grid) for grid in ("diffres", "words", "esc50")]
+study = pd.concat([table for table in by_grid if len(table)], ignore_index=True)
+asked = study[study["question"].isin(QUESTIONS) & (study["where"] != questions.SHORT)]
+# The column `asked` holds the short wording, for the labels of the figure
+asked = asked.assign(asked=asked["question"].map(QUESTIONS))
+
+# %% tags=["hide-input"]
+COLOUR_OF = {"holds": plots.COLOURS[0], "contradicted": plots.COLOURS[1]}
+MARKER_OF = {"holds": "o", "contradicted": "s"}
+panels = dict(tuple(asked.groupby("where", sort=False)))
+heights = [len(rows) for rows in panels.values()]
+fig, axes = plt.subplots(
+    len(panels),
+    1,
+    figsize=(9.5, 0.42 * sum(heights) + 0.75 * len(panels) + 0.6),
+    sharex=True,
+    height_ratios=heights,
+    squeeze=False,
+)
+for ax, (where, rows) in zip(axes[:, 0], panels.items(), strict=True):
+    ax.axvline(0, color="grey", linewidth=1, linestyle="-")
+    for place, row in enumerate(rows.itertuples()):
+        colour = COLOUR_OF.get(row.verdict, "0.55")
+        marker = MARKER_OF.get(row.verdict, "D")
+        ends = [100 * row.low, 100 * row.high]
+        ax.plot(ends, [place, place], color=colour, linestyle="-", linewidth=2.5)
+        ax.plot(100 * row.difference, place, marker, color=colour, markersize=8)
+        if row.margin:
+            ax.plot(-100 * row.margin, place, "|", color="black", markersize=14)
+    ax.set_yticks(range(len(rows)), rows["asked"])
+    ax.set(ylim=(len(rows) - 0.5, -0.5))
+    ax.set_title(where, loc="left")
+axes[-1, 0].set_xlabel("DiffRes minus the other, test accuracy (points)")
+for word in ("holds", "not shown", "contradicted"):
+    axes[0, 0].plot(
+        [], [], MARKER_OF.get(word, "D"), label=word, color=COLOUR_OF.get(word, "0.55")
+    )
+axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+show(
+    fig,
+    alt="Differences in test accuracy between DiffRes and others in points, with 95 % "
+    "intervals. "
+    + " ".join(
+        f"{where}: "
+        + "; ".join(
+            f"{row.asked} {100 * row.difference:+.1f} ({100 * row.low:+.1f} to "
+            f"{100 * row.high:+.1f}), {row.verdict}"
+            for row in rows.itertuples()
+        )
+        + "."
+        for where, rows in panels.items()
+    ),
+    caption="Colour: the verdict. Black strokes: the margin, where there is one.",
+)
+
+# %%
+on_recordings = asked[asked["where"] == questions.LONG]
+beaten = on_recordings["asked"].str.startswith("better") & (
+    on_recordings["verdict"] == "holds"
+)
+answer("08.f", int(beaten.sum()), unit="rivals")
+smallest = 100 * on_recordings["minimum_detectable_effect"].max()
+say(
+    f"On ESC-10, {int(beaten.sum())} of "
+    f"{on_recordings['asked'].str.startswith('better').sum()} rivals are beaten. With "
+    f"this number of folds, a true difference of up to {smallest:.1f} points could go "
+    "unseen."
+)
+
+# %% [markdown]
+# *Not shown* does not mean *false*. Either the interval contains the limit, or it
+# clears the limit only as long as we do not correct for the number of questions. In
+# both cases these folds cannot decide.
+#
+# One line of the ESC-10 panel deserves a second look: *better than its widths,
+# shuffled*. It is the test that you made in section 5, here on recordings.
+
+# %% tags=["hide-input"]
+is_shuffled = on_recordings["asked"] == "better than its widths, shuffled"
+for row in on_recordings[is_shuffled].itertuples():
+    points = f"{100 * row.difference:+.1f} points ({100 * row.low:+.1f} to "
+    points += f"{100 * row.high:+.1f}), {row.verdict}"
+    if row.verdict == "holds":
+        say(f"{points}: on ESC-10, too, the networks rely on their widths.")
+    else:
+        say(
+            f"{points}: these rows do not show that the networks rely on their widths. "
+            "A possible reason is that many clips of ESC-10 hold a sound that lasts, "
+            "such as rain or a helicopter, and any second of it would do."
+        )
+
+# %% [markdown]
+# ### What does an accuracy cost?
+#
+# If accuracies differ by less than the study can detect, cost decides. Beside each
+# accuracy, the figure shows the cost relative to all frames of 10 ms: MACs, and time
+# including the log-mel on the quiet machine of section 2. (*Average pooling* takes the
+# mean of neighbouring frames; X. Liu et al., 2022.)
+
+# %% tags=["hide-input"]
+if frontier.path().is_file():
+    priced = frontier.table()
+    left_out = (priced["hop_ms"] == 5) & (priced["frame_reducer"] == "none")
+    left_out |= priced["frame_reducer"] == "diffres-light:0.25"
+    priced = priced[~left_out]
+    show(
+        frontier.figure(priced),
+        alt="Three prices of each condition. " + frontier.text(priced),
+        caption="Accuracy on ESC-10 in brackets, and three kinds of cost. One thread.",
+    )
+
+# %% [markdown]
+# Where a triangle lies to the right of a circle, a single clip takes more time than the
+# MACs suggest.
+#
+# ### Does the training recipe change the comparison?
+#
+# The study asked the same questions twice, with 240 and with 800 training steps. The
+# longer recipe also has a higher learning rate and mixup, for all conditions alike.
+# **Predict:** what happens to the differences when all networks train three times as
+# long?
+
+# %%
+NO_WORSE = {
+    "DiffRes, a quarter fewer frames, no worse than 10 ms": "DiffRes, 25 % saved",
+    "DiffRes, half the frames, no worse than 10 ms": "DiffRes, 50 % saved",
+    "DiffRes, three quarters fewer frames, no worse than 10 ms": "DiffRes, 75 % saved",
+    "equal widths, half the frames, no worse than 10 ms": "equal widths, 50 % saved",
+    "a hop of 40 ms no worse than 10 ms": "hop of 40 ms",
+}
+budgets = study[study["question"].isin(NO_WORSE)]
+short = budgets[budgets["where"] == questions.SHORT].set_index("question")
+long = budgets[budgets["where"] == questions.LONG].set_index("question")
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(9, 3.6))
+ax.axvline(0, color="grey", linewidth=1, linestyle="-")
+for rows, shift, colour, marker, label in [
+    (short, -0.14, 1, "s", "240 steps"),
+    (long, 0.14, 0, "o", "800 steps"),
+]:
+    found = rows.loc[list(NO_WORSE), ["difference", "low", "high"]].to_numpy() * 100
+    mean, low, high = found.T
+    ax.errorbar(
+        mean,
+        np.arange(len(found)) + shift,
+        xerr=[mean - low, high - mean],
+        fmt=marker,
+        capsize=3,
+        color=plots.COLOURS[colour],
+        label=label,
+    )
+ax.set_yticks(range(len(NO_WORSE)), list(NO_WORSE.values()))
+ax.set(ylim=(len(NO_WORSE) - 0.5, -0.5))
+ax.set_xlabel("minus all frames of 10 ms, test accuracy (points)")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+show(
+    fig,
+    alt="Differences to all frames of 10 ms on ESC-10 in points, at 240 and 800 steps. "
+    + "; ".join(
+        f"{name}: {100 * short.loc[q, 'difference']:+.1f} and "
+        f"{100 * long.loc[q, 'difference']:+.1f}"
+        for q, name in NO_WORSE.items()
+    )
+    + ".",
+    caption="The same comparisons with two training recipes, with 95 % intervals.",
+)
+
+# %%
+mean_short = 100 * short.loc[list(NO_WORSE), "difference"].mean()
+mean_long = 100 * long.loc[list(NO_WORSE), "difference"].mean()
+say(
+    f"At 240 steps, the five ways to save frames are {abs(mean_short):.1f} points "
+    f"{'worse' if mean_short < 0 else 'better'} than all frames on average; at 800 "
+    f"steps, {abs(mean_long):.1f} points {'worse' if mean_long < 0 else 'better'}. "
+    "With the short training only, the first number would have passed for the effect "
+    "of saving frames. As the recipes also differ in learning rate and mixup, these "
+    "rows do not show how much of the change is due to the steps."
+)
+
+# %% [markdown]
+# ### Does a seed give the same result on another machine?
+#
+# Some rows were computed twice: the same settings, clips, folds and seeds, on different
+# machines, some of them on a GPU, and with different commits of the code.
+
+# %%
+first = questions.published("lesson")[["key", "test_accuracy", "weights"]]
+second = questions.published("diffres")[["key", "test_accuracy", "weights"]]
+twice = first.merge(second, on="key", suffixes=("", "_again"))
+gaps = 100 * (twice["test_accuracy"] - twice["test_accuracy_again"])
+same_weights = int((twice["weights"] == twice["weights_again"]).sum())
+say(
+    f"**{len(twice)} rows were computed twice, and {same_weights} of them ended with "
+    f"the same weights.** Their accuracies differ by {gaps.abs().mean():.1f} points on "
+    f"average, by {gaps.abs().max():.0f} at most, and their means by "
+    f"{abs(gaps.mean()):.1f}."
+)
+
+# %% [markdown]
+# Processors round differently, and hundreds of steps turn a rounding error into a
+# different network. Do not tune a seed, and do not report that *seed 3 fails*: on
+# another processor, it may be a different one. Compare means and counts over folds and
+# seeds.
+#
+# ## 8. Is this the published method?
+#
+# Not quite, and a fair report says so. The left column below is what the authors'
+# public training scripts do; we could not read the tables of the paper itself. The
+# right column is computed from the rows behind section 7.
+
+# %% tags=["hide-input"]
+learned_rows = rows_of_study[rows_of_study["frame_reducer"].str.startswith("diffres")]
+
+
+def percent_of_runs(is_so):
+    """A share of the runs with DiffRes, as text."""
+    return f"{100 * np.mean(is_so):.0f} % of the runs"
+
+
+def listed(column):
+    """All values of a column, as text."""
+    return ", ".join(f"{value:g}" for value in sorted(learned_rows[column].unique()))
+
+
+published_scorer = learned_rows["frame_reducer"].str.startswith("diffres:")
+compared_settings = [
+    (
+        "guide loss, which keeps widths off empty frames",
+        "yes, weight 1",
+        percent_of_runs(learned_rows["recipe.guide"] > 0),
+    ),
+    (
+        "SpecAugment, which makes such frames",
+        "yes",
+        percent_of_runs(learned_rows["recipe.spec_augment"]),
+    ),
+    ("the published scorer", "yes", percent_of_runs(published_scorer)),
+    (
+        "optimiser",
+        "Adam, weight decay 5e-7",
+        f"AdamW, weight decay {listed('recipe.weight_decay')}",
+    ),
+    ("highest learning rate", "1e-4 to 5e-4", listed("recipe.learning_rate")),
+    (
+        "mixup",
+        "of waveforms",
+        "of log-mels in " + percent_of_runs(learned_rows["recipe.mixup"] > 0),
+    ),
+    ("precision", "fp32", ", ".join(sorted(learned_rows["precision"].unique()))),
+    (
+        "classifier",
+        "EfficientNet-B2, pretrained on photographs",
+        "a CNN of 7 layers, from scratch",
+    ),
+]
+settings = pd.DataFrame(
+    compared_settings, columns=["", "public scripts", "rows of section 7"]
+)
+display(settings.style.hide(axis="index"))
+
+# %% [markdown]
+# Guide loss and SpecAugment belong together: SpecAugment empties some frames, and the
+# loss teaches the scorer that empty frames do not matter. A layer that is trained
+# without both may well be a weaker one. So *not shown* in section 7 is a verdict on
+# *this layer in this recipe*. If the study has published rows with the authors' recipe
+# by the time you read this, they are in `study/RESULTS.md`.
+#
+# ## 9. Your turn: a rival that cannot look ahead
+#
+# DiffRes and all rivals so far see the whole clip before they decide on the first
+# frame. Flux itself needs only the frame before, but the rescaling to widths divides by
+# a sum over *all* frames. A hearing aid or an alarm cannot wait for the end.
+#
+# ### Exercise 08.5: flux without the future (an open task)
+#
+# Design widths that are decided frame by frame. You are given the flux of a clip, one
+# number per frame, and the share of the frames that you may keep. Think of a purse:
+# each frame earns you `share_kept`, and what you have not spent you may spend later.
+# Your widths must
+#
+# - lie between 0 and 1;
+# - depend on the present and the past only: frame $j$ may use `flux[: j + 1]`;
+# - never spend more than was earned, plus at most one frame of credit;
+# - spend at least half of what was earned by the end of a clip with events;
+# - give frames right after a sudden rise more than the average frame gets.
+#
+# There is no single right answer. When the check passes, the cell below trains the CNN
+# behind your widths, in under a minute, and compares it with equal widths, flux and the
+# pattern oracle. **Predict** the differences before you run it. Then improve your rule.
+# Flux spends its frames on the rises. What does your rule do *after* a rise, where the
+# silence and the second click are still to come?
+#
+# <details><summary>Hint</summary>
+#
+# Loop over the frames with a variable `purse`. A rise is sudden if it is several times
+# the mean of the flux so far. While nothing happens, spend only a part of what you
+# earn; after a sudden rise, spend much more, frame by frame, until the pattern should
+# be over.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def causal_widths(flux, share_kept):
+    ### BEGIN SOLUTION
+    widths = np.zeros(len(flux))
+    purse = 1.0  # the frame of credit
+    frames_to_watch = 0
+    for j in range(len(flux)):
+        purse += share_kept
+        if flux[j] > 4 * np.mean(flux[: j + 1]):  # a sudden rise
+            frames_to_watch = 32
+        wanted = 0.2 * share_kept  # while nothing happens, save
+        if frames_to_watch > 0:
+            wanted = 0.5
+            frames_to_watch -= 1
+        widths[j] = min(wanted, purse)
+        purse -= widths[j]
+    return widths
+    ### END SOLUTION
+
+
+check("08.5", causal_widths)
+
+# %%
+marks_of_yours = np.zeros_like(event_marks)
+written = causal_widths(np.ones(8), 0.5) is not None  # False while it is still `...`
+if written:
+    for k in range(len(clips)):
+        scores = flux_scores(probe_db[k] / NAT_DB)
+        marks_of_yours[k] = causal_widths(scores, 1 - saved)
+    # The layer `oracle` takes any scores from the last band, so it takes yours too
+    yours = train("oracle", with_marks(marks_of_yours), 10 * seed)
+    for rival in ("equal widths", "flux", "oracle, pattern"):
+        gap = yours["right"] - chosen[rival]["right"]
+        of_gap = accuracy_by_source(gap, test_sources, seed=seed).scaled(100)
+        print(
+            f"yours minus {rival}: {of_gap.mean:+.1f} points "
+            f"({of_gap.low:+.1f} to {of_gap.high:+.1f})"
+        )
+else:
+    say("Write `causal_widths` first; this cell then trains the CNN behind it.")
+
+# %% [markdown]
+# (The layer then rescales your widths, so that all clips of a batch have the same
+# number of merged frames. That step sees the whole clip; a device that runs your rule
+# on live sound would leave it out.)
+#
+# Our own rule, in the complete copy of this notebook, is a dozen lines long. Compare
+# yours, or ours, with DiffRes as well before you decide what the learning is worth on
+# this probe.
+#
+# One fold and one seed do not settle anything. To find out, repeat the comparison with
+# other test folds (the parameter `test_fold`) and other seeds, in pairs.
+
+# %% [markdown]
+# ## What we saw
+
+# %% tags=["hide-input"]
+WORDS_OF = {
+    "A2": "it keeps the frames that matter",
+    "A3": "as good or better with 25 % less computation",
+    "A4": "better from a finer hop at no more computation",
+}
+lines = []
+for row in study[study["claim"].isin(WORDS_OF)].itertuples():
+    if row.where == questions.SHORT:
+        continue
+    lines.append(
+        f"| {row.claim}: {WORDS_OF[row.claim]} | {row.where}: {row.question} | "
+        f"{100 * row.difference:+.1f} ({100 * row.low:+.1f} to "
+        f"{100 * row.high:+.1f}) | **{row.verdict}** |"
+    )
+say(
+    "| the paper's claim | the study's question | points | verdict |\n"
+    "|---|---|---|---|\n" + "\n".join(sorted(lines))
+)
+
+# %% tags=["hide-input"]
+if profile != "smoke":
+    say(
+        f"""- With a quarter of the frames saved, the published layer saves
+  {b2_published:.0f} % of the MACs in front of EfficientNet-B2 and {cnn_published:.0f} %
+  in front of our CNN.
+- On this machine, DiffRes with half the frames takes {half[1]:.2f} of the time for one
+  clip and {half[16]:.2f} in batches of 16.
+- On the probe with {100 * saved:.0f} % saved, this run got \
+{accuracy["equal widths"].mean:.0f} % with equal widths, \
+{accuracy["flux"].mean:.0f} % with flux, {accuracy[learned].mean:.0f} % with learned
+  widths (the better run on validation) and {pattern_accuracy:.0f} % with the oracle
+  that knows the pattern."""
+    )
+
+# %% [markdown]
+# - A layer pays for itself where its scorer is cheap compared with the classifier. In
+#   time, it pays sooner in batches and at strong reductions than for single clips.
+# - The most telling baseline is the one that shares everything but the learning.
+# - A ceiling must know the task, not only the events.
+# - Count the failures. A mean over runs that fail and runs that succeed describes
+#   neither.
+# - The training recipe can decide what a comparison shows.
 #
 # ## What next
 #
-# Notebook 09 looks at another way to spend fewer numbers on time: transformers that pool their tokens in stages.
-# Before you go on: [questions to test yourself](quizzes/08_diffres_against_fixed.md).
+# Notebook 09 looks at another way to spend fewer numbers on time: transformers that
+# pool their tokens in stages. Before you go on: [questions to test
+# yourself](quizzes/08_diffres_against_fixed.md).
 #
 # ## References
 #
-# - H. Liu, X. Liu, Q. Kong, W. Wang, M. D. Plumbley, "Learning temporal resolution in spectrogram for audio classification", AAAI 2024. doi:10.48550/arXiv.2210.01719
-# - X. Liu, H. Liu, Q. Kong, X. Mei, M. D. Plumbley, W. Wang, "Simple pooling front-ends for efficient audio classification", 2022. doi:10.48550/arXiv.2210.00943
-# - K. Koutini, J. Schlüter, H. Eghbal-zadeh, G. Widmer, "Efficient training of audio transformers with patchout", Interspeech 2022. doi:10.48550/arXiv.2110.05069
+# - C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated
+#   in the case of the binomial", Biometrika 26, 1934. doi:10.1093/biomet/26.4.404
+# - K. Koutini, J. Schlüter, H. Eghbal-zadeh, G. Widmer, "Efficient training of audio
+#   transformers with patchout", Interspeech 2022. doi:10.48550/arXiv.2110.05069
+# - H. Liu, X. Liu, Q. Kong, W. Wang, M. D. Plumbley, "Learning temporal resolution in
+#   spectrogram for audio classification", AAAI 2024. doi:10.48550/arXiv.2210.01719
+# - X. Liu, H. Liu, Q. Kong, X. Mei, M. D. Plumbley, W. Wang, "Simple pooling front-ends
+#   for efficient audio classification", 2022. doi:10.48550/arXiv.2210.00943
 
 # %% tags=["record"]
-one_clip = 100 / int(test.sum())
+for name, short_name in [("EfficientNet-B2", "B2"), ("7-layer CNN", "CNN")]:
+    for kind in ("published", "light"):
+        share = float(charged.loc[name, f"saved, {kind} (%)"])
+        record(f"macs_saved_{short_name}_{kind}", share, unit="%", kind="rel", rel=1e-3)
+record("macs_saved_B2_dense", b2_dense, unit="%", kind="rel", rel=1e-3)
+macs_ratio = macs["DiffRes, half"] / macs["all frames of 10 ms"]
+record("macs_ratio_half", macs_ratio, kind="rel", rel=1e-6)
+for batch in BATCHES:
+    record(f"time_ratio_half_batch_{batch}", half[batch], kind="info")
 
-
-def judged(step):
-    """How a trained network's number is judged: within a band, but not after the dozen steps of `smoke`."""
-    return {"kind": "info"} if profile == "smoke" else {"step": step}
-
-
-for row in charged.to_dict("records"):
-    for kind in ("published, dense", "published, ours", "light, ours"):
-        record(f"saved_{row['classifier'].split()[-1]}_{row['frames']}_{kind}", row[kind], unit="%", kind="rel", rel=1e-3)
-record("least_lost", order[0], kind="info")
-for name in ("uniform", "distortion"):
-    record(f"lost_{name}", losses[name], unit="dB", kind="rel", rel=1e-3)
-for name in ("hop ×1", "hop ×2", "DiffRes, light", "uniform"):
-    record(f"accuracy_{name}", accuracy[name].mean, unit="%", **judged(one_clip))
-record("macs_ratio_light", runs["DiffRes, light"]["macs"] / runs["hop ×1"]["macs"], kind="rel", rel=1e-6)
-record("spread_of_widths", float(widths.std()), **({"kind": "info"} if profile == "smoke" else {}))
-record("questions_answered", len(study), kind="exact")
-record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(study["verdict"].value_counts().items())), kind="exact")
-record("minutes", (time.perf_counter() - started) / 60, unit="min", kind="info")
+for name in runs:
+    # After twelve steps an accuracy is the luck of the draw
+    judged = {"kind": "info"} if profile == "smoke" else {"step": one_clip}
+    if "DiffRes" in name:  # which run fails differs from machine to machine
+        judged = {"kind": "info"}
+    record(f"accuracy_{name}", accuracy[name].mean, unit="%", **judged)
+record("frames_kept", n_kept, unit="frames", kind="exact")
+record("gap_to_pattern_oracle", to_ceiling.mean, unit="points", kind="info")
+record("questions_answered", len(study), kind="info")

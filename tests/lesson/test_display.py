@@ -203,6 +203,18 @@ def test_conclude_shows_the_sentence_that_the_run_has_earned(
     assert displayed[-1][0]["text/markdown"] != "it helps", "no effect of that name is on file"
 
 
+def test_an_effect_that_no_data_set_changes_is_looked_up_under_the_one_it_was_measured_with(
+    displayed, monkeypatch, tmp_path
+):
+    metrics = {"gain": {"kind": "effect", "mean": 8.0, "sd": 2.0}}
+    (tmp_path / "lesson.json").write_text(json.dumps({"toy": {"05_x": {"metrics": metrics}}}))
+    monkeypatch.setattr(expected, "expected_path", lambda profile: tmp_path / f"{profile}.json")
+    monkeypatch.setattr(display, "get_ipython", lambda: Shell(profile="lesson", dataset="/my/sounds"))
+    for dataset, sentence in (("toy", "it helps"), (None, "cannot tell")):
+        display.conclude("gain", 9.0, if_clear="it helps", if_not="cannot tell", dataset=dataset)
+        assert displayed[-1][0]["text/markdown"] == sentence
+
+
 def test_without_the_course_no_conclusion_is_drawn(monkeypatch):
     def refuse(profile):
         raise UsageError("course_lib was installed without the course")

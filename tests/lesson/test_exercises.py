@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import signal
+from scipy.stats import beta
 
 from course_lib.lesson import checks, exercises
 from course_lib.lesson.checks import CANNOT_CHECK, NOT_ATTEMPTED, NOT_YET, PASSED, judge
@@ -82,6 +83,23 @@ def collar(reference, estimated):
 def shortest_best(swept):
     """Exercise 11.4."""
     return max(swept, key=lambda row: (row["validation_f1"], -row["median_ms"]))["test_f1"]
+
+
+def success_limits(successes, runs, tail=0.025):
+    """Exercise 08.4."""
+    low = beta.ppf(tail, successes, runs - successes + 1) if successes else 0.0
+    return low, beta.ppf(1 - tail, successes + 1, runs - successes) if successes < runs else 1.0
+
+
+def purse(flux, share, wanted=1.0, usual=0.5):
+    """Exercise 08.5: saves half of what it earns, and spends it in the dozen frames after a sudden rise."""
+    widths, saved, watched = np.zeros(len(flux)), 0.0, 0
+    for j, rise in enumerate(flux):
+        saved += share
+        watched = 12 if rise > 1 else watched - 1
+        widths[j] = min(wanted if watched > 0 else usual * share, saved)
+        saved -= widths[j]
+    return widths
 
 
 def fold_differences(first, second):
@@ -170,6 +188,8 @@ RIGHT = {
     "08.1": lambda r, s, c: r - s / c,
     "08.2": lambda fine, coarse: 1 - fine / coarse,
     "08.3": lambda low, high, margin: "holds" if low > -margin else "contradicted" if high < -margin else "not shown",
+    "08.4": success_limits,
+    "08.5": purse,
     "09.1": lambda t, f, p, s: ((t - p) // s + 1) * ((f - p) // s + 1),
     "09.2": lambda t, d: t / (6 * d + t),
     "09.3": pyramid,
@@ -360,6 +380,23 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("08.3", lambda low, high, margin: "holds" if high > -margin else "contradicted", "the whole interval"),
     ("08.3", lambda low, high, margin: True, "return 'holds', 'contradicted' or 'not shown'"),
     ("08.3", lambda low, high, margin: "not shown", "expected 'holds'"),
+    ("08.4", lambda k, n: success_limits(k, n, tail=0.05), "leaves 2.5 % on each"),
+    ("08.4", lambda k, n: (k / n, k / n), "for 10 of 10 it gives 1.0000 to 1.0000"),
+    ("08.4", lambda k, n: success_limits(k, n)[::-1], "the lower one first"),
+    ("08.4", lambda k, n: k / n, "return two numbers"),
+    (
+        "08.4",
+        lambda k, n: tuple(np.clip(k / n + np.array([-1.96, 1.96]) * np.sqrt(k / n * (1 - k / n) / n), 0, 1)),
+        "normal approximation",
+    ),
+    ("08.5", lambda flux, share: flux, "between 0 and 1"),
+    ("08.5", lambda flux, share: flux / flux.max(), "they depend on the future"),
+    ("08.5", lambda flux, share: np.linspace(0, share, len(flux)), "the clip's length"),
+    ("08.5", lambda flux, share: np.minimum(flux, 1), "frames are spent and"),
+    ("08.5", lambda flux, share: np.full(len(flux), share / 4), "spend at least half"),
+    ("08.5", lambda flux, share: np.full(len(flux), share), "save up, and spend it there"),
+    ("08.5", lambda flux, share: purse(flux, share)[:-1], "one width per frame"),
+    ("08.5", lambda flux, share: purse(flux, share) + np.nan, "not finite"),
     ("09.3", lambda first, strides: pyramid(first, strides)[1:], "the first grid is missing"),
     ("09.3", lambda first, strides: pyramid(first, strides, math.floor), "keeps the last place"),
     ("09.3", lambda first, strides: pyramid(first, [(b, a) for a, b in strides]), "rows and columns are exchanged"),

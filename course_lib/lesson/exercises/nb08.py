@@ -1,22 +1,25 @@
 """Tests of the exercises in notebook 08."""
 
+import numpy as np
+
+from course_lib.analysis.probe import success_interval
 from course_lib.evaluation.intervals import Interval, verdict
 from course_lib.lesson.checks import NotYet, call, expect_function
 
 
 def saved_share(answer: object) -> str:
-    """08.1: what a layer saves, its own cost charged."""
+    """08.1: what a layer saves once its own cost is counted."""
 
     def reference(reduction: float, scorer: float, classifier: float) -> float:
         return reduction - scorer / classifier
 
     slips = {
-        "that is what the classifier saves; the scorer still has to be paid": lambda r, s, c: r,
-        "the scorer looks at all frames, also at those that are dropped": lambda r, s, c: r - (1 - r) * s / c,
-        "that is the share that is still spent; the share saved is asked for": lambda r, s, c: 1 - r + s / c,
-        "the scorer's cost is to be compared with the classifier's: divide by it": lambda r, s, c: r - s,
-        "a share is asked for, not MACs": lambda r, s, c: r * c - s,
-        "paid twice over: the scorer's cost is subtracted, not added": lambda r, s, c: r + s / c,
+        "that is what the classifier saves; the scorer costs something too": lambda r, s, c: r,
+        "the scorer looks at all frames, also at those that are merged": lambda r, s, c: r - (1 - r) * s / c,
+        "that is the share still needed; return the share saved": lambda r, s, c: 1 - r + s / c,
+        "compare the scorer's cost with the classifier's: divide by it": lambda r, s, c: r - s,
+        "that is in MACs; return a share": lambda r, s, c: r * c - s,
+        "the scorer's cost reduces what is saved: subtract it": lambda r, s, c: r + s / c,
     }
     cases = [(0.25, 81_645, 1_688_000), (0.5, 63_000, 265_900), (0.25, 63_000, 132_000), (0.0, 10, 1000)]
     expect_function(answer, reference, cases, unit="(share of the MACs)", slips=slips)
@@ -30,13 +33,16 @@ def matching_reduction(answer: object) -> str:
         return 1 - fine_ms / coarse_ms
 
     slips = {
-        "that is the share that is kept; the reduction is the share that is saved": lambda f, c: f / c,
-        "fine and coarse are exchanged": lambda f, c: 1 - c / f,
-        "that is how many times as many frames there are, not which share of them to save": lambda f, c: c / f,
-        "saving is counted in frames of the fine hop: divide by the coarse hop": lambda f, c: (c - f) / f,
+        "that is the share kept; return the share saved": lambda f, c: f / c,
+        "fine and coarse are swapped": lambda f, c: 1 - c / f,
+        "that is the ratio of the numbers of frames; return the share saved": lambda f, c: c / f,
+        "the share is one of the fine frames: divide by the coarse hop": lambda f, c: (c - f) / f,
     }
     expect_function(answer, reference, [(5.0, 10.0), (2.5, 10.0), (1.25, 10.0), (10.0, 10.0)], unit="", slips=slips)
-    return "1.25 ms to 10 ms: seven eighths of the frames go, and the classifier does not notice."
+    return (
+        "From 2.5 ms, a silence of 5 ms survives until half the frames are saved, one "
+        "of 10 ms until three quarters are."
+    )
 
 
 def judged_claim(answer: object) -> str:
@@ -53,13 +59,114 @@ def judged_claim(answer: object) -> str:
             continue
         place = f"for {low:+g} to {high:+g} with a margin of {margin:g} it says {got!r}"
         if forgot:
-            raise NotYet(f"{place}: the margin is forgotten; no worse than minus the margin is asked")
+            raise NotYet(f"{place}: the margin is forgotten; compare the interval with minus the margin, not with 0")
         if wanted == "not shown" and got == "contradicted":
-            raise NotYet(f"{place}: an interval that holds the border contradicts nothing; it cannot tell")
+            raise NotYet(f"{place}: an interval that contains minus the margin contradicts nothing")
         if wanted == "not shown":
-            raise NotYet(f"{place}: the whole interval must lie above the border, not only its middle or upper end")
+            raise NotYet(f"{place}: the whole interval must lie above minus the margin, not only its upper part")
         raise NotYet(f"{place}, expected {wanted!r}")
-    return "The same as `intervals.verdict`. The margin was fixed before the runs; afterwards it would be a wish."
+    return "The same as `intervals.verdict`."
 
 
-EXERCISES = {"08.1": saved_share, "08.2": matching_reduction, "08.3": judged_claim}
+def success_limits(answer: object) -> str:
+    """08.4: the exact interval of a probability of success."""
+    cases = [(10, 10), (0, 10), (9, 10), (28, 30), (3, 15)]
+    found = []
+    for successes, runs in cases:
+        got = call(answer, successes, runs)
+        if not isinstance(got, tuple | list | np.ndarray) or len(got) != 2:
+            raise NotYet(f"return two numbers, the lowest and the highest probability; got {got!r}")
+        found.append((float(got[0]), float(got[1])))
+    exact = [success_interval(*case) for case in cases]
+    one_sided = [_limits(*case, tail=0.05) for case in cases]
+    wald = [_normal(*case) for case in cases]
+    if _near(found, [(e.low, e.high) for e in exact]):
+        return "Ten of ten successes are compatible with a failure rate of up to 31 %."
+    for (low, high), (successes, runs) in zip(found, cases, strict=True):
+        if not 0 <= low <= high <= 1:
+            raise NotYet(f"for {successes} of {runs} it gives {low:g} to {high:g}; probabilities, the lower one first")
+    if _near(found, one_sided):
+        raise NotYet("these are limits for 5 % on each side; a 95 % interval leaves 2.5 % on each")
+    if _near(found, wald):
+        raise NotYet("that is the normal approximation: for ten of ten it has no width at all; use the binomial")
+    k = next(k for k, e in enumerate(exact) if not _near([found[k]], [(e.low, e.high)]))
+    (successes, runs), expected = cases[k], exact[k]
+    raise NotYet(
+        f"for {successes} of {runs} it gives {found[k][0]:.4f} to {found[k][1]:.4f}, expected {expected.low:.4f} to "
+        f"{expected.high:.4f}; the tails include the count itself: at least {successes}, and at most {successes}"
+    )
+
+
+def _near(found: list[tuple[float, float]], wanted: list[tuple[float, float]]) -> bool:
+    return bool(np.allclose(found, wanted, rtol=0, atol=6e-4))
+
+
+def _limits(successes: int, runs: int, tail: float) -> tuple[float, float]:
+    """The exact interval with the probability `tail` on each side."""
+    from scipy.stats import beta
+
+    low = beta.ppf(tail, successes, runs - successes + 1) if successes else 0.0
+    high = beta.ppf(1 - tail, successes + 1, runs - successes) if successes < runs else 1.0
+    return float(low), float(high)
+
+
+def _normal(successes: int, runs: int) -> tuple[float, float]:
+    share = successes / runs
+    half = 1.96 * np.sqrt(share * (1 - share) / runs)
+    return max(0.0, share - half), min(1.0, share + half)
+
+
+SHARE, EVENTS, N = 0.1, (150, 280), 400  # of the clip that a learner's rule is tried on
+RIGHT_AFTER = 12  # frames that count as right after an event
+
+
+def causal_widths(answer: object) -> str:
+    """08.5: widths that depend on the past only and never spend more than was earned."""
+    flux = np.random.default_rng(8).uniform(0.0, 0.2, N)
+    for event in EVENTS:
+        flux[event : event + 2] = 5.0
+    widths = _widths(answer, flux)
+    if widths.min() < -1e-9 or widths.max() > 1 + 1e-9:
+        raise NotYet(f"widths from {widths.min():.2f} to {widths.max():.2f}; they have to lie between 0 and 1")
+    for at in (40, EVENTS[0], EVENTS[1] - 1):
+        other = flux.copy()
+        other[at:] = np.random.default_rng(at).uniform(0.0, 9.0, N - at)
+        if not np.allclose(_widths(answer, other)[:at], widths[:at]):
+            raise NotYet(
+                f"if the sound from frame {at} on is different, earlier widths change: they depend on the future"
+            )
+        if not np.allclose(_widths(answer, flux[:at]), widths[:at]):
+            raise NotYet(f"in a clip that ends after {at} frames, widths differ: they depend on the clip's length")
+    earned = SHARE * np.arange(1, N + 1)
+    overspent = np.cumsum(widths) - earned
+    if overspent.max() > 1 + 1e-6:
+        j = int(overspent.argmax())
+        raise NotYet(f"by frame {j}, {widths[: j + 1].sum():.1f} frames are spent and {earned[j]:.1f} earned")
+    if widths.sum() < 0.5 * earned[-1]:
+        raise NotYet(f"{widths.sum():.1f} of {earned[-1]:.0f} frames are spent; spend at least half of what you earn")
+    after = np.concatenate([widths[event : event + RIGHT_AFTER] for event in EVENTS])
+    if after.mean() <= 1.5 * widths.mean():
+        raise NotYet(
+            f"right after the two events the mean width is {after.mean():.2f}, over the clip {widths.mean():.2f}; "
+            "save up, and spend it there"
+        )
+    return f"Right after an event, frames get {after.mean() / widths.mean():.1f} times the mean width."
+
+
+def _widths(answer: object, flux: np.ndarray) -> np.ndarray:
+    """A learner's widths, one per frame."""
+    got = np.asarray(call(answer, flux.copy(), SHARE), dtype=np.float64)
+    if got.shape != flux.shape:
+        raise NotYet(f"expected one width per frame, shape {flux.shape}, got {got.shape}")
+    if not np.isfinite(got).all():
+        raise NotYet("some widths are not finite")
+    return got
+
+
+EXERCISES = {
+    "08.1": saved_share,
+    "08.2": matching_reduction,
+    "08.3": judged_claim,
+    "08.4": success_limits,
+    "08.5": causal_widths,
+}
