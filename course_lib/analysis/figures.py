@@ -436,7 +436,7 @@ class Published:
     tables: Callable[[], tuple]
     text: Callable[..., str]
     figure: Callable[..., "Figure"]
-    files: tuple[Path, ...] = ()  # what it is drawn from besides the rows
+    files: tuple[str, ...] = ()  # of the repository, that it is drawn from besides the rows
 
     @property
     def path(self) -> Path:
@@ -449,7 +449,7 @@ class Published:
         found = [paths.published_dir() / grid / name for grid in self.grids for name in ("rows.parquet", "summary.csv")]
         contents = [path.read_bytes() for path in found if path.is_file()]
         if contents:
-            contents += [path.read_bytes() for path in self.files]
+            contents += [(paths.repo_root() / name).read_bytes() for name in self.files]
         return hashlib.sha256(b"".join(contents)).hexdigest() if contents else ""
 
     @property
@@ -482,7 +482,7 @@ FIGURES = {
         Published("hops.png", ("lesson", "diffres"), lambda: (every_sweep(),), hops_text, hops_figure),
         Published("widths.png", ("diffres",), lambda: (questions.answers(),), widths_text, widths_figure),
         Published("frontier.png", ("diffres",), lambda: (frontier.table(),), frontier.text, frontier.figure,
-                  (frontier.path(),)),
+                  ("bench/results/frontier.json",)),
         Published("probe.png", ("diffres",), lambda: (probe.runs(),), probe_text, probe_figure),
         Published("systems.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
         Published("localisation.png", ("scenes",), localisation_tables, localisation_text, localisation_figure),
