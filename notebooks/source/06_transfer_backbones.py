@@ -685,7 +685,7 @@ conclude(
     "normalisation.",
     if_not=f"On the pretrained body, a new last layer reaches {accuracy_photo:.1f} % "
     f"on validation, and on an untrained one {accuracy_fresh:.1f} %. For these clips, "
-    "the difference is not known to be clear of the spread between seeds.",
+    "we do not know whether the difference is larger than the spread between seeds.",
 )
 say(
     f"The body computes {table_photo.shape[1]:,} numbers per clip. These features and "
@@ -782,7 +782,7 @@ conclude(
     "with any filters: a linear layer, averaged over the picture, keeps little more "
     "than the picture's mean.",
     if_not=f"The pretrained body is ahead by {first_gap:+.0f} points after its first "
-    f"layer and by {last_gap:+.0f} after its last. For these clips, it is not known "
+    f"layer and by {last_gap:+.0f} after its last. For these clips, we do not know "
     "whether the gap grows with depth.",
 )
 
@@ -1272,7 +1272,7 @@ conclude(
     f"{equal_steps.high:+.1f} by source). Transfer gives it a head start.",
     if_not=f"At equal steps, {body_name} minus CNN7 is {equal_steps.mean:+.1f} points "
     f"({equal_steps.low:+.1f} to {equal_steps.high:+.1f} by source). For these clips, "
-    "that is not known to be clear of the spread between seeds.",
+    "we do not know whether that is larger than the spread between seeds.",
 )
 conclude(
     "transfer_at_four_times_the_steps",
@@ -1284,8 +1284,8 @@ conclude(
     "by source).",
     if_not=f"With four times the steps for CNN7, {body_name} minus CNN7 is "
     f"{four_times.mean:+.1f} points ({four_times.low:+.1f} to {four_times.high:+.1f} "
-    "by source). That is not known to be clear of the spread between seeds, so this "
-    "run cannot tell which network is better.",
+    "by source). We do not know that this is larger than the spread between seeds, so "
+    "this run cannot tell which network is better.",
 )
 seconds_tuned = seconds[FINE_TUNED]
 seconds_four_times = seconds["CNN7, four times the steps"]
