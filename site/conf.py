@@ -41,6 +41,7 @@ html_favicon = "static/icon.svg"
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is; a button changes it
 html_css_files = ["course.css"]
 html_js_files = ["course.js"]
+html_domain_indices = False  # the reference is one page
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
