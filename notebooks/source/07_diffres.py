@@ -890,8 +890,8 @@ conclude(
     f"**{gap_accuracy:.0f} %** of the test clips; guessing gives 50 %. One loss has "
     "trained both parts.",
     if_not=f"After {recipe.steps} steps, {gap_accuracy:.0f} % of the test clips are "
-    "right; guessing gives 50 %. For this run, we do not know whether that is more than "
-    "the spread between seeds.",
+    "right; guessing gives 50 %. For this run, we do not know whether that is more "
+    "than the spread between seeds.",
 )
 
 # %% [markdown]
