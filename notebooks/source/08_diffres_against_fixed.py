@@ -22,7 +22,7 @@
 #
 # You need notebooks 02 (the timing probe), 04 (folds and intervals), 05 (training a
 # CNN) and 07 (DiffRes). Reading takes 50 minutes, the five exercises 60. In `lesson`
-# the machine needs two to three minutes, most of it for the eight trainings of section
+# the machine needs two to three minutes, most of it for the ten trainings of section
 # 5. In `smoke` each of them gets twelve steps: all cells run, and no conclusion is
 # drawn.
 #
@@ -831,7 +831,7 @@ check("08.2", matching_reduction)
 # 10 ms the layer saves three quarters of its frames, and the classifier computes as
 # much as at 10 ms. (The scorer, however, looks at four times as many frames.)
 #
-# ## 5. Between floor and ceiling: eight trainings
+# ## 5. Between floor and ceiling: ten trainings
 #
 # Now all contestants train on the same clips, with the same number of steps, the same
 # batches and the same learning rate. In the paper's public scripts the batch grows with
@@ -892,9 +892,9 @@ def train(reducer, x, run_seed):
 # DiffRes comes in two forms. The first is the published form with our light scorer. The
 # second is `diffres-contrast` from notebook 07, whose scores start with as much
 # contrast as the reduction needs. Both sometimes fail: the scorer finds no events, and
-# the classifier settles for what it gets. So in `lesson` each is trained twice, and of
-# the two runs we choose the better one **on the validation fold**. That is fair as long
-# as we say so: it costs a second training and uses no test clip. All runs are shown.
+# the classifier settles for what it gets. So in `lesson` each is trained three times,
+# and we choose the best run **on the validation fold**. That is fair as long as we say
+# so: it costs two more trainings and uses no test clip. All runs are shown.
 # The intervals come from `accuracy_by_source`, the bootstrap of notebook 04; on the
 # probe, each clip is a source of its own.
 
@@ -907,7 +907,7 @@ predict(
 )
 
 # %%
-N_RUNS = {"smoke": 1, "lesson": 2, "study": 3}[profile]  # of each form of DiffRes
+N_RUNS = {"smoke": 1, "lesson": 3, "study": 3}[profile]  # of each form of DiffRes
 CONTESTANTS = {  # reducer, features, number of runs
     "equal widths": ("uniform", probe_db, 1),
     "flux": ("flux", probe_db, 1),
@@ -1053,7 +1053,7 @@ conclude(
 # The intervals say how much the difference would change with other test clips. They do
 # *not* cover another training seed, and for a method that fails now and then the seed
 # can matter more than the clips. Nor do they cover the choice: in `lesson`, DiffRes has
-# two tries and its rivals one, so part of the difference may come from the second try.
+# three tries and its rivals one, so part of the difference may come from the choice.
 # Section 6 counts single runs.
 #
 # ### What did the layer learn?
