@@ -348,7 +348,8 @@ show(
 )
 
 # %%
-# Shows `if_clear` if the number is clear of its spread between seeds, else `if_not`
+# Shows `if_clear` if the number is at least three standard deviations from 0, as
+# measured over several seeds; else `if_not`
 conclude(
     "concentration_range",
     float(concentration.iloc[-1] - concentration.iloc[0]),

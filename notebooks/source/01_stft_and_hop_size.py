@@ -379,9 +379,11 @@ def transform_db(window):
 def describe_window(window):
     """Four numbers that characterise the shape of a window."""
     db = transform_db(window)
-    first_zero = np.flatnonzero(np.diff(db) > 0)[0]  # from here the level rises again
+    # The level falls from the top to the end of the main lobe, then rises again
+    first_zero = np.flatnonzero(np.diff(db) > 0)[0]
     main_lobe = db[:first_zero]
     # At how many bins has the main lobe fallen to half its height, that is, by 6.02 dB?
+    # (np.interp needs rising values, hence the minus sign)
     half_height = np.interp(6.02, -main_lobe, np.arange(first_zero)) / PAD
     power = np.abs(np.fft.fft(window)) ** 2  # one value per bin
     return {
@@ -482,7 +484,7 @@ def energy_of_two_clicks(distance):
 
 def dip_db(energy):
     """How far the energy half-way between the clicks lies below its maximum, in dB."""
-    half_way = energy[len(energy) // 2]
+    half_way = energy[len(energy) // 2]  # the frame centred between the clicks
     return 10 * np.log10(energy.max() / half_way)
 
 
@@ -837,12 +839,13 @@ BIN = 64
 generator = seed_everything(seed)
 noise = generator.standard_normal(BIN_WINDOW * 1024)
 
-# One bin of all frames at hop 1 is a correlation with a windowed complex wave. There is
-# no minus sign in the wave, because np.correlate conjugates its second argument
+# The sum of section 1 for one bin and all frames at hop 1: slide a windowed complex
+# wave along the noise. np.correlate conjugates the wave, which gives the minus sign
 wave = np.exp(2j * np.pi * BIN * np.arange(BIN_WINDOW) / BIN_WINDOW)
 window = signal.get_window("hann", BIN_WINDOW)
 bin_values = np.correlate(noise, window * wave, mode="valid")
-# From sample to sample its phase advances at the frequency of the bin; undo that
+# At this bin's frequency the phase advances by 2 pi * BIN / BIN_WINDOW per sample.
+# Turn it back by as much, so that only the slow changes remain
 m = np.arange(len(bin_values))
 bin_values = bin_values * np.exp(-2j * np.pi * BIN * m / BIN_WINDOW)
 bin_power = np.abs(bin_values) ** 2
@@ -1314,8 +1317,9 @@ def reassigned_time_s(x, window_length, hop):
     plain = np.fft.rfft(frames * window)
     ramped = np.fft.rfft(frames * window * n)
     power = np.abs(plain) ** 2
-    # Mean of Re(ramped / plain) over the bins, each weighted by its power
-    products = (ramped * plain.conj()).real  # equal to Re(ramped / plain) * power
+    # Each bin finds the time Re(ramped / plain). We need their mean, weighted by power.
+    # Time * power needs no division: ramped / plain * |plain|**2 = ramped * conj(plain)
+    products = (ramped * plain.conj()).real
     moved_by = np.sum(products, axis=1) / (np.sum(power, axis=1) + 1e-20)
     centres = np.arange(len(frames)) * hop + window_length / 2
     return centres / rate_hz, (centres + moved_by) / rate_hz

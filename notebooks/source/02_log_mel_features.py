@@ -827,8 +827,9 @@ def to_sound(levels_db, hop_ms, n_samples):
     coarse_s = np.arange(len(levels_db)) * hop_ms / 1000
     between = [np.interp(fine_s, coarse_s, band) for band in levels_db.T]
     mels = 10 ** (np.array(between).T / 10)
-    mean_power = mels / bank.sum(axis=0)  # of the bins of each band
-    # Share of each band in a bin; the shares of a bin add up to 1
+    # A band is a weighted sum of bins: divided by its weights, it is their mean power
+    mean_power = mels / bank.sum(axis=0)
+    # A bin that lies in two bands gets a weighted mean of them; its shares add up to 1
     shares = bank / np.maximum(bank.sum(axis=1, keepdims=True), 1e-12)
     magnitude = np.sqrt(mean_power @ shares.T)  # from bands back to bins
     return librosa.griffinlim(
@@ -1084,9 +1085,11 @@ def in_order(energy, n_kept=12):
     first = loud.argmax(axis=1)  # the first loud frame of each clip
     padded = np.pad(energy, ((0, 0), (0, n_kept)))  # in case a sound begins late
     places = first[:, None] + np.arange(n_kept)  # (clips, n_kept)
+    # For every clip, the frames at its own places
     aligned = np.take_along_axis(padded, places, axis=1)
-    # The autocorrelation is the inverse transform of the power spectrum; the zeros that
-    # double the length keep the end from being compared with the beginning
+    # All lags at once: the autocorrelation is the inverse transform of the power
+    # spectrum. Without the zeros that double the length, the end of the sequence would
+    # be compared with its beginning
     centred = energy - energy.mean(axis=1, keepdims=True)
     spectrum = np.fft.rfft(centred, 2 * energy.shape[1])
     autocorrelation = np.fft.irfft(np.abs(spectrum) ** 2)
@@ -1151,6 +1154,7 @@ show(
 
 # %%
 answer("02.d", round(100 * found["gap"].iloc[-1]), unit="%", within=0.1)
+# Accuracies with frames that are fine enough for their task, and with far too long ones
 fine = []
 coarse = []
 for task in found:

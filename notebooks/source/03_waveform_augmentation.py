@@ -338,7 +338,9 @@ def times_by_bin_ms(x, at_sample, n_fft=2048):
     spectrum = np.fft.rfft(x[start : start + n_fft] * np.hanning(n_fft))
     # The angle of b * conj(a) is the phase of b minus that of a
     phase_step = np.angle(spectrum[1:] * np.conj(spectrum[:-1]))
-    delay = np.mod(-phase_step * n_fft / (2 * np.pi), n_fft)  # samples from the start
+    # The formula for t_0, in samples: neighbouring bins are 1 / n_fft cycles per sample
+    # apart. A phase is known modulo 2 pi, and so the time modulo n_fft samples
+    delay = np.mod(-phase_step * n_fft / (2 * np.pi), n_fft)
     return (start + delay) * 1000 / rate_hz
 
 

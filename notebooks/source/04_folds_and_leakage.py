@@ -437,7 +437,7 @@ if len(examples) > 0:
 sibling_is_closer = []
 for clip in np.flatnonzero(has_sibling):
     is_sibling = sources == sources[clip]
-    is_stranger = ~is_sibling
+    is_stranger = ~is_sibling  # neither the clip itself nor a sibling
     is_sibling[clip] = False
     to_sibling = all_distances[clip, is_sibling].min()
     to_stranger = all_distances[clip, is_stranger].min()
@@ -1097,7 +1097,9 @@ def protocol_rows(protocol, split_seed):
     """Fold of every row, which rows may train, and which are tested."""
     if protocol in ("A", "B"):
         fold = versions["fold"].to_numpy()
-    elif protocol in ("C", "D"):  # a copy goes where its clip goes
+    elif protocol in ("C", "D"):
+        # A copy goes where its clip goes. The rows are all clips, then all copies of
+        # each kind in the same order, so the folds of the clips repeat
         fold = np.tile(random_folds(labels, n_folds, split_seed), n_versions)
     else:  # a copy goes anywhere
         fold = random_folds(all_labels, n_folds, split_seed)
