@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 05 · A CNN at a fixed resolution
 #
-# Let two fingers fall on a table, one just after the other. With a hop of 10 ms, a
-# log-mel can show two taps; with a hop of 80 ms it shows one, at an eighth of the cost
-# for a convolutional network. In this notebook we train the same small network at one
-# hop after another, on everyday sounds and on sounds for which we know the hop that is
-# needed. We want to find out what a finer hop buys, what it costs, and how to tell a
-# hop that *loses* something from one that only takes longer to learn from.
+# Tap a table with two fingers, one a moment after the other. With a hop of 10 ms, a
+# log-mel can show two taps; with a hop of 80 ms it shows one, at about an eighth of the
+# cost for a convolutional network. In this notebook we train the same small network at
+# one hop after another, on everyday sounds and on sounds whose required hop we know. We
+# want to find out what a finer hop buys, what it costs, and how to tell a hop that
+# *loses* something from one that only takes longer to learn from.
 
 # %% [markdown]
 # ## You will be able to
@@ -21,9 +21,9 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 01, 02 and 04, and should have met gradients and PyTorch's tensors
-# before. Reading takes about 55 minutes, the five exercises 55; the last one trains
-# networks. In `lesson` the machine needs about two minutes.
+# You need notebooks 01, 02 and 04, and should have met gradients and PyTorch tensors
+# before. Reading takes about 55 minutes and the five exercises another 55; the last one
+# trains networks. With the `lesson` profile, the notebook runs in about two minutes.
 
 # %%
 import time
@@ -69,7 +69,7 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the initial weights, the order of the clips and dropout
-test_fold: int = 1  # the fold that is tested on
+test_fold: int = 1  # the fold used for testing
 n_steps: int = 0  # steps per network; 0 means 120 (smoke: 12, study: 640)
 
 # %%
@@ -162,8 +162,8 @@ show(
 #
 # Beyond the edges, $x$ counts as zero. (Signal processing calls this operation a
 # *cross-correlation*, because the kernel is not reversed.) In a network the weights are
-# learned. To see what a kernel can do we choose them: the next frame minus the previous
-# one, averaged over three bands. Where will its output be large?
+# learned. To see what a kernel can do, we choose them ourselves: the next frame minus
+# the previous one, averaged over three bands. Where will its output be large?
 
 # %%
 def spec_at(hop_ms):
@@ -218,6 +218,8 @@ say(
 def pool_by_hand(x):
     """The largest of every 2 x 2 values."""
     n_frames, n_bands = x.shape[0] // 2, x.shape[1] // 2
+    # Axes: pair of frames, frame within the pair, pair of bands, band within the pair
+    # Axes: pair of frames, frame within the pair, pair of bands, band within the pair
     blocks = x[: 2 * n_frames, : 2 * n_bands].reshape(n_frames, 2, n_bands, 2)
     return blocks.max(axis=(1, 3))
 
@@ -234,7 +236,7 @@ plots.mel_spectrogram(
 )
 axes[0].set(xlabel="", title=f"log-mel of the clip ({example_name})")
 for ax, values, step, name in [
-    (axes[1], positive, 1, "rises of the level, after the ReLU"),
+    (axes[1], positive, 1, "rises in level, after the ReLU"),
     (axes[2], pooled, 2, "the same after max pooling"),
 ]:
     # Frames 0 and 1 become one value, so pooled values lie half a hop later
@@ -314,9 +316,9 @@ show(
 )
 
 # %% [markdown]
-# What does this cost? We count **multiply-accumulates** (MACs): one multiplication and
-# one addition. Each value of a convolution's output needs $3 \times 3$ of them for every
-# input channel:
+# What does this cost? We count **multiply-accumulates** (MACs), each of which is one
+# multiplication and one addition. Each value of a convolution's output needs
+# $3 \times 3$ of them for every input channel:
 #
 # $$ \text{MACs} = M \cdot B \cdot C_\text{in} \cdot C_\text{out} \cdot 3 \cdot 3 $$
 #
@@ -326,7 +328,7 @@ show(
 # channels.
 
 # %%
-predict("05.a", ..., "How many times the MACs of the first does the second one need?")
+predict("05.a", ..., "By what factor do the MACs grow from convolution 1 to 2?")
 
 # %%
 def layer_costs(network, n_frames, n_mels):
@@ -341,6 +343,8 @@ def layer_costs(network, n_frames, n_mels):
             x = block(x)
             shape = " × ".join(str(n) for n in x.shape[1:])
             rows.append((f"convolution {number}", shape, macs / 1e6))
+    # In `head`, numbers 1 and 4 are the dense layers; the others are dropout and ReLU
+    # In `head`, numbers 1 and 4 are the dense layers; the others are dropout and ReLU
     for number, dense in enumerate([network.head[1], network.head[4]], start=1):
         rows.append((f"dense {number}", dense.out_features, dense.weight.numel() / 1e6))
     return pd.DataFrame(rows, columns=["layer", "output", "MACs (million)"])
@@ -361,10 +365,11 @@ say(
 )
 
 # %% [markdown]
-# Each pooling leaves a quarter of the values, while the channels double on both sides:
-# convolutions 2 to 4 cost about the same. The dense layers see 128 numbers and cost next
-# to nothing. Everything else is proportional to the number of frames $M$, so **half the
-# hop means twice the MACs.**
+# From convolution 2 to 4, each pooling leaves a quarter of the values while the numbers
+# of input and output channels both double, so all three cost about the same. The dense
+# layers see 128 numbers and cost next to nothing. Everything else is proportional to
+# the number of frames $M$, apart from an odd last frame that a pooling drops. So **half
+# the hop means about twice the MACs.**
 #
 # ### Exercise 05.1
 #
@@ -395,14 +400,13 @@ check("05.1", conv_macs)
 #
 # A value after the first convolution depends on three frames. The next convolution reads
 # three of *those* values, which lie two frames apart after pooling, and so on. The number
-# of frames that one value depends on is its **receptive field** $r$. With the distance
-# $d$ in frames between neighbouring values, a layer with a kernel of $k$ and a stride of
-# $s$ gives
+# of frames that one value depends on is its **receptive field** $r$. If neighbouring
+# values lie $d$ frames apart, a layer with kernel size $k$ and stride $s$ gives
 #
 # $$ r \leftarrow r + (k - 1)\, d, \qquad d \leftarrow s\, d, $$
 #
-# starting from $r = d = 1$ (Araujo et al., 2019). A convolution has $k = 3$, $s = 1$, a
-# pooling $k = s = 2$.
+# starting from $r = d = 1$ (Araujo et al., 2019). A convolution has $k = 3$ and
+# $s = 1$; a pooling has $k = s = 2$.
 
 # %%
 KERNELS = [3, 2, 3, 2, 3, 2, 3, 2, 3]
@@ -458,9 +462,10 @@ show(
 )
 
 # %% [markdown]
-# In frequency, the fields grow in the same way: after the fourth convolution one value
-# sees nearly all bands, after the fifth all of them. The field in *frames* is a
-# property of the network. In milliseconds it depends on the hop. Move the slider:
+# In frequency, the fields grow in the same way: after the fourth convolution, a value
+# in the middle sees nearly all bands; after the fifth, every value sees all of them.
+# The field in *frames* is a property of the network. In milliseconds it depends on the
+# hop. Move the slider:
 
 # %% tags=["hide-input"]
 SHOWN_MS = (5.0, 10.0, 20.0, 40.0, 80.0)
@@ -648,9 +653,9 @@ def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
 # The library's `supervised.fit` is this loop, with augmentation, checkpoints and
 # evaluations around it. A `Recipe` holds its settings: the number of steps, the batch
 # size, the highest learning rate, the kinds of augmentation, and how many times the
-# network is evaluated on the validation clips on the way (`n_evals`). A `Split` holds the
-# features and the classes of some clips. `fit` returns the network together with its
-# normalisation (`model`), and a `history` with one entry per evaluation.
+# network is evaluated on the validation clips during training (`n_evals`). A `Split`
+# holds the features and the classes of some clips. `fit` returns the network together
+# with its normalisation (`model`), and a `history` with one entry per evaluation.
 #
 # Is it really the same loop? We start both from the same weights:
 
@@ -728,8 +733,8 @@ say(
 #
 # ## 6. When to stop
 #
-# We train the network for longer on the coarsest pictures, where steps are cheap. Ten
-# times on the way we evaluate it on the validation clips.
+# We train the network for longer on the coarsest pictures, where steps are cheap. Along
+# the way we evaluate it ten times on the validation clips.
 
 # %%
 LONG_STEPS = {"smoke": 20, "lesson": 300, "study": 1000}
@@ -798,8 +803,8 @@ conclude(
 
 # %% [markdown]
 # Which of the ten states should we keep? `fit` keeps the one with the highest accuracy on
-# validation and, if several are equal, the one of these with the lowest validation loss.
-# The training loss has no say, and neither has the test fold.
+# validation and, among equals, the one with the lowest validation loss. The training
+# loss has no say, and neither has the test fold.
 #
 # ### Exercise 05.3
 #
@@ -843,14 +848,14 @@ check("05.3", chosen_step)
 # | task | one class | the other | needs a hop of |
 # |---|---|---|---|
 # | gap | 5 ms of silence between two clicks | 10 ms of silence | 5 ms |
-# | am | noise that swells and cuts off about every 40 ms | this, reversed | 10 ms |
+# | am | noise that swells and cuts off about every 40 ms | the same, reversed | 10 ms |
 # | order | a burst of 20 ms, then one of 40 ms | the other way round | 20 ms |
 #
 # The last column follows from how the sounds are made. In *gap* and *order* it is the
-# length of the shorter silence or burst: if the hop and the window are no longer, at
-# least one frame lies mostly inside it. In *am* it is half a period of the envelope's
-# second harmonic, the lowest that differs between swelling and fading. At longer hops,
-# less and less of the difference is left.
+# length of the shorter silence or burst: if neither the hop nor the window is longer
+# than that, at least one frame lies mostly inside it. In *am* it is half a period of
+# the envelope's second harmonic, the lowest that differs between swelling and fading.
+# At longer hops, less and less of the difference is left.
 
 # %%
 N_PROBE = {"smoke": 40, "lesson": 200, "study": 200}  # clips per class
@@ -915,18 +920,19 @@ for ax in axes[1]:
     ax.set_xlabel("time after the onset (ms)")
 show(
     fig,
-    alt="Log-mels of the two classes of the task order. At a hop of 10 ms, left, two "
+    alt="Log-mels of the two classes of the order task. At a hop of 10 ms, left, two "
     "bursts of different lengths are visible, and so is their order. At 40 ms there "
     "are three wide columns. In the middle, the clip with the short burst first ends "
     "with its loudest column and the other clip begins with it; for the two clips on "
     "the right it is the other way round.",
-    caption="Both classes of the task order: one clip at 10 ms, and two at 40 ms.",
+    caption="Both classes of the order task: one clip at 10 ms, and two at 40 ms.",
 )
 
 # %% [markdown]
 # At 40 ms, one frame can hold parts of both bursts and the silence between them. What
-# the frames show then depends on where the bursts happen to fall: of the two clips with
-# the short burst first, one ends with its loudest frame and the other with its quietest.
+# the frames show then depends on where the bursts happen to fall: in one of the two
+# clips with the short burst first, the last of the three bright columns is the loudest;
+# in the other it is the quietest.
 
 # %% [markdown]
 # We train one network on all six classes. For each clip of the test fold we then ask: of
@@ -957,8 +963,8 @@ answer("05.b", best_accuracy(20.0), unit="%", within=0.02)
 # %% [markdown]
 # ## 8. Two sweeps, side by side
 #
-# Now we sweep the hop twice: on the probe, and on the sounds of the data set that is
-# chosen in the parameters.
+# Now we sweep the hop twice: on the probe, and on the sounds of the data set chosen in
+# the parameters.
 #
 # - **Budget.** At every hop, training starts from the same weights and takes the same
 #   clips in the same order for the same number of steps. The budget counts steps and
@@ -1005,6 +1011,8 @@ def right_within_task(model, x, task):
     rows = np.flatnonzero(probe_test & (probe_task == task))
     two_classes = np.unique(probe.targets[rows])  # their columns among the six
     probabilities = supervised.predict(model, x[rows])[:, two_classes]
+    # argmax gives column 0 or 1; `two_classes` turns that back into a class number
+    # argmax gives column 0 or 1; `two_classes` turns that back into a class number
     guesses = two_classes[probabilities.argmax(axis=1)]
     return guesses == probe.targets[rows]
 
@@ -1018,7 +1026,8 @@ for hop_ms in tqdm(PROBE_HOPS_MS[::-1], desc="probe, from coarse to fine"):
         probe_right[hop_ms, task] = right_within_task(run.model, x, task)
 
 # %% [markdown]
-# The same for the sounds. The bar counts frames, because a fine hop takes longer.
+# The same for the sounds. The progress bar counts frames, because a fine hop takes
+# longer.
 
 # %%
 ROLLED = PLAIN | {"roll": True}
@@ -1181,6 +1190,10 @@ worst_ms = min(hops_ms, key=lambda hop_ms: accuracy[hop_ms].mean)
 spread = accuracy[best_ms].mean - accuracy[worst_ms].mean
 answer("05.c", round(spread, 1), unit="points", within=0.3)
 
+# The probe's drop is fine minus coarse, the change of the sounds coarse minus fine. So
+# their sum is the drop on the probe minus the drop on the sounds.
+# The probe's drop is fine minus coarse, the change of the sounds coarse minus fine. So
+# their sum is the drop on the probe minus the drop on the sounds.
 probe_drop = probe_mean(fine_ms) - probe_mean(coarse_ms)
 sounds_change = accuracy[hops_ms[-1]].mean - accuracy[hops_ms[0]].mean
 conclude(
@@ -1324,8 +1337,8 @@ conclude(
 #
 # - *Not there to learn.* The validation accuracy settles near one of the levels, and
 #   more steps do not raise it. The training loss slows down near the matching floor.
-#   Later it can fall below, because the floor is that of unseen clips, and a network can
-#   learn its training clips by heart. The coarse hops of the probe are the example.
+#   Later it can fall below, because the floor holds for unseen clips, and a network can
+#   learn its training clips by heart. The coarse hops of the probe are an example.
 # - *Not yet learned.* The training loss is still falling when the steps end. More steps
 #   may raise the accuracy, and perhaps not equally at all hops.
 
@@ -1376,9 +1389,9 @@ say(
 # level, the network has begun to memorise its training clips. That is the third pattern
 # to know.
 #
-# The levels are not exact. A little can remain beyond the hop that a task needs: the
-# longer silence of *gap* more often touches a second frame, and some clips of *order*
-# still show at 40 ms which burst was the longer one.
+# The levels are not exact. At hops longer than the one a task needs, a little
+# information can remain: the longer silence of *gap* more often touches a second frame,
+# and some clips of *order* still show at 40 ms which burst was the longer one.
 #
 # ## 10. What does a hop cost?
 #
@@ -1390,7 +1403,7 @@ say(
 predict(
     "05.e",
     ...,
-    "MACs grow in proportion to the frames. By what factor do the milliseconds grow "
+    "The MACs grow about as fast as the frames. By what factor does the time grow "
     "from the coarsest to the finest hop?",
 )
 
@@ -1457,10 +1470,12 @@ say(
 )
 
 # %% [markdown]
-# The two factors need not agree. MACs count what has to be computed. The time also
-# contains a fixed cost per call, such as starting each layer, and the time to fetch
-# data that do not fit into the processor's fast memory. So give both numbers, and say
-# which machine the time was measured on. Notebook 08 comes back to this.
+# The two factors need not agree. MACs count what has to be computed. (They can grow a
+# little more than the frames do: the odd last frame that a pooling drops is a larger
+# share of a short picture.) The time also contains a fixed cost per call, such as
+# starting each layer, and the time to fetch data that do not fit into the processor's
+# fast memory. So give both numbers, and say which machine the time was measured on.
+# Notebook 08 comes back to this.
 #
 # A system is **dominated** if another one costs no more *and* is at least as accurate,
 # and is better in at least one of the two. The systems that are not dominated form the
@@ -1527,12 +1542,12 @@ if sweeps:
 # at 10 ms: the network learns more slowly, or its receptive field is too short
 # (section 4). At 80 ms it can be a lack of information: with windows of 25 ms, more than
 # two thirds of the sound lies in no window. So this sweep mixes several effects, and its
-# differences must not be read as the worth of a hop.
+# differences do not show what a hop is worth.
 #
-# The other two variants change the window and the number of steps. (At a hop of 5 ms, a
-# window of 2.5 hops is shorter than 25 ms; from 20 ms on it is longer.) Compare the
-# lines hop by hop, and compare their differences with the width of the intervals. The
-# table at the end has the study's verdicts.
+# Of the other two variants, one changes the window and the other the number of steps.
+# (At a hop of 5 ms, a window of 2.5 hops is shorter than 25 ms; from 20 ms on it is
+# longer.) Compare the lines hop by hop, and compare their differences with the width of
+# the intervals. The table at the end has the study's verdicts.
 
 # %% tags=["hide-input"]
 larger = figures.long_sweeps()
@@ -1610,9 +1625,9 @@ check("05.5", search_for_the_hop)
 # hop of 14 ms, *order* was not lost, although the window of 35 ms is longer than the
 # short burst. A likely reason is that the window blurs the two bursts, but neighbouring
 # windows overlap and blur in the same way, so that a network can still use the
-# *differences* between frames. A longer hop gives fewer frames, and in general those
-# that are missing cannot be computed from the others. (Section 7 of notebook 01 showed
-# the other side: a window that is shorter than the hop lets false rhythms through.)
+# *differences* between frames. A longer hop gives fewer frames, and in general the
+# missing ones cannot be computed from the others. (Section 7 of notebook 01 showed the
+# other side: a window that is shorter than the hop lets false rhythms through.)
 # Blurred pictures can also take longer to learn from, so after few steps the longer
 # window may look worse than it is.
 #
@@ -1633,14 +1648,14 @@ columns = ["", "the paper's claim", "data", "the study's number", "verdict"]
 display(pd.DataFrame(rows, columns=columns).style.hide(axis="index"))
 
 # %% [markdown]
-# Claims with an A are by Liu et al. (2024), claims with a D by Mushtaq, Su and Tran
+# Claims marked A are from Liu et al. (2024), those marked D from Mushtaq, Su and Tran
 # (2021). Our layers, data and budgets are not theirs, so no row confirms or refutes one
 # of their numbers. In this run:
 
 # %% tags=["hide-input"]
 say(
-    f"""- Half the hop costs twice the MACs. From {hops_ms[-1]:g} to {hops_ms[0]:g} ms \
-the MACs grew by a factor of {macs_ratio:.1f}.
+    f"""- Half the hop costs about twice the MACs. From {hops_ms[-1]:g} to \
+{hops_ms[0]:g} ms the MACs grew by a factor of {macs_ratio:.1f}.
 - One value of the last convolution sees {field} frames: {field_ms(10.0):.0f} ms of \
 sound at a hop of 10 ms, {field_ms(80.0) / 1000:.1f} s at 80 ms.
 - The accuracy within the tasks of the probe was {probe_mean(fine_ms):.0f} % at \

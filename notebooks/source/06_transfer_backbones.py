@@ -27,7 +27,7 @@
 # loop. Reading takes 50 minutes, the five exercises 45. The machine needs about a minute
 # and a half in `lesson`.
 #
-# A pretrained network that serves another task is called a *backbone*. Ours is
+# A pretrained network reused for another task is called a *backbone*. Ours is
 # EfficientNet-Lite0, a version of EfficientNet (Tan and Le, 2019) for small devices.
 # Its weights come with a Python package, so nothing is downloaded.
 
@@ -105,7 +105,7 @@ y = clips.targets
 training, validation, test = folds.split(clips, folds.testable_folds(clips)[0])
 say(
     f"{training.sum()} clips of *{clips.name}* for training, {validation.sum()} for "
-    f"validation and {test.sum()} for the test. No source is in two of them."
+    f"validation and {test.sum()} for the test. No source is in more than one of them."
 )
 
 # %% [markdown]
@@ -154,14 +154,14 @@ print(best_guesses(image))
 
 # %% [markdown]
 # Now for a sound. Its log-mel has one channel, so we use it three times: the picture is
-# grey. Time runs to the right and high frequencies are at the top. Every mel band is
-# brought to mean 0 and standard deviation 1 over the training clips, which is roughly the
-# range of the photographs.
+# grey. Time runs to the right and high frequencies are at the top. We scale every mel
+# band to mean 0 and standard deviation 1 over the training clips, so that its values
+# have roughly the range of those of a photograph.
 #
-# How large should the picture be? Lite0 halves it five times: of 64 by 64 pixels, 2 by
-# 2 are left at the end, and we want no fewer. That means 64 mel bands, and a hop of at
-# most a 64th of the clip. We take 60 ms, or less for clips under 3.84 s. This is
-# coarse; what finer hops are worth was the question of notebook 05. As there, the
+# How large should the picture be? Lite0 halves its height and width five times, so 64
+# by 64 pixels shrink to 2 by 2, and we want no fewer. That means 64 mel bands, and a
+# hop of at most a 64th of the clip. We take 60 ms, or less for clips under 3.84 s. This
+# is coarse; what finer hops are worth was the question of notebook 05. As there, the
 # window is 2.5 hops long.
 
 # %%
@@ -180,7 +180,10 @@ def to_pictures(normal):
     return pictures[:, None].expand(-1, 3, -1, -1)
 
 
-say(f"A picture has {x.shape[1]} frames of {hop_ms:.3g} ms and {x.shape[2]} mel bands.")
+say(
+    f"A picture has {x.shape[1]} frames, one every {hop_ms:.3g} ms, and "
+    f"{x.shape[2]} mel bands."
+)
 
 # %% tags=["hide-input"]
 # One clip to look at: of the dogs, the clip whose level changes most
@@ -199,7 +202,7 @@ if len(wave) > two_seconds:
 play(
     wave[loudest : loudest + two_seconds],
     spec.rate_hz,
-    describe=f"Up to two seconds of a clip of {label.replace('_', ' ')}.",
+    describe=f"Up to two seconds of a clip of the class {label.replace('_', ' ')}.",
 )
 
 # %% tags=["hide-input"]
@@ -219,7 +222,7 @@ show(
     fig,
     alt="Two pictures with the network's three best guesses above each. A photograph "
     f"of a Chinese tower above a lake: {', '.join(guesses_photo.splitlines())}. The "
-    f"log-mel of a clip of {label.replace('_', ' ')} in grey: "
+    f"log-mel of a clip of the class {label.replace('_', ' ')} in grey: "
     f"{', '.join(guesses_sound.splitlines())}.",
     caption="What the network sees in a photograph (by danielbuechele, CC BY 2.0) and "
     "in a sound.",
@@ -257,7 +260,7 @@ display(seen_as.style.format({"of its clips": "{:.0f} %"}).hide(axis="index"))
 # renamed network right on validation clips?
 
 # %%
-predict("06.a", ..., "In what percentage of the validation clips is it right?")
+predict("06.a", ..., "On what percentage of the validation clips is it right?")
 
 # %%
 new_name = {}
@@ -301,9 +304,9 @@ show(
     fig,
     alt="Two columns of boxes. Left, the network for photographs: input, three thirds "
     f"of the body, a last layer with {len(photo_classes)} outputs. Right, ours: "
-    "log-mel pictures go into a body that arrows copy from the left, and its last "
+    "log-mel pictures go into a body whose weights are copied from the left; the last "
     f"layer with {clips.n_classes} outputs is new and has random weights.",
-    caption="Solid arrows copy weights. The last layer is not copied.",
+    caption="Solid arrows: weights are copied. The last layer is not copied.",
 )
 
 # %% [markdown]
@@ -409,7 +412,8 @@ show(
     f"{100 * shares.min():.0f} to {100 * shares.max():.0f} %, fresh from "
     f"{100 * fresh_shares.min():.0f} to {100 * fresh_shares.max():.0f} %, with a "
     "dotted line at a third.",
-    caption="First filters of the pretrained network, each at its own brightness.",
+    caption="Left: the filters of the pretrained network, each scaled by itself. "
+    "Right: grey shares. Dotted: the third that chance would give.",
 )
 
 # %%
@@ -425,8 +429,8 @@ say(
 # What do the others hear? Move the slider from a deaf filter to one that is nearly all
 # grey, and look at the sum of its colours. If the left and right sides differ in sign,
 # the filter responds where the level changes over time, at onsets and ends of sounds. If
-# the upper and lower sides differ, it responds at the edges of bands, to tones. If all
-# places have the same sign, it follows the level.
+# the upper and lower sides differ, it responds where the level changes with frequency,
+# as at the edges of a tone. If all places have the same sign, it follows the level.
 
 
 # %%
@@ -482,7 +486,7 @@ scrub(
     "seven filters in the order of their grey share. The first filters give next to no "
     "response. Later ones respond to the onsets and ends of the sound, to the edges of "
     "its bands, or follow its level.",
-    caption="Responses of first filters to the clip above. Orange is negative, purple "
+    caption="Responses of seven filters to the clip above. Orange is negative, purple "
     "positive.",
 )
 
@@ -507,10 +511,10 @@ live(
 # %% [markdown]
 # ### Exercise 06.1: filters for one channel
 #
-# All three channels hold the same picture. Write the filters of *one* channel that give
-# the same output as `filters`, shape `(filters, 3, height, width)`. The result has the
-# shape `(filters, height, width)`, and the first layer then needs a third of the
-# multiplications.
+# All three channels hold the same picture. Compute filters for *one* channel that give
+# the same output as `filters`, which has the shape `(filters, 3, height, width)`. The
+# result has the shape `(filters, height, width)`, and the first layer then needs a
+# third of the multiplications.
 #
 # <details><summary>Hint</summary>
 #
@@ -531,8 +535,8 @@ check("06.1", one_channel_filters)
 # %% [markdown]
 # ## 4. How does one channel become three?
 #
-# Colours are there to be used. Here are three ways to make three channels of a log-mel
-# $x[m]$, where $m$ counts the frames:
+# Three equal channels leave the colour filters idle. Here are three ways to make three
+# channels from a log-mel $x[m]$, where $m$ counts the frames:
 #
 # - **copy**: the log-mel three times, a grey picture;
 # - **deltas**: the log-mel, its change $\Delta x$, and the change of that;
@@ -568,9 +572,10 @@ largest = np.abs(of_library[2].numpy() - delta(delta(levels_db))).max()
 say(f"The library's second delta and ours differ by at most {largest:.1g} dB.")
 
 # %% [markdown]
-# The 10 dB cancel in the difference, so deltas do not depend on the recording level. Now
-# we look at the three ways *in colour*. In the first column, the three channels are the
-# red, green and blue of one picture, which is how the network gets them.
+# The 10 dB cancels out in the difference, so deltas do not depend on the recording
+# level. Now we look at the three ways *in colour*. In the first column, the three
+# channels are the red, green and blue of one picture, which is how the network gets
+# them.
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(3, 4, figsize=(9.6, 5.8), sharex=True, sharey=True)
@@ -610,7 +615,7 @@ show(
     alt="Three rows for copy, deltas and smoothed. In each, the clip as a colour "
     "picture and its red, green and blue channels. Three copies make a grey picture. "
     "With deltas, places where the level rises and where it falls differ in colour, on "
-    "an even background. Smoothed, short events have fringes of another colour, where "
+    "an even background. When smoothed, short events have coloured fringes, where "
     "the mean over 9 frames begins earlier and ends later than the sound.",
     caption="One clip as three channels. The two deltas are signed: orange is "
     "negative, purple positive.",
@@ -679,8 +684,8 @@ conclude(
     unit="points",
     step=one_clip,
     if_clear=f"A new last layer on a body that has never heard a sound reaches "
-    f"**{accuracy_photo:.1f} %** on validation. On an untrained body of the same make "
-    f"it reaches {accuracy_fresh:.1f} %. The difference of {gain_photographs:.0f} "
+    f"**{accuracy_photo:.1f} %** on validation. On an untrained body of the "
+    f"same design it is {accuracy_fresh:.1f} %. The gap of {gain_photographs:.0f} "
     "points is what the photographs have taught, in weights and in the statistics of "
     "normalisation.",
     if_not=f"On the pretrained body, a new last layer reaches {accuracy_photo:.1f} % "
@@ -688,8 +693,8 @@ conclude(
     "we do not know whether the difference is larger than the spread between seeds.",
 )
 say(
-    f"The body computes {table_photo.shape[1]:,} numbers per clip. These features and "
-    f"the layer together took {seconds_frozen:.1f} s."
+    f"The body computes {table_photo.shape[1]:,} numbers per clip. Computing them and "
+    f"training the layer took {seconds_frozen:.1f} s."
 )
 
 # %% [markdown]
@@ -710,7 +715,7 @@ say(
 # %%
 def outputs_on_the_way(model, layers, x):
     """For each of `layers`, its output averaged over the picture, (clips, channels)."""
-    kept = {depth: [] for depth in layers}
+    kept = {depth: [] for depth in layers}  # filled by the hooks, batch by batch
     hooks = []
     for depth, layer in layers.items():
 
@@ -719,7 +724,7 @@ def outputs_on_the_way(model, layers, x):
             kept[depth].append(output.flatten(2).mean(dim=2))
 
         hooks.append(layer.register_forward_hook(keep))
-    body_output(model, x)
+    body_output(model, x)  # only to run the hooks; its own result is not needed
     for hook in hooks:
         hook.remove()
     return {depth: torch.cat(parts).numpy() for depth, parts in kept.items()}
@@ -764,8 +769,8 @@ show(
     f"{', '.join(str(depth) for depth in by_depth)} of the body. With weights from "
     f"photographs: {listed}. With fresh weights: {listed_fresh}. A dotted line marks "
     f"guessing at {chance:.0f} %.",
-    caption="Accuracy of a last layer after each part, from the first convolution to "
-    "the end of the body. Dotted: guessing.",
+    caption="Accuracy of a last layer after each of these parts of the body. Dotted: "
+    "guessing.",
 )
 
 # %%
@@ -824,7 +829,7 @@ say(
 #
 # ### Exercise 06.2: rates of the parts
 #
-# Write the learning rates of all parts as a list, from the first to the last. The last
+# Return the learning rates of all parts as a list, from the first to the last. The last
 # part learns at `rate`, every other at `factor` times the rate of the part after it.
 #
 # <details><summary>Hint</summary>
@@ -848,9 +853,9 @@ def stage_rates(rate, factor, n_stages):
 check("06.2", stage_rates)
 
 # %% [markdown]
-# The training loop is `fit` of notebook 05, and the `Recipe` says how to train. Two of
-# its fields are new: `freeze_steps`, and `layer_decay`, which is $f$. A backbone has four
-# parts here: three thirds of the body and the new layer.
+# The training loop is `fit` from notebook 05, and the `Recipe` says how to train. Two
+# of its fields are new: `freeze_steps`, and `layer_decay`, which is $f$. A backbone has
+# four parts here: three thirds of the body and the new layer.
 #
 # While it trains, we measure how far each part has moved from where it began. For a part
 # with the weights $w$, which were $w_0$ before training, that is
@@ -908,7 +913,7 @@ def train(name, model, recipe, split=train_split, each_eval=None):
     began = time.perf_counter()
     seconds_at[name] = []
 
-    def note_time(entry):
+    def note_time(entry):  # `fit` calls this after each evaluation on validation
         seconds_at[name].append(time.perf_counter() - began)
         if each_eval is not None:
             each_eval(entry)
@@ -939,8 +944,9 @@ def note_movement(entry):
 train(FINE_TUNED, model, recipe, each_eval=note_movement)
 
 # %% [markdown]
-# The learning rate of each phase rises over its first tenth and then falls as a cosine,
-# as in notebook 05. We compute it for every step from the formula above.
+# In each of the two phases, frozen and fine-tuning, the learning rate rises over the
+# first tenth of the steps and then falls as a cosine, as in notebook 05. The function
+# `lr_multiplier` gives this rise and fall, the formula above the peak of each part.
 
 
 # %%
@@ -990,7 +996,7 @@ show(
     alt="Left, the learning rate of the four parts against the step. In the shaded "
     f"first {recipe.freeze_steps} steps only that of the new layer is above 0; it "
     "rises and falls. Then all four rise and fall together, each earlier part at "
-    f"{recipe.layer_decay} of the next. Right, how far the weights have moved, on a "
+    f"{recipe.layer_decay} times the next. Right, how far the weights have moved, on a "
     f"logarithmic scale: 0 for the body while it is frozen, and at the end {ends}.",
     caption="Shaded: the body is frozen. Left: learning rates. Right: how far the "
     "weights have moved.",
@@ -1015,8 +1021,9 @@ conclude(
 #
 # One thing in a body can change although no gradient reaches it: the statistics of *batch
 # normalisation* (Ioffe and Szegedy, 2015). Such a layer brings every channel to mean 0
-# and standard deviation 1. In training it uses the mean $\mu_n$ of the current batch, the
-# $n$-th. For tests it keeps a *running mean* $r$, and after each batch
+# and standard deviation 1. In training it uses the mean $\mu_n$ of the current batch,
+# number $n$. For tests it keeps a *running mean* $r$ (the variance is treated in the
+# same way), and after each batch
 #
 # $$ r_n = (1 - m)\, r_{n-1} + m\, \mu_n. $$
 #
@@ -1028,8 +1035,11 @@ conclude(
 #    \quad\Rightarrow\quad r_n - \mu = (1 - m)^n\,(r_0 - \mu). $$
 #
 # So after $n$ batches the share $(1 - m)^n$ of the difference is left. **Predict:** Lite0
-# was published with $m = 0.01$. How much of the photographs' mean is left after 80
-# batches?
+# was published with $m = 0.01$. How much of the difference is left after 80 batches?
+#
+# The cell after your prediction compares the formula with real batches. It collects
+# what one normalisation in the middle of Lite0 gets for our training clips, and updates
+# its running mean with random batches of 16.
 
 # %%
 predict("06.e", ..., "What percentage of the difference is left after 80 batches?")
@@ -1038,6 +1048,7 @@ predict("06.e", ..., "What percentage of the difference is left after 80 batches
 answer("06.e", round(100 * (1 - 0.01) ** 80), unit="%", within=0.1)
 norm = photo_net._blocks[8]._bn1  # a normalisation in the middle of the body
 seen = []  # mean of each channel, for every clip that reaches this layer
+# A *pre*-hook is called before its layer, with the input that the layer gets
 hook = norm.register_forward_pre_hook(
     lambda layer, given: seen.append(given[0].mean(dim=(2, 3)))
 )
@@ -1083,7 +1094,7 @@ show(
     fig,
     alt="Share of the photographs' mean that is left against the number of batches. "
     "With a momentum of 0.1 it is near 0 after 40 batches; with 0.01 it is still near "
-    "45 % after 80. The points of the network lie close to the two curves of the "
+    "45 % after 80. The points from the batches lie close to the two curves of the "
     "formula.",
     caption="A normalisation in the middle of Lite0, fed with batches of 16 sounds. "
     "Lines: the formula.",
@@ -1290,7 +1301,7 @@ conclude(
 seconds_tuned = seconds[FINE_TUNED]
 seconds_four_times = seconds["CNN7, four times the steps"]
 say(
-    f"Four times the steps of CNN7 took {seconds_four_times:.1f} s, fine-tuning "
+    f"The longer training of CNN7 took {seconds_four_times:.1f} s, fine-tuning "
     f"{seconds_tuned:.1f} s. At equal time on this machine, CNN7 would get "
     f"{4 * seconds_tuned / seconds_four_times:.1f} times the steps. The frozen body "
     f"took {seconds_frozen:.1f} s, and it reaches **{test_accuracy(FROZEN)} %** on the "
@@ -1314,16 +1325,17 @@ if so_far:
 #
 # Which comparison is right depends on your question. To learn how much each training step
 # achieves, compare at equal steps; to decide how to spend an hour of computing, at equal
-# time. Either way, say which. "Transfer gains so many points" means little unless we know
+# time. Either way, say which. "Transfer gains ten points" means little unless we know
 # the opponent and what was held equal.
 
 # %% [markdown]
 # ## 8. Augment the clip or its picture?
 #
 # Mushtaq, Su and Tran (2021) compare two kinds of augmentation. One changes the *clip*:
-# pitch, speed, shift and trim, their "meaningful" augmentation, or NAA. The other changes
-# its *picture* like a photograph: zoom, shift, shear, rotation, brightness and flip, the
-# "traditional" augmentation, or TAA. You know both from notebook 03.
+# pitch, speed, shift and trim. They call this "meaningful" augmentation, NAA for short.
+# The other changes its *picture* like a photograph: zoom, shift, shear, rotation,
+# brightness and flip. This is "traditional" augmentation, TAA for short. You know both
+# from notebook 03.
 #
 # First, nothing may leak: a copy belongs to the fold of its clip.
 #
@@ -1356,7 +1368,7 @@ check("06.4", honest_masks)
 
 # %% [markdown]
 # Equal terms again: each training clip gets three copies, made once, and all else is the
-# same. For one set we change pitch, speed and position of the clip; for the other we
+# same. For one set we change the pitch, speed or position of the clip; for the other we
 # transform its picture at random, three times.
 
 # %%
@@ -1373,7 +1385,8 @@ for _ in kinds:
 x_pictures = np.concatenate(copies)
 
 say(
-    f"{len(x_clips)} rows with copies of clips, and {len(x_pictures)} with copies of "
+    "With the training clips themselves, this makes "
+    f"{len(x_clips)} rows with copies of clips and {len(x_pictures)} with copies of "
     "pictures."
 )
 
@@ -1402,23 +1415,26 @@ for ax in axes[1]:
 show(
     fig,
     alt="Two rows of four log-mels. Upper row: the clip, then copies of the clip with "
-    "a higher pitch, faster, and shifted in time; silence fills the gaps, and upright "
-    "edges stay upright. Lower row: the clip, then three copies of its picture, which "
-    "are rotated, sheared, zoomed, brightened or reversed, so that upright edges lean.",
-    caption="One clip with three copies of either kind.",
+    "a higher pitch, faster, and shifted in time; silence fills the gaps, and vertical "
+    "edges stay vertical. Lower row: the clip, then three copies of its picture, which "
+    "are rotated, sheared, zoomed, brightened or reversed, so that these edges slant.",
+    caption="One clip with three copies of each kind.",
 )
 
 # %%
 copy_waves = augmented.waves(spec.rate_hz)
-faster = copy_waves[place + 2 * training.sum()]  # "fast" is the second kind
+# The clips come first, then a block of copies of each kind; "fast" is the second kind.
+# `place` is the place of our clip in each block
+faster = copy_waves[place + 2 * training.sum()]
 faster = 0.9 * faster / np.abs(faster).max()
 part = slice(loudest, loudest + two_seconds)
+# At 1.2 times the speed, the same events come after 1 / 1.2 of the time
 sooner = slice(int(loudest / 1.2), int(loudest / 1.2) + two_seconds)
 play_pair(
     {"the clip": wave[part], "its faster copy": faster[sooner]},
     spec.rate_hz,
-    describe=f"Up to two seconds of {label.replace('_', ' ')}; then the same events, "
-    "1.2 times as fast at the same pitch.",
+    describe=f"Up to two seconds of a clip of the class {label.replace('_', ' ')}; "
+    "then the same events, 1.2 times as fast at the same pitch.",
 )
 
 # %% [markdown]
@@ -1426,10 +1442,10 @@ play_pair(
 # not: when a picture is rotated, high frequencies begin long before or after low ones,
 # and a bark becomes a sweep.
 #
-# We train CNN7 on each set, for as many steps as in its longer training above, and a
-# new last layer for the frozen body. `fit` smooths the labels: a tenth of each target
-# is spread over all classes. So with ten classes, the training loss cannot fall below
-# 0.50 nats.
+# On each set we train two things: CNN7, for as many steps as in its longer training
+# above, and a new last layer for the frozen body. `fit` smooths the labels: a tenth of
+# each target is spread over all classes. So with ten classes, the training loss cannot
+# fall below 0.50 nats.
 #
 # **Predict:** on which set does CNN7's training loss end highest?
 
@@ -1463,13 +1479,13 @@ conclude(
     unit="nats",
     if_clear=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
-    f"**{last_loss['pictures']:.2f}** with copies of pictures. It fits even its own "
-    "training pictures less well: it *underfits* them, and a network that underfits "
+    f"**{last_loss['pictures']:.2f}** with copies of pictures. With pictures, it fits "
+    "even its own training set less well: it *underfits*, and a network that underfits "
     "does not need more variety.",
     if_not=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
-    f"{last_loss['pictures']:.2f} with copies of pictures. For these clips, the last "
-    "two are not known to differ by more than seeds do.",
+    f"{last_loss['pictures']:.2f} with copies of pictures. For these clips, we do not "
+    "know whether the last two differ by more than the spread between seeds.",
 )
 
 # %% tags=["hide-input"]
@@ -1503,8 +1519,9 @@ clips_over_pictures = gaps["CNN7: clips minus pictures"]
 say(
     "On the test clips, CNN7 with copies of clips minus CNN7 with copies of pictures "
     f"is {clips_over_pictures.mean:+.1f} points ({clips_over_pictures.low:+.1f} to "
-    f"{clips_over_pictures.high:+.1f} by source). This is one seed on one fold, and "
-    "another seed may differ by several points. The study has more of both."
+    f"{clips_over_pictures.high:+.1f} by source). This is one seed on one fold; "
+    "another seed may differ by several points. The study has five folds, and for "
+    "Lite0 three seeds."
 )
 
 # %% [markdown]
@@ -1512,9 +1529,9 @@ say(
 #
 # Our study asks the same questions on the five official folds of ESC-10 (Piczak, 2015),
 # with 400 steps, 128 mel bands and a hop of 40 ms. Lite0 was trained with three seeds per
-# fold, the CNNs with one. To augment clips, each training clip gets six copies; pictures
-# are transformed anew for every batch. Differences are paired by fold, and the verdicts
-# follow the rules in `study/protocol.md`.
+# fold, the CNNs with one. Where clips are augmented, each training clip gets six
+# copies; where pictures are, they are transformed anew for every batch. Differences are
+# paired by fold, and the verdicts follow the rules in `study/protocol.md`.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1538,19 +1555,20 @@ if drawn:
     )
     show(
         fig,
-        alt="Differences of the study on ESC-10 in points with 95 % intervals: "
+        alt="The study's differences on ESC-10 in points with 95 % intervals: "
         + "; ".join(f"{name} {part.difference}" for name, part in drawn.items())
         + ".",
-        caption="ESC-10, five folds. D1 augments clips or pictures; D5a has no "
-        "augmentation, D5b copies of clips. Filled: the interval does not contain 0.",
+        caption="ESC-10, five folds. D1: clips augmented minus pictures. D5a: "
+        "nothing augmented. D5b: clips augmented. Filled: the interval does not "
+        "contain 0.",
     )
 else:
     say("The rows of this study have not been published yet.")
 
 # %% [markdown]
 # Here is what Mushtaq, Su and Tran (2021) claim, beside what the study and this run have
-# found. An asterisk marks a verdict that would not survive a wider interval, which allows
-# for the training clips that the folds share.
+# found. An asterisk marks a verdict that would not survive a wider interval, one that
+# allows for the training clips that the folds share.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1576,25 +1594,25 @@ for claim in of_paper:
         verdicts[claim.id] = row["verdict"]
         here = HERE.get(claim.id, "-")
         rows.append((says, row["ours"] or "-", row["verdict"] + star, here))
-columns = ["the paper claims", "the study (points)", "verdict", "this run"]
+columns = ["the paper claims", "the study (points or nats)", "verdict", "this run"]
 claim_table = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 display(claim_table.set_properties(**{"text-align": "left"}))
 say(
     "Does transfer beat a small CNN (D5)? The verdict without augmentation: "
-    f"{verdicts['D5a']}; with copies of clips: {verdicts['D5b']}. In the study, both "
-    "networks take the same number of steps."
+    f"{verdicts['D5a']}; with copies of clips: {verdicts['D5b']} (for asterisks, see "
+    "the table). In the study, both networks take the same number of steps."
 )
 
 # %% [markdown]
 # A run of this notebook is one fold, one seed and a minute of training. Its *directions*
 # can agree with the study or not; they cannot overrule it.
 #
-# D2 and D3 are *levels*, of networks that are not part of the study. With the official
-# folds, others report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K for an ensemble of
-# such networks (Palanisamy et al., 2020), where the paper has 97.57 % and 99.49 %. The
-# parts of the paper that we could read do not say how copies were grouped when the data
-# were split. Notebook 04 shows how much that can matter; it does not show what happened
-# here.
+# D2 and D3 are *levels* of accuracy, of networks that are not part of the study. With
+# the official folds, others report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K for an
+# ensemble of such networks (Palanisamy et al., 2020), where the paper has 97.57 % and
+# 99.49 %. The parts of the paper that we could read do not say how copies were grouped
+# when the data were split. Notebook 04 shows how much that can matter; it does not show
+# what happened in the paper.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1612,8 +1630,8 @@ if len(large):
 # %% [markdown]
 # ## 10. What do other backbones cost? (optional)
 #
-# The paper uses ResNet-152 and DenseNet-161, among others. Counting what they cost takes
-# no weights: torch's `meta` device builds a network without allocating them.
+# The paper uses ResNet-152 and DenseNet-161, among others. We can count what they cost
+# without their weights: torch's `meta` device builds a network without allocating them.
 # **Predict:** which has more parameters, AlexNet or DenseNet-161, and which needs more
 # multiplications?
 
@@ -1641,7 +1659,7 @@ say(
     "parameters of DenseNet-161, but DenseNet-161 needs "
     f"{costs['densenet161'][1] / costs['alexnet'][1]:.0f} times as many "
     "multiplications. AlexNet keeps most of its weights in dense layers, which are "
-    "used once per picture; the weights of a convolution are used at every place."
+    "used once per picture; the weights of a convolution are used at every position."
 )
 
 # %% [markdown]
@@ -1657,17 +1675,19 @@ say(
 #
 # ### Exercise 06.5: design a colour
 #
-# Write `my_channels(levels)`. It takes log-mels `(clips, frames, mels)` in dB, a torch
-# tensor, and returns a tensor `(clips, 3, frames, mels)`, such that
+# Write `my_channels(levels)`. It takes log-mels in dB, a torch tensor of shape
+# `(clips, frames, mels)`, and returns a tensor `(clips, 3, frames, mels)`, such that
 #
 # - no two of the three channels are the same picture;
 # - at least one channel does not change when the clip is 10 dB louder;
 # - each clip is treated by itself, as a new clip in a test would be.
 #
-# Below the check, your channels go through the frozen body. The scaling to standard
-# deviations is done for you. Before you run it, write down what your channels show
-# that the three copies do not, and on which classes that should help. Try at least two
-# designs. You choose on validation, so the number flatters the one that you keep.
+# Below the check, your channels go through the frozen body. There, every band of each
+# channel is scaled to mean 0 and standard deviation 1; section 5 scaled only the
+# log-mel, before it computed deltas and means. Before you run it, write down what your
+# channels show that the three copies do not, and on which classes that should help. Try
+# at least two designs. You choose on validation, so the number flatters the one that
+# you keep.
 #
 # <details><summary>Hint</summary>
 #
@@ -1713,9 +1733,9 @@ cnn_test = test_accuracy("CNN7, equal steps")
 cnn_longer_test = test_accuracy("CNN7, four times the steps")
 say(
     f"""- Renaming what a photograph network sees in sounds is right on \
-{accuracy_renamed:.0f} % of the validation clips; a new last layer on the same frozen
-  body on {accuracy_photo:.0f} %.
-- {n_deaf} of {len(shares)} first filters are deaf to a grey picture.
+{accuracy_renamed:.0f} % of the validation clips; a new last layer on a frozen body
+  is right on {accuracy_photo:.0f} %.
+- {n_deaf} of {len(shares)} first filters are nearly deaf to a grey picture.
 - The first third of the body moved by {moved_first:.1f} % in fine-tuning, the new layer
   by {moved_new:.0f} %.
 - On the test clips: frozen {frozen_test} %, fine-tuned {tuned_test} %, CNN7 with equal

@@ -17,7 +17,8 @@
 # - **compute** what the layer saves and what it costs (exercise 07.4);
 # - **derive** the gradient with respect to the scores, and **say** why it is smooth
 #   (exercise 07.5);
-# - **choose** a start from which the layer learns, and **test** it (exercise 07.6).
+# - **choose** initial values from which the layer learns, and **test** them (exercise
+#   07.6).
 
 # %% [markdown]
 # ## Before you start
@@ -25,9 +26,9 @@
 # You need notebooks 02 and 05. Reading takes 60 minutes, the six exercises 60. The
 # machine needs about a minute in `lesson`.
 #
-# Numbers come from three places, and the text says from which: from networks that the
-# study trained and the course ships, from short trainings that you run here, and from
-# the published rows of the study.
+# Results about trained networks come from three places, and the text says which:
+# networks that the study trained and the course ships, short trainings that you run
+# here, and the published rows of the study.
 
 # %%
 from dataclasses import replace
@@ -84,8 +85,8 @@ own_network: str = ""  # a trained network of yours for section 9, a safetensors
 #
 # We take a brief and a steady sound. To find them, we ask what share of a clip's
 # energy lies in the loudest tenth of its frames. In a steady sound that is not much
-# more than a tenth; in a brief one it is nearly all. `features` makes the log-mel of
-# every clip, as in notebook 02.
+# more than a tenth; in a brief one it can be most of the energy. `features` computes
+# the log-mel of every clip, as in notebook 02.
 
 # %%
 SPEC = FeatureSpec(hop_ms=10)  # windows of 25 ms, 64 mel bands
@@ -118,7 +119,7 @@ steady = int(np.argmin(of_steady))
 brief_name = clips.classes[brief_class].replace("_", " ")
 steady_name = clips.classes[steady_class].replace("_", " ")
 
-# The two waves come in the order of the data set, whichever clip is first there
+# The two waves come in the order of the data set: swap them if the steady one is first
 waves = clips.where(np.isin(np.arange(len(clips)), [brief, steady])).waves(RATE_HZ)
 brief_wave, steady_wave = waves if brief < steady else waves[::-1]
 say(
@@ -148,7 +149,7 @@ show(
     fig,
     alt=f"Log-mels of {brief_name} and {steady_name}, and below each the level of its "
     "frames. Squares mark the loudest tenth of the frames: in the first clip they "
-    "stand together in a few places, in the second they are spread over the clip.",
+    "cluster in a few places; in the second they are spread over the clip.",
     caption="A brief and a steady sound, and the loudest tenth of the frames of each.",
 )
 
@@ -192,8 +193,8 @@ play_pair(
 #
 # 1. **scale** them to the sum: $s_j = n\, p_j / \sum_i p_i$;
 # 2. **cap** them: if the largest exceeds 1, divide all of them by it;
-# 3. **fill up**: share out what is now missing from the sum among the frames, in
-#    proportion to their room $1 - s_j$.
+# 3. **fill up**: distribute what the sum now lacks over all frames, in proportion to
+#    their room $1 - s_j$.
 
 # %%
 scores = np.array([0.1, 0.1, 0.2, 0.9, 0.7, 0.2, 0.1, 0.1, 0.5, 0.2, 0.1, 0.1])
@@ -239,10 +240,10 @@ say(
 )
 
 # %% [markdown]
-# Capping keeps the ratios, filling up does not. When one frame stands out, all the
-# others get wider, because the widths still have to sum to six: if you remove half of
-# the frames, all widths can be 0 or 1 only if the network singles out exactly half of
-# the frames. Multiplying all scores by a constant changes nothing. And every step
+# Capping keeps the ratios; filling up does not. When one frame stands out, all the
+# others get wider, because the widths still have to sum to six. If half of the frames
+# are to be removed, every width can be 0 or 1 only if the network singles out exactly
+# the other half. Multiplying all scores by a constant changes nothing. And every step
 # consists of sums, products, quotients and a maximum, so gradients can pass through it.
 #
 # ### Exercise 07.1
@@ -347,7 +348,7 @@ say(
 
 # %% [markdown]
 # Read the staircase from the top. Where it goes down steeply, many frames share one
-# output frame, and the resolution is coarse. Where it moves on by almost a column per
+# output frame, and the resolution is coarse. Where it advances by almost a column per
 # row, a frame nearly has an output frame to itself, and the resolution is kept. The
 # order of frames never changes. With equal widths the staircase follows a straight
 # line, and every output frame is the average of equally many neighbours.
@@ -387,10 +388,11 @@ check("07.2", shared)
 # ## 4. Merging the frames
 #
 # An output frame now knows which frames it consists of. What is its level? Powers of
-# independent sounds add; decibels do not. The mean of -20 dB and -100 dB is -60 dB, a
-# ten-thousandth of the sound's power. Averaged as power, it is -23 dB: half of the
-# sound's power. So DiffRes goes back from the log-mel $x$ to power, averages, and takes
-# the logarithm again. With the natural logarithm, as in the paper,
+# independent sounds add; decibels do not. Take a sound at -20 dB and silence at
+# -100 dB. The mean of the decibels is -60 dB, a ten-thousandth of the sound's power;
+# the mean of the powers is -23 dB, half of it. So DiffRes goes back from the log-mel
+# $x$ to power, averages, and takes the logarithm again. With the natural logarithm, as
+# in the paper,
 #
 # $$ \text{mean}_k = \ln \sum_j w_{jk}\, e^{x_j}. $$
 #
@@ -431,8 +433,8 @@ answer("07.c", round(losses.loc[0, "mean loss (dB)"], 1), unit="dB", within=0.3)
 #
 # <details><summary>Hint</summary>
 #
-# Three steps: to power, weighted mean, back to decibels. A level $L$ is the power
-# $10^{L/10}$.
+# Three steps: to power, weighted mean, back to decibels. A level of $L$ dB corresponds
+# to the power $10^{L/10}$.
 #
 # </details>
 
@@ -453,7 +455,7 @@ check("07.3", merged_db)
 # - the **mean**, as above;
 # - the **peak**, the largest weighted frame of each output frame, scaled so that equal
 #   widths give the ordinary maximum. A click of one frame among ten is 10 dB weaker in
-#   the mean, and the peak keeps it;
+#   the mean but keeps its level in the peak;
 # - the **position encoding**, sines and cosines of the frame number, merged in the same
 #   way. Without it the classifier could not know how long an output frame lasts.
 #
@@ -525,12 +527,13 @@ show(
 # of them are dilated, that is, they skip frames. Both have a receptive field of 41
 # frames: the one that they score and 20 on either side.
 #
-# A scorer of $S$ multiply-accumulates (MACs) per frame in front of a classifier with
-# $N$ MACs per frame pays if the share of frames removed exceeds $S/N$.
+# A scorer with $S$ multiply-accumulates (MACs) per frame, in front of a classifier with
+# $N$ MACs per frame, pays off if the share of frames removed exceeds $S/N$.
 
 # %%
 n_half = timebase.out_frames(n_frames, 0.5)
 all_macs = cost.macs(build("cnn7", 10), n_frames, n_mels)
+# Behind DiffRes, the classifier gets three pictures as channels
 half_macs = cost.macs(build("cnn7", 10, channels=3), 3, n_half, n_mels)
 
 cost_rows = []
@@ -638,8 +641,8 @@ print(reversed_cumulative_sum(np.array([1, 0, 2, -1])))
 # What does it look like in a network? We need sounds whose important moments are known:
 # the *timing probe* of notebook 02. Each clip holds a pattern of noise bursts somewhere
 # in a second of faint noise. `trained.load` gives a network that the study trained on
-# it: DiffRes and CNN7, frames of 2.5 ms, 90 % of them removed, so that 40 output frames
-# are left of 401.
+# it: CNN7 behind a variant of DiffRes (section 8 explains it), with frames 2.5 ms
+# apart, 90 % of them removed, so that 40 of 401 are left.
 
 # %%
 probe = load_timing(100)  # 100 clips for each of six classes
@@ -679,6 +682,7 @@ def gradients(clip, widths):
     levels = torch.tensor(probe_x[[clip]]).double()
     target = torch.tensor(probe_targets[[clip]])
 
+    # First with the edges as the free variables, then with the widths
     edges = torch.tensor(np.cumsum(widths), requires_grad=True)
     given_widths.given = torch.diff(edges, prepend=torch.zeros(1))  # back to widths
     loss = functional.cross_entropy(network(levels), target)
@@ -890,18 +894,18 @@ conclude(
     f"**{gap_accuracy:.0f} %** of the test clips; guessing gives 50 %. One loss has "
     "trained both parts.",
     if_not=f"After {recipe.steps} steps, {gap_accuracy:.0f} % of the test clips are "
-    "right; guessing gives 50 %. For this run, we do not know whether that is more "
-    "than the spread between seeds.",
+    "classified correctly; guessing gives 50 %. For this run, we do not know whether "
+    "that is more than the spread between seeds.",
 )
 
 # %% [markdown]
 # ## 8. A run that succeeds, a run that fails, and a variant
 #
-# On all six classes of the probe, DiffRes does not always learn. Two networks that the
-# course ships differ in nothing but their seed: CNN7 behind DiffRes with the light
-# scorer, 90 % of the frames removed, 2,400 steps. A third one has the variant that
-# section 7 used. We count a run as a *success* if at least 95 % of the test clips are
-# right.
+# On all six classes of the probe, DiffRes does not always succeed: we count a run as a
+# *success* if it classifies at least 95 % of the test clips correctly. Two networks
+# that the course ships differ in nothing but their seed: CNN7 behind DiffRes with the
+# light scorer, 90 % of the frames removed, 2,400 steps. A third one has the variant
+# that section 7 used.
 
 # %%
 runs = {
@@ -941,7 +945,7 @@ described = "; ".join(
 show(
     fig,
     alt="Learning curves of three runs over 2,400 steps. Left the training loss, right "
-    f"the validation accuracy, which goes, {described}.",
+    f"the validation accuracy ({described}).",
     caption="Learning curves of the three runs. The dotted line marks 95 %.",
 )
 
@@ -1011,11 +1015,9 @@ show(
     fig,
     alt="Three test clips, one per column: two clicks, two bursts, half a second of "
     "modulated noise, the pattern shaded. Below the level, the widths of the three "
-    "runs. Inside against outside of the pattern they are "
-    + "; ".join(
-        f"{name} {compared.loc[name, 'inside / outside']:.1f} times" for name in runs
-    )
-    + " as wide on average over all test clips.",
+    "runs. The mean width inside the pattern, divided by that outside: "
+    + "; ".join(f"{name} {compared.loc[name, 'inside / outside']:.1f}" for name in runs)
+    + ", over all test clips.",
     caption="Widths that three networks give to the same clips, beside the known "
     "pattern.",
 )
@@ -1051,18 +1053,18 @@ show(
 # *am* takes up about 200, more than there are output frames, so no widths can keep all
 # of its frames.
 #
-# So frames of a short pattern would have to be about twenty times as wide as others. A
-# scorer of the published form ends in a sigmoid, $p = \sigma(v)$. At the start its
-# values $v$ scatter around 0, so that few scores are close to 0. With scores near 1 in
-# the pattern, $v$ has to fall to about $-3$ in every background frame. Even the run
-# that succeeds is far from that.
+# So for $q = 20$, frames of the pattern would have to be about twenty times as wide as
+# the others. A scorer of the published form ends in a sigmoid, $p = \sigma(v)$. At the
+# start its values $v$ scatter around 0, so that few scores are close to 0. With scores
+# near 1 in the pattern, $v$ has to fall to about $-3$ in every background frame. Even
+# the run that succeeds is far from that.
 #
 # The way there is uncertain, because the classifier learns at the same time, from what
 # the layer gives it. As long as the widths do not favour the pattern, it sees output
-# frames that blur 25 ms, and can learn little about a gap of 5 ms. And as long as the
-# classifier makes no use of the gap, no gradient pushes the scorer to widen it. Some
-# seeds happen to start in the right direction, and others take long to find it. This is
-# our reading of the curves and widths above; two runs do not prove it.
+# frames that average over 25 ms, and can learn little about a gap of 5 ms. And as long
+# as the classifier makes no use of the gap, no gradient pushes the scorer to widen it.
+# Some seeds happen to start in the right direction, and others take long to find it.
+# This is our reading of the curves and widths above; two runs do not prove it.
 #
 # ### A variant that starts with contrast
 #
@@ -1111,7 +1113,7 @@ def before_training(run):
     fresh.standardise(run.model.mean, run.model.std)
     for module in fresh.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
-            module.momentum = None  # statistics over all that it sees
+            module.momentum = None  # average over all that it sees, no running decay
     with torch.no_grad():  # in training mode, a forward pass gathers the statistics
         fresh.frame_reducer.train()(torch.tensor(train_x / NATS["db"]))
     return fresh.eval()
@@ -1188,10 +1190,11 @@ say(
 # %% [markdown]
 # ### How often?
 #
-# One run of each kind shows what can happen, not how often. The study repeats the runs
-# over five folds and several seeds. The table has its published rows, with exact 95 %
-# intervals for the share of runs that succeed. The shipped networks were picked because
-# one succeeds and one fails, so they say nothing about rates.
+# One run of each kind shows what can happen, not how often. The study repeats such runs
+# with other folds and seeds. The table counts the runs published so far, with exact
+# 95 % intervals for the share that succeeds; the interval of a single run excludes
+# hardly anything. The shipped networks were picked because one succeeds and one fails,
+# so they say nothing about rates.
 
 # %%
 study_curve = budget.curve()
@@ -1216,10 +1219,10 @@ else:
 # %% [markdown]
 # ### Exercise 07.6: a start of your own (open)
 #
-# Choose your own start for the gain and the bias, for any share of frames removed. Try
-# something that you do not expect to work, too: a gain of 0.05, a bias of 2. Before you
-# run it, write down which accuracy you expect; afterwards, explain the result by the
-# widths at the start, which `trial` draws.
+# Choose initial values for the gain and the bias, for any share of frames removed. Also
+# try values that you do not expect to work: a gain of 0.05, a bias of 2. Before you run
+# it, write down the accuracy that you expect; afterwards, explain the result by the
+# initial widths, which `trial` plots.
 #
 # `trial` trains for some seconds on the task of section 7. The check tests whether the
 # start leaves the layer something to learn from, and whether the network has learned
@@ -1271,7 +1274,7 @@ def trial(start):
         f"narrowest, at the start, where the widest is {start_widths[0].max():.2f}, "
         "and after training.",
         caption=f"Gain {gain:g}, bias {bias:g}: {accuracy:.0f} % of the test clips "
-        "are right.",
+        "are classified correctly.",
     )
     return {
         "gain": gain,
@@ -1439,10 +1442,10 @@ show(
 )
 
 # %% [markdown]
-# Compare the two columns with what you know about these sounds. Each layer widens what
-# lowered *its* loss: in one case what tells patterns of bursts apart, in the other what
-# tells the classes of its training set apart. An event that a listener would mark need
-# not be among them.
+# Compare the two columns with what you know about these sounds. Each layer widens the
+# frames that helped to lower *its* loss: for one layer, those that distinguish patterns
+# of bursts; for the other, those that distinguish the classes of its training set. The
+# frames of an event that a listener would mark need not be among them.
 #
 # ### Removing more and more
 #
@@ -1459,6 +1462,7 @@ def unwarped_power(power, widths):
     exact_widths = torch.tensor(widths[None]).double()
     warp = diffres.warp_matrix(exact_widths, n_out)[0].numpy()
     merged = warp.T @ power
+    # Rows scaled to sum to 1: which output frames a frame went to, and how much of it
     shares = warp / np.maximum(warp.sum(axis=1, keepdims=True), 1e-12)
     return shares @ merged
 
@@ -1555,10 +1559,10 @@ play_pair(
 # ## 10. Empty frames and the guide loss (optional)
 #
 # SpecAugment (notebook 03) hides stretches of time. A hidden frame holds nothing, so it
-# should be narrow, and the paper's **guide loss** says so: the mean width of the
-# *empty* frames of a clip, as long as it exceeds half of the mean width of all frames,
-# is added to the loss. Its effect is limited: below that half it is zero, and it
-# concerns only empty frames, not quiet ones.
+# should be narrow. The paper's **guide loss** encourages this: the mean width of a
+# clip's *empty* frames is added to the loss whenever it exceeds half the mean width of
+# all frames. Its effect is limited: below that threshold it is zero, and it concerns
+# only empty frames, not quiet ones.
 #
 # What is an empty frame? Many programs write a 0 into the log-mel. **Predict:** is a 0
 # in this log-mel `"quiet"` or `"loud"`?
@@ -1590,9 +1594,9 @@ plots.lines(times_s, curves, ax, xlabel="time (s)", ylabel="level (dB)")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
-    alt="Level over time of one clip with hidden stretches. Masked with the mean they "
-    f"are hard to see, with the floor they fall to {floor_level(SPEC):.0f} dB, with a "
-    "0 they rise to 0 dB.",
+    alt="Level over time of one clip with hidden stretches. Filled with the mean, they "
+    "differ little from the rest; with the floor, they fall to "
+    f"{floor_level(SPEC):.0f} dB; with a 0, they rise to 0 dB.",
     caption="The same hidden stretches, filled in three ways.",
 )
 
@@ -1614,7 +1618,7 @@ rate_line = "no rows are published yet"
 if len(counts) > 0:
     rate_line = f"{counts['runs'].sum()} runs are counted in section 8"
 ratio_variant = compared.loc["variant", "inside / outside"]
-trains = "smoke run" if profile == "smoke" else "see section 7"
+trains = "smoke run" if profile == "smoke" else "one seed, see section 7"
 say(
     f"""| in the paper's words, shortened | what we measured | reading |
 |---|---|---|
@@ -1635,15 +1639,15 @@ true of this network; {rate_line} |"""
 #   has a total weight of 1. Frames are merged as power.
 # - The gradient with respect to the widths is a reversed cumulative sum. In our clip it
 #   mostly says where to shift the sound, and only in part which frames matter.
-# - DiffRes does not learn from every seed. In the run that failed, the widths did not
+# - DiffRes does not succeed with every seed. In the run that failed, the widths did not
 #   favour the pattern; that this was the cause is our reading, not a result.
 # - Training finds widths that lower the loss. Whether they mark the important frames
 #   can be tested only where we know which frames are important.
 #
 # ## What next
 #
-# Notebook 08 lets DiffRes compete with rules, with chance and with a longer hop, at a
-# cost that is counted in full. Before you go on:
+# Notebook 08 compares DiffRes with rules, with random scores and with a longer hop, and
+# counts the full cost of each. Before you go on:
 # [questions to test yourself](quizzes/07_diffres.md).
 #
 # ## References

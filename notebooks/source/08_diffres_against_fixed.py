@@ -12,7 +12,7 @@
 #
 # - **count** what a layer costs, and find the reduction at which it starts to pay
 #   (exercise 08.1);
-# - **predict** how much merging equal widths can bear (exercise 08.2);
+# - **predict** at which reduction equal widths lose a detail (exercise 08.2);
 # - **judge** a claim by the interval of a paired difference (exercise 08.3);
 # - **report** a failure rate with an exact interval (exercise 08.4);
 # - **design** a rival and put it to the test (exercise 08.5).
@@ -27,8 +27,8 @@
 # drawn.
 #
 # Two kinds of numbers appear below. *This run* means the networks that you train here.
-# *The study* means rows that were computed once, over folds and seeds, and are
-# published with the course. Not all that are planned are published yet.
+# *The study* means rows that were computed beforehand, over folds and seeds, and are
+# published with the course. Not all planned rows are published yet.
 
 # %%
 import time
@@ -126,7 +126,7 @@ class EfficientNetB2(nn.Module):
         return self.net(three_channels)
 
 
-with torch.device("meta"):  # networks without values: they are only counted
+with torch.device("meta"):  # networks without weights: we only count MACs
     b2 = EfficientNetB2()
     cnn = classifier.build("cnn7", 10)
     cnn_after_layer = classifier.build("cnn7", 10, channels=3)
@@ -175,7 +175,7 @@ charged = pd.DataFrame(rows).set_index("classifier")
 predict(
     "08.a",
     ...,
-    "A quarter of the frames is saved in front of the CNN. How many per cent of the "
+    "A quarter of the frames is saved in front of the CNN. What percentage of the "
     "MACs does DiffRes save with the published scorer?",
 )
 
@@ -237,8 +237,8 @@ show(
 # The *light* scorer is ours. It averages the mels into 16 bands first and costs a small
 # fraction of the published one. With it, most of the extra cost in front of the CNN
 # comes from the CNN's first convolution, which reads three channels behind the layer
-# (mean, peak and position) instead of one. The formula leaves this part out. It shrinks
-# with the frames that are kept, so the CNN's lines are a little steeper than the
+# (mean, peak and position) instead of one. The formula leaves this part out. It falls
+# with the number of frames kept, so the CNN's lines are a little steeper than the
 # formula says. The small steps come from networks that halve the frames several times
 # and round.
 #
@@ -250,8 +250,8 @@ show(
 #
 # <details><summary>Hint</summary>
 #
-# The published scorer needs about 63,000 MACs per frame of 64 mels, and the CNN
-# 265,900, so with a quarter saved your function should return 0.013. The table shows
+# The published scorer needs about 63,000 MACs per frame of 64 mels, and the CNN about
+# 266,000, so with a quarter saved your function should return 0.013. The table shows
 # less, because it also counts the CNN's larger first convolution.
 #
 # </details>
@@ -374,9 +374,9 @@ handles, labels = axes[1].get_legend_handles_labels()
 fig.legend(handles, labels, loc="outside lower center", ncols=2)
 show(
     fig,
-    alt="Milliseconds per clip of seven ways, in two panels. "
+    alt="Milliseconds per clip for seven networks, in two panels. "
     + " ".join(
-        f"{batch} clips at a time: "
+        f"Batch size {batch}: "
         + ", ".join(f"{name} {least_ms[batch, name]:.1f}" for name in WAYS)
         + "."
         for batch in BATCHES
@@ -391,8 +391,9 @@ half = {
 }
 answer("08.b", "yes" if half[1] < 1 else "no")
 say(
-    f"On this machine, DiffRes with half the frames takes **{half[1]:.2f}** of the "
-    f"time of all frames for one clip and **{half[16]:.2f}** in batches of 16. It "
+    f"On this machine, DiffRes with half the frames takes **{half[1]:.2f}** times as "
+    f"long as all frames for one clip, and **{half[16]:.2f}** times in batches of 16. "
+    "It "
     f"needs {macs['DiffRes, half'] / macs['all frames of 10 ms']:.2f} of the MACs."
 )
 
@@ -404,10 +405,11 @@ if quiet_ms:
         for name, way in WAYS.items()
     }
     say(
-        f"On the quiet machine it was {quiet[1, 'DiffRes, half']:.2f} for one clip and "
+        "On the quiet machine, the ratio was "
+        f"{quiet[1, 'DiffRes, half']:.2f} for one clip and "
         f"{quiet[16, 'DiffRes, half']:.2f} in batches; with a tenth of the frames, "
         f"{quiet[1, 'DiffRes, a tenth']:.2f} and "
-        f"{quiet[16, 'DiffRes, a tenth']:.2f}. A hop of 20 ms took "
+        f"{quiet[16, 'DiffRes, a tenth']:.2f}. For a hop of 20 ms, it was "
         f"{quiet[1, 'hop of 20 ms']:.2f} and {quiet[16, 'hop of 20 ms']:.2f}."
     )
 
@@ -422,8 +424,8 @@ if quiet_ms:
 #
 # ## 3. The rivals
 #
-# A fair rival shares everything with DiffRes except one thing. All of these take the
-# same frames and merge them to the same number, and only the widths differ:
+# A fair rival shares everything with DiffRes except one thing. All of these merge the
+# same frames into the same number of output frames; only the widths differ:
 #
 # - **equal widths**: DiffRes without its learning. Every frame gets the same width;
 # - **random**: widths drawn at random for each clip. Dropping parts at random can help
@@ -482,7 +484,7 @@ excerpt = loudest_two_seconds(np.array(wave), PICTURE.rate_hz)
 play(
     excerpt,
     PICTURE.rate_hz,
-    describe=f"The loudest two seconds of a clip of {chosen_label}.",
+    describe=f"The loudest two seconds of a clip labelled {chosen_label}.",
 )
 
 # %%
@@ -494,8 +496,8 @@ flux_layer = frame_pooling.Flux(PICTURE.n_mels, 0.5)
 flux_of_library = flux_layer(torch.tensor(excerpt_db[None]) / NAT_DB).scores[0].numpy()
 largest_difference = np.abs(flux_by_hand - flux_of_library).max()
 say(
-    f"Half of {len(excerpt_db)} frames are kept. The flux widths computed by hand and "
-    f"those of the library differ by at most {largest_difference:.0e}."
+    f"Half of the {len(excerpt_db)} frames are kept. The flux widths computed by hand "
+    f"and those of the library differ by at most {largest_difference:.0e}."
 )
 
 # %% tags=["hide-input"]
@@ -554,9 +556,9 @@ scrub(
     },
     label="frames saved",
     start="75 %",
-    alt=f"Log-mel of a clip of {chosen_label}, and below it one row of strokes for "
+    alt=f"Log-mel of a clip labelled {chosen_label}, and below it a row of strokes for "
     "each rival, a stroke where an output frame ends. Equal widths: evenly spaced. "
-    "Random: nearly even. Energy and flux: crowded where the sound is loud or rises.",
+    "Random: irregular. Energy and flux: crowded where the sound is loud or rises.",
     caption="Where the strokes crowd, the rival looks closely.",
 )
 
@@ -623,7 +625,7 @@ play_pair(
 # ### The floor: equal widths
 #
 # Merging with equal widths turns a hop $h$ into frames of length $h / (1 - r)$. A
-# detail of length $f$ survives, roughly, if a merged frame is no longer than it:
+# detail of length $f$ survives, roughly, if a merged frame is no longer than $f$:
 #
 # $$ \frac{h}{1 - r} \le f \quad\Longleftrightarrow\quad r \le 1 - \frac{h}{f}. $$
 #
@@ -724,17 +726,19 @@ for column, name in enumerate(("gap_5ms", "gap_10ms")):
 show(
     fig,
     alt="Log-mels of two clips, each merged in four ways, 24 merged frames around the "
-    "clicks. All frames: two columns with a gap, narrow on the left, wider on the "
-    "right. Equal widths: a single column in both. Flux: short blocks that differ a "
-    "little. Oracle: one wide block in both clips, without a clear gap between them.",
+    "clicks. All frames: two bright stripes with a gap, narrow on the left, wider on "
+    "the right. Equal widths: much the same narrow block in both. Flux: a narrow block "
+    "on the left, a wider one on the right. Oracle: one wide block in both clips, "
+    "without a clear gap.",
     caption=f"From {n_frames} to {n_kept} frames. Frequency rises from bottom to top.",
 )
 
 # %% [markdown]
-# With equal widths, both clips become the same bright column. The oracle spends its
-# frames generously on the clicks, and on the *silence* between them it spends next to
-# nothing. But these two classes differ only in the silence. The oracle knows where the
-# events are; it does not know the task.
+# With equal widths, both clips become much the same narrow block. The oracle marks six
+# frames in either clip: in the silence of 5 ms, every window touches a click; in the
+# middle of the 10 ms, none does, and the frames there get next to nothing. So the
+# longer silence shrinks to the shorter one. But its length is all that distinguishes
+# these two classes. The oracle knows where the events are; it does not know the task.
 #
 # So we build a second one, which marks the **whole pattern**, from the first onset to
 # the last offset.
@@ -762,9 +766,9 @@ for column, name in enumerate(("gap_5ms", "gap_10ms")):
 show(
     fig,
     alt="Two clips merged by two oracles. The oracle that marks the events shows one "
-    "block in both clips. The oracle that marks the whole pattern shows two columns "
-    "with a dark gap between them, wider in the clip with 10 ms of silence.",
-    caption="The second oracle keeps the silence between the clicks as well.",
+    "block in both clips. The oracle that marks the whole pattern shows the same block "
+    "for 5 ms of silence, and two blocks with a dark gap between them for 10 ms.",
+    caption="The second oracle also keeps the middle of the longer silence.",
 )
 
 # %%
@@ -775,12 +779,12 @@ say(
 )
 
 # %% [markdown]
-# It did not always do so. The study began with the first kind of oracle, and its first
-# rows came out *below* learned widths, where no ceiling should be. The oracle was
+# The two have not always agreed. The study began with the first kind of oracle, whose
+# first rows came out *below* learned widths, where no ceiling should be. The oracle was
 # corrected, and the change is listed among the deviations in `study/protocol.md`.
 
 # %% [markdown]
-# ### Exercise 08.2: how much can equal widths bear?
+# ### Exercise 08.2: when do equal widths lose a detail?
 #
 # Change a setting, predict and explain. The cell below merges both clips with equal
 # widths, saving the share `share_saved`. At which share does the gap disappear from the
@@ -833,9 +837,9 @@ check("08.2", matching_reduction)
 #
 # ## 5. Between floor and ceiling: ten trainings
 #
-# Now all contestants train on the same clips, with the same number of steps, the same
-# batches and the same learning rate. In the paper's public scripts the batch grows with
-# the reduction, because more clips fit into memory; then two things change at once.
+# Now all contestants train on the same clips, with the same number of steps, batch size
+# and learning rate. In the paper's public scripts the batch grows with the reduction,
+# because more clips fit into memory; then two things change at once.
 #
 # A `Recipe` (notebook 05) lists everything about training that could differ. A `Split`
 # holds features and targets of one part of the data. `classifier.classifier` builds a
@@ -902,7 +906,7 @@ def train(reducer, x, run_seed):
 predict(
     "08.d",
     ...,
-    "How many points above equal widths will DiffRes, started with contrast, be? (The "
+    "By how many points will DiffRes, started with contrast, beat equal widths? (The "
     "run that validation chooses counts.)",
 )
 
@@ -1004,7 +1008,7 @@ conclude(
 )
 
 # %% [markdown]
-# Are the differences larger than chance? All contestants were tested on the same clips,
+# Could chance explain the differences? All contestants were tested on the same clips,
 # so we compare clip by clip, as in notebook 04: 1 where only the first is right, -1
 # where only the second is, 0 otherwise. The bootstrap over sources gives the interval
 # of the mean.
@@ -1172,7 +1176,7 @@ def widths_on_sound(x, rate_hz, saved_percent):
     fig, axes = plt.subplots(2, 1, figsize=(9, 3.8), sharex=True)
     plots.waveform(np.asarray(x), rate_hz, axes[0])
     axes[0].set_xlabel("")
-    in_seconds = len(x) >= rate_hz
+    in_seconds = len(x) >= rate_hz  # a shorter sound gets an axis in ms
     times = PROBE.frame_centres_s(len(levels)) * (1 if in_seconds else 1000)
     axes[1].plot(
         times, widths.cpu(), color=plots.COLOURS[1], linestyle="-", linewidth=1
@@ -1183,9 +1187,9 @@ def widths_on_sound(x, rate_hz, saved_percent):
 
 show(
     widths_on_sound(excerpt, PROBE.rate_hz, 100 * saved),
-    alt=f"Waveform of a clip of {chosen_label} and, below it, the width that the layer "
-    "trained on the probe gives to each of its frames.",
-    caption=f"Widths for a clip of {chosen_label} from the layer trained on the probe.",
+    alt=f"Waveform of a clip labelled {chosen_label} and, below it, the width that the "
+    "layer trained on the probe gives to each of its frames.",
+    caption=f"Widths from the layer trained on the probe. The clip: {chosen_label}.",
 )
 live(
     widths_on_sound,
@@ -1202,8 +1206,8 @@ live(
 #
 # ### Settings that cannot work
 #
-# A layer cannot save more than all frames, and a network that halves its input four
-# times needs 16 frames. The library says so in one line, before anything is trained:
+# A layer cannot save all frames or more, and a network that halves its input four
+# times needs at least 16. The library says so in one line, before anything is trained:
 
 # %%
 few_frames = torch.zeros(1, 100, 16)  # 100 frames, of which a tenth is kept
@@ -1261,6 +1265,11 @@ check("08.3", judged_claim)
 # hop serve as the floor, all frames of 2.5 ms and the oracle (of the whole pattern) as
 # the ceiling. A way to merge is worth its cost if it stays near the ceiling where the
 # floor has already fallen.
+#
+# The oracle is a ceiling only while its frames are short enough. At 5 %, 20 frames are
+# left, and the modulation touches about 200. The oracle merges those evenly, into
+# frames of 25 ms, while the shape repeats about every 40 ms. A layer that looks closely
+# at a few periods and skips the others can do better there.
 
 # %%
 curve = budget.curve()  # one row per way and share of frames, from the published rows
@@ -1296,7 +1305,7 @@ if len(curve):
     show(
         budget.figure(curve),
         alt="The budget curve of the study. " + budget.text(curve),
-        caption="Test accuracy on the timing probe. Open marks: some runs failed.",
+        caption="Test accuracy on the timing probe. Open marks: some failed, not all.",
     )
 else:
     say("No row of the budget curve is published yet.")
@@ -1482,7 +1491,7 @@ say(
 # classified and many sounds last?
 
 # %%
-QUESTIONS = {
+QUESTIONS = {  # question in study/questions.toml: its label in the figure
     "DiffRes, half the frames, no worse than 10 ms": "no worse than all frames",
     "DiffRes, a quarter of the frames, no worse than 2.5 ms": (
         "no worse than all frames"
@@ -1573,8 +1582,12 @@ say(
 # clears the limit only as long as we do not correct for the number of questions. In
 # both cases these folds cannot decide.
 #
+# The rows of the timing probe need not agree with your run in section 5: they keep a
+# quarter of the frames instead of a tenth, the scorer does not start with contrast, and
+# runs that failed are part of the mean.
+#
 # One line of the ESC-10 panel deserves a second look: *better than its widths,
-# shuffled*. It is the test that you made in section 5, here on recordings.
+# shuffled*. It is the test that you ran in section 5, here on recordings.
 
 # %% tags=["hide-input"]
 is_shuffled = on_recordings["asked"] == "better than its widths, shuffled"
@@ -1606,7 +1619,7 @@ if frontier.path().is_file():
     priced = priced[~left_out]
     show(
         frontier.figure(priced),
-        alt="Three prices of each condition. " + frontier.text(priced),
+        alt="Three kinds of cost for each condition. " + frontier.text(priced),
         caption="Accuracy on ESC-10 in brackets, and three kinds of cost. One thread.",
     )
 
@@ -1618,8 +1631,8 @@ if frontier.path().is_file():
 #
 # The study asked the same questions twice, with 240 and with 800 training steps. The
 # longer recipe also has a higher learning rate and mixup, for all conditions alike.
-# **Predict:** what happens to the differences when all networks train three times as
-# long?
+# **Predict:** what happens to the differences when all networks train more than three
+# times as long?
 
 # %%
 NO_WORSE = {
@@ -1653,7 +1666,7 @@ for rows, shift, colour, marker, label in [
     )
 ax.set_yticks(range(len(NO_WORSE)), list(NO_WORSE.values()))
 ax.set(ylim=(len(NO_WORSE) - 0.5, -0.5))
-ax.set_xlabel("minus all frames of 10 ms, test accuracy (points)")
+ax.set_xlabel("test accuracy minus that of all frames of 10 ms (points)")
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 show(
     fig,
@@ -1699,10 +1712,10 @@ say(
 )
 
 # %% [markdown]
-# Processors round differently, and hundreds of steps turn a rounding error into a
-# different network. Do not tune a seed, and do not report that *seed 3 fails*: on
-# another processor, it may be a different one. Compare means and counts over folds and
-# seeds.
+# Processors round differently, and over hundreds of steps a rounding error can grow
+# into a different network. (As the code had changed too, rounding need not be the only
+# cause here.) Do not tune a seed, and do not report that *seed 3 fails*: on another
+# processor, a different seed may fail. Compare means and counts over folds and seeds.
 #
 # ## 8. Is this the published method?
 #
@@ -1763,15 +1776,15 @@ display(settings.style.hide(axis="index"))
 # %% [markdown]
 # Guide loss and SpecAugment belong together: SpecAugment empties some frames, and the
 # loss teaches the scorer that empty frames do not matter. A layer that is trained
-# without both may well be a weaker one. So *not shown* in section 7 is a verdict on
+# without either may well be weaker. So *not shown* in section 7 is a verdict on
 # *this layer in this recipe*. If the study has published rows with the authors' recipe
 # by the time you read this, they are in `study/RESULTS.md`.
 #
 # ## 9. Your turn: a rival that cannot look ahead
 #
-# DiffRes and all rivals so far see the whole clip before they decide on the first
-# frame. Flux itself needs only the frame before, but the rescaling to widths divides by
-# a sum over *all* frames. A hearing aid or an alarm cannot wait for the end.
+# DiffRes, energy and flux see the whole clip before they decide on the first frame.
+# Flux itself needs only the frame before, but the rescaling to widths divides by a sum
+# over *all* frames. A hearing aid or an alarm cannot wait for the end.
 #
 # ### Exercise 08.5: flux without the future (an open task)
 #
@@ -1884,8 +1897,8 @@ if profile != "smoke":
         f"""- With a quarter of the frames saved, the published layer saves
   {b2_published:.0f} % of the MACs in front of EfficientNet-B2 and {cnn_published:.0f} %
   in front of our CNN.
-- On this machine, DiffRes with half the frames takes {half[1]:.2f} of the time for one
-  clip and {half[16]:.2f} in batches of 16.
+- On this machine, DiffRes with half the frames takes {half[1]:.2f} times as long as
+  all frames for one clip, and {half[16]:.2f} times in batches of 16.
 - On the probe with {100 * saved:.0f} % saved, this run got \
 {accuracy["equal widths"].mean:.0f} % with equal widths, \
 {accuracy["flux"].mean:.0f} % with flux, {accuracy[learned].mean:.0f} % with learned
