@@ -197,7 +197,8 @@ def test_conclude_shows_the_sentence_that_the_run_has_earned(
     display.conclude("gain", np.float64(value), unit="points", if_clear="it helps", if_not="cannot tell", step=1)
     ((bundle, _),) = displayed
     assert bundle["text/markdown"] == bundle["text/plain"] == sentence
-    entry = {"name": "gain", "value": value, "unit": "points", "kind": "effect", "step": 1.0}
+    judged = {"kind": "info"} if (variables or {}).get("profile") == "smoke" else {"kind": "effect", "step": 1.0}
+    entry = {"name": "gain", "value": value, "unit": "points"} | judged
     assert bundle[display.RECORD_MIME] == entry
     display.conclude("other", value, if_clear="it helps", if_not="cannot tell")
     assert displayed[-1][0]["text/markdown"] != "it helps", "no effect of that name is on file"
