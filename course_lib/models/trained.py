@@ -139,7 +139,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     if not isinstance(about, dict) or "sha256" not in given:
         raise CourseError(f"{path}: holds weights, but not which network they are for; expected a file of this course")
     if _sum_of(stored) != given["sha256"]:
-        raise CourseError(f"{path}: its weights differ from those that were saved (SHA-256); fetch it again")
+        raise CourseError(f"{path}: its weights are not the ones that were saved (SHA-256 differs); fetch it again")
     return stored, about
 
 

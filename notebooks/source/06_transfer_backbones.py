@@ -622,7 +622,7 @@ show(
 )
 
 # %% [markdown]
-# Copies waste two channels, and with them all filters that look for colour. With deltas,
+# Copies waste two channels, and with them all filters that respond to colour. With deltas,
 # the beginning and the end of a sound differ in colour, so even a deaf filter can respond
 # to them. With smoothed channels, short events differ in colour from long ones. Whether
 # any of this helps is a question for an experiment, in section 5.

@@ -169,7 +169,7 @@ for name, n_mels, full, reduced in [
             "saved, light (%)": saved_share_percent(full, reduced, light),
         }
     )
-charged = pd.DataFrame(rows).set_index("classifier")
+mac_table = pd.DataFrame(rows).set_index("classifier")
 
 # %%
 predict(
@@ -180,12 +180,12 @@ predict(
 )
 
 # %%
-display(charged.round(1))
-cnn_published = float(charged.loc["7-layer CNN", "saved, published (%)"])
+display(mac_table.round(1))
+cnn_published = float(mac_table.loc["7-layer CNN", "saved, published (%)"])
 answer("08.a", round(cnn_published, 1), unit="%", within=0.2)
 
 # %%
-b2_published = float(charged.loc["EfficientNet-B2", "saved, published (%)"])
+b2_published = float(mac_table.loc["EfficientNet-B2", "saved, published (%)"])
 # The published code multiplies power and positions by a dense warp matrix
 dense_products = 2 * N_FRAMES * n_kept * 128
 b2_dense = b2_published - 100 * dense_products / b2_full
@@ -1935,7 +1935,7 @@ if profile != "smoke":
 # %% tags=["record"]
 for name, short_name in [("EfficientNet-B2", "B2"), ("7-layer CNN", "CNN")]:
     for kind in ("published", "light"):
-        share = float(charged.loc[name, f"saved, {kind} (%)"])
+        share = float(mac_table.loc[name, f"saved, {kind} (%)"])
         record(f"macs_saved_{short_name}_{kind}", share, unit="%", kind="rel", rel=1e-3)
 record("macs_saved_B2_dense", b2_dense, unit="%", kind="rel", rel=1e-3)
 macs_ratio = macs["DiffRes, half"] / macs["all frames of 10 ms"]

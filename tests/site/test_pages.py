@@ -130,7 +130,7 @@ def test_the_latest_complete_run_of_the_courses_own_sets_goes_before_later_ones(
     whole = write_run(tmp_path / "whole", every, "2026-01-01")
     write_run(tmp_path / "failed", every, "2026-02-01", state="failed")
     write_run(tmp_path / "part", every[:3], "2026-03-01")
-    write_run(tmp_path / "own", every, "2026-04-01", dataset="/home/me/my_sounds")
+    write_run(tmp_path / "own", every, "2026-04-01", dataset=str(tmp_path / "my_sounds"))
     assert site_build.latest(tmp_path).folder == whole
     later = write_run(tmp_path / "later", every, "2026-01-02", dataset="esc10")
     assert site_build.latest(tmp_path).folder == later

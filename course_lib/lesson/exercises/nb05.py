@@ -104,12 +104,12 @@ def undominated(answer: object) -> str:
     return "Four of seven remain. Which of them to use depends on what you need."
 
 
-KEPT, LOST = 90.0, 75.0  # accuracy in % of two classes that are told apart, and of two that are not
+KEPT, LOST = 90.0, 75.0  # accuracy in %: at least this for "separated", at most this for "lost"
 FEWEST_HOPS, CLOSE = 4, 2.0
 
 
 def hop_that_loses_a_class(answer: object) -> str:
-    """05.5: hops of one's own choice around the cliff, with the accuracies that were measured there."""
+    """05.5: hops of the learner's choice around the cliff, with the accuracies measured there."""
     got = call(answer)
     if not isinstance(got, dict):
         raise NotYet(f"expected a dictionary from the hop in ms to the accuracy in %, got {type(got).__name__}")
@@ -126,11 +126,9 @@ def hop_that_loses_a_class(answer: object) -> str:
     kept = [hop_ms for hop_ms, accuracy in found.items() if accuracy >= KEPT]
     lost = [hop_ms for hop_ms, accuracy in found.items() if accuracy <= LOST]
     if not kept:
-        raise NotYet(f"the classes are told apart at none of your hops: try shorter ones, until one reaches {KEPT:g} %")
+        raise NotYet(f"none of your hops separates the classes: try shorter ones, until one reaches {KEPT:g} %")
     if not lost:
-        raise NotYet(
-            f"the classes are told apart at all of your hops: try longer ones, until one has at most {LOST:g} %"
-        )
+        raise NotYet(f"all of your hops separate the classes: try longer ones, until one has at most {LOST:g} %")
     last = max(kept)
     behind = [hop_ms for hop_ms in lost if hop_ms > last]
     if not behind:

@@ -115,7 +115,7 @@ def honest_masks(answer: object) -> str:
 
 
 def my_channels(answer: object) -> str:
-    """06.5: three channels of one's own; their properties are tested, not their worth."""
+    """06.5: three channels designed by the learner; their properties are tested, not their accuracy."""
     import torch
 
     rng = np.random.default_rng(0)

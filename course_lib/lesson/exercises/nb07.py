@@ -100,7 +100,7 @@ def reduced_cost(answer: object) -> str:
         "that keeps the share `reduction`; it is the share to remove": lambda n, r, s, c: (
             round(n * r), n * s + round(n * r) * c
         ),
-        "the scorer sees every frame, including those that are merged": lambda n, r, s, c: (
+        "the scorer sees every frame, including the merged ones": lambda n, r, s, c: (
             reference(n, r, s, c)[0], reference(n, r, s, c)[0] * (s + c)
         ),
         "the network sees only the output frames": lambda n, r, s, c: (reference(n, r, s, c)[0], n * (s + c)),

@@ -15,7 +15,7 @@ def saved_share(answer: object) -> str:
 
     slips = {
         "that is what the classifier saves; the scorer costs something too": lambda r, s, c: r,
-        "the scorer looks at all frames, also at those that are merged": lambda r, s, c: r - (1 - r) * s / c,
+        "the scorer looks at all frames, including the merged ones": lambda r, s, c: r - (1 - r) * s / c,
         "that is the share still needed; return the share saved": lambda r, s, c: 1 - r + s / c,
         "compare the scorer's cost with the classifier's: divide by it": lambda r, s, c: r - s,
         "that is in MACs; return a share": lambda r, s, c: r * c - s,
