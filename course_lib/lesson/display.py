@@ -139,7 +139,7 @@ def predict(number: str, prediction: float | str | EllipsisType, question: str) 
     """
     _predictions.pop(number, None)
     if prediction is Ellipsis or prediction is None:
-        say(f"**{number}** {question} *Replace the `...` by your prediction and run the cell again.*")
+        say(f"**{number}** {question} *Replace the `...` with your prediction and run the cell again.*")
         return
     if isinstance(prediction, bool) or not isinstance(prediction, int | float | str | np.number):
         say(f"**{number}** A prediction is a number, or a word in quotes; this is a `{type(prediction).__name__}`.")

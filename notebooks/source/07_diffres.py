@@ -27,7 +27,7 @@
 # machine needs about a minute in `lesson`.
 #
 # Results about trained networks come from three places, and the text says which:
-# networks that the study trained and the course ships, short trainings that you run
+# networks that the study trained and the course ships, networks that you train briefly
 # here, and the published rows of the study.
 
 # %%
@@ -77,7 +77,7 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the weights and the order of clips in sections 7 and 8
-n_steps: int = 0  # steps of each training; 0 means 12 in smoke, else 400
+n_steps: int = 0  # steps per training run; 0 means 12 in smoke, else 400
 own_network: str = ""  # a trained network of yours for section 9, a safetensors file
 
 # %% [markdown]
@@ -124,8 +124,8 @@ waves = clips.where(np.isin(np.arange(len(clips)), [brief, steady])).waves(RATE_
 brief_wave, steady_wave = waves if brief < steady else waves[::-1]
 say(
     f"The loudest tenth of the frames holds **{100 * concentration[brief]:.0f} %** of "
-    f"the energy of *{brief_name}* and **{100 * concentration[steady]:.0f} %** of that "
-    f"of *{steady_name}*."
+    f"the energy in *{brief_name}* and **{100 * concentration[steady]:.0f} %** "
+    f"in *{steady_name}*."
 )
 
 # %% tags=["hide-input"]
@@ -187,14 +187,15 @@ play_pair(
 # ## 2. From scores to widths
 #
 # Suppose we have twelve frames and can afford six output frames. The **width** of a
-# frame is the share of an output frame that it gets: a frame of width 1 has one to
-# itself, ten frames of width 0.1 share one. Widths $s_j$ must therefore lie between 0
-# and 1 and sum to $n = 6$. Three steps turn positive scores $p_j$ into such widths:
+# frame is the share of an output frame that it gets: a frame of width 1 takes up as
+# much space as a whole one, while ten frames of width 0.1 share that space. Widths
+# $s_j$ must therefore lie between 0 and 1 and sum to $n = 6$. Three steps turn positive
+# scores $p_j$ into such widths:
 #
 # 1. **scale** them to the sum: $s_j = n\, p_j / \sum_i p_i$;
 # 2. **cap** them: if the largest exceeds 1, divide all of them by it;
-# 3. **fill up**: distribute what the sum now lacks over all frames, in proportion to
-#    their room $1 - s_j$.
+# 3. **fill up**: share out what is now missing from the sum among all frames, in
+#    proportion to their room $1 - s_j$.
 
 # %%
 scores = np.array([0.1, 0.1, 0.2, 0.9, 0.7, 0.2, 0.1, 0.1, 0.5, 0.2, 0.1, 0.1])
@@ -456,8 +457,9 @@ check("07.3", merged_db)
 # - the **peak**, the largest weighted frame of each output frame, scaled so that equal
 #   widths give the ordinary maximum. A click of one frame among ten is 10 dB weaker in
 #   the mean but keeps its level in the peak;
-# - the **position encoding**, sines and cosines of the frame number, merged in the same
-#   way. Without it the classifier could not know how long an output frame lasts.
+# - the **position encoding**, sines and cosines of the frame number, averaged with the
+#   same weights. Without it the classifier could not know how long an output frame
+#   lasts.
 #
 # There is no trained scorer yet, so for now the amplitude of a frame is its score
 # (`energy` in the library). We keep a quarter of the frames.
@@ -511,7 +513,7 @@ show(
     alt=f"Four pictures of {brief_name}. The log-mel with the widths as a white line, "
     "wide where it is loud; its mean and its peak in output frames, where the loud "
     "part takes up a larger share of the picture; and the merged position encoding, "
-    "stripes that run slower where frames are wide.",
+    "stripes that change more slowly where frames are wide.",
     caption="A clip, and the three pictures of it that DiffRes passes to the "
     "classifier.",
 )
@@ -557,7 +559,7 @@ say(f"CNN7 on all {n_frames} frames has {all_macs / 1e6:.1f} M MACs.")
 # %% [markdown]
 # In front of a classifier as small as CNN7, the published scorer costs half of what
 # halving the frames saves. That is why this course has a light one, and why notebook 08
-# counts the scorer whenever it compares. MACs are not milliseconds: notebook 08
+# includes the scorer's cost in its comparisons. MACs are not milliseconds: notebook 08
 # measures both.
 #
 # ### Exercise 07.4
@@ -600,7 +602,7 @@ check("07.4", reduced_cost)
 # The twelve frames of section 2 show what that means. Make frame 2 wider by 0.1, and
 # its own edge and all later ones move by 0.1. (The line has a fixed length, so the
 # layer then scales it back to six: the edges before frame 2 move to the left, and the
-# others keep a part of their shift.)
+# others keep part of their shift, apart from the last, which returns to six.)
 
 # %% tags=["hide-input"]
 wider = widths.copy()
@@ -638,11 +640,11 @@ def reversed_cumulative_sum(values):
 print(reversed_cumulative_sum(np.array([1, 0, 2, -1])))
 
 # %% [markdown]
-# What does it look like in a network? We need sounds whose important moments are known:
-# the *timing probe* of notebook 02. Each clip holds a pattern of noise bursts somewhere
-# in a second of faint noise. `trained.load` gives a network that the study trained on
-# it: CNN7 behind a variant of DiffRes (section 8 explains it), with frames 2.5 ms
-# apart, 90 % of them removed, so that 40 of 401 are left.
+# What does this gradient look like in a trained network? We need sounds whose important
+# moments are known: the *timing probe* of notebook 02. Each clip holds a pattern of
+# noise bursts somewhere in a second of faint noise. `trained.load` gives a network that
+# the study trained on it: CNN7 behind a variant of DiffRes (section 8 explains it),
+# with frames 2.5 ms apart, 90 % of them removed, so that 40 of 401 are left.
 
 # %%
 probe = load_timing(100)  # 100 clips for each of six classes
@@ -753,8 +755,8 @@ for change in (1e-6, -1e-6):
 by_difference = (losses_there[0] - losses_there[1]) / 2e-6
 say(
     f"Frame {frame} lies 100 ms before the first burst. Its gradient is "
-    f"{by_width[frame]:+.3f}; changing its width by a millionth up and down gives "
-    f"{by_difference:+.3f}."
+    f"{by_width[frame]:+.3f}; the finite difference, from widening and narrowing it "
+    f"by a millionth, is {by_difference:+.3f}."
 )
 
 # %% tags=["hide-input"]
@@ -786,14 +788,15 @@ show(
 # %% [markdown]
 # In the middle panel, the loss depends mostly on the edges at the bursts and on the
 # last edge, by which the layer scales the whole line. So in the lowest panel, all
-# frames before the bursts have nearly the same gradient, and so have all frames after
-# them: a wider frame there does little but push the bursts along the line of output
-# frames. The two plateaus have opposite signs because the line has a fixed length.
-# Whether the bursts themselves should be wider shows only between the plateaus.
+# frames before the bursts have nearly the same gradient, and all frames after them
+# nearly share another: a wider frame in either stretch does little but push the bursts
+# along the line of output frames. The two plateaus have opposite signs because the line
+# has a fixed length. Whether the bursts themselves should be wider shows only between
+# the plateaus.
 #
 # So the gradient of this clip says little about *which* frames matter. Mostly it says
 # in which direction to shift the sound. Clips with bursts in other places push
-# elsewhere. If these shifts cancel over many clips, and the part that follows the
+# elsewhere. If these shifts cancel over many clips while the part that is tied to the
 # bursts adds up, that would be one reason why a scorer needs many clips and many steps.
 #
 # ### Exercise 07.5
@@ -804,10 +807,10 @@ show(
 #
 # <details><summary>Hint</summary>
 #
-# Differentiate $s_i$ with respect to $p_k$ by the quotient rule: the term of the
-# numerator is there only for $i = k$, that of the denominator for every $i$. Subtract
-# from the gradient with respect to the widths its mean, weighted by the widths, then
-# multiply by a factor: which one?
+# Differentiate $s_i$ with respect to $p_k$ by the quotient rule: the numerator
+# contributes a term only for $i = k$, the denominator one for every $i$. From the
+# gradient with respect to the widths, subtract its mean, weighted by the widths; then
+# multiply by a factor. Which one?
 #
 # </details>
 
@@ -828,9 +831,9 @@ check("07.5", gradient_by_scores)
 # ## 7. Training scorer and classifier together
 #
 # In training there is one loss, that of the classifier, and no label says which scores
-# are good. We train on one task of the probe, two clicks that are 5 or 10 ms apart, and
-# remove 90 % of the frames of 2.5 ms: an output frame then lasts 25 ms if all widths
-# are equal, too long for either gap.
+# are good. We train on one task of the probe, two clicks that are 5 or 10 ms apart. The
+# hop is 2.5 ms and we remove 90 % of the frames, so an output frame lasts 25 ms if all
+# widths are equal, too long for either gap.
 #
 # `classifier` builds CNN7 behind a frame reducer, `Recipe` says how to train, `Split`
 # holds clips and their classes, and `supervised.fit` is the loop of notebook 05. The
@@ -1026,19 +1029,19 @@ show(
 # The run that succeeds gives the pattern wider frames than the background. The run that
 # fails does not: its widths fluctuate throughout the clip, and the pattern does not
 # stand out. The *order* task survives that, presumably because its bursts last 20 and
-# 40 ms, about as long as an output frame. It makes errors on *gap*, whose pauses last
-# only 5 or 10 ms, and on *am*.
+# 40 ms, about as long as an output frame. This run's errors are on *gap*, whose
+# pauses last only 5 or 10 ms, and on *am*.
 #
 # Look at its learning curve, too. When the steps run out, its training loss is still
 # falling and its validation accuracy still rising. By our rule it has failed, but it
 # may be late rather than stuck.
 #
-# One warning before we explain the failure by the widths. We picked the run that
-# succeeds because its widths follow the patterns best; `study/networks/README.md` lists
-# the others. One of them succeeds although its widths hardly follow the patterns, and a
-# run of the variant fails although its widths follow them better than those of any
-# other run. Wide frames at the events are one way to lower the loss, but not the only
-# one, and they do not guarantee success.
+# One warning before we use the widths to explain the failure. Of the runs that
+# succeeded with each layer, we picked the one whose widths follow the patterns best;
+# `study/networks/README.md` lists the others. One of them succeeds although its widths
+# hardly follow the patterns, and a run of the variant fails although its widths follow
+# them better than those of any other run. Wide frames at the events are one way to
+# lower the loss, but not the only one, and they do not guarantee success.
 #
 # ### What may have held it back?
 #
@@ -1120,7 +1123,7 @@ def before_training(run):
 
 
 def reduced_by(network):
-    """What the network's layer makes of the clip that section 6 has shown."""
+    """What the network's layer makes of the clip shown in section 6."""
     with torch.inference_mode():
         return network.frame_reducer(torch.tensor(probe_x[[shown]] / NATS["db"]))
 
@@ -1217,16 +1220,16 @@ else:
     display(in_order.style.format(precision=0).hide(axis="index"))
 
 # %% [markdown]
-# ### Exercise 07.6: a start of your own (open)
+# ### Exercise 07.6: initial values of your own (open)
 #
 # Choose initial values for the gain and the bias, for any share of frames removed. Also
 # try values that you do not expect to work: a gain of 0.05, a bias of 2. Before you run
-# it, write down the accuracy that you expect; afterwards, explain the result by the
-# initial widths, which `trial` plots.
+# it, write down the accuracy that you expect; afterwards, use the initial widths, which
+# `trial` plots, to explain the result.
 #
-# `trial` trains for some seconds on the task of section 7. The check tests whether the
-# start leaves the layer something to learn from, and whether the network has learned
-# the task.
+# `trial` trains for a few seconds on the task of section 7. The check tests whether
+# your initial values leave the layer something to learn from, and whether the network
+# has learned the task.
 #
 # <details><summary>Hint</summary>
 #
@@ -1243,7 +1246,7 @@ def trial(start):
     try:
         gain, bias = (float(value) for value in chosen)
     except (TypeError, ValueError):
-        return chosen  # no pair of numbers: the check says so
+        return chosen  # not a pair of numbers: the check says so
     if not np.isfinite([gain, bias]).all():
         return chosen
     network = new_network()
@@ -1300,7 +1303,7 @@ check("07.6", trial(my_start))
 # %% [markdown]
 # ## 9. A trained layer on sounds of your choice
 #
-# So far we have looked at noise bursts; now we turn to everyday sounds.
+# So far our trained networks have heard only noise; now we turn to everyday sounds.
 # `esc10-diffres` was trained on ESC-10, at a hop of 10 ms with three quarters of the
 # frames removed; `esc10-fixed` is a CNN7 on all frames, with the same recipe. Both are
 # illustrations: `esc10-diffres` has the lower validation loss of two candidates, but we
@@ -1321,10 +1324,11 @@ for run in (fixed, real):
 # %% [markdown]
 # A fold of ESC-10 has 80 clips, so one clip is worth more than a point, and a choice
 # based on one fold is a coarse one. Do not read the few points between the networks, or
-# between validation and test, as a result; notebook 08 compares over folds and seeds.
+# between validation and test, as a result; notebook 08 makes such comparisons over
+# folds and seeds.
 
 # %% [markdown]
-# Real recordings come without the times of their events, so we make a scene whose
+# Most real recordings come without the times of their events, so we make a scene whose
 # onsets we know: the loudest 0.2 s of the brief sound, three times, over faint noise.
 # The layer has never heard this scene. We compare it with the layer from the probe,
 # whose frames are 2.5 ms apart and which was trained on nothing but bursts of noise.
@@ -1514,11 +1518,11 @@ live(
 )
 
 # %% [markdown]
-# To hear it, we merge the frames of the spectrogram instead of the log-mel, unwarp
-# them, and let the algorithm of Griffin and Lim find phases, as in notebook 02. So only
-# the merging differs between the three players, and the first shows what the estimated
-# phases do to the sound without any merging. Listen to the attacks: with equal widths,
-# each of them is spread over an output frame as long as ten frames.
+# To hear the effect, we merge the frames of the spectrogram instead of the log-mel,
+# unwarp them, and let the Griffin-Lim algorithm estimate the phases, as in notebook 02.
+# So only the merging differs between the three players, and the first shows what the
+# estimated phases do to the sound without any merging. Listen to the attacks: with
+# equal widths, each of them is spread over an output frame as long as ten frames.
 
 
 # %%
@@ -1628,7 +1632,7 @@ argument of `classifier`; output frames weigh exactly 1 | holds by construction 
 10 % of the frames, no label for the scores | {trains} |
 | merges non-essential frames and keeps important ones | in the shipped variant, \
 frames of the pattern are {ratio_variant:.1f} times as wide as others | \
-true of this network; {rate_line} |"""
+true of this network, which was picked for its widths; {rate_line} |"""
 )
 
 # %% [markdown]

@@ -2,8 +2,8 @@
 # # 08 · DiffRes against fixed resolution
 #
 # A dog barks once in five seconds, and you can afford a tenth of the frames. A longer
-# hop leaves the bark a tenth of its frames; a layer like DiffRes could spend nearly all
-# the frames that you keep on the bark. Does that still pay when we include the layer's
+# hop leaves the bark a tenth of its frames; a layer like DiffRes could give the bark
+# nearly all the frames that you keep. Does that still pay when we include the layer's
 # own cost and the runs in which it fails, and compare it with rivals that learn
 # nothing?
 
@@ -23,8 +23,8 @@
 # You need notebooks 02 (the timing probe), 04 (folds and intervals), 05 (training a
 # CNN) and 07 (DiffRes). Reading takes 50 minutes, the five exercises 60. In `lesson`
 # the machine needs two to three minutes, most of it for the ten trainings of section
-# 5. In `smoke` each of them gets twelve steps: all cells run, and no conclusion is
-# drawn.
+# 5. In `smoke` there are only six, of twelve steps each: all cells run, and no
+# conclusion is drawn.
 #
 # Two kinds of numbers appear below. *This run* means the networks that you train here.
 # *The study* means rows that were computed beforehand, over folds and seeds, and are
@@ -108,9 +108,9 @@ size = profiles.get(profile)
 # $$ \frac{T C - T S - (1 - r)\,T C}{T C} = r - \frac{S}{C}. $$
 #
 # So the price $S/C$ is the same at every reduction, and it depends on the classifier:
-# in front of a large network the scorer hardly counts. We count two networks, the
-# EfficientNet-B2 of the paper's reduction study and the 7-layer CNN of this course, on
-# 5 s at a hop of 10 ms.
+# in front of a large network the scorer hardly counts. We count the MACs of
+# two networks, the EfficientNet-B2 of the paper's reduction study and the 7-layer CNN
+# of this course, for 5 s at a hop of 10 ms.
 
 
 # %%
@@ -237,10 +237,10 @@ show(
 # The *light* scorer is ours. It averages the mels into 16 bands first and costs a small
 # fraction of the published one. With it, most of the extra cost in front of the CNN
 # comes from the CNN's first convolution, which reads three channels behind the layer
-# (mean, peak and position) instead of one. The formula leaves this part out. It falls
-# with the number of frames kept, so the CNN's lines are a little steeper than the
-# formula says. The small steps come from networks that halve the frames several times
-# and round.
+# (mean, peak and position) instead of one. The formula leaves this part out. The
+# part shrinks with the number of frames kept, so the CNN's lines are a little steeper
+# than the formula says. The small steps come from networks that halve the frames
+# several times and round.
 #
 # ### Exercise 08.1: what a layer saves
 #
@@ -381,7 +381,7 @@ show(
         + "."
         for batch in BATCHES
     ),
-    caption="Bars: this machine. Orange: DiffRes. 5 s of sound, without its log-mel.",
+    caption="Bars: this machine. Orange: DiffRes. 5 s of sound; log-mel not timed.",
 )
 
 # %%
@@ -394,7 +394,7 @@ say(
     f"On this machine, DiffRes with half the frames takes **{half[1]:.2f}** times as "
     f"long as all frames for one clip, and **{half[16]:.2f}** times in batches of 16. "
     "It "
-    f"needs {macs['DiffRes, half'] / macs['all frames of 10 ms']:.2f} of the MACs."
+    f"needs {macs['DiffRes, half'] / macs['all frames of 10 ms']:.2f} times the MACs."
 )
 
 # %% tags=["hide-input"]
@@ -436,9 +436,9 @@ if quiet_ms:
 # A fifth rival needs no merging at all: a **longer hop**. You train equal widths and
 # flux in section 5; the study has all of them.
 #
-# If flux does as well as DiffRes, then no network is needed to find what matters. It is
-# two lines of code. With $x_{jm}$ for the log power of frame $j$ in band $m$ of $M$,
-# the score of frame $j$ is the mean rise since the frame before,
+# If flux does as well as DiffRes, then no network is needed to find what matters. Flux
+# takes two lines of code. With $x_{jm}$ for the log power of frame $j$ in band $m$ of
+# $M$, the score of frame $j$ is the mean rise since the frame before,
 #
 # $$ p_j = \frac{1}{M} \sum_{m=1}^{M} \max(0,\; x_{jm} - x_{j-1,m}). $$
 
@@ -511,7 +511,7 @@ LAYERS = {
 
 
 def cuts_s(widths, centres_s):
-    """Times at which output frames end, in s: where the widths reach 1, 2, 3, ..."""
+    """Times at which output frames end, in s: the summed widths reach 1, 2, ..."""
     ends = np.cumsum(widths)
     whole_numbers = np.arange(1, round(ends[-1]))
     return centres_s[np.searchsorted(ends, whole_numbers - 1e-4)]
@@ -721,8 +721,8 @@ for column, name in enumerate(("gap_5ms", "gap_10ms")):
         merged_panel(axes[row, column], k, widths)
         if column == 0:
             axes[row, 0].set_ylabel(way, rotation=0, ha="right", va="center")
-    axes[0, column].set_title(f"two clicks, {name[4:-2]} ms of silence between")
-    axes[-1, column].set_xlabel("merged frame, from shortly before the clicks")
+    axes[0, column].set_title(f"two clicks with {name[4:-2]} ms of silence")
+    axes[-1, column].set_xlabel("merged frame")
 show(
     fig,
     alt="Log-mels of two clips, each merged in four ways, 24 merged frames around the "
@@ -737,8 +737,9 @@ show(
 # With equal widths, both clips become much the same narrow block. The oracle marks six
 # frames in either clip: in the silence of 5 ms, every window touches a click; in the
 # middle of the 10 ms, none does, and the frames there get next to nothing. So the
-# longer silence shrinks to the shorter one. But its length is all that distinguishes
-# these two classes. The oracle knows where the events are; it does not know the task.
+# longer silence shrinks to the length of the shorter one. But this length is all that
+# distinguishes these two classes. The oracle knows where the events are; it does not
+# know the task.
 #
 # So we build a second one, which marks the **whole pattern**, from the first onset to
 # the last offset.
@@ -761,8 +762,8 @@ for column, name in enumerate(("gap_5ms", "gap_10ms")):
         merged_panel(axes[row, column], k, as_widths(marks[k], n_kept))
         if column == 0:
             axes[row, 0].set_ylabel(way, rotation=0, ha="right", va="center")
-    axes[0, column].set_title(f"two clicks, {name[4:-2]} ms of silence between")
-    axes[-1, column].set_xlabel("merged frame, from shortly before the clicks")
+    axes[0, column].set_title(f"two clicks with {name[4:-2]} ms of silence")
+    axes[-1, column].set_xlabel("merged frame")
 show(
     fig,
     alt="Two clips merged by two oracles. The oracle that marks the events shows one "
@@ -810,8 +811,9 @@ show(
 
 # %% [markdown]
 # Now write the rule. From a hop of `fine_ms`, what is the largest reduction that leaves
-# merged frames no longer than `coarse_ms`? (Why may the gap be gone a little
-# earlier? Think of where the silence lies within the merged frames.)
+# merged frames no longer than `coarse_ms`? (Why might the gap disappear at a
+# slightly smaller reduction? Think of where the silence lies within the merged
+# frames.)
 #
 # <details><summary>Hint</summary>
 #
@@ -860,7 +862,7 @@ recipe = Recipe(
 
 
 def with_marks(marks):
-    """The log-mels with one band more, which holds the marks of an oracle."""
+    """The log-mels with one more band, which holds the marks of an oracle."""
     return np.concatenate([probe_db, marks[..., np.newaxis]], axis=2)
 
 
@@ -906,8 +908,8 @@ def train(reducer, x, run_seed):
 predict(
     "08.d",
     ...,
-    "By how many points will DiffRes, started with contrast, beat equal widths? (The "
-    "run that validation chooses counts.)",
+    "By how many points will DiffRes, started with contrast, beat equal widths? "
+    "(What counts is the run chosen on validation.)",
 )
 
 # %%
@@ -987,7 +989,7 @@ show(
         + " and ".join(f"{100 * run['right'].mean():.0f}" for run in of_name)
         for name, of_name in runs.items()
     )
-    + ". A dotted line at 50 marks what is right without any timing.",
+    + ". A dotted line at 50 % marks the accuracy without any timing.",
     caption="One mark per run. Filled: chosen on validation, with its 95 % interval.",
 )
 
@@ -1155,7 +1157,7 @@ conclude(
 )
 
 # %% [markdown]
-# Mind what this shows and what it does not. A loss means that *this* network relies on
+# Note what this does and does not show. A loss means that *this* network relies on
 # its widths. It does not mean that a network trained with equal widths from the start
 # would have done worse; for that we needed the rival.
 #
@@ -1206,8 +1208,9 @@ live(
 #
 # ### Settings that cannot work
 #
-# A layer cannot save all frames or more, and a network that halves its input four
-# times needs at least 16. The library says so in one line, before anything is trained:
+# A layer cannot save 100 % of the frames or more, and a network that halves its input
+# four times needs at least 16 frames. The library says so in one line, before anything
+# is trained:
 
 # %%
 few_frames = torch.zeros(1, 100, 16)  # 100 frames, of which a tenth is kept
@@ -1221,9 +1224,9 @@ for reducer, x in [("uniform:1.2", few_frames), ("uniform:0.9", few_frames)]:
 # ### Exercise 08.3: the verdict
 #
 # A claim says that A is better than B, or *no worse than B by more than a margin*. The
-# margin is fixed before anyone sees the numbers. Write the verdict from the ends of the
-# interval of A minus B: `"holds"` if the whole interval lies above minus the margin,
-# `"contradicted"` if all of it lies below, and `"not shown"` otherwise.
+# margin is fixed before anyone sees the numbers. Derive the verdict from the ends of
+# the interval of A minus B: `"holds"` if the whole interval lies above minus the
+# margin, `"contradicted"` if all of it lies below, and `"not shown"` otherwise.
 #
 # <details><summary>Hint</summary>
 #
@@ -1253,15 +1256,15 @@ check("08.3", judged_claim)
 # %% [markdown]
 # ## 6. The study: budget and failures
 #
-# One share of frames, one fold and one or two seeds make a demonstration. The study
-# asks the same question on all three tasks of the probe, with 2,400 steps, at several
-# budgets. Five folds and several seeds are planned; the text above the figure says
-# what is published so far.
+# One share of frames, one fold and at most three seeds make a demonstration. The
+# study asks the same question on all three tasks of the probe, with 2,400 steps, at
+# several budgets. Five folds and several seeds are planned; the text above the figure
+# says what is published so far.
 #
 # ### The budget curve
 #
-# Each point of the figure is a way to save frames at one budget: the share of frames
-# that is kept, and the mean test accuracy over the runs. Equal widths and the longer
+# Each point in the figure is one way to save frames at one budget. It shows the share
+# of frames kept and the mean test accuracy over the runs. Equal widths and the longer
 # hop serve as the floor, all frames of 2.5 ms and the oracle (of the whole pattern) as
 # the ceiling. A way to merge is worth its cost if it stays near the ceiling where the
 # floor has already fallen.
@@ -1276,7 +1279,7 @@ curve = budget.curve()  # one row per way and share of frames, from the publishe
 
 
 def unpublished(*reducers):
-    """Names of those ways to save frames that have no published row yet."""
+    """Names of the ways to save frames that have no published row yet."""
     names = []
     for reducer in reducers:
         if reducer not in set(curve["frame_reducer"]):
@@ -1293,7 +1296,7 @@ if len(curve):
     )
 if no_edge:
     say(
-        f"No row is published yet of: {'; '.join(no_edge)}. As long as the floor or "
+        f"No row is published yet for: {'; '.join(no_edge)}. As long as the floor or "
         "the ceiling is incomplete, the figure cannot show whether a way to merge is "
         "worth its cost."
     )
@@ -1305,7 +1308,8 @@ if len(curve):
     show(
         budget.figure(curve),
         alt="The budget curve of the study. " + budget.text(curve),
-        caption="Test accuracy on the timing probe. Open marks: some failed, not all.",
+        caption="Test accuracy on the timing probe. "
+        "Open marks: some runs failed, others did not.",
     )
 else:
     say("No row of the budget curve is published yet.")
@@ -1332,12 +1336,12 @@ if len(in_both) and saved == 0.9 and profile != "smoke":
 #
 # A mean over runs near 100 % and runs near 60 % describes neither. So we count. A run
 # *succeeds* if its test accuracy is at least 95 %; that bar was fixed before the rows
-# were computed. But what do, say, 9 of 10 successes say about the next run?
+# were computed. But what do, say, 9 successes in 10 runs tell us about the next one?
 #
 # Let each run succeed with probability $p$. Then the number of successes among $n$ runs
 # is binomial. The exact (Clopper-Pearson) interval contains every $p$ under which the
-# count that we saw is not too surprising: the probability of at least that many
-# successes must be 2.5 % or more, and so must that of at most that many. If all $n$
+# count that we saw is not too surprising: getting at least that many successes must
+# have a probability of 2.5 % or more, and so must getting at most that many. If all $n$
 # runs succeed, the upper limit is 1, and the lower one follows from
 #
 # $$ p_\text{low}^{\,n} = 0.025
@@ -1383,7 +1387,7 @@ def success_limits(successes, runs):
     ### BEGIN SOLUTION
     p = np.linspace(0, 1, 10_001)
     at_least = binom.sf(successes - 1, runs, p)  # this many successes or more
-    at_most = binom.cdf(successes, runs, p)  # this few or fewer
+    at_most = binom.cdf(successes, runs, p)  # this many or fewer
     plausible = p[(at_least >= 0.025) & (at_most >= 0.025)]
     return plausible.min(), plausible.max()
     ### END SOLUTION
@@ -1456,7 +1460,7 @@ for row in counts[counts["frame_reducer"].str.startswith("diffres")].itertuples(
 #
 # On the probe, everything depends on fine timing. What about recordings? The
 # study trained the CNN on the five folds of ESC-10 with several seeds, and on other
-# sets. All differences are paired: the same fold, the same seeds. The function
+# data sets. All differences are paired: the same fold, the same seeds. The function
 # `paired_difference` turns such pairs into an interval (notebook 04, section 7). For
 # example:
 
@@ -1488,7 +1492,7 @@ say(
 # claim (`study/protocol.md`).
 #
 # **Predict:** how many rivals does DiffRes beat on ESC-10, where whole clips are
-# classified and many sounds last?
+# classified and many sounds are continuous?
 
 # %%
 QUESTIONS = {  # question in study/questions.toml: its label in the figure
@@ -1500,12 +1504,18 @@ QUESTIONS = {  # question in study/questions.toml: its label in the figure
     "DiffRes better than equal widths": "better than equal widths",
     "DiffRes better than equal widths, half the frames": "better than equal widths",
     "DiffRes better than random widths": "better than random widths",
+    "DiffRes better than average pooling": "better than average pooling",
     "DiffRes better than widths by energy": "better than energy",
     "DiffRes better than widths by rising levels": "better than flux",
     "DiffRes better than widths by rising levels, half the frames": "better than flux",
-    "DiffRes better than its own widths, shuffled": "better than its widths, shuffled",
+    "DiffRes better than its own widths, shuffled": "minus its widths, shuffled",
 }
-predict("08.f", ..., "How many of the rivals on ESC-10 does DiffRes beat?")
+predict(
+    "08.f",
+    ...,
+    "How many of its five rivals on ESC-10 (twice the hop; equal widths, random ones, "
+    "and widths by energy; means of neighbouring frames) does DiffRes beat?",
+)
 
 # %%
 by_grid = [questions.answers(grid) for grid in ("diffres", "words", "esc50")]
@@ -1590,7 +1600,7 @@ say(
 # shuffled*. It is the test that you ran in section 5, here on recordings.
 
 # %% tags=["hide-input"]
-is_shuffled = on_recordings["asked"] == "better than its widths, shuffled"
+is_shuffled = on_recordings["asked"] == "minus its widths, shuffled"
 for row in on_recordings[is_shuffled].itertuples():
     points = f"{100 * row.difference:+.1f} points ({100 * row.low:+.1f} to "
     points += f"{100 * row.high:+.1f}), {row.verdict}"
@@ -1719,9 +1729,9 @@ say(
 #
 # ## 8. Is this the published method?
 #
-# Not quite, and a fair report says so. The left column below is what the authors'
-# public training scripts do; we could not read the tables of the paper itself. The
-# right column is computed from the rows behind section 7.
+# Not quite, and a fair report says so. The middle column below is what the
+# authors' public training scripts do; we could not read the tables of the paper
+# itself. The right column is computed from the rows behind section 7.
 
 # %% tags=["hide-input"]
 learned_rows = rows_of_study[rows_of_study["frame_reducer"].str.startswith("diffres")]
@@ -1865,8 +1875,9 @@ else:
 # yours, or ours, with DiffRes as well before you decide what the learning is worth on
 # this probe.
 #
-# One fold and one seed do not settle anything. To find out, repeat the comparison with
-# other test folds (the parameter `test_fold`) and other seeds, in pairs.
+# One fold and one seed do not settle anything. For a firmer answer, repeat the
+# comparison with other test folds (the parameter `test_fold`) and other seeds, in
+# pairs.
 
 # %% [markdown]
 # ## What we saw
@@ -1907,8 +1918,9 @@ if profile != "smoke":
     )
 
 # %% [markdown]
-# - A layer pays for itself where its scorer is cheap compared with the classifier. In
-#   time, it pays sooner in batches and at strong reductions than for single clips.
+# - A layer pays for itself where its scorer is cheap compared with the classifier.
+#   Measured in time, it pays more readily in batches than for single clips, and at
+#   strong reductions than at mild ones.
 # - The most telling baseline is the one that shares everything but the learning.
 # - A ceiling must know the task, not only the events.
 # - Count the failures. A mean over runs that fail and runs that succeed describes
@@ -1917,7 +1929,7 @@ if profile != "smoke":
 #
 # ## What next
 #
-# Notebook 09 looks at another way to spend fewer numbers on time: transformers that
+# Notebook 09 looks at another way to shorten the time axis: transformers that
 # pool their tokens in stages. Before you go on: [questions to test
 # yourself](quizzes/08_diffres_against_fixed.md).
 #
