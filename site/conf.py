@@ -66,7 +66,7 @@ def put_descriptions_below_names(app, what, name, obj, options, lines):
     """Turn `name : description` into a name with its description below: after a colon, napoleon expects a type."""
     found = []
     for line in lines:
-        entry = re.match(r"(\w+) : (.+)", line)
+        entry = re.match(r"(\w+) : (.+)", line)  # of one name: napoleon cannot take several with a description below
         found += [entry[1], f"    {entry[2]}"] if entry else [line]
     lines[:] = found
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from course_lib import plots
 from course_lib.analysis import probe, questions
-from course_lib.evaluation.intervals import Interval
 from course_lib.study import stats
 
 if TYPE_CHECKING:
@@ -107,14 +106,8 @@ def best_of_three(rows: pd.DataFrame) -> list[float]:
     chosen = []
     for _, group in rows.groupby(["fold", rows["seed"] // 3]):
         if len(group) == 3:
-            order = group.sort_values(["validation_accuracy", "validation_loss"], ascending=[False, True])
-            chosen.append(float(order["test_accuracy"].iloc[0]))
+            chosen.append(float(probe.best_of_seeds(group)["test_accuracy"].iloc[0]))
     return chosen
-
-
-def success(row: pd.Series) -> Interval:
-    """The share of runs that succeed, of a row of `curve`, in %."""
-    return Interval(row["successes"] / row["runs"], row["success_low"], row["success_high"]).scaled(100)
 
 
 def figure(found: pd.DataFrame) -> "Figure":

@@ -449,7 +449,8 @@ class Published:
         found = [paths.published_dir() / grid / name for grid in self.grids for name in ("rows.parquet", "summary.csv")]
         contents = [path.read_bytes() for path in found if path.is_file()]
         if contents:
-            contents += [(paths.repo_root() / name).read_bytes() for name in self.files]
+            files = [paths.repo_root() / name for name in self.files]
+            contents += [path.read_bytes() for path in files if path.is_file()]
         return hashlib.sha256(b"".join(contents)).hexdigest() if contents else ""
 
     @property

@@ -13,6 +13,7 @@ import pandas as pd
 
 from course_lib import plots
 from course_lib.analysis import questions
+from course_lib.errors import CourseError
 from course_lib.paths import repo_root
 from course_lib.study import stats
 
@@ -33,9 +34,16 @@ def path() -> Path:
     return repo_root() / "bench" / "results" / "frontier.json"
 
 
+def _measured() -> dict:
+    """What `bench/frontier.py` wrote."""
+    if not path().is_file():
+        raise CourseError(f"{path()}: not there; `make bench` measures it, and the repository has one")
+    return json.loads(path().read_text(encoding="utf-8"))
+
+
 def measured_on() -> str:
     """Processor and date of the measurement."""
-    made = json.loads(path().read_text(encoding="utf-8"))["provenance"]
+    made = _measured()["provenance"]
     return f"{made['processor']}, {made['date'][:10]}"
 
 
@@ -46,16 +54,15 @@ def times() -> pd.DataFrame:
     `network_ms` and their sum `ms` (per second of audio), and `macs_ratio` and `ms_ratio` over all frames of 10 ms.
     The log-mel depends on the hop alone, so conditions with the same hop share its least time.
     """
-    rows = pd.DataFrame(json.loads(path().read_text(encoding="utf-8"))["rows"])
+    rows = pd.DataFrame(_measured()["rows"])
     setting = ["batch", "threads"]
     rows["features_ms"] = rows.groupby([*setting, "hop_ms"])["features_ms"].transform("min")
     rows["ms"] = rows["features_ms"] + rows["network_ms"]
     model, hop_ms, reducer = USUAL
     is_usual = (rows["model"] == model) & (rows["hop_ms"] == hop_ms) & (rows["frame_reducer"] == reducer)
-    usual = rows[is_usual].set_index(setting)[["macs", "ms"]]
-    joined = rows.join(usual, on=setting, suffixes=("", "_usual"))
-    rows["macs_ratio"] = joined["macs"] / joined["macs_usual"]
-    rows["ms_ratio"] = joined["ms"] / joined["ms_usual"]
+    usual = rows[setting].merge(rows.loc[is_usual, [*setting, "macs", "ms"]], on=setting, how="left")
+    rows["macs_ratio"] = rows["macs"] / usual["macs"]
+    rows["ms_ratio"] = rows["ms"] / usual["ms"]
     return rows
 
 
@@ -70,8 +77,8 @@ def table() -> pd.DataFrame:
     for time in timed.to_dict("records"):
         alike = questions.chosen(rows, {"features.hop_ms": time["hop_ms"], "frame_reducer": time["frame_reducer"]})
         if len(alike):
-            got = stats.accuracy(alike).scaled(100)
-            found.append(time | {"family": _family(time["frame_reducer"]), "accuracy": got.mean})
+            accuracy = 100 * stats.mean_score(alike)
+            found.append(time | {"family": _family(time["frame_reducer"]), "accuracy": accuracy})
     return pd.DataFrame(found)
 
 

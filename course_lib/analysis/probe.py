@@ -24,12 +24,12 @@ def best_of_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     return order.groupby("fold").head(1).sort_values("fold")
 
 
-def success_interval(successes: int, runs: int) -> Interval:
+def success_interval(successes: int, runs: int, level: float = 0.95) -> Interval:
     """The share of runs that succeed and its exact binomial (Clopper-Pearson) interval."""
     from scipy.stats import binomtest
 
-    found = binomtest(successes, runs).proportion_ci(0.95, method="exact")
-    return Interval(successes / runs, float(found.low), float(found.high))
+    found = binomtest(successes, runs).proportion_ci(level, method="exact")
+    return Interval(successes / runs, float(found.low), float(found.high), level)
 
 
 def successes(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from course_lib.audio import timebase
+from course_lib.audio.features import FeatureSpec
 from course_lib.errors import CourseError
 
 # For each convolution its channels, and whether time and frequency are halved after it
@@ -26,18 +28,20 @@ def hops_that_fit(hops_ms: Sequence[float], length_s: float, layers: Sequence[tu
     """
     halvings = sum(halved for _, halved in layers)
     needed = 2**halvings
-    fitting = [hop_ms for hop_ms in hops_ms if _frames(length_s, hop_ms) >= needed]
+    frames = {hop_ms: _frames(length_s, hop_ms) for hop_ms in hops_ms}
+    fitting = [hop_ms for hop_ms in hops_ms if frames[hop_ms] >= needed]
     if not fitting:
         finest_ms = min(hops_ms)
-        found = f"clips of {length_s:g} s have {_frames(length_s, finest_ms)} frames at a hop of {finest_ms:g} ms"
+        found = f"clips of {length_s:g} s have {frames[finest_ms]} frames at a hop of {finest_ms:g} ms"
         wanted = f"use clips of at least {(needed - 1) * finest_ms / 1000:g} s or a shorter hop"
         raise CourseError(f"{found}; this network halves them {halvings} times and needs {needed}: {wanted}")
     return fitting
 
 
 def _frames(length_s: float, hop_ms: float) -> int:
-    """Centred frames of a clip: one at its start, and one after each whole hop."""
-    return 1 + int(round(1000 * length_s / hop_ms, 6))
+    """Frames of a clip of `length_s` seconds."""
+    spec = FeatureSpec(hop_ms=hop_ms)
+    return spec.frame_count(timebase.seconds_to_samples(length_s, spec.rate_hz))
 
 
 class CNN(nn.Module):

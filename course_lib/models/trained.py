@@ -70,7 +70,7 @@ class Trained:
         layer = getattr(self.model.model, "frame_reducer", None)
         if not isinstance(layer, WarpMerge):
             raise UsageError(f"{self.name}: this network gives no widths (frame_reducer {self.run['frame_reducer']!r})")
-        levels = torch.tensor(x / NATS[self.spec.log])
+        levels = torch.as_tensor(x, dtype=torch.float32) / NATS[self.spec.log]
         check_log_power(levels, layer.n_mels)
         n_out = out_frames(levels.shape[1], layer.reduction if reduction is None else reduction)
         with torch.inference_mode():
@@ -113,7 +113,7 @@ def load(name: str | Path) -> Trained:
             log=spec.log,
         )
         fields = {key: about[key] for key in ("classes", "run", "found", "history", "origin")}
-    except (KeyError, TypeError, ValueError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise CourseError(f"{path}: does not describe a network of this course ({error}); fetch it again") from error
     model = Normalised(net, np.zeros((1, 1, spec.n_mels), np.float32))
     _fill(model, _whole(stored), path)
@@ -123,7 +123,8 @@ def load(name: str | Path) -> Trained:
 def save_network(model: Normalised, about: Mapping[str, object]) -> bytes:
     """The content of a file for `model`, with what `load` gives back beside it: `about` has the fields of `Trained`."""
     tensors = _small({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
-    return save(tensors, {"about": json.dumps(about), "sha256": _sum_of(tensors)})
+    text = json.dumps(about)
+    return save(tensors, {"about": text, "sha256": _sum_of(tensors, text)})
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -132,14 +133,15 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         with safe_open(path, framework="pt") as file:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
             given = file.metadata() or {}
-        about = json.loads(given.get("about", "null"))
+        text = given.get("about", "null")
+        about = json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CourseError(f"{path}: is damaged or no safetensors file ({reason}); fetch it again") from error
     if not isinstance(about, dict) or "sha256" not in given:
         raise CourseError(f"{path}: holds weights, but not which network they are for; expected a file of this course")
-    if _sum_of(stored) != given["sha256"]:
-        raise CourseError(f"{path}: its weights are not the ones that were saved (SHA-256 differs); fetch it again")
+    if _sum_of(stored, text) != given["sha256"]:
+        raise CourseError(f"{path}: its content is not what was saved (SHA-256 differs); fetch it again")
     return stored, about
 
 
@@ -182,9 +184,9 @@ def _whole(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _sum_of(stored: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of names, types, shapes and values."""
-    digest = hashlib.sha256()
+def _sum_of(stored: dict[str, torch.Tensor], text: str) -> str:
+    """SHA-256 of the description and of names, types, shapes and values."""
+    digest = hashlib.sha256(text.encode())
     for name in sorted(stored):
         value = stored[name].contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + value.numpy().tobytes())

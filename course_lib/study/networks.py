@@ -14,6 +14,7 @@ from course_lib import paths
 from course_lib.audio.features import FeatureSpec
 from course_lib.data import folds
 from course_lib.data.clips import Clips
+from course_lib.errors import CourseError
 from course_lib.models import trained
 from course_lib.models.trained import Trained
 from course_lib.profiles import one_thread
@@ -116,8 +117,10 @@ def train(spec: RunSpec, folder: Path) -> Trained:
             "content": clips.content,
         },
     }
-    paths.atomic_write(path, trained.save_network(fitted.model, about))
-    stored = trained.load(path)
+    untested = folder / f"{spec.key}.untested{trained.ENDING}"
+    paths.atomic_write(untested, trained.save_network(fitted.model, about))
+    stored = trained.load(untested)
+    untested.unlink()
     tested = clip_run.read_test(stored.model, spec, clips, x, precision="fp32", log=folder / "test_readings.jsonl")
     _, _, test = folds.split(clips, spec.fold)
     exact = supervised.predict(fitted.model, np.asarray(x[test]))
@@ -146,17 +149,27 @@ def chosen(folder: Path) -> dict[str, Trained]:
     light, variant = on_probe(folder).values()
     with_layer = on_esc10(folder)
     return {
-        "probe-light-succeeds": max(filter(succeeded, light), key=follows_pattern),
+        "probe-light-succeeds": max(successes(light), key=follows_pattern),
         "probe-light-fails": min(light, key=by_validation),
-        "probe-contrast": max(filter(succeeded, variant), key=follows_pattern),
+        "probe-contrast": max(successes(variant), key=follows_pattern),
         "esc10-diffres": min(with_layer, key=lambda run: run.found["validation_loss"]),
         "esc10-fixed": train(esc10_run("none"), folder),
     }
 
 
-def succeeded(run: Trained) -> bool:
-    """Whether a run on the probe counts as a success."""
-    return run.found["test_accuracy"] >= SUCCESS
+def successes(runs: list[Trained]) -> list[Trained]:
+    """The runs on the probe that count as successes.
+
+    Raises
+    ------
+    CourseError
+        There is none.
+    """
+    found = [run for run in runs if run.found["test_accuracy"] >= SUCCESS]
+    if not found:
+        layer, seeds = runs[0].run["frame_reducer"], [run.run["seed"] for run in runs]
+        raise CourseError(f"{layer}: no run with seeds {seeds} reached {SUCCESS:.0%} here; add seeds to SEEDS")
+    return found
 
 
 def by_validation(run: Trained) -> tuple[float, float]:

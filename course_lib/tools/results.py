@@ -184,7 +184,7 @@ def points(part: Part) -> str:
 
 def cost_beside_all_frames(reducer: str, hop_ms: float) -> dict[str | int, float]:
     """What a condition needs over all frames of 10 ms: `macs`, and the time by batch size, on one thread."""
-    found = frontier.table()
+    found = frontier.times().query("model == 'cnn7' and threads == 1")
     rows = found[(found["frame_reducer"] == reducer) & (found["hop_ms"] == hop_ms)].set_index("batch")
     return {"macs": rows["macs_ratio"].iloc[0], **rows["ms_ratio"]}
 
@@ -259,10 +259,10 @@ def probe_finding() -> str:
 
 def longer_training() -> list[str]:
     """Lines on the grids `failures` and `budget`, as far as they are published: accuracy and successes by condition."""
-    rows = budget.runs()
-    if not len(rows):
-        return []
     found, cells = budget.curve(), []
+    if not len(found):
+        return []
+    n_rows = found["runs"].sum()
     for condition, of_condition in found.groupby("condition", sort=False):
         by_saved = of_condition.set_index("saved")
         texts = [_level(by_saved.loc[saved]) if saved in by_saved.index else "" for saved in budget.REDUCTIONS]
@@ -271,10 +271,10 @@ def longer_training() -> list[str]:
     planned = [origin(grid) for grid in budget.GRIDS if (paths.published_dir() / grid).is_dir()]
     left = sum(len(each.get("missing", [])) for each in planned)
     state = (
-        f"{len(rows)} rows are published and {left} are still to be run, so conditions have different numbers of runs, "
+        f"{n_rows} rows are published and {left} are still to be run, so conditions have different numbers of runs, "
         "and there is no verdict yet."
         if left
-        else f"{len(rows)} rows."
+        else f"{n_rows} rows."
     )
     kept = " | ".join(f"{100 * (1 - saved):g} % of the frames:" for saved in budget.REDUCTIONS)
     return [
@@ -284,7 +284,23 @@ def longer_training() -> list[str]:
         f"{state}",
         "",
         *table(f"condition | {kept}", cells),
+        *counted_failures(),
     ]  # fmt: skip
+
+
+def counted_failures() -> list[str]:
+    """The answers to the questions of the grid `failures`, for the reductions at which all planned runs are published.
+
+    The bar is missed or met; how often the two forms succeed is compared by Fisher's exact test.
+    """
+    found = budget.failures()
+    lines = [
+        f"- {100 * (1 - row.saved):g} % of the frames: {row.variant} of {row.variant_runs} single runs of the variant "
+        f"succeed and {row.groups_met} of {row.groups} choices among three (bar {'met' if row.bar_met else 'missed'}); "
+        f"of the published form {row.published} of {row.published_runs} (p {row.p:.2f}, Holm)."
+        for row in found[found["complete"]].itertuples()
+    ]
+    return ["", *lines] if lines else []
 
 
 def _level(row: pd.Series) -> str:

@@ -102,19 +102,20 @@ def _markdown(key: str, text: str) -> dict:
 
 
 def home(text: str, readme: str) -> str:
-    """The start page: `text` with the picture and the findings of README.md between its marks.
+    """The start page: `text` with the picture and the findings of README.md between its marks, which disappear.
 
     Raises
     ------
     CourseError
-        README.md lacks the marks of one of them.
+        One of the two pages lacks a mark.
     """
     for name in ("picture", "findings"):
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if begin not in readme or end not in readme:
-            raise CourseError(f"README.md: no {begin} ... {end}, which the start page of the site takes from it")
-        part = readme.split(begin)[1].split(end)[0]
-        text = text.replace(f"{begin}\n{end}", part.strip())
+        for page, where in ((readme, "README.md"), (text, "site/home.md")):
+            if page.count(begin) != 1 or page.count(end) != 1:
+                raise CourseError(f"{where}: expected one {begin} and one {end}, for the start page of the site")
+        before, rest = text.split(begin)
+        text = before + readme.split(begin)[1].split(end)[0].strip() + rest.split(end)[1]
     return text
 
 

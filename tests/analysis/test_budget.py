@@ -73,6 +73,46 @@ def test_the_bar_needs_single_runs_and_groups_of_three(published):
     assert found["variant"] == 17 and found["groups_met"] == 19 and not found["bar_met"]
 
 
+@pytest.mark.parametrize(
+    ("failed", "bar_met"),
+    [
+        ({1: [3], 2: [3]}, True),  # 18 single runs; of each group of three another run is chosen
+        ({1: [3], 2: [3], 3: [3]}, False),  # 17, and all 20 groups
+        ({1: [9, 10, 11]}, False),  # all 20 single runs, and 19 groups
+    ],
+)
+def test_both_halves_of_the_bar_have_to_be_met(published, failed, bar_met):
+    rows = every("diffres-contrast", 20, range(12)) + every("diffres-light", 20)
+    for each in rows:
+        if each["frame_reducer"].startswith("diffres-contrast") and each["seed"] in failed.get(each["fold"], []):
+            each["test_accuracy"] = each["validation_accuracy"] = 0.7
+    published(rows)
+    assert budget.failures().set_index("saved")["bar_met"][0.9] == bar_met
+
+
+def test_a_plan_that_lacks_a_run_is_not_complete(published):
+    rows = every("diffres-contrast", 20, range(12)) + every("diffres-light", 20)
+    published(rows)
+    assert budget.failures().set_index("saved")["complete"].to_dict() == {0.75: False, 0.9: True, 0.95: False}
+    published(rows[:-1])
+    assert not budget.failures()["complete"].any()
+    published(rows[1:])
+    assert not budget.failures()["complete"].any()
+
+
+def test_a_complete_reduction_has_a_line_among_the_results(published):
+    from course_lib.tools import results
+
+    published(every("diffres-contrast", 20, range(12)) + every("diffres-light", 10))
+    assert results.counted_failures() == [
+        "",
+        "- 10 % of the frames: 20 of 20 single runs of the variant succeed and 20 of 20 choices among three (bar met); "
+        "of the published form 0 of 20 (p 0.00, Holm).",
+    ]
+    published(every("diffres-contrast", 20))
+    assert results.counted_failures() == []
+
+
 def test_the_p_values_are_corrected_for_three_reductions(published):
     rows = [
         each
@@ -91,6 +131,9 @@ def test_of_three_runs_the_one_with_the_best_validation_counts():
     seeds = [row("diffres-contrast", 1, seed, right, validation=best)
              for seed, right, best in ((0, 20, 0.8), (1, 10, 0.9), (2, 15, 0.7), (3, 20, 1.0))]  # fmt: skip
     assert budget.best_of_three(pd.DataFrame(seeds)) == [0.5]  # seed 3 begins a group that is not whole
+    tied = [each | {"validation_accuracy": 1.0, "validation_loss": loss}
+            for each, loss in zip(seeds[:3], (0.3, 0.2, 0.1), strict=True)]  # fmt: skip
+    assert budget.best_of_three(pd.DataFrame(tied)) == [0.75]
 
 
 def test_the_figure_has_a_line_for_each_condition_and_open_marks_where_runs_part(published):

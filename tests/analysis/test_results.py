@@ -308,7 +308,11 @@ def test_the_finding_on_time():
     on_gpu = pick(DIFFRES, dataset="esc10", device="cuda")
     full, merged = (pick(on_gpu, reducer=name, hop=10.0)["latency_ms"].median() for name in ("none", LIGHT[0]))
     found.append(f"takes {full:.1f} ms with all frames and {merged:.1f} ms with DiffRes")
-    assert_all(block("finding-time"), found, "10", "40", "16", "-10", "800", "100", "80", "3", "2026", "-11", "-29")
+    timed = json.loads((STUDY.parent / "bench/results/frontier.json").read_text(encoding="utf-8"))
+    day = timed["provenance"]["date"][:10]
+    assert f", {day})" in block("finding-time")
+    text = block("finding-time").replace(day, "")
+    assert_all(text, found, "10", "40", "16", "-10", "800", "100", "80", "3")
 
 
 def test_the_finding_on_localisation():

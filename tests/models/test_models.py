@@ -76,6 +76,9 @@ def test_the_last_layer_of_features_is_the_whole_backbone(name):
         assert features.ndim == 2 and len(features) == 2
         if name == "lite0":
             assert torch.allclose(net.stages[-1](features), logits, atol=1e-5)
+        else:  # the layer sees each place of the image; the features are their mean
+            before_relu = net.stages[-1](features[:, :, None, None])
+            assert features.shape == (2, net.stages[-1].in_channels) and before_relu.shape[:2] == logits.shape
     assert not net.stages[-1]._forward_pre_hooks, "nothing stays behind"
 
 

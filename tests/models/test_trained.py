@@ -1,5 +1,6 @@
 """The networks that the course ships: they load, are right as often as they say, and refuse what does not fit."""
 
+import json
 import shutil
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_everything_that_a_reader_needs_is_in_the_file():
         assert logits.shape == (2, len(run.classes))
 
 
-def test_the_real_networks_were_chosen_without_their_test_fold():
+def test_the_networks_of_real_sounds_are_a_layer_and_its_rival():
     found = {name: trained.load(name) for name in ("esc10-diffres", "esc10-fixed")}
     assert found["esc10-diffres"].run["frame_reducer"].endswith(":0.75")
     assert found["esc10-fixed"].run["frame_reducer"] == "none"
@@ -161,6 +162,51 @@ def test_weights_changed_after_they_were_saved(tmp_path):
     assert "SHA-256" in refused(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: about["classes"].reverse(),
+        lambda about: about["run"].update({"features.hop_ms": 5.0}),
+        lambda about: about.update(found={"test_accuracy": 1.0}),
+    ],
+)
+def test_a_description_changed_after_it_was_saved(tmp_path, change):
+    path = written(tmp_path, small())
+    with safe_open(path, framework="pt") as file:
+        given = file.metadata()
+    about = json.loads(given["about"])
+    change(about)
+    save_file(load_file(path), path, given | {"about": json.dumps(about)})
+    assert "SHA-256" in refused(path)
+
+
+@pytest.mark.parametrize("run", [None, [], {"model": "cnn7", "frame_reducer": None}])
+def test_a_description_whose_run_is_none(tmp_path, run):
+    assert "does not describe" in refused(written(tmp_path, small(), ABOUT | {"run": run}))
+
+
+def test_a_tensor_too_many(tmp_path, monkeypatch):
+    model = small()
+    more = model.state_dict() | {"model.more": torch.zeros(3)}
+    monkeypatch.setattr(model, "state_dict", lambda: more)
+    assert "model.more is no part of the network" in refused(written(tmp_path, model))
+
+
+def test_every_output_channel_is_rounded_by_its_own_scale():
+    """A single scale would leave nothing of the small channel."""
+    value = torch.ones(2, 6000) * torch.tensor([[1000.0], [0.001]])
+    back = trained._whole(trained._small({"w": value}))["w"]
+    assert torch.allclose(back, value, rtol=0.01)
+
+
+def test_log_mels_of_any_type_of_number(test_clips):
+    _, x, _ = test_clips
+    run = trained.load("probe-contrast")
+    wanted = run.widths(x[:2])
+    for same in (x[:2].astype(np.float64), torch.tensor(x[:2])):
+        assert np.allclose(run.widths(same), wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("reduction", [-0.1, 1.0, 0.9999, float("nan")])
 def test_a_reduction_out_of_range(reduction):
     run = trained.load("probe-contrast")
@@ -174,3 +220,10 @@ def test_widths_need_a_layer_and_the_right_mels():
         trained.load("esc10-fixed").widths(np.zeros((1, 100, 64), np.float32))
     with pytest.raises(ValueError, match="40 mels, expected 16"):
         trained.load("probe-contrast").widths(np.zeros((1, 100, 40), np.float32))
+
+
+def test_no_success_on_another_processor_is_one_line():
+    failed = trained.load("probe-light-fails")
+    with pytest.raises(CourseError, match=r"diffres-light:0.9: no run with seeds \[3\] reached 95%"):
+        networks.successes([failed])
+    assert networks.successes([failed, trained.load("probe-contrast")])[0].name == "probe-contrast"

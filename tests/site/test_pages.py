@@ -153,8 +153,10 @@ def test_the_home_page_has_the_picture_and_the_findings_of_the_readme():
     readme = (paths.repo_root() / "README.md").read_text(encoding="utf-8")
     page = site_pages.home((paths.repo_root() / "site" / "home.md").read_text(encoding="utf-8"), readme)
     assert "](study/results/front.png)" in page and page.count("\n- **") == 5 and "<!--" not in page
-    with pytest.raises(CourseError, match=r"README.md: no <!-- picture --> ... <!-- /picture -->"):
-        site_pages.home("", "nothing")
+    with pytest.raises(CourseError, match=r"^README.md: expected one <!-- picture --> and one <!-- /picture -->"):
+        site_pages.home(page, "nothing")
+    with pytest.raises(CourseError, match=r"^site/home.md: expected one <!-- picture -->"):
+        site_pages.home("nothing", readme)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import sound
@@ -273,17 +274,21 @@ def test_the_oracle_gets_a_band_that_says_where_the_events_are():
 def test_a_short_pause_between_two_events_belongs_to_them():
     spec = FeatureSpec(hop_ms=5.0, window_ms=5.0)
     clips = clip_run.clips_of("timing", 2)
-    gaps = clips.events[clips.events["clip"] == "gap_10ms-0000"].sort_values("onset_s").reset_index(drop=True)
+    name = "gap_10ms-0000"
     x = np.zeros((len(clips), 200, 4), dtype=np.float32)
-    place = list(clips.table["clip"]).index("gap_10ms-0000")
+    place = list(clips.table["clip"]).index(name)
 
-    def active_s(second_onset_s):
-        moved = gaps.assign(onset_s=[0.2, second_onset_s], offset_s=[0.2025, second_onset_s + 0.0025])
-        band = clip_run.with_events(x, replace(clips, events=moved), spec)[place, :, -1]
-        return band.sum() * 0.005
+    def active_s(*events):
+        starts_s, ends_s = zip(*events, strict=True)
+        table = pd.DataFrame({"clip": name, "onset_s": starts_s, "offset_s": ends_s})
+        return clip_run.with_events(x, replace(clips, events=table), spec)[place, :, -1].sum() * 0.005
 
-    assert active_s(0.25) == pytest.approx(0.0575, abs=0.006)  # from 200 to 252.5 ms, and half a window on both sides
-    assert active_s(0.5) == pytest.approx(2 * 0.0075, abs=0.01)  # apart
+    click_s = 0.01  # and half a window on either side of what is active
+    assert active_s((0.2, 0.21), (0.305, 0.315)) == pytest.approx(0.115 + 0.005, abs=0.006)  # 95 ms apart
+    assert active_s((0.2, 0.21), (0.315, 0.325)) == pytest.approx(2 * (click_s + 0.005), abs=0.011)  # 105 ms
+    assert active_s((0.305, 0.315), (0.2, 0.21)) == pytest.approx(0.115 + 0.005, abs=0.006)  # in no order
+    # One event within another: what counts is the end of the longer one
+    assert active_s((0.2, 0.4), (0.25, 0.26), (0.47, 0.48)) == pytest.approx(0.28 + 0.005, abs=0.006)
 
 
 def test_the_oracle_needs_strong_labels(tmp_path):

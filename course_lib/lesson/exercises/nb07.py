@@ -150,7 +150,7 @@ def start_of_scores(answer: object) -> str:
     """07.6 (open): what came of training from the learner's own gain and bias."""
     if answer is None or answer is Ellipsis:
         raise NotAttempted
-    if not isinstance(answer, dict):
+    if not isinstance(answer, dict) or not answer.keys() >= {"start_widths", "gain", "bias", "steps", "accuracy"}:
         raise NotYet(f"`my_start` returns two finite numbers, gain and bias; yours gave {answer!r}")
     widths = np.asarray(answer["start_widths"])
     contrast = np.mean(np.quantile(widths, 0.95, axis=1) / np.quantile(widths, 0.5, axis=1))
