@@ -653,7 +653,7 @@ if len(of(ALL)) and len(of("spectral")):
 #
 # ## What next
 #
-# Notebook 12 puts the claims of all four papers beside the numbers of this course, with their intervals, on one page.
+# Notebook 13 puts the claims of all four papers beside the numbers of this course, with their intervals, on one page.
 # Before you go on: [questions to test yourself](quizzes/11_sound_event_detection.md).
 #
 # ## References

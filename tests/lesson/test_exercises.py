@@ -103,13 +103,13 @@ def purse(flux, share, wanted=1.0, usual=0.5):
 
 
 def fold_differences(first, second):
-    """Exercise 12.1."""
+    """Exercise 13.1."""
     both = pd.DataFrame(first).merge(pd.DataFrame(second), on=["fold", "seed"])
     return (both["accuracy_x"] - both["accuracy_y"]).groupby(both["fold"]).mean().tolist()
 
 
 def verdict_of(parts, margin=lambda m: m, whole=True, some=all, mixed="not shown"):
-    """Exercise 12.2."""
+    """Exercise 13.2."""
     run = [p for p in parts if p]
     above, below = [low > -margin(m) for low, _, m in run], [high < -margin(m) for _, high, m in run]
     if not run:
@@ -202,9 +202,9 @@ RIGHT = {
     "11.2": segment_f1,
     "11.3": collar,
     "11.4": shortest_best,
-    "12.1": fold_differences,
-    "12.2": verdict_of,
-    "12.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
+    "13.1": fold_differences,
+    "13.2": verdict_of,
+    "13.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
 }
 
 SLIPS = [  # beside those that an exercise gives to `expect_function` and `expect_number` as functions and values
@@ -457,24 +457,24 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("11.4", lambda swept: swept[2], "a whole row"),
     ("11.4", lambda swept: "0.31", "expected one number, got str"),
     ("11.4", lambda swept: 0.5, "expected 0.31"),
-    ("12.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "average them"),
-    ("12.1", lambda a, b: [-v for v in fold_differences(a, b)], "the first less the second"),
-    ("12.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the seeds that both have"),
-    ("12.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
-    ("12.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "as shares"),
-    ("12.1", lambda a, b: [float(np.mean(fold_differences(a, b)))], "one number a fold"),
-    ("12.1", lambda a, b: [0.125, 0.0, -0.25, 0.5], "expected [0.125, 0.0, -0.25]"),
-    ("12.1", lambda a, b: {1: 0.125}, "not a dict"),
-    ("12.1", lambda a, b: 0.125, "expected a list of numbers, got float"),
-    ("12.1", lambda a, b: ["a"], "expected a list of numbers"),
-    ("12.2", lambda parts: verdict_of(parts, margin=lambda m: -m), "what may be lost"),
-    ("12.2", lambda parts: verdict_of(parts, margin=lambda m: 0), "the margin is left out"),
-    ("12.2", lambda parts: verdict_of(parts, whole=False), "keeps the claim from holding"),
-    ("12.2", lambda parts: verdict_of(parts, some=any, whole=False), "all questions must hold"),
-    ("12.2", lambda parts: verdict_of(parts, mixed="contradicted"), "nothing is shown"),
-    ("12.2", lambda parts: "holds", "expected 'not shown', got 'holds'"),
-    ("12.2", lambda parts: True, "expected a text such as 'holds', got bool"),
-    ("12.2", lambda parts: 0.5, "expected a text"),
+    ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "average them"),
+    ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "the first less the second"),
+    ("13.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the seeds that both have"),
+    ("13.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
+    ("13.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "as shares"),
+    ("13.1", lambda a, b: [float(np.mean(fold_differences(a, b)))], "one number a fold"),
+    ("13.1", lambda a, b: [0.125, 0.0, -0.25, 0.5], "expected [0.125, 0.0, -0.25]"),
+    ("13.1", lambda a, b: {1: 0.125}, "not a dict"),
+    ("13.1", lambda a, b: 0.125, "expected a list of numbers, got float"),
+    ("13.1", lambda a, b: ["a"], "expected a list of numbers"),
+    ("13.2", lambda parts: verdict_of(parts, margin=lambda m: -m), "what may be lost"),
+    ("13.2", lambda parts: verdict_of(parts, margin=lambda m: 0), "the margin is left out"),
+    ("13.2", lambda parts: verdict_of(parts, whole=False), "keeps the claim from holding"),
+    ("13.2", lambda parts: verdict_of(parts, some=any, whole=False), "all questions must hold"),
+    ("13.2", lambda parts: verdict_of(parts, mixed="contradicted"), "nothing is shown"),
+    ("13.2", lambda parts: "holds", "expected 'not shown', got 'holds'"),
+    ("13.2", lambda parts: True, "expected a text such as 'holds', got bool"),
+    ("13.2", lambda parts: 0.5, "expected a text"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Tests of the exercises in notebook 12."""
+"""Tests of the exercises in notebook 13."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ SECOND: Rows = [
 
 
 def fold_differences(answer: object) -> str:
-    """12.1: differences in pairs, one a fold."""
+    """13.1: differences in pairs, one a fold."""
     got = _numbers(call(answer, [dict(row) for row in FIRST], [dict(row) for row in SECOND]))
     right = _paired(FIRST, SECOND)
     wanted = [float(np.mean(right[fold])) for fold in sorted(right)]
@@ -81,7 +81,7 @@ UP, DOWN, OPEN, CLOSE = (0.5, 3.0, 0.0), (-9.0, -3.0, 2.0), (-1.0, 1.0, 0.0), (-
 
 
 def judge(answer: object) -> str:
-    """12.2: the verdict of a claim of several questions."""
+    """13.2: the verdict of a claim of several questions."""
     cases = [
         [UP], [OPEN], [DOWN], [CLOSE], [UP, CLOSE], [UP, OPEN], [UP, DOWN], [OPEN, DOWN], [UP, None], [None, DOWN],
         [None, None], [(-3.0, -1.0, 2.0)], [(0.0, 2.0, 0.0)],
@@ -108,7 +108,7 @@ def _rule(
     some: Callable = all,
     mixed: str = "not shown",
 ) -> str:
-    """The rule of notebook 12, and with other arguments what comes of known mistakes."""
+    """The rule of notebook 13, and with other arguments what comes of known mistakes."""
     run = [part for part in parts if part is not None]
     if not run:
         return "not run"
@@ -131,7 +131,7 @@ SLIPS: dict[str, Callable[[Sequence[Part]], str]] = {
 
 
 def pairs_needed(answer: object) -> str:
-    """12.3: how many pairs an effect takes."""
+    """13.3: how many pairs an effect takes."""
     cases = [(2.0, 1.0), (1.0, 2.0), (4.5, 2.0), (3.5, 0.5), (1.4, 4.0)]
 
     def wanted(sd: float, effect: float, errors: float = 2.8, power: int = 2, whole: Callable = math.ceil) -> float:
@@ -151,4 +151,4 @@ def pairs_needed(answer: object) -> str:
     return "The fourth wants 385 pairs: an effect of half a point under a scatter of 3.5 is far away."
 
 
-EXERCISES = {"12.1": fold_differences, "12.2": judge, "12.3": pairs_needed}
+EXERCISES = {"13.1": fold_differences, "13.2": judge, "13.3": pairs_needed}

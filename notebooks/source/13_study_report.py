@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12 · Study report
+# # 13 · Study report
 #
 # A dog barks, and four papers have something to say about how finely a computer must look at it. Eleven notebooks
 # took the papers' ideas apart. Behind them, a study trained the same networks again and again, on every fold and
@@ -14,10 +14,10 @@
 # %% [markdown]
 # ## You will be able to
 #
-# - **pair** the rows of two conditions, and say how many pairs an interval may count (exercise 12.1);
-# - **judge** a claim of several questions on one data set, by intervals and margins alone (exercise 12.2);
+# - **pair** the rows of two conditions, and say how many pairs an interval may count (exercise 13.1);
+# - **judge** a claim of several questions on one data set, by intervals and margins alone (exercise 13.2);
 # - **tell** a need from noise, where many cells of a table are looked at;
-# - **say** how many pairs it takes to see an effect (exercise 12.3), and what a week of a graphics card would buy.
+# - **say** how many pairs it takes to see an effect (exercise 13.3), and what a week of a graphics card would buy.
 
 # %% [markdown]
 # ## Before you start
@@ -102,7 +102,7 @@ show(fig, alt=f"Difference in accuracy between 20 and 10 ms by fold, {len(single
 say(f"From {len(by_fold)} folds: **{verdicts.signed(gap)}** points. As if all {len(single)} pairs were independent: {verdicts.signed(wrong)}. The honest interval has fewer pairs and {'more' if gap.high - gap.low > wrong.high - wrong.low else 'less'} width here; what it claims to cover is other recordings, not other starts on the same ones.")
 
 # %% [markdown]
-# ### Exercise 12.1
+# ### Exercise 13.1
 #
 # Two conditions as lists of dicts with `fold`, `seed` and `accuracy`. Return the list of differences, first less second, one number a fold in the order of the folds: over the starts that **both** have, averaged within the fold.
 
@@ -118,7 +118,7 @@ def fold_differences(first, second):
     ### END SOLUTION
 
 
-check("12.1", fold_differences)
+check("13.1", fold_differences)
 
 # %% [markdown]
 # ## 3. One claim, one verdict
@@ -137,7 +137,7 @@ check("12.1", fold_differences)
 # - Some verdicts follow from the design, whatever the numbers: *met by construction*, *not testable here*, and
 #   *one fold: no verdict*, where fewer than five pairs come from a single fold.
 #
-# ### Exercise 12.2
+# ### Exercise 13.2
 #
 # Write that rule. `parts` is a list of `(low, high, margin)`, or `None` for a question that was not run. Return `"holds"`, `"contradicted"`, `"not shown"`, or `"not run"` if nothing was run.
 
@@ -154,7 +154,7 @@ def judge(parts):
     ### END SOLUTION
 
 
-check("12.2", judge)
+check("13.2", judge)
 
 # %% [markdown]
 # Now all of them. **Predict** before you run: how many of the verdicts will be *holds*? And how many
@@ -303,7 +303,7 @@ show(fig, alt="Smallest effect that each design could see in points, a bar a des
 say("Where a paper states an effect: " + "; ".join(f"{r.design}, {r.claimed:.1f} stated, {r.minimum_detectable_effect:.1f} visible: **{'within reach' if r.sees else 'out of reach'}**" for r in stated.itertuples()) + f". A single class at a single hop would have to move by {seen['minimum_detectable_effect'].iloc[-1]:.0f} points to be seen as surely.")
 
 # %% [markdown]
-# ### Exercise 12.3
+# ### Exercise 13.3
 #
 # A rule of thumb for the plan of a study: to see an effect in 80 of 100 studies it must be (1.96 + 0.84) = 2.8 standard errors large, and a standard error is `sd / √pairs`. Write how many pairs it takes, a whole number, from the deviation `sd` of the differences and the `effect`, both in points.
 
@@ -314,7 +314,7 @@ def pairs_needed(sd, effect):
     ### END SOLUTION
 
 
-check("12.3", pairs_needed)
+check("13.3", pairs_needed)
 
 # %%
 long_half = evidence.part(claims.HALF, questions.LONG)
@@ -366,7 +366,7 @@ say(f"""{chr(10).join(f"- **{word[0].upper()}{word[1:]}** ({len(ids)}): {'; '.jo
 #
 # ## What next
 #
-# Before you go: [questions to test yourself](quizzes/12_study_report.md). Nothing follows in this course. What you can do: bring your own sounds (`make course DATASET=manifest.csv`), write a grid and a question, and put your rows beside these.
+# Before you go: [questions to test yourself](quizzes/13_study_report.md). Nothing follows in this course. What you can do: bring your own sounds (`make course DATASET=manifest.csv`), write a grid and a question, and put your rows beside these.
 #
 # ## References
 #
