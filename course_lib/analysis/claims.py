@@ -2,7 +2,7 @@
 
 A claim has parts, each with an interval and a margin, and a verdict for each data set. Most parts are a question of
 `study/questions.toml`; parts that take more than one question are computed by the functions at the end of this file.
-Notebook: 12.
+Notebook: 13.
 """
 
 import inspect

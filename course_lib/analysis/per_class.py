@@ -4,7 +4,7 @@ Ten classes times a few hops are many questions about few clips. Classes are com
 interval over folds and a p value that Holm's procedure corrects for the number of questions. A shrunken difference
 keeps the share of the spread that noise does not explain. The gain from a hop for each class is measured on folds that
 did not choose it.
-Notebook: 12.
+Notebook: 13.
 """
 
 import math

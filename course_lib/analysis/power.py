@@ -1,7 +1,7 @@
 """The effect that each design of the study can detect, and what the next runs would cost and detect.
 
 Costs are estimated from the seconds that published rows took, the detectable effect of a larger data set from the
-spread of differences on the small one. Notebook: 12.
+spread of differences on the small one. Notebook: 13.
 """
 
 import math

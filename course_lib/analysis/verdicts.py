@@ -1,6 +1,6 @@
 """Verdicts: on a question, and on a claim with several questions about one data set. Rules: study/protocol.md.
 
-Notebook: 12.
+Notebook: 13.
 """
 
 from collections.abc import Sequence
