@@ -37,7 +37,6 @@ WITH_LONG_LINES = {
     "09",
     "10",
     "11",
-    "13",
 }  # fmt: skip
 # What a browser says of a page: code that does not fit into its cell
 OVERFLOWING = """kind => [...document.querySelectorAll(kind)].filter(

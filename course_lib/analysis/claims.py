@@ -55,7 +55,8 @@ class Evidence:
     def answers_of(self, grid: str) -> pd.DataFrame:
         """`questions.answers` of one grid, with a column `grid`; a grid takes seconds, and is computed once."""
         if grid not in self._of_grid:
-            self._of_grid[grid] = questions.answers(grid, self.rows(grid)).assign(grid=grid)
+            rows = None if self.rows is questions.published else self.rows(grid)  # None: computed once per process
+            self._of_grid[grid] = questions.answers(grid, rows).assign(grid=grid)
         return self._of_grid[grid]
 
     def run(self, grid: str, fields: str | Mapping[str, object]) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Questions about the rows of the study, listed in `study/questions.toml`. A paired difference answers each."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -190,7 +191,10 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so their intervals cover the
     randomness of training on these scenes, not the choice of sounds.
     """
-    rows = published(grid) if rows is None else rows
+    if rows is None:
+        path = paths.published_dir() / grid / "rows.parquet"
+        changed_ns = path.stat().st_mtime_ns if path.is_file() else 0
+        return _answers_of_published(grid, path, changed_ns).copy(deep=False)
     if len(rows):  # they are wide, and most of it is not needed here
         fields = config.defaults(config.RunSpec).keys() | config.defaults(config.SceneRun).keys()
         kept = {*fields, *stats.scores_of(rows).values(), "device", "macs", "n_train", "n_test"}
@@ -208,6 +212,12 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
             judged |= {k: verdicts.corrected([parts[k]])[0] for k in places}
     table = [_answer(question, judged[k], rows) for k, (question, _) in enumerate(found)]
     return pd.DataFrame(table, columns=COLUMNS)
+
+
+@lru_cache(maxsize=16)
+def _answers_of_published(grid: str, path: Path, changed_ns: int) -> pd.DataFrame:
+    """`answers` of the published rows of `grid` in the file `path`, which changed last at `changed_ns`."""
+    return answers(grid, published(grid))
 
 
 def _answer(question: Question, part: Part, rows: pd.DataFrame) -> dict[str, object]:
@@ -240,6 +250,12 @@ def published(grid: str = "diffres") -> pd.DataFrame:
     path = paths.published_dir() / grid / "rows.parquet"
     if not path.is_file():
         return pd.DataFrame()
+    return _read(path, path.stat().st_mtime_ns).copy(deep=False)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, changed_ns: int) -> pd.DataFrame:
+    """The rows of a file as it was when it changed last. Reading takes a second, and a page asks often."""
     return done(gather(path.parent))
 
 

@@ -108,6 +108,15 @@ def fold_differences(first, second):
     return (both["accuracy_x"] - both["accuracy_y"]).groupby(both["fold"]).mean().tolist()
 
 
+ASKED = {"dataset": "esc10", "recipe.steps": 800, "features.hop_ms": 10.0, "frame_reducer": "diffres-light:0.5"}
+
+
+def asked_of_rows(**changed):
+    """Exercise 13.4, with some of its entries `changed`."""
+    question = {"first": ASKED, "second": ASKED | {"frame_reducer": "uniform:0.5"}, "margin": 2, "expected": "holds"}
+    return question | changed
+
+
 def verdict_of(parts, margin=lambda m: m, whole=True, some=all, mixed="not shown"):
     """Exercise 13.2."""
     run = [p for p in parts if p]
@@ -205,6 +214,7 @@ RIGHT = {
     "13.1": fold_differences,
     "13.2": verdict_of,
     "13.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
+    "13.4": lambda: asked_of_rows(),
 }
 
 SLIPS = [  # beside those that an exercise gives to `expect_function` and `expect_number` as functions and values
@@ -457,12 +467,12 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("11.4", lambda swept: swept[2], "a whole row"),
     ("11.4", lambda swept: "0.31", "expected one number, got str"),
     ("11.4", lambda swept: 0.5, "expected 0.31"),
-    ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "average them"),
-    ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "the first less the second"),
+    ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "so average them"),
+    ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "return first minus second"),
     ("13.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the seeds that both have"),
     ("13.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
-    ("13.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "as shares"),
-    ("13.1", lambda a, b: [float(np.mean(fold_differences(a, b)))], "one number a fold"),
+    ("13.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "do not multiply by 100"),
+    ("13.1", lambda a, b: [float(np.mean(fold_differences(a, b)))], "one number per fold"),
     ("13.1", lambda a, b: [0.125, 0.0, -0.25, 0.5], "expected [0.125, 0.0, -0.25]"),
     ("13.1", lambda a, b: {1: 0.125}, "not a dict"),
     ("13.1", lambda a, b: 0.125, "expected a list of numbers, got float"),
@@ -475,6 +485,22 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("13.2", lambda parts: "holds", "expected 'not shown', got 'holds'"),
     ("13.2", lambda parts: True, "expected a text such as 'holds', got bool"),
     ("13.2", lambda parts: 0.5, "expected a text"),
+    ("13.4", lambda: "DiffRes against flux", "return a dict with the keys"),
+    ("13.4", lambda: asked_of_rows() | {"why": "to see"}, "return a dict with the keys"),
+    ("13.4", lambda: asked_of_rows(second={"frame_reducer": "flux:0.5"}), "'second' is a dict with the keys"),
+    ("13.4", lambda: asked_of_rows(second=ASKED), "they are equal"),
+    ("13.4", lambda: asked_of_rows(second=ASKED | {"frame_reducer": "none", "recipe.steps": 240}), "they differ in"),
+    ("13.4", lambda: asked_of_rows(second=ASKED | {"dataset": "fsdd"}), "two data sets have different folds"),
+    ("13.4", lambda: asked_of_rows(margin=-2), "a number of points from 0 to 10, got -2"),
+    ("13.4", lambda: asked_of_rows(margin=True), "got True"),
+    ("13.4", lambda: asked_of_rows(margin="2"), "got '2'"),
+    ("13.4", lambda: asked_of_rows(expected="true"), "'expected' is one of"),
+    (
+        "13.4",
+        lambda: asked_of_rows(second=ASKED | {"frame_reducer": "flux:0.11"}),
+        "no run with the settings of 'second'",
+    ),
+    ("13.4", lambda: asked_of_rows(first=ASKED | {"recipe.steps": 7}, second=ASKED), "settings of 'first'"),
 ]
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from course_lib.analysis import questions
 from course_lib.lesson.checks import NotYet, call, expect_function
+from course_lib.study import stats
 
 Rows = list[dict]
 FIRST: Rows = [
@@ -21,7 +23,7 @@ SECOND: Rows = [
 
 
 def fold_differences(answer: object) -> str:
-    """13.1: differences in pairs, one a fold."""
+    """13.1: paired differences, one per fold."""
     got = _numbers(call(answer, [dict(row) for row in FIRST], [dict(row) for row in SECOND]))
     right = _paired(FIRST, SECOND)
     wanted = [float(np.mean(right[fold])) for fold in sorted(right)]
@@ -29,13 +31,13 @@ def fold_differences(answer: object) -> str:
         return "Folds 4 and 5 are left out: only one of the two conditions was run there."
     single = [gap for fold in sorted(right) for gap in right[fold]]
     slips = {
-        "one number per seed; seeds of a fold share its clips: average them": single,
-        "second less first; it is the first less the second": [-value for value in wanted],
+        "that is one number per run; the seeds of a fold share its clips, so average them": single,
+        "that is second minus first; return first minus second": [-value for value in wanted],
         "only over the seeds that both have: seed 2 and seed 1 of fold 1 have no partner": _means(FIRST, SECOND),
-        "in the order of the folds, not of the rows": [float(np.mean(right[fold])) for fold in (2, 1, 3)],
-        "as shares, as they were given": [100 * value for value in wanted],
-        "a mean over all folds; one number a fold is asked for": [float(np.mean(wanted))],
-        "summed over the seeds of a fold; take their mean": [float(np.sum(right[fold])) for fold in sorted(right)],
+        "return them in the order of the folds, not of the rows": [float(np.mean(right[fold])) for fold in (2, 1, 3)],
+        "keep the unit of the accuracies; do not multiply by 100": [100 * value for value in wanted],
+        "that is the mean over all folds; return one number per fold": [float(np.mean(wanted))],
+        "sums over the seeds of a fold; take the mean": [float(np.sum(right[fold])) for fold in sorted(right)],
     }
     for reason, slip in slips.items():
         if _same(got, slip):
@@ -81,7 +83,7 @@ UP, DOWN, OPEN, CLOSE = (0.5, 3.0, 0.0), (-9.0, -3.0, 2.0), (-1.0, 1.0, 0.0), (-
 
 
 def judge(answer: object) -> str:
-    """13.2: the verdict of a claim of several questions."""
+    """13.2: the verdict on a claim from several questions."""
     cases = [
         [UP], [OPEN], [DOWN], [CLOSE], [UP, CLOSE], [UP, OPEN], [UP, DOWN], [OPEN, DOWN], [UP, None], [None, DOWN],
         [None, None], [(-3.0, -1.0, 2.0)], [(0.0, 2.0, 0.0)],
@@ -97,7 +99,7 @@ def judge(answer: object) -> str:
             if all(a == b for a, b in zip(got, map(slip, cases), strict=True)):
                 raise NotYet(reason)
         raise NotYet(f"for {case}: expected {right!r}, got {found!r}")
-    return "One open question keeps a claim open, and an unasked one does as well."
+    return "A claim stays open while one of its questions is open or has not been run."
 
 
 def _rule(
@@ -131,24 +133,58 @@ SLIPS: dict[str, Callable[[Sequence[Part]], str]] = {
 
 
 def pairs_needed(answer: object) -> str:
-    """13.3: how many pairs an effect takes."""
+    """13.3: how many pairs are needed to detect an effect."""
     cases = [(2.0, 1.0), (1.0, 2.0), (4.5, 2.0), (3.5, 0.5), (1.4, 4.0)]
 
     def wanted(sd: float, effect: float, errors: float = 2.8, power: int = 2, whole: Callable = math.ceil) -> float:
         return whole((errors * sd / effect) ** power)
 
     slips = {
-        "the square: half the effect takes four times the pairs": lambda s, e: wanted(s, e, power=1),
-        "the other way round: more scatter takes more pairs": lambda s, e: wanted(e, s),
-        "round up, not to the nearest": lambda s, e: wanted(s, e, whole=round),
-        "pairs are whole, and one too few is too few: round up": lambda s, e: wanted(s, e, whole=math.floor),
+        "the square: half the effect needs four times as many pairs": lambda s, e: wanted(s, e, power=1),
+        "the other way round: a larger standard deviation needs more pairs": lambda s, e: wanted(e, s),
+        "round up, not to the nearest whole number": lambda s, e: wanted(s, e, whole=round),
+        "round up: with one pair fewer the effect is missed too often": lambda s, e: wanted(s, e, whole=math.floor),
         "a whole number: round up": lambda s, e: wanted(s, e, whole=float),
-        "1.96 alone finds the effect in half of the studies": lambda s, e: wanted(s, e, errors=1.96),
-        "0.84 alone is the power; both add up": lambda s, e: wanted(s, e, errors=0.84),
-        "that is a standard error too few: 2.8 of them": lambda s, e: wanted(s, e, errors=1.0),
+        "with 1.96, only half of the studies find the effect; use 2.8": lambda s, e: wanted(s, e, errors=1.96),
+        "0.84 is for the power only; use the sum, 2.8": lambda s, e: wanted(s, e, errors=0.84),
+        "the effect must measure 2.8 standard errors, not one": lambda s, e: wanted(s, e, errors=1.0),
     }
     expect_function(answer, wanted, cases, unit="pairs", slips=slips)
-    return "The fourth wants 385 pairs: an effect of half a point under a scatter of 3.5 is far away."
+    return "For half a point with a standard deviation of 3.5 you need 385 pairs."
 
 
-EXERCISES = {"13.1": fold_differences, "13.2": judge, "13.3": pairs_needed}
+SETTINGS = ("dataset", "recipe.steps", "features.hop_ms", "frame_reducer")
+WORDS = ("holds", "contradicted", "not shown")
+
+
+def my_question(answer: object) -> str:
+    """13.4: a question to the published rows: two conditions that differ in one setting, a margin, an expectation."""
+    asked = call(answer)
+    if not isinstance(asked, dict) or set(asked) != {"first", "second", "margin", "expected"}:
+        raise NotYet("return a dict with the keys 'first', 'second', 'margin' and 'expected'")
+    for side in ("first", "second"):
+        if not isinstance(asked[side], dict) or set(asked[side]) != set(SETTINGS):
+            raise NotYet(f"'{side}' is a dict with the keys {', '.join(SETTINGS)}")
+    differing = [name for name in SETTINGS if asked["first"][name] != asked["second"][name]]
+    if len(differing) != 1:
+        found = f"they differ in {', '.join(differing)}" if differing else "they are equal"
+        raise NotYet(f"the two conditions must differ in exactly one setting; {found}")
+    if differing == ["dataset"]:
+        raise NotYet("two data sets have different folds, so there are no pairs; let another setting differ")
+    margin = asked["margin"]
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin <= 10:
+        raise NotYet(f"the margin is a number of points from 0 to 10, got {margin!r}")
+    if asked["expected"] not in WORDS:
+        raise NotYet(f"'expected' is one of {', '.join(map(repr, WORDS))}, got {asked['expected']!r}")
+    rows = questions.published("diffres")
+    runs = {side: questions.chosen(rows, asked[side]) for side in ("first", "second")}
+    for side, of_side in runs.items():
+        if of_side.empty:
+            raise NotYet(f"the grid 'diffres' has no run with the settings of '{side}'; see the list above")
+    pairs = runs["first"].merge(runs["second"], on=list(stats.REPEATS))["fold"].nunique()
+    if pairs < 2:
+        raise NotYet(f"the two conditions share {pairs} folds; choose two that share at least two")
+    return f"Your question compares {' and '.join(str(asked[s][differing[0]]) for s in runs)} over {pairs} folds."
+
+
+EXERCISES = {"13.1": fold_differences, "13.2": judge, "13.3": pairs_needed, "13.4": my_question}
