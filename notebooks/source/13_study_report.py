@@ -420,7 +420,7 @@ check("13.2", judge)
 # %% [markdown]
 # ## 5. All verdicts
 #
-# Four papers, 30 claims with their parts, several data sets.
+# Each claim of the four papers gets a verdict on each data set that can answer it.
 
 # %%
 predict("13.b", ..., "Which verdict will be the most frequent one?")
@@ -585,7 +585,7 @@ ax.plot(
     designs["claimed"], places, "D", color=plots.COLOURS[1], label="the paper's effect"
 )
 two_points = 100 * questions.EQUAL
-ax.axvline(two_points, color="black", linestyle=":", label="margin of *no worse*")
+ax.axvline(two_points, color="black", linestyle=":", label='margin of "no worse"')
 names = [f"{d.design} ({d.pairs} {d.paired_by}s)" for d in designs.itertuples()]
 ax.set_yticks(places, names)
 ax.set(xlabel="points", ylim=(len(designs) - 0.5, -0.5))
@@ -678,9 +678,9 @@ say(
 # %%
 plan = power.next_runs(evidence.rows)
 plan_table = plan[["grid", "rows", "hours", "pairs", "minimum_detectable_effect"]]
-plan_table = plan_table.set_index("grid").round(1)
+plan_table = plan_table.set_index("grid").round(1).astype(object)
 plan_table.columns = ["rows", "hours of a GPU", "folds", "could detect (points)"]
-plan_table
+plan_table.fillna("one split: unknown")
 
 # %%
 by_hours = plan.sort_values("hours")
