@@ -493,6 +493,7 @@ scrub(
 # %% [markdown]
 # With a live kernel, you can put a sound of your own in front of these filters:
 
+
 # %% tags=["hide-input"]
 def own_sound(x, rate_hz, number):
     """The response of a filter, counted from 1 in the order above, to a sound."""
@@ -718,7 +719,6 @@ def outputs_on_the_way(model, layers, x):
     kept = {depth: [] for depth in layers}  # filled by the hooks, batch by batch
     hooks = []
     for depth, layer in layers.items():
-
         # torch gives the first three; `depth=depth` fixes the number for this hook
         def keep(layer, given, output, depth=depth):
             kept[depth].append(output.flatten(2).mean(dim=2))
@@ -808,9 +808,18 @@ for mode in ("deltas", "smoothed"):
 
 shown_modes = pd.DataFrame({"validation accuracy (%)": by_mode})
 display(shown_modes.style.format("{:.1f}"))
-say(
-    f"One clip is worth {one_clip:.1f} points here. Differences of a few clips say "
-    "nothing about other recordings."
+deltas_gain = by_mode["deltas"] - by_mode["copy"]
+smoothed_gain = by_mode["smoothed"] - by_mode["copy"]
+conclude(
+    "deltas_over_copy",
+    deltas_gain,
+    unit="points",
+    step=one_clip,
+    if_clear=f"With deltas, the accuracy changes by **{deltas_gain:+.1f} points**, with "
+    f"smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}.",
+    if_not=f"With deltas, the accuracy changes by {deltas_gain:+.1f} points, with "
+    f"smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}. For "
+    "these clips, we do not know whether colours help the frozen body.",
 )
 
 # %% [markdown]
@@ -1320,9 +1329,26 @@ if so_far:
     )
 
 # %% [markdown]
-# The frozen body, the star in the right panel above, is an opponent too. Compare it with
-# what the curves have reached by then.
-#
+# The frozen body, the star in the right panel above, is an opponent too. Did it pay to
+# train the body as well?
+
+# %%
+over_frozen = test_difference(FINE_TUNED, FROZEN)
+conclude(
+    "fine_tuned_over_frozen",
+    over_frozen.mean,
+    unit="points",
+    step=one_test_clip,
+    if_clear=f"Fine-tuned minus frozen is **{over_frozen.mean:+.1f} points** on the test "
+    f"clips ({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
+    f"{seconds_tuned / seconds_frozen:.0f} times the training time.",
+    if_not=f"Fine-tuned minus frozen is {over_frozen.mean:+.1f} points on the test clips "
+    f"({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
+    f"{seconds_tuned / seconds_frozen:.0f} times the training time. This run cannot tell "
+    "whether fine-tuning paid.",
+)
+
+# %% [markdown]
 # Which comparison is right depends on your question. To learn how much each training step
 # achieves, compare at equal steps; to decide how to spend an hour of computing, at equal
 # time. Either way, say which. "Transfer gains ten points" means little unless we know
@@ -1591,7 +1617,7 @@ for claim in of_paper:
         says = f"{claim.id}: {claim.says}"
         if claim.paper:
             says = f"{says} ({claim.paper})"
-        verdicts[claim.id] = row["verdict"]
+        verdicts[claim.id] = row["verdict"] + star
         here = HERE.get(claim.id, "-")
         rows.append((says, row["ours"] or "-", row["verdict"] + star, here))
 columns = ["the paper claims", "the study (points or nats)", "verdict", "this run"]
@@ -1599,8 +1625,8 @@ claim_table = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 display(claim_table.set_properties(**{"text-align": "left"}))
 say(
     "Does transfer beat a small CNN (D5)? The verdict without augmentation: "
-    f"{verdicts['D5a']}; with copies of clips: {verdicts['D5b']} (for asterisks, see "
-    "the table). In the study, both networks take the same number of steps."
+    f"{verdicts['D5a']}; with copies of clips: {verdicts['D5b']}. "
+    "In the study, both networks take the same number of steps."
 )
 
 # %% [markdown]
@@ -1740,8 +1766,8 @@ say(
   by {moved_new:.0f} %.
 - On the test clips: frozen {frozen_test} %, fine-tuned {tuned_test} %, CNN7 with equal
   steps {cnn_test} %, with four times the steps {cnn_longer_test} %.
-- CNN7's training loss ended at {last_loss['clips']:.2f} nats with copies of clips and
-  {last_loss['pictures']:.2f} with copies of pictures."""
+- CNN7's training loss ended at {last_loss["clips"]:.2f} nats with copies of clips and
+  {last_loss["pictures"]:.2f} with copies of pictures."""
 )
 
 # %% [markdown]
