@@ -48,8 +48,8 @@ lab: .venv/.ready ## copy the notebooks into work/, where they are yours, and op
 	@$(RUN) jupyter lab --ServerApp.root_dir=. work/00_start_here.ipynb
 
 .venv/.site: .venv/.ready
-	@echo "== installing what the site is built with"
-	@$(UV) sync --locked --compile-bytecode --group site
+	@echo "== installing what the site is built with, and ONNX, which the tests of its files need"
+	@$(UV) sync --locked --compile-bytecode --group site --group export
 	@touch $@
 
 site: .venv/.site ## the latest run of the notebooks as a site in runs/site/html (make course first)

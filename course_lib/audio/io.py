@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,19 +62,73 @@ def read(
     x = channels.mean(axis=1)
     if len(x) < expected:
         raise CourseError(f"{path}: truncated, {len(x)} of {expected} samples are there; get it again")
-    peak = np.abs(x).max()
-    if not np.isfinite(peak):
-        raise CourseError(f"{path}: holds NaN or infinite samples; save it anew with finite values")
-    if peak > OVERSHOOT:
-        raise CourseError(
-            f"{path}: samples reach {peak:.6g}, expected within ±1; divide them by full scale and save it anew"
-        )
+    _check_values(path, x)
     note_cancelled(path, np.square(x).sum(), np.square(channels).sum() / channels.shape[1], cancelled)
     rate_hz = stored_hz if rate_hz is None else rate_hz
     x = resample(x, stored_hz, rate_hz)
     if length_s is not None:
         x = fix_length(x, timebase.seconds_to_samples(length_s, rate_hz))
     return np.clip(x, -1, 1), rate_hz
+
+
+def read_blocks(path: str | Path, rate_hz: int | None = None, block_s: float = 10.0) -> Iterator[np.ndarray]:
+    """The waveform that `read` returns, in consecutive blocks `(samples,)` of about `block_s` seconds.
+
+    Memory does not grow with the length of the file. The resampler keeps its state between blocks, so no seam is heard
+    or seen: the blocks joined are the whole, resampled at once.
+
+    Raises
+    ------
+    CourseError
+        As `read`; of samples that are NaN, infinite or far outside ±1 only when their block is reached, with the time.
+    """
+    path = Path(path)
+    file, n_samples = _open(path)
+    with file:
+        stored_hz = file.samplerate
+        rate_hz = stored_hz if rate_hz is None else rate_hz
+        missing = timebase.resampled_count(n_samples, stored_hz, rate_hz)  # of the waveform that is still to come
+        resampler = soxr.ResampleStream(stored_hz, rate_hz, 1, quality="HQ") if stored_hz != rate_hz else None
+        block_samples = timebase.seconds_to_samples(block_s, stored_hz)
+        done, power, power_of_channels = 0, 0.0, 0.0
+        while done < n_samples:
+            wanted = min(block_samples, n_samples - done)
+            try:
+                channels = file.read(wanted, dtype="float32", always_2d=True)
+            except (sf.LibsndfileError, MemoryError, ValueError) as error:
+                raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
+            if len(channels) < wanted:
+                found = done + len(channels)
+                raise CourseError(f"{path}: truncated, {found} of {n_samples} samples are there; get it again")
+            x = channels.mean(axis=1)
+            _check_values(path, x, done, stored_hz)
+            power += float(np.square(x).sum())
+            power_of_channels += float(np.square(channels).sum()) / channels.shape[1]
+            done += len(x)
+            if resampler is not None:
+                x = resampler.resample_chunk(x, last=done == n_samples)
+            x = x[:missing] if done < n_samples else fix_length(x, missing)  # the resampler rounds in its own way
+            missing -= len(x)
+            if len(x):
+                yield np.clip(x, -1, 1)
+    note_cancelled(path, power, power_of_channels, None)
+
+
+def _check_values(path: Path, x: np.ndarray, start: int = 0, rate_hz: int | None = None) -> None:
+    """Raise CourseError for values in `x` that no waveform has; with `rate_hz` it says when the first of them comes.
+
+    `x` is the part of the file from sample `start` on.
+    """
+    peak = np.abs(x).max()
+    if peak <= OVERSHOOT:
+        return
+    first = int(np.argmax(~(np.abs(x) <= OVERSHOOT)))
+    place = "" if rate_hz is None else f" at {(start + first) / rate_hz:.3f} s"
+    if not np.isfinite(peak):
+        raise CourseError(f"{path}: holds NaN or infinite samples{place}; save it anew with finite values")
+    raise CourseError(
+        f"{path}: samples reach {peak:.6g}{place}, expected within ±1; divide them by full scale and save it anew"
+    )
 
 
 def note_cancelled(path: Path, power: float, power_of_channels: float, cancelled: list[str] | None) -> None:

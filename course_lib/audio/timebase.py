@@ -42,6 +42,11 @@ def seconds_to_samples(duration_s: float, rate_hz: float) -> int:
     return ms_to_samples(1000 * duration_s, rate_hz)
 
 
+def resampled_count(n_samples: int, from_hz: float, to_hz: float) -> int:
+    """Samples at `to_hz` of a recording of `n_samples` at `from_hz`, at least one: rounded, halves up."""
+    return max(1, int(np.floor(np.round(n_samples * to_hz / from_hz, 6) + 0.5)))
+
+
 def centre_padding(n_fft: int) -> int:
     """Samples added on each side of a signal before centred framing: half a window, rounded down."""
     return n_fft // 2

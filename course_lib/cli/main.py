@@ -184,6 +184,52 @@ def grade(
     raise typer.Exit(code)
 
 
+@app.command(epilog="`course predict long.wav` · `course predict *.flac --model esc10-fixed --output found`")
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Sound files of any length: WAV, FLAC, OGG, MP3.")],
+    model: Annotated[
+        str, typer.Option(help="mn04_as (527 classes of AudioSet), a network of the course, or a .safetensors file.")
+    ] = "mn04_as",
+    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="Probability above which a class is there.")] = 0.5,
+    window_s: Annotated[
+        float, typer.Option("--window-s", min=0.02, help="Seconds that the network hears at once.")
+    ] = 2.0,
+    overlap: Annotated[
+        float, typer.Option(min=0.0, max=0.95, help="Part of its length that a window shares with the next.")
+    ] = 0.5,
+    median_frames: Annotated[int, typer.Option(min=1, help="Frames of the median filter, an odd number.")] = 1,
+    gap_s: Annotated[float, typer.Option("--gap-s", min=0.0, help="Pauses up to here are bridged.")] = 0.0,
+    min_s: Annotated[float, typer.Option("--min-s", min=0.0, help="Shorter events are left out.")] = 0.0,
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path(),
+) -> None:
+    """Find what sounds when in recordings of any length.
+
+    Writes `NAME.events.csv` (onset, offset, label, confidence) and `NAME.labels.txt` (a label track for Audacity),
+    event by event: Ctrl-C keeps what was found.
+    """
+    from course_lib.tools import predict as predicting
+
+    if median_frames % 2 == 0:
+        raise UsageError(f"--median-frames {median_frames}: expected an odd number, such as {median_frames + 1}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = {"threshold": threshold, "window_s": window_s, "overlap": overlap}
+    settings |= {"median_frames": median_frames, "gap_s": gap_s, "min_s": min_s}
+    raise typer.Exit(predicting.predict_files(files, model, output, settings, console, _complain))
+
+
+@app.command(epilog="`course export mn04_as --output mn04.onnx`")
+def export(
+    model: Annotated[str, typer.Argument(help="mn04_as, a network of the course, or a .safetensors file.")],
+    output: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+) -> None:
+    """Write a network as one ONNX file: from a waveform to probabilities, the log-mel inside."""
+    from course_lib.models import export as exporting
+    from course_lib.models import wave_classifier
+
+    exporting.check_installed()
+    console.print(exporting.to_onnx(wave_classifier.load(model), output), soft_wrap=True, markup=False)
+
+
 @app.command(epilog="`course work` · `course work --fresh 03`")
 def work(
     fresh: Annotated[str, typer.Option(help="Notebooks to copy anew, beside your own: 03, or 00-02,05.")] = "",

@@ -61,7 +61,7 @@ def front_end(waves: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"waves: {waves.dtype} {shape}, expected floats (clips, samples), no axis of size 0")
     if waves.shape[1] < FEWEST_SAMPLES:
         raise ValueError(f"waves: {waves.shape[1]} samples at 32 kHz, expected {FEWEST_SAMPLES} or more; pad the clips")
-    window, bank = _constants(waves.device)
+    window, bank = constants(waves.device)
     x = waves.float()
     emphasised = x[:, 1:] - PRE_EMPHASIS * x[:, :-1]
     spectrum = torch.stft(emphasised, N_FFT, HOP_SAMPLES, WINDOW_SAMPLES, window, return_complex=True)
@@ -71,7 +71,7 @@ def front_end(waves: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache
-def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def constants(device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
     """Window `(800,)` and mel filter bank `(2 * 513, 128)`, each bin twice."""
     from torchaudio.compliance.kaldi import get_mel_banks
 
@@ -176,7 +176,7 @@ def _as_image(x: torch.Tensor) -> torch.Tensor:
     """`(clips, 1, mels, frames)` from `(clips, frames, mels)`."""
     if x.ndim != 3 or x.shape[2] != MELS or x.shape[1] == 0:
         raise ValueError(f"x: shape {tuple(x.shape)}, expected (clips, frames, {MELS}) from `front_end`")
-    return x.mT[:, None]
+    return x.transpose(1, 2)[:, None]  # `mT` cannot be exported to ONNX
 
 
 def load(path: Path, width: float = 0.4) -> AudioMobileNet:

@@ -4,6 +4,7 @@
 Neither learned *when* anything happens: both were trained with one label set per clip or image. Notebooks: 10, 11.
 """
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,13 +32,15 @@ class Published:
     """Published weights of an audio MobileNet: where they are, how they are checked, and the features they give.
 
     `width` is the number of channels relative to the network of width 1; `dims` has the dimensions of a frame by hop in
-    ms, and None for one vector per clip.
+    ms, and None for one vector per clip. `classes_url` is a table with the names of its outputs.
     """
 
     url: str
     sha256: str
     width: float
     dims: dict[int | None, int]
+    classes_url: str
+    classes_sha256: str
 
     @property
     def hops_ms(self) -> tuple[int | None, ...]:
@@ -52,6 +55,9 @@ AUDITORY = {
         sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
         width=0.4,
         dims={40: 512, 80: 256, 160: 384, 320: 384, None: 384},
+        # AudioSet's own list in the order of its outputs; Google, CC BY 4.0
+        classes_url="https://raw.githubusercontent.com/fschmid56/EfficientAT/a425fdce92572e602a1d5634799bd9f1f2efa806/metadata/class_labels_indices.csv",
+        classes_sha256="cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429",
     ),
 }
 
@@ -79,6 +85,22 @@ def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
         Its weights are not here and cannot be downloaded, or are not the published ones.
     """
     return mobilenet.load(_file(name), published(name).width)
+
+
+def class_names(name: str = "mn04_as") -> list[str]:
+    """Names of the outputs of the auditory network `name`, such as the 527 classes of AudioSet.
+
+    Raises
+    ------
+    UsageError
+        There is no network of that name.
+    CourseError
+        The list is not here and cannot be downloaded, or is not the published one.
+    """
+    about = published(name)
+    path = backbones.weights_file(about.classes_url, about.classes_sha256)
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row["display_name"] for row in csv.DictReader(file)]
 
 
 def _file(name: str) -> Path:

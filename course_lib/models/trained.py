@@ -8,8 +8,8 @@ one scale per output channel, the others as they are.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from safetensors.torch import save
 from course_lib.audio.features import FeatureSpec
 from course_lib.audio.timebase import out_frames
 from course_lib.checked import nearest
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, expect
 from course_lib.models.classifier import NATS, Normalised, classifier
 from course_lib.models.diffres import WarpMerge, check_log_power
-from course_lib.paths import study_dir
+from course_lib.paths import atomic_write, study_dir
 
 LARGE = 10_000  # numbers from which on a tensor is stored as 8-bit whole numbers
 SCALE = ".scale"  # what the scales of such a tensor are called, behind its name
@@ -125,6 +125,35 @@ def save_network(model: Normalised, about: Mapping[str, object]) -> bytes:
     tensors = _small({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
     text = json.dumps(about)
     return save(tensors, {"about": text, "sha256": _sum_of(tensors, text)})
+
+
+def write(
+    path: str | Path,
+    model: Normalised,
+    spec: FeatureSpec,
+    classes: Sequence[str],
+    *,
+    network: str = "cnn7",
+    reducer: str = "none",
+    multilabel: bool = False,
+) -> None:
+    """Write a network of your own to `path`, which `load` and `course predict --model` then take.
+
+    `model` is that of the result of `fit`, `spec` the log-mel it was trained on, `network` and `reducer` what
+    `classifier` was given; with `multilabel` each of the `classes` has a probability of its own.
+
+    Raises
+    ------
+    UsageError
+        The ending is not `.safetensors`, or `model` does not come from `fit`.
+    """
+    expect("model", model, Normalised, "the model of what fit() returned")
+    if not str(path).endswith(ENDING):
+        raise UsageError(f"{path}: expected a name that ends in {ENDING}")
+    run = {"model": network, "frame_reducer": reducer, "multilabel": multilabel}
+    run |= {f"features.{name}": value for name, value in asdict(spec).items()}
+    about = {"run": run, "classes": list(classes), "found": {}, "history": [], "origin": {}}
+    atomic_write(Path(path), save_network(model, about))
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
