@@ -27,6 +27,7 @@ EVENTS, LABELS = ".events.csv", ".labels.txt"
 FULL_SCALE = 0.999  # a sample from here on is at full scale
 CLIPPED = 1e-3  # share of such samples from which a recording is called clipped
 INTERRUPTED = 130
+HERE = "esc10-fixed"  # a network that the course ships
 
 
 @dataclass
@@ -68,7 +69,7 @@ def predict_files(
     paths.as_folder(output, "--output")
     failed, heard, path = 0, Heard(), files[0]
     try:
-        classifier = wave_classifier.load(model)
+        classifier = _loaded(model)
         classifier.check_window(settings["window_s"])
         output.mkdir(parents=True, exist_ok=True)
         for path in files:
@@ -87,6 +88,18 @@ def predict_files(
         complain(f"interrupted after {done_s:.0f} s of {path}{_kept(heard, output / names[path])}")
         return INTERRUPTED
     return 1 if failed else 0
+
+
+def _loaded(model: str) -> WaveClassifier:
+    """The classifier `model`; where published weights cannot be had, the error names a network that is here."""
+    try:
+        return wave_classifier.load(model)
+    except UsageError:
+        raise
+    except CourseError as error:
+        if model != wave_classifier.DEFAULT:
+            raise
+        raise CourseError(f"{error}; or choose --model {HERE}, which is here") from error
 
 
 def _kept(heard: Heard, target: Path) -> str:

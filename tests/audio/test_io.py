@@ -393,3 +393,39 @@ def test_read_many_names_the_bad_file(saved, tmp_path):
 def test_read_many_says_when_memory_is_short(saved):
     with pytest.raises(CourseError, match=r"need .* GB of memory, .* choose a smaller profile"):
         audio_io.read_many([saved("a.wav")] * 10, 16_000, 1e9)
+
+
+@pytest.mark.parametrize("rate_hz", [None, 8_000, 16_000, 32_000])
+@pytest.mark.parametrize("stored_hz", [8_000, 16_000, 44_100])
+def test_blocks_joined_are_the_whole(saved, stored_hz, rate_hz):
+    """Also where the resampler rounds: no seam, no sample more or less."""
+    x = 0.2 * np.random.default_rng(0).standard_normal((stored_hz * 2 + 17, 2))
+    path = saved("long.wav", x, stored_hz, subtype="FLOAT")
+    blocks = list(audio_io.read_blocks(path, rate_hz, block_s=0.3))
+    assert len(blocks) > 5 and all(block.dtype == np.float32 and len(block) for block in blocks)
+    np.testing.assert_allclose(np.concatenate(blocks), audio_io.read(path, rate_hz)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(np.nan, r"holds NaN or infinite samples at 0\.750 s"), (7.0, r"samples reach 7 at 0\.750 s, expected within ±1")],
+)
+def test_blocks_say_when_a_value_is_wrong(saved, value, message):
+    x = np.zeros(16_000)
+    x[12_000] = value
+    blocks = audio_io.read_blocks(saved("bad.wav", x, subtype="FLOAT"), block_s=0.2)
+    assert len([next(blocks) for _ in range(3)]) == 3
+    with pytest.raises(CourseError, match=message):
+        next(blocks)
+
+
+def test_blocks_of_channels_that_cancel_are_warned_of(saved, caplog):
+    list(audio_io.read_blocks(saved("c.wav", np.stack([tone(), -tone()], axis=1))))
+    assert "c.wav: the channels cancel each other" in caplog.text
+
+
+def test_blocks_of_a_file_that_is_cut_off(saved):
+    path = saved("t.flac", np.tile(tone(), 20))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CourseError, match=r"t\.flac: (damaged audio|truncated)"):
+        list(audio_io.read_blocks(path))
