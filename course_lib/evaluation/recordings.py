@@ -4,7 +4,6 @@
 """
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import pandas as pd
 
 from course_lib.audio import io as audio_io
 from course_lib.audio import timebase, windows
+from course_lib.errors import CourseError
 from course_lib.evaluation import streams
 from course_lib.evaluation.streams import Event
 from course_lib.models.wave_classifier import WaveClassifier
 
 WINDOW_S, OVERLAP = 2.0, 0.5
 SILENT = 1e-4  # -80 dB of full scale: a window whose samples all stay below has probability 0 for every class
-WINDOWS_PER_CORE = 8
+WINDOWS_AT_A_TIME = 16  # computed together, on all cores
 
 
 def frame_probabilities(
@@ -44,8 +44,20 @@ def frame_probabilities(
 def _window_probabilities(
     given: Iterator[tuple[int, np.ndarray]], classifier: WaveClassifier
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Start and probabilities `(classes,)` of each window, computed for some at a time."""
-    while group := list(itertools.islice(given, WINDOWS_PER_CORE * (os.cpu_count() or 1))):
+    """Start and probabilities `(classes,)` of each window, computed for some at a time.
+
+    Where the recording cannot be read on, the windows before that place come first, then the error.
+    """
+    error = None
+    while error is None:
+        group = []
+        try:
+            for pair in itertools.islice(given, WINDOWS_AT_A_TIME):
+                group.append(pair)
+        except CourseError as caught:
+            error = caught
+        if not group:
+            break
         waves = np.stack([window for _, window in group])
         sounding = np.abs(waves).max(axis=1) >= SILENT
         probabilities = np.zeros((len(group), len(classifier.classes)), np.float32)
@@ -53,6 +65,8 @@ def _window_probabilities(
             probabilities[sounding] = classifier.probabilities(waves[sounding])
         for (start, _), row in zip(group, probabilities, strict=True):
             yield start, row
+    if error is not None:
+        raise error
 
 
 def stream_events(

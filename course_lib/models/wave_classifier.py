@@ -54,14 +54,15 @@ class WaveClassifier(nn.Module):
         ValueError
             Another shape, or clips too short for the network.
         """
-        batch = max(1, BLOCK_SAMPLES // max(1, waves.shape[-1]))
+        cores = os.cpu_count() or 1
+        batch = max(1, min(-(-len(waves) // cores), BLOCK_SAMPLES // max(1, waves.shape[-1])))
 
         @torch.inference_mode()
         def block(start: int) -> np.ndarray:
             return self(torch.as_tensor(waves[start : start + batch])).numpy()
 
         starts = range(0, len(waves), batch)
-        with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:  # layers this small gain nothing from threads
+        with one_thread(), ThreadPoolExecutor(cores) as pool:  # layers this small gain nothing from threads
             return np.concatenate(list(pool.map(block, starts)))
 
     def check_window(self, window_s: float) -> int:

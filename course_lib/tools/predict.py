@@ -76,6 +76,9 @@ def predict_files(
             heard, begun = Heard(), time.perf_counter()
             try:
                 _predict_file(path, classifier, output / names[path], settings, heard)
+            except OSError as error:
+                error.filename = error.filename or f"{output / names[path]}{EVENTS}"  # a full disk does not say
+                raise
             except UsageError:
                 raise
             except CourseError as error:
