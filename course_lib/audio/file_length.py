@@ -5,7 +5,10 @@ an error. What it found is in its log for most containers; for the others the fi
 """
 
 import itertools
+import mmap
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import soundfile as sf
@@ -58,9 +61,19 @@ def samples(path: Path, file: sf.SoundFile) -> int:
         return _mp3_samples(path, file.frames)
     if file.format == "NIST":
         _check_nist(path, file.frames)
-    if file.format in BEGINNING and len(BEGINNING[file.format].findall(path.read_bytes())) > 1:
-        _refuse_joined(path)
+    if file.format in BEGINNING:
+        with _content(path) as content:
+            n_beginnings = len(BEGINNING[file.format].findall(content))
+        if n_beginnings > 1:
+            _refuse_joined(path)
     return file.frames
+
+
+@contextmanager
+def _content(path: Path) -> Iterator[mmap.mmap]:
+    """The bytes of a file, which is not empty, without reading them into memory: recordings can last for hours."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
 
 
 def _refuse_joined(path: Path) -> None:
@@ -78,13 +91,14 @@ def check_ogg(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(4) != b"OggS":
             return
-    whole = path.read_bytes()
     place, flags = 0, []
-    while whole[place : place + 4] == b"OggS" and len(whole) > place + 26:  # RFC 3533, section 6: head, sizes, content
-        n_sizes = whole[place + 26]
-        flags.append(whole[place + 5])
-        place += 27 + n_sizes + sum(whole[place + 27 : place + 27 + n_sizes])
-    if place > len(whole) or not flags or not flags[-1] & OGG_LAST_PAGE:
+    with _content(path) as whole:
+        n_bytes = len(whole)
+        while whole[place : place + 4] == b"OggS" and n_bytes > place + 26:  # RFC 3533, section 6: head, sizes, content
+            n_sizes = whole[place + 26]
+            flags.append(whole[place + 5])
+            place += 27 + n_sizes + sum(whole[place + 27 : place + 27 + n_sizes])
+    if place > n_bytes or not flags or not flags[-1] & OGG_LAST_PAGE:
         raise CourseError(f"{path}: truncated, its last page is missing; get it again")
     begins = [bool(flag & OGG_FIRST_PAGE) for flag in flags]
     if any(later > earlier for earlier, later in itertools.pairwise(begins)):
@@ -109,14 +123,19 @@ def _mp3_samples(path: Path, announced: int) -> int:
     try:
         with av.open(str(path.absolute()), format="mp3", metadata_errors="replace") as file:
             stream = file.streams.audio[0]
-            packets = [packet for packet in file.demux(stream) if packet.size and packet.duration]
-            lengths = [round(packet.duration * stream.time_base * stream.rate) for packet in packets]
+            places, lengths = [], []
+            for packet in file.demux(stream):
+                if packet.size and packet.duration:
+                    places.append(packet.pos)
+                    lengths.append(round(packet.duration * stream.time_base * stream.rate))
     except (av.FFmpegError, ValueError) as error:
         raise CourseError(f"{path}: damaged audio ({error}); get it again or save it anew") from error
-    if not packets:
+    if not lengths:
         raise CourseError(f"{path}: damaged audio (no whole frame); get it again or save it anew")
     held = sum(lengths)
-    if MP3_COUNT.search(path.read_bytes()[: packets[0].pos]):
+    with path.open("rb") as file:
+        before_sound = file.read(places[0])
+    if MP3_COUNT.search(before_sound):
         if held > announced + MP3_SPARE * max(lengths):
             _refuse_joined(path)
         if held < announced:

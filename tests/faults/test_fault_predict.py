@@ -47,7 +47,7 @@ def kept(folder, name="long"):
     return rows
 
 
-@pytest.mark.fault("NaN in a long recording", "`course predict long.wav`; the samples after 50.5 s are NaN")
+@pytest.mark.fault("NaN in a long recording", "`course predict long.wav`; half a second from 50.5 s on is NaN")
 def test_nan(course, network, tell):
     beeps(course.here / "long.wav", 60, bad_s=50)
     code, printed = course("predict", "long.wav", *NETWORK)
