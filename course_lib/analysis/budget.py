@@ -1,7 +1,7 @@
 """How far frames can be merged on the timing probe, and how often learning where to merge fails.
 
-Rows of the grids `failures` and `budget`, which have the same settings. Rules and bars are in study/protocol.md,
-*Failures of learned widths* and *Budget curve*. Notebooks: 07, 08.
+Made from the rows of the grids `failures` and `budget`, which share their settings. The rules and bars are in
+study/protocol.md, *Failures of learned widths* and *Budget curve*. Notebooks: 07, 08.
 """
 
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ GRIDS = ("failures", "budget")
 INPUT_HOP_MS = 2.5
 VARIANT, PUBLISHED = "diffres-contrast", "diffres-light"
 REDUCTIONS = (0.75, 0.9, 0.95)
-SINGLE_SEEDS = (0, 1, 2, 3)  # of the runs that are counted one by one
-BAR_SINGLE, BAR_GROUPS = 18, 20  # of the 20 single runs, and of the 20 groups of three
+SINGLE_SEEDS = (0, 1, 2, 3)  # of the runs that are counted individually
+BAR_SINGLE, BAR_GROUPS = 18, 20  # successes needed among the 20 single runs, and among the 20 groups of three
 CONDITIONS = {
     "none": "longer hop", "uniform": "equal widths", "random": "random widths", "energy": "widths by energy",
     "flux": "widths by flux", PUBLISHED: "DiffRes, light scorer", "diffres": "DiffRes, published scorer",
@@ -36,7 +36,7 @@ STYLES = {
 
 
 def runs() -> pd.DataFrame:
-    """The published rows of both grids, with `kind` (a key of `CONDITIONS`) and `saved` (share of the frames)."""
+    """The published rows of both grids, with `kind` (a key of `CONDITIONS`) and `saved` (share of frames removed)."""
     rows = pd.concat([questions.published(grid) for grid in GRIDS], ignore_index=True)
     if not len(rows):
         return rows
@@ -46,11 +46,12 @@ def runs() -> pd.DataFrame:
 
 
 def curve() -> pd.DataFrame:
-    """One row per condition and share of the frames saved, as far as rows are published.
+    """One row per condition and share of frames saved, as far as rows are published.
 
     Columns: `condition` in words, `frame_reducer` (without its share), `saved`, `runs`, `folds`, `accuracy`, `low`,
     `high` (%, interval by source), `successes` (runs of at least `probe.SUCCESS`), and `success_low`, `success_high`
-    (exact 95 % interval of their share). All frames of 2.5 ms are the point of `longer hop` at 0.
+    (exact 95 % interval of their share). `longer hop` at
+    `saved` 0 stands for all frames of 2.5 ms.
     """
     columns = ["condition", "frame_reducer", "saved", "runs", "folds", "accuracy", "low", "high", "successes",
                "success_low", "success_high"]  # fmt: skip
@@ -75,7 +76,7 @@ def failures() -> pd.DataFrame:
     One row per reduction. Columns: `saved`; `variant`, `variant_runs`, `published`, `published_runs` (successes and
     runs); `p`, of Fisher's exact test, two-sided, with Holm's correction over the reductions; `groups`, `groups_met`
     (groups of three seeds of the variant, and those whose run with the best validation accuracy succeeds); `complete`
-    (all runs that the plan asks for are published); and `bar_met`, which means something only if `complete`.
+    (all planned runs are published); and `bar_met`, which is meaningful only if `complete`.
     """
     from scipy.stats import fisher_exact
 
@@ -102,7 +103,7 @@ def failures() -> pd.DataFrame:
 
 
 def best_of_three(rows: pd.DataFrame) -> list[float]:
-    """Test accuracies of the runs chosen by validation from the seeds 3k, 3k + 1, 3k + 2 of a fold, of whole groups."""
+    """Test accuracies of the runs chosen by validation among seeds 3k, 3k + 1, 3k + 2 of a fold; whole groups only."""
     chosen = []
     for _, group in rows.groupby(["fold", rows["seed"] // 3]):
         if len(group) == 3:
@@ -111,10 +112,10 @@ def best_of_three(rows: pd.DataFrame) -> list[float]:
 
 
 def figure(found: pd.DataFrame) -> "Figure":
-    """Test accuracy against the share of the frames that is kept, between floor and oracle; a line per condition.
+    """Test accuracy against the share of frames kept, between floor and oracle, a line per condition.
 
-    `found` is the table of `curve`. Error bars are intervals by source; open marks are conditions in which some runs
-    failed and others did not, so that their mean describes neither.
+    `found` is the table of `curve`. Error bars are intervals by source; an open marker means that some runs failed and
+    others did not, so their mean describes neither.
     """
     with plt.rc_context(plots.STYLE):
         fig, ax = plt.subplots(figsize=(9, 4.6))
@@ -134,7 +135,7 @@ def figure(found: pd.DataFrame) -> "Figure":
         ax.axhline(50, color="grey", linewidth=1, linestyle=":")
         ax.set_xscale("log")
         plots.log_ticks(ax.xaxis, (5, 10, 25, 50, 100))
-        ax.set(xlabel="frames kept, of those of 2.5 ms (%)", ylabel="test accuracy (%)", ylim=(45, 103))
+        ax.set(xlabel="frames kept (% of all frames of 2.5 ms)", ylabel="test accuracy (%)", ylim=(45, 103))
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 
@@ -150,4 +151,4 @@ def text(found: pd.DataFrame) -> str:
         ]
         if points:
             lines.append(f"{condition}: {', '.join(points)}")
-    return f"Test accuracy on the timing probe against the share of frames kept. {'; '.join(lines)}. Guessing has 50 %."
+    return f"Test accuracy on the timing probe against the share of frames kept. {'; '.join(lines)}. Chance is 50 %."

@@ -1,7 +1,7 @@
 """The claims of the four papers, judged by published rows. They are listed in `study/claims.toml`; see `verdicts`.
 
-A claim has parts, each with an interval and a margin, and a verdict for each data set. Most parts are a question of
-`study/questions.toml`; parts that take more than one question are computed by the functions at the end of this file.
+A claim has parts, each with an interval and a margin, and a verdict for each data set. Most parts are a question from
+`study/questions.toml`; parts that need more than one question are computed by the functions at the end of this file.
 Notebook: 13.
 """
 
@@ -36,11 +36,11 @@ COLUMNS = ("id", "claim", "paper", "data", "ours", "design", "control", "verdict
 
 
 class NotRun(Exception):
-    """What a claim needs has not been run or not been published."""
+    """The rows that a claim needs have not been run, or not been published."""
 
 
 class Evidence:
-    """The answers of the published rows to every question; `published` gives the rows of a grid by its name."""
+    """The answers of the published rows to every question; `published` returns the rows of a grid by its name."""
 
     def __init__(self, published: Callable[[str], pd.DataFrame] = questions.published) -> None:
         self.rows = published
@@ -53,14 +53,14 @@ class Evidence:
         return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
 
     def answers_of(self, grid: str) -> pd.DataFrame:
-        """`questions.answers` of one grid, with a column `grid`; a grid takes seconds, and is computed once."""
+        """`questions.answers` of one grid, with a column `grid`; it takes seconds, so each grid is computed once."""
         if grid not in self._of_grid:
             rows = None if self.rows is questions.published else self.rows(grid)  # None: computed once per process
             self._of_grid[grid] = questions.answers(grid, rows).assign(grid=grid)
         return self._of_grid[grid]
 
     def run(self, grid: str, fields: str | Mapping[str, object]) -> pd.DataFrame:
-        """The rows of one condition of a grid, as `questions.chosen` takes it. Raises `NotRun` if there are none."""
+        """The rows of one condition of a grid (see `questions.chosen`). Raises `NotRun` if there are none."""
         rows = chosen(self.rows(grid), fields)
         if rows.empty:
             raise NotRun(grid)
@@ -69,9 +69,10 @@ class Evidence:
     def part(
         self, question: str, where: str, about: str = "", *, turned: bool = False, margin: float = 0, macs: bool = False
     ) -> Part:
-        """The part that asks one question of one place, under the name `about`.
+        """The part for one question at one place of `questions.toml`, under the name `about`.
 
-        `turned` asks the opposite, with a `margin` as a share; `macs` adds the cost of the first condition.
+        `turned` reverses the question, with a `margin` of its own (a share); `macs` adds to the name what the first
+        condition costs.
 
         Raises
         ------
@@ -80,7 +81,7 @@ class Evidence:
         """
         asked = [q for q in questions.questions() if q.text == question and q.where == where]
         if not asked:
-            raise CourseError(f"claims.toml: questions.toml has no question {question!r} to {where!r}")
+            raise CourseError(f"claims.toml: questions.toml has no question {question!r} about {where!r}")
         about, data = about or f"{question} ({where})", questions.data_of(where)
         answers = self.answers_of(asked[0].grid)
         rows = answers[(answers["question"] == question) & (answers["where"] == where)]
@@ -92,7 +93,7 @@ class Evidence:
         found = stats.Difference(gap, wide, row["pairs"], row["paired_by"], row["std"], row["df"])
         design = f"{row['pairs']} folds x {row['seeds']}" if row["paired_by"] == "fold" else f"1 fold x {row['pairs']}"
         if row["mixed"]:
-            design += f", {row['mixed']} runs against one of another kind of machine"
+            design += f", {row['mixed']} pairs on two kinds of machine"
         if macs:
             about += f", {row['macs']:.2f} of the MACs"
         if turned:
@@ -101,7 +102,7 @@ class Evidence:
 
 
 def evidence_from(*grids: str) -> Evidence:
-    """The evidence of these grids and no others: quicker, for those who show a few claims."""
+    """The evidence of these grids only, which is quicker if only a few claims are needed."""
 
     def published(grid: str) -> pd.DataFrame:
         rows = questions.published(grid)
@@ -117,9 +118,9 @@ class Claim:
     Attributes
     ----------
     id, says, paper : its number, the claim in short, and the paper's own figure.
-    why : what is to be known about the design, true whatever the verdict.
+    why : what to know about the design, true whatever the verdict.
     parts, control : what decides the verdict, and what is shown beside it.
-    verdict : a verdict that the design decides, whatever the rows say; else empty.
+    verdict : a verdict that the design determines, whatever the rows say; otherwise empty.
     """
 
     id: str
@@ -138,7 +139,7 @@ def claims() -> tuple[Claim, ...]:
     Raises
     ------
     CourseError
-        `study/claims.toml` cannot be read, or a claim has an unknown key or verdict or lacks one.
+        `study/claims.toml` cannot be read, or a claim lacks a key or has an unknown key or verdict.
     """
     found = []
     for given in read_toml(study_dir() / "claims.toml")["claim"]:
@@ -147,8 +148,8 @@ def claims() -> tuple[Claim, ...]:
         except ValueError as error:
             raise CourseError(f"claims.toml: claim {given.get('id')!r}: {error}") from None
         if found[-1].verdict not in BY_DESIGN:
-            allowed = ", ".join(BY_DESIGN[1:])
-            raise CourseError(f"claims.toml: claim {given['id']!r}: verdict = {given['verdict']!r}; only {allowed}")
+            allowed = " or ".join(BY_DESIGN[1:])
+            raise CourseError(f"claims.toml: claim {given['id']!r}: verdict {given['verdict']!r}, expected {allowed}")
     return tuple(found)
 
 
@@ -158,7 +159,7 @@ def found_by(entry: Mapping, evidence: Evidence) -> list[Part | str]:
     Raises
     ------
     CourseError
-        There is no such question or function, or it takes other keys.
+        There is no such question or function, or the keys do not fit it.
     """
     options = dict(entry)
     name = options.pop("compute", "part")
@@ -176,14 +177,14 @@ def found_by(entry: Mapping, evidence: Evidence) -> list[Part | str]:
 
 
 def parts_of(claim: Claim, evidence: Evidence) -> list[Part | str]:
-    """What decides a claim, in its order: parts with p values corrected for their number, and texts."""
+    """What decides a claim, in order: parts, with p values corrected for their number, and texts."""
     found = [each for entry in claim.parts for each in found_by(entry, evidence)]
     judged = iter(verdicts.corrected([part for part in found if isinstance(part, Part)]))
     return [next(judged) if isinstance(each, Part) else each for each in found]
 
 
 def control_of(claim: Claim, evidence: Evidence) -> str:
-    """What stands beside a claim: the differences of other questions, and what the functions found."""
+    """What is shown beside a claim: the differences of other questions, and texts that the functions return."""
     texts = []
     for entry in claim.control:
         for found in found_by(entry, evidence):
@@ -225,8 +226,8 @@ def table(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-# --- What takes more than one question. Each function gets the evidence and returns parts, or a text for a control;
-# --- where rows are missing it raises `NotRun`
+# --- Parts that need more than one question. Each function takes the evidence and returns parts, or a text for a
+# --- control; if rows are missing it raises `NotRun`
 
 
 def design_of(rows: pd.DataFrame) -> str:
@@ -237,7 +238,7 @@ def design_of(rows: pd.DataFrame) -> str:
 def difference(
     first: pd.DataFrame, second: pd.DataFrame, score: str = "test_accuracy", design: pd.DataFrame | None = None
 ) -> stats.Difference:
-    """`stats.difference`, or `NotRun` if the two have fewer than two pairs."""
+    """`stats.difference`; raises `NotRun` if there are fewer than two pairs."""
     found = stats.difference(first, second, score=score, design=design)
     if found is None:
         raise NotRun(score)
@@ -245,7 +246,7 @@ def difference(
 
 
 def sweep(evidence: Evidence) -> pd.DataFrame:
-    """Rows of the hop sweep with one window and one budget, without the hops that have fewer seeds than others."""
+    """Rows of the hop sweep with a window of 25 ms and 240 steps, without hops that have fewer seeds than others."""
     rows = evidence.run("lesson", {"recipe.steps": 240, "features.window_ms": 25.0})
     seeds = rows.groupby("features.hop_ms")["seed"].transform("nunique")
     return rows[seeds == seeds.max()].reset_index(drop=True)
@@ -273,12 +274,12 @@ def own_hops(evidence: Evidence) -> str:
     rows = evidence.run("diffres", {"dataset": "esc10", "recipe.steps": 800, "frame_reducer": "none"})
     gain = per_class.own_hop(rows)[0].scaled(100)
     return (
-        f"a hop of its own for each class, chosen on other folds, over one hop for all, 800 steps: {signed(gain)} of F1"
+        f"a separate hop for each class, chosen on other folds, over one hop for all, 800 steps: F1 {signed(gain)}"
     )
 
 
 def best_of_three(evidence: Evidence, reducer: str) -> str:
-    """A2 and A3: the best of three seeds by validation on the timing probe, over another condition; after the fact."""
+    """A2 and A3: the best of three seeds by validation on the timing probe, over another condition; post hoc."""
     rows = evidence.run("diffres", {"dataset": "timing", "features.hop_ms": 2.5})
     first, second = (chosen(rows, {"frame_reducer": name}) for name in ("diffres-light:0.75", reducer))
     best = [probe.best_of_seeds(side).set_index("fold")["test_accuracy"] for side in (first, second)]
@@ -288,9 +289,9 @@ def best_of_three(evidence: Evidence, reducer: str) -> str:
 
 @cache
 def base_networks(frames: int, n_classes: int, depths: tuple[int, ...] = ()) -> dict[str, dict]:
-    """AST and MAST of base size, counted: `macs` and `parameters` (millions), and MAST's `grids` and `widths`.
+    """Costs of AST and MAST of base size: `macs` and `parameters` (millions), and MAST's `grids` and `widths`.
 
-    `depths` of MAST's stages are those of our reconstruction unless given.
+    `depths` are those of MAST's stages; by default, those of our reconstruction.
     """
     import torch
 
@@ -325,15 +326,15 @@ def counted_cost(evidence: Evidence, length: str, frames: int, n_classes: int) -
     both = base_networks(frames, n_classes)
     times = both["AST"]["macs"] / both["MAST"]["macs"]
     percent = 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
-    return f"at {length} {times:.1f} times fewer MACs, {percent:.1f} % fewer parameters"
+    return f"at {length} AST needs {times:.1f} times the MACs; MAST has {percent:.1f} % fewer parameters"
 
 
 def own_depths(evidence: Evidence, length: str, frames: int, n_classes: int) -> str:
-    """B4: the same with the depths of MViTv2-B, from which the paper starts."""
+    """B4: the same with the depths of MViTv2-B, on which the paper builds."""
     both = base_networks(frames, n_classes, MVITV2_B)
     times = both["AST"]["macs"] / both["MAST"]["macs"]
     percent = 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
-    return f"with the depths of MViTv2-B {times:.1f} times fewer MACs, {percent:.1f} % fewer parameters at {length}"
+    return f"with the depths of MViTv2-B {times:.1f} times the MACs, {percent:.1f} % fewer parameters at {length}"
 
 
 def measured_cost(evidence: Evidence) -> str:
@@ -342,7 +343,7 @@ def measured_cost(evidence: Evidence) -> str:
     by_model = rows.groupby("model")[["macs", "latency_ms"]].median()
     small, large = by_model.loc["mast-tiny"], by_model.loc["ast-tiny"]
     return (
-        f"small networks, one clip on a processor: MAST {small['latency_ms']:.1f} ms at {small['macs'] / 1e6:.0f} "
+        f"small networks, one clip on a CPU: MAST {small['latency_ms']:.1f} ms at {small['macs'] / 1e6:.0f} "
         f"million MACs, AST {large['latency_ms']:.1f} ms at {large['macs'] / 1e6:.0f}"
     )
 
@@ -367,7 +368,7 @@ def recorded(name: str) -> dict[str, float]:
 
 
 def separability(evidence: Evidence) -> list[Part]:
-    """B5: four measures from a published run of notebook 09, MAST minus AST, with intervals taken as independent."""
+    """B5: four measures from a published run of notebook 09, MAST minus AST, assuming independent intervals."""
     value, parts = recorded(SEPARABILITY), []
     for measure in RANGES:
         sign = -1 if measure == "davies_bouldin" else 1  # for which lower is better
@@ -402,7 +403,7 @@ def constant_baseline(evidence: Evidence, score: str) -> str:
 
 
 def localised_by(evidence: Evidence, first: str, second: str, first_ms: int = 0, margin: float = 0.0) -> Part:
-    """C7 and C8: event F1 of `first` minus `second` (streams) on what both recognise, over seeds.
+    """C7 and C8: event F1 of `first` minus `second` (streams) on events that both recognise, over seeds.
 
     `first_ms` is the hop of the auditory features of `first`, if it is not the usual one.
     """
@@ -420,18 +421,18 @@ def localised_by(evidence: Evidence, first: str, second: str, first_ms: int = 0,
 
 
 def offsets_undone(evidence: Evidence) -> str:
-    """C8: the questions about hops again, with the offset of each hop undone."""
+    """C8: the questions about hops again, corrected for the offset of each hop."""
     found, offsets = questions.offsets_undone(evidence.rows("scenes"), scene_run.published())
     if found.empty:
         raise NotRun("scenes")
     moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
     gaps = [f"{row['question'].split()[2]} over 320 ms {signed(questions.points(row))}"
             for row in found.to_dict("records")]  # fmt: skip
-    return f"event F1, with the offset of the nearest frame undone ({moved}): {', '.join(gaps)}"
+    return f"event F1, corrected for the offset of the nearest frame ({moved}): {', '.join(gaps)}"
 
 
 def lite0_at_its_best(evidence: Evidence) -> str:
-    """D2: accuracy of Lite0 with the recipe chosen by validation, and after learning from four folds."""
+    """D2: accuracy of Lite0 with the recipe chosen by validation, and after refitting on four folds."""
     levels = []
     for how in ("", ", half the steps, refit"):
         got = stats.accuracy(evidence.run("transfer", f"Lite0, 224 bands{how}")).scaled(100)
@@ -443,11 +444,11 @@ def worth_of_a_leak(evidence: Evidence) -> str:
     """D2: how much accuracy a leak adds, from the published run of notebook 04."""
     value = recorded(LEAKAGE)
     worth = value["accuracy_E_SVM"] - value["accuracy_A_SVM"]
-    return f"copies made before a random split are worth {worth:+.1f} points to an SVM of 26 numbers (notebook 04)"
+    return f"making copies before a random split adds {worth:+.1f} points to an SVM on 26 numbers (notebook 04)"
 
 
 def over_chance(evidence: Evidence, model: str) -> Part:
-    """D4: is a network trained from scratch, with nothing augmented, better than chance?"""
+    """D4: is a network trained from scratch without augmentation better than chance?"""
     rows = evidence.run("scratch", questions.condition("neither augmented") | {"model": model})
     by_fold = rows.groupby("fold")["test_accuracy"].mean()
     if len(by_fold) < 2:
@@ -457,13 +458,13 @@ def over_chance(evidence: Evidence, model: str) -> Part:
 
 
 def overlap_of(rows: pd.DataFrame) -> float:
-    """Test clips divided by training clips of a fold; 0 if the rows do not say."""
+    """Test clips divided by training clips of a fold; 0 if the rows do not record them."""
     known = {"n_test", "n_train"} <= set(rows.columns)
     return float(rows["n_test"].median() / rows["n_train"].min()) if known else 0.0
 
 
 def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
-    """D4: the last validation loss with nothing augmented, minus that with `by`, `clips` or `pictures`, in nats."""
+    """D4: the last validation loss (nats) without augmentation minus that with `by` (`clips`, `pictures`) augmented."""
     rows = evidence.run("scratch", {"model": model})
     rows = rows.assign(loss=[losses[-1] for losses in rows["history.validation_loss"]])
     plain, augmented = chosen(rows, "neither augmented"), chosen(rows, f"{by} augmented")
@@ -473,7 +474,7 @@ def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
 
 
 def risen_losses(evidence: Evidence) -> str:
-    """D4: how far the validation loss has risen from its minimum by the last step, with nothing augmented."""
+    """D4: how far the validation loss has risen from its minimum by the last step, without augmentation."""
     plain = evidence.run("scratch", "neither augmented")
     losses = plain["history.validation_loss"]
     risen = (losses.map(lambda values: values[-1]) - losses.map(min)).groupby(plain["model"]).mean()
@@ -492,7 +493,7 @@ def training_losses(evidence: Evidence) -> str:
 
 
 def lite0_over(evidence: Evidence, model: str, how: str) -> Part:
-    """D5: Lite0 fine-tuned minus a CNN from scratch; `how` is augmented, `clips` or `neither`. By fold, all seeds."""
+    """D5: fine-tuned Lite0 minus a CNN from scratch, by fold over all seeds; `how`: `clips` or `neither` augmented."""
     augmented = {"neither": "fine-tuned", "clips": "clips augmented"}[how]
     lite0 = evidence.run(
         "transfer", questions.usual_fields("ESC-10, Lite0, 400 steps") | questions.condition(augmented)
@@ -503,7 +504,7 @@ def lite0_over(evidence: Evidence, model: str, how: str) -> Part:
     gaps = (means[0] - means[1]).dropna().to_numpy()
     if len(gaps) < 2:
         raise NotRun("scratch")
-    originals = evidence.run("scratch", questions.condition("neither augmented"))  # copies are no further clips
+    originals = evidence.run("scratch", questions.condition("neither augmented"))  # copies do not count as clips
     found = stats.of_values(gaps, overlap=overlap_of(originals))
     design = f"{len(gaps)} folds x {lite0['seed'].nunique()} against {cnn['seed'].nunique()}"
     return Part(f"Lite0 over {model.upper()}", DATA["esc10"], found, design=design)

@@ -95,7 +95,7 @@ LONG_SWEEPS = {"ESC-50": "esc50", "ten spoken words": "words"}  # grids with win
 
 
 def long_sweeps() -> dict[str, pd.DataFrame]:
-    """Hop sweeps of the larger sets, a table for each that is published, as `every_sweep`; windows of 2.5 hops."""
+    """Hop sweeps of the larger sets, a table for each that is published, as in `every_sweep`; windows of 2.5 hops."""
     found = {}
     for title, grid in LONG_SWEEPS.items():
         rows = questions.published(grid)
@@ -142,7 +142,7 @@ FRONT_HOPS_MS = (2.5, 20.0)
 def two_hops() -> dict[float, tuple[np.ndarray, np.ndarray]]:
     """Log-mel of one clip of the timing probe at each of `FRONT_HOPS_MS`: times in ms and levels `(frames, mels)`.
 
-    The clip is two clicks with a silence of 10 ms between them; 120 ms around it are kept.
+    The clip is two clicks with a silence of 10 ms between them; 120 ms around them are kept.
     """
     table = timing_probe.timing_table(1, tasks=["gap"]).query("label == 'gap_10ms'")
     wave, onset_s = timing_probe.timing_waves(table)[0], timing_probe.timing_events(table)["onset_s"].min()
@@ -235,7 +235,7 @@ def widths_text(answers: pd.DataFrame) -> str:
 
 
 def probe_figure(rows: pd.DataFrame) -> "Figure":
-    """Test accuracy of every run on the timing probe, a line per condition, with the bar of a success."""
+    """Test accuracy of every run on the timing probe, a line per condition, with the threshold for success."""
     order = probe.successes(rows)
     with plt.rc_context(plots.STYLE):
         fig, ax = plt.subplots(figsize=(9, 0.5 * len(order) + 1.3))
@@ -345,7 +345,7 @@ def claims_figure(answers: pd.DataFrame) -> "Figure":
 def claims_text(answers: pd.DataFrame) -> str:
     """`claims_figure` in sentences."""
     panels = [f"{where}: {'; '.join(_differences(rows))}" for where, rows in answers.groupby("where", sort=False)]
-    return f"Differences in test accuracy in points with 95 % intervals, one line a question. {'. '.join(panels)}."
+    return f"Differences in test accuracy in points with 95 % intervals, one line per question. {'. '.join(panels)}."
 
 
 def _differences(answers: pd.DataFrame) -> list[str]:
@@ -362,7 +362,7 @@ def scene_rows() -> pd.DataFrame:
 
 
 def usual_scenes(table: pd.DataFrame, *free: str) -> pd.DataFrame:
-    """Rows of a whole grid that have the most frequent value of every field but `free`, fold and seed."""
+    """Rows of a whole grid that have the most frequent value of every field except `free`, fold and seed."""
     fields = stats.condition_fields(table) if len(table) else []
     return questions.chosen(table, {name: table[name].mode()[0] for name in fields if name not in free})
 
@@ -399,8 +399,8 @@ def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping
     ]
     papers = [f"{streams} {value:.1f}" for streams, value in paper.items()]
     return (
-        f"Left, tagging F1 in % by what the network gets, with 95 % intervals over starts: {', '.join(points)}; "
-        f"crosses are the paper's: {', '.join(papers)}. Right, differences in points by pairs of starts: "
+        f"Left, tagging F1 in % by network input, with 95 % intervals over seeds: {', '.join(points)}; "
+        f"crosses are the paper's: {', '.join(papers)}. Right, differences in points, paired by seed: "
         f"{', '.join(_differences(pairs))}."
     )
 
@@ -436,7 +436,7 @@ class Published:
     tables: Callable[[], tuple]
     text: Callable[..., str]
     figure: Callable[..., "Figure"]
-    files: tuple[str, ...] = ()  # of the repository, that it is drawn from besides the rows
+    files: tuple[str, ...] = ()  # other files of the repository that it is drawn from
 
     @property
     def path(self) -> Path:
@@ -496,12 +496,12 @@ FIGURES = {
 
 
 def stale() -> list[Published]:
-    """Figures that are missing or were drawn from other rows than the published ones."""
+    """Figures that are missing, or were drawn from rows other than the published ones."""
     return [figure for figure in FIGURES.values() if figure.source and figure.drawn_from != figure.source]
 
 
 def write() -> list[Path]:
-    """Files of the figures that were `stale`, drawn again."""
+    """Paths of the figures that were `stale`, after redrawing them."""
     written = []
     for one in stale():
         tables = one.tables()

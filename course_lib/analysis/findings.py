@@ -1,4 +1,4 @@
-"""The five findings of the study in a line each: what it means, if the rows allow it, and its numbers. Notebook: 13."""
+"""The five findings of the study, a line each: the meaning, if the rows support it, and the numbers. Notebook: 13."""
 
 from functools import cache
 
@@ -34,8 +34,8 @@ Headline = tuple[str, str, str]  # what a finding is about, what it means, its n
 def headlines() -> list[Headline]:
     """The five findings in a line each.
 
-    A meaning is there only while the verdicts or intervals behind it allow it; else it is empty, and the numbers stand
-    alone.
+    The meaning is given only while the verdicts or intervals behind it support it; otherwise it is empty, and only the
+    numbers are shown.
     """
     return [hop_headline(), widths_headline(), probe_headline(), time_headline(), localisation_headline()]
 
@@ -56,11 +56,11 @@ def widths_headline() -> Headline:
     full, equal = (rows.loc[name] for name in (claims.HALF, "DiffRes better than equal widths"))
     numbers = (
         f"DiffRes with half the frames on ESC-10: {signed(questions.points(full))} points against all frames, "
-        f"{signed(questions.points(equal))} against equal widths for all frames."
+        f"{signed(questions.points(equal))} against equal widths."
     )
     open_question = all(row["low"] < 0 < row["high"] for row in (full, equal))
     meaning = (
-        "On recordings, merging frames costs nothing that we can see, and learning which ones to merge gains nothing."
+        "On recordings, we see no loss from merging frames, and no gain from learning which ones to merge."
     )
     return "Merging", meaning if open_question else "", numbers
 
@@ -74,7 +74,7 @@ def probe_headline() -> Headline:
         f"{100 * learned['succeeded']:.1f} %; with equal widths {equal['successes']} of {equal['runs']} do."
     )
     both = 0 < learned["successes"] < learned["runs"]
-    meaning = "Where milliseconds decide, a training run of DiffRes either finds them or fails."
+    meaning = "Where milliseconds decide, a training run of DiffRes either learns where to look or fails."
     return "Learning where to look", meaning if both else "", numbers
 
 
@@ -108,7 +108,7 @@ def points(part: Part) -> str:
 
 
 def cost_beside_all_frames(reducer: str, hop_ms: float) -> dict[str | int, float]:
-    """What a condition needs over all frames of 10 ms: `macs`, and the time by batch size, on one thread."""
+    """The cost of a condition relative to all frames of 10 ms: `macs`, and the time on one thread by batch size."""
     found = frontier.times().query("model == 'cnn7' and threads == 1")
     rows = found[(found["frame_reducer"] == reducer) & (found["hop_ms"] == hop_ms)].set_index("batch")
     return {"macs": rows["macs_ratio"].iloc[0], **rows["ms_ratio"]}

@@ -1,7 +1,7 @@
 """Accuracy beside measured time: test accuracies on ESC-10 from the published rows, milliseconds from `make bench`.
 
-`bench/frontier.py` measures all conditions in turns, on one machine with nothing else to do. The rows hold times as
-well, but those come from whatever machine ran them.
+`bench/frontier.py` measures all conditions in turns, on one idle machine. The rows hold times too, but those come from
+whichever machine ran them.
 """
 
 import json
@@ -20,7 +20,7 @@ from course_lib.study import stats
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-USUAL = ("cnn7", 10.0, "none")  # what all others are compared with
+USUAL = ("cnn7", 10.0, "none")  # the baseline for all others
 ACCURACY = {"dataset": "esc10", "recipe.steps": 800, "features.window_ms": 25.0}
 FAMILIES = ("fixed hop", "merged by rule", "DiffRes")
 PANELS = {1: "one clip at a time", 16: "batches of 16 clips"}
@@ -37,7 +37,7 @@ def path() -> Path:
 def _measured() -> dict:
     """What `bench/frontier.py` wrote."""
     if not path().is_file():
-        raise CourseError(f"{path()}: not there; `make bench` measures it, and the repository has one")
+        raise CourseError(f"{path()}: not found; restore it from the repository, or run `make bench`")
     return json.loads(path().read_text(encoding="utf-8"))
 
 
@@ -51,8 +51,8 @@ def times() -> pd.DataFrame:
     """One row per condition, batch size and number of threads.
 
     Columns: `model`, `hop_ms`, `frame_reducer`, `batch`, `threads`, `macs` (of the network, per clip), `features_ms`,
-    `network_ms` and their sum `ms` (per second of audio), and `macs_ratio` and `ms_ratio` over all frames of 10 ms.
-    The log-mel depends on the hop alone, so conditions with the same hop share its least time.
+    `network_ms` and their sum `ms` (per second of audio), and `macs_ratio` and `ms_ratio` relative to all frames of 10
+    ms. The log-mel depends only on the hop, so conditions with the same hop share its lowest time.
     """
     rows = pd.DataFrame(_measured()["rows"])
     setting = ["batch", "threads"]
@@ -98,7 +98,7 @@ def name(hop_ms: float, reducer: str) -> str:
 
 
 def figure(found: pd.DataFrame) -> "Figure":
-    """What each condition needs over all frames of 10 ms: multiply-accumulates, and time in both kinds of use."""
+    """The cost of each condition relative to all frames of 10 ms: MACs, and time for one clip and in batches."""
     rows = _wide(found)
     marks = {"macs_ratio": ("o", "multiply-accumulates"), **{batch: ("s^"[k], f"time, {PANELS[batch]}")
              for k, batch in enumerate(sorted(PANELS, reverse=True))}}  # fmt: skip
@@ -135,6 +135,6 @@ def text(found: pd.DataFrame) -> str:
         for row in _wide(found).to_dict("records")
     ]
     return (
-        "What each condition needs as a share of all frames of 10 ms (test accuracy on ESC-10 in brackets): "
+        "The cost of each condition as a share of that of all frames of 10 ms (test accuracy on ESC-10 in brackets): "
         f"multiply-accumulates, time in batches of 16 clips and time for one clip: {'; '.join(lines)}."
     )

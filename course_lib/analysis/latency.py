@@ -1,7 +1,7 @@
-"""Milliseconds of one clip, as the rows measured them, by network and kind of machine.
+"""Milliseconds per clip, as measured with the rows, by network and kind of machine.
 
-The time depends on the network and its input and not on how it was trained, so conditions with the same network share
-their measurements within a grid. Grids were run on machines of their own, and their times do not compare.
+The time depends on the network and its input, not on how it was trained, so conditions with the same network share
+their measurements within a grid. Different grids ran on different machines, so their times are not comparable.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ KINDS = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}
 def milliseconds(rows: pd.DataFrame, fields: Mapping[str, object]) -> dict[str, float]:
     """Median time in ms of one clip, without its log-mel, by kind of machine: `CPU` (one thread) and `GPU`.
 
-    `rows` are all rows of a grid, `fields` those of one condition, of which those in `NETWORK` count.
+    `rows` are all rows of a grid, `fields` those of one condition, of which only those in `NETWORK` count.
     """
     alike = pd.Series(True, index=rows.index)
     for name in (name for name in NETWORK if name in fields):

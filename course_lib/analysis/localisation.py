@@ -1,7 +1,7 @@
-"""Scenes scored again from the stored events: localisation apart from recognition, and constant answers.
+"""Scenes rescored from the stored events: localisation separated from recognition, and constant answers.
 
-Event F1 mixes two abilities, for an event that is not recognised cannot be localised. Here two systems are compared on
-the events of the classes that both recognise in a scene. Notebook: 11.
+Event F1 mixes two abilities, because an event that is not recognised cannot be localised. Here two systems are compared
+on the events of the classes that both recognise in a scene. Notebook: 11.
 """
 
 import io
@@ -19,7 +19,7 @@ SEGMENT_S = 1.0
 
 
 def estimated(row: dict) -> pd.DataFrame:
-    """The detected events of a row, with the offset of its features undone if it has a single stream and all frames."""
+    """The detected events of a row; with a single stream and all frames, corrected for the offset of its features."""
     events, spec = pd.read_csv(io.StringIO(row["test_estimated"])), config.from_fields(row)
     if len(spec.names) == 1 and spec.frame_reducer == "none":
         times = events[["onset", "offset"]] + scene_run.offset_s(spec)
@@ -68,7 +68,7 @@ def localised(
 
 
 def constant_answers(truth: pd.DataFrame, filenames: int, clip_s: float) -> dict[str, float]:
-    """Micro F1, as shares, of an answer that does not listen: every class in every scene, active from start to end.
+    """Micro F1, as shares, of a constant answer: every class in every scene, active from start to end.
 
     `truth` has the events of one set of scenes (columns `filename`, `onset`, `offset`, `event_label`), of which there
     are `filenames`, each `clip_s` long. Keys are those of `stats.SCORES`. Scenes without events count too.
@@ -80,7 +80,7 @@ def constant_answers(truth: pd.DataFrame, filenames: int, clip_s: float) -> dict
     true = truth[COLUMNS]
     tags = true[PAIR].drop_duplicates()
     return {
-        "tagging": 2 * len(tags) / (len(tags) + len(always)),  # every tag is found, and all the others are false
+        "tagging": 2 * len(tags) / (len(tags) + len(always)),  # every tag is found, and the others are false alarms
         "segment": detection.segment_based_f1(true, always, classes, clip_s, SEGMENT_S, zero_division=0).micro_f1,
         "event": detection.event_based_f1(true, always, classes, COLLAR_S, COLLAR_S, zero_division=0).micro_f1,
     }

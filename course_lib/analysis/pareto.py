@@ -1,7 +1,7 @@
 """Cost and accuracy of the study's systems on ESC-10, in panels of equal training, as a table and as a figure.
 
-Systems of one panel had the same number of steps and the same clips. Left out are frame reducers trained for 240 steps,
-unusual windows, and rows that two grids ran.
+Systems of one panel had the same number of steps and the same clips, except in `LARGE`. Frame reducers trained for 240
+steps, unusual windows and rows that two grids ran are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,8 +31,8 @@ DRAWN = (SHORT, LONG, SCRATCH, LITE0)  # panels of the figure; `LARGE` mixes bud
 class Family:
     """Systems of one kind that share a grid and a recipe: rows of `grid` with all of `fields`.
 
-    `named` gives the name of a row's system; rows without one are left out. A `sweep` has a line through its points; of
-    those merged by rule, which lie close together, the figure shows no names.
+    `named` returns the name of a row's system; rows with an empty name are left out. A `sweep` has a line through its
+    points. The figure does not name systems merged by rule, which lie close together.
     """
 
     label: str
@@ -106,7 +106,7 @@ def table(published: Callable[[str], pd.DataFrame] = questions.published) -> pd.
 
     Columns: `panel`, `family`, `system`, `accuracy`, `low`, `high` (%), `macs` (millions per clip, without log-mel),
     `ms_cpu` and `ms_gpu` (see `latency.milliseconds`; NaN where not measured), `parameters`, `folds`, `seeds`, and
-    `pareto_optimal` (no other of the panel needs fewer MACs and is better).
+    `pareto_optimal` (no other system of the panel has at most its MACs and at least its accuracy).
     """
     found = []
     for family in FAMILIES:
@@ -132,7 +132,7 @@ def table(published: Callable[[str], pd.DataFrame] = questions.published) -> pd.
 
 
 def systems_figure(systems: pd.DataFrame) -> "Figure":
-    """Accuracy with its interval by source against milliseconds on a processor, a panel for each budget."""
+    """Accuracy with its interval by source against milliseconds on a CPU, a panel for each budget."""
     with plt.rc_context(plots.STYLE):
         fig, axes = plt.subplots(2, 2, figsize=(12, 9.5), sharex=True)
         for ax, panel in zip(axes.flat, DRAWN, strict=True):
@@ -154,7 +154,7 @@ def systems_figure(systems: pd.DataFrame) -> "Figure":
             ax.legend(loc="lower left")
         for ax in axes[1]:
             ax.set_xlabel("ms per clip on a processor")
-        fig.canvas.draw()  # the limits of all panels are settled before names are placed
+        fig.canvas.draw()  # the limits of all panels must be settled before names are placed
         for ax, panel in zip(axes.flat, DRAWN, strict=True):
             of_panel = systems[(systems["panel"] == panel) & systems["ms_cpu"].notna()]
             _names(of_panel, of_panel["family"] != "merged by rule", ax)

@@ -1,4 +1,4 @@
-"""Which temporal resolution each class of sound needs, and how much of the answer is noise of folds and seeds.
+"""Which temporal resolution each class of sound needs, and how much of the answer is noise between folds and seeds.
 
 Ten classes times a few hops are many questions about few clips. Classes are compared by F1. Every difference has a t
 interval over folds and a p value that Holm's procedure corrects for the number of questions. A shrunken difference
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 USUAL_MS = 10.0
-SURE = 0.05  # probability of at least one false mark in a whole table
+SURE = 0.05  # probability of at least one false positive in a whole table
 
 
 def scores(rows: pd.DataFrame) -> pd.DataFrame:
     """F1 of each class, `f1` by `label`, `hop_ms` and `fold`, from rows on clips, the seeds of a fold averaged.
 
-    Recall would flatter a network that gives an answer too often.
+    Recall would favour a network that predicts a class too often.
     """
     from sklearn.metrics import f1_score
 
@@ -53,8 +53,8 @@ def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
 
     Columns: `label`, `hop_ms`, `f1`, `difference` with its t interval over folds `low` to `high` and its standard
     deviation `std`, `p` (Holm's, over every difference of the table), `sure` (whether `p` is below 0.05), and `shrunk`,
-    the difference moved towards the mean of its hop by the share of the spread among classes that is noise of folds
-    (James and Stein). For `hop_ms` itself the difference is 0, and not sure.
+    the difference moved towards the mean of its hop by the share of the spread among classes that is noise between
+    folds (James and Stein). For `hop_ms` itself the difference is 0, and `sure` is false.
     Source: Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
     """
     wide = _by_fold(rows).T
@@ -96,8 +96,8 @@ def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
     """The gain from one hop for each class over one hop for all, both chosen on the other folds, as a share.
 
     Returns the gain in F1, averaged over classes, with its t interval over folds, and a row per class: the `hop_ms`
-    that all folds together would choose, and `agree`, how many of the choices are the same. Of equally good hops the
-    coarsest is chosen.
+    that all folds together would choose, and `agree`, the number of folds that choose the same. Among equally good hops
+    the coarsest is chosen.
     """
     wide = _by_fold(rows)
     labels, hops = (wide.columns.unique(name) for name in ("label", "hop_ms"))

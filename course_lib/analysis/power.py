@@ -1,6 +1,6 @@
 """The effect that each design of the study can detect, and what the next runs would cost and detect.
 
-Costs are estimated from the seconds that published rows took, the detectable effect of a larger data set from the
+Costs are estimated from the seconds that published rows took, and the effect detectable on a larger data set from the
 spread of differences on the small one. Notebook: 13.
 """
 
@@ -19,7 +19,7 @@ from course_lib.study.stats import minimum_detectable_effect
 
 WEEK_H = 168.0
 NEXT = ("esc50", "urbansound8k", "speechcommands", "nsynth", "fsd50k")
-# What the papers claim to gain, in points: the least that they state for the question
+# Gains that the papers claim, in points: the smallest that they state for the question
 CLAIMED = {"ESC-10, small and from scratch": 4.4}
 
 
@@ -50,7 +50,7 @@ def designs(evidence: Evidence) -> pd.DataFrame:
 
 
 def seconds_a_step(rows: pd.DataFrame, *, gpu: bool = True) -> dict[tuple[str, bool], float]:
-    """Median seconds per step of 16 clips, by model and whether a learned frame reducer is before it."""
+    """Median seconds per step of 16 clips, by model and whether a learned frame reducer precedes it."""
     rows = rows[(rows["device"] != "cpu") == gpu]
     rows = rows[rows["recipe.batch_size"] == 16]
     learned = rows["frame_reducer"].str.startswith(("diffres", "shuffled"))
@@ -59,10 +59,10 @@ def seconds_a_step(rows: pd.DataFrame, *, gpu: bool = True) -> dict[tuple[str, b
 
 
 def _seconds(run: RunSpec, gpu: dict, cpu: dict) -> float:
-    """Seconds of a training on a GPU, NaN if no row measured its network.
+    """Seconds of a training run on a GPU, NaN if no row measured its network.
 
-    The time of a network that was measured on a CPU only is scaled as that of the 7-layer CNN. The time of a step is
-    assumed to be proportional to the batch size, which is an overestimate.
+    The time of a network that was measured only on a CPU is scaled like that of the 7-layer CNN. The time of a step is
+    assumed to be proportional to the batch size, which overestimates it.
     """
     what = (run.model.removesuffix("-scratch"), run.frame_reducer.startswith(("diffres", "shuffled")))
     step, usual = gpu.get(what), ("cnn7", False)
@@ -72,7 +72,7 @@ def _seconds(run: RunSpec, gpu: dict, cpu: dict) -> float:
 
 
 def next_runs(published: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    """What the grids that are ready would take on the GPU of the published rows, and what they could detect.
+    """What the prepared grids would take on the GPU of the published rows, and what they could detect.
 
     Columns: `grid`, `rows`, `hours` of one GPU, `unknown` (rows of networks that no published row measured, not in the
     hours), `week` (share of a week), `clips` per test fold, `pairs`, `minimum_detectable_effect`: that of the pairs of

@@ -1,4 +1,4 @@
-"""The timing probe, where a run of DiffRes fails or reaches the ceiling: successes are counted, and means kept apart.
+"""The timing probe, where a run of DiffRes either fails or reaches the ceiling: successes are counted separately.
 
 Notebook: 08.
 """
@@ -8,7 +8,7 @@ import pandas as pd
 from course_lib.analysis import questions
 from course_lib.evaluation.intervals import Interval
 
-SUCCESS = 0.95  # least test accuracy of a run that succeeds
+SUCCESS = 0.95  # lowest test accuracy of a run that succeeds
 COLUMNS = ("condition", "frame_reducer", "hop_ms", "runs", "successes", "low", "high", "succeeded", "best_of_three")
 
 
@@ -19,7 +19,7 @@ def runs() -> pd.DataFrame:
 
 
 def best_of_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """For each fold of one condition, the row with the highest validation accuracy, of equals the lowest loss."""
+    """For each fold of one condition, the row with the highest validation accuracy, then the lowest loss."""
     order = rows.sort_values(["validation_accuracy", "validation_loss"], ascending=[False, True])
     return order.groupby("fold").head(1).sort_values("fold")
 

@@ -1,4 +1,4 @@
-"""Questions about the rows of the study, listed in `study/questions.toml`. A paired difference answers each."""
+"""Questions about the rows of the study, listed in `study/questions.toml`; each is answered by a paired difference."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -31,7 +31,7 @@ DATA = {
     "speechcommands": "Speech Commands", "fsd50k": "FSD50K", "urbansound8k": "UrbanSound8K",
 }  # fmt: skip
 SCENES = "scenes of ESC-10"
-OWN_SPREAD = ("timing probe",)  # where conditions scatter differently: see study/protocol.md
+OWN_SPREAD = ("timing probe",)  # where conditions differ in variance: see study/protocol.md
 
 
 @checked
@@ -40,10 +40,10 @@ class Question:
 
     Attributes
     ----------
-    text, where : the question, and the place of `questions.toml` whose rows it is asked of.
-    grid, score : the grid of those rows, and the score by which they are compared; none is the only one they have.
+    text, where : the question, and the place in `questions.toml` whose rows answer it.
+    grid, score : the grid of those rows, and the score by which they are compared; empty for the only one they have.
     first, second : every field that the rows of the two conditions have, by dotted name.
-    claim : the paper's claim that it is about, empty for a control.
+    claim : the paper's claim that it tests, empty for a control.
     paper : the paper's own difference in points, if it gives one.
     """
 
@@ -85,7 +85,7 @@ def condition(fields: str | Mapping[str, object]) -> dict[str, object]:
     found = config.dotted(fields)
     unknown = found.keys() - config.defaults(config.RunSpec).keys() - config.defaults(config.SceneRun).keys()
     if unknown:
-        raise CourseError(f"questions.toml: {min(unknown)}: no field of a run; name one as in a grid")
+        raise CourseError(f"questions.toml: {min(unknown)}: not a field of a run; use a name as in a grid")
     return found
 
 
@@ -138,7 +138,7 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
 
 
 def chosen(rows: pd.DataFrame, fields: str | Mapping[str, object]) -> pd.DataFrame:
-    """Rows of one condition: those with all of `fields`, or with the fields of the condition of that name."""
+    """Rows of one condition: those with all of `fields`, which may be the name of a condition."""
     if rows.empty:
         return rows
     right = np.ones(len(rows), dtype=bool)
@@ -195,7 +195,7 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
         path = paths.published_dir() / grid / "rows.parquet"
         changed_ns = path.stat().st_mtime_ns if path.is_file() else 0
         return _answers_of_published(grid, path, changed_ns).copy(deep=False)
-    if len(rows):  # they are wide, and most of it is not needed here
+    if len(rows):  # they have many columns, most of them not needed here
         fields = config.defaults(config.RunSpec).keys() | config.defaults(config.SceneRun).keys()
         kept = {*fields, *stats.scores_of(rows).values(), "device", "macs", "n_train", "n_test"}
         rows = rows[[name for name in rows.columns if name in kept]]
@@ -216,7 +216,7 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
 
 @lru_cache(maxsize=16)
 def _answers_of_published(grid: str, path: Path, changed_ns: int) -> pd.DataFrame:
-    """`answers` of the published rows of `grid` in the file `path`, which changed last at `changed_ns`."""
+    """`answers` of the published rows of `grid` in the file `path`, last changed at `changed_ns`."""
     return answers(grid, published(grid))
 
 
@@ -255,7 +255,7 @@ def published(grid: str = "diffres") -> pd.DataFrame:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, changed_ns: int) -> pd.DataFrame:
-    """The rows of a file as it was when it changed last. Reading takes a second, and a page asks often."""
+    """The rows of a file in its state at `changed_ns`, cached: reading takes a second, and a page asks often."""
     return done(gather(path.parent))
 
 
@@ -275,10 +275,10 @@ def levels(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def offsets_undone(rows: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]]:
-    """`answers` about the hop of auditory features with each hop's offset undone, and these offsets in ms by hop.
+    """`answers` about the hop of auditory features, corrected for each hop's offset; and these offsets in ms by hop.
 
-    The alignment takes the nearest frame to each point of one time base, which shifts every hop by a different amount:
-    what looks like an effect of the hop may be one of this offset. `truth` is what `study.scene_run.published` returns.
+    Alignment takes the nearest frame to each point of a common time base, which shifts each hop by a different amount,
+    so an apparent effect of the hop may be due to the offset. `truth` is what `study.scene_run.published` returns.
     """
     if rows.empty or truth.empty:
         return answers("scenes", rows.iloc[:0]), {}

@@ -14,7 +14,7 @@ HOLDS, NOT_SHOWN, CONTRADICTED = "holds", "not shown", "contradicted"
 BY_CONSTRUCTION, NOT_TESTABLE = "met by construction", "not testable here"
 ONE_FOLD, NOT_RUN = "one fold: no verdict", "not run"
 VERDICTS = (HOLDS, NOT_SHOWN, CONTRADICTED, BY_CONSTRUCTION, ONE_FOLD, NOT_TESTABLE, NOT_RUN)
-ENOUGH = 5  # pairs on a single fold that get a verdict, about training on these sounds
+ENOUGH = 5  # fewest pairs on a single fold that get a verdict, about training on these sounds
 LEVEL = 0.05  # probability of a false answer to any question of a claim
 
 
@@ -24,7 +24,7 @@ def signed(gap: Interval, digits: int = 1) -> str:
 
 
 def difference_text(gap: Interval) -> str:
-    """A difference in points in the words that its interval allows: higher, lower, or no difference shown."""
+    """A difference in points, in the words that its interval supports: higher, lower, or no difference shown."""
     ends = f"({gap.low:+.1f} to {gap.high:+.1f})"
     word = {HOLDS: "higher by", CONTRADICTED: "lower by"}.get(verdict(gap))
     amount = f"{word} {abs(gap.mean):.1f}" if word else f"no difference shown, {gap.mean:+.1f}"
@@ -50,7 +50,7 @@ class Part:
     found : the difference as a share, None if it was not run.
     margin : a share.
     p : the p value, corrected for the number of questions of the claim (`corrected`).
-    unit, scale, digits : what a difference is printed in, and how many of these units make a share of 1.
+    unit, scale, digits : the unit of the printed difference, how many units make a share of 1, and its decimals.
     design : number of folds and seeds.
     """
 
@@ -71,7 +71,7 @@ class Part:
 
     @property
     def lost(self) -> bool:
-        """Whether the question holds or is contradicted, but not with the interval for folds that share clips."""
+        """Whether the verdict holds or contradicts, but would not with the interval for folds that share clips."""
         if self.verdict not in (HOLDS, CONTRADICTED) or self.found.corrected is stats.UNKNOWN:
             return False
         return self.found.corrected.low <= -self.margin <= self.found.corrected.high
@@ -89,9 +89,9 @@ class Part:
 
 
 def corrected(parts: Sequence[Part]) -> list[Part]:
-    """The parts of one claim with p values that are corrected for their number.
+    """The parts of one claim with p values corrected for their number.
 
-    Parts that get no verdict, for they were not run or have too few pairs, are not counted.
+    Parts that get no verdict, because they were not run or have too few pairs, are not counted.
     """
     asked = [part.found is not None and judged(part.found, part.margin, 0) != ONE_FOLD for part in parts]
     raised = iter(stats.holm([part.found.p(part.margin) for part, counts in zip(parts, asked, strict=True) if counts]))

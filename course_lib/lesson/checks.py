@@ -32,7 +32,7 @@ class NotAttempted(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a check."""
+    """The outcome of a check."""
 
     exercise: str
     state: str
@@ -54,7 +54,7 @@ def judge(exercise: str, answer: object) -> Outcome:
         return Outcome(exercise, NOT_ATTEMPTED, "replace the `...` and run the cell again")
     except NotYet as wrong:
         return Outcome(exercise, NOT_YET, str(wrong))
-    except Exception as error:  # whatever broke in a test is not the learner's fault and must not stop the notebook
+    except Exception as error:  # a broken test is not the learner's fault and must not stop the notebook
         return Outcome(exercise, CANNOT_CHECK, f"the check itself failed ({type(error).__name__}: {error})")
     return Outcome(exercise, PASSED, praise or "")
 
@@ -80,7 +80,7 @@ def expect_number(
 ) -> None:
     """Pass when `answer` is within the fraction `rel` of `expected`.
 
-    `slips` maps a wrong value that a known mistake leads to onto the sentence that names the mistake.
+    `slips` maps the wrong value that a known mistake produces to the sentence that names the mistake.
     """
     if answer is None:
         raise NotAttempted
@@ -103,7 +103,7 @@ def expect_array(
 ) -> None:
     """Pass when `answer` has `expected`'s shape and values (to the fraction `rel` of its largest value).
 
-    `slips` maps the sentence that names a known mistake onto the array that it leads to.
+    `slips` maps the sentence that names a known mistake to the array that the mistake produces.
     """
     if answer is None:
         raise NotAttempted
@@ -112,7 +112,7 @@ def expect_array(
     except (TypeError, ValueError):
         raise NotYet(f"{what}: expected an array of shape {expected.shape}, got {type(answer).__name__}") from None
     for reason, slip in (slips or {}).items():
-        mistaken = expected.shape != slip.shape or not np.allclose(slip, expected)  # else the case cannot show it
+        mistaken = expected.shape != slip.shape or not np.allclose(slip, expected)  # else this case cannot reveal it
         if mistaken and got.shape == slip.shape and np.allclose(got, slip):
             raise NotYet(reason)
     if got.shape != expected.shape:
@@ -154,8 +154,8 @@ def expect_function(
 ) -> None:
     """Pass when the learner's function gives `reference`'s number for every tuple of arguments in `cases`.
 
-    `slips` maps the sentence that names a mistake onto the function that makes it; a sentence is used when its function
-    explains every wrong result. With `names` the function returns several numbers, which are called so.
+    `slips` maps the sentence that names a mistake to the function that makes it; a sentence is used when its function
+    explains every wrong result. If `names` is given, the function returns several numbers, which have these names.
     """
     got = [_numbers(call(answer, *case), unit, names) for case in cases]
     wanted = [np.atleast_1d(reference(*case)) for case in cases]

@@ -35,13 +35,13 @@ SMOKE = "This is a smoke run: it checks that the code works and draws no conclus
 def show(fig: "Figure", *, alt: str, caption: str = "") -> None:
     """Display `fig` once and close it.
 
-    `alt` describes the picture for readers who cannot see it, and for nobody else; `caption` is one short line below
-    it for everyone.
+    `alt` describes the picture for readers who cannot see it, and is not shown to others; `caption` is one short line
+    below it for everyone.
 
     Raises
     ------
     ValueError
-        `alt` says too little to stand for the picture.
+        `alt` says too little to replace the picture.
     """
     pictures.check_alt(alt)
     display({"text/html": pictures.single(fig, alt, caption), "text/plain": alt}, raw=True)
@@ -51,8 +51,8 @@ def scrub(figures: Mapping[str, "Figure"], *, label: str, start: str, alt: str, 
     """Display `figures` under a slider that the reader moves by mouse or arrow keys, and close them.
 
     `figures` maps what the slider says (`"16 ms"`) onto figures of one size, in the order of the slider; `label` says
-    what it changes, `start` is shown at first, and stays where scripts do not run. `alt` describes the whole series.
-    The pictures are stored as WebP, as finely as 200 kB allow.
+    what it changes, `start` is shown at first, and is all that is shown where scripts do not run. `alt` describes the
+    whole series. The pictures are stored as WebP, at the highest quality that fits into 200 kB.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def scrub(figures: Mapping[str, "Figure"], *, label: str, start: str, alt: str, 
 def play(x: np.ndarray, rate_hz: int, *, describe: str) -> None:
     """A player for `x` `(samples,)`, at its own level, with `describe` for readers who cannot hear it.
 
-    Longer sounds are cut to 2 s and higher rates brought to 16 kHz: players are stored inside the notebook.
+    Sounds are cut to 2 s and resampled to at most 16 kHz, because players are stored inside the notebook.
 
     Raises
     ------
     ValueError
-        `x` is not one clip of finite samples, or goes beyond ±1 and would be clipped; or `describe` says too little.
+        `x` is not one clip of finite samples, or exceeds ±1 and would be clipped; or `describe` says too little.
     """
     _check_description(describe)
     label = html.escape(describe, quote=True)
@@ -104,7 +104,7 @@ def play_pair(sounds: Mapping[str, np.ndarray], rate_hz: int, *, describe: str) 
 def _check_description(describe: str) -> None:
     if len(describe.split()) < 4:
         raise ValueError(
-            f"describe={describe!r}: say what is heard, in at least four words, for those who cannot hear it"
+            f"describe={describe!r}: say what is heard, in at least four words, for people who cannot hear it"
         )
 
 
@@ -149,7 +149,7 @@ def predict(number: str, prediction: float | str | EllipsisType, question: str) 
 
 
 def answer(number: str, value: float | str, *, unit: str = "", within: float = 0.0) -> None:
-    """Say what the run found beside what the learner predicted under the same `number`.
+    """Display what the run found beside the learner's prediction of the same `number`.
 
     A prediction counts as right if it lies within the fraction `within` of `value`; words are compared without regard
     to case.
@@ -191,7 +191,7 @@ def _in_words(value: float | str) -> str:
 
 
 def say(text: str) -> None:
-    """Display a sentence in Markdown; for sentences that hold numbers found a moment ago."""
+    """Display a sentence in Markdown; for sentences with numbers from this run."""
     display(Markdown(text))
 
 
@@ -215,8 +215,8 @@ def record(
     Raises
     ------
     ValueError
-        An unknown kind, a `rel` without tolerance, a `step` of anything but a band or not above 0 and finite, or a
-        value that is not a finite number or a text.
+        An unknown kind, the kind `rel` without a tolerance, a `step` for anything but a band or an effect, or not above
+        0 and finite, or a value that is neither a finite number nor a text.
     """
     entry = _entry(name, value, unit, kind, rel, step)
     shown = f"{entry['value']:.6g}" if isinstance(entry["value"], float) else str(entry["value"])
@@ -235,14 +235,14 @@ def conclude(
 ) -> None:
     """Record the effect `name` and show one sentence about it: what it means, or that this run cannot tell.
 
-    `if_clear` is shown if `value` stands at least three standard deviations away from zero, on the side it was on when
-    it was measured: the deviations over seeds are on file in `tests/expected/`, for this profile and data set. Without
-    a measurement (your own sounds, or an installation without the course) `if_not` is shown. A `smoke` run draws no
-    conclusion, says so, and its number is not judged. `step` as in `record`.
+    `if_clear` is shown if `value` is at least three standard deviations away from zero, on the same side as the mean;
+    mean and standard deviation over seeds are on file in `tests/expected/`, for this profile and data set. Without a
+    measurement (your own sounds, or an installation without the course) `if_not` is shown. A `smoke` run says that it
+    draws no conclusion, and its number is not judged. `step` is as in `record`.
 
     Profile and data set are the variables `profile` and `dataset` of the notebook, which its `parameters` cell sets;
-    the name of an effect is unique in the course, so nothing else is needed to find it. Where an effect does not depend
-    on the notebook's data set, as on the timing probe, the argument `dataset` names the one whose values are on file.
+    the name of an effect is unique in the course, so nothing else is needed to find it. If an effect does not depend on
+    the notebook's data set, as on the timing probe, the argument `dataset` names the one whose values are on file.
     """
     shell = get_ipython()
     variables = shell.user_ns if shell is not None else {}
@@ -263,13 +263,13 @@ def conclude(
 def _entry(
     name: str, value: float | int | str, unit: str, kind: str, rel: float | None, step: float | None
 ) -> dict[str, object]:
-    """What `record` stores, after everything that could not be judged was refused."""
+    """What `record` stores; whatever could not be judged is refused."""
     if kind not in KINDS or (kind == "rel") != (rel is not None):
         raise ValueError(
-            f"record({name!r}): kind is one of {', '.join(KINDS)}, with rel= for 'rel' alone; got {kind}, {rel}"
+            f"record({name!r}): kind is one of {', '.join(KINDS)}, with rel= only for 'rel'; got {kind}, {rel}"
         )
     if step is not None and (kind not in OF_SEEDS or not 0 < step < math.inf):
-        raise ValueError(f"record({name!r}): step= is above 0, finite and for {OF_SEEDS} alone; got {step} for {kind}")
+        raise ValueError(f"record({name!r}): step= is above 0, finite and only for {OF_SEEDS}; got {step} for {kind}")
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"record({name!r}): {value!r} is not a number or a text")

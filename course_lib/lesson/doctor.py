@@ -19,7 +19,7 @@ NEEDED_DISK_GB, NEEDED_MEMORY_GB = 2.0, 4.0
 
 
 def findings() -> list[tuple[str, str, str]]:
-    """Rows `(what, found, problem)`; an empty problem is good news."""
+    """Rows `(what, found, problem)`; an empty `problem` means that all is well."""
     rows = []
     right = (3, 11) <= sys.version_info[:2] <= (3, 13)
     rows.append(("Python", platform.python_version(), "" if right else "use Python 3.11, 3.12 or 3.13"))
@@ -37,7 +37,7 @@ def findings() -> list[tuple[str, str, str]]:
 
 
 def _device() -> tuple[str, str, str]:
-    """What trains, or why torch, which is large and comes in many builds, does not load."""
+    """The device that trains, or why torch, which is large and comes in many builds, does not load."""
     try:
         return "device", profiles.device(), ""
     except (ImportError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Values on file: what the notebooks recorded over several seeds, which a run is compared with.
+"""Values on file: what the notebooks recorded over several seeds, for comparison with a run.
 
 `tests/expected/<profile>.json` holds `{data set: {notebook: {"provenance": {...}, "metrics": {name: expectation}}}}`;
 `course_lib.tools.regression` writes it and says what an expectation is.
@@ -12,7 +12,7 @@ from pathlib import Path
 from course_lib.errors import UsageError
 from course_lib.paths import repo_root
 
-LEAST_SDS = 3.0  # standard deviations over seeds that an effect has to stand away from zero
+LEAST_SDS = 3.0  # an effect is clear if it is this many standard deviations over seeds away from zero
 
 
 def expected_path(profile: str) -> Path:
@@ -29,7 +29,7 @@ def stored(profile: str) -> dict[str, dict[str, dict]]:
 def effect(profile: str, dataset: str, name: str) -> Mapping | None:
     """The effect `name` on file, with its `mean` and `sd` over seeds; None if it was not measured on this data set.
 
-    Names of effects are unique in the course, so that the notebook need not be known.
+    Names of effects are unique in the course, so the notebook need not be known.
     """
     try:
         notebooks = stored(profile).get(dataset, {})
@@ -43,7 +43,7 @@ def effect(profile: str, dataset: str, name: str) -> Mapping | None:
 
 
 def is_clear(value: float, on_file: Mapping | None) -> bool:
-    """Whether `value` stands at least three standard deviations on file away from zero, on the side of the mean."""
+    """Whether `value` is at least three standard deviations on file away from zero, on the side of the mean."""
     if on_file is None:
         return False
     same_side = math.copysign(1, value) == math.copysign(1, on_file["mean"])

@@ -19,8 +19,8 @@ RANGE_DB = 60.0
 def gallery(sounds: Mapping[str, np.ndarray], rate_hz: int) -> None:
     """Display `sounds` `{name: x (samples,)}` in a grid: a spectrogram up to half the rate, the name, a player.
 
-    Each sound is played at its own level and stored as MP3 (a tenth of WAV), so that ten fit into a notebook. Names are
-    shown with spaces for underscores. Notebook: 00.
+    Each sound is played at its own level and stored as MP3 (a tenth of the size of WAV), so that ten fit into a
+    notebook. Names are shown with spaces for underscores. Notebook: 00.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def _card(name: str, x: np.ndarray, rate_hz: int) -> str:
 
 
 def _thumbnail(x: np.ndarray, rate_hz: int) -> str:
-    """Address of a WebP of the spectrogram of `x`, the loudest `RANGE_DB` from dark to light."""
+    """Data URL of a WebP of the spectrogram of `x`, the loudest `RANGE_DB` from dark to light."""
     import matplotlib as mpl
     from PIL import Image
     from scipy import signal
@@ -64,12 +64,12 @@ def _thumbnail(x: np.ndarray, rate_hz: int) -> str:
 
 
 def _mp3(x: np.ndarray, rate_hz: int) -> str:
-    """Address of `x` as MP3."""
+    """Data URL of `x` as MP3."""
     return _address("audio/mpeg", lambda file: soundfile.write(file, x, rate_hz, format="MP3"))
 
 
 def _address(kind: str, write: Callable[[io.BytesIO], object]) -> str:
-    """What `write` puts into a file, as an address that holds it."""
+    """What `write` puts into a file, as a data URL."""
     data = io.BytesIO()
     write(data)
     return f"data:{kind};base64," + base64.b64encode(data.getvalue()).decode()

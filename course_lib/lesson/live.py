@@ -1,4 +1,4 @@
-"""The figure that listens: a slider and the learner's own sound, in a live kernel."""
+"""A figure with a slider and a field for the learner's own sound, in a live kernel."""
 
 import html
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXECUTED = "COURSE_EXECUTES"  # environment variable of every kernel that `course run` starts
 NEEDS_KERNEL = "*With a live kernel, in JupyterLab, a slider and a field for your own sound appear here.*"
 LONGEST_S, SHORTEST_S = 5.0, 0.2
-SILENCE = 1e-4  # highest peak, of full scale 1, that counts as silence
+SILENCE = 1e-4  # a peak below this, with full scale at 1, counts as silence
 FORMATS = "WAV, FLAC, OGG or MP3"
 
 
@@ -36,15 +36,15 @@ def live(
     """Show `draw(x, rate_hz, value)` under a slider over `values`, for `sound` `(samples,)` or the learner's own.
 
     The learner uploads a sound or gives the path of one; its first 5 s are used, mono, at `rate_hz`. If a sound cannot
-    be used, one line says why and the picture stays. Where the notebook is executed by a program, only a line says that
-    this needs a live kernel: use `scrub` for what everyone should see.
+    be used, one line says why and the picture stays. When a program executes the notebook, only a line is shown, which
+    says that this needs a live kernel: use `scrub` for what everyone should see.
     """
     if os.environ.get(EXECUTED):
         display(Markdown(NEEDS_KERNEL))
         return
     panel = _panel(draw, label, values, sound, rate_hz)
     widget = panel._repr_mimebundle_()
-    # Programs that know no widgets show the line
+    # Programs without widgets show the line
     display(widget | {"text/plain": NEEDS_KERNEL.strip("*")}, raw=True)
 
 
@@ -97,7 +97,7 @@ def _panel(draw: Callable, label: str, values: Sequence[float], sound: np.ndarra
             fig = draw(x, rate_hz, slider.value)
             alt = f"The figure above for {name}, with {label} at {slider.value:g}."
             picture.value = pictures.single(fig, alt, "")
-        except Exception as error:  # whatever the sound does to the drawing, the picture stays
+        except Exception as error:  # whatever goes wrong, the old picture stays
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             line.value = html.escape(f"{name} cannot be drawn: {reason}")
             return

@@ -1,4 +1,4 @@
-"""Figures as HTML: one picture, or several under a slider, with the alternative text in the `alt` attribute alone.
+"""Figures as HTML: one picture, or several under a slider, with the alternative text only in the `alt` attribute.
 
 The notebook in JupyterLab, the page of a run and the site all show the same HTML. `figure_in` reads it back.
 """
@@ -25,7 +25,7 @@ MOVE = (
     "p.forEach((q,k)=>{q.style.display=k==this.value?'':'none'});"
     "this.setAttribute('aria-valuetext',n);f.querySelector('.scrub-value').textContent=n"
 )
-# Runs once the first picture is there, and only where scripts run: without them there is no dead slider
+# Runs once the first picture has loaded, and only where scripts run; without scripts no dead slider appears
 REVEAL = "this.closest('figure').querySelector('input').style.display=''"
 
 
@@ -46,7 +46,7 @@ def check_alt(alt: str) -> None:
 def single(fig: "Figure", alt: str, caption: str) -> str:
     """`fig` as one `<figure>`; the figure is closed."""
     small = io.BytesIO()
-    # 256 colours are enough for any figure here, and make a notebook a third of its size
+    # 256 colours are enough for any figure here, and reduce a notebook to a third of its size
     _drawn(fig, tight=True).quantize(256).save(small, format="png", optimize=True)
     encoded = base64.b64encode(small.getvalue()).decode()
     return f'<figure><img alt="{_escaped(alt)}" src="data:image/png;base64,{encoded}">{_caption(caption)}</figure>'
@@ -81,7 +81,7 @@ def slider(figures: Mapping[str, "Figure"], label: str, start: str, alt: str, ca
         smallest = {}
         for name, image, exact in zip(names, images, lossless, strict=True):
             lossy = _webp(image, quality=quality)
-            smallest[name] = min(exact, lossy, key=len)  # few colours are smaller without loss
+            smallest[name] = min(exact, lossy, key=len)  # pictures of few colours are smaller in lossless WebP
         page = _slider_page(smallest, label, start, alt, caption)
         if len(page) <= LARGEST_SCRUB:
             return page
@@ -99,7 +99,7 @@ def _slider_page(pictures: Mapping[str, bytes], label: str, start: str, alt: str
         source = "data:image/webp;base64," + base64.b64encode(data).decode()
         words = f"{_escaped(alt)} Shown: {_escaped(label)} {_escaped(name)}."
         rows.append(f'<img data-name="{_escaped(name)}" alt="{words}"{shown} src="{source}">')
-    # JupyterLab would take the arrow keys for itself
+    # otherwise JupyterLab would use the arrow keys itself
     control = (
         f'<input type="range" min="0" max="{len(names) - 1}" step="1" value="{names.index(start)}" '
         f'aria-label="{_escaped(label)}" aria-valuetext="{_escaped(start)}" oninput="{MOVE}" '

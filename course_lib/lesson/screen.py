@@ -1,4 +1,4 @@
-"""What the command line prints: a console that is wide where nobody watches, and tables that never cut a number."""
+"""What the command line prints: a console that is wide in logs and pipes, and tables that never cut off a number."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
-LOG_WIDTH = 1000  # characters of a line in a log or a pipe, where there is no edge to fold at
-PAGE_WIDTH = 100  # characters of a line of prose, where the terminal is wider
+LOG_WIDTH = 1000  # characters per line in a log or a pipe, where no edge forces a line break
+PAGE_WIDTH = 100  # characters per line of prose in a wider terminal
 
 
 def console() -> Console:
@@ -21,9 +21,9 @@ def console() -> Console:
 
 
 def print_table(table: Table, console: Console, title: str = "") -> None:
-    """Print `table` below `title`. Cells fold between words, and never inside of one: rich would write `25.0 (6.2 t…`.
+    """Print `table` below `title`. Cells wrap between words, never inside one: rich would print `25.0 (6.2 t…`.
 
-    A table whose words are too wide side by side runs over the edge of the terminal, which loses nothing.
+    A table whose longest words do not fit side by side runs over the edge of the terminal, so nothing is lost.
     """
     cells = [[Text.from_markup(str(cell)).plain for cell in (c.header, *c.cells)] for c in table.columns]
     widths = [max(map(cell_len, column)) for column in cells]
@@ -41,8 +41,8 @@ def print_table(table: Table, console: Console, title: str = "") -> None:
 
 
 def print_markdown(text: str, console: Console) -> None:
-    """Print Markdown, rows of its tables as items of a list: rich cuts what is too long for a cell of a table."""
-    rows = re.sub(r"^\|.*\|\n\|[-|]+\|\n", "", text, flags=re.MULTILINE)  # without the heads
+    """Print Markdown with table rows as list items, because rich cuts off what is too long for a table cell."""
+    rows = re.sub(r"^\|.*\|\n\|[-|]+\|\n", "", text, flags=re.MULTILINE)  # without the headers
     items = re.sub(r"^\| (.+?) \| (.+) \|$", r"- **\1**: \2", rows, flags=re.MULTILINE)
     longest = max(map(cell_len, items.split()), default=0)
     console.print(Markdown(items), width=max(PAGE_WIDTH, longest + 3))

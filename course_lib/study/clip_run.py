@@ -1,7 +1,7 @@
 """`run_one`: from a `RunSpec` to one flat row. Only `read_test` reads the test fold, once, at the end.
 
 Training and the choice of the step use `learning_data`, which holds no test clip. `read_test` logs every reading, so
-that the number of times a test fold was read is on record.
+the log shows how often a test fold was read.
 """
 
 import hashlib
@@ -31,28 +31,28 @@ from course_lib.study import plugins
 from course_lib.study.config import Run, RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
-PAUSE_S = 0.1  # a shorter silence between two events belongs to them, for the frame reducer `oracle`
+PAUSE_S = 0.1  # the frame reducer `oracle` counts a silence of at most this length between two events as active
 
-_provenance = lru_cache(provenance)  # once per process: it keeps running the code that it loaded first
+_provenance = lru_cache(provenance)  # once per process, which keeps running the code it loaded
 
 
 @lru_cache(maxsize=8)
 def clips_of(dataset: str, clips_per_class: int | None, copies: str = "none") -> Clips:
-    """The clips of a run, with their copies if it has any, kept for the next rows. Errors as `load`, `with_copies`."""
+    """The clips of a run, with copies if it uses them; cached for the next rows. Errors as in `load`, `with_copies`."""
     profile = replace(profiles.get("study"), clips_per_class=clips_per_class, real_clips_per_class=clips_per_class)
     clips = load(dataset, profile)
     return with_copies(clips, NAA) if copies == "naa" else clips
 
 
 def content_of(spec: RunSpec) -> str:
-    """The hash of the clips of a run, as in its row."""
+    """The hash of the clips of a run, as stored in its row."""
     return clips_of(spec.dataset, spec.clips_per_class, spec.copies).content
 
 
 def features_of(spec: RunSpec) -> np.ndarray:
     """Log-mels of all clips and copies of a run, `(rows, frames, mels)`, float32, read-only, cached.
 
-    For the frame reducer `oracle` there is one band more (see `with_events`).
+    For the frame reducer `oracle` there is one extra band (see `with_events`).
     """
     clips = clips_of(spec.dataset, spec.clips_per_class, spec.copies)
     x = features(clips, spec.features, progress=False)
@@ -60,10 +60,10 @@ def features_of(spec: RunSpec) -> np.ndarray:
 
 
 def with_events(x: np.ndarray, clips: Clips, spec: FeatureSpec) -> np.ndarray:
-    """Log-mels `x` `(clips, frames, mels)` with one band more: 1 in frames whose window touches an event, else 0.
+    """Log-mels `x` `(clips, frames, mels)` with one extra band: 1 in frames whose window touches an event, else 0.
 
-    A silence of at most `PAUSE_S` between two events of a clip counts as part of them: how long it lasts may be what
-    tells the classes apart.
+    A silence of at most `PAUSE_S` between two events of a clip counts as part of them, because its length may be what
+    distinguishes the classes.
 
     Raises
     ------
@@ -87,22 +87,22 @@ def with_events(x: np.ndarray, clips: Clips, spec: FeatureSpec) -> np.ndarray:
 
 
 def prefetch_key(spec: RunSpec) -> tuple:
-    """What decides the features of `spec`."""
+    """Everything that the features of `spec` depend on."""
     return (spec.dataset, spec.clips_per_class, spec.copies, spec.features)
 
 
 def run_one(
     spec: RunSpec, *, device: str | None = None, checkpoint: Path | None = None, readings: Path | None = None
 ) -> dict:
-    """The row of `spec`: its fields by dotted name, what was chosen on validation, the test clips one by one, costs.
+    """The row of `spec`: its fields by dotted name, the step chosen on validation, every test clip, costs.
 
-    `device` None takes the fastest one. An interrupted run resumes from the file `checkpoint`, with the same row apart
-    from times. `readings` is the log that `read_test` appends to.
+    With `device` None the fastest device is used. An interrupted run resumes from the file `checkpoint` and gives the
+    same row, apart from times. `readings` is the log that `read_test` appends to.
 
     Raises
     ------
     CourseError
-        As `load`, `with_copies`, `folds.split` and `supervised.fit`.
+        As in `load`, `with_copies`, `folds.split` and `supervised.fit`.
     """
     begun = time.perf_counter()
     device = device or profiles.device()
@@ -133,12 +133,12 @@ def run_one(
 
 
 def asked_of(spec: RunSpec, clips: Clips) -> tuple[list[str], np.ndarray]:
-    """Names of the classes, or for a `TagRun` of all labels, and the targets of `clips` as `supervised.Split` has them.
+    """Names of the classes (for a `TagRun`, of all labels), and the targets of `clips` as in `supervised.Split`.
 
     Raises
     ------
     UsageError
-        All labels are asked for, and the clips have one each.
+        `spec` is a `TagRun`, but the clips have one label each.
     """
     if not isinstance(spec, TagRun):
         return clips.classes, clips.targets
@@ -148,7 +148,7 @@ def asked_of(spec: RunSpec, clips: Clips) -> tuple[list[str], np.ndarray]:
 
 
 def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
-    """The classifier of a run, initialised, with its frame reducer, for clips of `shape` (frames, mels)."""
+    """The initialised classifier of a run, frame reducer included, for clips of `shape` (frames, mels)."""
     plugins.use(spec.plugin)
     n_frames, n_mels = shape
     return classifier(
@@ -162,9 +162,9 @@ def network(spec: RunSpec, n_classes: int, shape: tuple[int, int]) -> nn.Module:
 
 
 def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervised.Split, supervised.Split | None]:
-    """The split for training, copies included, and the one for validation, originals only; no clip of the test fold.
+    """The training split, copies included, and the validation split, originals only; neither holds a test clip.
 
-    With `refit` the validation clips are in the first one, and the second is None.
+    With `refit` the validation clips are part of the first, and the second is None.
     """
     training, validation, _ = folds.split(clips, spec.fold)
     names, targets = asked_of(spec, clips)
@@ -178,11 +178,11 @@ def learning_data(spec: RunSpec, clips: Clips, x: np.ndarray) -> tuple[supervise
 def read_test(
     model: nn.Module, spec: RunSpec, clips: Clips, x: np.ndarray, *, precision: str, log: Path | None
 ) -> dict:
-    """The columns of a row about the test fold, originals only; no other function reads that fold.
+    """The columns of a row about the test fold, originals only; no other function of a run reads that fold.
 
-    Lists have one entry per clip: its name, its source, its class and the predicted one (places in `clips.classes`), 1
-    if they agree. With several labels per clip there are the mean average precision and that of each label instead.
-    Appends a line to `log` (see `log_reading`).
+    Lists have one entry per clip: its name, its source, its class and the predicted class (indices into
+    `clips.classes`), and 1 if the two agree, else 0. For clips with several labels, the mean average precision and the
+    average precision of each label take their place. Appends a line to `log` (see `log_reading`).
     """
     _, _, test = folds.split(clips, spec.fold)
     test = _originals(clips, test)
@@ -191,7 +191,7 @@ def read_test(
     found = supervised.predict(model, np.asarray(x[test]), precision=precision, multilabel=targets.ndim == 2)
     if targets.ndim == 2:
         each = tagging.average_precisions(targets, found)
-        precisions = [None if np.isnan(value) else float(value) for value in each]  # JSON has no word for NaN
+        precisions = [None if np.isnan(value) else float(value) for value in each]  # JSON has no NaN
         return {"n_test": len(targets), "test_map": float(np.nanmean(each)), "test_average_precisions": precisions}
     predicted = found.argmax(1)
     correct = predicted == targets
@@ -207,7 +207,7 @@ def read_test(
 
 
 def log_reading(log: Path | None, spec: Run, **read: int) -> None:
-    """Append a JSON line to `log`, if there is one: a run reads its test fold, with so many clips or scenes."""
+    """Append a JSON line to `log`, if there is one: which run reads which test fold, and how many clips or scenes."""
     if log is None:
         return
     line = {"time": now(), "key": spec.key, "dataset": spec.dataset, "fold": spec.fold} | read
@@ -216,7 +216,7 @@ def log_reading(log: Path | None, spec: Run, **read: int) -> None:
 
 
 def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...], device: str) -> dict:
-    """Parameters, multiply-accumulates of network and features, latency and memory, for a clip `(frames, mels)`."""
+    """Parameters, MACs of network and features per clip of `shape` (frames, mels), latency in ms, peak memory in MB."""
     n_samples = timebase.seconds_to_samples(clips.length_s, spec.features.rate_hz)
     return {
         "frames": int(shape[0]),
@@ -229,7 +229,7 @@ def costs(spec: RunSpec, model: nn.Module, clips: Clips, shape: tuple[int, ...],
 
 
 def weights_hash(model: nn.Module) -> str:
-    """16 hexadecimal digits over all weights and statistics, equal only for networks that are equal bit by bit."""
+    """A hash of all weights and buffers, 16 hexadecimal digits: equal only for bit-identical networks."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -237,7 +237,7 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def origin(device: str) -> dict:
-    """Device, threads, commit, code and versions when this process ran its first row, and the time now."""
+    """Device and threads; commit, code and versions when this process ran its first row; the current time."""
     named = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     environment = dict(_provenance())
     del environment["date"], environment["threads"]
@@ -254,5 +254,5 @@ def origin(device: str) -> dict:
 
 
 def _originals(clips: Clips, mask: np.ndarray) -> np.ndarray:
-    """`mask` without copies: scores are those of sounds as they were recorded."""
+    """`mask` without copies: only sounds as they were recorded are scored."""
     return clips.originals_only(mask) if isinstance(clips, AugmentedClips) else mask

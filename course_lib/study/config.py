@@ -1,4 +1,4 @@
-"""`RunSpec`: everything that decides the numbers of one run of the study, and the key that names it."""
+"""`RunSpec`, `TagRun`, `SceneRun`: everything that the numbers of a run depend on, and the key that names it."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from course_lib.scenes.scenes import SceneSpec
 from course_lib.training.mean_teacher import TeacherRecipe
 from course_lib.training.supervised import Recipe
 
-# Today's names of fields, and their names when the first rows were published. Grids, rows and parameters may use
+# The current names of fields, and their names when the first rows were published. Grids, rows and parameters may use
 # either; keys are hashes over the older names, so that a published row keeps its key.
 FIRST_NAMES = {
     "frame_reducer": "front",
@@ -33,27 +33,27 @@ FIRST_NAMES = {
     "recipe.ema_decay": "recipe.teacher",
 }
 ALIASES = {first: today for today, first in FIRST_NAMES.items()}
-# Fields that were added after rows had been published: with these values they stay out of the key, which is unchanged
+# Fields added after rows had been published. At these values they are left out of the key, so older keys stay valid
 BACKFILL_DEFAULTS = {"recipe.guide": 0.0, "recipe.mask_value": "mean", "refit": False, "plugin": "none"}
-NONE = "none"  # how a grid says None, which TOML has no word for
+NONE = "none"  # stands for None in a grid, because TOML has no null
 
 
 @checked
 class RunSpec:
-    """One training on clips with one label each, and one reading of its test fold.
+    """One training run on clips with one label each, and one reading of its test fold.
 
     Attributes
     ----------
-    dataset : name from the registry, or the path of a manifest as `load` takes it.
-    fold, seed : the fold tested on; the seed of weights, order and augmentation, which does not affect the clips.
-    features : the log-mel that the network gets.
+    dataset : a name from the registry, or the path of a manifest (see `load`).
+    fold, seed : the test fold; the seed of weights, order and augmentation, which does not affect the clips.
+    features : the log-mel that the network receives.
     copies : copies of the training clips: `none`, or `naa`, the six waveform transforms of the paper.
-    frame_reducer : the layer before the classifier: `none`, or a name of `models.classifier` and the share of frames
-        that it saves, as `diffres:0.5`.
-    model : a name of `models.classifier`.
+    frame_reducer : the layer before the classifier: `none`, or a name from `models.classifier` and the share of frames
+        that it removes, such as `diffres:0.5`.
+    model : a name from `models.classifier`.
     recipe : how to train.
     clips_per_class : how many clips per class to take, spread over the folds; None takes all.
-    refit : train on the validation clips too, and keep the last step: for a recipe that other runs have chosen.
+    refit : train on the validation clips too, and keep the last step; for a recipe already chosen by other runs.
     plugin : hash of the user's file that `model` or `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
 
@@ -75,7 +75,7 @@ class RunSpec:
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that name this run: a hash of every field."""
+        """16 hexadecimal digits that name this run (see `key_of`)."""
         return key_of(to_dict(self))
 
 
@@ -85,12 +85,12 @@ def _check_reducer(frame_reducer: str) -> None:
 
 
 def current_name(name: str) -> str:
-    """Today's name of the field `name`, which may be its first one."""
+    """The current name of the field `name`, which may be its first name."""
     return ALIASES.get(name, name)
 
 
 def key_of(fields: Mapping[str, object]) -> str:
-    """16 hexadecimal digits that name these fields and values, each field under its first name."""
+    """16 hexadecimal digits: a hash of these fields and values, under first names and without `BACKFILL_DEFAULTS`."""
     counted = {name: value for name, value in fields.items() if (name, value) not in BACKFILL_DEFAULTS.items()}
     first = {FIRST_NAMES.get(name, name): value for name, value in counted.items()}
     canonical = json.dumps(first, sort_keys=True, separators=(",", ":"))
@@ -103,7 +103,7 @@ def to_dict(spec: object) -> dict[str, object]:
 
 
 def dotted(table: Mapping[str, object]) -> dict[str, object]:
-    """`table` without nested tables: their keys have dotted names, such as `features.hop_ms`."""
+    """`table` flattened: the keys of nested tables become dotted names, such as `features.hop_ms`."""
     found: dict[str, object] = {}
     for name, value in table.items():
         if isinstance(value, Mapping):
@@ -115,19 +115,19 @@ def dotted(table: Mapping[str, object]) -> dict[str, object]:
 
 @lru_cache
 def defaults(kind: type) -> dict[str, object]:
-    """Every field of a `kind` of run by its dotted name, with its default."""
+    """Every field of the class `kind` of runs by its dotted name, with its default."""
     return to_dict(kind(dataset="synth10", fold=1, seed=0))
 
 
 def from_dict(given: Mapping[str, object], kind: type = RunSpec):
     """The run of the class `kind` with the fields `given`, by dotted name, and defaults for the rest.
 
-    Names may be first names, and values as in a grid: 10 for 10.0, "none" for None.
+    First names are accepted too, and values as a grid has them: 10 for 10.0, "none" for None.
 
     Raises
     ------
     ValueError
-        A value of the wrong type or out of range, a name that is no field, or one of dataset, fold, seed missing.
+        A value is of the wrong type or out of range, a name is not a field, or dataset, fold or seed is missing.
     """
     plain: dict[str, object] = {}
     nested: dict[str, dict] = {}
@@ -152,32 +152,33 @@ def from_dict(given: Mapping[str, object], kind: type = RunSpec):
 
 
 def typed(fields: Mapping[str, object], run: "Run") -> dict[str, object]:
-    """`fields` with values as `run` would hold them, if it had these fields. Errors as `from_dict`."""
+    """`fields` with their values converted to the types that `run` holds. Errors as in `from_dict`."""
     changed = to_dict(from_dict(to_dict(run) | fields, type(run)))
     return {name: changed[name] for name in fields}
 
 
 @checked
 class TagRun(RunSpec):
-    """As `RunSpec`, for clips with several labels each: scored by mean average precision, without label smoothing."""
+    """Like `RunSpec`, for clips with several labels each: scored by mean average precision, without label smoothing."""
 
     task: Literal["tags"] = "tags"
 
 
 @checked
 class SceneRun:
-    """One training on weakly labelled scenes and one reading of those for testing.
+    """One training run on weakly labelled scenes, and one reading of its test scenes.
 
     Attributes
     ----------
-    dataset, fold, seed : the data set of the sounds, or recorded scenes as `ave:FOLDER`; the fold whose sounds the test
-        scenes have; the seed of weights, order and augmentation, which does not affect the scenes.
+    dataset, fold, seed : the data set that the sounds come from, or recorded scenes such as `ave:FOLDER`; the fold
+        whose sounds make up the test scenes; the seed of weights, order and augmentation, which does not affect the
+        scenes.
     features : the log-mel of the spectral stream; its frames are the time base of the network even without this stream.
-    scenes : how many scenes, and how hard.
+    scenes : the number of scenes and their difficulty.
     streams : the inputs of the network: `spectral`, `auditory`, `visual`, joined by `+`.
-    auditory, auditory_ms : the pretrained network for sound and the hop of its features; 0 is one vector per scene.
+    auditory, auditory_ms : the pretrained audio network and the hop of its features; 0 is one vector per scene.
     frame_rate_hz : video frames per second.
-    fusion, align, frame_reducer : as `models.crnn.CRNN` takes them.
+    fusion, align, frame_reducer : see `models.crnn.CRNN`.
     recipe : how to train.
     plugin : hash of the user's file that `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
@@ -206,12 +207,12 @@ class SceneRun:
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that name this run: a hash of every field."""
+        """16 hexadecimal digits that name this run (see `key_of`)."""
         return key_of(to_dict(self))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The streams in their usual order, whatever order they were given in."""
+        """The streams in their standard order, whatever order they were given in."""
         return tuple(name for name in kinds.NAMES if name in self.streams.split("+"))
 
 
@@ -221,13 +222,13 @@ Run = RunSpec | SceneRun
 
 
 def from_fields(row: Mapping[str, object]) -> Run:
-    """The run of a row, of any kind. Errors as `from_dict`."""
+    """The run that a row describes, of any kind. Errors as in `from_dict`."""
     kind = SPECS[str(row.get("task", "clips"))]
     return from_dict({name: _from_table(row[name]) for name in defaults(kind) if name in row}, kind)
 
 
 def _from_table(value: object) -> object:
-    """`value` as it was before a table turned None into NaN, and whole numbers in the same column into floats."""
+    """`value` as it was before a table turned None into NaN and whole numbers in the same column into floats."""
     if not isinstance(value, float):
         return value
     if math.isnan(value):

@@ -1,7 +1,7 @@
 """The engine: runs every row of a grid once, in this process or on several machines, and resumes after an interruption.
 
-`records/KEY.json` says that a row is done or failed. The process that ran the row writes it, and no row with a record
-is run again. Dask hands out rows and notices workers that die; with one job it is not imported.
+`records/KEY.json` says that a row is done or failed. It is written by the process that ran the row, and no row with a
+record is run again. Dask distributes the rows and notices when a worker dies; with one job it is not imported.
 """
 
 import json
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 DONE, FAILED = "done", "failed"
-DEATHS = 2  # workers that may die with a row before the row is recorded as failed
+DEATHS = 2  # workers that may die while running a row before it is recorded as failed
 # One thread per row: the numbers are then the same for any number of jobs, and jobs do not compete for cores. The last
 # two keep freed memory for the next step; returning it to the system would cost a fifth of the training time.
 WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")} | {
@@ -39,17 +39,17 @@ WORKER_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPE
 }
 
 
-SHARED = ".shared"  # holds a random word while a run uses a scheduler: a worker that reads it sees the same folder
+SHARED = ".shared"  # holds a random word while Dask runs rows: a worker that can read it sees the same folder
 
 
 class WrongWorker(CourseError):
-    """A worker that cannot compute rows of this run: its code or its folder is another one."""
+    """A worker that cannot compute rows of this run, because its code or its folder differs."""
 
 
 def pending(specs: Iterable[Run], folder: Path, *, retry_failed: bool = False) -> list[Run]:
     """The `specs` without a record in `folder`, and with `retry_failed` also those that failed.
 
-    Also those whose data are the user's own and have changed under the same name.
+    They include rows on the user's own data if the data have changed under the same name.
     """
     todo = []
     for spec in specs:
@@ -79,17 +79,17 @@ def run_grid(
 ) -> list[dict]:
     """Records of `specs` in their order, after running those without one.
 
-    One job runs in this process, more in processes of this machine. `scheduler` is the address of a Dask scheduler, or
-    the file it wrote; its workers see `folder` and the data under the same paths, and may join at any time. A row that
-    fails is recorded with its error, and the others are still run. `on_prefetch` gets how many sets of features are
-    made, `on_wait` a line on what has to come first, `on_done` each record. An interrupted call leaves whole records
-    and no processes; the next call continues from there.
+    A single job runs in this process, several in other processes on this machine. `scheduler` is the address of a Dask
+    scheduler, or the file it wrote; its workers must see `folder` and the data under the same paths, and may join at
+    any time. A row that fails is recorded with its error, and the others are still run. `on_prefetch` receives how many
+    sets of features are ready and how many there are, `on_wait` a line on what the run is waiting for, `on_done` each
+    record. An interrupted call leaves complete records and no processes; the next call continues from there.
 
     Raises
     ------
     CourseError
-        Another run writes to `folder`, a record is damaged, the scheduler does not answer or is gone, one of its
-        workers has other code or another folder.
+        Another run writes to `folder`, a record is damaged, the scheduler does not answer or is gone, or one of its
+        workers has different code or sees another folder.
     OSError
         The disk is full or read-only; records are kept.
     """
@@ -113,7 +113,7 @@ def run_grid(
 
 
 def prefetch(specs: Iterable[Run], on_prefetch: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Make the features of `specs`, each set once, so that no two workers make the same ones at the same time.
+    """Compute the features of `specs`, each set once, so that no two workers compute the same ones at the same time.
 
     An error here is ignored: it occurs again in its row and is recorded there.
     """
@@ -125,19 +125,19 @@ def prefetch(specs: Iterable[Run], on_prefetch: Callable[[int, int], None] = lam
 
 
 def finish(fields: dict, folder: str, device: str | None, code: str | None = None, word: str | None = None) -> str:
-    """Run one row on one thread and write its record; returns its key. This is the task of a worker.
+    """The key of one row, after running it on one thread and writing its record: the task of a worker.
 
-    A row with a record is not run: its first worker may have died between writing and reporting. With `code`, the hash
-    of the code that the row is to be computed by, and `word`, what `SHARED` holds, the worker is checked first.
+    A row with a record is not run: its first worker may have died between writing and reporting. If `code` (the hash of
+    the code that must compute the row) or `word` (the content of `SHARED`) is given, the worker is checked first.
 
     Raises
     ------
     WrongWorker
-        Its code or its folder is another one.
+        Its code or its folder differs.
     """
     place = Path(folder)
     if code and code != code_hash():
-        raise WrongWorker(f"its code of the rows is {code_hash()}, expected {code}; install the same version there")
+        raise WrongWorker(f"its row code has the hash {code_hash()}, expected {code}; install the same version there")
     if word and word != _word_in(place):
         raise WrongWorker(f"it does not see the same {folder}; share that folder with it under the same path")
     plugins.read_kept(fields["plugin"], place)
@@ -158,7 +158,7 @@ def _word_in(folder: Path) -> str:
 
 
 def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
-    """The record of `spec`, done or failed. Out of memory is a failure like others; a full disk is raised."""
+    """The record of `spec`, done or failed. Running out of memory counts as a failure; a full disk is raised."""
     try:
         checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
         how = {"device": device, "checkpoint": checkpoint, "readings": folder / READINGS}
@@ -168,7 +168,7 @@ def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
             checkpoint.unlink()
             row = runner(spec).run_one(spec, **how)
         return row | {"status": DONE}
-    except Exception as error:  # of any kind: it becomes one record, and the other rows are run
+    except Exception as error:  # of any kind: it goes into this row's record, and the other rows are run
         if disk_is_full(error):
             raise  # all rows that follow would fail too
         if isinstance(error, torch.OutOfMemoryError):
@@ -188,7 +188,7 @@ def _write(folder: Path, record: dict) -> None:
 
 
 def _tidy(folder: Path, key: str) -> None:
-    """Remove the checkpoint of a row on record, and the unfinished files of killed workers."""
+    """Remove the checkpoint of a recorded row, and the unfinished files of killed workers."""
     unfinished = (folder / "records").glob(f"{key}.json.*.partial")
     for path in [*unfinished, *(folder / "checkpoints").glob(f"{key}.pt*")]:
         path.unlink(missing_ok=True)
@@ -208,7 +208,7 @@ def _over_dask(
     from distributed import as_completed
     from distributed.comm import CommClosedError
 
-    gone = f"the scheduler at {scheduler} is gone; start it and give the same command: the rows on record are kept"
+    gone = f"the scheduler at {scheduler} is gone; restart it and give the same command; recorded rows are kept"
     try:
         with _client(min(jobs, len(todo)), scheduler) as client, _shared(folder) as word:
             if scheduler and not _workers(client):
@@ -236,7 +236,7 @@ def _over_dask(
 
 
 def _collected(spec: Run, folder: Path, error: BaseException | None, scheduler: str | None) -> dict:
-    """The record of a row that a worker is done with, or that ended with `error`."""
+    """The record of a row that a worker has finished, or that ended with `error`."""
     from distributed import KilledWorker
 
     record = read_record(folder, spec.key)
@@ -255,9 +255,9 @@ def _collected(spec: Run, folder: Path, error: BaseException | None, scheduler: 
 
 
 def _check_library(client: "Client", scheduler: str) -> None:
-    """Refuse workers without the course's library: the first row would end them, and the run would wait for others."""
+    """Refuse workers without the course's library: the first row would kill them, and the run would wait for others."""
 
-    def look() -> None:  # sent as code, since the workers may have no module to find it in
+    def look() -> None:  # sent as code, because a worker may not have this module
         import course_lib.study.engine  # noqa: F401
 
     for worker, error in client.run(look, on_error="return").items():
@@ -272,7 +272,7 @@ def _workers(client: "Client") -> Iterable[dict]:
 
 @contextmanager
 def _shared(folder: Path) -> Iterator[str]:
-    """A random word that `folder` holds meanwhile."""
+    """A random word, which the file `SHARED` in `folder` holds inside the `with` block."""
     word = os.urandom(8).hex()
     atomic_write(folder / SHARED, word)
     try:
@@ -283,13 +283,13 @@ def _shared(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
-    """A client of `scheduler`, or of a cluster on this machine that ends with its processes afterwards."""
+    """A client of `scheduler`, or of a cluster on this machine that is shut down afterwards."""
     import dask
     from distributed import Client, LocalCluster
 
     for name in ["distributed", *logging.root.manager.loggerDict]:
-        if name.startswith("distributed"):  # each has a level of its own
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # the record of the row says it, or one line of ours
+        if name.startswith("distributed"):  # each has its own level
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # the row's record or one line of ours reports it
     if scheduler:
         where = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
         try:
@@ -301,7 +301,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         return
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
-        "distributed.scheduler.worker-saturation": 1.0,  # no row waits at a busy worker, whose death would count for it
+        "distributed.scheduler.worker-saturation": 1.0,  # else a row waiting at a busy worker would share its death
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
     }
     with (

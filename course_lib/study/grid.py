@@ -1,8 +1,8 @@
 """A grid of runs from a TOML file, checked before anything is trained.
 
-`[common]` holds the fields that all runs share, every `[[part]]` its own. A part has a run for every combination of the
-values in its lists. `cases`, a list of tables, sets fields that change together. `plugin` names a file with the user's
-models and frame reducers (see `plugins`). Names of fields are those of `config.FIELDS`.
+`[common]` holds the fields that all runs share, each `[[part]]` those of its own runs: one run for every combination of
+the values in its lists. `cases`, a list of tables, sets fields that change together. `plugin` names a file with the
+user's models and frame reducers (see `plugins`). Fields are those of the task's class in `config.SPECS`.
 """
 
 import itertools
@@ -25,14 +25,14 @@ from course_lib.study.config import SPECS, Run, RunSpec, SceneRun
 from course_lib.study.plugins import Plugin
 
 TOP = ("about", "task", "against", "plugin", "common", "part")
-LIST = ("about", "include")  # of a file that lists grids
+LIST = ("about", "include")  # keys of a file that lists grids
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs of a file. `parts` are pairs of a name and its runs; a run may be in several parts, with one key.
+    """The runs of a file. `parts` are pairs of a name and its runs; a run may be in several parts, under the same key.
 
-    `against` are the fields of the condition that a report compares with; if empty, it is the first of each part.
+    `against` holds the fields of the condition that reports compare with; if empty, see `stats.summarise`.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Grid:
 
 
 def find(name: str) -> Path:
-    """The file of a grid: a path, or the name of one in `study/grids`, in capital or small letters.
+    """The file of a grid, from its path or from its name in `study/grids`, in upper or lower case.
 
     Raises
     ------
     UsageError
-        There is neither.
+        There is no such file and no such name.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -70,12 +70,12 @@ def find(name: str) -> Path:
 
 
 def listed(name: str) -> list[Path]:
-    """The files of the grids that `name` stands for: those that it lists under `include`, in that order, or its own.
+    """The files of the grids that `name` stands for: those it lists under `include`, in that order, or its own.
 
     Raises
     ------
     UsageError
-        As `find`; a list that holds more than `about` and `include`, or names nothing.
+        As in `find`; or a list has keys besides `about` and `include`, or names no grid.
     """
     path = find(name)
     tables = read_toml(path)
@@ -94,7 +94,7 @@ def read_toml(path: Path) -> dict:
     Raises
     ------
     UsageError
-        It is missing, or no TOML.
+        The file is missing, or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -103,12 +103,12 @@ def read_toml(path: Path) -> dict:
 
 
 def read(path: Path) -> Grid:
-    """The grid in `path`, every field known and of its type.
+    """The grid in `path`, with every field checked.
 
     Raises
     ------
     UsageError
-        It is no TOML, or a key or value is wrong: file, part and key, what was found, what was expected.
+        It is not TOML, or a key or value is wrong; the line names file, part and key, what was found and expected.
     """
     tables = read_toml(path)
     _known(str(path), tables, TOP)
@@ -133,7 +133,7 @@ def read(path: Path) -> Grid:
 
 
 def _plugin(path: Path, name: object) -> Plugin:
-    """The file that the grid in `path` names, relative to it."""
+    """The plugin whose file the grid in `path` names, by a path relative to the grid."""
     if not isinstance(name, str):
         raise UsageError(f"{path}: plugin: found {name!r}, expected the path of a Python file")
     with _place(str(path)):
@@ -141,14 +141,14 @@ def _plugin(path: Path, name: object) -> Plugin:
 
 
 def _known(where: str, given: Iterable[str], known: Iterable[str], what: str = "key") -> None:
-    """Raise for the first key of `given` that is not `known`, with similar ones."""
+    """Raise for the first key of `given` that is not `known`, and suggest similar ones."""
     for key in given:
         if key not in known:
             raise UsageError(f"{where}: {key}: unknown {what}; {nearest(key, known)}")
 
 
 def _settings(where: str, table: object, kind: type) -> dict[str, list]:
-    """Every field that `table` sets, with the list of its values; nested tables and dotted names mean the same."""
+    """Every field that `table` sets, with the list of its values; nested tables and dotted names are equivalent."""
     if not isinstance(table, dict):
         raise UsageError(f"{where}: found {table!r}, expected a table")
     flat: dict[str, object] = {}
@@ -167,7 +167,7 @@ def _settings(where: str, table: object, kind: type) -> dict[str, list]:
 
 @contextmanager
 def _place(where: str) -> Iterator[None]:
-    """Turn an error of a field, a data set or a network into one line that names the place in the grid."""
+    """Turn an error about a field, a data set or a network into one line that names the place in the grid."""
     try:
         yield
     except (CourseError, ValueError, RuntimeError) as error:
@@ -201,7 +201,7 @@ def _runs(where: str, common: dict[str, list], part: dict, kind: type, plugin: P
 
 
 def check(grid: Grid) -> None:
-    """Raise before training for what would stop a run: no data, no such fold, a hop or a network that does not fit.
+    """Raise before training for whatever would stop a run: no data, no such fold, a hop or network that does not fit.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def check(grid: Grid) -> None:
     UsageError
         A run cannot be made; the line names file, part and key.
     """
-    tried: set[tuple] = set()  # networks with shapes of their input
+    tried: set[tuple] = set()  # networks with the shapes of their inputs
     for name, runs in grid.parts:
         where = f"{grid.path}: part {name!r}"
         for dataset in dict.fromkeys(run.dataset for run in runs):
@@ -224,7 +224,7 @@ def check(grid: Grid) -> None:
 
 def _check_present(where: str, dataset: str) -> None:
     if is_real(dataset):
-        return  # its loader says more
+        return  # its loader gives a better message
     if is_own(dataset):
         if not Path(dataset).expanduser().exists():
             raise CourseError(f"{where}: dataset: {dataset}: no such file")
@@ -235,7 +235,7 @@ def _check_present(where: str, dataset: str) -> None:
 
 
 def _check_scenes(where: str, run: SceneRun) -> None:
-    """Scenes can be made, the weights of pretrained networks are here, and the network takes their features."""
+    """Check that scenes can be made, pretrained weights are on this machine, and the network accepts the features."""
     import torch  # here, so that reading a grid does not wait for torch
 
     from course_lib.study import scene_run
@@ -248,7 +248,7 @@ def _check_scenes(where: str, run: SceneRun) -> None:
 
 
 def _check_clips(where: str, run: RunSpec, tried: set[tuple]) -> None:
-    """The clips have the fold and the labels, the hop fits into them, and the network takes their features."""
+    """Check that the clips have the fold and labels, the hop fits into them, and the network accepts the features."""
     from course_lib.study import clip_run
 
     clips = clip_run.clips_of(run.dataset, run.clips_per_class)
@@ -274,7 +274,7 @@ def _check_clips(where: str, run: RunSpec, tried: set[tuple]) -> None:
 
 
 def _check_network(where: str, run: RunSpec, shape: tuple[int, int], n_classes: int) -> None:
-    """The network takes the features: one forward pass on zeros."""
+    """Check that the network accepts the features, by one forward pass on zeros."""
     import torch
 
     from course_lib.study.clip_run import network

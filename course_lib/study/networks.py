@@ -1,8 +1,8 @@
 """The networks that the course ships: trains them and writes `study/networks/`.
 
-Run it with `python -m course_lib.study.networks`. It takes some ten minutes on two cores and needs ESC-10. What was
-trained is kept in `runs/networks/`, so that an interrupted call goes on. Another processor rounds differently, and may
-find a success where this one found a failure; README.md in the folder says on which these were made.
+Run it with `python -m course_lib.study.networks`. It takes about ten minutes on two cores and needs ESC-10. Trained
+networks are kept in `runs/networks/`, so that an interrupted call can resume. Another processor rounds differently, so
+a run that failed on one may succeed on another; README.md in the folder names the processors that were used.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from course_lib.training import supervised
 from course_lib.training.supervised import Recipe
 
 FOLD = 1
-SUCCESS = 0.95  # least test accuracy of a run on the probe that succeeds, as in `analysis.probe`
+SUCCESS = 0.95  # lowest test accuracy that counts as a success on the probe, as in `analysis.probe`
 SEEDS = {"diffres-light": (0, 1, 2, 3), "diffres-contrast": (0, 1, 2)}  # on the probe
 # As in the grid `failures`
 PROBE = {
@@ -39,32 +39,31 @@ ESC10 = {
 }
 README = """# Trained networks
 
-Networks that notebook 07 shows. `course_lib.models.trained.load("probe-contrast")` gives one of them, with its
-features, its classes, every setting of its training and its learning curve; all of that is inside the file.
+The networks that notebook 07 uses. `course_lib.models.trained.load("probe-contrast")` loads one of them; its file also
+holds its feature settings, its classes, all training settings and its learning curve.
 
 {table}
 
-- All are CNN7 with test fold 1. Those of the probe were trained as in the grid `failures` (frames of 2.5 ms, 90 % of
-  them removed, 2,400 steps), those of ESC-10 as in the part `patience` of the grid `diffres` (frames of 10 ms, 800
+- All are CNN7 with test fold 1. The probe networks were trained as in the grid `failures` (frames of 2.5 ms, 90 % of
+  them removed, 2,400 steps), the ESC-10 networks as in the part `patience` of the grid `diffres` (frames of 10 ms, 800
   steps).
-- `probe-light-succeeds` and `probe-contrast`: of the seeds 0 to 3 and 0 to 2, the run with a test accuracy of at least
-  95 % whose widths follow the patterns of the *validation* clips best. `probe-light-fails`: of the seeds 0 to 3, the
-  run with the lowest validation accuracy. They are examples; how often runs succeed is counted in
-  `study/results/failures`.
-- `esc10-diffres`: of the light scorer as published and the variant, seed 0, with 75 % of the frames removed, the run
-  with the lower validation loss: {losses}.
+- `probe-light-succeeds` and `probe-contrast`: among seeds 0 to 3 and 0 to 2, the run with a test accuracy of at least
+  95 % whose widths follow the patterns of the *validation* clips best. `probe-light-fails`: among seeds 0 to 3, the
+  run with the lowest validation accuracy. They are examples; `study/results/failures` counts how often runs succeed.
+- `esc10-diffres`: of two runs with seed 0 and 75 % of the frames removed, one with the published form of the light
+  scorer and one with the variant, the one with the lower validation loss: {losses}.
   `esc10-fixed`: the same recipe on all frames, seed 0.
-- The choice by validation loss and the choice by the correlation of widths were settled on after test accuracies had
-  been seen. For `esc10-diffres` the rule was validation accuracy at first. It chose `diffres-contrast:0.75`, with
-  93.8 % on validation and 82.5 % on the test fold. These five networks are therefore illustrations and no result: do
-  not compare their accuracies with one another or with those of the study.
-- Large tensors are stored as 8-bit whole numbers with one scale per output channel, the others as they were. The
-  accuracies above are those of the stored networks. The last column counts the test clips to which the network gives
-  the same answer as before rounding; no probability changes by more than {change}.
+- The rules of choosing by validation loss and by the correlation of widths were adopted after test accuracies had been
+  seen. For `esc10-diffres` the first rule was validation accuracy. It chose `diffres-contrast:0.75`, with 93.8 % on
+  validation and 82.5 % on the test fold. These five networks are therefore illustrations, not results: do not compare
+  their accuracies with one another or with those of the study.
+- Large tensors are stored as 8-bit integers with one scale per output channel, the others unchanged. The accuracies
+  above are those of the stored networks. The last column counts the test clips that the network classifies as it did
+  before rounding; no probability changes by more than {change}.
 - Made on {date}: {origins}.
 
-The runs on the probe to choose from, with the correlation of widths and patterns on the validation clips. A run can
-succeed although its widths hardly follow the patterns:
+The candidate runs on the probe, with the correlation of widths and patterns on the validation clips. A run can succeed
+even if its widths hardly follow the patterns:
 
 {tried}
 
@@ -84,9 +83,9 @@ def esc10_run(frame_reducer: str) -> RunSpec:
 
 
 def train(spec: RunSpec, folder: Path) -> Trained:
-    """The network of `spec`, in the state chosen on validation, from `folder` if it was trained before.
+    """The network of `spec`, in the state chosen on validation; read from `folder` if it was trained before.
 
-    It is stored and read again before it is tested, so `test_accuracy` is that of the file.
+    It is stored and read again before it is tested, so `test_accuracy` is that of the stored network.
     """
     path = folder / f"{spec.key}{trained.ENDING}"
     if path.is_file():
@@ -135,12 +134,12 @@ def train(spec: RunSpec, folder: Path) -> Trained:
 
 
 def on_probe(folder: Path) -> dict[str, list[Trained]]:
-    """The runs on the probe that are chosen from, by layer."""
+    """The candidate runs on the probe, by frame reducer."""
     return {layer: [train(probe_run(f"{layer}:0.9", seed), folder) for seed in seeds] for layer, seeds in SEEDS.items()}
 
 
 def on_esc10(folder: Path) -> list[Trained]:
-    """The runs with a layer on ESC-10 that are chosen from."""
+    """The candidate runs on ESC-10 with a frame reducer."""
     return [train(esc10_run(f"{layer}:0.75"), folder) for layer in SEEDS]
 
 
@@ -173,12 +172,12 @@ def successes(runs: list[Trained]) -> list[Trained]:
 
 
 def by_validation(run: Trained) -> tuple[float, float]:
-    """What a run is chosen by: its validation accuracy, of equals the lower loss."""
+    """Sorting key of a run: its validation accuracy; among equals, the lower validation loss ranks higher."""
     return run.found["validation_accuracy"], -run.found["validation_loss"]
 
 
 def follows_pattern(run: Trained) -> float:
-    """Correlation of widths with the pattern of a clip, frame by frame, mean over the validation clips of the probe."""
+    """Correlation of widths and pattern over the frames of a clip, averaged over the validation clips of the probe."""
     clips = clip_run.clips_of("timing", PROBE["clips_per_class"])
     _, validation, _ = folds.split(clips, FOLD)
     x = np.asarray(clip_run.features_of(probe_run("none", 0))[validation])
@@ -200,7 +199,7 @@ def pattern_frames(clips: Clips, spec: FeatureSpec, n_frames: int) -> np.ndarray
 
 
 def ship(source: Path, folder: Path) -> list[Path]:
-    """Write the networks and README.md to `folder`, from what was trained in `source`; returns their paths."""
+    """Paths of the networks and README.md, written to `folder` from the networks trained in `source`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     networks = chosen(source)
@@ -213,7 +212,7 @@ def ship(source: Path, folder: Path) -> list[Path]:
 
 
 def readme(networks: dict[str, Trained], candidates: dict[str, list[Trained]], with_layer: list[Trained]) -> str:
-    """README.md of the folder, from what the files say of themselves."""
+    """The text of README.md in the folder, from what the files record."""
     rows = [
         "| network | frame reducer | seed | step | validation | test | as unrounded |",
         "|---|---|---:|---:|---:|---:|---:|",

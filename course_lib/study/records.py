@@ -12,11 +12,11 @@ from course_lib.errors import CourseError, UsageError
 from course_lib.provenance import code_hash, now, provenance
 from course_lib.study.config import BACKFILL_DEFAULTS, current_name
 
-# Rows published before data sets had versions identify their sounds by hashes of source text. Each is followed by the
-# `content` of the same sounds today; the samples are equal bit by bit, see tests/data/test_data_identity.py.
+# Rows published before data sets had versions identify their sounds by hashes of source code. Each is followed by the
+# current `content` of the same sounds; the samples are bit-identical, see tests/data/test_data_identity.py.
 PUBLISHED_CONTENT = dict(
     [
-        (  # timing, 100 clips a class, seed 0
+        (  # timing, 100 clips per class, seed 0
             "bec71111ce6abdfc6adb25e31d4cb81c33be22b5a6fac7114b71323483d69a61",
             "3b0d9312b5085263f2cd176562c32065cab97fa3ce6917d34810a7765dc09de3",
         ),
@@ -44,7 +44,7 @@ COMPARED = (
 def gather(folder: Path) -> pd.DataFrame:
     """One row per record of `folder`, a folder of a run or of published rows; failed ones have `status` "failed".
 
-    Columns are those of `clip_run.run_one` or `scene_run.run_one`, also those that were added later (see `filled`).
+    Columns are those of `clip_run.run_one` or `scene_run.run_one`, including those added later (see `filled`).
 
     Raises
     ------
@@ -63,7 +63,7 @@ def gather(folder: Path) -> pd.DataFrame:
 
 
 def current(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` with today's names of fields and today's `content` (see `PUBLISHED_CONTENT`)."""
+    """`rows` with current field names and the current `content` (see `PUBLISHED_CONTENT`)."""
     rows = rows.rename(columns=current_name)
     if "content" not in rows.columns:
         return rows
@@ -71,7 +71,7 @@ def current(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def filled(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` on clips with the fields that were added later, at their value before; rows on scenes unchanged."""
+    """`rows` on clips with the fields that were added later, at the values implied before; rows on scenes unchanged."""
     if "copies" not in rows.columns:
         return rows
     added = {name: rows[name] if name in rows.columns else value for name, value in BACKFILL_DEFAULTS.items()}
@@ -88,7 +88,7 @@ def done(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def find(name: str) -> Path:
-    """A folder of rows: a path, or the name of a grid that was run here or, failing that, published.
+    """A folder of rows, from its path or from the name of a grid that was run here or, failing that, published.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def find(name: str) -> Path:
 
 
 def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]:
-    """The two files in `folder`: all rows as Parquet, the summary as CSV."""
+    """Paths of the two files written to `folder`: all rows as Parquet, the summary as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     paths.atomic_write(folder / ROWS, rows.to_parquet(None, compression="zstd", index=False))
     paths.atomic_write(folder / SUMMARY, summary.to_csv(index=False, float_format="%.6g"))
@@ -110,12 +110,12 @@ def write(rows: pd.DataFrame, summary: pd.DataFrame, folder: Path) -> list[Path]
 
 
 def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: Path) -> list[Path]:
-    """`write`, and a third file with the origin of the rows: commits, data, devices, minutes.
+    """Paths of the files of `write` and of a third with the origin of the rows: commits, data, devices, minutes.
 
     Raises
     ------
     CourseError
-        Rows of the same clips or scenes have different versions of them, for instance because some were imported.
+        Rows on the same clips or scenes used different versions of them, for instance because some were imported.
     """
     good = done(rows)
     asked = SCENES if "copies" not in good.columns else CLIPS
@@ -123,7 +123,7 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
     versions = good.groupby(alike, dropna=False)["content"].nunique()
     if (versions > 1).any():
         name = dict(zip(alike, versions.idxmax(), strict=True))["dataset"]
-        raise CourseError(f"{folder.name}: rows of {name} were run on different data; run them again on the same")
+        raise CourseError(f"{folder.name}: rows of {name} were run on different data; run them again on the same data")
     origin = dict(about) | {
         "provenance": provenance(),
         "rows": len(rows),
@@ -139,9 +139,9 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
 
 
 def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
-    """Put the published rows of `keys` without a record on record in `folder`, a folder of a run; returns how many.
+    """The number of published rows imported into `folder`, a folder of a run: those of `keys` without a record there.
 
-    The run then computes only what was added to the grid since. Each row adds a line to the log of test readings,
+    The run then computes only what has been added to the grid since. Each row adds a line to the log of test readings,
     because its test fold was read.
 
     Raises
@@ -166,7 +166,7 @@ def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """One row per key of either: `state` (`same`, `differs`, `only first`, `only second`), and `what` differs."""
+    """One row per key in either table: `state` (`same`, `differs`, `only first`, `only second`) and `what` differs."""
     ours, theirs = ({row["key"]: row for row in table.to_dict("records")} for table in (first, second))
     found = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
@@ -188,7 +188,7 @@ def _differing(one: Mapping, other: Mapping) -> str:
     for name in COMPARED:
         if name not in one and name not in other:
             continue  # rows on clips and rows on scenes have different scores
-        a, b = one.get(name), other.get(name)  # a row without validation has no score of it
+        a, b = one.get(name), other.get(name)  # a row without validation has no validation score
         if np.ndim(a) and np.ndim(b):
             n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
             parts += [f"{name} of {n} clips"] if n else []
@@ -201,9 +201,9 @@ def _differing(one: Mapping, other: Mapping) -> str:
 
 
 def code_states(records: Iterable[Mapping]) -> dict[str, int]:
-    """How many rows today's code computed (`current`), other code (`stale`), or `unknown` code, in the first edition.
+    """How many rows were computed by the current code (`current`), other code (`stale`), or code unknown (`unknown`).
 
-    Rows that failed are not counted.
+    Rows of the first edition do not record their code. Rows that failed are not counted.
     """
     counts = {"current": 0, "stale": 0, "unknown": 0}
     for record in records:
@@ -233,7 +233,7 @@ def read_record(folder: Path, key: str) -> dict | None:
     path = record_path(folder, key)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {current_name(name): value for name, value in record.items()}  # of the first edition
+        return {current_name(name): value for name, value in record.items()}  # older names
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

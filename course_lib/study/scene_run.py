@@ -35,12 +35,12 @@ COLLARS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 @lru_cache(maxsize=4)
 def scenes_of(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
-    """The scenes of a run, all parts, kept for the next rows. Errors as `load_scenes`."""
+    """The scenes of a run, all parts, cached for the next rows. Errors as in `load_scenes`."""
     return load_scenes(dataset, fold, spec)
 
 
 def content_of(spec: SceneRun) -> str:
-    """The hash of the scenes of a run, as in its row."""
+    """The hash of the scenes of a run, as stored in its row."""
     return scenes_of(spec.dataset, spec.fold, spec.scenes).content
 
 
@@ -51,7 +51,7 @@ def features_of(spec: SceneRun) -> dict[str, Stream]:
 
 
 def prefetch_key(spec: SceneRun) -> tuple:
-    """What decides the features of `spec`."""
+    """Everything that the features of `spec` depend on."""
     sounds = (spec.auditory,) if "auditory" in spec.names else ()
     pictures = (spec.frame_rate_hz,) if "visual" in spec.names else ()
     return (spec.dataset, spec.fold, spec.scenes, spec.names, spec.features, sounds, pictures)
@@ -66,7 +66,7 @@ def _stream(name: str, scenes: Scenes, spec: SceneRun) -> Stream:
 
 
 def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]]:
-    """Times of frames in s and dimensions of every stream of a run, without computing any."""
+    """Frame times in s and number of dimensions of every stream of a run, without computing the streams."""
     found = {
         "spectral": (frame_times_s(spec.features, clip_s), spec.features.n_mels),
         "visual": (timebase.video_frame_times_s(clip_s, spec.frame_rate_hz), pretrained.VISUAL_DIMS),
@@ -77,7 +77,7 @@ def shapes_of(spec: SceneRun, clip_s: float) -> dict[str, tuple[np.ndarray, int]
 
 
 def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, int]], clip_s: float) -> CRNN:
-    """The network of a run, initialised."""
+    """The initialised network of a run."""
     plugins.use(spec.plugin)
     return CRNN(
         n_classes,
@@ -99,9 +99,9 @@ def frame_times_s(features: FeatureSpec, clip_s: float) -> np.ndarray:
 def run_one(
     spec: SceneRun, *, device: str | None = None, checkpoint: Path | None = None, readings: Path | None = None
 ) -> dict:
-    """The row of `spec`: its fields, what was chosen on validation, scores of the test scenes, curves, costs.
+    """The row of `spec`: its fields, the step chosen on validation, scores on the test scenes, curves, costs.
 
-    Errors as `scenes_of`, `features_of` and `mean_teacher.teach`.
+    Errors as in `scenes_of`, `features_of` and `mean_teacher.teach`.
     """
     begun = time.perf_counter()
     device = device or profiles.device()
@@ -126,7 +126,7 @@ def run_one(
 
 
 def learning_data(scenes: Scenes, found: dict[str, Stream]) -> tuple:
-    """Features and weak labels of training scenes, features of unlabelled ones or None, and the validation scenes."""
+    """Features and weak labels of training scenes, features of unlabelled scenes or None, and the validation scenes."""
     part = scenes.table["part"].to_numpy()
     weak, unlabelled = ({name: s.x[part == kind] for name, s in found.items()} for kind in ("weak", "unlabelled"))
     there = unlabelled if "unlabelled" in part else None
@@ -134,7 +134,7 @@ def learning_data(scenes: Scenes, found: dict[str, Stream]) -> tuple:
 
 
 def judged(scenes: Scenes, found: dict[str, Stream], part: str) -> EvalSet:
-    """The scenes of one part with their strong labels."""
+    """The features and strong labels of one part of the scenes."""
     mine, rows = scenes.part(part), (scenes.table["part"] == part).to_numpy()
     x = {name: s.x[rows] for name, s in found.items()}
     return EvalSet(x, mine.table["filename"].tolist(), mine.events, scenes.classes, scenes.clip_s)
@@ -143,8 +143,9 @@ def judged(scenes: Scenes, found: dict[str, Stream], part: str) -> EvalSet:
 def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stream], *, log: Path | None) -> dict:
     """The columns of a row about the test scenes, which no other function reads; appends a line to `log`.
 
-    Micro F1 as shares: tagging, segments of 1 s, events within 200 ms; their means over classes and by class; as lists
-    over `SEGMENTS_S` and `COLLARS_S`. `test_estimated` is the list of detected events as CSV, for other scores later.
+    F1 as shares for tagging, segments of 1 s and events within 200 ms: micro, macro and by class, with error rates;
+    micro F1 also as lists over `SEGMENTS_S` and `COLLARS_S`. `test_estimated` holds the detected events as CSV, from
+    which other scores can be computed later.
     """
     test = judged(scenes, found, "test")
     log_reading(log, spec, scenes=len(test.filenames))
@@ -165,7 +166,7 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
     return row
 
 
-# --- The strong labels of the test scenes, kept beside the rows; and scores with the offset of features undone
+# --- The strong labels of the test scenes, stored beside the rows; and scores corrected for the offset of features
 
 TRUTH = "truth.parquet"
 
@@ -174,7 +175,7 @@ def keep(specs: Iterable[SceneRun], folder: Path) -> Path:
     """The file in `folder` to which the strong labels of all test scenes of `specs` are written.
 
     Columns: `content`, the hash of the scenes as in rows, `filename`, `onset`, `offset` (s) and `event_label`. Rows
-    hold the detected events; with the true ones, other scores can be computed later.
+    hold the detected events; with the true events, other scores can be computed later.
     """
     sets = {(spec.dataset, spec.fold, spec.scenes) for spec in specs}
     found = {scenes.content: scenes.part("test").events[COLUMNS] for scenes in (scenes_of(*s) for s in sets)}
@@ -194,9 +195,9 @@ def published() -> pd.DataFrame:
 def offset_s(spec: SceneRun) -> float:
     """Mean time in s of the sound that an output frame describes, minus the frame's own time, for one stream.
 
-    Negative if the sound is earlier. Alignment by the nearest frame moves all frames the same way if one hop divides
-    the other, by an amount that depends on both, and the strided convolutions on the log-mel look one and a half frames
-    before `out_s`. Events read from such frames come early or late.
+    Negative if the sound is earlier. If one hop divides the other, alignment by the nearest frame shifts all frames in
+    the same direction, by an amount that depends on both hops; and the strided convolutions on the log-mel look one and
+    a half frames before `out_s`. Events detected from such frames are early or late.
 
     Raises
     ------
@@ -217,7 +218,7 @@ def offset_s(spec: SceneRun) -> float:
 
 
 def set_right(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """`rows` of one stream each, with their event F1 after undoing their `offset_s`."""
+    """`rows` of one stream each, with their event F1 corrected for their `offset_s`."""
     found = []
     for row in rows.to_dict("records"):
         spec, of_row = from_fields(row), truth[truth["content"] == row["content"]]

@@ -10,7 +10,7 @@ import pandas as pd
 from course_lib.evaluation.intervals import Interval, accuracy_by_source, paired_difference
 from course_lib.study.config import RunSpec, SceneRun, defaults
 
-REPEATS = ("fold", "seed")  # fields that repeat a condition instead of making another
+REPEATS = ("fold", "seed")  # fields that replicate a condition instead of defining another
 SCORES = ("tagging", "segment", "event")  # of rows on scenes
 COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_seconds", "minutes")
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
@@ -18,14 +18,14 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Difference:
-    """A score of one condition minus that of another, as shares; NaN if they were not compared.
+    """The score of one condition minus that of another, as a share; NaN if they were not compared.
 
     Attributes
     ----------
     interval : the mean difference and its t interval.
-    corrected : the same, wider by `overlap`, because the folds share training clips.
+    corrected : the same, widened because the folds share training clips (`overlap` in `of_values`).
     pairs, paired_by : the number of pairs and what they are: `fold` (the seeds of a fold share its clips, so they are
-        averaged) or, with a single fold, `seed`; such an interval covers the randomness of training, not the choice of
+        averaged) or, with a single fold, `seed`; the interval then covers the randomness of training, not the choice of
         sounds.
     std, df : standard deviation of the differences, and its degrees of freedom.
     """
@@ -39,11 +39,11 @@ class Difference:
 
     @property
     def minimum_detectable_effect(self) -> float:
-        """That of these pairs, as a share."""
+        """The minimum detectable effect of these pairs, as a share."""
         return minimum_detectable_effect(self.std, self.pairs, df=self.df) if self.pairs > 1 else math.nan
 
     def p(self, margin: float = 0.0) -> float:
-        """p value of a two-sided t test of whether the true difference is `-margin`, a share."""
+        """p value of a two-sided t test that the true difference is `-margin`, a share."""
         from scipy.stats import t
 
         distance, error = self.interval.mean + margin, self.std / math.sqrt(self.pairs)
@@ -65,9 +65,10 @@ def condition_fields(rows: pd.DataFrame) -> list[str]:
 
 
 def scores_of(rows: pd.DataFrame) -> dict[str, str]:
-    """The columns that `rows` are judged by, by the names of the scores.
+    """The columns of `rows` with their scores, by the names of the scores.
 
-    Rows on scenes have three F1, rows on clips with several labels the mean average precision `map`, others `accuracy`.
+    Rows on scenes have three F1 scores, rows on clips with several labels have `map` (mean average precision), others
+    have `accuracy`.
     """
     if "test_tagging_f1" in rows.columns:
         return {name: f"test_{name}_f1" for name in SCORES}
@@ -76,7 +77,7 @@ def scores_of(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def mean_score(rows: pd.DataFrame, score: str = "test_accuracy") -> float:
-    """Column `score` of one condition: the seeds of a fold averaged, then the folds."""
+    """Mean of column `score` of one condition: averaged over the seeds of each fold, then over the folds."""
     return float(rows.groupby("fold")[score].mean().mean())
 
 
@@ -89,7 +90,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def repeats_interval(rows: pd.DataFrame, score: str) -> Interval:
-    """Mean of column `score` of one condition: the seeds of a fold averaged, then the t interval over the folds.
+    """Mean of column `score` of one condition: averaged over the seeds of each fold, with a t interval over the folds.
 
     With a single fold the interval is over seeds: it covers the randomness of training, not the choice of sounds.
     """
@@ -100,8 +101,8 @@ def repeats_interval(rows: pd.DataFrame, score: str) -> Interval:
 def accuracy(rows: pd.DataFrame) -> Interval:
     """Accuracy of one condition: its mean over folds and seeds, and the bootstrap interval over sources.
 
-    Each clip is averaged over the seeds first, because more seeds are not more sounds. Then the clips of all folds are
-    pooled, weighted so that every fold counts the same. With a single source the ends of the interval are NaN.
+    Each clip is averaged over the seeds first, because more seeds do not mean more sounds. Then the clips of all folds
+    are pooled, weighted so that every fold counts equally. With a single source the ends of the interval are NaN.
     """
     lists = ["test_clips", "test_sources", "test_correct"]
     clips = rows[["fold", *lists]].explode(lists).astype({"test_correct": float})
@@ -124,10 +125,10 @@ def difference(
     score: str = "test_accuracy",
     design: pd.DataFrame | None = None,
 ) -> Difference | None:
-    """Column `score` of `first` minus that of `second`, over the folds and seeds that both have; None for one pair.
+    """Column `score` of `first` minus that of `second`, over shared folds and seeds; None for fewer than two pairs.
 
-    The standard deviation is that of the differences themselves or, if `design` has the rows of all conditions of the
-    design, pooled over them (see `pooled_std`).
+    The standard deviation is that of the differences themselves or, if `design` holds the rows of all conditions of the
+    design, pooled over these (see `pooled_std`).
     """
     columns = [*REPEATS, score, *first.columns.intersection(["n_train", "n_test"])]
     both = first[columns].merge(second[[*REPEATS, score]], on=list(REPEATS), suffixes=("_first", "_second"))
@@ -153,9 +154,9 @@ def of_values(
 ) -> Difference:
     """The `Difference` of given differences `(pairs,)`, at least two.
 
-    `pooled` is their standard deviation with its degrees of freedom; None takes it from `values`. `overlap` is the
-    number of test clips divided by that of training clips of a fold. Training sets of folds share clips, so the
-    variance of the mean is taken to be `std² (1 / pairs + overlap)` in the corrected interval.
+    `pooled` is their standard deviation with its degrees of freedom; None estimates both from `values`. `overlap` is
+    the number of test clips in a fold divided by the number of training clips. The training sets of folds share clips,
+    so the corrected interval takes the variance of the mean to be `std² (1 / pairs + overlap)`.
     Source: Nadeau & Bengio, "Inference for the generalization error", Machine Learning 52, 2003.
     """
     from scipy.stats import t
@@ -172,9 +173,9 @@ def of_values(
 def pooled_std(design: pd.DataFrame, repeats: pd.DataFrame, score: str) -> tuple[float, int]:
     """Standard deviation of the difference of two conditions of a design, and its degrees of freedom.
 
-    Of the conditions in `design` that have all of `repeats`, pairs of fold and seed, the means by fold (with a single
-    fold, the scores by seed) are freed of the means of their condition and of their fold; what is left is pooled. All
-    conditions are taken to scatter alike.
+    Only conditions in `design` that have all of `repeats` (pairs of fold and seed) are used. Their means by fold, or
+    with a single fold their scores by seed, are centred by condition and by fold, and the residuals are pooled, on the
+    assumption that all conditions have the same variance.
     """
     block = "fold" if repeats["fold"].nunique() > 1 else "seed"
     fields = condition_fields(design)
@@ -203,7 +204,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def minimum_detectable_effect(
     std: float, pairs: int, *, df: int | None = None, power: float = 0.8, level: float = 0.95
 ) -> float:
-    """True difference that a two-sided paired t test would find with probability `power`, in the unit of `std`.
+    """True difference that a two-sided paired t test detects with probability `power`, in the unit of `std`.
 
     `std` is the standard deviation of the differences, `pairs` their number, `df` its degrees of freedom if it does not
     come from these pairs. Solved with the noncentral t distribution.
@@ -212,7 +213,7 @@ def minimum_detectable_effect(
     Raises
     ------
     ValueError
-        Fewer than two pairs, a negative standard deviation, a power or level outside of 0 to 1.
+        Fewer than two pairs, a negative standard deviation, a power or level not between 0 and 1.
     """
     if pairs < 2 or std < 0 or not 0 < power < 1 or not 0 < level < 1:
         raise ValueError(f"std={std}, pairs={pairs}, power={power}, level={level}: need std >= 0, pairs >= 2, shares")
@@ -223,7 +224,7 @@ def minimum_detectable_effect(
     critical = t.ppf((1 + level) / 2, df)
 
     def lacking(standard_errors: float) -> float:
-        wrong_way = np.nan_to_num(nct.cdf(-critical, df, standard_errors))  # scipy has no number for almost 0
+        wrong_way = np.nan_to_num(nct.cdf(-critical, df, standard_errors))  # scipy returns NaN near 0
         return nct.sf(critical, df, standard_errors) + wrong_way - power
 
     return std / math.sqrt(pairs) * float(brentq(lacking, 0, 8 * critical))
@@ -234,12 +235,12 @@ def summarise(
 ) -> pd.DataFrame:
     """One row per condition, in the order of `rows`: scores, their intervals and differences to another one, costs.
 
-    `by` are the fields that make a condition; None takes those that vary. A condition is compared with the one that has
-    the fields `against` and agrees in the others, or, if none of them varies, with the first one of its data set.
-    Scores and differences are shares, costs medians.
+    `by` names the fields that define a condition; None takes those that vary. A condition is compared with the one that
+    has the values `against` and otherwise agrees with it or, if none of these fields varies, with the first condition
+    of its data set. Scores and differences are shares, costs are medians.
 
     Rows on clips have `accuracy` or `map`, `low`, `high`, `difference`, `difference_low` and so on; rows on scenes have
-    all of that for each of their scores: `tagging`, `tagging_low`, `tagging_high`, `tagging_difference` and so on.
+    these for each of their scores: `tagging`, `tagging_low`, `tagging_high`, `tagging_difference` and so on.
     """
     by = list(condition_fields(rows) if by is None else by)
     groups = dict(_groups(rows, by))
@@ -280,7 +281,7 @@ def _condition(rows: pd.DataFrame, other: pd.DataFrame | None) -> dict[str, obje
         compared = compared or Difference()
         prefix = f"{name}_" if len(scores) > 1 else ""
         row |= {name: found.mean, f"{prefix}low": found.low, f"{prefix}high": found.high}
-        if f"validation_{name}" in rows.columns:  # not where nothing was chosen
+        if f"validation_{name}" in rows.columns:  # absent where nothing was chosen
             row[f"validation_{name}"] = float(rows[f"validation_{name}"].mean())
         row |= {
             f"{prefix}difference": compared.interval.mean,

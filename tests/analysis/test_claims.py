@@ -76,7 +76,7 @@ def test_p_values_are_corrected_over_all_data_sets_of_a_claim():
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"question": "is it so?", "where": "ESC-50"}, r"questions.toml has no question 'is it so\?' to 'ESC-50'"),
+        ({"question": "is it so?", "where": "ESC-50"}, r"questions.toml has no question 'is it so\?' about 'ESC-50'"),
         (HALF | {"abuot": "half"}, "unexpected keyword argument 'abuot'"),
         ({"compute": "own_hop"}, "compute = 'own_hop': no such function; did you mean own_hops"),
     ],
@@ -96,7 +96,7 @@ def test_a_wrong_key_of_a_claim_is_one_line(monkeypatch):
 def test_only_the_design_may_decide_beforehand(monkeypatch):
     given = {"id": "A1", "says": "so", "why": "thus", "verdict": "holds"}
     monkeypatch.setattr(claims, "read_toml", lambda _: {"claim": [given]})
-    with pytest.raises(CourseError, match=r"^claims.toml: claim 'A1': verdict = 'holds'; only met by construction, "):
+    with pytest.raises(CourseError, match=r"^claims.toml: claim 'A1': verdict 'holds', expected met by construction "):
         claims.claims.__wrapped__()
 
 

@@ -89,5 +89,5 @@ def test_the_machine_is_named(measured):
 def test_without_a_measurement_one_line_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setattr(frontier, "path", lambda: tmp_path / "gone.json")
     for ask in (frontier.times, frontier.measured_on):
-        with pytest.raises(CourseError, match=r"gone.json: not there; `make bench` measures it"):
+        with pytest.raises(CourseError, match=r"gone.json: not found; restore it"):
             ask()

@@ -100,7 +100,7 @@ def test_every_question_is_asked_once_and_answered_if_its_grid_is_published():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('grid = "esc50", fields = { dataset', 'grid = "esc50", fields = { datset', "datset: no field of a run"),
+        ('grid = "esc50", fields = { dataset', 'grid = "esc50", fields = { datset', "datset: not a field of a run"),
         ('first = "fine-tuned"', 'first = "tuned"', "no condition 'tuned'; there are neither augmented,"),
         ('of = ["timing probe"]', 'of = ["probe"]', "no place 'probe'; there are ESC-10, 800 steps,"),
         ("margin = 0.02", "margni = 0.02", "question 'DiffRes, a quarter fewer frames, no worse than 10 ms': .*margni"),

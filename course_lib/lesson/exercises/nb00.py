@@ -9,7 +9,7 @@ from course_lib.lesson.checks import expect_function, expect_number
 def samples_between_two_looks(answer: object) -> str:
     """00.1: a hop of 10 ms at 16 kHz."""
     slips = {
-        1_600_000.0: "that is rate times 10 seconds times 10; 10 ms is a hundredth of a second",
+        1_600_000.0: "that is the rate times 100; 10 ms is a hundredth of a second, so divide by 100",
         160_000.0: "that is 10 seconds; the distance is 10 milliseconds",
         500.0: "that is how often we look in 5 seconds; the question is how many samples lie between two looks",
         1600.0: "that is 100 ms; 10 ms is a hundredth of a second, not a tenth",
@@ -20,7 +20,7 @@ def samples_between_two_looks(answer: object) -> str:
 
 
 def busiest_tenth(answer: object) -> str:
-    """00.2: percent of the energy in the busiest tenth of the frames."""
+    """00.2: per cent of the energy in the busiest tenth of the frames."""
 
     def reference(energy: np.ndarray) -> float:
         return float(100 * np.sort(energy)[-(len(energy) // 10) :].sum() / energy.sum())
@@ -28,7 +28,7 @@ def busiest_tenth(answer: object) -> str:
     rng = np.random.default_rng(0)
     cases = [(rng.exponential(size=n) ** 2,) for n in (20, 105, 500)] + [(np.ones(40),)]
     slips = {
-        "that is a share between 0 and 1; the question is about percent": lambda e: reference(e) / 100,
+        "that is a share between 0 and 1; the question asks for per cent": lambda e: reference(e) / 100,
         "that is the first tenth in time; sort by energy before you cut": lambda e: (
             100 * e[: len(e) // 10].sum() / e.sum()
         ),
@@ -61,7 +61,7 @@ def affordable_hop_ms(answer: object) -> str:
     }
     cases = [(10.0, 100.0, 25.0), (10.0, 60.0, 90.0), (20.0, 8.0, 5.0), (2.5, 1000.0, 50.0)]
     expect_function(answer, reference, cases, unit="ms", rel=1e-6, slips=slips)
-    return "A quarter of the cost needs four times the hop. The rest of the course is about what that loses."
+    return "For a quarter of the cost you need four times the hop. The rest of the course is about what you lose."
 
 
 EXERCISES = {"00.1": samples_between_two_looks, "00.2": busiest_tenth, "00.3": affordable_hop_ms}

@@ -50,7 +50,7 @@ def reported_hz(answer: object) -> str:
 
     slips = {
         "right for rates below half the frame rate; higher ones fold back": lambda f, h: f,
-        "one subtraction of the frame rate is not enough for every case, use the remainder": lambda f, h: abs(
+        "one subtraction of the frame rate is not enough for every case; use the remainder": lambda f, h: abs(
             1000 / h - f
         ),
         "a rate above half the frame rate must fold down (rate minus remainder)": lambda f, h: f % (1000 / h),
@@ -60,11 +60,11 @@ def reported_hz(answer: object) -> str:
     }
     cases = [(60.0, 10.0), (30.0, 10.0), (60.0, 1.0), (160.0, 10.0), (250.0, 10.0), (70.0, 20.0), (130.0, 25.0)]
     expect_function(answer, reference, cases, unit="Hz", rel=1e-6, slips=slips)
-    return "60 Hz at a 10 ms hop is 40 Hz."
+    return "At a hop of 10 ms, 60 Hz appears as 40 Hz."
 
 
 def closest_clicks_ms(answer: object) -> str:
-    """01.3: how close clicks may be where one Hann window shows them and two notes, each with a dip of 3 dB."""
+    """01.3: how close clicks may be so that one Hann window separates them and two notes, with dips of 3 dB."""
 
     def reference(tone_distance_hz: float) -> float:
         return 1000 / tone_distance_hz
@@ -81,7 +81,7 @@ def closest_clicks_ms(answer: object) -> str:
 
 
 def removing_window_ms(answer: object) -> str:
-    """01.5: the shortest Hann window in whose frames a modulation has vanished."""
+    """01.5: the shortest Hann window that removes a modulation from its frames."""
 
     def reference(modulation_hz: float) -> float:
         return 3000 / modulation_hz

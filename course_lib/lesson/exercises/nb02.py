@@ -75,7 +75,7 @@ def measured_rhythm_hz(hop_ms: float) -> float:
 
 
 def hop_and_rhythm(answer: object) -> str:
-    """02.4: a hop of one's own, and the rhythm that it will show."""
+    """02.4: a hop of the learner's choice, and the rhythm that it will show."""
     got = call(answer)
     if (
         not isinstance(got, tuple | list)
@@ -122,7 +122,7 @@ def average_frames(answer: object) -> str:
         }
         got = call(answer, levels_db.copy(), factor)
         if np.shape(got)[:1] == (len(expected) + 1,) and len(levels_db) % factor:
-            raise NotYet(f"11 frames hold {len(expected)} whole groups of {factor}; leave out what is left over")
+            raise NotYet(f"11 frames hold {len(expected)} whole groups of {factor}; leave out the rest")
         expect_array(got, expected, what=f"levels of groups of {factor} frames", rel=1e-6, slips=slips)
     return "Averaging looks at every frame, so no rhythm can hide between them."
 

@@ -32,22 +32,22 @@ def cents(answer: object) -> str:
     slips = {
         "that is in semitones; a semitone has 100 cents": lambda a, b: reference(a, b) / 100,
         "that is in octaves; an octave has 1200 cents": lambda a, b: reference(a, b) / 1200,
-        "the sign is turned round: upwards is positive": lambda a, b: -reference(a, b),
+        "the sign is reversed: upwards is positive": lambda a, b: -reference(a, b),
         "cents are logarithmic with base 2; yours uses another base": lambda a, b: 1200 * float(np.log(b / a)),
         "a ratio, not a difference in Hz: take the logarithm of b / a": lambda a, b: b - a,
     }
     cases = [(440.0, 880.0), (440.0, 493.8833), (440.0, 415.3047), (100.0, 101.0)]
     expect_function(answer, reference, cases, unit="cents", rel=1e-6, slips=slips)
-    return "An octave is 1200 cents; most people hear a change of about 10."
+    return "An octave is 1200 cents; most people can hear a change of about 10."
 
 
 RATE_HZ = 16_000
 SLOWER = 0.7
-SHORTEST = 512  # with windows below, two tones 60 Hz apart beat inside a bin, and the beat is slowed down
+SHORTEST = 512  # with shorter windows, two tones 60 Hz apart beat inside a bin, and the beat is slowed down
 
 
 def click_length_ms(n_fft: int) -> float:
-    """Time that holds 90 % of the energy of a click over faint noise, slowed down by the vocoder; as in section 3."""
+    """Time in ms that holds 90 % of the energy of a click over faint noise, slowed by the vocoder; as in section 3."""
     x = 1e-4 * np.random.default_rng(0).standard_normal(RATE_HZ)
     x[6000] = 0.9
     slow = librosa.effects.time_stretch(x, rate=SLOWER, n_fft=n_fft)
@@ -58,7 +58,7 @@ def click_length_ms(n_fft: int) -> float:
 
 
 def window(answer: object) -> str:
-    """03.3: the shortest window that leaves two tones alone, and what it does to a click."""
+    """03.3: the shortest window that leaves two tones intact, and what it does to a click."""
     got = call(answer)
     if (
         not isinstance(got, tuple | list)
@@ -80,7 +80,7 @@ def window(answer: object) -> str:
 
 
 def shift(answer: object) -> str:
-    """03.4: later or earlier, zeros enter."""
+    """03.4: a shift to later or earlier, filled with zeros."""
     x = np.arange(1.0, 7.0)
     for n_samples in (2, -2, 0, 9, -9):
         expected = np.zeros(6)
@@ -89,7 +89,7 @@ def shift(answer: object) -> str:
             expected[max(n_samples, 0) : max(n_samples, 0) + len(source)] = source
         got = np.asarray(call(answer, x.copy(), n_samples))
         if got.shape == x.shape and n_samples and np.array_equal(got, np.roll(x, n_samples)):
-            raise NotYet(f"by {n_samples}: what leaves at one end comes in at the other; zeros should enter")
+            raise NotYet(f"by {n_samples}: what leaves at one end comes back at the other; fill with zeros instead")
         if got.shape == x.shape and 0 < abs(n_samples) < 6 and np.array_equal(got, call(answer, x.copy(), n_samples)):
             mirrored = np.zeros(6)
             source = x[n_samples:] if n_samples > 0 else x[: 6 + n_samples]
@@ -108,17 +108,17 @@ def noise_factor(answer: object) -> str:
         wanted = float(np.sqrt(np.mean(x**2) / np.mean(noise**2) / 10 ** (snr_db / 10)))
         got = call(answer, x.copy(), noise.copy(), snr_db)
         if not np.isscalar(got) and np.ndim(got) != 0:
-            raise NotYet(f"expected one number, got an array of shape {np.shape(got)}; return the factor alone")
+            raise NotYet(f"expected one number, got an array of shape {np.shape(got)}; return only the factor")
         slips = {
             "that is the ratio of powers; a factor on samples is its square root": wanted**2,
             "dB of power: 10 ** (snr_db / 10) before the root, or 10 ** (snr_db / 20) after it": float(
                 np.sqrt(np.mean(x**2) / np.mean(noise**2)) / 10 ** (snr_db / 10)
             ),
-            "the sign of the dB is turned round: a higher ratio means less noise": wanted * 10 ** (snr_db / 10),
-            "that is the standard deviation: the mean is taken off first; power is the mean of the squares": float(
+            "the sign of the dB is reversed: a higher ratio means less noise": wanted * 10 ** (snr_db / 10),
+            "that is the standard deviation, which subtracts the mean first; power is the mean of the squares": float(
                 np.std(x) / np.std(noise) / 10 ** (snr_db / 20)
             ),
-            "the noise has a level of its own: divide by it": wanted * float(np.sqrt(np.mean(noise**2))),
+            "the noise has its own level: divide by it": wanted * float(np.sqrt(np.mean(noise**2))),
         }
         for reason, slip in slips.items():
             if np.isclose(got, slip, rtol=1e-6) and not np.isclose(got, wanted, rtol=1e-6):

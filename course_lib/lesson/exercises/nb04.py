@@ -36,9 +36,9 @@ def crossing_sources(answer: object) -> str:
     if len(set(got)) < len(got):
         raise NotYet(f"each name once: yours has {len(got)} entries for {len(set(got))} sources, one per row")
     if got == sorted(table["source"].unique()):
-        raise NotYet("these are all sources with several clips; several *folds* are asked for (nunique, not size)")
+        raise NotYet("these are all sources with several clips; we ask for several *folds* (nunique, not size)")
     if sorted(got) == wanted and got != wanted:
-        raise NotYet("the right names, not sorted")
+        raise NotYet("the right names, but not sorted")
     missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
     if missing or extra:
         raise NotYet(f"missing: {', '.join(missing) or 'none'}; too many: {', '.join(extra) or 'none'}")
@@ -59,7 +59,7 @@ def folds_by_source(answer: object) -> str:
             raise NotYet(f"with n_folds={n_folds} the folds are {found}, expected 1 to {n_folds}, all of them in use")
         crossing = folds.crossing_sources(table.assign(fold=got))
         if crossing:
-            raise NotYet(f"source {crossing[0]} lies in two folds; give the number to the source, then to its rows")
+            raise NotYet(f"source {crossing[0]} lies in two folds; give the fold to the source, then to its rows")
     return "Nothing crosses. The library's `folds_by_source` also balances the classes."
 
 
@@ -70,7 +70,7 @@ def meets_a_twin(answer: object) -> str:
         return 1 - (1 / n_folds) ** (versions - 1)
 
     slips = {
-        "that is the probability that *all* the others are in the test fold too; the opposite is asked": lambda v, k: (
+        "that is the probability that *all* the others are in the test fold; we ask for the opposite": lambda v, k: (
             (1 / k) ** (v - 1)
         ),
         "a version is not its own twin: there are versions - 1 others": lambda v, k: 1 - (1 / k) ** v,
@@ -82,7 +82,7 @@ def meets_a_twin(answer: object) -> str:
         ),
     }
     expect_function(answer, reference, [(7, 5), (2, 5), (3, 10), (1, 5)], unit="", rel=1e-9, slips=slips)
-    return "With four versions and five folds it is 99.2 %, with seven 99.99 %: nearly every test clip has been seen."
+    return "With four versions and five folds it is 99.2 %, with seven 99.99 %: nearly every test clip has a twin."
 
 
 def sources_needed(answer: object) -> str:

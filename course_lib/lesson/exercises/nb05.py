@@ -26,7 +26,7 @@ def conv_macs(answer: object) -> str:
     }
     cases = [(501, 64, 1, 16), (250, 32, 16, 32), (31, 4, 128, 128)]
     expect_function(answer, reference, cases, unit="MACs", slips=slips)
-    return "The same as torch counts; five times the length, five times the cost."
+    return "The same number as torch counts; five times the length costs five times as much."
 
 
 def receptive_field_ms(answer: object) -> str:
@@ -56,14 +56,14 @@ def receptive_field_ms(answer: object) -> str:
 def chosen_step(answer: object) -> str:
     """05.3: the evaluation whose weights are kept."""
     rows = [(10, 2.1, 2.2, 0.3), (20, 1.5, 1.6, 0.6), (30, 1.2, 1.5, 0.65), (40, 1.0, 1.3, 0.65)]
-    rows += [(50, 0.6, 1.4, 0.65), (60, 0.7, 1.6, 0.65), (70, 0.3, 1.2, 0.5)]  # of equals 40 wins by one rule only
+    rows += [(50, 0.6, 1.4, 0.65), (60, 0.7, 1.6, 0.65), (70, 0.3, 1.2, 0.5)]  # among equals, 40 wins by one rule only
     keys = ("step", "loss", "validation_loss", "validation_accuracy")
     history = [dict(zip(keys, row, strict=True)) for row in rows]
     slips = {
         70: "that is the last evaluation, which has the lowest losses; choose by the accuracy on validation",
-        30: "30 to 60 are equally accurate; of these take the lowest validation loss, not the first evaluation",
-        50: "30 to 60 are equally accurate; of these take the lowest loss on validation, not on training",
-        60: "30 to 60 are equally accurate; of these take the lowest validation loss, not the last evaluation",
+        30: "30 to 60 are equally accurate; among these take the lowest validation loss, not the first evaluation",
+        50: "30 to 60 are equally accurate; among these take the lowest loss on validation, not on training",
+        60: "30 to 60 are equally accurate; among these take the lowest validation loss, not the last evaluation",
         10: "that has the lowest accuracy of all; take the highest",
     }
     for entries in (history, history[::-1]):  # with two orders a tie cannot be won by chance
@@ -76,7 +76,7 @@ def chosen_step(answer: object) -> str:
             raise NotYet(f"there was no evaluation at step {got:g}; is that the position in the list, or the accuracy?")
         if got != 40:
             raise NotYet(slips.get(int(got), f"step {got:g} is not the most accurate on validation"))
-    return "As in `supervised.best_eval`: neither test nor training loss counts."
+    return "As in `supervised.best_eval`: neither the test loss nor the training loss counts."
 
 
 def undominated(answer: object) -> str:
@@ -89,18 +89,18 @@ def undominated(answer: object) -> str:
     except (TypeError, ValueError):
         raise NotYet(f"expected a list of positions, got {type(got).__name__}") from None
     if sorted(got) == wanted and got != wanted:
-        raise NotYet("the right systems, not sorted")
+        raise NotYet("the right systems, but not sorted")
     if got == [0, 5] or got == [5]:
         raise NotYet("these are the most accurate; a cheaper system that is less accurate is not dominated by them")
     if 0 in got:
-        raise NotYet("system 5 dominates system 0: as accurate, and it costs less")
+        raise NotYet("system 5 dominates system 0: it is as accurate and costs less")
     if 1 not in got or 6 not in got:
         raise NotYet("systems 1 and 6 are equal in both: neither dominates the other, and no other dominates them")
     missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
     if missing or extra:
         raise NotYet(f"missing: {missing or 'none'}; too many: {extra or 'none'}")
     if list(call(answer, [3.0], [10.0])) != [0]:
-        raise NotYet("a single system is dominated by none")
+        raise NotYet("a single system is not dominated")
     return "Four of seven remain. Which of them to use depends on what you need."
 
 

@@ -26,7 +26,7 @@ def one_channel_filters(answer: object) -> str:
         except NotYet:
             raise wrong from None
     slips = {
-        "that is the mean; three equal channels are added up, so the answers would be a third": filters.mean(axis=1),
+        "that is the mean; equal channels are added up, so the answers would be a third as big": filters.mean(axis=1),
         "that is the first channel alone; the other two see the same picture and answer too": filters[:, 0],
         "that sums over the filters; the channels are axis 1": filters.sum(axis=0),
         "that sums over the height; the channels are axis 1": filters.sum(axis=2),
@@ -35,7 +35,7 @@ def one_channel_filters(answer: object) -> str:
     if got.shape == (4, 1, 5, 5):
         raise NotYet("expected shape (4, 5, 5), got (4, 1, 5, 5): drop the axis (no keepdims)")
     expect_array(got, wanted, what="filters of one channel", slips=slips)
-    return "A filter whose colours cancel becomes zero: it is deaf to a grey picture."
+    return "A filter whose colours cancel becomes zero: it does not respond to a grey picture."
 
 
 def stage_rates(answer: object) -> str:
@@ -79,7 +79,7 @@ def batches_to_forget(answer: object) -> str:
     }
     cases = [(0.1, 0.01), (0.1, 0.1), (0.05, 0.1), (0.3, 0.2), (0.01, 0.05)]
     expect_function(answer, reference, cases, unit="batches", slips=slips)
-    return "230 batches at 0.01, 22 at 0.1: a lesson's training would end before the first had forgotten photographs."
+    return "230 batches at 0.01, 22 at 0.1: at 0.01, training in a lesson would end before photographs are forgotten."
 
 
 def honest_masks(answer: object) -> str:
@@ -100,18 +100,18 @@ def honest_masks(answer: object) -> str:
         held_out = fold.isin([chooses, tested]).to_numpy()
         if (train & held_out).any():
             which = "copies of " if not (train & held_out & original).any() else ""
-            raise NotYet(f"training holds {which}clips of the validation or the test fold: scores would be too good")
+            raise NotYet(f"training contains {which}clips of the validation or the test fold: scores would be too good")
         if np.array_equal(choose, wanted[2]) and np.array_equal(test, wanted[1]):
-            raise NotYet("validation and test are exchanged")
+            raise NotYet("validation and test are swapped")
         for name, mask in (("validation", choose), ("test", test)):
             if (mask & ~original).any():
-                raise NotYet(f"{name} holds copies: use only sounds as they were recorded")
+                raise NotYet(f"{name} contains copies: use only sounds as they were recorded")
         if not (train & ~original).any():
-            raise NotYet("training holds no copies; those of training clips are what augmentation is for")
+            raise NotYet("training contains no copies; copies of training clips are what augmentation is for")
         for name, mask, right in zip(("train", "validation", "test"), masks, wanted, strict=True):
             if not np.array_equal(mask, right):
                 raise NotYet(f"{name}: {mask.sum()} rows, expected {right.sum()}")
-    return "Copies serve only for training, and each stays in the fold of its clip."
+    return "Copies are used only for training, and each stays in the fold of its clip."
 
 
 def my_channels(answer: object) -> str:
@@ -119,7 +119,7 @@ def my_channels(answer: object) -> str:
     import torch
 
     rng = np.random.default_rng(0)
-    steps = np.cumsum(rng.standard_normal((3, 70, 66)), axis=1)  # levels that change slowly, as those of sounds do
+    steps = np.cumsum(rng.standard_normal((3, 70, 66)), axis=1)  # levels that change slowly, like those of sounds
     levels = torch.from_numpy((-50 + 3 * steps).astype(np.float32))
     got = _channels(call(answer, levels.clone()), levels)
     for a, b in ((0, 1), (0, 2), (1, 2)):
@@ -127,12 +127,12 @@ def my_channels(answer: object) -> str:
             raise NotYet(f"channels {a} and {b} are the same picture; three channels can show three things")
     alone = _channels(call(answer, levels[:1].clone()), levels[:1])
     if not torch.allclose(alone[0], got[0], atol=1e-3):
-        raise NotYet("a clip gets other channels alone than among others: compute them from each clip by itself")
+        raise NotYet("a clip's channels depend on other clips: compute them from each clip by itself")
     louder = _channels(call(answer, levels + 10), levels)
     change = (louder - got).abs().amax((0, 2, 3))
     if change.min() > 1e-2:
         found = ", ".join(f"{value:.3g}" for value in change.tolist())
-        raise NotYet(f"10 dB more move the three channels by up to {found}; at least one should not move")
+        raise NotYet(f"10 dB more change the three channels by up to {found}; at least one should not change")
     return "Three pictures of one sound, one of which does not depend on the gain."
 
 

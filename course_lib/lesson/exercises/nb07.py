@@ -20,15 +20,15 @@ def widths(answer: object) -> str:
         got = call(answer, scores.copy(), n_out)
         slips = {
             "only scaled to the sum; one frame is wider than 1": scaled,
-            "cut off at 1: scale all of them down together, so that their ratios are kept": np.minimum(scaled, 1),
-            "the largest is 1 now, but the sum is too small: what is missing must be given out": capped,
-            "what is missing was shared out equally; do it in proportion to the distance from 1": (
+            "cut off at 1: scale all of them down together, which keeps their ratios": np.minimum(scaled, 1),
+            "the largest is 1 now, but the sum is too small: distribute what is missing": capped,
+            "what is missing was distributed equally; do it in proportion to the distance from 1": (
                 capped + missing / len(scores)
             ),
             "the widths sum to 1; they must sum to the output length": scores / scores.sum(),
         }
         expect_array(got, wanted, what=f"widths of {len(scores)} scores for {n_out} output frames", slips=slips)
-    return "The same as `diffres.rectify`: within 0 and 1, and the sum is the output length to the last digit."
+    return "The same as `diffres.rectify`: between 0 and 1, and the sum is the output length to the last digit."
 
 
 def shares(answer: object) -> str:
@@ -43,7 +43,7 @@ def shares(answer: object) -> str:
         "a frame that ends on a cut belongs to the piece before it: ceil(end) - 1, not floor(end)": lambda a, b: (
             math.floor(b), b - max(a, math.floor(b)), b - a - (b - max(a, math.floor(b)))
         ),
-        "own is counted from the frame's start if that lies behind the cut: max(start, column)": lambda a, b: (
+        "own is counted from the frame's start if that lies after the cut: max(start, column)": lambda a, b: (
             math.ceil(b) - 1, b - (math.ceil(b) - 1), b - a - (b - (math.ceil(b) - 1))
         ),
         "own and before are swapped: own goes to the piece in which the frame ends": lambda a, b: (
@@ -70,14 +70,14 @@ def merged_db(answer: object) -> str:
 
     slips = {
         "that is the mean of the decibels; go back to power first": lambda a, b, w: w * a + (1 - w) * b,
-        "levels of power: 10 dB to a factor of ten, not 20": lambda a, b, w: (
+        "these are levels of power: 10 dB is a factor of ten, not 20 dB": lambda a, b, w: (
             20 * math.log10(w * 10 ** (a / 20) + (1 - w) * 10 ** (b / 20))
         ),
         "`share` belongs to the first level, the rest to the second": lambda a, b, w: reference(b, a, w),
         "that is the sum of the powers; weight them by `share` and 1 - `share`": lambda a, b, w: (
             10 * math.log10(10 ** (a / 10) + 10 ** (b / 10))
         ),
-        "the merged power, right; now back to decibels": lambda a, b, w: 10 ** (reference(a, b, w) / 10),
+        "the merged power is right; now convert it to decibels": lambda a, b, w: 10 ** (reference(a, b, w) / 10),
         "that is the natural logarithm; decibels use base 10": lambda a, b, w: reference(a, b, w) * math.log(10),
         "that is the louder of the two, the peak and not the mean": lambda a, b, w: max(a, b),
     }
@@ -117,7 +117,7 @@ def reduced_cost(answer: object) -> str:
 
 
 def gradient_by_scores(answer: object) -> str:
-    """07.5: from the gradient by the edges to that by the scores."""
+    """07.5: from the gradient with respect to the edges to that with respect to the scores."""
     rng = np.random.default_rng(5)
     for n_frames, n_out in ((6, 2), (9, 4)):
         by_edge, scores = rng.standard_normal(n_frames), rng.uniform(0.3, 0.5, n_frames)
@@ -140,14 +140,14 @@ def gradient_by_scores(answer: object) -> str:
         got = call(answer, by_edge.copy(), scores.copy(), n_out)
         what = f"gradient of {n_frames} scores for {n_out} output frames"
         expect_array(got, factor * centred(by_width), what=what, slips=slips)
-    return "Scores times gradient sum to zero: a factor on all scores changes nothing."
+    return "Scores times gradients sum to zero: scaling all scores by one factor changes nothing."
 
 
-CHANCE, LEARNED, LONG = 50, 85, 300  # accuracy in % on two classes; steps from which on a run should have learned
+CHANCE, LEARNED, LONG = 50, 85, 300  # accuracy in % on two classes; steps after which a run should have learned
 
 
 def start_of_scores(answer: object) -> str:
-    """07.6 (open): what came of training from the learner's own gain and bias."""
+    """07.6 (open): the result of training from the learner's own gain and bias."""
     if answer is None or answer is Ellipsis:
         raise NotAttempted
     if not isinstance(answer, dict) or not answer.keys() >= {"start_widths", "gain", "bias", "steps", "accuracy"}:
@@ -158,7 +158,7 @@ def start_of_scores(answer: object) -> str:
     if contrast < 1.1:
         raise NotYet(
             f"with {tried}, the widest twentieth of the frames starts only {contrast:.2f} times as wide as the middle "
-            "one: the widths are nearly equal, and the layer is an average over neighbours"
+            "one: the widths are nearly equal, and the layer only averages neighbours"
         )
     idle = np.mean(widths < 1e-3)
     if idle > 0.5:

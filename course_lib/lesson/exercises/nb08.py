@@ -36,7 +36,7 @@ def matching_reduction(answer: object) -> str:
         "that is the share kept; return the share saved": lambda f, c: f / c,
         "fine and coarse are swapped": lambda f, c: 1 - c / f,
         "that is the ratio of the numbers of frames; return the share saved": lambda f, c: c / f,
-        "the share is one of the fine frames: divide by the coarse hop": lambda f, c: (c - f) / f,
+        "the share refers to the fine frames: divide by the coarse hop": lambda f, c: (c - f) / f,
     }
     expect_function(answer, reference, [(5.0, 10.0), (2.5, 10.0), (1.25, 10.0), (10.0, 10.0)], unit="", slips=slips)
     return (
@@ -59,7 +59,7 @@ def judged_claim(answer: object) -> str:
             continue
         place = f"for {low:+g} to {high:+g} with a margin of {margin:g} it says {got!r}"
         if forgot:
-            raise NotYet(f"{place}: the margin is forgotten; compare the interval with minus the margin, not with 0")
+            raise NotYet(f"{place}: the margin is missing; compare the interval with minus the margin, not with 0")
         if wanted == "not shown" and got == "contradicted":
             raise NotYet(f"{place}: an interval that contains minus the margin contradicts nothing")
         if wanted == "not shown":
@@ -109,7 +109,7 @@ def _normal(successes: int, runs: int) -> tuple[float, float]:
     return max(0.0, share - half), min(1.0, share + half)
 
 
-SHARE, EVENTS, N = 0.1, (150, 280), 400  # of the clip that a learner's rule is tried on
+SHARE, EVENTS, N = 0.1, (150, 280), 400  # share to spend, event frames and length of the clip that tests a rule
 RIGHT_AFTER = 12  # frames that count as right after an event
 
 
@@ -134,7 +134,7 @@ def causal_widths(answer: object) -> str:
     overspent = np.cumsum(widths) - earned
     if overspent.max() > 1 + 1e-6:
         j = int(overspent.argmax())
-        raise NotYet(f"by frame {j}, {widths[: j + 1].sum():.1f} frames are spent and {earned[j]:.1f} earned")
+        raise NotYet(f"by frame {j}, {widths[: j + 1].sum():.1f} frames are spent, but only {earned[j]:.1f} earned")
     if widths.sum() < 0.5 * earned[-1]:
         raise NotYet(f"{widths.sum():.1f} of {earned[-1]:.0f} frames are spent; spend at least half of what you earn")
     after = np.concatenate([widths[event : event + RIGHT_AFTER] for event in EVENTS])

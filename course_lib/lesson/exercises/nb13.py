@@ -37,7 +37,7 @@ def fold_differences(answer: object) -> str:
         "return them in the order of the folds, not of the rows": [float(np.mean(right[fold])) for fold in (2, 1, 3)],
         "keep the unit of the accuracies; do not multiply by 100": [100 * value for value in wanted],
         "that is the mean over all folds; return one number per fold": [float(np.mean(wanted))],
-        "sums over the seeds of a fold; take the mean": [float(np.sum(right[fold])) for fold in sorted(right)],
+        "these are sums over a fold's seeds; take the mean": [float(np.sum(right[fold])) for fold in sorted(right)],
     }
     for reason, slip in slips.items():
         if _same(got, slip):
@@ -65,7 +65,7 @@ def _means(first: Rows, second: Rows) -> list[float]:
 
 def _numbers(found: object) -> list[float]:
     if isinstance(found, dict):
-        raise NotYet("a list of numbers in the order of the folds, not a dict")
+        raise NotYet("expected a list of numbers in the order of the folds, not a dict")
     if not isinstance(found, list | tuple | np.ndarray):
         raise NotYet(f"expected a list of numbers, got {type(found).__name__} {found!r}")
     try:
@@ -99,7 +99,7 @@ def judge(answer: object) -> str:
             if all(a == b for a, b in zip(got, map(slip, cases), strict=True)):
                 raise NotYet(reason)
         raise NotYet(f"for {case}: expected {right!r}, got {found!r}")
-    return "A claim stays open while one of its questions is open or has not been run."
+    return "A claim holds only if every one of its questions has been run and holds."
 
 
 def _rule(
@@ -110,7 +110,7 @@ def _rule(
     some: Callable = all,
     mixed: str = "not shown",
 ) -> str:
-    """The rule of notebook 13, and with other arguments what comes of known mistakes."""
+    """The rule of notebook 13, or with other arguments the result of a known mistake."""
     run = [part for part in parts if part is not None]
     if not run:
         return "not run"
@@ -124,8 +124,8 @@ def _rule(
 
 
 SLIPS: dict[str, Callable[[Sequence[Part]], str]] = {
-    "the margin is what may be lost: compare with minus the margin": lambda p: _rule(p, margin=lambda m: -m),
-    "the margin is left out; compare with minus the margin": lambda p: _rule(p, margin=lambda m: 0.0),
+    "the margin is the loss that is allowed: compare with minus the margin": lambda p: _rule(p, margin=lambda m: -m),
+    "the margin is missing; compare with minus the margin": lambda p: _rule(p, margin=lambda m: 0.0),
     "a question that was not run keeps the claim from holding": lambda p: _rule(p, drop=True),
     "all questions must hold, not one of them": lambda p: _rule(p, some=any),
     "where one question holds and another is contradicted, nothing is shown": lambda p: _rule(p, mixed="contradicted"),
@@ -140,7 +140,7 @@ def pairs_needed(answer: object) -> str:
         return whole((errors * sd / effect) ** power)
 
     slips = {
-        "the square: half the effect needs four times as many pairs": lambda s, e: wanted(s, e, power=1),
+        "square the ratio: half the effect needs four times as many pairs": lambda s, e: wanted(s, e, power=1),
         "the other way round: a larger standard deviation needs more pairs": lambda s, e: wanted(e, s),
         "round up, not to the nearest whole number": lambda s, e: wanted(s, e, whole=round),
         "round up: with one pair fewer the effect is missed too often": lambda s, e: wanted(s, e, whole=math.floor),
@@ -158,7 +158,7 @@ WORDS = ("holds", "contradicted", "not shown")
 
 
 def my_question(answer: object) -> str:
-    """13.4: a question to the published rows: two conditions that differ in one setting, a margin, an expectation."""
+    """13.4: a question about the published rows: two conditions, differing in one setting, a margin, an expectation."""
     asked = call(answer)
     if not isinstance(asked, dict) or set(asked) != {"first", "second", "margin", "expected"}:
         raise NotYet("return a dict with the keys 'first', 'second', 'margin' and 'expected'")
