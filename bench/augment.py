@@ -1,11 +1,11 @@
-"""Speed of the copies that the course makes, and how far they move a click, against the libraries that make them too.
+"""Speed of the course's augmented copies and how far they move a click, against other libraries.
 
     python bench/augment.py [--json FILE] [--workers 1 2] [--repeats 3] [--clips 64]
 
-Everybody gets the same clips of 5 s at 16 kHz and the same six transforms. librosa and audiomentations go from clip to
-clip, as their users write it; the course's path spreads the clips over workers, which start with the first job and wait
-ten seconds for the next. Nothing is cached. The contenders take turns in one process, and the fastest of their repeats
-counts: a busy machine then slows all of them. Each library does its best-known default: librosa its phase vocoder,
+All get the same clips of 5 s at 16 kHz and the same six transforms. librosa and audiomentations process clip by clip,
+as their users do; the course spreads the clips over workers, which start with the first job and wait ten seconds for
+the next. Nothing is cached. The contenders take turns in one process, and the fastest of their repeats counts, so that
+a busy machine slows all of them alike. Each library uses its best-known default: librosa its phase vocoder,
 audiomentations Signalsmith's preset.
 """
 
@@ -25,8 +25,8 @@ JOBS = {
     "stretch": ("slow",),
     "NAA": ("pitch_up", "pitch_down", "slow", "fast", "shift", "trim"),
 }
-CLICKS, WITHIN_S = 40, 3.0  # a click after that would be cut off by the slow one
-Make = Callable  # (names of transforms, waves) -> list of batches, one a transform
+CLICKS, WITHIN_S = 40, 3.0  # a later click would be cut off by the slow transform
+Make = Callable  # (names of transforms, waves) -> list of batches, one per transform
 
 
 def noise(n_clips: int):
@@ -37,7 +37,7 @@ def noise(n_clips: int):
 
 
 def ours(count: int) -> Make:
-    """The course's path with `count` workers at most."""
+    """The course's copies with at most `count` workers."""
     import pandas as pd
 
     from course_lib.audio.augment import naa
@@ -56,7 +56,7 @@ def ours(count: int) -> Make:
 
 
 def one_by_one(transforms: dict[str, Callable]) -> Make:
-    """Each of `transforms` of each clip."""
+    """Each of `transforms`, applied clip by clip."""
     return lambda names, x: [[transforms[name](y) for y in x] for name in names]
 
 
@@ -99,7 +99,7 @@ CONTENDERS = {"course_lib": ours, "librosa": librosa_loop, "audiomentations": au
 
 
 def build(names: list[str], workers: list[int]) -> dict[str, Make]:
-    """Contenders, the course's once for each number of workers; a line on stderr for each that is not installed."""
+    """Contenders, the course's once for each number of workers; and a line on stderr for each not installed."""
     built = {}
     for name in names:
         try:
@@ -113,7 +113,7 @@ def build(names: list[str], workers: list[int]) -> dict[str, Make]:
 
 
 def times_ms(calls: dict[str, Make], n_clips: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Milliseconds a clip for each contender and job, the fastest of `repeats` taken in turns."""
+    """Milliseconds per clip for each contender and job, the fastest of `repeats`, taken in turns."""
     x = noise(n_clips)
     best = {name: dict.fromkeys(JOBS, float("inf")) for name in calls}
     for turn in range(repeats + 1):  # the first turn imports and fills caches, and does not count
@@ -127,7 +127,7 @@ def times_ms(calls: dict[str, Make], n_clips: int, repeats: int) -> dict[str, di
 
 
 def moved_ms(make: Make) -> dict[str, float]:
-    """Largest distance of a click from where it belongs, over random places."""
+    """Largest distance in ms of a click from where it belongs, over random places."""
     import numpy as np
 
     places = np.random.default_rng(1).integers(0, int(WITHIN_S * RATE_HZ), CLICKS)
@@ -142,7 +142,7 @@ def moved_ms(make: Make) -> dict[str, float]:
 
 def table(rows: list[dict], n_clips: int) -> str:
     """The rows as aligned text."""
-    titles = "".join(f"{f'{job}, ms a clip':>20}{'ratio':>7}" for job in JOBS)
+    titles = "".join(f"{f'{job}, ms per clip':>20}{'ratio':>7}" for job in JOBS)
     lines = [f"{n_clips} clips of {LENGTH_S:g} s at {RATE_HZ} Hz; ratio: time against course_lib with one worker"]
     lines += [f"{'':24}{titles}{'click moved, ms: pitch':>25}{'stretch':>9}"]
     for row in rows:

@@ -1,13 +1,13 @@
-"""Speed and memory of DiffRes against the published, dense way, and what the layer adds to a training step.
+"""Speed and memory of DiffRes against the published, dense method, and what the layer adds to a training step.
 
     python bench/diffres.py [--json FILE] [--repeats 9] [--device cpu]
 
-Widths, warp and merge of 8 clips of 128 mels, forward and backward. `published` is `bench/published_diffres.py`, its
-formulas written out; both get the same clips and the same raw scores. Then one whole training step of EfficientNet-B2
-(forward, backward, AdamW) behind DiffRes against the same behind average pooling to as many frames. One thread, and a C
-library that keeps freed memory, for all alike, as the workers of the study have it. On a CPU the least CPU time of the
-repeats counts, which alternate between the contenders, on a GPU the least time. Memory is what one step needs beyond
-what was held before, on a CPU that of a fresh process.
+First, widths, warp and merge of 8 clips of 128 mels, forward and backward. `published` is `bench/published_diffres.py`,
+the formulas of the paper written out; both get the same clips and the same raw scores. Then a whole training step of
+EfficientNet-B2 (forward, backward, AdamW) behind DiffRes, against the same behind average pooling to as many frames.
+All use one thread and a C library that keeps freed memory, like the workers of the study. The repeats alternate between
+the contenders, and the lowest time counts, on a CPU the lowest CPU time. Memory is what one step needs beyond what was
+held before, on a CPU in a fresh process.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def training(frame_reducer: str, n_frames: int, reduction: float, device: str = 
 
 
 def seconds(steps: dict[str, Callable[[], None]], repeats: int, device: str) -> dict[str, float]:
-    """Least time of one call of each, the calls in turns."""
+    """Lowest time in s of one call of each, the calls in turns."""
     gpu = device.startswith("cuda")
     clock, wait = (time.perf_counter, torch.cuda.synchronize) if gpu else (time.process_time, lambda: None)
     least = dict.fromkeys(steps, float("inf"))
@@ -107,7 +107,7 @@ def megabytes(contender: str, n_frames: int, reduction: float, device: str) -> f
 
 def _memory_here(contender: str, n_frames: int, reduction: float, device: str) -> float:
     small, step = (merging(contender, frames, reduction, device) for frames in (16, n_frames))
-    small()  # what torch loads with the first step is no memory of the method
+    small()  # what torch loads with the first step does not belong to the method
     if device.startswith("cuda"):
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
@@ -119,13 +119,13 @@ def _memory_here(contender: str, n_frames: int, reduction: float, device: str) -
 
 
 def _status_kb(name: str) -> int:
-    """A line of what Linux knows of this process. Its highest memory counts from the start of the program on."""
+    """One figure in kB of what Linux knows about this process. Its peak memory is that since the program started."""
     with Path("/proc/self/status").open() as status:
         return next(int(line.split()[1]) for line in status if line.startswith(name))
 
 
 def merge_rows(repeats: int, device: str) -> list[dict]:
-    """One row a length and reduction: time and memory of both, and their ratios."""
+    """One row per length and reduction: time and memory of both, and their ratios."""
     found = []
     for n_frames in LENGTHS:
         for reduction in REDUCTIONS:
@@ -141,7 +141,7 @@ def merge_rows(repeats: int, device: str) -> list[dict]:
 
 
 def step_rows(repeats: int, device: str) -> list[dict]:
-    """One row a length, reduction and front: time of a training step, and its ratio to that of average pooling."""
+    """One row per length, reduction and frame reducer: time of a training step, and its ratio to average pooling."""
     found = []
     for n_frames, reduction in ((500, 0.25), (1000, 0.25), (1000, 0.5)):
         took = seconds({name: training(name, n_frames, reduction, device) for name in REDUCERS}, repeats, device)
@@ -154,7 +154,7 @@ def step_rows(repeats: int, device: str) -> list[dict]:
 
 
 def judged(merges: list[dict], steps: list[dict]) -> dict[str, float]:
-    """The number that each of `BARS` is about: of reductions the worst if none is named; the light scorer's step."""
+    """The number that each of `BARS` is about: the worst reduction if none is named; for steps, the light scorer's."""
     at = {n: [row for row in merges if row["frames"] == n] for n in LENGTHS}
     grown = [
         long["milliseconds"]["course_lib"] / short["milliseconds"]["course_lib"]

@@ -1,11 +1,11 @@
-"""Speed and memory of the log-mels that the course computes, against the libraries that compute them too.
+"""Speed and memory of the course's log-mels, against other libraries.
 
     python bench/features.py [--json FILE] [--threads 2] [--repeats 9]
 
-Everybody gets the same 64 clips of 5 s at 16 kHz and the same settings, and must return the same levels; the largest
+All get the same 64 clips of 5 s at 16 kHz and the same settings, and must return the same levels; the largest
 difference is printed beside the times. The contenders take turns in one process, and the fastest of their repeats
-counts: a busy machine then slows all of them. Memory is the rise of the resident set above what it was before the
-first call, in a fresh process a contender, so it includes the result (8 MB for 64 clips).
+counts, so that a busy machine slows all of them alike. Memory is the rise of the resident set from before the first
+call, in a fresh process for each contender, so it includes the result (8 MB for 64 clips).
 """
 
 import argparse
@@ -39,7 +39,7 @@ def ours(spec, threads: int) -> Callable:
 
 
 def librosa_clip(spec, threads: int) -> Callable:
-    """One clip after the other, as its users write it."""
+    """One clip after the other, as its users do."""
     import librosa
     import numpy as np
 
@@ -54,7 +54,7 @@ def librosa_clip(spec, threads: int) -> Callable:
 
 
 def librosa_pool(spec, threads: int) -> Callable:
-    """The same from a pool of threads: librosa by itself uses one."""
+    """The same with a pool of threads: librosa by itself uses one."""
     import numpy as np
 
     call = librosa_clip(spec, threads)
@@ -97,7 +97,7 @@ CONTENDERS = {
 
 
 def build(name: str, threads: int) -> Callable | None:
-    """The contender, warmed up on one clip, or None with a line that says what is missing."""
+    """The contender, warmed up on one clip; or None, after printing what is missing."""
     import torch
 
     from course_lib.audio.features import FeatureSpec
@@ -114,7 +114,7 @@ def build(name: str, threads: int) -> Callable | None:
 
 
 def times_ms(calls: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Fastest of `repeats` runs of each, taken in turns."""
+    """Milliseconds of the fastest of `repeats` runs of each, taken in turns."""
     import torch
 
     x = waves(CLIPS)
@@ -129,7 +129,7 @@ def times_ms(calls: dict[str, Callable], repeats: int) -> dict[str, float]:
 
 
 def differences_db(calls: dict[str, Callable]) -> dict[str, float]:
-    """Largest distance of each from the double-precision reference."""
+    """Largest difference in dB of each from the double-precision reference."""
     import numpy as np
     import torch
 

@@ -1,10 +1,10 @@
-"""What resolution costs in time: fixed hops and frame reducers, features included, in milliseconds per second of audio.
+"""Time of fixed hops and frame reducers, features included, in milliseconds per second of audio.
 
     python bench/frontier.py [--json FILE] [--repeats 15]
 
-Clips of 5 s through log-mel and classifier, one clip at a time and sixteen, on one thread and on two, in inference
-mode. The least time of the repeats, which go round all conditions in turns. A multiply-accumulate count says what must
-be computed, not how long it takes: a layer of many small operations costs time that no count shows.
+Clips of 5 s go through log-mel and classifier, one at a time and sixteen at once, on one thread and on two, in
+inference mode. The repeats take all conditions in turns, and the lowest time counts. The number of multiply-accumulates
+says what must be computed, not how long it takes: a layer of many small operations costs time that no count shows.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch
 
 CLIP_S, CLASSES, MELS = 5.0, 10, 64
 BATCHES, THREADS = (1, 16), (1, 2)
-USUAL = ("cnn7", 10.0, "none")  # what all others are compared with
+USUAL = ("cnn7", 10.0, "none")  # the baseline for all others
 HOPS_MS = (2.5, 5.0, 10.0, 20.0, 40.0, 80.0)
 FROM_10_MS = [
     f"{name}:{share}"
@@ -38,7 +38,7 @@ BARS = {
 
 
 def steps(model: str, hop_ms: float, reducer: str, batch: int) -> tuple[Callable[[], None], Callable[[], None], int]:
-    """Two calls, log-mel of a batch of clips and classifier of its log-mels, and the MACs of the classifier."""
+    """Two calls, the log-mels of a batch of clips and the classifier on them, and the MACs of the classifier."""
     from course_lib.audio.features import FeatureSpec, log_mel_torch
     from course_lib.models.classifier import classifier
     from course_lib.training import cost
@@ -53,7 +53,7 @@ def steps(model: str, hop_ms: float, reducer: str, batch: int) -> tuple[Callable
 
 
 def measure(batch: int, repeats: int) -> list[dict]:
-    """One row per condition: least milliseconds per second of audio of features and of the network."""
+    """One row per condition: lowest milliseconds per second of audio, of features and of the network."""
     made = {condition: steps(*condition, batch) for condition in CONDITIONS}
     least = {condition: [float("inf"), float("inf")] for condition in CONDITIONS}
     with torch.inference_mode():
@@ -76,7 +76,7 @@ def measure(batch: int, repeats: int) -> list[dict]:
 
 
 def judged(rows: list[dict]) -> dict[str, float]:
-    """The numbers that `BARS` are about: time of the network behind DiffRes over that of all frames."""
+    """The numbers that `BARS` are about: time of the network behind DiffRes, relative to all frames."""
     found = {}
     for name, batch in zip(BARS, BATCHES, strict=True):
         at = {

@@ -1,12 +1,12 @@
-"""Speed of the pretrained features of sounds and pictures, and of their front end against torchaudio's.
+"""Speed of the pretrained features for sounds and pictures, and of the audio front end against torchaudio's.
 
     python bench/pretrained.py [--json FILE] [--repeats 5]
 
-Thirty-two clips of 10 s and 64 pictures of 128 x 128, on one thread and on two. Features of sounds are asked for at all
-five rates, which is what the course keeps. "Real time" is seconds of sound in a second on the clock, or of the time of
-all cores; the best of the repeats, which alternate between the contenders. `torchaudio` is its `compliance.kaldi.fbank`
-with the same window, hop, bands and pre-emphasis, clip by clip as it is written; its frames sit half a hop beside ours,
-so the levels are compared after a mean over time, in the network's units (one is 22 dB).
+Thirty-two clips of 10 s and 64 pictures of 128 x 128, on one thread and on two. Features of sounds are computed at all
+five rates, as the course stores them. "Real time" is seconds of sound per second of elapsed time, or of CPU time; the
+repeats alternate between the contenders, and the best counts. `torchaudio` is its `compliance.kaldi.fbank` with the
+same window, hop, bands and pre-emphasis, clip by clip as it is written; its frames are half a hop away from ours, so
+the levels are compared after averaging over time, in the network's units (one is 22 dB).
 """
 
 import argparse
@@ -51,7 +51,7 @@ def kaldi(x: torch.Tensor) -> torch.Tensor:
 
 
 def contenders() -> dict[str, tuple[Callable[[], object], float]]:
-    """What is measured, and how many seconds of sound, or pictures, a call takes."""
+    """What is measured, and how many seconds of sound, or pictures, a call processes."""
     sound_s = CLIPS * LENGTH_S
     at_32k, at_16k = waves(mobilenet.RATE_HZ), waves(16_000)
     as_tensor = torch.from_numpy(at_32k)
@@ -69,7 +69,7 @@ def contenders() -> dict[str, tuple[Callable[[], object], float]]:
 
 @torch.inference_mode()
 def rows(repeats: int) -> list[dict]:
-    """One row a contender and number of threads: how much a second on the clock, and a second of all cores."""
+    """One row per contender and number of threads: amount per second of elapsed time, and per second of CPU time."""
     calls = contenders()
     if not pretrained.available():
         print("auditory: left out, the weights of mn04_as are not on this machine")
@@ -78,7 +78,7 @@ def rows(repeats: int) -> list[dict]:
     for threads in THREADS:
         torch.set_num_threads(threads)
         best = {name: [float("inf"), float("inf")] for name in calls}
-        with mock.patch("os.cpu_count", return_value=threads):  # what the pools of threads ask
+        with mock.patch("os.cpu_count", return_value=threads):  # which the thread pools ask for
             for k in range(repeats + 1):  # the first round also loads weights
                 for name, (call, _) in calls.items():
                     clock, cores = time.perf_counter(), time.process_time()
@@ -114,7 +114,7 @@ def judged(found: list[dict]) -> dict[str, float]:
 
 def table(found: list[dict], reached: dict[str, float]) -> str:
     """All rows as aligned text."""
-    lines = [f"{'':24}{'threads':>8}{'a second':>12}{'a CPU second':>14}   (seconds of sound; pictures)"]
+    lines = [f"{'':24}{'threads':>8}{'per second':>12}{'per CPU s':>14}   (seconds of sound; pictures)"]
     for row in found:
         lines.append(f"{row['name']:24}{row['threads']:8}{row['a_second']:12.0f}{row['a_cpu_second']:14.0f}")
     for name, value in reached.items():

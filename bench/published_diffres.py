@@ -1,21 +1,21 @@
-"""The published, dense way through DiffRes, from its formulas: the peer that the bench and the tests measure against.
+"""The published, dense form of DiffRes, from its formulas: the peer for the benchmark and the tests.
 
 Source: Liu et al., "Learning temporal resolution in spectrogram for audio classification", AAAI 2024, and what its code
 adds: a loop over clips that waits for their numbers, masks of frames times output frames, two maxima in turn. None of
-that code is copied. `course_lib.models.diffres` does the same by the edges of frames alone.
+that code is copied. `course_lib.models.diffres` does the same using only the edges of frames.
 """
 
 import torch
 from torch.nn import functional
 
-LIFTED = 1e-4  # frames nearer than that to a width of 0 or 1 are not lifted
+LIFTED = 1e-4  # frames within this distance of a width of 0 or 1 are not widened
 TINY = 1e-12  # power under every logarithm
 
 
 def rescale(scores: torch.Tensor, t: int) -> torch.Tensor:
     """Widths `(clips, frames)` that sum to at most `t`, from scores above 0. The peer of `rectify`.
 
-    What is missing is given back only if it is a frame or more, and only to frames clear of 0 and 1.
+    What is missing is distributed only if it is a frame or more, and only to frames clear of 0 and 1.
     """
     widths = []
     for s in scores:
@@ -36,7 +36,7 @@ def dense_warp(s: torch.Tensor, t: int) -> torch.Tensor:
 
     A frame belongs to the column it ends in; what a column then lacks, it gets from the first frame of the next.
     """
-    ends = s.cumsum(1).clamp(max=t)[..., None]  # a last edge that rounding put past the last column would be lost
+    ends = s.cumsum(1).clamp(max=t)[..., None]  # a last edge rounded past the last column would be lost
     k = torch.arange(t, device=s.device)
     mask = ((ends > k) & (ends <= k + 1)).to(s.dtype)
     w = s[..., None] * mask
@@ -55,9 +55,9 @@ def dense_merge(x: torch.Tensor, w: torch.Tensor, reduction: float) -> tuple[tor
 
 
 def _peaks(power: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    """Largest product of width and power of every column, `(clips, t, mels)`.
+    """Largest product of width and power in every column, `(clips, t, mels)`.
 
-    A frame touches at most one even and one odd column: one maximum over places for each kind.
+    A frame touches at most one even and one odd column, so each kind takes one maximum.
     """
     peaks = power.new_zeros(len(w), w.shape[2], power.shape[2])
     for parity in (0, 1):

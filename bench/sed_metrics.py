@@ -1,10 +1,11 @@
-"""Speed of the scores of detection against sed_eval's, on the same lists and with the same numbers.
+"""Speed of the course's detection scores against sed_eval's, on the same lists and with the same results.
 
     python bench/sed_metrics.py [--json FILE] [--repeats 5] [--files 200 1000]
 
-Files of 10 s with 4 events of 10 classes, and an estimate with late, wrong, missing and invented ones. The course takes
-tables; sed_eval gets lists of dictionaries file by file, as its users do, cut before the clock starts. First, both must
-come to the same numbers. CPU time of one thread, the contenders in turns, the fastest of the repeats.
+Files of 10 s with 4 events from 10 classes, and an estimate with late, wrong, missing and invented events. The course
+takes tables; sed_eval gets lists of dictionaries file by file, as its users have them, prepared before the clock
+starts. First, both must return the same numbers. CPU time of one thread counts, the contenders take turns, and the
+fastest of the repeats is reported.
 """
 
 import argparse
@@ -24,7 +25,7 @@ RATES = ("error_rate", "substitution_rate", "deletion_rate", "insertion_rate")
 
 
 def lists(n_files: int) -> tuple:
-    """Reference and estimate of so many files, as tables."""
+    """Reference and estimate for this many files, as tables."""
     import numpy as np
     import pandas as pd
 
@@ -79,7 +80,7 @@ def theirs(reference, estimated) -> dict[str, Callable]:
 
 
 def difference(found, judged: dict) -> float:
-    """Largest distance of any number of ours from sed_eval's."""
+    """Largest difference between any of our numbers and sed_eval's."""
     overall, by_class = judged["overall"], judged["class_wise"]
     pairs = [(found.micro_f1, overall["f_measure"]["f_measure"]), (found.micro_recall, overall["f_measure"]["recall"])]
     pairs += [(found.macro_f1, judged["class_wise_average"]["f_measure"]["f_measure"])]
@@ -91,7 +92,7 @@ def difference(found, judged: dict) -> float:
 
 
 def seconds(calls: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Least CPU time of one call of each, the calls in turns."""
+    """Lowest CPU time in s of one call of each, the calls in turns."""
     least = dict.fromkeys(calls, math.inf)
     for _ in range(repeats):
         for name, call in calls.items():
@@ -102,7 +103,7 @@ def seconds(calls: dict[str, Callable], repeats: int) -> dict[str, float]:
 
 
 def compared(n_files: int, repeats: int) -> list[dict]:
-    """One row a score: equal numbers first, then the times."""
+    """One row per score: first the numbers must agree, then the times are taken."""
     given = lists(n_files)
     contenders = {"course_lib": ours(*given), "sed_eval": theirs(*given)}
     rows = []
@@ -110,7 +111,7 @@ def compared(n_files: int, repeats: int) -> list[dict]:
         calls = {name: of[score] for name, of in contenders.items()}
         apart = difference(*(call() for call in calls.values()))
         if not apart < 1e-12:
-            sys.exit(f"{score}, {n_files} files: numbers differ by {apart:.3g}; a comparison of times is worth nothing")
+            sys.exit(f"{score}, {n_files} files: numbers differ by {apart:.3g}, so their times cannot be compared")
         took = seconds(calls, repeats)
         rows.append({"files": n_files, "score": score, "milliseconds": {k: 1e3 * v for k, v in took.items()},
                      "times_as_fast": took["sed_eval"] / took["course_lib"], "difference": apart})  # fmt: skip

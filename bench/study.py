@@ -1,13 +1,13 @@
-"""Speed of the study's engine: rows a minute with one and two workers, and what it adds to a row run by itself.
+"""Speed of the study's engine: rows per minute with one and two workers, and what it adds to a row run by itself.
 
     python bench/study.py [--json FILE] [--workers 1 2] [--rows 12] [--steps 60] [--repeats 4]
 
-Everybody runs the same rows, which differ in their seed alone, on the CPU and on one thread each, with the allocator's
-settings of the engine's workers, from features made before the clock. What is compared takes turns, and the fastest of
-its repeats counts: another process can only slow a run down. What the engine adds is measured in one process, where
-clocks stand around `run_one` and its checkpoints: a difference of two loops drowns in 2 % of noise. Rows a minute are
-told with and without the start of the workers, which a grid of hours does not notice: from the moment that each worker
-has delivered its first row.
+All run the same rows, which differ only in their seed, on the CPU with one thread each and the allocator settings of
+the engine's workers, from features computed before the clock starts. The contenders take turns, and the fastest repeat
+counts, because another process can only slow a run down. What the engine adds is measured in one process by timing
+`run_one` and its checkpoints: a difference between two loops would be lost in 2 % of noise. Rows per minute are
+reported with the start of the workers and without it, that is, once each worker has delivered its first row: in a grid
+of hours the start does not matter.
 """
 
 import argparse
@@ -25,7 +25,7 @@ HOP_MS, CLIPS_PER_CLASS = 40.0, 20
 
 
 def made_rows(n_rows: int, steps: int) -> list:
-    """Runs of one size that differ in their seed."""
+    """Runs of one size that differ only in their seed."""
     from course_lib.audio.features import FeatureSpec
     from course_lib.study.config import RunSpec
     from course_lib.training.supervised import Recipe
@@ -36,7 +36,7 @@ def made_rows(n_rows: int, steps: int) -> list:
 
 @contextmanager
 def clocked(module: ModuleType, name: str, seconds: list[float]) -> Iterator[None]:
-    """Inside, the seconds of every call of the function `name` of `module` are put on the list."""
+    """Append to `seconds`, inside the `with` block, the duration of every call of the function `name` of `module`."""
     function = getattr(module, name)
 
     def with_clock(*given, **named):
@@ -69,21 +69,21 @@ def ends_s(specs: list, workers: int) -> list[float]:
 
 
 def rates(specs: list, workers: int) -> dict:
-    """Rows a minute with so many workers, with their start and once each has delivered a row."""
+    """Rows per minute with this many workers, with their start and once each has delivered a row."""
     ends = ends_s(specs, workers)
     steady = 60 * (len(ends) - workers) / (ends[-1] - ends[workers - 1])
     return {"workers": workers, "rows_a_minute": steady, "with_start": 60 * len(ends) / ends[-1]}
 
 
 def fastest_rates(specs: list, workers: list[int], repeats: int) -> list[dict]:
-    """`rates` of each number of workers, the fastest of `repeats` taken in turns, and their ratio to the first."""
+    """`rates` of each number of workers, the fastest of `repeats`, taken in turns, with the ratio to the first."""
     taken = [[rates(specs, n) for n in workers] for _ in range(repeats)]
     fastest = [{name: max(turn[k][name] for turn in taken) for name in taken[0][k]} for k in range(len(workers))]
     return [row | {"ratio": row["rows_a_minute"] / fastest[0]["rows_a_minute"]} for row in fastest]
 
 
 def overhead(specs: list, repeats: int) -> dict:
-    """Seconds a row in `run_one` without its checkpoints, and those around it and for them: the least of `repeats`."""
+    """Seconds per row in `run_one` without its checkpoints, and seconds beyond that: the lowest of `repeats`."""
     from course_lib.study import clip_run
     from course_lib.training import checkpoint
 
@@ -102,7 +102,7 @@ def table(added: dict, rows: list[dict]) -> str:
     lines = [
         f"a row by itself {added['by_itself_s']:.2f} s, the engine {1000 * added['added_s']:.0f} ms more: "
         f"{100 * added['overhead']:.1f} %",
-        f"{'workers':>8}{'rows a minute':>15}{'ratio':>7}{'with their start':>18}",
+        f"{'workers':>8}{'rows / minute':>15}{'ratio':>7}{'with their start':>18}",
     ]
     lines += [
         f"{row['workers']:8}{row['rows_a_minute']:15.1f}{row['ratio']:7.2f}{row['with_start']:18.1f}" for row in rows
@@ -111,7 +111,7 @@ def table(added: dict, rows: list[dict]) -> str:
 
 
 def as_a_worker() -> None:
-    """Start this process again in the environment of a worker: threads and memory are settled when it starts."""
+    """Restart this process in the environment of a worker: settings of threads and memory are read when it starts."""
     from course_lib.study.engine import WORKER_ENVIRONMENT
 
     if not WORKER_ENVIRONMENT.items() <= os.environ.items():
@@ -122,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rows", type=int, default=12, help="of each measurement of speed; more than workers")
+    parser.add_argument("--rows", type=int, default=12, help="rows in each measurement of speed; more than workers")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=4)
     chosen = parser.parse_args()

@@ -1,13 +1,13 @@
-"""Speed of a training step of the course against the plain loop of any tutorial: same network, same clips, same batch.
+"""Speed of the course's training step against the plain loop of any tutorial: same network, clips and batch.
 
     python bench/train.py [--json FILE] [--steps 10] [--repeats 3] [--hop-ms 20]
 
-Plain is float32 in torch's default memory layout with torch's default threads, one process on all cores. The course
-uses one thread a worker, channels-last memory, bf16 where the CPU computes in it, and a C library that keeps the memory
-it got; once with one worker, once with one for every core, all at work at the same time. `textbook` is plain with
+`plain` is float32 in torch's default memory layout with torch's default threads, one process on all cores. The course
+uses one thread per worker, channels-last memory, bf16 where the CPU computes in it, and a C library that keeps freed
+memory; once with one worker, and once with one for every core, all running at the same time. `textbook` is `plain` with
 pooling after normalisation and ReLU, as most tutorials order them: another network of the same size. Every contender
-runs in fresh processes, in turns, and the fastest of its repeats counts. Accuracy is of 200 steps on synth10, on its
-validation fold.
+runs in fresh processes, in turns, and the fastest of its repeats counts. Accuracy is that on the validation fold of
+synth10 after 200 steps.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 CLIPS, BATCH, MELS, LENGTH_S = 64, 16, 64, 5.0
 CONTENDERS = ("textbook", "plain", "course_lib")
 ACCURACY_STEPS = 200
-# Read by the C library when a process starts: a step gives back and asks for the same hundreds of megabytes
+# Read by the C library when a process starts: each step frees and allocates the same hundreds of megabytes
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
@@ -33,7 +33,7 @@ def network(contender: str, n_classes: int = 10):
     from course_lib.models import cnn
 
     class Plain(cnn.CNN):
-        """As `CNN`, without a word about memory."""
+        """Like `CNN`, without any memory layout."""
 
         def forward(self, x):
             over_time = self.blocks(x[:, None]).mean(3)
@@ -48,7 +48,7 @@ def network(contender: str, n_classes: int = 10):
 
 
 def clips_a_second(contender: str, n_steps: int, hop_ms: float) -> float:
-    """Clips a second through training steps in this process."""
+    """Clips per second through training steps in this process."""
     import numpy as np
     import torch
 
@@ -115,7 +115,7 @@ def validation_accuracy(contender: str) -> dict:
 
 
 def measured(contender: str, workers: int, task: list[str]) -> list:
-    """What `task` gives in each of `workers` processes that run at the same time."""
+    """What `task` returns in each of `workers` processes that run at the same time."""
     environment = os.environ | ({"OMP_NUM_THREADS": "1"} | KEPT if contender == "course_lib" else {})
     command = [sys.executable, __file__, "--contender", contender, *task]
     running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(workers)]
@@ -126,7 +126,7 @@ def measured(contender: str, workers: int, task: list[str]) -> list:
 
 
 def rows(n_steps: int, repeats: int, hop_ms: float) -> list[dict]:
-    """One row a contender: clips a second, a core, and the ratio of the latter to that of `plain`."""
+    """One row per contender: clips per second, the ratio per core to `plain`, that to one core of it, accuracy."""
     cores = os.cpu_count() or 1
     arms = [("textbook", 1, cores), ("plain", 1, cores), ("course_lib", 1, 1), ("course_lib", cores, cores)]
     best = dict.fromkeys(arms, 0.0)
@@ -146,7 +146,7 @@ def rows(n_steps: int, repeats: int, hop_ms: float) -> list[dict]:
 
 def table(found: list[dict]) -> str:
     """The rows as aligned text."""
-    lines = [f"{'':26}{'clips/s':>9}{'a core':>9}{'ratio a core':>14}{'accuracy % (95 %)':>24}"]
+    lines = [f"{'':26}{'clips/s':>9}{'per core':>9}{'ratio / core':>14}{'accuracy % (95 %)':>24}"]
     for row in found:
         name = f"{row['name']}, {row['workers']} worker{'s' * (row['workers'] > 1)}"
         a = row["accuracy"]

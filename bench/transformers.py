@@ -3,10 +3,10 @@
     python bench/transformers.py [--json FILE] [--repeats 5]
 
 Four clips of 500 frames and 128 mels, 50 classes. Forward in inference mode and a whole training step (forward,
-backward, AdamW); the least CPU time of the repeats, which alternate between the networks, on one thread and on two.
-`timm` is its vision transformer with distillation token on as many patches, `transformers` its `ASTModel`; both are
-left out where the package is not installed (pip install transformers). Memory is the highest of one training step in a
-process of its own.
+backward, AdamW); the repeats alternate between the networks, and the lowest CPU time counts, on one thread and on two.
+`timm` is its vision transformer with distillation token on as many patches, `transformers` its `ASTModel`; each is left
+out if its package is not installed (pip install transformers). Memory is the peak of a process that makes a single
+training step.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BARS = {"AST over MAST, CPU time forward, 1 thread": 5.0, "AST over MAST, CPU ti
 
 
 class Patches(nn.Module):
-    """Patches of 16 x 16 every 10, as timm's own layer does not cut them."""
+    """Patches of 16 x 16 every 10, which timm's own layer does not offer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Transformers(nn.Module):
 
 
 def network(name: str) -> nn.Module:
-    """The contender `name` with fresh weights; ImportError where its package is missing."""
+    """The contender `name` with fresh weights. Raises ImportError if its package is missing."""
     from course_lib.models.transformers import ast_base, mast_base
 
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def steps(name: str) -> dict[str, Callable[[], None]]:
 
 
 def cpu_seconds(names: list[str], threads: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Least CPU time of each contender's calls, in turns."""
+    """Lowest CPU time in s of each contender's calls, in turns."""
     torch.set_num_threads(threads)
     calls = {name: steps(name) for name in names}
     least = {name: dict.fromkeys(found, float("inf")) for name, found in calls.items()}
@@ -114,7 +114,7 @@ def cpu_seconds(names: list[str], threads: int, repeats: int) -> dict[str, dict[
 
 
 def megabytes(name: str) -> float:
-    """Highest memory of a process that makes one training step."""
+    """Peak memory in MB of a process that makes one training step."""
     command = [sys.executable, __file__, "--memory", name]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -128,7 +128,7 @@ def installed(name: str) -> bool:
 
 
 def rows(repeats: int) -> list[dict]:
-    """One row a contender: parameters, MACs, CPU seconds on one and two threads, memory."""
+    """One row per contender: parameters, MACs, CPU seconds on one and two threads, memory."""
     from course_lib.training import cost
 
     names = [name for name in ("AST", "MAST", "timm", "transformers") if installed(name)]
