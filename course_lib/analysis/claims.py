@@ -273,9 +273,7 @@ def own_hops(evidence: Evidence) -> str:
     """A1: is one hop for all classes worse than a hop for each class, chosen on other folds?"""
     rows = evidence.run("diffres", {"dataset": "esc10", "recipe.steps": 800, "frame_reducer": "none"})
     gain = per_class.own_hop(rows)[0].scaled(100)
-    return (
-        f"a separate hop for each class, chosen on other folds, over one hop for all, 800 steps: F1 {signed(gain)}"
-    )
+    return f"a separate hop for each class, chosen on other folds, over one hop for all, 800 steps: F1 {signed(gain)}"
 
 
 def best_of_three(evidence: Evidence, reducer: str) -> str:

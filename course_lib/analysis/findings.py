@@ -59,9 +59,7 @@ def widths_headline() -> Headline:
         f"{signed(questions.points(equal))} against equal widths."
     )
     open_question = all(row["low"] < 0 < row["high"] for row in (full, equal))
-    meaning = (
-        "On recordings, we see no loss from merging frames, and no gain from learning which ones to merge."
-    )
+    meaning = "On recordings, we see no loss from merging frames, and no gain from learning which ones to merge."
     return "Merging", meaning if open_question else "", numbers
 
 

@@ -102,11 +102,11 @@ def convert(source: str, name: str, *, solutions: bool) -> "NotebookNode":
             where = f"{name}, cell {place}"
             cell.source = with_answers(cell.source) if solutions else without_answers(cell.source, where)
         elif solutions:
-            cell.source = cell.source.replace(f"]({QUIZZES}/", f"](../{QUIZZES}/")  # these copies lie a folder deeper
+            cell.source = cell.source.replace(f"]({QUIZZES}/", f"](../{QUIZZES}/")  # these copies are one folder deeper
         cell.id = f"nb{number(name)}-{place:03d}"
         cell.metadata = {"tags": tags} if tags else {}
         if FOLDED in tags:
-            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds it; the site goes by the tag
+            cell.metadata["jupyter"] = {"source_hidden": True}  # for JupyterLab; the site uses the tag
         cells.append(cell)
     about = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=about)
@@ -145,7 +145,7 @@ def parameters(notebook: Mapping, name: str = "notebook") -> list[Parameter]:
     Raises
     ------
     UsageError
-        There is not exactly one `parameters` cell, or a line of it is of another form.
+        There is not exactly one `parameters` cell, or a line of it has another form.
     """
     cells = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
     if len(cells) != 1:
@@ -166,7 +166,7 @@ def parameters(notebook: Mapping, name: str = "notebook") -> list[Parameter]:
 
 
 def check_parameters(given: dict[str, object], notebook: Mapping, name: str) -> None:
-    """Refuse what `notebook` does not know, or what is not of its type; papermill would only warn and run on defaults.
+    """Refuse parameters that `notebook` lacks or of the wrong type; papermill would only warn and use the defaults.
 
     Raises
     ------

@@ -24,15 +24,15 @@ from course_lib.errors import disk_line
 from course_lib.lesson.live import EXECUTED
 
 POLL_S = 0.3
-SILENCE_S = 120  # over the limit of a cell: a kernel has a minute to start, some seconds to end, and machines are busy
+SILENCE_S = 120  # beyond the limit of a cell: a kernel may take a minute to start and seconds to end on a busy machine
 GRACE_S = 5
-TIDY_S = 1  # in which helpers that outlive a kernel remove what it shared
+TIDY_S = 1  # for helpers that outlive a kernel to remove what it shared
 MARK = EXECUTED  # environment variable that marks every process a notebook started, even one with a new parent
-SHARE_OF_MEMORY = 0.8  # that all notebooks at work may take together
+SHARE_OF_MEMORY = 0.8  # that all running notebooks may take together
 LAG_S = 60  # that outputs may take to arrive once their cell has ended
 BYTES_PER_MESSAGE = 500  # what even the shortest output takes up in the copy
-HUNG = "stopped, having done nothing for longer than a cell may take, twice; run it again"
-DIED = "Kernel died; if memory ran out, --jobs 1 or a smaller profile needs less"
+HUNG = "stopped, having made no progress for longer than a cell may take, twice; run it again"
+DIED = "Kernel died; if memory ran out, use --jobs 1 or a smaller profile"
 INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -100,7 +100,7 @@ def execute(
                 running.remove(one)
                 one.clear_away()
                 if trouble == HUNG and task.output not in again:
-                    again.add(task.output)  # its cells have limits of their own: what hangs beyond them is chance
+                    again.add(task.output)  # its cells have their own limits, so a hang beyond them may be chance
                     waiting.append(task)
                     continue
                 yield task, trouble, (time.monotonic() - one.begun) / 60
@@ -159,7 +159,7 @@ class _Running:
         return None
 
     def excess(self) -> str:
-        """What its processes hold more of than they may, in one line; empty if they keep within the limits."""
+        """Which limit its processes exceed, in one line; empty if they stay within all of them."""
         self._seen.update(_family(self.process.pid))
         held = []
         for process in self._seen:
@@ -179,7 +179,7 @@ class _Running:
         self.clear_away()
 
     def clear_away(self) -> None:
-        """Kill all that this notebook has started, also what has left the family: nothing goes on beside the next."""
+        """Kill all that this notebook has started, even what left its process tree, before the next one starts."""
         self._seen.update(_family(self.process.pid))
         for process in psutil.process_iter():
             with suppress(psutil.Error):  # ended, or somebody else's
@@ -249,7 +249,7 @@ def run_papermill(task: Task) -> str:
         )
     except papermill.PapermillExecutionError:
         return ""  # the copy shows it
-    except Exception as error:  # whatever it is, it ends as one line
+    except Exception as error:  # whatever it is, it becomes one line
         if engine.overflowed:  # its kernel was killed, which looks like a death or a timeout
             return f"stopped: it showed more than {task.outputs_mb:g} MB of outputs"
         if isinstance(error, DeadKernelError):
@@ -263,7 +263,7 @@ def run_papermill(task: Task) -> str:
 def _bounded_engine(task: Task) -> type:
     """Papermill's engine for `task`, which kills the kernel once more than `outputs_mb` have come from it.
 
-    That many are not kept: neither this process nor the copy grows on.
+    Further outputs are dropped, so neither this process nor the copy keeps growing.
     """
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
@@ -342,7 +342,7 @@ def _code_cells(notebook: Mapping) -> list[Mapping]:
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
         and "".join(cell["source"]).strip()
-        and INJECTED not in cell["metadata"].get("tags", [])  # papermill's own, not in the reader's count
+        and INJECTED not in cell["metadata"].get("tags", [])  # papermill's own, which the reader does not count
     ]
 
 

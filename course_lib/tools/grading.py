@@ -1,11 +1,11 @@
-"""Grade a folder of submitted notebooks: every one is executed anew, and one line says what its checks found.
+"""Grade a folder of submitted notebooks: each is executed again, and one line says what its checks found.
 
-A submission is a file or folder that anyone may have broken in any way. Whatever is wrong with it ends as a remark in
-its line. Only the code of its cells is executed, in a new notebook: what the file shows from the student's own run is
-left behind. The parameters are ours, so that nobody is graded on another profile; and a cell that raises does not end
-the run, so that every exercise is judged on its own.
+A submission is a file or folder that may be broken in any way. Whatever is wrong with it becomes a remark in its line.
+Only the code of its cells is executed, in a new notebook: outputs of the student's own run are ignored. The parameters
+are ours, so that everyone is graded on the same profile, and a cell that raises does not end the run, so that every
+exercise is judged separately.
 
-The check runs inside the student's notebook, so the count is as honest as the student.
+The check runs inside the student's notebook, so the count is only as honest as the student.
 """
 
 import csv
@@ -34,8 +34,8 @@ from course_lib.tools import authoring, executor
 MISSING = "missing"
 LARGEST_MB = 100  # of a submitted file; more than any notebook of the course with all its outputs
 NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers and editors append the second ending
-NOBODYS = ("__MACOSX", "__pycache__")  # left by programs, as is everything hidden
-# What a solution has no use for: the checks and their answers, or another numpy
+NOBODYS = ("__MACOSX", "__pycache__")  # left by programs, like everything hidden
+# What no solution needs: the checks and their answers, or a changed numpy
 SUSPECT = re.compile(
     r"lesson[. ]+(?:import +)?exercises|EXERCISES|CHECK_MIME|course\.check|notebooks/solutions"
     r"|\b(?:np|numpy|checks)\.\w+ *=(?!=)"
@@ -61,7 +61,7 @@ class Grade:
         return sum(state == checks.PASSED for state in self.states.values())
 
     def exercises(self) -> str:
-        """All exercises in a line; what is not yet right with what differs."""
+        """All exercises in one line; those not yet right with what differs."""
         said = {e: f": {self.messages[e]}" if s == checks.NOT_YET else "" for e, s in self.states.items()}
         return "; ".join(f"{e} {s}{said[e]}" for e, s in self.states.items())
 
@@ -72,17 +72,18 @@ class Grade:
 
 
 def submissions(folder: Path) -> list[Path]:
-    """What is to be graded below `folder`, in order: every notebook, and every folder or file in place of one.
+    """What to grade below `folder`, in order: every notebook, and every folder or file handed in instead of one.
 
-    A folder without a notebook is listed itself, unless one lies in a folder above it: then it only accompanies that.
-    Tables (`.csv`) beside the submissions are the teacher's; hidden files, such as Jupyter's checkpoints, are nobody's.
+    A folder without a notebook is listed itself, unless a folder above it holds one, which it then only accompanies.
+    Tables (`.csv`) beside the submissions belong to the teacher and are skipped, as are hidden files such as Jupyter's
+    checkpoints.
 
     Raises
     ------
     UsageError
         There is no such folder.
     CourseError
-        No notebook is in it.
+        It holds no notebook.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name the folder that holds the submitted notebooks")
@@ -93,7 +94,7 @@ def submissions(folder: Path) -> list[Path]:
         elif place.suffix.lower() != ".csv":
             found.append(place)
     if not any(_is_notebook(place) for place in found):
-        raise CourseError(f"{folder}: no .ipynb file in it or below; put one folder a student there, or one file each")
+        raise CourseError(f"{folder}: no .ipynb file in it or below; put one folder or one file per student there")
     return found
 
 
@@ -101,7 +102,7 @@ def _handed_in(folder: Path) -> list[Path]:
     """The notebooks in and below `folder`, and folders below it without any; only `folder` if there is no notebook."""
     try:
         inside = _visible(folder)
-    except OSError:  # nobody may look into it, which is its remark
+    except OSError:  # it cannot be read, which becomes its remark
         return [folder]
     here = [place for place in inside if _is_notebook(place)]
     below = [found for place in inside if place.is_dir() and not place.is_symlink() for found in _handed_in(place)]
@@ -130,8 +131,8 @@ def grade(
     """Yield the grade of each submission below `folder` as it comes, those that cannot be executed first.
 
     `limit_s` is the time that one submission may take, `memory_gb` the memory (None: its share of the machine),
-    `outputs_mb` what it may show. Closing the iterator, or an error such as `KeyboardInterrupt`, stops what is at work:
-    nothing is executed that nobody keeps.
+    `outputs_mb` the size of its outputs. Closing the iterator, or an error such as `KeyboardInterrupt`, stops the
+    submissions that are running.
     """
     tasks, grades = [], {}
     bounds = {"limit_s": limit_s, "memory_gb": memory_gb, "outputs_mb": outputs_mb}
@@ -174,7 +175,7 @@ def _task(cells: list[dict], scratch: Path, bounds: Mapping[str, float | None]) 
 
 
 def _opened(path: Path, folder: Path) -> tuple[Grade, list[str]]:
-    """What a submission is before it is executed, and the code of its cells; none if it cannot be, with a remark."""
+    """The grade of a submission before it is executed, and the code of its cells; if it cannot be, no code."""
     inside = path.relative_to(folder)
     number, remark, cells = "", "", []
     try:
@@ -186,9 +187,9 @@ def _opened(path: Path, folder: Path) -> tuple[Grade, list[str]]:
             cells = _code_of(path)
             number = _number_of(cells, path.name)
             if not number:
-                remark, cells = "no check of this course in it: not one of its notebooks", []
-    except Exception as error:  # broken in whatever way: the others still want a grade
-        remark = f"cannot be read as a notebook ({type(error).__name__}: {error}); hand in the .ipynb file anew"
+                remark, cells = "no check of this course in it, so not one of its notebooks", []
+    except Exception as error:  # broken in whatever way: the others still get a grade
+        remark = f"cannot be read as a notebook ({type(error).__name__}: {error}); hand in the .ipynb file again"
     student = inside.parts[0] if len(inside.parts) > 1 or path.is_dir() else Path(NOTEBOOK.sub("", path.name)).stem
     return Grade(student, str(inside), number, remark=_one_line(remark)), cells
 
@@ -199,11 +200,11 @@ def _instead_of_a_notebook(path: Path) -> str:
     if not names:
         return "an empty folder, expected a notebook (.ipynb)"
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"no notebook, found {shown}; hand in the .ipynb file itself, neither packed nor exported"
+    return f"no notebook, found {shown}; hand in the .ipynb file itself, not zipped or exported"
 
 
 def _code_of(path: Path) -> list[str]:
-    """The code of each cell of a notebook, in whatever version of the format and whatever Unicode encoding it is."""
+    """The code of each cell of a notebook, whatever its version of the format and its Unicode encoding."""
     import nbformat
 
     notebook = nbformat.reader.reads(path.read_bytes())
@@ -213,9 +214,9 @@ def _code_of(path: Path) -> list[str]:
 
 
 def _with_parameters(cells: Sequence[str], parameters: Mapping[str, object]) -> tuple[list[dict], str]:
-    """Cells that set `parameters` after each cell that sets one of them, or on top; and what they cannot prevent.
+    """`cells` with our `parameters` set after each cell that sets any of them, or on top; and what that cannot prevent.
 
-    They hold without the tag of the parameters cell, which Colab loses, and if the student set one anew further down.
+    This works without the tag of the parameters cell, which Colab drops, and if a student sets one again further down.
     """
     ours = {
         "source": "\n".join(f"{name} = {value!r}" for name, value in parameters.items()),
@@ -232,7 +233,7 @@ def _with_parameters(cells: Sequence[str], parameters: Mapping[str, object]) -> 
         if used:
             remarks.append(f"code cell {place} sets {', '.join(used)} and runs with that")
         if "check" in names and names["check"].is_assigned() and not names["check"].is_imported():
-            remarks.append(f"code cell {place} defines `check` anew; read it")
+            remarks.append(f"code cell {place} redefines `check`; read it")
         suspect = SUSPECT.search(code)
         if suspect:
             remarks.append(f"code cell {place} mentions {suspect[0].strip('= ')}; read it")
@@ -264,7 +265,7 @@ def _graded(submission: Grade, executed: Path, trouble: str, minutes: float) -> 
 
 
 def _number_of(cells: Sequence[str], name: str) -> str:
-    """Two digits of the notebook whose exercises `cells` check most often, or else of its file; empty for no such."""
+    """Two digits of the notebook whose exercises `cells` check most often, or else of its file; empty if none."""
     checked = Counter(re.findall(r"""\(\s*["'](\d\d)\.\d["']\s*,""", "\n".join(cells)))
     named = re.findall(r"^(\d\d)_", name)
     known = [number for number in [*(number for number, _ in checked.most_common()), *named] if _exercises(number)]
@@ -279,7 +280,7 @@ def _exercises(number: str) -> list[str]:
 
 
 def _counted(notebook: Mapping, number: str) -> tuple[dict[str, str], dict[str, str]]:
-    """State and message of every exercise of notebook `number`; the last check of each counts, none is `MISSING`."""
+    """State and message of every exercise of notebook `number`, from its last check; `MISSING` if it has none."""
     last = {outcome["exercise"]: outcome for outcome in checks.outcomes(notebook)}
     wanted = _exercises(number)
     states = {e: last[e]["state"] if e in last else MISSING for e in wanted}
@@ -292,7 +293,7 @@ def _one_line(text: str) -> str:
 
 
 def write_table(grades: Sequence[Grade], path: Path) -> None:
-    """Write the grades to `path` as CSV, whole, a line a submission.
+    """Write the grades to `path` as CSV, atomically, one line per submission.
 
     Raises
     ------
@@ -311,7 +312,7 @@ def write_table(grades: Sequence[Grade], path: Path) -> None:
 
 
 def by_exercise(grades: Sequence[Grade]) -> list[tuple[str, int, int, str]]:
-    """For each exercise: how many passed it, how many were asked, and what was said most often to the others."""
+    """For each exercise: how many passed, how many were asked, and the most frequent message to the others."""
     rows = []
     for exercise in sorted({e for g in grades for e in g.states}):
         asked = [g for g in grades if exercise in g.states]
@@ -332,9 +333,9 @@ def grade_folder(
     jobs: int,
     console: Console,
 ) -> int:
-    """Grade a folder and print what came of it; returns the exit code. The table is whole after every submission.
+    """The exit code, after grading a folder and printing the results. The table is complete after every submission.
 
-    It is written empty before the first: where it cannot be, nothing is executed in vain.
+    It is written empty before the first, so that nothing is executed in vain if it cannot be written.
     """
     parameters = {"profile": profiles.get(profile).name, "dataset": resolve_dataset(dataset), "seed": 0}
     how = {"limit_s": 60 * minutes, "memory_gb": memory_gb, "workers": jobs}

@@ -1,4 +1,4 @@
-"""The parts of README.md and bench/README.md that hold numbers, made from the files where these were measured."""
+"""The parts of README.md and bench/README.md that hold numbers, made from the files that record them."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def title(source: Path) -> str:
 
 
 def bench_table() -> str:
-    """Our log-mel beside the libraries that compute it too, as measured by `make bench`."""
+    """Our log-mel beside those of other libraries, as measured by `make bench`."""
     measured = json.loads((repo_root() / BENCH).read_text(encoding="utf-8"))
     few, many = measured["growth"][0], measured["growth"][-1]
     what = f"{measured['clips']} clips of {measured['length_s']} s"
@@ -62,7 +62,7 @@ def readme_path() -> Path:
 
 
 def filled(text: str, parts: Mapping[str, Callable[[], str]], where: str) -> str:
-    """`text` of the file `where` with every part between `<!-- NAME -->` and `<!-- /NAME -->` made anew.
+    """`text` of the file `where` with every part between `<!-- NAME -->` and `<!-- /NAME -->` regenerated.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]], where: str) -> str
 
 
 def fill(path: Path, parts: Mapping[str, Callable[[], str]]) -> list[Path]:
-    """Make the generated parts of the file `path` anew; returns it if that changed it."""
+    """Regenerate the generated parts of the file `path`; returns it if that changed it."""
     text = path.read_text(encoding="utf-8")
     new = filled(text, parts, str(path))
     if new == text:
@@ -89,17 +89,17 @@ def fill(path: Path, parts: Mapping[str, Callable[[], str]]) -> list[Path]:
 
 
 def refresh() -> list[Path]:
-    """Make anew what follows from the published rows: figures, study/RESULTS.md, README.md; returns what changed."""
+    """Regenerate what follows from the published rows: figures, study/RESULTS.md, README.md; returns what changed."""
     study.judged.cache_clear()  # rows may have been published since
     study.parts.cache_clear()
     return figures.write() + fill(study.path(), study.PARTS) + fill(readme_path(), PARTS)
 
 
-# --- The table of bench/README.md: what every benchmark reached beside the bar that was set before it was measured
+# --- The table of bench/README.md: what every benchmark reached, beside the bar that was set before the measurement
 
-AT_MOST = {  # of these, less is better
+AT_MOST = {  # lower is better
     "4000 frames against 1000", "memory at 1000 frames, 25 % saved", "step against average pooling",
-    "time of the engine, as a share", "half the frames, one clip, one thread, over all frames",
+    "engine overhead, as a share", "half the frames, one clip, one thread, over all frames",
     "half the frames, 16 clips, one thread, over all frames",
 }  # fmt: skip
 
@@ -123,18 +123,18 @@ def results() -> list[Path]:
 
 
 def reached(path: Path) -> list[Reached]:
-    """What the benchmark behind `path` was to reach; none where it has a table of its own and no bar."""
+    """What the benchmark behind `path` reached, beside its bars; empty if it has none."""
     kept = json.loads(path.read_text(encoding="utf-8"))
     found = {what: (kept["reached"][what], bar) for what, bar in kept.get("bars", {}).items()}
     if path.stem == "study":
-        found["time of the engine, as a share"] = (kept["engine"]["overhead"], 0.02)
-        found["two workers over one"] = (kept["rows"][-1]["ratio"], 1.8)
+        found["engine overhead, as a share"] = (kept["engine"]["overhead"], 0.02)
+        found["rows per minute, two workers over one"] = (kept["rows"][-1]["ratio"], 1.8)
     elif path.stem in ("train", "train_fp32"):
         ours = {row["workers"]: row for row in kept["rows"] if row["name"] == "course_lib"}
-        found["a second and core, over the plain loop"] = (ours[1]["ratio_a_core"], 4.0)
+        found["clips per second and core, over the plain loop"] = (ours[1]["ratio_a_core"], 4.0)
         found["two workers, over one core of the plain loop"] = (ours[2]["ratio_to_one_core"], 7.0)
     elif path.stem == "sed_metrics":
-        found["over sed_eval, the least of all"] = (min(row["times_as_fast"] for row in kept["rows"]), kept["bar"])
+        found["speed over sed_eval, worst case"] = (min(row["times_as_fast"] for row in kept["rows"]), kept["bar"])
     return [Reached(path.stem, what, *pair) for what, pair in found.items()]
 
 
@@ -145,11 +145,11 @@ def reasons() -> dict[tuple[str, str], str]:
 
 
 def bars_table() -> str:
-    """A row a bar, and why it is missed where it is."""
+    """One row per bar, with the reason if it is missed."""
     rows, why = [], reasons()
     for one in (one for path in results() for one in reached(path)):
         sense = "at most" if one.what in AT_MOST else "at least"
-        said = "met" if one.met else f"**missed**: {why.get((one.file, one.what), 'not looked into')}"
+        said = "met" if one.met else f"**missed**: {why.get((one.file, one.what), 'not investigated')}"
         value = f"{one.value:,.0f}" if one.value >= 100 else f"{one.value:.3g}"
         rows.append([f"`{one.file}`", one.what, value, f"{sense} {one.bar:g}", said])
     return "\n".join(table("file | what | reached: | bar: | ", rows))

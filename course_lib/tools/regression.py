@@ -87,10 +87,10 @@ def judge_all(found: Mapping[str, Mapping], wanted: Mapping[str, Mapping] | None
 
 
 def band(values: Sequence[float], step: float = 0.0) -> tuple[float, float]:
-    """Interval that one more seed falls into 99 times in 100, if the seeds so far tell the spread.
+    """Interval into which one more seed falls 99 times in 100, if the seeds so far show the spread.
 
-    It reaches at least a thousandth of the mean and one `step` to either side, the smallest step that the value can
-    take: what no seed moves may still differ by a clip on another machine.
+    It extends to either side by at least a thousandth of the mean and one `step`, the smallest change of the value:
+    even a value that no seed changes may differ by one clip on another machine.
 
     Source: prediction interval for one normal observation, mean ± t(0.995, n-1) s sqrt(1 + 1/n).
 
@@ -101,16 +101,16 @@ def band(values: Sequence[float], step: float = 0.0) -> tuple[float, float]:
     """
     if len(values) < MIN_SEEDS:
         raise CourseError(f"a band needs at least {MIN_SEEDS} seeds, got {len(values)}")
-    from scipy import stats  # seconds to import, and only the authors' command needs it
+    from scipy import stats  # takes seconds to import, and only an authors' command needs it
 
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     half = float(stats.t.ppf(0.995, len(values) - 1)) * spread * math.sqrt(1 + 1 / len(values))
-    half = max(half, 1e-3 * abs(mean), step * (1 + 1e-9))  # a hair more, or rounding would fail what is one away
+    half = max(half, 1e-3 * abs(mean), step * (1 + 1e-9))  # slightly more, or rounding would fail a value one step away
     return mean - half, mean + half
 
 
 def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
-    """Expectations from what one notebook recorded in several runs, one a seed.
+    """Expectations from what one notebook recorded in several runs, one per seed.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
         if first["kind"] == "info":
             continue
         if any(name not in run for run in per_seed):
-            raise CourseError(f"{name!r} is recorded under some seeds and not under others")
+            raise CourseError(f"{name!r} is recorded with some seeds but not with others")
         values = [run[name]["value"] for run in per_seed]
         entry = {"kind": first["kind"], "unit": first["unit"]}
         if first["kind"] in OF_SEEDS:
@@ -140,7 +140,7 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
 
 
 def unclear_effects(metrics: Mapping[str, Mapping]) -> list[str]:
-    """One line per effect whose mean lies within three standard deviations of zero: a run cannot count on it."""
+    """One line per effect whose mean lies within three standard deviations of zero, so that a run may not show it."""
     return [
         f"{name} is {_text(m['mean'])} {m['unit']} with a standard deviation of {_text(m['sd'])} over seeds"
         for name, m in metrics.items()

@@ -1,7 +1,7 @@
 """study/RESULTS.md: findings, verdicts and tables, made from the published rows.
 
-The page itself holds what is true whatever the rows say. Everything with a number in it, or with a word that follows
-from a number, is made here; `tests/analysis/test_results.py` computes it once more from the rows.
+The page itself holds what is true whatever the rows say. Every number, and every word that follows from a number, is
+generated here; `tests/analysis/test_results.py` computes them again from the rows.
 """
 
 import json
@@ -78,7 +78,7 @@ def table(head: str, rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def said(part: Part) -> str:
-    """The difference of a part in words that its interval allows."""
+    """The difference of a part, in words that its interval supports."""
     return difference_text(part.found.interval.scaled(100))
 
 
@@ -119,7 +119,7 @@ def hop_finding() -> str:
         *begun(hop_headline(), "hops.png"),
         f"A fixed resolution is not optimal for all sounds (A1): {listed(verdicts)}.", "", *lines, "",
         f"With less training, on ESC-10, {controls[0]} points; {controls[1]}. The first keeps a window of 25 ms, which "
-        "at a hop of 80 ms leaves 69 % of the signal in no window.",
+        "at a hop of 80 ms leaves 69 % of the signal outside every window.",
     ])  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def widths_finding() -> str:
     found = {row["question"]: difference_text(questions.points(row)) for row in rows.to_dict("records")}
     return "\n".join([
         *begun(widths_headline(), "widths.png"),
-        f"On ESC-10, after 800 steps and with half the frames, {len(apart)} of {len(rows)} intervals leave out 0. "
+        f"On ESC-10, after 800 steps and with half the frames, {len(apart)} of {len(rows)} intervals exclude 0. "
         f"DiffRes against equal widths: {found['DiffRes better than equal widths']}. Against its own widths, shuffled "
         f"among the frames: {found['DiffRes better than its own widths, shuffled']}. Against all frames of 10 ms: "
         f"{found[claims.HALF]}.",
@@ -157,7 +157,7 @@ def probe_finding() -> str:
         "hides both.", "",
         *table(head, cells), "",
         "The best of three seeds of a fold is the one with the highest validation accuracy, a choice made after the "
-        "rows were seen, without a verdict. DiffRes so chosen minus others, in points: "
+        "rows were seen, so it has no verdict. DiffRes so chosen, minus others, in points: "
         + "; ".join(text.removeprefix("timing probe, best of three seeds, ") for text in over) + ".",
         *longer_training(),
     ])  # fmt: skip
@@ -228,12 +228,12 @@ def time_finding() -> str:
     return "\n".join([
         *begun(time_headline(), "frontier.png"),
         f"Time on one thread of a processor ({frontier.measured_on()}), log-mel included, all conditions in turns on "
-        "a machine with nothing else to do; accuracies on ESC-10 after 800 steps.", "",
+        "an idle machine; accuracies on ESC-10 after 800 steps.", "",
         f"- DiffRes with half the frames: {half['macs']:.2f} times the multiply-accumulates of all frames of 10 ms, "
         f"{half[1]:.2f} times the time for one clip, {half[16]:.2f} times in batches of 16 clips.",
         f"- Equal widths with half the frames: {equal['macs']:.2f}, {equal[1]:.2f} and {equal[16]:.2f}.",
         f"- A plain hop of 40 ms: {hop_40['macs']:.2f}, {hop_40[1]:.2f} and {hop_40[16]:.2f}.", "",
-        f"On a graphics card ({gpu_of(rows)}), where these networks are limited by the number of operations, one clip "
+        f"On a graphics card ({gpu_of(rows)}), where the number of separate operations limits these networks, one clip "
         f"takes {full_ms:.1f} ms with all frames and {half_ms:.1f} ms with DiffRes at half of them.",
     ])  # fmt: skip
 
@@ -303,7 +303,7 @@ def claim_tables() -> str:
 
 
 def constant_levels() -> str:
-    """What an answer that does not listen scores on the scenes, as a sentence."""
+    """What a constant answer scores on the scenes, as a sentence."""
     constant = localisation.published_baselines()
     levels = ", ".join(f"{100 * constant[score]:.1f} in {words}" for score, words in SCORES.items())
     return f"F1 of the constant answer *every class, active all the time*: {levels}."
@@ -367,15 +367,15 @@ def hop_table() -> str:
 
 
 def classes_figure() -> str:
-    """What a hop does to the F1 of every class, and what a hop of its own would be worth to each."""
+    """The effect of the hop on the F1 of every class, and what a separate hop for each would gain."""
     rows = claims.sweep(judged()[0])
     asked = per_class.against(rows)
     asked = asked[asked["hop_ms"] != per_class.USUAL_MS]
     gain, _ = per_class.own_hop(rows)
     return (
         f"{picture('lesson/classes.png')}\n\n"
-        f"After Holm correction, {int(asked['sure'].sum())} of {len(asked)} differences are significant. A hop of its "
-        f"own for each class, chosen on four folds and judged on the fifth: {difference_text(gain.scaled(100))} of F1."
+        f"After Holm correction, {int(asked['sure'].sum())} of {len(asked)} differences are significant. A separate "
+        f"hop for each class, chosen on four folds and judged on the fifth: {difference_text(gain.scaled(100))} of F1."
     )
 
 
@@ -417,8 +417,8 @@ def systems_table() -> str:
         ]  # fmt: skip
         text += [f"**{panel}**", "", *table("system | test accuracy: | million MACs: | ms, CPU: | ms, GPU:", cells), ""]
     below = (
-        "Test accuracy in % on the official folds of ESC-10 with 95 % intervals by source. Guessing has 10 %. With *4 "
-        "folds* the fold that chooses elsewhere was used for training too, and nothing was chosen."
+        "Test accuracy in % on the official folds of ESC-10 with 95 % intervals by source. Guessing gives 10 %. *4 "
+        "folds*: trained on the validation fold too, so nothing was chosen by validation."
     )
     return "\n".join([*text, below])
 
@@ -446,20 +446,20 @@ def scenes_table() -> str:
         text += [*table("question | paper: | difference: | seeds:", asked), ""]
     below = (
         "All on one fold of scenes: intervals cover the randomness of training, not other sounds, and three seeds get "
-        f"no verdict. These rows hold no times. {_rows_of(SCENES)}."
+        f"no verdict. These rows record no times. {_rows_of(SCENES)}."
     )
     return "\n".join([*text, _offsets_undone(rows), "", below])
 
 
 def _offsets_undone(rows: pd.DataFrame) -> str:
-    """What is left of the answers about hops once the offset of each is undone."""
+    """The answers about hops after correcting for the offset of each."""
     found, offsets = questions.offsets_undone(rows, scene_run.published())
     moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
     left = ", ".join(signed(questions.points(row)) for row in found.to_dict("records"))
     hops = listed([row["question"].split()[2] for row in found.to_dict("records")])
     return (
-        f"The nearest frame every 80 ms shifts events by an amount that depends on the hop: {moved}. With that undone "
-        f"in the detected events, features every {hops} ms have {left} points of event F1 over 320 ms."
+        f"Taking the nearest frame every 80 ms shifts events by an amount that depends on the hop: {moved}. With the "
+        f"detected events corrected for that, the event F1 of features every {hops} ms minus 320 ms is {left} points."
     )
 
 
@@ -474,7 +474,7 @@ def leak_table() -> str:
         rows.append([letter, how, *cells])
     lines = table(f" | how ESC-10 was split | {': | '.join(MODELS)}:", rows)
     below = (
-        "Accuracy in % with 95 % intervals by source; guessing has 10 %. 26 numbers per clip, no neural network; "
+        "Accuracy in % with 95 % intervals by source; guessing gives 10 %. 26 numbers per clip, no neural network; "
         f"{value['seeds']} seeds, {value['trees']} trees, commit {commit}."
     )
     return "\n".join([*lines, "", below])

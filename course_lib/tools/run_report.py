@@ -1,4 +1,4 @@
-"""What a run of the notebooks leaves to read: a table on the screen, `results.json`, `junit.xml`, `index.html`."""
+"""The reports of a run of the notebooks: a table on the screen, `results.json`, `junit.xml`, `index.html`."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ PAGE = Path(__file__).with_name("run_page.html.j2")
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one notebook."""
+    """The result of one notebook."""
 
     notebook: str
     state: str
@@ -42,7 +42,7 @@ class Result:
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar that tells how many are done and the time left, from all of them so far: one may take minutes."""
+    """A bar that shows how many are done and the time left, estimated from all so far because one may take minutes."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -79,7 +79,7 @@ def effects(result: Result, profile: str, dataset: str) -> list[str]:
 
 
 def screen_table(results: Sequence[Result], wall_minutes: float) -> Table:
-    """The final table for the terminal; `wall_minutes` is what the clock says, which is less if several ran at once."""
+    """The final table for the terminal; `wall_minutes` is the elapsed time, which is less if several ran at once."""
     table = Table()
     for name, justify in (("notebook", "left"), ("state", "left"), ("minutes", "right"), ("numbers", "left")):
         table.add_column(name, justify=justify)
@@ -88,7 +88,7 @@ def screen_table(results: Sequence[Result], wall_minutes: float) -> Table:
     table.add_section()
     passed = sum(r.state == PASSED for r in results)
     table.add_row("all", f"{passed} of {len(results)} passed", f"{sum(r.minutes for r in results):.2f}", "")
-    table.add_row("by the clock", "", f"{wall_minutes:.2f}", "")
+    table.add_row("elapsed", "", f"{wall_minutes:.2f}", "")
     return table
 
 
@@ -103,7 +103,7 @@ def _write_with_origin(path: Path, about: Mapping, content: Mapping) -> None:
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:
-    """One test case a notebook, in the form that CI servers read."""
+    """One test case per notebook, in the format that CI servers read."""
     failed, skipped = (sum(r.state == s for r in results) for s in (FAILED, NOT_RUN))
     suite = ET.Element(
         "testsuite", name="notebooks", tests=str(len(results)), failures=str(failed), skipped=str(skipped)
@@ -118,9 +118,9 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
 
 
 def label(profile: str, dataset: str) -> str:
-    """What the results of a run are filed under; `dataset` as `resolve_dataset` gives it.
+    """The label under which the results of a run are stored; `dataset` as `resolve_dataset` returns it.
 
-    Sounds of one's own go by their whole path: its last two parts for the reader, six digits that stand for all of it.
+    The user's own sounds are labelled by their path: its last two parts, and six digits of a hash of the whole.
     """
     if dataset in registry.names():
         return f"{profile}-{dataset}"
@@ -130,7 +130,7 @@ def label(profile: str, dataset: str) -> str:
 
 
 def publish(results: Sequence[Result], about: Mapping, folder: Path) -> list[Path]:
-    """Keep what the green notebooks recorded, one file each, as published results with their origin."""
+    """Store what the green notebooks recorded, one file each, as published results with their origin."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for r in results:

@@ -1,8 +1,8 @@
-"""Run the course: execute the notebooks, judge what they recorded, report it; and measure what to expect of them.
+"""Run the course: execute the notebooks, judge what they recorded and report it; and measure what to expect of them.
 
 A notebook is green when papermill finished it, every code cell ran, it recorded its numbers, and they are as expected.
-Papermill alone would call a notebook that left half-way by `sys.exit()`, or that ignored a misspelt parameter, a
-success.
+Papermill by itself would report success for a notebook that ended half-way in `sys.exit()`, or that ignored a misspelt
+parameter.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from course_lib.provenance import provenance
 from course_lib.tools import authoring, executor, regression, run_report
 from course_lib.tools.run_report import FAILED, NOT_RUN, PASSED, Result
 
-USUAL_CLIPS = 400  # the limits of a cell in the profiles are made for as many, the clips of ESC-10
+USUAL_CLIPS = 400  # the cell limits in the profiles assume this many clips, as in ESC-10
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _numbers(word: str, known: Mapping[str, Path]) -> list[str]:
 
 
 def prepare(notebooks: Sequence[Path], given: Mapping[str, object], folder: Path, cell_timeout_s: int) -> list[Job]:
-    """Jobs for `notebooks`, after their parameters were checked: a misspelt one stops the run before it starts.
+    """Jobs for `notebooks`, with their parameters checked: a misspelt one stops the run before it starts.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _refuse_to_replace(path: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         return  # none, or half of one that a killed run left
     if not ours:
-        raise UsageError(f"{path}: a notebook that no run has written; give --output another folder")
+        raise UsageError(f"{path}: a notebook that no run has written; choose another folder with --output")
 
 
 def run(
@@ -113,9 +113,9 @@ def run(
 ) -> list[Result]:
     """Results of `jobs` in their order, `workers` notebooks at a time (see `executor.execute`).
 
-    `on_done` is called with each result. A notebook may be there several times, with other parameters and another copy.
-    With `resume`, a green result of the same key stands if its numbers are what is expected of them now. After a
-    `KeyboardInterrupt` the results so far come back, the others as `NOT_RUN`.
+    `on_done` is called with each result. A notebook may occur several times, with other parameters and another copy.
+    With `resume`, a green result with the same key is kept if its numbers meet the current expectations. After a
+    `KeyboardInterrupt` the results so far are returned, the others as `NOT_RUN`.
     """
     results = {job.output: Result(job.name, NOT_RUN, 0.0, "interrupted", str(job.output), "") for job in jobs}
     todo = []
@@ -137,7 +137,7 @@ def run(
 
 
 def kept_result(job: Job) -> Result | None:
-    """The green result of an earlier run that stands: of the same key, with numbers as they are expected now."""
+    """The green result of an earlier run, if it has the same key and its numbers meet the current expectations."""
     try:
         result = Result(**json.loads(job.result_path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -160,12 +160,12 @@ def conclude(job: Job, trouble: str, minutes: float) -> Result:
     except (OSError, ValueError) as error:
         message = trouble or f"the executed copy cannot be read: {error}"
         if isinstance(error, json.JSONDecodeError):
-            job.output.unlink()  # half of a copy, which no program opens
+            job.output.unlink()  # half a copy, which no program opens
     if not message:
         verdicts = _judged(job, found)
         message = "; ".join(f"{v.name} is {v.shown}, expected {v.expected}" for v in verdicts if v.ok is False)
     if not message and not found:
-        message = "it records nothing; the last cell calls record(...)"
+        message = "it records nothing; its last cell should call record(...)"
     state, minutes = FAILED if message else PASSED, round(minutes, 3)
     result = Result(job.name, state, minutes, message, str(job.output), job.key(), [asdict(v) for v in verdicts], found)
     try:
@@ -214,7 +214,7 @@ def run_course(
         run_report.write_all(results, about, target, console, (time.monotonic() - begun) / 60)
     states = {result.state for result in results}
     if NOT_RUN in states:
-        console.print("interrupted; go on with --resume")
+        console.print("interrupted; continue with --resume")
         return 130
     return int(FAILED in states)
 
@@ -241,7 +241,7 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         runs = results[place :: len(notebooks)]
         broken = next((r for r in runs if not r.recorded), None)
         if broken is not None:
-            raise CourseError(f"{notebook.stem} did not run: {broken.message}; nothing of it was written")
+            raise CourseError(f"{notebook.stem} did not run: {broken.message}; its expectations were not written")
         metrics = regression.measure([r.recorded for r in runs])
         minutes = round(statistics.median(r.minutes for r in runs), 2)
         origin = provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
@@ -254,10 +254,10 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
 def prepare_data(
     dataset: str, profile: profiles.Profile, seed: int, console: Console, notebooks: Sequence[Path] = ()
 ) -> tuple[str, int]:
-    """Fetch, load and decode `dataset` once, so that its faults come up before any notebook starts.
+    """A hash of `dataset` and the factor for cell limits, after loading it once, so that its faults appear early.
 
-    Returns a hash of it, and by how much it exceeds `USUAL_CLIPS`, rounded up: cells get so many times the limit of
-    the profile, because sets of many classes hold many clips however few are taken of each.
+    The factor is the number of clips over `USUAL_CLIPS`, rounded up: the limits of the profile are multiplied by it,
+    because data sets with many classes have many clips, however few are taken per class.
 
     Raises
     ------
@@ -283,10 +283,10 @@ def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:
     for name, of in ((p.stem, needs[p.stem]) for p in notebooks if p.stem in needs):
         lacking = []
         if clips.length_s < of.get("clip_s", 0):
-            lacking.append(f"clips of {of['clip_s']:g} s and not {clips.length_s:g} s")
+            lacking.append(f"clips of {of['clip_s']:g} s, not {clips.length_s:g} s")
             remedies.add("give a larger --clip-s")
         if held_out < of.get("held_out", 0):
-            lacking.append(f"{of['held_out']} sources of each class in validation and test together and not {held_out}")
+            lacking.append(f"{of['held_out']} sources of each class in validation and test together, not {held_out}")
             remedies.add("add sounds")
         if lacking:
             unfit.append(f"{name} needs {' and '.join(lacking)} ({of['because']})")
@@ -298,7 +298,7 @@ def refuse_unfit(notebooks: Sequence[Path], clips: Clips) -> None:
 
 
 def fewest_held_out(clips: Clips) -> int:
-    """The fewest sources that a class has in validation and test of the first fold; clips, if that is one source."""
+    """The fewest sources of a class in validation and test of the first fold; clips, if the test set is one source."""
     _, validation, test = clips.split(folds.testable_folds(clips)[0])
     single = clips.table["source"][test].nunique() == 1
     held = clips.table[validation | test]

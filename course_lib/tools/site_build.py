@@ -30,9 +30,9 @@ REPORT = "results.json"
 class Run:
     """Executed notebooks of one folder.
 
-    `title` is its profile and data set in words, `date` when it ended. `failures` holds for each notebook, in the
-    course's order, what went wrong in it; an empty text where nothing did. `dataset` is the name of a data set, or the
-    path of somebody's own sounds.
+    `title` is its profile and data set in words, `date` when it ended. `failures` says for each notebook, in the
+    course's order, what went wrong; the text is empty if nothing did. `dataset` is the name of a data set, or the path
+    of the user's own sounds.
     """
 
     folder: Path
@@ -74,9 +74,9 @@ def read(folder: Path) -> Run:
 
 
 def latest(runs: Path) -> Run:
-    """The `complete` run below `runs` that ended last; if there is none, of all the one that ended last.
+    """The latest `complete` run below `runs`; if there is none, the latest run.
 
-    A folder that cannot be read is passed over: an interrupted run leaves one.
+    Folders that cannot be read are skipped: an interrupted run leaves one.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def missing(run: Run) -> list[str]:
 
 
 def complaints(run: Run) -> list[str]:
-    """What is not as it should be with a run that is to become a site, one line each."""
+    """What is wrong with a run that is to become a site, one line each."""
     lines = [f"{name} failed: {message}" for name, message in run.failures.items() if message]
     lines += [f"{name} was not run" for name in missing(run)]
     for name in run.failures:
@@ -140,8 +140,8 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
     UsageError
         `output` is a file, or has a folder `source` or `html` that was not made here.
     CourseError
-        There is no run to show, Sphinx is not installed, or it found something to complain about; or the site is made,
-        but lacks notebooks that the run does not hold.
+        There is no run to show, Sphinx is not installed or gave a warning; or the site was built, but lacks notebooks
+        that the run does not hold.
     """
     as_folder(output, "--output")
     source, html = output / "source", output / "html"
@@ -152,7 +152,7 @@ def build_site(run_folder: Path | None, output: Path, console: Console) -> Path:
         raise CourseError("the site needs Sphinx and its theme, which are not installed; run `make site`")
     console.print(f"site: {len(run.failures)} notebooks of {run.folder}, {run.title}", soft_wrap=True)
     found = complaints(run)
-    for line in [*found, *([f"the site is built from what there is; for all of it {HOW}"] if found else [])]:
+    for line in [*found, *([f"the site is built from what there is; for a complete one {HOW}"] if found else [])]:
         console.print(f"[yellow]site[/]: {escape(line)}", soft_wrap=True)
     gather(run, source)
     start = render(source, html)
@@ -230,14 +230,14 @@ def settled(text: str, folder: str, shown: set[str], source: Path) -> str:
 
 
 def render(source: Path, html: Path) -> Path:
-    """Run Sphinx on `source`; the start page.
+    """The start page, after running Sphinx on `source`.
 
     Raises
     ------
     UsageError
         `html` was not made here.
     CourseError
-        Sphinx warned about something: the site is whole or it is not.
+        Sphinx gave a warning, which counts as an error.
     """
     _empty(html)  # no page of an earlier run stays
     words = ["-W", "--keep-going", "-q", "-b", "html", "-c", repo_root() / "site", source, html]
@@ -250,14 +250,14 @@ def render(source: Path, html: Path) -> Path:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise for a folder that a site must not replace: one that holds something and that no site made."""
+    """Raise for a folder that a site must not replace: one that is not empty and was not made here."""
     if (
         not (folder / MARK).is_file()
         and folder.exists()
         and not (folder.is_dir() and next(folder.iterdir(), None) is None)
     ):
         raise UsageError(
-            f"{folder}: is there already and is no earlier site, which this one would replace; "
+            f"{folder}: exists and is not an earlier site, which a new one would replace; "
             "name another folder (--output), or move it away"
         )
 
@@ -285,7 +285,7 @@ def _gather_notebook(run: Run, name: str, shown: set[str], source: Path) -> None
 def _copy(name: str, place: Path) -> None:
     """Copy the file `name` of the repository to `place`."""
     if name.startswith("..") or not (repo_root() / name).is_file():
-        raise CourseError(f"{name}: a page of the site links to it, and it is not in the repository")
+        raise CourseError(f"{name}: a page of the site links to it, but it is not in the repository")
     _write(place, (repo_root() / name).read_bytes())
 
 

@@ -30,8 +30,8 @@ EXCERPTS = (
 def page(folder: Path) -> str:
     """Text of the page in MyST: `explorer.md` of `folder`, with its data and scripts in place of two marks.
 
-    The scripts that also run in a worker are part of the page: a browser lets no page read a file beside it from disk,
-    so the page hands its own text to the worker.
+    The scripts that also run in a worker are part of the page: a browser does not let a page opened from disk read
+    files beside it, so the page hands its own text to the worker.
     """
     text = (folder / "explorer.md").read_text(encoding="utf-8")
     return text.replace("/* DATA */", json.dumps(data())).replace("/* SCRIPTS */", scripts(folder))
@@ -65,8 +65,8 @@ def sounds() -> list[tuple[dict, np.ndarray]]:
     """The sounds to choose from: what the page says about each, and its samples `(samples,)` within ±1 at 16 kHz.
 
     `showHz` are the lowest and the highest frequency to show, `rangeDb` the levels below the loudest that get a colour.
-    `clicksS`, `tonesHz` and `swingHz` say where the two clicks and tones lie and how often the loudness swings, where
-    there are any.
+    `clicksS`, `tonesHz` and `swingHz` give the times of the two clicks, the frequencies of the two tones and the rate
+    at which the loudness swings, where there are any.
     """
     clicks = two_clicks()
     tones = two_tones()
@@ -127,9 +127,8 @@ def macs_by_frames(n_mels: int) -> dict:
     least = macs(net, fewest, n_mels)
     per_frame: list[int] = []
     for level in range(fewest.bit_length()):
-        more = (
-            2**level
-        )  # frames: each lower level grows by its share of them, this one by 1, the higher ones not at all
+        # Of this many more frames, each lower level gets its share, this level 1 and the higher ones none
+        more = 2**level
         grown = macs(net, fewest + more, n_mels) - least
         per_frame.append(grown - sum(each * (more >> i) for i, each in enumerate(per_frame)))
     fixed = least - sum(each * (fewest >> i) for i, each in enumerate(per_frame))

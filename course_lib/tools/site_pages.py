@@ -19,7 +19,7 @@ def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> 
     """The notebook `name` as a page.
 
     `executed` is the learner's copy after a run, `complete` the one with the answers, which may be newer: exercises
-    find theirs by number. `failure` says what went wrong in the run, where something did.
+    find theirs by number. `failure` says what went wrong in the run, if anything did.
     """
     solutions = answers(complete)
     cells = []
@@ -65,7 +65,7 @@ def exercise(cell: Mapping) -> str:
 
 
 def folded(number: str, code: str) -> str:
-    """A solution behind a heading that opens by mouse and by key."""
+    """A solution under a heading that opens by mouse or keyboard."""
     head = f"::::{{dropdown}} Solution of exercise {number}\n:class-container: solution"
     return f"{head}\n\n````python\n{code}\n````\n::::"
 
@@ -129,8 +129,8 @@ def glossary(style: str) -> str:
     """
     table = re.search(r"^\| we say \| meaning \| we avoid \|\n\|[-| :]+\|\n((?:\|.*\|\n)+)", style, re.M)
     if table is None:
-        raise CourseError("STYLE.md: no table '| we say | meaning | we avoid |', which the glossary is made of")
-    lines = ["# Glossary", "", "One word for one thing, the field's word.", "", ":::{glossary}"]
+        raise CourseError("STYLE.md: no table '| we say | meaning | we avoid |', from which the glossary is made")
+    lines = ["# Glossary", "", "One term for each concept, the one that the field uses.", "", ":::{glossary}"]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
     for words, meaning, others in sorted(rows, key=lambda row: row[0].casefold()):
         lines += words.split(", ")
@@ -140,7 +140,7 @@ def glossary(style: str) -> str:
 
 
 def contents(parts: Mapping[str, Sequence[str]]) -> str:
-    """Tables of contents, one a part that has pages; the start page shows none of them, the sidebar all."""
+    """Tables of contents, one for each part that has pages; they appear in the sidebar, not on the start page."""
     return "\n".join(
         "\n".join(["", ":::{toctree}", ":hidden:", f":caption: {caption}", "", *pages, ":::", ""])
         for caption, pages in parts.items()
@@ -149,13 +149,13 @@ def contents(parts: Mapping[str, Sequence[str]]) -> str:
 
 
 def address(citation: str) -> tuple[str, str]:
-    """Public address of the repository and the tag of its release, from CITATION.cff; no address is an empty text."""
+    """Public address of the repository and the tag of its release, from CITATION.cff; empty without an address."""
     repository = re.search(r"^repository-code: *[\"']?([^\"'\s]+)", citation, re.M)
     version = re.search(r"^version: *[\"']?([^\"'\s]+)", citation, re.M)
     return (repository[1] if repository else ""), f"v{version[1]}"
 
 
 def launch(text: str, repository: str, tag: str) -> str:
-    """The page about opening the notebooks on other people's machines, from `repository` at `tag`."""
+    """The page about opening the notebooks on hosted machines, from `repository` at `tag`."""
     name = repository.rstrip("/").removesuffix(".git").rpartition("/")[2]
     return text.format(name=name, repository=repository, tag=tag)

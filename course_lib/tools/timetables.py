@@ -1,8 +1,9 @@
 """The tables of INSTRUCTORS.md: minutes of every notebook, and timetables made of notebooks and sections.
 
-What a notebook takes is what it says of itself under *Before you start*; what the machine takes was measured together
-with the expected values. The minutes of a section are its share: of the reading by its words, of the exercises by their
-number. `notebooks/timetables.toml` says which sections make a session; only breaks have their minutes there.
+A notebook takes the minutes that it states under *Before you start*; machine time was measured together with the
+expected values. A section takes a share of them: of the reading in proportion to its words, of the exercises in
+proportion to their number. `notebooks/timetables.toml` says which sections make a session; it gives minutes only for
+breaks.
 """
 
 import re
@@ -16,13 +17,13 @@ from course_lib.errors import CourseError
 from course_lib.tools import authoring, readme, regression
 
 INTRO, SUMMARY = "intro", "What we saw"
-UNREAD = ("What next", "References")  # with the numbers that are recorded at the end
+UNREAD = ("What next", "References")  # including the numbers recorded at the end
 MACHINE = (("lesson", "synth10"),)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A numbered section of a notebook, or what stands before the first or sums up after the last."""
+    """A numbered section of a notebook, or the introduction before the first or the summary after the last."""
 
     name: str
     title: str
@@ -32,7 +33,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Minutes:
-    """What a notebook, or a part of it, takes someone who works alone."""
+    """What a notebook, or a part of it, takes someone working alone."""
 
     reading: float
     exercises: float
@@ -59,7 +60,7 @@ def stated(source: Path) -> Minutes:
 
 
 def sections(source: Path) -> list[Section]:
-    """Sections of a notebook in order, with their words (prose and code) and exercises; first what introduces them."""
+    """Sections of a notebook in order, with their words (prose and code) and exercises; the introduction first."""
     found, name, title, lines = [], INTRO, "", []
     numbered = re.compile(r"# ## (?:(\d+)\. )?(.+)$")
     for line in [*source.read_text(encoding="utf-8").splitlines(), "# ## end"]:
@@ -76,7 +77,7 @@ def sections(source: Path) -> list[Section]:
 
 
 def taken(source: Path, names: Sequence[str] = ()) -> tuple[Minutes, tuple[str, ...]]:
-    """Minutes and exercises of some numbered sections of a notebook with what introduces and sums up; of all without.
+    """Minutes and exercises of the sections `names` with introduction and summary; without `names`, of all sections.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def taken(source: Path, names: Sequence[str] = ()) -> tuple[Minutes, tuple[str, 
 
 
 def minutes_table() -> str:
-    """A row a notebook: reading and exercises as it states them, and the machine's minutes as measured."""
+    """One row per notebook: reading and exercises as it states them, and the machine's minutes as measured."""
     rows = []
     for source in authoring.sources():
         title, whole = readme.title(source), stated(source)
@@ -114,7 +115,7 @@ def plans() -> dict[str, dict]:
 
 
 def timetable(plan: Mapping) -> str:
-    """A row a session: what is read and solved, how long that takes someone alone, what the class does together.
+    """One row per session: what is read and solved, how long that takes alone, what the class does together.
 
     A notebook that is not written yet is left out.
     """
@@ -140,7 +141,7 @@ def timetable(plan: Mapping) -> str:
 
 
 def _spans(names: Sequence[str]) -> str:
-    """Sections in few characters: `1 to 3, 5`; `whole` where none is named."""
+    """Sections in few characters: `1 to 3, 5`; `whole` if none is named."""
     if not names:
         return "whole"
     runs: list[list[int]] = []

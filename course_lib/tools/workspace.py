@@ -1,7 +1,7 @@
 """A learner's own copies of the notebooks, in the folder `work/`, which git ignores.
 
-A copy is never written over. Its metadata say from which state of the course's notebook it was taken, so that a later
-call can tell that the course has a newer one.
+A copy is never overwritten. Its metadata record from which version of the course's notebook it was taken, so that a
+later call can tell whether the course has a newer one.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ def work_dir() -> Path:
 
 
 def prepare(folder: Path, fresh: Sequence[Path], console: Console) -> None:
-    """Copy each notebook of the course that `folder` lacks, and put a new copy of those in `fresh` beside the old ones.
+    """Copy each notebook of the course that `folder` lacks, and put a new copy of those in `fresh` beside the old one.
 
     One line says which notebooks of the course have changed since they were copied.
     """
@@ -65,12 +65,12 @@ def copy_of(notebook: Path) -> str:
 
 
 def state(notebook: Path) -> str:
-    """What tells one state of a notebook of the course from another."""
+    """16 hexadecimal digits that identify the version of a notebook of the course."""
     return hashlib.sha256(notebook.read_bytes()).hexdigest()[:16]
 
 
 def _is_behind(notebook: Path, folder: Path) -> bool:
-    """Whether copies of `notebook` are in `folder`, and none of them is of its present state."""
+    """Whether copies of `notebook` are in `folder`, and none of them is of its current version."""
     states = [_state_of_copy(path) for path in folder.glob(f"{notebook.stem}*.ipynb")]
     return any(states) and state(notebook) not in states
 

@@ -255,7 +255,7 @@ def test_what_no_site_made_is_not_replaced(tmp_path, name, kind):
     kept = tmp_path / "notebooks" / name / ("00.py" if kind == "folder" else "")
     kept.parent.mkdir(parents=True)
     kept.write_text("precious")
-    with pytest.raises(UsageError, match=rf"notebooks/{name}: .*is no earlier site.*another folder \(--output"):
+    with pytest.raises(UsageError, match=rf"notebooks/{name}: .*not an earlier site.*another folder \(--output"):
         site_build.build_site(run, tmp_path / "notebooks", Console(quiet=True))
     assert kept.read_text() == "precious" and len(list((tmp_path / "notebooks").iterdir())) == 1, "before any is made"
 

@@ -83,7 +83,7 @@ def test_measure_keeps_kinds_and_finds_what_moves():
     with pytest.raises(CourseError, match="'n' is recorded as exact but changes with the seed"):
         regression.measure(runs)
     del runs[3]["n"]
-    with pytest.raises(CourseError, match="'n' is recorded under some seeds and not under others"):
+    with pytest.raises(CourseError, match="'n' is recorded with some seeds but not with others"):
         regression.measure(runs)
 
 

@@ -62,7 +62,7 @@ def test_a_run_replaces_what_a_run_has_written_and_no_notebook_of_anybody(tmp_pa
     """As with --output notebooks, or a folder with a learner's answers in it."""
     (one,) = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
     before = one.read_bytes()
-    with pytest.raises(UsageError, match=r"01_good\.ipynb: a notebook that no run has written; give --output another"):
+    with pytest.raises(UsageError, match=r"01_good\.ipynb: a notebook that no run has written; choose another"):
         runner.prepare([one], GIVEN, tmp_path, 30)
     assert one.read_bytes() == before
     ours, half = tmp_path / "ours" / one.name, tmp_path / "half" / one.name
@@ -103,8 +103,8 @@ def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
     with pytest.raises(UsageError) as caught:
         runner.refuse_unfit(notebooks, replace(clips, name="my.csv", length_s=0.25))
     line = str(caught.value)
-    assert line.startswith("my.csv: 05_fixed_resolution_cnn needs clips of 1 s and not 0.25 s (its CNN halves the")
-    assert "06_transfer_backbones needs clips of 1 s and not 0.25 s (its networks take" in line and "\n" not in line
+    assert line.startswith("my.csv: 05_fixed_resolution_cnn needs clips of 1 s, not 0.25 s (its CNN halves the")
+    assert "06_transfer_backbones needs clips of 1 s, not 0.25 s (its networks take" in line and "\n" not in line
     runner.refuse_unfit(notebooks[:5], replace(clips, length_s=0.25))
     assert line.endswith("; give a larger --clip-s, or run the others with --only 00,01,02,03,04,10,11,12")
     few = load_timing(5)
@@ -126,7 +126,7 @@ def test_cells_get_more_time_on_more_clips(tmp_path, monkeypatch, per_class, tim
 def test_clip_s_is_for_ones_own_sounds(monkeypatch, tmp_path):
     asked = ["run", "--clip-s", "2", "--dataset"]
     refused = CliRunner().invoke(cli.app, [*asked, "synth10"])
-    assert "--clip-s 2: is for your own sounds" in str(refused.exception)
+    assert "--clip-s 2: is only for your own sounds" in str(refused.exception)
     monkeypatch.setenv("COURSE_CLIP_S", "")  # so that it is as before afterwards
     monkeypatch.setattr(runner, "run_course", lambda *_, **__: 0)
     CliRunner().invoke(cli.app, [*asked, str(tmp_path)])

@@ -29,8 +29,8 @@ HOLD = {  # the cells of a submission without tags
 REMARKS = {
     "the seed and its use": ([SET, "seed = 3\nprint(seed)"], "code cell 2 sets seed and runs with that"),
     "two and their use": (["profile = 'x'; dataset = profile"], "code cell 1 sets profile and runs with that"),
-    "another check": ([SET, "check = print"], "code cell 2 defines `check` anew; read it"),
-    "a check of one's own": (["def check(*_):\n    pass"], "code cell 1 defines `check` anew; read it"),
+    "another check": ([SET, "check = print"], "code cell 2 redefines `check`; read it"),
+    "a check of one's own": (["def check(*_):\n    pass"], "code cell 1 redefines `check`; read it"),
     "the solutions": (
         ["from course_lib.lesson.exercises import nb00"],
         "code cell 1 mentions lesson.exercises; read it",
