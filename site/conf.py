@@ -1,4 +1,4 @@
-"""Sphinx's settings for the course site. `course site` gathers the pages and calls it; nothing is edited by hand."""
+"""Sphinx's settings for the course site. `course site` gathers the pages and runs Sphinx; no page is edited by hand."""
 
 import re
 
@@ -13,7 +13,7 @@ version = release = tag.removeprefix("v")
 language = "en"
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design", "sphinx_copybutton",
-    "sphinx-mathjax-offline",  # with hyphens
+    "sphinx-mathjax-offline",  # spelt with hyphens
 ]  # fmt: skip
 exclude_patterns = ["download"]
 
@@ -29,16 +29,16 @@ toc_object_entries_show_parents = "hide"
 nb_execution_mode = "off"  # papermill executed them
 nb_render_markdown_format = "myst"  # figures are directives in outputs
 highlight_language = "none"  # of fences that name no language; cells have their own
-nb_ipywidgets_js = {}  # they would come from another host
+nb_ipywidgets_js = {}  # they would be loaded from another host
 myst_enable_extensions = ["colon_fence", "dollarmath", "amsmath"]
-myst_dmath_double_inline = True  # $$ in the middle of a paragraph, as Jupyter takes it
+myst_dmath_double_inline = True  # $$ within a paragraph, as Jupyter allows
 myst_heading_anchors = 3
 
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["static"]
 html_favicon = "static/icon.svg"
-html_context = {"default_mode": "auto"}  # light or dark as the reader's system is; a button changes it
+html_context = {"default_mode": "auto"}  # light or dark like the reader's system; a button changes it
 html_css_files = ["course.css"]
 html_js_files = ["course.js"]
 html_domain_indices = False  # the reference is one page

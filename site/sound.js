@@ -1,5 +1,5 @@
 // Frames, spectrograms and log-mels with the numbers of course_lib/audio/features.py, and the way back to a sound.
-// The page and its worker both run this file, after fft.js, which defines FFT. Arrays are float64 unless they say so.
+// The page and its worker both run this file, after fft.js, which defines FFT. Arrays are float64 unless stated otherwise.
 
 const msToSamples = (ms, rateHz) => Math.floor(Math.round(ms * rateHz * 1000) / 1e6 + 0.5);
 
@@ -50,7 +50,7 @@ function melBank(nFft, spec) {
 
 // --- Frames
 
-// All that frames of one window and hop need. A longer transform `nFft` pads each frame with more zeros.
+// Everything that frames with one window and hop need. A longer transform `nFft` pads each frame with more zeros.
 function makePlan(spec, windowMs, hopMs, nFft = 0) {
   const window = msToSamples(windowMs, spec.rateHz);
   const size = nFft || chooseFftSize(window, spec);

@@ -1,8 +1,8 @@
-"""The command line: `course run`, `course study`, `course data`, `course doctor`, and what the authors need.
+"""The command line: `course run`, `course study`, `course data`, `course doctor`, and more for teachers and authors.
 
-The work is done in the modules that a command imports: some take seconds, which `--help` need not wait for.
+The work is done in modules that each command imports itself: some take seconds, and `--help` should not wait for them.
 
-Exit codes: 0 good; 1 a notebook, a check or the machine failed; 2 wrong use; 130 interrupted.
+Exit codes: 0 success; 1 a notebook, a check or the machine failed; 2 wrong use; 130 interrupted.
 """
 
 import os
@@ -70,7 +70,7 @@ NameArgument = Annotated[
 OnlyOption = Annotated[
     str,
     typer.Option(
-        help="Notebooks, comma between: numbers, ranges or names, as in 00-02,05 or 03_waveform_augmentation."
+        help="Notebooks, separated by commas: numbers, ranges or names, as in 00-02,05 or 03_waveform_augmentation."
     ),
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Notebooks at a time; the cores are shared among them.")]
@@ -116,15 +116,15 @@ def run(
     dataset: DatasetOption = "synth10",
     only: OnlyOption = "",
     jobs: JobsOption = min(2, os.cpu_count() or 1),
-    seed: Annotated[int, typer.Option(help="Seed of everything drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     param: Annotated[list[str], typer.Option("--param", "-p", help="A notebook's own parameter, name=value.")] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option(help="Keep green results of an earlier, interrupted run.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Folder for what comes out [default: runs/...].")] = None,
+    output: Annotated[Path | None, typer.Option(help="Output folder [default: runs/...].")] = None,
     clip_s: Annotated[
         float | None,
-        typer.Option("--clip-s", min=0.05, help="Seconds of a clip of your own sounds [default: by the files]."),
+        typer.Option("--clip-s", min=0.05, help="Length in s of clips of your own sounds [default: from the files]."),
     ] = None,
-    publish: Annotated[bool, typer.Option(help="Keep the numbers of green notebooks in study/results.")] = False,
+    publish: Annotated[bool, typer.Option(help="Store the numbers of green notebooks in study/results.")] = False,
 ) -> None:
     """Execute the notebooks and judge them.
 
@@ -137,10 +137,10 @@ def run(
 
         if not is_own(dataset):
             raise UsageError(
-                f"--clip-s {clip_s:g}: is for your own sounds; clips of {dataset} have a length of their own"
+                f"--clip-s {clip_s:g}: is only for your own sounds; clips of {dataset} have a fixed length"
             )
-        os.environ["COURSE_CLIP_S"] = str(clip_s)  # the notebooks' own processes read it
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
+        os.environ["COURSE_CLIP_S"] = str(clip_s)  # read in the processes of the notebooks
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system then ends it as cleanly as Ctrl-C
     given = {"profile": profile, "dataset": dataset, "seed": seed} | parsed_parameters(param)
     how = {"only": only, "jobs": jobs, "output": output, "resume": resume, "publish": publish}
     raise typer.Exit(runner.run_course(given, **how, console=console))
@@ -163,19 +163,19 @@ def parsed_parameters(pairs: list[str]) -> dict[str, object]:
 
 @app.command(epilog="`course grade submissions/` · `course grade submissions/ --output grades.csv --minutes 3`")
 def grade(
-    folder: Annotated[Path, typer.Argument(help="Submitted notebooks, one folder a student or one file each.")],
+    folder: Annotated[Path, typer.Argument(help="Submitted notebooks, one folder or one file per student.")],
     output: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("grades.csv"),
-    minutes: Annotated[float, typer.Option(min=0.05, help="Time that one submission may take.")] = 10.0,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Minutes that one submission may take.")] = 10.0,
     memory_gb: Annotated[
-        float | None, typer.Option(min=0.1, help="Memory that one submission may take [default: its share of 80 %].")
+        float | None, typer.Option(min=0.1, help="Memory in GB for one submission [default: its share of 80 %].")
     ] = None,
     profile: ProfileOption = "smoke",
     dataset: DatasetOption = "synth10",
     jobs: JobsOption = min(2, os.cpu_count() or 1),
 ) -> None:
-    """Execute submitted notebooks and count the exercises that pass, a line each.
+    """Execute submitted notebooks and count the exercises that pass, one line per submission.
 
-    This runs what students wrote, with your rights: do it on a machine where that is no harm.
+    This runs students' code with your permissions: use a machine where it can do no harm.
     """
     from course_lib.tools import grading
 
@@ -232,9 +232,9 @@ def export(
 
 @app.command(epilog="`course work` · `course work --fresh 03`")
 def work(
-    fresh: Annotated[str, typer.Option(help="Notebooks to copy anew, beside your own: 03, or 00-02,05.")] = "",
+    fresh: Annotated[str, typer.Option(help="Notebooks to copy again, beside your own: 03, or 00-02,05.")] = "",
 ) -> None:
-    """Copy the notebooks into `work/`, where they are yours. What is there already is never written over."""
+    """Copy the notebooks into `work/`, where they are yours to edit. Existing copies are never overwritten."""
     from course_lib.tools import runner, workspace
 
     chosen = runner.chosen_notebooks(fresh) if fresh else []
@@ -249,7 +249,7 @@ def expect(
     seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,  # regression.MIN_SEEDS
     jobs: JobsOption = min(2, os.cpu_count() or 1),
 ) -> None:
-    """Measure what the notebooks record, over seeds, and write it to `tests/expected/`."""
+    """Measure what the notebooks record over several seeds, and write it to `tests/expected/`."""
     from course_lib.tools import runner
 
     runner.measure_expectations(profile, dataset, only=only, seeds=seeds, jobs=jobs, console=console)
@@ -257,7 +257,7 @@ def expect(
 
 @app.command()
 def generate() -> None:
-    """Write what is derived: notebooks from their sources, pictures, tables of README and INSTRUCTORS, cards."""
+    """Write all derived files: notebooks from their sources, figures, tables of README and INSTRUCTORS, data cards."""
     from course_lib.data import registry
     from course_lib.tools import authoring, crate, readme, timetables
 
@@ -268,7 +268,7 @@ def generate() -> None:
     written += crate.write_crate()
     changed = [path.relative_to(root) for path in written]
     changed += ["data/README.md"] if registry.write_cards() else []
-    console.print("\n".join(f"wrote {name}" for name in changed) or "everything derived is up to date")
+    console.print("\n".join(f"wrote {name}" for name in changed) or "all derived files are up to date")
 
 
 @app.command()
@@ -276,7 +276,7 @@ def site(
     run: Annotated[Path | None, typer.Option(help="Folder of executed notebooks [default: the latest].")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write to [default: runs/site].")] = None,
 ) -> None:
-    """Make the pages of the course from executed notebooks; `make site` also installs what this needs."""
+    """Build the site of the course from executed notebooks; `make site` also installs what this needs."""
     from course_lib.tools import site_build
 
     site_build.build_site(run, output or paths.site_dir(), console)
@@ -284,7 +284,7 @@ def site(
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has: versions, cores, memory, device, data, free disk. Exits 1 if the course cannot run."""
+    """Report what this machine has: versions, cores, memory, device, data, disk. Exits 1 if the course cannot run."""
     from course_lib.lesson import doctor as examine
 
     problems = examine.report(console)
@@ -293,7 +293,7 @@ def doctor() -> None:
 
 @data.command("list")
 def data_list() -> None:
-    """All data sets, with size and whether they are here."""
+    """List all data sets, with their size and whether they are on this machine."""
     from rich.table import Table
 
     from course_lib.data import download, registry
@@ -313,7 +313,7 @@ def data_list() -> None:
 @data.command("get", epilog="`course data get esc10` · `COURSE_MIRROR=/media/usb course data get fsdd`")
 def data_get(
     name: NameArgument,
-    force: Annotated[bool, typer.Option(help="Fetch again even if it is here.")] = False,
+    force: Annotated[bool, typer.Option(help="Fetch it again even if it is here.")] = False,
 ) -> None:
     """Fetch a data set (mirror first, then the network) and verify it."""
     from course_lib.data import download
@@ -323,7 +323,7 @@ def data_get(
 
 @data.command("verify")
 def data_verify(name: NameArgument) -> None:
-    """Compare every file with its published sum; names what is missing, changed or foreign."""
+    """Compare every file with its published checksum, and name those that are missing, changed or unknown."""
     from course_lib.data import download
 
     console.print(download.verify(name), soft_wrap=True)
@@ -340,7 +340,7 @@ def data_card(
         ),
     ],
 ) -> None:
-    """Where a data set comes from: licence, citation, protocol, known flaws. Of your own: clips, length, sources."""
+    """Describe a data set: licence, citation, protocol, known flaws; or your own sounds: clips, length, sources."""
     from course_lib.data import load, registry
 
     screen.print_markdown(load.own_card(name) if load.is_own(name) else registry.card(name), console)
@@ -350,14 +350,14 @@ def data_card(
 def data_manifest(
     kind: Annotated[str, typer.Argument(help="vggsound, audioset, or folder.")],
     listings: Annotated[
-        list[Path], typer.Argument(help="The official lists, as downloaded; after folder, your folder of classes.")
+        list[Path], typer.Argument(help="The official lists, as downloaded; for folder, your folder of classes.")
     ],
     folder: Annotated[
-        Path | None, typer.Option(help="Of an official list: folder of the sounds, one file a clip.")
+        Path | None, typer.Option(help="For an official list: folder of the sounds, one file per clip.")
     ] = None,
     output: Annotated[Path, typer.Option(help="The manifest to write.")] = Path("manifest.csv"),
 ) -> None:
-    """A manifest for `--dataset`: from an official list and the sounds that you have of it, or from your own folder."""
+    """Write a manifest for `--dataset`: from an official list and the sounds that you have, or from your own folder."""
     from course_lib.data.manifest import manifest_from_folder, manifest_from_list
 
     if kind == "folder":
@@ -376,11 +376,11 @@ def data_scenes(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="A set to mix from, or ave: or videos: and a folder.", callback=_as_listed, autocompletion=_names
+            help="A data set to mix from, or ave:FOLDER or videos:FOLDER.", callback=_as_listed, autocompletion=_names
         ),
     ],
 ) -> None:
-    """Scenes for the study on sound events: how many a part, how many events, what is missing."""
+    """Describe the scenes for the study on sound events: scenes, sources and events in each part."""
     from course_lib.scenes import load as load_scenes_module
     from course_lib.scenes.scenes import SceneSpec
 

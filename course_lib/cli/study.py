@@ -1,4 +1,4 @@
-"""`course study`: run a grid, see how far it is, report it, compare two sets of its rows."""
+"""`course study`: run a grid, show its progress, report it, compare two sets of rows."""
 
 import ast
 import math
@@ -32,12 +32,14 @@ def _grid_names() -> list[str]:
 
 GridArgument = Annotated[
     str,
-    typer.Argument(help="A TOML file, or the name of one in study/grids; `study` is all.", autocompletion=_grid_names),
+    typer.Argument(
+        help="A TOML file, or the name of one in study/grids; `study` is the reference study.", autocompletion=_grid_names
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the records [default: runs/study/GRID here, or beside a grid of your own]; of several grids, "
+        help="Folder of the records [default: runs/study/GRID here, or beside a grid of your own]; for several grids, "
         "its parent."
     ),
 ]
@@ -48,24 +50,24 @@ def run(
     grid: GridArgument,
     jobs: Annotated[int, typer.Option(min=1, help="Rows at a time, one process and one thread each.")] = 1,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler to hand the rows to: its address, or the .json file it wrote.")
+        str | None, typer.Option(help="Dask scheduler to run the rows on: its address, or the .json file it wrote.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run rows again that failed before.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps [default: the fastest there is].")] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Rerun rows that failed before.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps [default: the fastest available].")] = None,
     output: OutputOption = None,
 ) -> None:
-    """Run what a grid, or each of a list, has no record of yet. Cut off, the same command goes on from there.
+    """Run the rows without a record, of one grid or of each in a list. The same command resumes an interrupted run.
 
     Exits 1 when a row failed, 130 when interrupted.
     """
     from course_lib.study import grid as grids
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is as orderly as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system then ends it as cleanly as Ctrl-C
     chosen = _chosen(grid, output)
     if device is not None:
-        profiles.check_device(device, here=not scheduler)  # else every row would be on record as failed by it
+        profiles.check_device(device, here=not scheduler)  # otherwise every row would be recorded as failed
     for one, _ in chosen:
-        grids.check(one)  # of all, before any of them is run
+        grids.check(one)  # all of them, before any is run
     how = {"jobs": jobs, "scheduler": scheduler, "retry_failed": retry_failed, "device": device}
     failed = sum(_run_one(one, folder, how) for one, folder in chosen)
     raise typer.Exit(int(failed > 0))
@@ -83,20 +85,20 @@ def _chosen(name: str, output: Path | None) -> list[tuple["Grid", Path]]:
 
 
 def records_folder(path: Path) -> Path:
-    """Where the records of the grid in `path` are: of the course's own in its runs, of others beside the file."""
+    """The folder of records of the grid in `path`: in `runs` for the course's own grids, beside the file for others."""
     root = paths.checkout()
     ours = path.parent == paths.grids_dir() or (root is not None and path.is_relative_to(root))
     return (paths.runs_dir() if ours else path.parent / "runs") / "study" / path.stem
 
 
 def _called(chosen: "Grid") -> str:
-    """What to call a grid by on the command line: its name where that finds it, else its file."""
+    """How to name a grid on the command line: by its name if that finds it, else by its file."""
     return chosen.name if chosen.path.parent == paths.grids_dir() else str(chosen.path)
 
 
 def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
-    """Run one grid and tell of every row; returns how many rows failed."""
-    from course_lib.study import engine  # seconds to import, which --help need not wait for
+    """The number of failed rows, after running one grid and reporting every row."""
+    from course_lib.study import engine  # takes seconds to import, and --help should not wait for it
     from course_lib.tools.run_report import progress_bar
 
     specs = chosen.specs
@@ -120,7 +122,7 @@ def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
             )
     except KeyboardInterrupt:
         left = len(engine.pending(specs, folder))
-        console.print(f"interrupted; {len(specs) - left} of {len(specs)} rows are on record, the same command goes on")
+        console.print(f"interrupted; {len(specs) - left} of {len(specs)} rows are on record; the same command resumes")
         raise typer.Exit(130) from None
     failed = sum(record["status"] == engine.FAILED for record in records)
     more = f"; why: course study status {_called(chosen)}" if failed else ""
@@ -133,7 +135,7 @@ def _run_one(chosen: "Grid", folder: Path, how: dict) -> int:
     "import", epilog="`course study import lesson` · `course study run lesson` · `course study report lesson --publish`"
 )
 def import_published(grid: GridArgument, output: OutputOption = None) -> None:
-    """Put the published rows of a grid on record, so that `run` does only what has been added to the grid since."""
+    """Put the published rows of a grid on record, so that `run` runs only what has been added to the grid since."""
     from course_lib.study import records as rows
 
     for chosen, folder in _chosen(grid, output):
@@ -147,9 +149,9 @@ def import_published(grid: GridArgument, output: OutputOption = None) -> None:
 
 @study.command()
 def status(grid: GridArgument, output: OutputOption = None) -> None:
-    """How many rows of a grid are done, stale, failed, under way and left, and why rows failed.
+    """Show how many rows of a grid are done, stale, failed, begun and left, and why rows failed.
 
-    A row is stale where the code that computes rows changed since.
+    A row is stale if the code that computes rows has changed since.
     """
     for chosen, folder in _chosen(grid, output):
         _tell_status(chosen, folder)
@@ -173,7 +175,7 @@ def _tell_status(chosen: "Grid", folder: Path) -> None:
             console.print(row_line(record), soft_wrap=True)
     started = len(list((folder / "checkpoints").glob("*.pt")))
     commits = sorted({record["commit"] for record in records.values() if record and "commit" in record})
-    console.print(f"{started} rows begun and not finished; commits: {', '.join(commits) or 'none'}")
+    console.print(f"{started} rows begun but not finished; commits: {', '.join(commits) or 'none'}")
     owner = paths.holder(folder)
     console.print(f"process {owner} is running it" if owner else "nobody is running it")
 
@@ -186,14 +188,14 @@ def report(
         typer.Option(help="field=value: compare with the same condition at this value [default: what the grid says]."),
     ] = [],  # noqa: B006
     publish: Annotated[
-        bool, typer.Option(help="Keep rows and summary in study/results/GRID; write figures and README from them.")
+        bool, typer.Option(help="Store rows and summary in study/results/GRID; update figures and README.")
     ] = False,
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Publish although rows are missing; they are listed with the others.")
+        bool, typer.Option("--unfinished", help="Publish even if rows are missing; the missing ones are listed.")
     ] = False,
     output: OutputOption = None,
 ) -> None:
-    """Accuracy and differences of the conditions of each part; writes `rows.parquet` and `summary.csv`."""
+    """Show scores and differences of the conditions of each part; write `rows.parquet` and `summary.csv`."""
     from course_lib.tools import readme
 
     if publish:
@@ -207,7 +209,7 @@ def report(
 
 
 def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool, unfinished: bool) -> list[Path]:
-    """Tell and keep the summary of one grid; returns what was published."""
+    """Paths of what was published, after printing and storing the summary of one grid."""
     import pandas as pd
 
     from course_lib.study import records as rows
@@ -237,7 +239,7 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool, unfi
     rows.write(every, summary, folder)
     if not publish:
         return []
-    readings = folder / "test_readings.jsonl"  # a line each time that a test fold was read
+    readings = folder / "test_readings.jsonl"  # one line for each reading of a test fold
     read = len(readings.read_text(encoding="utf-8").splitlines()) if readings.exists() else 0
     about = {"grid": chosen.name, "about": chosen.about, "test_readings": read}
     if missing:
@@ -259,9 +261,9 @@ def diff(
             autocompletion=_grid_names,
         ),
     ],
-    second: Annotated[str, typer.Argument(help="Another.", autocompletion=_grid_names)],
+    second: Annotated[str, typer.Argument(help="The other rows, given in the same way.", autocompletion=_grid_names)],
 ) -> None:
-    """Compare two sets of rows by key; exits 1 when a row that both have differs in what was measured."""
+    """Compare two sets of rows by key; exits 1 if a row that both have differs in what was measured."""
     from course_lib.study import records as rows
 
     tables = [rows.gather(_rows_of(name)) for name in (first, second)]
@@ -292,14 +294,14 @@ def _rows_of(name: str) -> Path:
 
 
 def _code_line(records: Iterable[Mapping]) -> str:
-    """How many rows today's code computed, for the screen."""
+    """How many rows the current code computed, for the screen."""
     from course_lib.study.records import code_states
 
     counts = code_states(records)
     meaning = {
         "current": "current",
-        "stale": "stale (the code changed since)",
-        "unknown": "unknown (they do not say)",
+        "stale": "stale (the code has changed since)",
+        "unknown": "unknown (not recorded)",
     }
     return ", ".join(f"{n} {meaning[state]}" for state, n in counts.items() if n) or "no rows"
 
@@ -357,19 +359,19 @@ def _summary_table(summary: "pd.DataFrame", by: list[str]) -> Table:
 
 
 def _percent(row: Mapping, score: str, prefix: str) -> str:
-    """A score in per cent with its interval, where it has one."""
+    """A score in per cent with its interval, if it has one."""
     low, high = (100 * row[f"{prefix}{end}"] for end in ("low", "high"))
     return f"{100 * row[score]:.1f}" + ("" if math.isnan(low) else f" ({low:.1f} to {high:.1f})")
 
 
 def _points(row: Mapping, name: str) -> str:
-    """The difference `name` in points with its interval; empty where there is none."""
+    """The difference `name` in points with its interval; empty if there is none."""
     mean, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
     return "" if math.isnan(mean) else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def row_line(record: dict) -> str:
-    """One row for the screen: what it was, what came of it."""
+    """One row for the screen: its settings and its result."""
     on_scenes = "streams" in record
     net = record["streams"] if on_scenes else record["model"]
     what = (

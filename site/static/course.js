@@ -1,4 +1,4 @@
-// Excerpts of search results come from the article alone; the theme's own buttons and menus would stand in them otherwise.
+// Take excerpts of search results from the article only; otherwise they would include the theme's buttons and menus.
 document.addEventListener("DOMContentLoaded", () => {
   if (typeof Search === "undefined") return;
   const text = Search.htmlToText;

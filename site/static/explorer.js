@@ -26,14 +26,14 @@
     return macs < 1e9 ? `${number(macs / 1e6, 1)} million` : `${number(macs / 1e9, 2)} billion`;
   }
 
-  // Multiply-accumulates of the network for so many frames, or null where it takes none so short.
+  // Multiply-accumulates of the network for this many frames, or null if there are too few for it.
   function macsOf(nFrames) {
     const { fewest, fixed, perFrame } = EXPLORER.macs;
     if (nFrames < fewest) return null;
     return perFrame.reduce((sum, each, level) => sum + each * Math.floor(nFrames / 2 ** level), fixed);
   }
 
-  // What the reader gets at this window and hop, in two or three sentences.
+  // What this window and hop show, in two or more sentences.
   function sentence(windowMs, hopMs) {
     const rate = 1000 / hopMs;
     const perSecond = number(rate, rate < 20 ? 1 : 0);
@@ -47,7 +47,7 @@
     return [first, second, ...findings(windowMs, hopMs)].join(" ");
   }
 
-  // Sentences about the made sounds, whose answer is known.
+  // Sentences about the synthetic sounds, whose true values are known.
   function findings(windowMs, hopMs) {
     const { clicksS, tonesHz, swingHz } = state.sound;
     const found = [];
@@ -74,7 +74,7 @@
 
   const decibels = dip => (dip > 60 ? "more than 60 dB" : `${number(dip, 1)} dB`);
 
-  // By how many dB the frames between two clicks are below the weaker click, above 2 kHz; null without such a frame.
+  // How many dB the frames between two clicks are below the weaker click, above 2 kHz; null without such a frame.
   function clickDip(x, plan, [first, second]) {
     const power = new Float64Array(plan.bins);
     const from = Math.ceil((2000 * plan.nFft) / SPEC.rateHz);
@@ -92,7 +92,7 @@
     return Math.max(0, 10 * Math.log10(Math.min(before, after) / Math.max(between, 1e-12)));
   }
 
-  // By how many dB the mean spectrum between two tones is below the weaker tone, where the window sees no click.
+  // How many dB the mean spectrum between two tones is below the weaker tone, where the window contains no click.
   const toneDips = new Map();
   function toneDip(x, windowMs, [low, high], clicksS) {
     const key = `${state.sound.key} ${windowMs}`;
@@ -153,7 +153,7 @@
   // An empty picture of the frames: power in rows of bins, and in mel bands, of columns of one frame or several.
   function newPicture(x, windowMs, hopMs, [lowHz, topHz]) {
     const plan = makePlan(SPEC, windowMs, hopMs);
-    // Zoomed in, bins would be blocks: a transform of some times the length, in more zeros, adds bins between them
+    // Zoomed in, bins would look like blocks: a longer transform, with more zero-padding, adds bins between them
     let size = plan.nFft;
     while (((topHz - lowHz) * size) / SPEC.rateHz < FEWEST_ROWS) size *= 2;
     const view = makePlan(SPEC, windowMs, hopMs, size);
@@ -209,7 +209,7 @@
     return getComputedStyle(document.documentElement).getPropertyValue(`--pst-color-${name}`).trim();
   }
 
-  // A canvas of the size that it has on the page, and the place of the picture in it.
+  // A canvas at its size on the page, and the place of the picture in it.
   function blank(canvas) {
     const scale = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     canvas.width = Math.round(width * scale);
@@ -458,19 +458,19 @@
     if (!file.size) return;
     const megabytes = file.size / 1e6;
     if (megabytes > MOST_MB) {
-      tell(`${file.name} has ${number(megabytes)} MB, and this page takes at most ${MOST_MB}: cut out a few seconds.`);
+      tell(`${file.name} has ${number(megabytes)} MB, but this page takes at most ${MOST_MB}: cut out a few seconds.`);
       return;
     }
     const seconds = await lengthOf(file);
     if (seconds > 60 * MOST_MINUTES || (!Number.isFinite(seconds) && megabytes > MOST_MB_UNMEASURED)) {
       const length = Number.isFinite(seconds) ? `lasts ${number(seconds / 60)} minutes` : "does not say how long it lasts";
-      tell(`${file.name} ${length}, and this page takes at most ${MOST_MINUTES} minutes: cut out a few seconds.`);
+      tell(`${file.name} ${length}, but this page takes at most ${MOST_MINUTES} minutes: cut out a few seconds.`);
       return;
     }
     await decode(file, file.name, refusal);
   }
 
-  // Seconds that a file announces; 0 where the browser plays no such file, Infinity where it does not say.
+  // The duration in s that a file states; 0 if the browser cannot play it, Infinity if the file does not say.
   function lengthOf(file) {
     const player = document.createElement("audio");
     const address = URL.createObjectURL(file);
@@ -493,7 +493,7 @@
     }
     const n = Math.min(buffer.length, LONGEST_S * SPEC.rateHz);
     if (n < SHORTEST_S * SPEC.rateHz) {
-      tell(`${name} lasts ${number(buffer.duration, 2)} s, and this page needs at least ${SHORTEST_S} s.`);
+      tell(`${name} lasts ${number(buffer.duration, 2)} s, but this page needs at least ${SHORTEST_S} s.`);
       return;
     }
     const x = new Float64Array(n);
@@ -525,7 +525,7 @@
       return;
     }
     if (!navigator.mediaDevices || !window.MediaRecorder) {
-      tell("This browser gives no microphone to a page like this one: record a file and open it.");
+      tell("This browser does not give this page access to a microphone: record a file and open it.");
       return;
     }
     let stream;
@@ -596,7 +596,7 @@
     part("rebuilt-about").textContent = "B: not rebuilt yet";
   }
 
-  // A worker runs the arithmetic that this page holds, so that the page stays alive, from a server or from disk.
+  // A worker runs the arithmetic in this page, so that the page stays responsive, from a server or from disk.
   const WORKER = `
     onmessage = ({ data }) => {
       const plan = makePlan(data.spec, data.windowMs, data.hopMs);

@@ -318,18 +318,18 @@ def test_files_that_are_no_sound_or_too_long_are_told_in_a_line(explorer, tmp_pa
     open_file(page, "empty.wav", b"")
     told(page, "empty.wav: the browser cannot read")
     open_file(page, "short.wav", wav(noise(800)))
-    assert told(page, "at least") == "short.wav lasts 0.05 s, and this page needs at least 0.1 s."
+    assert told(page, "at least") == "short.wav lasts 0.05 s, but this page needs at least 0.1 s."
     with wave.open(str(tmp_path / "hour.wav"), "wb") as hour:
         hour.setparams((2, 1, 4000, 0, "NONE", ""))
         hour.writeframes(b"\x80" * (2 * 4000 * 3600))
     page.locator("#explorer-file").set_input_files(tmp_path / "hour.wav")
     assert told(page, "minutes") == (
-        "hour.wav lasts 60 minutes, and this page takes at most 5 minutes: cut out a few seconds."
+        "hour.wav lasts 60 minutes, but this page takes at most 5 minutes: cut out a few seconds."
     )  # fmt: skip
     with (tmp_path / "huge.wav").open("wb") as huge:
         huge.truncate(700_000_000)
     page.locator("#explorer-file").set_input_files(tmp_path / "huge.wav")
-    assert "huge.wav has 700 MB, and this page takes at most 60" in told(page, "700 MB")
+    assert "huge.wav has 700 MB, but this page takes at most 60" in told(page, "700 MB")
     assert np.array_equal(taken(page), before), "what was there is gone"
 
 
