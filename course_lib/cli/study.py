@@ -33,7 +33,8 @@ def _grid_names() -> list[str]:
 GridArgument = Annotated[
     str,
     typer.Argument(
-        help="A TOML file, or the name of one in study/grids; `study` is the reference study.", autocompletion=_grid_names
+        help="A TOML file, or the name of one in study/grids; `study` is the reference study.",
+        autocompletion=_grid_names,
     ),
 ]
 OutputOption = Annotated[
