@@ -178,7 +178,7 @@ def _tell_status(chosen: "Grid", folder: Path) -> None:
     commits = sorted({record["commit"] for record in records.values() if record and "commit" in record})
     console.print(f"{started} rows begun but not finished; commits: {', '.join(commits) or 'none'}")
     owner = paths.holder(folder)
-    console.print(f"process {owner} is running it" if owner else "nobody is running it")
+    console.print(f"process {owner} is running it" if owner else "no process is running it")
 
 
 @study.command(epilog="`course study report lesson --against features.hop_ms=5` · `... report study --publish`")

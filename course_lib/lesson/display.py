@@ -135,7 +135,7 @@ _predictions: dict[str, float | str] = {}  # of this kernel, by the number that 
 def predict(number: str, prediction: float | str | EllipsisType, question: str) -> None:
     """Keep the learner's `prediction`, a number or a word, for `answer(number, ...)` further below.
 
-    The learner's copy has `...`, which is no prediction: nothing fails without one, and nobody grades it.
+    The learner's copy has `...`, which is no prediction: nothing fails without one, and it is not graded.
     """
     _predictions.pop(number, None)
     if prediction is Ellipsis or prediction is None:

@@ -226,7 +226,7 @@ def _over_dask(
                 for spec in todo
             }  # fmt: skip
             for future in as_completed(futures):
-                if future.status == "cancelled":  # nobody here cancels rows
+                if future.status == "cancelled":  # a run never cancels rows
                     raise CourseError(gone)
                 error = future.exception() if future.status != "finished" else None
                 yield _collected(futures[future], folder, error, scheduler)

@@ -179,7 +179,7 @@ class _Running:
         self.clear_away()
 
     def clear_away(self) -> None:
-        """Kill all that this notebook has started, even what left its process tree, before the next one starts."""
+        """Kill all that this notebook has started, even what has left its process tree."""
         self._seen.update(_family(self.process.pid))
         for process in psutil.process_iter():
             with suppress(psutil.Error):  # ended, or somebody else's

@@ -270,7 +270,7 @@ def prepare_data(
     refuse_unfit(notebooks, clips)
     clips.waves()
     console.print(f"data: {clips.name}, {len(clips)} clips, {len(clips.classes)} classes, {clips.length_s:g} s each")
-    listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of one's own sounds
+    listing = Path(dataset).read_bytes() if Path(dataset).is_file() else b""  # labels and folds of own sounds
     return hashlib.sha256(clips.content.encode() + listing).hexdigest(), math.ceil(len(clips) / USUAL_CLIPS)
 
 

@@ -263,7 +263,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _empty(folder: Path) -> None:
-    """Make `folder` anew with nothing but our mark in it."""
+    """Empty `folder`, leaving only our mark in it."""
     _refuse_foreign(folder)
     shutil.rmtree(folder, ignore_errors=True)
     _write(folder / MARK, "Made by `course site`, which replaces this folder.\n")

@@ -58,7 +58,7 @@ def test_a_grid_from_run_to_publication(course, own_folders, monkeypatch, tmp_pa
     grid = tmp_path / "little.toml"
     grid.write_text(GRID)
     code, out, _ = course("status", grid)
-    assert code == 0 and "folds │ 4 │ 0 │ 0 │ 0 │ 4" in out and "nobody is running it" in out
+    assert code == 0 and "folds │ 4 │ 0 │ 0 │ 0 │ 4" in out and "no process is running it" in out
     code, out, errors = course("run", grid, "--device", "cpu")
     assert code == 0, errors
     assert out.startswith("little: 4 rows, 4 to run") and out.count("✔ done") == 4 and "4 rows done, 0 failed" in out

@@ -487,7 +487,7 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("13.2", lambda parts: 0.5, "expected a text"),
     ("13.4", lambda: "DiffRes against flux", "return a dict with the keys"),
     ("13.4", lambda: asked_of_rows() | {"why": "to see"}, "return a dict with the keys"),
-    ("13.4", lambda: asked_of_rows(second={"frame_reducer": "flux:0.5"}), "'second' is a dict with the keys"),
+    ("13.4", lambda: asked_of_rows(second={"frame_reducer": "flux:0.5"}), "'second' must be a dict with the keys"),
     ("13.4", lambda: asked_of_rows(second=ASKED), "they are equal"),
     ("13.4", lambda: asked_of_rows(second=ASKED | {"frame_reducer": "none", "recipe.steps": 240}), "they differ in"),
     ("13.4", lambda: asked_of_rows(second=ASKED | {"dataset": "fsdd"}), "two data sets have different folds"),

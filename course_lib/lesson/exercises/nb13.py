@@ -164,7 +164,7 @@ def my_question(answer: object) -> str:
         raise NotYet("return a dict with the keys 'first', 'second', 'margin' and 'expected'")
     for side in ("first", "second"):
         if not isinstance(asked[side], dict) or set(asked[side]) != set(SETTINGS):
-            raise NotYet(f"'{side}' is a dict with the keys {', '.join(SETTINGS)}")
+            raise NotYet(f"'{side}' must be a dict with the keys {', '.join(SETTINGS)}")
     differing = [name for name in SETTINGS if asked["first"][name] != asked["second"][name]]
     if len(differing) != 1:
         found = f"they differ in {', '.join(differing)}" if differing else "they are equal"
