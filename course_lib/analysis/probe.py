@@ -1,4 +1,4 @@
-"""The timing probe, where a run of DiffRes either fails or reaches the ceiling: successes are counted separately.
+"""The timing probe, where a run of DiffRes either fails or reaches the ceiling, so that successes are counted.
 
 Notebook: 08.
 """

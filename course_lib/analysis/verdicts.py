@@ -71,7 +71,7 @@ class Part:
 
     @property
     def lost(self) -> bool:
-        """Whether the verdict holds or contradicts, but would not with the interval for folds that share clips."""
+        """Whether `HOLDS` or `CONTRADICTED` would be lost with the interval for folds that share training clips."""
         if self.verdict not in (HOLDS, CONTRADICTED) or self.found.corrected is stats.UNKNOWN:
             return False
         return self.found.corrected.low <= -self.margin <= self.found.corrected.high

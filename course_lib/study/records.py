@@ -201,7 +201,7 @@ def _differing(one: Mapping, other: Mapping) -> str:
 
 
 def code_states(records: Iterable[Mapping]) -> dict[str, int]:
-    """How many rows were computed by the current code (`current`), other code (`stale`), or code unknown (`unknown`).
+    """How many rows were computed by the current code (`current`), other code (`stale`), or unknown code (`unknown`).
 
     Rows of the first edition do not record their code. Rows that failed are not counted.
     """
