@@ -9,8 +9,8 @@ from course_lib.paths import repo_root
 DOC = repo_root() / "docs" / "faults.md"
 HEAD = """# Faults
 
-What can go wrong on the way, produced on purpose over the real command line, and what was lost each time. Paths are
-shortened; what differs from run to run (process numbers, ports, sums, times, accuracies) is left out.
+Things that can go wrong, each produced on purpose with the real command line, and what was lost each time. Paths are
+shortened; what differs from run to run (process numbers, ports, checksums, times, accuracies) is left out.
 
 Made by `make faults` from `tests/faults`; edit those. `make test` produces every fault again and compares.
 

@@ -36,17 +36,19 @@ def test_no_network(toy, course, host, tell):
     (course.here / "data" / "archives" / "toy").mkdir(parents=True, exist_ok=True)
     (course.here / "data" / "archives" / "toy" / "toy.zip").write_bytes(zipped())
     assert comes_whole(course)
-    tell(printed.splitlines(), code, "nothing: no half file; put there by hand, the archive is taken")
+    tell(printed.splitlines(), code, "nothing: no partial file; an archive put there by hand is used")
 
 
-@pytest.mark.fault("truncated download", "`course data get toy` from a host that breaks off after 3,000 bytes")
+@pytest.mark.fault(
+    "truncated download", "`course data get toy` from a host that closes the connection after 3,000 bytes"
+)
 def test_truncated_download(toy, course, host, tell):
     host.short = 3_000
     code, printed = course("data", "get", "toy")
     assert nothing_half(course) and host.asked > 1
     host.short = None
     assert comes_whole(course)
-    tell(printed.splitlines(), code, "nothing: asked again by itself, no half file, whole at the next call")
+    tell(printed.splitlines(), code, "nothing: retried automatically; no partial file; complete at the next call")
 
 
 @pytest.mark.fault(
@@ -61,12 +63,12 @@ def test_flipped_byte(toy, course, host, tell):
     assert nothing_half(course)
     host.files["toy.zip"] = good
     assert comes_whole(course)
-    tell(printed.splitlines(), code, "nothing: the changed archive is thrown away; whole at the next call")
+    tell(printed.splitlines(), code, "nothing: the changed archive is deleted; complete at the next call")
 
 
 @pytest.mark.fault(
     "flipped byte on the disk",
-    "one bit of a fetched sound changed; `course data verify toy`, then the command it names",
+    "one bit of a downloaded sound is changed; `course data verify toy`, then the command it names",
 )
 def test_flipped_byte_on_the_disk(toy, course, tell):
     assert course("data", "get", "toy")[0] == 0
@@ -74,7 +76,7 @@ def test_flipped_byte_on_the_disk(toy, course, tell):
     changed.write_bytes(changed.read_bytes()[:-1] + b"\x03")
     code, printed = course("data", "verify", "toy")
     assert comes_whole(course, "--force")
-    tell(printed.splitlines(), code, "nothing: found by name and replaced")
+    tell(printed.splitlines(), code, "nothing: the file is named and replaced")
 
 
 @pytest.mark.fault("archive with `../`", "`course data get toy` of an archive with a member `../../evil.wav`")
@@ -86,7 +88,7 @@ def test_archive_that_leads_outside(toy, course, host, tell):
 
 
 @pytest.mark.fault(
-    "full disk, download", "`course data get toy` on a disk that takes the archive and not what is in it"
+    "full disk, download", "`course data get toy` on a disk with room for the archive but not for its contents"
 )
 def test_full_disk_while_unpacking(toy, course, host, small_disk, tell):
     noise = {f"audio/{n}.wav": np.random.default_rng(n).bytes(200_000) for n in range(4)}
@@ -103,7 +105,7 @@ def test_full_disk_while_unpacking(toy, course, host, small_disk, tell):
     shutil.copytree(disk / "data", course.here / "data")
     asked = host.asked
     assert comes_whole(course, files=noise) and host.asked == asked
-    tell(printed.splitlines(), code, "nothing: no half set; with more room the archive that was kept is unpacked")
+    tell(printed.splitlines(), code, "nothing: no partial data set; with more room, the kept archive is unpacked")
 
 
 @pytest.mark.fault(
@@ -125,4 +127,4 @@ def test_corrupt_audio(course, tell):
     (course.here / "run" / "results.json").write_text("earlier")
     code, printed = course("run", "--dataset", "my.csv", "--only", "0", "--output", "run")
     assert [path.read_text() for path in (course.here / "run").iterdir()] == ["earlier"]
-    tell(printed.splitlines(), code, "nothing: told before any notebook starts, the earlier results are untouched")
+    tell(printed.splitlines(), code, "nothing: reported before any notebook starts; earlier results are untouched")

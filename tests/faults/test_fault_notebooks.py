@@ -35,7 +35,7 @@ def three(copy, shared_data, tmp_path_factory):
 
 @pytest.mark.fault(
     "cell that never ends",
-    f"`course run` of three notebooks; a cell of one sleeps for ever, the limit of a cell {CELL_LIMIT_S} s",
+    f"`course run` of three notebooks; a cell of one sleeps for ever; the limit per cell is {CELL_LIMIT_S} s",
 )
 def test_endless_cell(three, tell):
     folder, code, printed = three
@@ -44,7 +44,7 @@ def test_endless_cell(three, tell):
     tell(
         red(printed, "01_endless"),
         code,
-        "nothing: the good notebook is green, the executed copy shows the cell, no process is left",
+        "nothing: the good notebook passes, the executed copy shows the cell, no process is left",
     )
 
 
@@ -56,7 +56,7 @@ def test_killed_kernel(three, tell):
     folder, code, printed = three
     assert states(folder)["00_good"] == "passed"
     assert json.loads((folder / "02_hungry.ipynb").read_text())["cells"]
-    tell(red(printed, "02_hungry"), code, "nothing: the good notebook is green, the executed copy ends at the cell")
+    tell(red(printed, "02_hungry"), code, "nothing: the good notebook passes, the executed copy ends at the cell")
 
 
 @pytest.mark.fault("misspelt parameter", "`course run -p sead=1` into the folder of an earlier run")
@@ -65,12 +65,12 @@ def test_misspelt_parameter(three, course, tell):
     before = stamps(folder)
     code, printed = course("run", "--only", "0", "-p", "sead=1", "--output", folder)
     assert stamps(folder) == before
-    tell(printed.splitlines(), code, "nothing: no notebook started, the earlier results are untouched")
+    tell(printed.splitlines(), code, "nothing: no notebook starts; earlier results are untouched")
 
 
 @pytest.mark.fault(
     "killed run of notebooks",
-    "SIGKILL to `course run` with one notebook done and one at work; then the same with `--resume`",
+    "SIGKILL to `course run` with one notebook done and one running; then the same with `--resume`",
 )
 def test_killed_and_resumed(course, tell):
     run, go = course.here / "run", course.copy / "notebooks" / "go"
@@ -89,11 +89,12 @@ def test_killed_and_resumed(course, tell):
     assert states(run) == {"00_good": "passed", "03_slow": "passed"}
     assert stamps(run)["00_good.ipynb"] == before["00_good.ipynb"], "run a second time"
     seen = [line for line in printed.splitlines() if "passed" in line and line.startswith("  ")]
-    tell(seen, f"{ended}, then {code}", "nothing: what was green is kept, the rest is run; no kernel outlives the run")
+    tell(seen, f"{ended}, then {code}", "nothing: what had passed is kept, the rest is run; no kernel outlives the run")
 
 
 @pytest.mark.fault(
-    "full disk, results of notebooks", "`course run` into a disk of 64 kB; then the same with `--resume` and more room"
+    "full disk, results of notebooks",
+    "`course run` writing to a disk of 64 kB; then the same with `--resume` and more room",
 )
 def test_full_disk_for_results(course, small_disk, tell):
     disk = small_disk("64k")
@@ -104,7 +105,7 @@ def test_full_disk_for_results(course, small_disk, tell):
     subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
     assert course(*words, "--resume")[0] == 0
     assert stamps(disk / "run")["00_good.ipynb"] == before["00_good.ipynb"], "run a second time"
-    tell(printed.splitlines()[-1:], code, "nothing: no half file; the notebook that was green is not run again")
+    tell(printed.splitlines()[-1:], code, "nothing: no partial file; the notebook that had passed is not run again")
 
 
 @pytest.mark.fault("full disk, caches", "`course run` with COURSE_DATA_DIR on a disk of 64 kB")
@@ -117,11 +118,11 @@ def test_full_disk_for_caches(course, small_disk, tell):
     tell(
         [line for line in printed.splitlines() if "cannot keep" in line],
         code,
-        "nothing but time: the run is green, no half array fills the disk",
+        "nothing but time: the run passes, and no partial array fills the disk",
     )
 
 
-@pytest.mark.fault("read-only results", "`course run` into a folder of results that is mounted read-only")
+@pytest.mark.fault("read-only results", "`course run` into a results folder that is mounted read-only")
 def test_read_only_results(three, course, small_disk, tell):
     disk = small_disk("4m")
     words = ("run", "--only", "0", "--output", disk / "run")
@@ -130,7 +131,7 @@ def test_read_only_results(three, course, small_disk, tell):
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     code, printed = course(*words)
     assert stamps(disk / "run") == before
-    tell(printed.splitlines(), code, "nothing: told before any notebook starts, the earlier results are untouched")
+    tell(printed.splitlines(), code, "nothing: reported before any notebook starts; earlier results are untouched")
 
 
 @pytest.mark.fault("site over sources", "`course site --output notebooks`, where `notebooks/source` holds the sources")
@@ -140,12 +141,12 @@ def test_site_over_sources(course, tell):
     source.write_text("# %%\n")
     code, printed = course("site", "--output", "notebooks")
     assert list(source.parents[1].rglob("*")) == [source.parent, source]
-    tell(printed.splitlines(), code, "nothing: told before anything is written")
+    tell(printed.splitlines(), code, "nothing: reported before anything is written")
 
 
 @pytest.mark.fault(
     "greedy submission",
-    "`course grade` of three: a good one, one that prints for ever, and an archive without a notebook",
+    "`course grade` of three submissions: a good one, one that prints for ever, and an archive without a notebook",
 )
 def test_greedy_submission(course, tell):
     good = (
@@ -157,7 +158,7 @@ def test_greedy_submission(course, tell):
     (course.here / "carla" / "homework.zip").write_bytes(b"PK")
     code, printed = course("grade", ".", "--output", course.here / "grades.csv")
     assert not course.kernels()
-    tell(sorted(printed.splitlines())[:3], code, "nothing: every student has a line, and what passed is counted")
+    tell(sorted(printed.splitlines())[:3], code, "nothing: every student has a line, and passed exercises are counted")
 
 
 @pytest.mark.fault("no place for grades", "`course grade submissions --output marks`, where `marks` is a folder")
@@ -169,4 +170,4 @@ def test_no_place_for_grades(course, tell):
     write_notebooks(course.here / "submissions", {"anna": HEAD + cell})
     code, printed = course("grade", "submissions", "--output", "marks")
     assert not ran.exists() and not list(marks.iterdir())
-    tell(printed.splitlines(), code, "nothing: told before any submission is executed")
+    tell(printed.splitlines(), code, "nothing: reported before any submission is executed")

@@ -5,7 +5,7 @@ import pytest
 import soundfile as sf
 from helpers import sound
 
-NOTHING_RUN = "nothing: told before any notebook starts"
+NOTHING_RUN = "nothing: reported before any notebook starts"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_equal_sounds_with_two_labels(course, refused):
     refused(*(f"{n}.wav,{'cat' if n < 4 else 'dog'}" for n in range(8)))
 
 
-@pytest.mark.fault("recordings joined end to end", "`course run --dataset my.csv`; an OGG file is two in a row")
+@pytest.mark.fault("recordings joined end to end", "`course run --dataset my.csv`; an OGG file holds two recordings")
 def test_joined_recordings(course, refused):
     for n in range(8):
         sf.write(course.here / f"{n}.ogg", 0.1 * np.sin(np.arange(8_000) * (0.1 + 0.02 * n)), 8_000)

@@ -14,7 +14,7 @@ from helpers import wait_for, workers
 
 from course_lib.study import records as rows
 
-QUIET = "rows equal those of a quiet run"
+QUIET = "rows equal those of an undisturbed run"
 
 pytestmark = pytest.mark.timeout(900)  # for a busy machine
 
@@ -47,7 +47,7 @@ def last(printed):
     return [line for line in printed.splitlines() if line.strip()][-1]
 
 
-@pytest.mark.fault("killed worker", "`course study run --jobs 2`; SIGKILL to one of the two workers in a row")
+@pytest.mark.fault("killed worker", "`course study run --jobs 2`; SIGKILL to one of the two workers during a row")
 def test_killed_worker(course, quiet, tell):
     process = course.start(*study(course, "--jobs", "2"))
     wait_for(lambda: begun(course))
@@ -88,7 +88,9 @@ def test_lost_scheduler(course, quiet, tell):
 
 
 @pytest.mark.fault("two runs at once", "`course study run` while another writes to the same folder")
-@pytest.mark.fault("killed study", "SIGKILL to `course study run` in the second of three rows; then the same command")
+@pytest.mark.fault(
+    "killed study", "SIGKILL to `course study run` during the second of three rows; then the same command"
+)
 def test_two_at_once_then_killed_and_resumed(course, quiet, tell):
     folder = course.here / "run"
     process = course.start(*study(course))
@@ -100,12 +102,16 @@ def test_two_at_once_then_killed_and_resumed(course, quiet, tell):
     assert len(kept) < 3 and begun(course), "killed in the middle"
     code, printed = course(*study(course))
     assert whole(folder, quiet) and all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    tell([last(complaint)], refused, f"nothing: the first goes on; its {QUIET}", "two runs at once")
-    what = f"nothing: the row done is kept, the one cut off goes on from its last look; {QUIET}"
+    tell([last(complaint)], refused, f"nothing: the first run continues; its {QUIET}", "two runs at once")
+    kept_row = "the finished row is kept, the interrupted one resumes from its last validation checkpoint"
+    what = f"nothing: {kept_row}; {QUIET}"
     tell([first(printed), last(printed)], f"{ended}, then {code}", what, "killed study")
 
 
-@pytest.mark.fault("full disk, study", "a disk with one row of three and no room for more; then, with room, the same")
+@pytest.mark.fault(
+    "full disk, study",
+    "`course study run` on a disk with one of three rows and no room for more; then the same with room",
+)
 def test_full_disk(course, quiet, small_disk, tell):
     disk = small_disk("256k")
     (disk / "records").mkdir()
@@ -116,7 +122,7 @@ def test_full_disk(course, quiet, small_disk, tell):
     subprocess.run(["mount", "-o", "remount,size=512m", disk], check=True)
     again, resumed = course(*study(course))
     assert again == 0 and whole(disk, quiet)
-    what = f"nothing: no row is blamed, the one done is kept; {QUIET}"
+    what = f"nothing: no row is recorded as failed, the finished one is kept; {QUIET}"
     tell([last(printed), first(resumed), last(resumed)], f"{code}, then {again}", what)
 
 
@@ -127,11 +133,11 @@ def test_clock_going_back(clock, quiet, tell):
     dates = sorted(datetime.fromisoformat(date) for date in found["date"])
     assert (dates[-1] - dates[0]).total_seconds() > 3000, "the clock went back"
     assert (found["minutes"] > 0).all() and (found["train_seconds"] > 0).all() and whole(folder, quiet)
-    tell([last(printed)], code, f"nothing: {QUIET}, durations are right; only dates tell of it")
+    tell([last(printed)], code, f"nothing: {QUIET}, durations are correct; only the dates show it")
 
 
 @pytest.mark.fault("misspelt device", "`course study run --device gpu`")
 def test_misspelt_device(course, tell):
     code, printed = course(*study(course, "--device", "gpu"))
     assert not (course.here / "run").exists()
-    tell([last(printed)], code, "nothing: told before any row is run, none is on record as failed")
+    tell([last(printed)], code, "nothing: reported before any row is run; none is recorded as failed")
