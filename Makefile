@@ -9,12 +9,12 @@ DATASET ?= synth10
 JOBS    ?= 2
 ARGS    ?=
 
-# uv from the machine if it is there, else a copy of our own below .tools
+# uv from the machine if it is there, otherwise our own copy in .tools
 UV  := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
 .PHONY: help course test lab site generate study faults expect doctor bench lint lock clean
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 .tools/bin/uv:
@@ -23,55 +23,55 @@ help: ## this list
 	@.tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
 
 .venv/.ready: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
-	@echo "== installing the locked packages into .venv (about 3 GB to fetch the first time on Linux)"
+	@echo "== installing the locked packages into .venv (downloads about 3 GB the first time on Linux)"
 	@$(UV) sync --locked --compile-bytecode
 	@touch $@
 
-course: .venv/.ready ## every notebook through papermill (PROFILE=lesson|study|smoke DATASET=synth10|esc10|manifest.csv)
+course: .venv/.ready ## run and check every notebook (PROFILE=lesson|study|smoke DATASET=synth10|esc10|my_sounds/|manifest.csv)
 	@echo "== running the notebooks: profile $(PROFILE), data set $(DATASET)"
 	@$(RUN) course run --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)
 
-test: .venv/.ready ## all tests: units, properties, structure, notebooks and their solutions
+test: .venv/.ready ## run all tests: units, properties, structure, notebooks and their solutions
 	@echo "== lint"
 	@$(RUN) ruff check .
-	@echo "== tests, a file a core"
+	@echo "== tests, one file per core"
 	@OMP_NUM_THREADS=1 $(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(ARGS)
 
 .tools/judge: tests/evaluation/judge.txt | $(filter .tools/bin/uv,$(UV))
-	@echo "== building sed_scores_eval in an environment of its own, which the test of PSDS compares with"
+	@echo "== building sed_scores_eval, the reference for the PSDS test, in its own environment"
 	@$(UV) venv --quiet --clear --python $(PY) $@
 	@$(UV) pip install --quiet --python $@ -r $<
 	@touch $@
 
-lab: .venv/.ready ## copy the notebooks into work/, where they are yours, and open JupyterLab at the first
+lab: .venv/.ready ## copy the notebooks into work/, for you to edit, and open the first in JupyterLab
 	@$(RUN) course work $(ARGS)
 	@$(RUN) jupyter lab --ServerApp.root_dir=. work/00_start_here.ipynb
 
 .venv/.site: .venv/.ready
-	@echo "== installing what the site is built with, and ONNX, which the tests of its files need"
+	@echo "== installing the packages that build the site, and ONNX for the tests of exported networks"
 	@$(UV) sync --locked --compile-bytecode --group site --group export
 	@touch $@
 
-site: .venv/.site ## the latest run of the notebooks as a site in runs/site/html (make course first)
+site: .venv/.site ## make a site of the latest run of the notebooks in runs/site/html (make course first)
 	@$(RUN) course site $(ARGS)
 
-generate: .venv/.ready ## write what is derived: notebooks, README tables, data cards
+generate: .venv/.ready ## write everything derived: notebooks, tables, figures, data cards, metadata
 	@$(RUN) course generate
 
-study: .venv/.ready ## the whole study, what is not on record of it; then every table and figure from its rows (hours)
+study: .venv/.ready ## run every row of the study that is not on record, then write its tables and figures (hours)
 	@$(RUN) course study run study --jobs $(JOBS) $(ARGS)
 	@$(RUN) course study report study --publish
 
-faults: .venv/.ready ## produce every fault and write docs/faults.md from what is seen
+faults: .venv/.ready ## produce every fault and write docs/faults.md from what the user sees
 	@$(RUN) pytest tests/faults --write-table
 
 expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DATASET)
 	@$(RUN) course expect --profile $(PROFILE) --dataset $(DATASET) --jobs $(JOBS) $(ARGS)
 
-doctor: .venv/.ready ## what this machine has and lacks
+doctor: .venv/.ready ## report what this machine has and lacks
 	@$(RUN) course doctor
 
-bench: .venv/.ready ## speed against other libraries, as ratios in one run
+bench: .venv/.ready ## measure speed against other libraries
 	@$(UV) run --locked --group bench python bench/features.py --json bench/results/features.json
 	@$(UV) run --locked --group bench python bench/augment.py --json bench/results/augment.json
 	@$(UV) run --locked --group bench python bench/train.py --json bench/results/train.json
@@ -82,11 +82,11 @@ bench: .venv/.ready ## speed against other libraries, as ratios in one run
 	@$(UV) run --locked --group bench python bench/sed_metrics.py --json bench/results/sed_metrics.json
 	@$(UV) run --locked --group bench python bench/pretrained.py --json bench/results/pretrained.json
 
-lint: .venv/.ready ## style of the code
+lint: .venv/.ready ## check the style of the code
 	@$(RUN) ruff check . && $(RUN) ruff format --diff course_lib tests bench
 
-lock: | $(filter .tools/bin/uv,$(UV)) ## resolve the packages again after pyproject.toml changed
+lock: | $(filter .tools/bin/uv,$(UV)) ## update uv.lock after a change of pyproject.toml
 	@$(UV) lock
 
-clean: ## remove what runs left; downloads and packages stay
+clean: ## remove runs (records of the study included) and caches of tools; keep downloads and packages
 	@rm -rf runs .pytest_cache .ruff_cache .hypothesis
