@@ -22,8 +22,8 @@
 # ## Before you start
 #
 # You need notebooks 01, 02 and 04, and should have met gradients and PyTorch tensors
-# before. Reading takes about 55 minutes and the five exercises another 55; the last one
-# trains networks. With the `lesson` profile, the notebook runs in about two minutes.
+# before. Reading takes 55 minutes, the five exercises 55; the last one trains networks.
+# With the `lesson` profile, the notebook runs in about two minutes.
 
 # %%
 import time
