@@ -34,7 +34,7 @@ _MODULES = {  # where each of these names is defined
     "api": ("accuracy", "fit", "predict"),
 }
 
-if TYPE_CHECKING:  # the same for editors and type checkers, which read and do not run
+if TYPE_CHECKING:  # the same for editors and type checkers, which do not run the code
     from course_lib.api import accuracy, fit, predict
     from course_lib.audio.features import FeatureSpec, log_mel
     from course_lib.data.clips import Clips, features

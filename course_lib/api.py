@@ -19,15 +19,15 @@ from course_lib.training.supervised import Recipe, Split, TrainResult
 
 OF_X = "features (clips, frames, mels) as features() returns them"
 OF_RESULT = "what fit() returned"
-UNEVEN = 1.5  # times the clips of the smallest class: from here on accuracy and balanced accuracy may differ much
+UNEVEN = 1.5  # largest class over smallest, in clips: from here on accuracy and balanced accuracy can differ a lot
 
 
 @dataclass(frozen=True)
 class Accuracy(Interval):
     """The share of correct clips, from 0 to 1, with its interval over sources; printed as a percentage.
 
-    `balanced` is the mean of the classes' own shares, printed too if the tested classes are `uneven`: a network that
-    always names the largest class has a high accuracy, and a balanced accuracy of 1 / classes.
+    `balanced` is the mean of the accuracies of the classes, printed too if the tested classes are `uneven`: a network
+    that always predicts the largest class has a high accuracy, but a balanced accuracy of only 1 / classes.
     """
 
     balanced: float = float("nan")
@@ -58,7 +58,7 @@ def fit(
     `train` and `validation` are masks `(clips,)`, as `clips.split` returns them. `net` takes unnormalised log-mels and
     returns logits; the normalisation is estimated from the training clips. `recipe` holds every training setting, and
     `steps` overrides its number of steps. SpecAugment needs `spec`, the specification of `x`, because its masks are in
-    ms and Hz; with neither `spec` nor `recipe`, nothing is masked. `device=None` takes the fastest one on this machine.
+    ms and Hz; with neither `spec` nor `recipe`, nothing is masked. `device=None` chooses the fastest one here.
     Notebook: 05.
 
     Raises

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-# Strict: "10" and True are no numbers, but 10 is a float where one is expected, and becomes 10.0. Nested dataclasses
-# of other kinds are checked and converted likewise.
+# Strict: "10" and True do not count as numbers, but 10 is accepted for a float and becomes 10.0. Nested dataclasses of
+# other kinds are checked and converted in the same way.
 CONFIG = ConfigDict(strict=True, extra="forbid", revalidate_instances="always")
 WORDS = {
     "a valid integer": "a whole number",
@@ -37,7 +37,7 @@ def checked(kind: type) -> type:
     fill = made.__init__
 
     def __init__(self, *given: Any, **named: Any) -> None:
-        # numpy's scalars become Python's, which JSON, keys and pydantic know
+        # NumPy scalars become Python ones, which JSON, keys and pydantic understand
         given = tuple(v.item() if isinstance(v, np.generic) else v for v in given)
         named = {name: v.item() if isinstance(v, np.generic) else v for name, v in named.items()}
         try:
@@ -53,7 +53,7 @@ def one_line(error: ValidationError, names: list[str]) -> str:
     """The first error in one line; `names` supplies the field names of positional arguments."""
     first = error.errors(include_url=False)[0]
     path = ".".join(names[part] if isinstance(part, int) else part for part in first["loc"])
-    if first["type"] == "value_error":  # of a __post_init__, which names the field
+    if first["type"] == "value_error":  # raised by a __post_init__, which names the field
         return f"{path}.{first['ctx']['error']}".removeprefix(".")
     if first["type"] == "missing":
         return f"{path}: not given"
@@ -66,7 +66,7 @@ def one_line(error: ValidationError, names: list[str]) -> str:
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """The end of an error on an unknown name: up to three of `known` that look like it, or all of them."""
+    """The end of an error about an unknown name: up to three similar names from `known`, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(given, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(known)}"

@@ -24,19 +24,19 @@ class UsageError(CourseError):
 def expect(name: str, value: object, kind: type | UnionType, meaning: str) -> None:
     """Raise UsageError unless the argument `name` is of `kind`; `meaning` says in words what is expected."""
     if not isinstance(value, kind):
-        expected = getattr(kind, "__name__", kind)  # one of several types has no name
+        expected = getattr(kind, "__name__", kind)  # a union of types has no name
         raise UsageError(f"{name}: got {type(value).__name__}, expected {expected}, {meaning}")
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """True for the error of a disk that takes nothing more, being full or read-only."""
+    """True for the error of a disk that cannot be written to because it is full or read-only."""
     return isinstance(error, OSError) and error.errno in FULL
 
 
 def disk_line(error: OSError) -> str | None:
-    """One line on a disk that is full, forbidden or broken, or on a path with a file where a folder should be, or none.
+    """One line about a disk that is full, write-protected or failing, or about a wrong path; None for another error.
 
-    None for an error of another kind, which is a bug.
+    An error of another kind is a bug.
     """
     if error.errno in OF_THE_PATH and error.filename:
         return f"{error.filename}: {OF_THE_PATH[error.errno]}; name another place (--output, COURSE_DATA_DIR)"

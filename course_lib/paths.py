@@ -1,11 +1,11 @@
-"""Where things live. Every folder the course reads or writes is named here, and can be moved by the environment.
+"""Where things live: every folder that the course reads or writes, and the environment variables that move them.
 
 | variable          | meaning                                                              | default             |
 |-------------------|----------------------------------------------------------------------|---------------------|
 | `COURSE_DATA_DIR` | downloaded data sets and the caches made from them                   | user's cache folder |
-| `COURSE_MIRROR`   | folder searched before the network, by the last part of an address   | none                |
+| `COURSE_MIRROR`   | folder searched by file name before the network                      | none                |
 | `COURSE_OFFLINE`  | `1` forbids the network                                              | unset               |
-| `COURSE_CLIP_S`   | seconds of a clip of your own sounds (`course run --clip-s` sets it)  | from the files      |
+| `COURSE_CLIP_S`   | clip length of your own sounds, in s (`course run --clip-s` sets it) | from the files      |
 """
 
 import os
@@ -22,12 +22,12 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def repo_root() -> Path:
-    """Folder that holds `course_lib/`, `notebooks/` and `data/`: above this package, else above the current folder.
+    """Folder that holds `course_lib/`, `notebooks/` and `data/`: above this package, else from the current folder up.
 
     Raises
     ------
     UsageError
-        The library was installed without the course, and the current folder is not inside of it.
+        The library was installed without the course, and the current folder is not inside its repository.
     """
     root = checkout()
     if root:
@@ -43,7 +43,7 @@ def repo_root() -> Path:
 
 
 def checkout() -> Path | None:
-    """The repository that this very code is part of, or None where it was installed from a wheel."""
+    """The repository that this code is part of, or None if it was installed from a wheel."""
     return PACKAGE.parent if _holds_course(PACKAGE.parent) else None
 
 
@@ -52,13 +52,13 @@ def _holds_course(folder: Path) -> bool:
 
 
 def shipped(name: str) -> Path:
-    """File or folder `name` of the repository that a wheel holds as well, such as `data/registry.toml`."""
+    """File or folder `name` of the repository that a wheel contains too, such as `data/registry.toml`."""
     root = checkout()
     return (root or PACKAGE / "shipped") / name
 
 
 def data_dir() -> Path:
-    """Folder of fetched data, `COURSE_DATA_DIR` or the user's cache. Not created here."""
+    """Folder of downloaded data: `COURSE_DATA_DIR`, else in the user's cache. Not created here."""
     chosen = os.environ.get("COURSE_DATA_DIR")
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("temporal-resolution-course")
 
@@ -69,12 +69,12 @@ def cache_dir() -> Path:
 
 
 def mirror_dir() -> Path | None:
-    """Folder looked into before the network, or None.
+    """Folder searched before the network, or None.
 
     Raises
     ------
     UsageError
-        `COURSE_MIRROR` names something that is not a folder: better said at once than after a failed download.
+        `COURSE_MIRROR` names something that is not a folder; this is reported at once, not after a failed download.
     """
     chosen = os.environ.get("COURSE_MIRROR")
     if not chosen:
@@ -91,12 +91,12 @@ def offline() -> bool:
 
 
 def clip_s() -> float | None:
-    """Seconds of a clip of the user's own sounds from `COURSE_CLIP_S`, or None to go by the files.
+    """Clip length of the user's own sounds in seconds, from `COURSE_CLIP_S`; None derives it from the files.
 
     Raises
     ------
     UsageError
-        It is no number.
+        It is not a number.
     """
     chosen = os.environ.get("COURSE_CLIP_S")
     try:
@@ -106,12 +106,12 @@ def clip_s() -> float | None:
 
 
 def runs_dir() -> Path:
-    """Folder of executed notebooks and of rows, in the repository or else the current folder. Git ignores it."""
+    """Folder of executed notebooks and study rows, in the repository, else in the current folder. Git ignores it."""
     return (checkout() or Path.cwd()) / "runs"
 
 
 def site_dir() -> Path:
-    """Folder of the site where no other is named. What is in it was made by `course site`."""
+    """Default folder of the site. Everything in it is made by `course site`."""
     return repo_root() / "runs" / "site"
 
 
@@ -126,17 +126,17 @@ def grids_dir() -> Path:
 
 
 def published_dir() -> Path:
-    """Folder of the results that the course quotes; they are committed, with where they came from."""
+    """Folder of the committed results that the course quotes, with their provenance."""
     return study_dir() / "results"
 
 
 def as_folder(path: Path, option: str) -> Path:
-    """`path`, absolute, which is a folder or can become one; `option` is where the user named it.
+    """`path` as an absolute path, which is a folder or can become one; `option` is the option that names it.
 
     Raises
     ------
     UsageError
-        It is a file, or leads through one.
+        The path, or a part of it, is a file.
     """
     whole = path.resolve()
     for place in (whole, *whole.parents):
@@ -160,16 +160,16 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None  # a disk that is full does not say which, others the partial
+        error.filename, error.filename2 = str(path), None  # a full disk names no file, others the partial
         raise
     finally:
-        with suppress(OSError):  # below a file there is none to remove
+        with suppress(OSError):  # if a parent is a file, nothing was written
             partial.unlink(missing_ok=True)
 
 
-# --- One run a folder: a file that says which process writes there, locked by the system as long as that process lives
+# --- One run per folder: a file names the process that writes there, and is locked for as long as that process lives
 
-PATIENCE_S = 0.5  # longer than somebody takes who only looks whether the folder is in use
+PATIENCE_S = 0.5  # longer than a check of whether the folder is in use takes
 
 
 class FolderInUse(CourseError):
@@ -178,17 +178,17 @@ class FolderInUse(CourseError):
 
 @contextmanager
 def lock(folder: Path, what: str) -> Iterator[None]:
-    """Claim `folder`, made if need be, for this process, which runs `what` inside.
+    """Claim `folder`, created if need be, for this process; `what` says what it runs there.
 
-    The claim of a killed process ends with it, even if its lock file remains and its process number is in use again. A
-    folder that was made for the run is removed if it is still empty afterwards, because the run was refused.
+    The claim of a killed process ends with it, even if its lock file remains and its process number is reused. A folder
+    created for the run is removed if it is still empty afterwards, as when the run was refused.
 
     Raises
     ------
     FolderInUse
-        Another living run holds it.
+        Another running process holds it.
     """
-    from filelock import FileLock, Timeout  # what only looks for a folder need not wait for it
+    from filelock import FileLock, Timeout  # imported here, because most callers need only a path
 
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -200,21 +200,21 @@ def lock(folder: Path, what: str) -> Iterator[None]:
         line = f"{f'process {owner}' if owner else 'another process'} is running {what} into it"
         raise FolderInUse(f"{folder}: {line}; wait for it or choose another --output") from None
     with claim:
-        with suppress(OSError):  # Windows lets nobody write to a locked file; the number only helps the reader
+        with suppress(OSError):  # Windows allows no writing to a locked file; the number only informs the user
             path.write_text(str(os.getpid()))
         try:
             yield
         finally:
             with suppress(OSError):
-                path.unlink()  # while it is ours: whoever waits for it sees that, and makes a new one
+                path.unlink()  # while it is ours: a process waiting for it notices, and makes a new one
             inside = sorted(folder.rglob("*"), reverse=True) if made else []
             for place in [*inside, *made]:
-                with suppress(OSError):  # a file, or a folder with something in it
+                with suppress(OSError):  # a file, or a folder that is not empty
                     place.rmdir()
 
 
 def holder(folder: Path) -> int | None:
-    """Number of the living process that has claimed `folder`, or None."""
+    """Number of the running process that has claimed `folder`, or None."""
     import psutil
     from filelock import FileLock, Timeout
 
@@ -227,7 +227,7 @@ def holder(folder: Path) -> int | None:
             return None
     except Timeout:
         return owner
-    except OSError:  # a folder that only others may write to
+    except OSError:  # a folder that we may not write to
         return owner if psutil.pid_exists(owner) else None
 
 

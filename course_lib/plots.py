@@ -1,4 +1,4 @@
-"""Figures: functions that take arrays and an `ax`, draw, label with units and return the `ax`. None knows torch."""
+"""Figures: functions that take arrays and an `ax`, draw, label axes with units, and return `ax`. None needs torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -41,7 +41,7 @@ def use_style() -> None:
 
 
 def waveform(x: np.ndarray, rate_hz: float, ax: Axes, *, start_s: float = 0.0, label: str | None = None) -> Axes:
-    """`x` `(samples,)` against time in milliseconds or, from one second up, seconds."""
+    """`x` `(samples,)` against time in milliseconds, or in seconds if it lasts a second or more."""
     long = len(x) >= rate_hz
     times = (start_s + np.arange(len(x)) / rate_hz) * (1 if long else 1000)
     ax.plot(times, x, linewidth=0.8, linestyle="-", label=label)
@@ -52,9 +52,9 @@ def waveform(x: np.ndarray, rate_hz: float, ax: Axes, *, start_s: float = 0.0, l
 def spectrogram(
     levels_db: np.ndarray, times_s: np.ndarray, frequencies_hz: np.ndarray, ax: Axes, *, range_db: float = 70.0
 ) -> Axes:
-    """Image of levels `(frames, bins)` in dB: time in seconds to the right, frequency in kHz upwards.
+    """Image of levels `(frames, bins)` in dB: time to the right, in ms below one second, frequency in kHz upwards.
 
-    Only the loudest `range_db` are distinguished, so that noise far below does not take up the colours.
+    Only the loudest `range_db` are distinguished, so that faint noise does not use up the colours.
     """
     times, unit = (times_s * 1000, "ms") if times_s[-1] < 1 else (times_s, "s")
     ax.set(xlabel=f"time ({unit})", ylabel="frequency (kHz)")
@@ -73,8 +73,8 @@ def mel_spectrogram(
 ) -> Axes:
     """Image of log-mel levels `(frames, mels)` in dB: time in seconds to the right, mel bands upwards.
 
-    With `centres_hz` `(mels,)` the bands are labelled by frequency. Panels that are compared get the same `top_db`, no
-    `bar` of their own, and one from `level_bar`.
+    With `centres_hz` `(mels,)` the bands are labelled by frequency. For panels to
+    compare, give the same `top_db` and `bar=False`, and add one bar with `level_bar`.
     """
     ax.set(xlabel="time (s)", ylabel="mel band")
     _levels(levels_db, times_s, np.arange(levels_db.shape[1]), ax, range_db, top_db, bar)
@@ -85,7 +85,7 @@ def mel_spectrogram(
 
 
 def mel_ticks(axis: Axis, centres_hz: np.ndarray, shown_khz: Sequence[float] = (0.1, 0.5, 1, 2, 4, 7)) -> Axis:
-    """`axis`, which counts mel bands, labelled in kHz wherever one of `shown_khz` lies among `centres_hz`."""
+    """`axis` of mel bands, labelled in kHz at those of `shown_khz` that lie within `centres_hz`."""
     shown = [khz for khz in shown_khz if centres_hz[0] <= 1000 * khz <= centres_hz[-1]]
     bands = np.interp(np.array(shown) * 1000, centres_hz, np.arange(len(centres_hz)))
     axis.set_ticks(bands, [f"{khz:g}" for khz in shown])
@@ -117,9 +117,9 @@ def _levels(
 
 
 def split_diagram(fold: np.ndarray, sources: np.ndarray, ax: Axes) -> Axes:
-    """A row per clip, a column per fold, and a line through the clips of each source; broken where it crosses folds.
+    """A row per clip, a column per fold, and a line through the clips of each source; dashed if it crosses folds.
 
-    `fold` and `sources` are `(clips,)`, and the clips of a source follow each other.
+    `fold` and `sources` are `(clips,)`, with the clips of each source next to each other.
     """
     fold, sources = np.asarray(fold), np.asarray(sources)
     names = list(dict.fromkeys(sources.tolist()))
@@ -141,8 +141,8 @@ def split_diagram(fold: np.ndarray, sources: np.ndarray, ax: Axes) -> Axes:
 def source_draws(draws: Mapping[str, Sequence[str]], right: Mapping[str, Sequence[bool]], ax: Axes) -> Axes:
     """A row per draw of sources: a box per clip, marked right or wrong, and the accuracy of the draw on its right.
 
-    `draws` maps the name of a row onto the sources in it, a source as often as it was drawn; `right` maps a source onto
-    its clips, true for those classified correctly.
+    `draws` maps the name of a row to its sources, each listed as often as it was drawn; `right` maps a source to its
+    clips, True for those classified correctly.
     """
     height = 1.7
     widest = 0.0
@@ -171,8 +171,8 @@ def source_draws(draws: Mapping[str, Sequence[str]], right: Mapping[str, Sequenc
 def feature_maps(shapes: Sequence[tuple[str, int, int, int]], ax: Axes) -> Axes:
     """The layers of a CNN from left to right, each `(name, channels, frames, mels)` as a stack of sheets.
 
-    A sheet's width is proportional to the frames and its height to the mels, with a smallest size so that it can be
-    seen; the stack grows by one sheet whenever the channels double.
+    A sheet's width is proportional to the frames and its height to the mels, with a minimum size so that it
+    stays visible; the stack grows by one sheet whenever the channels double.
     """
     most_frames = max(frames for _, _, frames, _ in shapes)
     most_mels = max(mels for _, _, _, mels in shapes)
@@ -186,7 +186,7 @@ def feature_maps(shapes: Sequence[tuple[str, int, int, int]], ax: Axes) -> Axes:
             ax.add_patch(Rectangle(corner, width, height, facecolor="white" if sheet else "0.85", edgecolor=COLOURS[0]))
         middle = left + (width + step * (n_sheets - 1)) / 2
         size = f"{channels} × {frames} × {mels}" if frames > 1 else str(channels)
-        low = place % 2  # names beside each other would overlap
+        low = place % 2  # labels side by side would overlap
         ax.annotate(f"{name}\n{size}", (middle, -height / 2), (middle, -1.35 - 0.75 * low), ha="center", va="top",
                     fontsize=11, arrowprops={"arrowstyle": "-", "color": "0.7"})  # fmt: skip
         left += width + step * (n_sheets - 1) + 0.75
@@ -219,7 +219,7 @@ def intervals(
 ) -> Axes:
     """Series of means with intervals over `x`: for each label one `(mean, low, high)` per value of `x`.
 
-    `spread` moves the series apart by so much of `x` (as a factor on a logarithmic axis of `ax`).
+    `spread` is the distance between neighbouring series in units of `x`, or as a fraction of `x` on a logarithmic axis.
     """
     x = np.asarray(x, dtype=np.float64)
     for place, (label, values) in enumerate(found.items()):
@@ -234,18 +234,18 @@ def intervals(
     return ax
 
 
-# Where a name may stand beside its point, in points of print, the best place first
+# Where a label may go beside its point, offsets in typographic points, the best place first
 BESIDE = (("left", (5, 5)), ("left", (5, -14)), ("right", (-5, 5)), ("right", (-5, -14)), ("left", (5, 20)))
 
 
 def around(x: np.ndarray, y: np.ndarray, ax: Axes, margin: float = 4) -> list[Bbox]:
-    """Boxes on the screen around points of data, which `place` keeps names off."""
+    """Screen boxes around data points, which `place` keeps clear of labels."""
     at = ax.transData.transform(np.column_stack([x, y]))
     return [Bbox.from_extents(a - margin, b - margin, a + margin, b + margin) for a, b in at]
 
 
 def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]) -> None:
-    """Set `text` to the first of `choices` at which it hides nothing `taken`, else to the last, and take its place."""
+    """Set `text` to the first of `choices` at which it overlaps nothing in `taken`, else to the last; add its box."""
     for choice in choices:
         text.set(**choice)
         box = text.get_window_extent()
@@ -255,7 +255,7 @@ def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]
 
 
 def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, *, xlabel: str, ylabel: str) -> Axes:
-    """Points of cost and gain by name, with rings around the Pareto front; cost is logarithmic."""
+    """Labelled points of cost and gain, with rings around the Pareto front; the cost axis is logarithmic."""
     cost, gain = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     order = np.lexsort((-gain, cost))
     front = order[gain[order] > np.maximum.accumulate(np.concatenate([[-np.inf], gain[order][:-1]]))]
@@ -276,7 +276,7 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
 
 
 def log_ticks(axis: Axis, values: Sequence[float]) -> Axis:
-    """`axis` with a tick at each of `values` and no other, as plain numbers of two digits instead of powers of ten."""
+    """`axis` with ticks at `values` only, labelled as plain numbers instead of powers of ten."""
     axis.set_major_locator(FixedLocator(values))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}" if value < 100 else f"{value:.0f}"))
     axis.set_minor_locator(NullLocator())
@@ -284,7 +284,7 @@ def log_ticks(axis: Axis, values: Sequence[float]) -> Axis:
 
 
 def forest(found: Sequence[tuple[float, float, float]], labels: Sequence[str], ax: Axes, *, xlabel: str) -> Axes:
-    """Differences `(mean, low, high)`, one line each from above, around a line at 0; filled where 0 is outside."""
+    """Differences `(mean, low, high)`, one per row from the top, with a line at 0; filled if they exclude 0."""
     ax.axvline(0, color="grey", linewidth=1, linestyle="-")
     for place, (mean, low, high) in enumerate(found):
         sure = low > 0 or high < 0
@@ -297,10 +297,10 @@ def forest(found: Sequence[tuple[float, float, float]], labels: Sequence[str], a
 
 
 def filter_mosaic(filters: np.ndarray, ax: Axes, *, n_across: int = 8) -> Axes:
-    """Filters `(filters, 3, height, width)` as small colour pictures, row by row, each at its own brightness.
+    """Filters `(filters, 3, height, width)` as small colour pictures, row by row, each on its own scale.
 
-    Grey is 0, and the largest weight of a filter, whatever its sign, is as far from grey as a colour can be. A filter
-    whose weights are all under a hundredth of the largest weight of any stays grey.
+    Grey is 0, and the largest absolute weight of a filter is as far from grey as a colour can be. A filter whose
+    weights are all below a hundredth of the largest weight of any filter stays grey.
     """
     filters = np.asarray(filters, dtype=np.float64)
     least = max(float(np.abs(filters).max()) / 100, 1e-9)

@@ -12,7 +12,7 @@ class Profile:
     """A size of the course: how many clips, hops, training steps and seeds a notebook may use.
 
     `clips_per_class` limits the embedded sets, `real_clips_per_class` the recorded ones, spread over their folds; None
-    takes all. The embedded sets are for trying things out, and small when that is all they are for.
+    takes all.
     """
 
     name: str
@@ -41,7 +41,7 @@ def get(name: str) -> Profile:
     Raises
     ------
     UsageError
-        There is none of that name.
+        There is no such profile.
     """
     if name not in PROFILES:
         raise UsageError(f"profile {name!r} is unknown; choose one of {', '.join(PROFILES)}")
@@ -58,12 +58,12 @@ def device() -> str:
 
 
 def check_device(name: str, *, here: bool = True) -> None:
-    """Find out before anything is run whether torch takes `name` for a device and, with `here`, can use it.
+    """Check, before anything is run, that torch knows the device `name` and, with `here`, can use it on this machine.
 
     Raises
     ------
     UsageError
-        It does not, or cannot.
+        It does not know the device, or cannot use it.
     """
     import torch
 
@@ -74,15 +74,15 @@ def check_device(name: str, *, here: bool = True) -> None:
         raise UsageError(f"--device {name}: is no device that torch knows; {choose}") from None
     try:
         if here:
-            torch.zeros(1, device=name).item()  # one that has no values, as `meta`, is no use either
-    except (AssertionError, ImportError, RuntimeError) as error:  # which one is a matter of the build
+            torch.zeros(1, device=name).item()  # one without values, such as `meta`, is of no use either
+    except (AssertionError, ImportError, RuntimeError) as error:  # which one depends on the build
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(f"--device {name}: cannot be used on this machine ({reason}); {choose}") from None
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on a single thread inside, on as many as before afterwards; threads that start inside get one each."""
+    """A context in which torch uses one thread, also in threads started inside; afterwards as many as before."""
     import torch
 
     before = torch.get_num_threads()

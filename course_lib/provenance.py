@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "scipy", "librosa", "torch", "torchaudio", "scikit-learn")
 # What computes the rows of the study
 COMPUTING = ("audio", "data", "models", "scenes", "evaluation", "training", "study/clip_run.py", "study/scene_run.py")
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-# Written by the very runs that ask for the commit, so a change in them does not count as one
+# Written by the runs that record the commit, so a change in them does not count
 MEASURED = (":!tests/expected", ":!bench/results", ":!study/results", ":!README.md")
 
 
@@ -33,9 +33,9 @@ def now() -> str:
 
 
 def commit() -> str:
-    """The checked-out commit, with `+changes` if anything but measured results differs.
+    """The checked-out commit, with `+changes` if any file but measured results has changed.
 
-    `unknown` outside git, and the version where the library was installed from a wheel.
+    `unknown` outside git; the version if the library was installed from a wheel.
     """
     root = checkout()
     if root is None:

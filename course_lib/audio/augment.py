@@ -1,16 +1,16 @@
-"""Augmentation of the sound itself: shift, stretch, pitch, trim, noise, and the paper's set of six by name.
+"""Augmentation of waveforms: shift, stretch, pitch, trim, noise, and the paper's set of six by name.
 
 Every transform is a pure function: samples `(samples,)` in, new float32 samples out; random ones draw from the
 generator that you pass. A bad argument raises one `ValueError` with its name, its value and the allowed range.
 
-Two engines stretch time. How far they move an onset at 16 kHz and rates from 0.5 to 2 (a test measures it):
+Two engines stretch time. At 16 kHz and rates from 0.5 to 2, they move an onset by (a test measures it):
 
-- `signalsmith`: the peak of a click within 0.4 ms; the beginning of noise or of a tone that decays over 30 ms within
-  2 ms at rates from 0.5 to 1.2, and within 4.5 ms at 2;
-- `librosa`: 6 to 64 ms in the median for all of them, least near rate 1 and most at 0.5.
+- `signalsmith`: at most 0.4 ms for the peak of a click; for the beginning of noise, or of a tone that decays over
+  30 ms, at most 2 ms at rates from 0.5 to 1.2 and at most 4.5 ms at 2;
+- `librosa`: a median of 6 to 64 ms for all of these, least near rate 1 and most at 0.5.
 
 The beginning is the first sample that reaches a quarter of the peak. `librosa` is a phase vocoder with windows of 2048
-samples and moves sounds by up to whole hops, which is bad in a study of hops. Notebook: 03.
+samples and moves sounds by up to whole hops, too far for a study of hops. Notebook: 03.
 """
 
 from collections.abc import Callable
@@ -36,12 +36,12 @@ SNRS_DB = (-120.0, 120.0)
 
 
 def shift(x: np.ndarray, n_samples: int, *, circular: bool = False) -> np.ndarray:
-    """`x` `(samples,)` later by `n_samples`, earlier if negative; zeros enter, or with `circular` what left at the end.
+    """`x` `(samples,)` delayed by `n_samples`, or advanced if negative; padded with zeros, or wrapped with `circular`.
 
     Raises
     ------
     ValueError
-        `x` is no waveform, or `n_samples` not whole. Notebook: 03.
+        `x` is not a waveform, or `n_samples` not an integer. Notebook: 03.
     """
     x = _waveform(x)
     if not isinstance(n_samples, int | np.integer):
@@ -55,7 +55,7 @@ def shift(x: np.ndarray, n_samples: int, *, circular: bool = False) -> np.ndarra
 
 
 def random_shift(x: np.ndarray, rng: np.random.Generator, largest_fraction: float = 0.2) -> np.ndarray:
-    """`shift` by a number of samples drawn evenly, up to `largest_fraction` of the clip in either direction.
+    """`x` shifted by a number of samples drawn uniformly, up to `largest_fraction` of the clip in either direction.
 
     Raises
     ------
@@ -78,15 +78,14 @@ def time_stretch(
 ) -> np.ndarray:
     """`x` `(samples,)` played `rate` times as fast at the same pitch, `round(samples / rate)` samples.
 
-    A rate above 1 is faster and shorter. What was at sample `k` is then at `k / rate`, as closely as the module's table
-    says. `n_fft` is the window of
-    `librosa`, whose hop is a quarter of it; `signalsmith` sees 60 ms. Noise loses level, since overlapping windows no
-    longer agree on its phases: 1 dB, with `librosa` up to 3.
+    A rate above 1 is faster and shorter. What was at sample `k` is then at `k / rate`, to the accuracy given at the top
+    of this module. `n_fft` is the window of `librosa`, whose hop is a quarter of it; that of `signalsmith` is 60 ms.
+    Noise loses level, because overlapping windows no longer agree on its phases: 1 dB, or up to 3 dB with `librosa`.
 
     Raises
     ------
     ValueError
-        `x` is no single waveform or shorter than one window; `rate` is not within 0.1 to 10; an unknown engine.
+        `x` is not a single waveform, or shorter than one window; `rate` is not within 0.1 to 10; an unknown engine.
         Notebook: 03.
     """
     x = _waveform(x)
@@ -99,8 +98,8 @@ def pitch_shift(
 ) -> np.ndarray:
     """`x` `(samples,)` with every frequency times `2 ** (semitones / 12)`, at the same length.
 
-    Stretched in time and then resampled back, with either engine, so that the pitch is exact: Signalsmith's own way to
-    transpose errs by up to 5 cents at 220 Hz. What would rise above half the sampling rate is gone.
+    Stretched in time and then resampled back, with either engine, so that the pitch is exact; Signalsmith's own
+    transposition is off by up to 5 cents at 220 Hz. What would rise above half the sampling rate is lost.
 
     Raises
     ------
@@ -125,23 +124,23 @@ def _stretched(x: np.ndarray, rate: float, rate_hz: int, engine: str, n_fft: int
         return x.copy()
     if engine == "librosa":
         return librosa.effects.time_stretch(x, rate=rate, n_fft=n_fft)
-    stretch = Signalsmith.Stretch(0)  # a fixed seed, or some rates would differ from call to call
+    stretch = Signalsmith.Stretch(0)  # a fixed seed; otherwise some rates differ from call to call
     stretch.configure(1, window, timebase.ms_to_samples(INTERVAL_MS, rate_hz))
     stretch.setTimeFactor(rate)
-    return stretch.process(np.array(x[None]))[0]  # a copy: it refuses arrays that are read-only, as a cache hands out
+    return stretch.process(np.array(x[None]))[0]  # a copy: it refuses read-only arrays, such as cached ones
 
 
 def trim_silence(x: np.ndarray, threshold_db: float = 40.0, *, rate_hz: int) -> np.ndarray:
     """`x` `(samples,)` without the silence at its two ends.
 
     It keeps everything from the first to the last frame of 25 ms whose root mean square lies less than `threshold_db`
-    below that of the loudest. Both cuts fall on whole hops of 10 ms, or the end of the clip: a sharp onset is met to
-    half a window and a hop. A clip that is silent throughout stays whole. Source: `librosa.effects.trim`.
+    below that of the loudest frame. Both cuts fall on whole hops of 10 ms, or the end of the clip, so a sharp onset is
+    located to within half a window plus a hop. A silent clip stays whole. Source: `librosa.effects.trim`.
 
     Raises
     ------
     ValueError
-        `x` is no waveform, or `threshold_db` not above 0 and finite. Notebook: 03.
+        `x` is not a waveform, or `threshold_db` not above 0 and finite. Notebook: 03.
     """
     x = _waveform(x)
     if not 0 < threshold_db < np.inf:
@@ -155,12 +154,12 @@ def add_noise(x: np.ndarray, noise: np.ndarray | np.random.Generator, snr_db: fl
     """`x` `(samples,)` plus noise, `snr_db` below the mean power of the whole clip.
 
     `noise` is a recording `(samples,)`, repeated or cut to the length of `x`, or a generator that draws white noise.
-    A silent clip stays silent: there is nothing to be above.
+    A silent clip stays silent.
 
     Raises
     ------
     ValueError
-        `x` or `noise` is no waveform, the noise is silent, `snr_db` is not within -120 to 120. Notebook: 03.
+        `x` or `noise` is not a waveform, the noise is silent, or `snr_db` is not within -120 to 120. Notebook: 03.
     """
     x = _waveform(x)
     _within("snr_db", snr_db, *SNRS_DB)
@@ -183,11 +182,11 @@ def naa(
 ) -> dict[str, Transform]:
     """The six transforms of the paper's set NAA by name, each a function `(x, rate_hz, rng)` of one clip `(samples,)`.
 
-    The rates 0.7 and 1.20 are the paper's. It does not publish pitch steps, size of the shift or trim threshold: these
-    are our choices (40 dB is what the same group used elsewhere). The name of augmented data holds what these functions
-    close over (see `data.augmented`): another choice is another data set. Source: Mushtaq, Su & Tran, "Spectral images
-    based environmental sound classification using CNN with meaningful data augmentation", Applied Acoustics 172 (2021).
-    Notebook: 03.
+    The rates 0.7 and 1.20 are the paper's. It does not give the pitch steps, the size of the shift or the trim
+    threshold, so these are our choices (the same group used 40 dB elsewhere). The hash of augmented data covers the
+    settings that these functions close over (see `data.augmented`): other settings make another data set. Source:
+    Mushtaq, Su & Tran, "Spectral images based environmental sound classification using CNN with meaningful data
+    augmentation", Applied Acoustics 172 (2021). Notebook: 03.
     """
     kind = {"engine": engine}
     return {

@@ -1,8 +1,8 @@
-"""Log-mel features: what decides them (`FeatureSpec`), a numpy reference, a fast version in torch.
+"""Log-mel features: their settings (`FeatureSpec`), a NumPy reference, and a fast version in torch.
 
-Frame `k` is centred on sample `k * hop_samples`. A clip is padded with zeros, not reflected: a clip may then be shorter
-than the window, and no sound appears at its edges that was not in it. This is `center=True, pad_mode="constant"` in
-librosa and torch. Notebook: 02.
+Frame `k` is centred on sample `k * hop_samples`. Clips are padded with zeros, not
+by reflection: a clip may then be shorter than the window, and its edges gain no sound that was not in it. This is
+`center=True, pad_mode="constant"` in librosa and torch. Notebook: 02.
 """
 
 import math
@@ -24,30 +24,31 @@ if TYPE_CHECKING:
 FEATURES_VERSION = 1  # part of the key of every cached log-mel: raise it when the formula changes numbers
 LOGS = ("db", "ln", "none")
 SPEC_MEANS = "what decides the log-mel, such as FeatureSpec(hop_ms=10)"  # for the error about anything else
-# Sizes for the torch twin on a CPU. A block of frames stays in the cache between window, transform and mel bank;
-# a group of clips is padded and put together at once. Neither grows with the batch, nor does memory beyond the result.
+# Sizes for the torch version on a CPU. A block of frames stays in the processor's cache between window, transform and
+# mel bank; a group of clips is padded at once. Neither grows with the batch, nor does memory beyond the result.
 BLOCK_SAMPLES = 2**19
 GROUP_SAMPLES = 2**20
 
 
 @checked
 class FeatureSpec:
-    """Everything that decides the numbers of a log-mel. Hashable, so that it can be a key.
+    """All settings of a log-mel. Hashable, so that it can be a key.
 
     Attributes
     ----------
     rate_hz : sampling rate of the waveforms.
     window_ms : length of the window.
-    hop_ms : distance between two frames.
-    n_fft : length of the Fourier transform, at least the window, which sits in its middle between zeros. None takes
-        `fft_samples`, the smallest power of two that holds the window and puts a bin into every mel band.
+    hop_ms : distance between the starts of two frames.
+    n_fft : length of the Fourier transform in samples, at least that of the window, which is centred in it between
+        zeros. None takes `fft_samples`, the smallest power of two that holds the window and puts a bin into every mel
+        band.
     n_mels : number of mel bands.
-    fmin_hz : lower edge of the lowest band. 50 Hz have a period of 20 ms; what lies lower, a window of 25 ms cannot
-        tell from an offset.
+    fmin_hz : lower edge of the lowest band. 50 Hz has a period of 20 ms; a window of 25 ms cannot distinguish lower
+        frequencies from an offset.
     fmax_hz : upper edge of the highest band; None is half the sampling rate.
     log : `db` is 10 log10 of power, `ln` its natural logarithm, `none` the power itself.
-    floor : smallest mel power that the logarithm sees. 1e-10 (-100 dB) lies 6 dB under the mean rounding noise
-        of 16-bit audio with the default window, so it hides nothing that was recorded.
+    floor : smallest mel power that the logarithm sees. 1e-10 (-100 dB) lies 6 dB below the mean rounding noise of
+        16-bit audio with the default window, so it hides nothing that was recorded.
     window : shape, a name that `scipy.signal.get_window` knows; its periodic form is used.
     """
 
@@ -82,12 +83,12 @@ class FeatureSpec:
 
     @property
     def window_samples(self) -> int:
-        """Length of the window."""
+        """Length of the window, in samples."""
         return timebase.ms_to_samples(self.window_ms, self.rate_hz)
 
     @property
     def hop_samples(self) -> int:
-        """Distance between two frames."""
+        """Distance between the starts of two frames, in samples."""
         return timebase.ms_to_samples(self.hop_ms, self.rate_hz)
 
     @property
@@ -97,7 +98,7 @@ class FeatureSpec:
 
     @property
     def fft_samples(self) -> int:
-        """Length of the Fourier transform (`n_fft`, or the one chosen for it)."""
+        """Length of the Fourier transform, in samples: `n_fft`, or the one chosen if that is None."""
         return _chosen_fft_samples(self) if self.n_fft is None else self.n_fft
 
     @property
@@ -130,7 +131,7 @@ def padded_window(spec: FeatureSpec) -> np.ndarray:
     Raises
     ------
     ValueError
-        `spec.window` is no shape that scipy knows by its name alone.
+        `spec.window` is not a window that SciPy makes from its name without parameters.
     """
     from scipy.signal import get_window
 
@@ -153,7 +154,7 @@ def mel_bank(spec: FeatureSpec) -> np.ndarray:
     Raises
     ------
     ValueError
-        A band so narrow that no bin falls into it: it would be silent whatever the sound.
+        A band is so narrow that no bin falls into it; it would always be silent.
     """
     band = {"n_mels": spec.n_mels, "fmin": spec.fmin_hz, "fmax": spec.top_hz}
     with warnings.catch_warnings():
@@ -173,14 +174,15 @@ def mel_bank(spec: FeatureSpec) -> np.ndarray:
 def power_spectrogram(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     """Squared magnitude of every bin of every frame, shape `(frames, bins)` or `(clips, frames, bins)`, float64.
 
-    `x` is `(samples,)` or `(clips, samples)`. Everything is held in memory at once: a reference to read, not to hurry.
+    `x` is `(samples,)` or `(clips, samples)`. Everything is held in memory at once: this is a reference to read, not a
+    fast version.
 
     Raises
     ------
     UsageError
-        `spec` is no `FeatureSpec`.
+        `spec` is not a `FeatureSpec`.
     ValueError
-        `x` has another shape, no samples, or whole numbers instead of floats within ±1.
+        `x` has another shape, no samples, or integers instead of floats within ±1.
     """
     x = np.asarray(x)
     expect("spec", spec, FeatureSpec, SPEC_MEANS)
@@ -208,7 +210,7 @@ def log_mel(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def _log_unit(spec: FeatureSpec) -> float:
-    """What one unit of natural logarithm is worth: 1, or 4.34 dB."""
+    """One unit of natural logarithm in the unit of the log-mel: 1, or 4.34 dB."""
     return 10 / math.log(10) if spec.log == "db" else 1.0
 
 
@@ -218,7 +220,7 @@ def floor_level(spec: FeatureSpec) -> float:
 
 
 def _check(shape: tuple[int, ...], *, floating: bool) -> None:
-    """Raise a ValueError unless these are waveforms."""
+    """Raise a ValueError unless an array of this shape and kind holds waveforms."""
     if len(shape) not in (1, 2) or 0 in shape:
         raise ValueError(f"waveforms have shape (samples,) or (clips, samples), none of them 0; got {shape}")
     if not floating:
@@ -254,7 +256,7 @@ def log_mel_torch(waves: "torch.Tensor", spec: FeatureSpec) -> "torch.Tensor":
 
 
 def _frames(x: "torch.Tensor", spec: FeatureSpec) -> "torch.Tensor":
-    """Frames of all clips as one view `(clips * rows, fft_samples)` without copying any.
+    """Frames of all clips as one view `(clips * rows, fft_samples)`, without copies.
 
     The clips are laid end to end, each padded to a whole number of hops. A few rows at the end of each clip then
     reach into the next one; the caller drops them.
@@ -275,8 +277,8 @@ def _log_mel_of_frames(frames: "torch.Tensor", spec: FeatureSpec) -> "torch.Tens
 
     shape, banks = _constants(spec, frames.device)
     spectrum = torch.fft.rfft(frames * shape)
-    # Real and imaginary parts stay side by side, and the bank, each row twice, adds their squares on the way:
-    # torch is slow at taking one of the two, or a sum of two.
+    # Real and imaginary parts stay side by side, and a bank with each row twice adds their squares: torch is slow at
+    # selecting one of the two, or at adding them.
     squares = torch.view_as_real(spectrum).flatten(-2).square_()
     mels = torch.cat([squares[:, bins] @ bank for bins, bank in banks], dim=-1)
     return mels if spec.log == "none" else mels.clamp(min=spec.floor).log() * _log_unit(spec)
@@ -286,12 +288,12 @@ def _log_mel_of_frames(frames: "torch.Tensor", spec: FeatureSpec) -> "torch.Tens
 def _constants(spec: FeatureSpec, device: "torch.device") -> tuple["torch.Tensor", list[tuple[slice, "torch.Tensor"]]]:
     """Window, and the mel bank in four parts of neighbouring bands, each with the slice of squares that it needs.
 
-    A band touches few bins: four narrow products skip most of the zeros of the whole one, and take half its time.
+    A band touches few bins, so four narrow products skip most of the zeros of the whole bank and take half the time.
     """
     import torch
 
     parts = []
-    with torch.inference_mode(False):  # or the first call inside inference mode would leave tensors unfit for training
+    with torch.inference_mode(False):  # else a first call in inference mode would cache tensors unusable in training
         for part in np.array_split(np.repeat(mel_bank(spec), 2, axis=0), min(4, spec.n_mels), axis=1):
             used = np.flatnonzero(part.any(axis=1))
             bins = slice(int(used[0]), int(used[-1]) + 1)

@@ -1,7 +1,7 @@
-"""How many samples a sound file holds, checked: a file that was cut off or joined is never read as a shorter one.
+"""The number of samples in a sound file, checked: a truncated or joined file is never read as a shorter one.
 
 libsndfile reads what is left of a truncated file, and only the first of several recordings joined end to end, without
-an error. What it found is in its log for most containers; for the others the file itself is asked.
+an error. What it found is in its log for most containers; for the others we inspect the file itself.
 """
 
 import itertools
@@ -16,13 +16,13 @@ import soundfile as sf
 from course_lib.errors import CourseError
 
 NO_HEADER = "has no header that tells rate and format; save it as WAV or FLAC"
-# Containers whose length can be checked. libsndfile reads more, whose headers or log do not say what is missing.
+# Containers whose length can be checked. For others that libsndfile reads, header and log do not show what is missing.
 CHECKED = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3")
 # `data : 32000 (should be 15978)`: what the header announces, and how many bytes libsndfile found
 ANNOUNCED = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
-UNKNOWN_BYTES = 0x7F000000  # programs that write to a pipe announce this or more, and the file is complete
+UNKNOWN_BYTES = 0x7F000000  # programs that write to a pipe announce this or more, though the file is complete
 UNKNOWN_FRAMES = 2**40  # libsndfile's answer for a FLAC stream of unknown length is far above, any real file below
-BEGINNING = {  # bytes that a file of this kind begins with, and no other place of it should hold
+BEGINNING = {  # bytes that begin a file of this kind and should occur nowhere else in it
     "FLAC": re.compile(rb"fLaC[\x00\x80]\0\0\x22"),
     "AU": re.compile(rb"\.snd\0\0|dns\..\0\0\0", re.DOTALL),
     "NIST": re.compile(rb"NIST_1A"),
@@ -42,7 +42,7 @@ def samples(path: Path, file: sf.SoundFile) -> int:
     Raises
     ------
     CourseError
-        The file is truncated, holds no samples or several recordings, or nobody can say how long it is.
+        The file is truncated, holds no samples or several recordings, or its length cannot be determined.
     """
     if file.format == "RAW":  # libsndfile's guess for .gsm and .vox
         raise CourseError(f"{path}: {NO_HEADER}")
@@ -84,9 +84,9 @@ def _refuse_joined(path: Path) -> None:
 
 
 def check_ogg(path: Path) -> None:
-    """Raise CourseError if `path` is an OGG file whose last page is not whole or not marked, or holds two recordings.
+    """Raise CourseError if `path` is an OGG file whose last page is incomplete or unmarked, or holds two recordings.
 
-    libsndfile's log cannot be asked here: it notes the same line for half a page as for a tag after the last page.
+    libsndfile's log does not help here: it has the same line for half a page as for a tag after the last page.
     """
     with path.open("rb") as file:
         if file.read(4) != b"OggS":
@@ -102,21 +102,21 @@ def check_ogg(path: Path) -> None:
         raise CourseError(f"{path}: truncated, its last page is missing; get it again")
     begins = [bool(flag & OGG_FIRST_PAGE) for flag in flags]
     if any(later > earlier for earlier, later in itertools.pairwise(begins)):
-        _refuse_joined(path)  # streams side by side, as sound and picture, all begin before anything else
+        _refuse_joined(path)  # parallel streams, such as sound and picture, all begin before any other page
 
 
 def _check_nist(path: Path, found: int) -> None:
-    """Raise CourseError if the header, which libsndfile does not ask, announces more than the `found` samples."""
+    """Raise CourseError if the header, which libsndfile ignores, announces more than the `found` samples."""
     count = NIST_COUNT.search(path.read_bytes()[:1024])
     if count and int(count[1]) > found:
         raise CourseError(f"{path}: truncated, {found} of {int(count[1])} samples are there; get it again")
 
 
 def _mp3_samples(path: Path, announced: int) -> int:
-    """Samples of an MP3 file: `announced` if its first frame holds a count, else as many as its frames hold.
+    """Samples of an MP3 file: `announced` if its first frame holds a count, else the sum over its frames.
 
-    Without a count libsndfile guesses from the size of the file and the first frame's bit rate: too many with a cover
-    picture in it, and too few if the bit rate varies.
+    Without a count libsndfile guesses from the size of the file and the first frame's bit rate: too many if there is a
+    cover picture, too few if the bit rate varies.
     """
     import av  # only for MP3: FFmpeg lists the frames without decoding them
 

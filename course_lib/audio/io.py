@@ -17,11 +17,11 @@ from course_lib.audio import file_length, timebase
 from course_lib.errors import CourseError
 
 log = logging.getLogger(__name__)
-# Part of the key of every cached array of decoded or resampled sound: raise it when `read` or `resample` change numbers
+# Part of the key of every cached array of decoded or resampled sound: raise it if `read` or `resample` change numbers
 DECODING_VERSION = 1
-# A lossy decoder or a resampler overshoots full scale by some tenths; a file of integers saved as floats by thousands
+# A lossy decoder or a resampler exceeds full scale by a few tenths, integers saved as floats exceed it by thousands
 OVERSHOOT = 2.0
-# Channels that cancel leave less than this share of their power in the average: of unlike channels half is left
+# Channels that cancel leave less than this share of their power in the average; uncorrelated channels leave half
 CANCELLED = 0.01
 
 
@@ -42,14 +42,14 @@ def read(
     Raises
     ------
     CourseError
-        The file is missing, a folder, empty, truncated, several recordings in one, no audio, without samples, or holds
-        NaN, infinity or values far outside ±1.
+        The file is missing, a folder, empty, truncated, several recordings joined, not audio, without samples, or
+        contains NaN, infinity or values far outside ±1.
     """
     path = Path(path)
     file, n_samples = _open(path)
     with file:
         stored_hz = file.samplerate
-        n_read, expected = file.frames, n_samples  # some formats have no other way to ask for all
+        n_read, expected = file.frames, n_samples  # with some formats the only way to read everything
         if start_s is not None:
             start = min(timebase.seconds_to_samples(start_s, stored_hz), n_samples)
             n_read = expected = min(n_samples - start, timebase.seconds_to_samples(length_s, stored_hz))
@@ -132,7 +132,7 @@ def _check_values(path: Path, x: np.ndarray, start: int = 0, rate_hz: int | None
 
 
 def note_cancelled(path: Path, power: float, power_of_channels: float, cancelled: list[str] | None) -> None:
-    """Note in `cancelled`, or log, that the average of a file's channels has nearly none of their mean power."""
+    """Add `path` to `cancelled`, or log it, if the average of its channels has almost none of their mean power."""
     if power < CANCELLED * power_of_channels:
         if cancelled is None:
             warn_cancelled([str(path)], 1)
@@ -141,7 +141,7 @@ def note_cancelled(path: Path, power: float, power_of_channels: float, cancelled
 
 
 def warn_cancelled(paths: Sequence[str], n_files: int) -> None:
-    """One warning for a set of `n_files` files, of which the channels of `paths` cancel each other; none if empty."""
+    """One warning that of `n_files` files those in `paths` have channels that cancel; none if `paths` is empty."""
     if paths:
         log.warning(
             "%s: the channels cancel each other when averaged, and almost nothing is left (%d of %d files); save one "
@@ -153,9 +153,9 @@ def warn_cancelled(paths: Sequence[str], n_files: int) -> None:
 
 
 def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """`x` `(samples,)` at `to_hz`, float32, by soxr's HQ filter; the same array where the rates agree.
+    """`x` `(samples,)` at `to_hz`, float32, by soxr's HQ filter; the same array if the rates are equal.
 
-    Linear phase: an event keeps its place to a fraction of a sample, which a course on time cannot do without.
+    The filter has linear phase, so events keep their times to a fraction of a sample.
     """
     return x if from_hz == to_hz else soxr.resample(x, from_hz, to_hz, quality="HQ")
 
@@ -166,7 +166,7 @@ def fix_length(x: np.ndarray, n_samples: int) -> np.ndarray:
 
 
 def probe(path: str | Path) -> tuple[int, int]:
-    """`(rate in Hz, samples)` of a file, from its header. Raises CourseError like `read`, but sees no sample."""
+    """`(rate in Hz, samples)` of a file, from its header. Raises CourseError like `read`, but decodes no samples."""
     file, n_samples = _open(Path(path))
     with file:
         return file.samplerate, n_samples
@@ -177,12 +177,12 @@ def read_many(
 ) -> np.ndarray:
     """Waveforms of all `paths`, `(clips, samples)`, float32 within ±1; one array, filled by one thread per core.
 
-    `starts_s` says where in its file each begins; a NaN there, or None for all, reads the file from its start.
+    `starts_s` are the times at which the clips begin in their files; NaN, or None for all, is the start.
 
     Raises
     ------
     CourseError
-        What `read` says of the first bad file, or the array would not fit into memory.
+        As `read` for the first bad file, or the array would not fit into memory.
     """
     shape = (len(paths), timebase.seconds_to_samples(length_s, rate_hz))
     out = room_for(shape, np.float32, "choose a smaller profile, rate or length")
@@ -212,11 +212,11 @@ def room_for(shape: tuple[int, ...], dtype: type, remedy: str) -> np.ndarray:
 def threaded(work, items: Sequence, title: str, unit: str) -> list:
     """`[work(item) for item in items]` on one thread per core, with a bar that shows the time left.
 
-    The first error ends it: what has not begun is not begun.
+    The first error ends it; items not yet started are skipped.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            # The bar waits a second, so that quick jobs leave no trace, and stays away from logs and executed notebooks
+            # The bar appears after a second, so that quick jobs show none, and never in logs and executed notebooks
             return list(tqdm(pool.map(work, items), title, len(items), delay=1, disable=None, unit=unit))
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -224,7 +224,7 @@ def threaded(work, items: Sequence, title: str, unit: str) -> list:
 
 
 def _open(path: Path) -> tuple[sf.SoundFile, int]:
-    """The sound file and its number of samples, at least one, all of which are there (see `file_length`)."""
+    """The sound file and its number of samples, at least one, as checked by `file_length`."""
     if not path.is_file():
         raise CourseError(f"{path}: is a folder, expected a sound file" if path.is_dir() else f"{path}: no such file")
     try:

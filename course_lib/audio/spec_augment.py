@@ -1,13 +1,13 @@
 """Augmentation of features: the log-mel treated as an image (the paper's set TAA), SpecAugment and mixup.
 
-Features are `(frames, mels)` or `(clips, frames, mels)`, tensors or arrays; what comes back is a float32 tensor of the
-same shape, and the input stays as it was. The image has time to the right and mel bands upwards, and its unit is the
-pixel: one frame, one mel band. So the same 30 degrees are another sound at another hop, where SpecAugment, in ms and
-Hz, stays what it is.
+Features are `(frames, mels)` or `(clips, frames, mels)`, tensors or arrays; every function returns a new float32 tensor
+of the same shape. The image has time to the right and mel bands upwards, and its unit is the pixel: one frame by one
+mel band. A rotation by 30 degrees therefore changes the sound differently at another hop, whereas SpecAugment, defined
+in ms and Hz, does the same at every hop.
 
-Zoom, shifts, shear and rotation are one affine map around the middle of the image, read with linear interpolation; what
-enters repeats the nearest edge. torchvision's `affine` can only fill with a constant and turns all clips alike, so this
-asks `grid_sample` of torch, which has `border`. Notebook: 03.
+Zoom, shifts, shear and rotation are one affine map about the centre of the image, with linear interpolation; what
+enters repeats the nearest edge. torchvision's `affine` can only fill with a constant and transforms all clips alike, so
+we use torch's `grid_sample` with border padding. Notebook: 03.
 """
 
 import math
@@ -23,9 +23,9 @@ from course_lib.audio.features import FeatureSpec, floor_level
 Features = np.ndarray | torch.Tensor
 PerClip = float | np.ndarray | torch.Tensor
 
-MASK_VALUES = ("mean", "floor")  # what SpecAugment puts in the place of what it hides
+MASK_VALUES = ("mean", "floor")  # what SpecAugment puts into its masks
 # The paper's image augmentation; Source: Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581. Its numbers are
-# arguments of Keras' ImageDataGenerator, which draws the same way: evenly, zoom for each axis by itself, flip or not.
+# arguments of Keras' ImageDataGenerator, which draws as we do: uniformly, zoom separately for each axis, flip or not.
 TAA = {
     "zoom": (0.75, 1.25),
     "width": (-0.2, 0.2),
@@ -37,17 +37,16 @@ TAA = {
 
 
 def flip(features: Features) -> torch.Tensor:
-    """Time reversed: the last frame first. Raises ValueError as `warp`. Notebook: 03."""
+    """`features` reversed in time. Raises ValueError as `warp`. Notebook: 03."""
     x, _ = _batch(features)
     return x.flip(-2).reshape(features.shape)
 
 
 def brightness(features: Features, factor: PerClip) -> torch.Tensor:
-    """Each value's distance to the darkest of its image times `factor`, up to the brightest, as in an 8-bit image.
+    """Each value's distance from its image's minimum times `factor`, clipped at the maximum, as in an 8-bit image.
 
-    On decibels this is no gain, which would add the same to every value: it stretches (above 1) or squeezes level
-    differences, an expander or a compressor, and cuts off what leaves the range. Raises ValueError as `warp`; factors
-    are 0 or more. Notebook: 03.
+    On decibels this is not a gain, which would add the same to every value: it expands (above 1) or compresses level
+    differences, and clips what leaves the range. Raises ValueError as `warp`; factors are 0 or more. Notebook: 03.
     """
     x, one_each = _batch(features)
     factor = one_each("factor", factor, low=0).float()[:, None, None]
@@ -72,39 +71,39 @@ def warp(
     Parameters
     ----------
     zoom_time, zoom_mel : factors; above 1 the image gets longer in time or wider in mels.
-    width : the image moves later by this fraction of its length, earlier where negative.
-    height : it moves up by this fraction of its mel bands. No pitch shift: bands are not octaves.
-    frames_per_mel : shear; each mel band moves later by so many frames than the one below: a click becomes a sweep.
-        The paper's 0.3 is taken as this slope. Early versions of Keras read it nearly so, in radians; later ones in
-        degrees, of which 0.3 are next to nothing. Which one the paper ran is not public.
+    width : the image moves later by this fraction of its length, or earlier if negative.
+    height : it moves up by this fraction of its mel bands. This is not a pitch shift, as bands are not octaves.
+    frames_per_mel : shear; each mel band is delayed by this many frames relative to the one below: a click becomes a
+        sweep. We take the paper's 0.3 as this slope. Early versions of Keras read it in radians, which is nearly the
+        same; later ones in degrees, where 0.3 does next to nothing. Which version the paper used is not public.
     degrees : anticlockwise rotation; a steady tone becomes a chirp that rises `tan(degrees)` mel bands per frame.
 
     Raises
     ------
     ValueError
-        `features` are no floats of shape `(frames, mels)` or `(clips, frames, mels)`; a parameter is not finite, out of
-        its range, or neither one number nor one per clip. Notebook: 03.
+        `features` are not floats of shape `(frames, mels)` or `(clips, frames, mels)`; a parameter is not finite, out
+        of its range, or neither one number nor one per clip. Notebook: 03.
     """
     x, one_each = _batch(features)
     time, mel = one_each("zoom_time", zoom_time, low=1e-3), one_each("zoom_mel", zoom_mel, low=1e-3)
     slope, angle = one_each("frames_per_mel", frames_per_mel), torch.deg2rad(one_each("degrees", degrees))
     cos, sin, nothing = angle.cos(), angle.sin(), torch.zeros_like(angle)
     turned = _matrix(cos, -sin, sin, cos)
-    map_pixels = turned @ _matrix(time, slope * mel, nothing, mel)  # acts on (frames, mels) from the middle
-    # grid_sample counts each axis from -1 to 1 and wants the way back, from the result to the image
+    map_pixels = turned @ _matrix(time, slope * mel, nothing, mel)  # acts on (frames, mels) counted from the centre
+    # grid_sample counts each axis from -1 to 1 and takes the inverse map, from the result to the image
     half = torch.tensor([x.shape[1] / 2, x.shape[2] / 2], dtype=torch.float64, device=x.device)
     back = torch.linalg.inv(map_pixels) * half / half[:, None]
     moved = 2 * torch.stack([one_each("width", width), one_each("height", height)], dim=-1)[..., None]
     theta = torch.cat([back, -back @ moved], dim=-1)
     image = x.transpose(1, 2)[:, None]  # grid_sample's first axis runs to the right: time
-    # In double precision: at 1000 frames the rounding of a float32 place would show in the third digit of a decibel
+    # In double precision: at 1000 frames, rounding a position to float32 would show in the third digit of a level in dB
     grid = affine_grid(theta, list(image.shape), align_corners=False)
     warped = grid_sample(image.double(), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return warped[:, 0].transpose(1, 2).float().reshape(features.shape)
 
 
 def augment_image(features: Features, rng: np.random.Generator) -> torch.Tensor:
-    """The paper's image augmentation, drawn for each clip: one affine map, a flip or none, brightness, within `TAA`.
+    """The paper's image augmentation, drawn for each clip: an affine map, a flip or none, and brightness, within `TAA`.
 
     Raises ValueError as `warp`. Notebook: 03.
     """
@@ -129,20 +128,20 @@ def spec_augment(
     n_bands: int = 2,
     mask_value: str = "mean",
 ) -> torch.Tensor:
-    """Stretches of time and bands of frequency of each clip replaced by the clip's mean, or emptied.
+    """`features` in which random time intervals and frequency bands of each clip are masked.
 
-    `mask_value` is `mean`, or `floor`: the level of no power at all, so that what is hidden is empty in the linear
-    spectrogram, where a 0 in the logarithm would be loud. The guide loss of DiffRes needs it.
+    `mask_value` is `mean`, the clip's mean, or `floor`, the level of silence, so that masked parts are empty in the
+    linear spectrogram, where a 0 in the logarithm would be loud. The guide loss of DiffRes needs `floor`.
 
-    The width of each mask is drawn evenly from 0 to the widest, in ms or Hz, then its start from where it fits. A frame
-    or mel band is masked if its centre lies inside: the same `rng` hides the same piece of sound at every hop and every
-    number of mels. Source: Park et al., "SpecAugment", Interspeech 2019, which counts frames and bands instead.
+    The width of each mask is drawn uniformly from 0 to the widest, in ms or Hz, then its start from where it fits. A
+    frame or mel band is masked if its centre lies inside: the same `rng` hides the same piece of sound at every hop and
+    every number of mels. Source: Park et al., "SpecAugment", Interspeech 2019, which counts frames and bands instead.
 
     Raises
     ------
     ValueError
-        `features` are none or have another number of mels than `spec`; a width is negative, or wider than the clip or
-        the mel bands; a number of masks is negative; `mask_value` is unknown. Notebook: 03.
+        `features` are invalid or have another number of mels than `spec`; a width is negative, or wider than the clip
+        or the mel bands; a number of masks is negative; `mask_value` is unknown. Notebook: 03.
     """
     x, _ = _batch(features)
     n_frames, n_mels = x.shape[1:]
@@ -165,10 +164,10 @@ def spec_augment(
 def mixup(
     features: torch.Tensor, targets: torch.Tensor, alpha: float, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each clip mixed with another of the batch, `share * own + (1 - share) * other`, and its target in the same way.
+    """Each clip mixed with another of the batch, `share * own + (1 - share) * other`, and its target likewise.
 
     `features` are `(clips, ...)`, `targets` `(clips, classes)`, one-hot or any probabilities. The share of each clip is
-    drawn from Beta(alpha, alpha). torchvision's MixUp draws one for the whole batch, from a global generator.
+    drawn from Beta(alpha, alpha). torchvision's MixUp draws one share for the whole batch, from a global generator.
     Source: Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018, equation 1.
 
     Raises
@@ -203,7 +202,7 @@ def _masks(
     low, high = limits
     if not 0 <= widest <= high - low:
         raise ValueError(f"{name}={widest}: must lie within 0 to {high - low:g}, which is all there is")
-    # Both drawn as fractions: how much a generator gives out must not depend on the hop
+    # Both drawn as fractions, so that the number of draws does not depend on the hop
     width, place = rng.random((2, *shape, 1))
     width = width * widest
     start = low + place * (high - low - width)
@@ -216,7 +215,7 @@ def _matrix(*rows: torch.Tensor) -> torch.Tensor:
 
 
 def _batch(features: Features) -> tuple[torch.Tensor, Callable[..., torch.Tensor]]:
-    """`features` as a float32 tensor `(clips, frames, mels)`, and a function that checks a parameter of each clip."""
+    """`features` as a float32 tensor `(clips, frames, mels)`, and a function that checks a parameter given per clip."""
     x = features if isinstance(features, torch.Tensor) else torch.tensor(np.asarray(features))
     if x.ndim not in (2, 3) or 0 in x.shape:
         raise ValueError(f"features: shape {tuple(x.shape)}, expected (frames, mels) or (clips, frames, mels), none 0")

@@ -1,8 +1,8 @@
 """`synth10`: an embedded data set of ten procedural classes, named after those of ESC-10, that needs no download.
 
 A *source* is one draw of every range in `SOUNDS`, with one room, one microphone and one kind of background; its *takes*
-differ in timing and noise alone, as neighbouring pieces of one recording do. A clip is a function of (seed, class,
-source, take) and of nothing else, so any part of the set equals the same rows of the whole.
+differ only in timing and noise, like neighbouring pieces of one recording. A clip depends only on (seed, class, source,
+take), so any part of the set equals the same rows of the whole.
 """
 
 from collections.abc import Callable
@@ -21,19 +21,19 @@ from course_lib.audio.timebase import seconds_to_samples
 # Each class is a function of a generator, a score and explicit parameters
 RATE_HZ = 16_000
 LENGTH_S = 5.0
-HIGHEST_HZ = 7500  # a resonator nearer to half the rate is no longer one
+HIGHEST_HZ = 7500  # closer to half the rate, a resonator no longer works as one
 
 
 @dataclass(frozen=True)
 class Score:
-    """When the events of a clip happen, seen from every sample.
+    """When the events of a clip happen, for every sample.
 
     Attributes
     ----------
     times_s : time of each sample, shape `(samples,)`.
-    starts_s, ends_s : the events, shape `(events,)`, in order and apart.
-    event : number of the latest event begun, shape `(samples,)`; 0 before the first.
-    part : share of that event gone by, 0 to 1 inside it, outside that range elsewhere. Shape `(samples,)`.
+    starts_s, ends_s : the events, shape `(events,)`, in order and without overlap.
+    event : index of the latest event begun, shape `(samples,)`; 0 before the first.
+    part : share of that event that has passed, 0 to 1 inside it, outside that range elsewhere. Shape `(samples,)`.
     """
 
     times_s: np.ndarray
@@ -48,17 +48,17 @@ class Score:
         return (self.part >= 0) & (self.part < 1)
 
     def envelope(self, attack: float) -> np.ndarray:
-        """Rises linearly over the first `attack` (a share) of an event, falls as a quarter cosine, 0 outside."""
+        """A linear rise over the share `attack` of each event, times the fall of a quarter cosine; 0 outside."""
         shape = np.minimum(self.part / attack, 1) * np.cos(np.pi / 2 * np.clip(self.part, 0, 1))
         return np.where(self.active, shape, 0)
 
     def vary(self, rng: Generator, spread: float) -> np.ndarray:
-        """One random factor near 1 an event, held while it lasts. Shape `(samples,)`."""
+        """One random factor near 1 per event, constant while it lasts, shape `(samples,)`."""
         return np.exp(spread * rng.standard_normal(len(self.starts_s)))[self.event]
 
 
 def score(starts_s: np.ndarray, ends_s: np.ndarray) -> Score:
-    """The events at `starts_s` to `ends_s` laid over the samples of a clip."""
+    """The `Score` of a clip whose events last from `starts_s` to `ends_s`."""
     times_s = np.arange(seconds_to_samples(LENGTH_S, RATE_HZ)) / RATE_HZ
     event = np.maximum(np.searchsorted(starts_s, times_s, side="right") - 1, 0)
     part = (times_s - starts_s[event]) / (ends_s - starts_s)[event]
@@ -71,14 +71,14 @@ def coloured_noise(rng: Generator, n_samples: int, db_per_octave: float) -> np.n
 
 
 def tilted(x: np.ndarray, db_per_octave: float) -> np.ndarray:
-    """`x` with a straight line added to its spectrum, in decibels over octaves, 0 dB at 1 kHz, level below 60 Hz."""
+    """`x` with its spectrum tilted by `db_per_octave`: gain 0 dB at 1 kHz, constant below 60 Hz."""
     freqs_hz = np.maximum(rfftfreq(len(x), 1 / RATE_HZ), 60)
     gain = (freqs_hz / 1000) ** (db_per_octave / (20 * np.log10(2)))
     return irfft(rfft(x.astype(np.float32)) * gain.astype(np.float32), len(x))  # twice as fast as float64
 
 
 def voice(f0_hz: np.ndarray, times_s: np.ndarray, brightness: float) -> np.ndarray:
-    """Harmonics of a gliding pitch, harmonic k at amplitude `brightness ** k`: the geometric series in closed form."""
+    """Harmonics of a gliding pitch, amplitudes proportional to `brightness ** k`: a geometric series in closed form."""
     phase = 2 * np.pi * cumulative_trapezoid(f0_hz, times_s, initial=0)
     return np.sin(phase) * (1 - brightness**2) / (1 - 2 * brightness * np.cos(phase) + brightness**2)
 
@@ -96,7 +96,7 @@ def impulses(times_s: np.ndarray, at_s: np.ndarray, heights: np.ndarray) -> np.n
 
 
 def poisson_times_s(rng: Generator, rate_per_s: float, length_s: float) -> np.ndarray:
-    """Moments of a Poisson process, unsorted."""
+    """Times of the events of a Poisson process, unsorted."""
     return rng.uniform(0, length_s, rng.poisson(rate_per_s * length_s))
 
 
@@ -105,7 +105,7 @@ def _unit_power(x: np.ndarray) -> np.ndarray:
 
 
 def dog(rng: Generator, score: Score, *, pitch_hz: float, tract: float, breath: float) -> np.ndarray:
-    """Barks: a glottis whose pitch jumps up and falls, with breath, through a vocal tract that opens and closes."""
+    """Barks: a glottis whose pitch jumps up and falls, with breath, through a vocal tract."""
     f0_hz = pitch_hz * score.vary(rng, 0.06) * (0.7 + 0.5 * np.sin(np.pi * np.sqrt(np.clip(score.part, 0, 1))))
     glottis = voice(f0_hz, score.times_s, 0.85) + breath * rng.standard_normal(len(f0_hz))
     loud = score.envelope(0.12) ** 1.5 * score.vary(rng, 0.2)
@@ -113,7 +113,7 @@ def dog(rng: Generator, score: Score, *, pitch_hz: float, tract: float, breath: 
 
 
 def rain(rng: Generator, score: Score, *, drops_per_s: float, drop_hz: float, hiss: float) -> np.ndarray:
-    """Poisson drops that each ring for milliseconds, over the hiss of those too many and too far to hear singly."""
+    """Poisson drops that each ring for milliseconds, over the hiss of drops too many and too distant to hear singly."""
     at_s = poisson_times_s(rng, drops_per_s, score.times_s[-1])
     drops = impulses(score.times_s, at_s, rng.lognormal(0, 0.8, len(at_s)))
     ringing = resonate(drops, [drop_hz, 1.7 * drop_hz, 0.6 * drop_hz], 8)
@@ -206,10 +206,10 @@ def crackling_fire(
 
 @dataclass(frozen=True)
 class Pace:
-    """How the events of a class follow one another; both ranges are drawn from evenly on a logarithmic scale.
+    """How the events of a class follow one another; both ranges are sampled uniformly on a logarithmic scale.
 
-    `lasting_s` is the length of one event, `pause_s` the silence after it, `spread` how unevenly a take follows them,
-    and `n_events` the range of events in a clip, where so many fit.
+    `lasting_s` is the length of one event, `pause_s` the silence after it, `spread` how far a take deviates from the
+    source's lengths, and `n_events` the range of the number of events in a clip, as far as they fit.
     """
 
     lasting_s: tuple[float, float]
@@ -220,7 +220,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Sound:
-    """A class: its model, the range of each parameter (drawn evenly on a logarithmic scale), and its events.
+    """A class: its model, the range of each parameter (sampled uniformly on a logarithmic scale), and its events.
 
     Without a pace the sound fills the clip as a single event.
     """
@@ -278,15 +278,15 @@ SOUNDS = {
     ),
 }
 
-# What the data set *is*: part of its `content`. Raise it when the clips of a table change; a test pins their samples.
+# Version of the clips, part of their `content`. Raise it when the clips of a table change; a test pins their samples.
 SYNTH10_VERSION = 1
 LABELS = tuple(SOUNDS)
 FOLDS = 5
-SNR_DB = (-3.0, 20.0)  # sound against background while the sound lasts: the main control of difficulty
-BACKGROUND_DB_PER_OCTAVE = (-7.0, 2.0)  # from traffic, browner than brown, to hiss
+SNR_DB = (-3.0, 20.0)  # sound to background while the sound lasts: the main control of difficulty
+BACKGROUND_DB_PER_OCTAVE = (-7.0, 2.0)  # from traffic, steeper than brown noise, to hiss
 TILT_DB_PER_OCTAVE = (-4.0, 4.0)  # of the microphone and the distance
-REVERBERATION_S = (0.08, 0.6)  # until 60 dB below the direct sound
-LEVEL_DB = (-20.0, -1.0)  # highest sample of the finished clip against full scale
+REVERBERATION_S = (0.08, 0.6)  # time in which the reverberation decays by 60 dB
+LEVEL_DB = (-20.0, -1.0)  # peak of the finished clip relative to full scale
 
 
 @dataclass(frozen=True)
@@ -303,15 +303,16 @@ class Source:
 
 
 def synth10_table(clips_per_class: int = 40, seed: int = 0) -> pd.DataFrame:
-    """One row per clip: `clip`, `label`, `fold` (1 to 5), `source`, `take`, and `number` and `seed` to make it again.
+    """One row per clip: `clip`, `label`, `fold` (1 to 5), `source`, `take`, and `number` and `seed` to regenerate it.
 
-    Sources come in rounds of five, one a fold, and the rounds have 1, 2, 3, 1, 2, 3, ... takes: every source lies in
-    one fold, the folds of a class differ by at most one clip, and a smaller set is the beginning of a larger one.
+    Sources come in rounds of five, one per fold, and each source of a round has 1, 2, 3, 1, 2, 3, ... takes: every
+    source lies in one fold, the folds of a class differ by at most one clip, and a smaller set is the beginning of a
+    larger one.
 
     Raises
     ------
     ValueError
-        Fewer than one clip a class.
+        Fewer than one clip per class.
     """
     if clips_per_class < 1:
         raise ValueError(f"clips_per_class must be at least 1, got {clips_per_class}")
@@ -343,7 +344,7 @@ def synth10_events(table: pd.DataFrame) -> pd.DataFrame:
 def synth10_waves(table: pd.DataFrame) -> np.ndarray:
     """The clips in `table` at 16 kHz, 5 s each, shape `(clips, samples)`, float32 within ±1. About 35 ms per clip."""
     waves = np.empty((len(table), seconds_to_samples(LENGTH_S, RATE_HZ)), dtype=np.float32)
-    # The bar waits a second, so that quick jobs leave no trace, and stays away from logs and executed notebooks
+    # The bar appears after a second, so that quick jobs show none, and never in logs and executed notebooks
     bar = tqdm(table.itertuples(), "synth10", len(table), delay=1, disable=None, unit="clip")
     for wave, row in zip(waves, bar, strict=True):
         wave[:] = _clip(row)
@@ -351,7 +352,7 @@ def synth10_waves(table: pd.DataFrame) -> np.ndarray:
 
 
 def draw_source(label: str, number: int, seed: int) -> Source:
-    """The source of that number in that class."""
+    """Source `number` of the class `label`."""
     rng, ranges, pace = _rng(seed, label, number), SOUNDS[label].ranges, SOUNDS[label].pace
     return Source(
         parameters={name: _log_uniform(rng, limits) for name, limits in ranges.items()},
@@ -365,7 +366,7 @@ def draw_source(label: str, number: int, seed: int) -> Source:
 
 
 def plan_events(rng: np.random.Generator, pace: Pace | None, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and ends in seconds of a take's events, in order and apart, all within the clip. At least one."""
+    """Starts and ends of a take's events in seconds, at least one, in order, without overlap, within the clip."""
     if pace is None:
         return np.zeros(1), np.full(1, LENGTH_S)
     n_planned = rng.integers(*pace.n_events, endpoint=True)
@@ -374,24 +375,24 @@ def plan_events(rng: np.random.Generator, pace: Pace | None, source: Source) -> 
     ends_s = np.cumsum(lasts_s + pauses_s) - pauses_s
     n_fit = max(1, np.searchsorted(ends_s, LENGTH_S, side="right"))
     events_s = np.array([ends_s - lasts_s, np.minimum(ends_s, LENGTH_S)])[:, :n_fit]
-    return tuple(np.clip(events_s + rng.uniform(0, LENGTH_S - events_s[1, -1]), 0, LENGTH_S))  # of rounding errors
+    return tuple(np.clip(events_s + rng.uniform(0, LENGTH_S - events_s[1, -1]), 0, LENGTH_S))  # clips rounding errors
 
 
 def _clip(row) -> np.ndarray:
-    """One clip, float64: sound in its room, background at its distance below it, both through the microphone."""
+    """One clip, float64: the sound in its room and the background at the source's SNR, both through the microphone."""
     sound, source = SOUNDS[row.label], draw_source(row.label, row.number, row.seed)
     timing, noise = (_rng(row.seed, row.label, row.number, row.take, part) for part in range(2))
     laid = score(*plan_events(timing, sound.pace, source))
     dry = sound.make(noise, laid, **source.parameters)
     wet = oaconvolve(dry, source.room)[: len(dry)]
-    wet /= np.sqrt(np.mean(wet[laid.active] ** 2))  # the ratio holds while the sound lasts, not over the silence too
+    wet /= np.sqrt(np.mean(wet[laid.active] ** 2))  # the SNR is that while the sound lasts, without the silence
     background = coloured_noise(noise, len(wet), source.background_db_per_octave)
     x = tilted(10 ** (source.snr_db / 20) * wet + background, source.tilt_db_per_octave)
     return x * 10 ** (source.level_db / 20) / np.max(np.abs(x))
 
 
 def _room(rng: np.random.Generator, reverberation_s: float, echo: float) -> np.ndarray:
-    """Impulse response: the direct sound, then noise that decays exponentially, of `echo` times its energy."""
+    """Impulse response: the direct sound, then noise that decays exponentially, with `echo` times its energy."""
     n_samples = seconds_to_samples(reverberation_s, RATE_HZ)
     tail = rng.standard_normal(n_samples) * 10 ** (-3 * np.linspace(0, 1, n_samples))
     response = np.sqrt(echo / np.sum(tail**2)) * tail
@@ -400,10 +401,10 @@ def _room(rng: np.random.Generator, reverberation_s: float, echo: float) -> np.n
 
 
 def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
-    """A draw for which doubling is equally likely all along the range."""
+    """A draw from `limits`, uniform on a logarithmic scale."""
     return float(np.exp(rng.uniform(*np.log(limits))))
 
 
 def _rng(seed: int, label: str, number: int, *take: int) -> np.random.Generator:
-    """The generator of a source, or of one part of a take. Its key is numbers, no hash of text: the same everywhere."""
+    """The generator of a source, or of one part of a take. Its key is numbers, so it is the same everywhere."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(LABELS.index(label), number, *take)))

@@ -1,4 +1,4 @@
-"""Milliseconds, samples and frames. No other module turns one into another.
+"""Conversions between milliseconds, samples and frames, which no other module makes.
 
 Convention: a frame is *centred* when its window is centred on sample `k * hop_samples` (the signal is padded by half a
 window on both sides), and *uncentred* when its window begins there. Notebook: 01.
@@ -12,8 +12,6 @@ import numpy as np
 def ms_to_samples(duration_ms: float, rate_hz: float) -> int:
     """Whole number of samples nearest to `duration_ms`, ties upwards.
 
-    A duration above zero that is shorter than half a sample would become nothing at all.
-
     Raises
     ------
     ValueError
@@ -23,7 +21,7 @@ def ms_to_samples(duration_ms: float, rate_hz: float) -> int:
         raise ValueError(f"rate_hz must be above 0, got {rate_hz}")
     if not np.isfinite(duration_ms):
         raise ValueError(f"a duration must be finite, got {duration_ms} ms")
-    # To a millionth of a sample first: a tie that floating point left a hair below the half must still go up
+    # To a millionth of a sample first: a tie that floating point left just below one half must still go up
     samples = int(np.floor(np.round(duration_ms * rate_hz / 1000, 6) + 0.5))
     if duration_ms > 0 and samples < 1:
         raise ValueError(
@@ -55,8 +53,8 @@ def centre_padding(n_fft: int) -> int:
 def frame_count(n_samples: int, n_fft: int, hop_samples: int, *, centred: bool = True) -> int:
     """Number of whole frames of `n_fft` samples, `hop_samples` apart; 0 when the signal is shorter than a window.
 
-    Centred with an even window this is `1 + n_samples // hop_samples`; with an odd window it can be one fewer, since
-    both paddings round down.
+    For centred frames of an even window this is `1 + n_samples // hop_samples`; with an odd window it can be one fewer,
+    because both paddings round down.
 
     Raises
     ------
@@ -72,7 +70,7 @@ def frame_count(n_samples: int, n_fft: int, hop_samples: int, *, centred: bool =
 def frame_centres_s(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float, *, centred: bool = True) -> np.ndarray:
     """Time of the middle of each frame in seconds, shape `(n_frames,)`, float64.
 
-    Centred frames of an even window have their middle on a hop, uncentred ones half a window after their start.
+    Centred frames of an even window are centred on multiples of the hop, uncentred ones half a window later.
     """
     first = 0 if centred else n_fft // 2
     return (first + hop_samples * np.arange(n_frames)) / rate_hz
@@ -88,7 +86,7 @@ def nearest_frame(
 
 
 def out_frames(n_frames: int, reduction: float) -> int:
-    """Frames that a reduction by the share `reduction` leaves of `n_frames`: rounded, halves up. Notebook: 07.
+    """Frames left of `n_frames` when the share `reduction` is removed: rounded, ties upwards. Notebook: 07.
 
     Raises
     ------
@@ -124,17 +122,17 @@ def receptive_field(
 
 
 def span_ms(n_frames: int, n_fft: int, hop_samples: int, rate_hz: float) -> float:
-    """Milliseconds of signal that `n_frames` neighbouring frames see together, windows included."""
+    """Milliseconds of signal that `n_frames` neighbouring frames cover together, windows included."""
     return samples_to_ms(n_fft + (n_frames - 1) * hop_samples, rate_hz) if n_frames else 0.0
 
 
 def video_frame_times_s(length_s: float, frame_rate_hz: float) -> np.ndarray:
-    """Middle of each frame of a video in seconds, `(frames,)`; none lies at the very end.
+    """Middle of each whole frame of `length_s` seconds of video, in seconds, `(frames,)`.
 
     Raises
     ------
     ValueError
-        Not one frame fits.
+        No frame fits.
     """
     n_frames = int(np.floor(np.round(length_s * frame_rate_hz, 6)))
     if n_frames < 1:
@@ -146,16 +144,16 @@ ALIGNMENTS = ("repeat", "nearest", "average")
 
 
 def alignment(times_s: np.ndarray, at_s: np.ndarray, how: str = "nearest") -> np.ndarray:
-    """Weights that bring frames in the middle of `times_s` to frames in the middle of `at_s`, `(at, times)`, float32.
+    """Weights that bring frames centred at `times_s` to frames centred at `at_s`, `(at, times)`, float32.
 
     Each row sums to 1: `weights @ x` is `x` `(times, dims)` on the other time base. `nearest` takes one frame;
-    `average` the mean of those within half a distance of `at_s`, or the nearest where none is; `repeat` the mean of
-    all, everywhere, which throws time away.
+    `average` the mean of the frames within half the spacing of `at_s`, or the nearest if there is none; `repeat` the
+    mean of all frames, everywhere, which discards time.
 
     Raises
     ------
     ValueError
-        No frames, times that do not rise, or no such way. Notebook: 10.
+        No frames, times that do not increase, or an unknown `how`. Notebook: 10.
     """
     times_s, at_s = np.asarray(times_s, dtype=np.float64), np.asarray(at_s, dtype=np.float64)
     if how not in ALIGNMENTS:

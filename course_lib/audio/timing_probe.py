@@ -1,21 +1,22 @@
-"""`timing`: a probe whose classes differ in fine time structure alone, so that the resolution they need is known.
+"""`timing`: a probe whose classes differ only in fine temporal structure, so that the resolution they need is known.
 
-Every clip is white noise in a gate, scaled to unit energy. White noise in any gate has a flat expected power spectrum,
-so the two classes of a task share their long-term spectrum, their energy, and how their starts and levels are drawn.
-What is left is *when* the energy comes. With f the `fineness_ms` of a task:
+Every clip is gated white noise, scaled to unit energy. Gated white noise has a flat expected power spectrum whatever
+the gate, so the two classes of a task share their long-term spectrum, their energy, and how their starts and levels are
+drawn. What differs is *when* the energy arrives. With f the `fineness_ms` of a task:
 
 | task    | the two classes                                                     | at f = 10 ms                     |
 |---------|---------------------------------------------------------------------|----------------------------------|
 | `gap`   | two clicks of f/2 with a silence of f, or of 2f, between them       | `gap_10ms`, `gap_20ms`           |
-| `am`    | 0.5 s whose amplitude climbs and drops in periods of 4f, or reverse | `am_rising_40ms`, `am_falling_…` |
-| `order` | a burst of f, a silence of f, a burst of 2f, or reverse             | `order_10_20ms`, `order_20_10ms` |
+| `am`    | 0.5 s with a sawtooth amplitude of period 4f, rising or falling     | `am_rising_40ms`, `am_falling_…` |
+| `order` | a burst of f, a silence of f, a burst of 2f, or the reverse         | `order_10_20ms`, `order_20_10ms` |
 
-The clicks are independent pieces of noise: two equal ones would comb the spectrum and give the gap away without any
-timing. The modulations are each other's reverse, not a slow and a fast one: those would differ, at any hop, in how far
-a window of fixed length smooths them. (Ramped and damped sounds: Patterson, J. Acoust. Soc. Am. 96, 1994, p. 1409.)
+The clicks are independent pieces of noise: two equal ones would act as a comb filter, and the spectrum would reveal the
+gap without any timing. The modulations are time reversals of each other rather than a slow and a fast one, which a
+window of fixed length would smooth to different degrees at any hop. (Ramped and damped sounds: Patterson, J. Acoust.
+Soc. Am. 96, 1994, p. 1409.)
 
-The match holds for the mean over time of *power*. A mean of log power is not blind to time: it grows with the number
-of frames that hold any energy.
+The classes match in the mean over time of *power*. The mean of log power does depend on timing: it grows with the
+number of frames that contain any energy.
 """
 
 from collections.abc import Sequence
@@ -25,27 +26,27 @@ import pandas as pd
 
 from course_lib.audio.timebase import seconds_to_samples
 
-# What the data set *is*: part of its `content`. Raise it when the clips of a table change; a test pins their samples.
+# Version of the clips, part of their `content`. Raise it when the clips of a table change; a test pins their samples.
 TIMING_VERSION = 1
 RATE_HZ = 16_000
 LENGTH_S = 1.0
 FOLDS = 5
-FINENESS_MS = {"gap": 5.0, "am": 10.0, "order": 20.0}  # an octave apart: as the hop grows, task after task is lost
+FINENESS_MS = {"gap": 5.0, "am": 10.0, "order": 20.0}  # an octave apart: tasks are lost one by one as the hop grows
 TASKS = tuple(FINENESS_MS)
-FINENESS_RANGE_MS = (0.25, 50.0)  # below, a click has hardly a sample left; above, `am` has too few periods
+FINENESS_RANGE_MS = (0.25, 50.0)  # below, a click lasts under two samples; above, `am` has few periods
 AM_LENGTH_S = 0.5
-AM_SPREAD = 0.25  # of the period: one that never varies would show by its alias at hops that are far too long
-BACKGROUND_DB = -30.0  # energy of the background against that of the gated noise
+AM_SPREAD = 0.25  # of the period: a constant one would show through aliasing at hops far too long
+BACKGROUND_DB = -30.0  # energy of the background relative to the gated noise
 LEVEL_DB = (-12.0, -1.0)
 
 
 def needed_resolution_ms(task: str, fineness_ms: float | None = None) -> float:
-    """The longest hop, with a window no longer, that keeps apart what tells the two classes of `task` apart.
+    """The longest hop in ms, with a window no longer, that resolves what distinguishes the two classes of `task`.
 
     By construction it is f: the shorter silence of `gap`; the silence and the shorter burst of `order`; half the period
-    of the second harmonic of `am`, the lowest that tells rising from falling. A random forest on frame energies is
-    right for 96 to 100 % of the clips at a hop of f/2, for 83 to 99 % at f, and guesses at 8f. Without `fineness_ms`
-    the answer holds for the default of the task.
+    of the second harmonic of `am`, the lowest that distinguishes rising from falling. A random forest on frame energies
+    classifies 96 to 100 % of the clips correctly at a hop of f/2, 83 to 99 % at f, and is at chance at 8f.
+    `fineness_ms=None` takes the default of the task.
 
     Raises
     ------
@@ -63,16 +64,16 @@ def needed_resolution_ms(task: str, fineness_ms: float | None = None) -> float:
 def timing_table(
     clips_per_class: int = 100, seed: int = 0, *, tasks: Sequence[str] = TASKS, fineness_ms: float | None = None
 ) -> pd.DataFrame:
-    """One row per clip: `clip`, `label`, `fold` (1 to 5), `source`, `task`, and what is needed to make it again.
+    """One row per clip: `clip`, `label`, `fold` (1 to 5), `source`, `task`, and what is needed to regenerate it.
 
-    `tasks` chooses among `gap`, `am` and `order`; `fineness_ms` sets one f for all in place of each task's own. Every
-    clip is its own source. A smaller set is the beginning, class by class, of a larger one. With the defaults, hearing
-    only which task a clip belongs to makes one right half of the time.
+    `tasks` chooses among `gap`, `am` and `order`; `fineness_ms` sets one f for all of them in place of each task's own.
+    Every clip is its own source. A smaller set is the beginning, class by class, of a larger one. With the defaults,
+    recognising only the task of a clip gives an accuracy of one half.
 
     Raises
     ------
     ValueError
-        Fewer than one clip a class, an unknown task, a fineness out of range.
+        Fewer than one clip per class, an unknown task, a fineness out of range.
     """
     if clips_per_class < 1:
         raise ValueError(f"clips_per_class must be at least 1, got {clips_per_class}")
@@ -98,7 +99,7 @@ def timing_events(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def timing_waves(table: pd.DataFrame) -> np.ndarray:
-    """The clips in `table` at 16 kHz, 1 s each, shape `(clips, samples)`, float32 within ±1. About 1 ms a clip."""
+    """The clips in `table` at 16 kHz, 1 s each, shape `(clips, samples)`, float32 within ±1. About 1 ms per clip."""
     waves = np.empty((len(table), seconds_to_samples(LENGTH_S, RATE_HZ)), dtype=np.float32)
     for wave, row in zip(waves, table.itertuples(), strict=True):
         wave[:] = _clip(row)
@@ -130,7 +131,7 @@ def _bursts_s(row) -> np.ndarray:
         "order": f_s * np.array([[[0, 1], [2, 4]], [[0, 2], [3, 4]]]),
         "am": np.array([[[0, AM_LENGTH_S]]] * 2),
     }[row.task]
-    latest_s = LENGTH_S - patterns_s.max()  # of both classes: the start must not tell them apart
+    latest_s = LENGTH_S - patterns_s.max()  # of both classes: the start must not distinguish them
     return patterns_s[row.variant] + _rng(row, part=0).uniform(0, latest_s)
 
 

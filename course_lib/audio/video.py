@@ -1,7 +1,7 @@
-"""Videos in, a waveform of one rate and frames of one frame rate out, both on the clock of the file.
+"""Sound at one sampling rate and frames at one frame rate from videos, both on the clock of the file.
 
 Time 0 is where the file begins. Sound and frames are placed by their presentation time stamps, never by counting, so
-that a stream that begins late, a gap, or a variable frame rate moves nothing. One pass forwards, one frame in memory.
+that a late start, a gap or a variable frame rate shifts nothing. One pass forwards, one frame in memory.
 """
 
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ from course_lib.audio import timebase
 from course_lib.errors import CourseError
 
 ENDINGS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
-HEADED = ("mp4", "matroska", "avi")  # containers whose header tells how long they are; of others it is a guess
-LACKING_S = 0.5  # a file that ends so much before its announced end was cut off
-GAP_S = 0.05  # time stamps are rounded to a millisecond in some containers: less than this is no gap in the sound
-EDGE_S = 0.1  # sound beyond the wanted length, for the resampler to see
+HEADED = ("mp4", "matroska", "avi")  # containers whose header gives their duration; for others it is a guess
+LACKING_S = 0.5  # a file that ends more than this before its announced end is truncated
+GAP_S = 0.05  # some containers round time stamps to a millisecond: less than this is not a gap in the sound
+EDGE_S = 0.1  # extra sound after the wanted length, for the resampler
 
 
 def read_sound(path: str | Path, rate_hz: int, length_s: float, *, cancelled: list[str] | None = None) -> np.ndarray:
     """The first `length_s` seconds of sound of a video: `(samples,)`, float32 within ±1, mono, at `rate_hz`.
 
-    Channels are averaged. Where the sound begins late, has a gap or ends early there is silence. `cancelled` as in
+    Channels are averaged. Where the sound begins late, has a gap or ends early, there is silence. `cancelled` as in
     `audio.io.read`.
 
     Raises
     ------
     CourseError
-        The file is missing, no video, truncated or damaged, has no sound, or one far outside ±1.
+        The file is missing, not a video, truncated or damaged, or its sound is missing or far outside ±1.
     """
     path = Path(path)
     n_samples = timebase.seconds_to_samples(length_s, rate_hz)
@@ -65,13 +65,13 @@ def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: 
     """Frames `(frames, size_px, size_px, 3)`, RGB, uint8.
 
     Frame `k` is what a viewer sees at `(k + 0.5) / frame_rate_hz` seconds: the last stored frame whose time stamp is
-    not later. Each is turned upright, cut to the square in its middle and resized by area. Before the first time stamp
+    not later. Each is turned upright, cropped to its central square and resized by area. Before the first time stamp
     the first frame is shown, as players do; after the end of the last, frames are black.
 
     Raises
     ------
     CourseError
-        The file is missing, no video, truncated or damaged, or has no video frames.
+        The file is missing, not a video, truncated or damaged, or has no video frames.
     ValueError
         `length_s` is shorter than a frame.
     """
@@ -93,7 +93,7 @@ def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: 
 
 
 def _show(frames: np.ndarray, first: int, frame: av.VideoFrame | None, until: int, aspect: float) -> int:
-    """Write `frame` to `frames` from `first` to before `until`; the first place that is still black."""
+    """The index of the first frame still black, after `frame` is written to `frames[first:until]`."""
     if frame is None or until <= first:
         return first
     frames[first:until] = _square(frame, frames.shape[1], aspect)
@@ -101,18 +101,18 @@ def _show(frames: np.ndarray, first: int, frame: av.VideoFrame | None, until: in
 
 
 def _square(frame: av.VideoFrame, size_px: int, aspect: float) -> np.ndarray:
-    """The middle of a frame, upright, `(size_px, size_px, 3)`, RGB; `aspect` is a stored pixel's width by height."""
+    """The middle of a frame, upright, `(size_px, size_px, 3)`, RGB; `aspect` is a pixel's width over its height."""
     width = frame.width * aspect
     scale = size_px / min(width, frame.height)
     width, height = max(round(width * scale), size_px), max(round(frame.height * scale), size_px)
     left, top = (width - size_px) // 2, (height - size_px) // 2
     image = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
     image = image[top : top + size_px, left : left + size_px]
-    return np.rot90(image, round(frame.rotation / 90))  # phones store how they were held, anticlockwise
+    return np.rot90(image, round(frame.rotation / 90))  # phones store how they were held, as degrees anticlockwise
 
 
 def _lasts_s(frame: av.VideoFrame, stream: av.VideoStream) -> float:
-    """Seconds that the last frame stays: as the file says, else the period of the average rate."""
+    """Seconds for which a frame is shown: from the file, else the period of the average rate."""
     if frame.duration:
         return float(frame.duration * frame.time_base)
     return float(1 / stream.average_rate) if stream.average_rate else 0.0
@@ -120,13 +120,13 @@ def _lasts_s(frame: av.VideoFrame, stream: av.VideoStream) -> float:
 
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
-    """The file and its first stream of kind `audio` or `video`; what goes wrong inside is one line with its name."""
+    """The file and its first stream of kind `audio` or `video`; errors inside become one line with the file's name."""
     if not path.is_file():
         raise CourseError(f"{path}: is a folder, expected a video" if path.is_dir() else f"{path}: no such file")
     if path.stat().st_size == 0:
         raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
     try:
-        # Absolute, because a name like `a:b.mp4` reads as a protocol; tags in old encodings must not stop anybody
+        # Absolute, because a name like `a:b.mp4` reads as a protocol; tags in old encodings must not stop it
         file = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise CourseError(f"{path}: is no video or truncated ({_reason(error)}); get it again") from error
@@ -146,11 +146,12 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer
 
 
 def _frames(file, stream, path: Path) -> Iterator[tuple[av.VideoFrame | av.AudioFrame, float]]:
-    """Every decoded frame of a stream in the order of showing, and the second at which it begins.
+    """Every decoded frame of a stream in presentation order, and the time in seconds at which it begins.
 
-    At the end of the file its header is held against what came: FFmpeg plays what is left of a file without a word.
+    At the end, the duration in the header is compared with what was read, because FFmpeg reads truncated files
+    silently.
     """
-    zero_s = max(file.start_time or 0, 0) / av.time_base  # before 0 lies what a decoder of sound needs to warm up
+    zero_s = max(file.start_time or 0, 0) / av.time_base  # before 0 lies only what a sound decoder needs to start up
     reached_s, next_s = 0.0, 0.0
     for packet in file.demux():
         if packet.pts is not None:
@@ -161,13 +162,13 @@ def _frames(file, stream, path: Path) -> Iterator[tuple[av.VideoFrame | av.Audio
             yield frame, start_s
             sounds = isinstance(frame, av.AudioFrame)
             next_s = start_s + (frame.samples / frame.sample_rate if sounds else _lasts_s(frame, stream))
-    announced_s = (file.duration or 0) / av.time_base  # in Matroska the last time stamp, in others from the first on
+    announced_s = (file.duration or 0) / av.time_base  # Matroska: the last time stamp; others: from the first one
     if any(name in file.format.name for name in HEADED) and reached_s < announced_s - LACKING_S:
         raise CourseError(f"{path}: truncated, {reached_s:.2f} of {announced_s:.2f} s are there; get it again")
 
 
 def _is_cover(stream: av.stream.Stream) -> bool:
-    """Whether a video stream is the cover of a record."""
+    """Whether a video stream is cover art."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 

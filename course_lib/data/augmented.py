@@ -1,4 +1,4 @@
-"""`AugmentedClips`: clips together with augmented copies, which no split can separate. Notebook: 04."""
+"""`AugmentedClips`: clips with their augmented copies, which no split can separate. Notebook: 04."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from course_lib.data.clips import Clips
 from course_lib.data.workers import copies_of
 from course_lib.errors import CourseError, UsageError
 
-ORIGINAL = "original"  # the `transform` of a clip that is no copy
+ORIGINAL = "original"  # the `transform` of a clip that is not a copy
 PROBE_RATE_HZ = 16_000
 
 
@@ -30,14 +30,14 @@ class AugmentedClips(Clips):
 
     Two more columns: `original`, the clip that a row was made from (its own name for the clips themselves), and
     `transform`, the name of the transform (`original` for the clips themselves). Strong labels cover the originals
-    only, because a stretched copy has others.
+    only, because stretching a copy changes them.
 
     Raises
     ------
     UsageError
         The table lacks one of the two columns.
     CourseError
-        A source, or a clip and its copies, lie in two folds.
+        A source lies in two folds, or a copy has another label, fold or source than its clip.
     """
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class AugmentedClips(Clips):
         Raises
         ------
         CourseError
-            The mask takes some copies of a source and leaves others.
+            The mask takes some copies of a source but not others.
         """
         return super().where(self._whole(mask))
 
@@ -102,9 +102,9 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
     Raises
     ------
     UsageError
-        `clips` holds copies already, or a transform is called `original`.
+        `clips` already contains copies, or a transform is called `original`.
     CourseError
-        A source of `clips` lies in two folds, which copies would make worse. Notebook: 04.
+        A source of `clips` lies in two folds. Notebook: 04.
     """
     if isinstance(clips, AugmentedClips):
         raise UsageError(f"{clips.name}: holds copies already; give with_copies the clips and all transforms at once")
@@ -152,7 +152,7 @@ def _identity(transform: Transform) -> str:
     """Hash of what a transform does to a probe signal, and of the settings that it was made with.
 
     The probe fades from full scale to -100 dB, so that it reveals thresholds; small changes of a threshold show in the
-    settings. The source code would not do, because it names constants without their values.
+    settings. Hashing the source code would not do, because it names constants without their values.
     """
     rng = np.random.default_rng(0)
     probe = rng.uniform(-1, 1, 2 * PROBE_RATE_HZ) * np.geomspace(1, 1e-5, 2 * PROBE_RATE_HZ)

@@ -1,4 +1,4 @@
-"""`Clips`, the interface that every data set has."""
+"""`Clips`, the interface of every data set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from course_lib.data.cache import cached, digest
 from course_lib.errors import CourseError, UsageError, expect
 
 COLUMNS = ("clip", "label", "fold", "source")
-BETWEEN = "|"  # stands between the labels of a clip in the column `labels`
+BETWEEN = "|"  # separates the labels of a clip in the column `labels`
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Clips:
     Attributes
     ----------
     name : name of the data set, or the path of the user's manifest.
-    table : one row a clip, columns `clip` (name), `label`, `fold` (whole number from 1), `source` (the recording
-        that the clip was cut from) and whatever else the set has (`path`, `speaker`, ...). Where clips have several
-        labels, `labels` holds all of them, `|` between, and `label` the first. Index 0 .. n-1.
+    table : one row per clip, columns `clip` (name), `label`, `fold` (whole number from 1), `source` (the recording
+        that the clip was cut from) and whatever else the set has (`path`, `speaker`, ...). If clips have several
+        labels, `labels` holds all of them, separated by `|`, and `label` the first. Index 0 .. n-1.
     length_s : seconds that `waves` gives every clip, by cutting or padding at the end.
     native_rate_hz : rate of the stored audio.
-    content : hash over the sounds themselves, and over what the user's manifest says of them; the key of every cache.
-    events : strong labels, columns `clip`, `onset_s`, `offset_s`, `label`, or None where the set has none.
+    content : hash of the sounds and of their entries in a user's manifest; part of the key of every cache.
+    events : strong labels, columns `clip`, `onset_s`, `offset_s`, `label`, or None if the set has none.
     reader : function `(table, rate_hz, length_s) -> (clips, samples)` float32 behind `waves`.
     """
 
@@ -55,7 +55,7 @@ class Clips:
 
     @property
     def classes(self) -> list[str]:
-        """Labels in alphabetical order; a clip's target is its label's place here."""
+        """Labels in alphabetical order; a clip's target is its label's index here."""
         return sorted(self.table["label"].unique())
 
     @property
@@ -65,7 +65,7 @@ class Clips:
 
     @property
     def targets(self) -> np.ndarray:
-        """Place of each clip's label in `classes`, shape `(clips,)`, int64."""
+        """Index of each clip's label in `classes`, shape `(clips,)`, int64."""
         return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
 
     @property
@@ -75,7 +75,7 @@ class Clips:
 
     @property
     def tag_names(self) -> list[str]:
-        """Every label that some clip has among its labels, in alphabetical order."""
+        """Every label of any clip, in alphabetical order."""
         return list(self._tags.columns)
 
     @property
@@ -113,7 +113,7 @@ def clips_from_files(
     """`Clips` over `table`, whose column `path` is relative to `folder`; `content` is the hash of all files of the set.
 
     Where `table` has `start_s`, a clip is the piece of its file that begins there; NaN reads the file from its start.
-    All rows are decoded and cached together, and a part of the clips is a part of that array: five folds cost no more
+    All rows are decoded and cached together, and a subset of the clips is a part of that array: five folds cost no more
     time and disk than one.
     """
     names = table["path"].tolist()
@@ -124,7 +124,7 @@ def clips_from_files(
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
         def decode() -> np.ndarray:
-            if _signature(folder, names) != as_loaded:  # it must not be kept under the hash of what was there before
+            if _signature(folder, names) != as_loaded:  # they must not be cached under the hash of the earlier sounds
                 raise CourseError(
                     f"{folder}: a sound has changed since the data set was loaded; run again from the start"
                 )
@@ -139,7 +139,7 @@ def clips_from_files(
 
 
 def rows_of(every: np.ndarray, table: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
-    """The rows of `every`, which has one for each clip of `table`, for the clips of `asked`; a view where all are."""
+    """The rows of `every`, one per clip of `table`, that belong to the clips in `asked`; no copy if these are all."""
     rows = pd.Series(range(len(table)), index=table["clip"]).loc[asked["clip"]].to_numpy()
     return every if np.array_equal(rows, np.arange(len(table))) else every[rows]
 
@@ -152,12 +152,12 @@ def _signature(folder: Path, names: Sequence[str]) -> str:
 
 
 def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The table in `path`, every cell a text.
+    """The table in `path`, every cell as text.
 
     Raises
     ------
     CourseError
-        No table can be read, or one of `columns` is not in it.
+        The file cannot be read as a table, or lacks one of `columns`.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -171,16 +171,16 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, progress: bool = True) -> np.ndarray:
-    """Log-mels of a data set, shape `(clips, frames, mels)`, float32, read-only, from disk if they were made before.
+    """Log-mels of a data set, shape `(clips, frames, mels)`, float32, read-only, from disk if computed before.
 
-    Clips are cut or padded to `length_s`, None for the set's own length. The key is the sounds (`clips.content` and the
-    clips' names, in order), the length, `spec`, `FEATURES_VERSION` and `DECODING_VERSION`: a change of any of them
-    computes anew. Work of more than two seconds shows a bar with the time left.
+    Clips are cut or padded to `length_s`, None for the set's own length. The cache key consists of the sounds
+    (`clips.content` and the clips' names, in order), the length, `spec`, `FEATURES_VERSION` and `DECODING_VERSION`.
+    Work of more than two seconds shows a bar with the time left.
 
     Raises
     ------
     UsageError
-        `clips` are no `Clips`, or `spec` is no `FeatureSpec`.
+        `clips` is not a `Clips`, or `spec` not a `FeatureSpec`.
     """
     expect("clips", clips, Clips, "clips as load() returns them")
     expect("spec", spec, FeatureSpec, SPEC_MEANS)

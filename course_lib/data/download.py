@@ -1,7 +1,7 @@
-"""Data sets onto this machine: mirror first, then the network; verified, unpacked aside, moved into place as a whole.
+"""Fetching data sets: mirror first, then the network; verified, unpacked aside, moved into place as a whole.
 
-`COURSE_DATA_DIR/NAME` is a complete, verified data set or it is not there. `COURSE_DATA_DIR/archives/NAME` is where
-downloads wait until they are unpacked, and where a file downloaded by hand may be put.
+`COURSE_DATA_DIR/NAME` is a complete, verified data set or does not exist. `COURSE_DATA_DIR/archives/NAME` holds
+downloads until they are unpacked; a file downloaded by hand may be put there.
 """
 
 import gzip
@@ -31,8 +31,8 @@ from course_lib.data.cache import digest
 from course_lib.data.registry import Entry, RemoteFile
 from course_lib.errors import CourseError, UsageError
 
-STAMP = ".verified.json"  # says which content was verified, and the signature of the folder then
-OWN_CHECKSUMS = ".sums.sha256"  # taken when a verified archive was unpacked, where none are published for its files
+STAMP = ".verified.json"  # records which content was verified, and the signature of the folder then
+OWN_CHECKSUMS = ".sums.sha256"  # computed when a verified archive was unpacked, if none are published for its files
 RETRIES = 2
 TIMEOUT_S = 30
 NAMED = 5  # problems listed one by one before "and n more"
@@ -40,22 +40,22 @@ DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, E
 
 
 def folder(name: str) -> Path:
-    """Where the files of data set `name` are, or will be."""
+    """Folder of the files of data set `name`, which need not exist yet."""
     return paths.data_dir() / name
 
 
 def staging(name: str) -> Path:
-    """Where archives of data set `name` wait to be unpacked."""
+    """Folder in which archives of data set `name` wait to be unpacked."""
     return paths.data_dir() / "archives" / name
 
 
 def present(name: str) -> bool:
-    """True when nothing has to be fetched: the course makes the set, or it is here and unchanged since verified."""
+    """True when nothing has to be fetched: the course makes the set, or it is here, verified and unchanged."""
     return registry.entry(name).embedded or bool(_stamped(folder(name)))
 
 
 def available(name: str) -> str:
-    """`name`, or another form of that set where only the form is on this machine or in the mirror.
+    """`name`, or another form of that set if only that form is on this machine or in the mirror.
 
     Raises
     ------
@@ -70,19 +70,19 @@ def available(name: str) -> str:
 
 
 def get(name: str, *, force: bool = False, network: bool = True) -> Path:
-    """Folder of data set `name`, verified; fetched if it is not there, at once if it is.
+    """Folder of data set `name`, verified; fetched first if it is not there.
 
-    `force` fetches again; `network=False` looks at the mirror and the staging folder only. An interruption or an error
-    leaves what was there before. Two processes may fetch the same set: the second finds the work of the first.
+    `force` fetches again; `network=False` uses only the mirror and the staging folder. An interruption or an error
+    leaves intact what was there before. Two processes may fetch the same set: the second uses what the first fetched.
 
     Raises
     ------
     UsageError
-        No such data set, or one that is made and not fetched.
+        No such data set, or one that the course makes.
     CourseError
-        No network, a wrong checksum, a refused archive, too little room; one line that says what to do.
+        No network, a wrong checksum, a refused archive, too little space; the line says what to do.
     OSError
-        The disk filled up after all, or forbids writing.
+        The disk filled up during the work, or does not allow writing.
     """
     e = registry.entry(name)
     target = folder(name)
@@ -105,7 +105,7 @@ def verify(name: str) -> str:
     Raises
     ------
     CourseError
-        The set is not here, or files are changed, missing or foreign: they are named.
+        The set is not here, or files are changed, missing or foreign; the message names them.
     """
     e = registry.entry(name)
     if e.embedded:
@@ -118,12 +118,12 @@ def verify(name: str) -> str:
 
 
 def content(name: str) -> str:
-    """Hash of what data set `name` holds: the key of everything computed from it. Verifies first where that is due."""
+    """Hash of the content of data set `name`, part of the key of what is computed from it; verified first if due."""
     return _stamped(folder(name)) or _check(registry.entry(name), folder(name))
 
 
 def _fetch(e: Entry, target: Path, force: bool, network: bool) -> None:
-    """Downloads, unpacks and checks in a working folder beside `target`, then puts the result in its place."""
+    """Download, unpack and check in a working folder beside `target`, then put the result in its place."""
     if e.by_hand:
         raise CourseError(f"{e.name} is not on this machine, and {e.by_hand} into {target}")
     archives = [_locate(e, file, network) for file in e.files]
@@ -137,7 +137,7 @@ def _fetch(e: Entry, target: Path, force: bool, network: bool) -> None:
                 unpack(archive, new, file, e.unpacked_mb * 1_000_000)
             _check(e, new, archives)
         except CourseError:
-            shutil.rmtree(staging(e.name), ignore_errors=True)  # a wrong download must not stand in the way of the next
+            shutil.rmtree(staging(e.name), ignore_errors=True)  # a wrong download must not block the next
             raise
         if force or not _stamped(target):  # else another process was faster, and may be reading already
             _replace(target, new, Path(work) / "old")
@@ -145,7 +145,7 @@ def _fetch(e: Entry, target: Path, force: bool, network: bool) -> None:
 
 
 def _locate(e: Entry, file: RemoteFile, network: bool) -> Path:
-    """The archive `file` from the mirror, from staging or from the network; its checksum is verified if it has one."""
+    """The archive `file` from the mirror, from staging or from the network; verified if it has a checksum."""
     mirror, staged = paths.mirror_dir(), staging(e.name) / file.filename
     if mirror and (mirror / file.filename).is_file():
         return _verified(mirror / file.filename, file)
@@ -212,9 +212,9 @@ def _download(file: RemoteFile, into: Path) -> Path:
 
 
 def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
-    """Hash of the content of `place`, which is complete and matches its checksums; a stamp says so next time.
+    """Hash of the content of `place`, which is complete and matches its checksums; a stamp records that.
 
-    `archives` are what it was unpacked from a moment ago: then these are at fault, not the folder.
+    `archives` are what it was just unpacked from: errors then blame these, not the folder.
     """
     where = ", ".join(map(str, archives)) or str(place)
     remedy = "put the published files there" if e.by_hand else f"run: course data get {e.name} --force"
@@ -229,7 +229,7 @@ def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
         count = f"{len(wrong)} wrong among {len(expected)} files"
         raise CourseError(f"{where}: {count}: {', '.join(wrong[:NAMED])}{more}; {remedy}")
     found = {"content": content_hash(expected), "signature": signature(place, listing(place))}
-    with suppress(OSError):  # a read-only share of a classroom works without a stamp, verified at every start
+    with suppress(OSError):  # a read-only share in a classroom works without a stamp, verified at every start
         paths.atomic_write(place / STAMP, json.dumps(found))
     return found["content"]
 
@@ -244,7 +244,7 @@ def _expected(e: Entry, place: Path) -> dict[str, str]:
 
 
 def _stamped(place: Path) -> str:
-    """Hash of the content as verified, or an empty text if that never happened or a file has changed since."""
+    """Hash of the verified content; an empty string if it was never verified or a file has changed since."""
     try:
         stamp = json.loads((place / STAMP).read_text(encoding="utf-8"))
         return stamp["content"] if stamp["signature"] == signature(place, listing(place)) else ""
@@ -253,7 +253,7 @@ def _stamped(place: Path) -> str:
 
 
 def _replace(target: Path, new: Path, old: Path) -> None:
-    """Puts `new` in the place of `target`; what was there moves to `old`, and comes back if that fails."""
+    """Put `new` in the place of `target`; what was there moves to `old`, and back if that fails."""
     if target.exists():
         target.rename(old)
     try:
@@ -265,7 +265,7 @@ def _replace(target: Path, new: Path, old: Path) -> None:
 
 
 def _require_disk(needed_mb: int) -> None:
-    """Raises CourseError if the disk that will hold the data has less than `needed_mb` megabytes free."""
+    """Raise CourseError if the disk that will hold the data has less than `needed_mb` megabytes free."""
     place = paths.data_dir()
     free_mb = paths.free_bytes(place) // 1_000_000
     if free_mb < needed_mb:
@@ -281,8 +281,8 @@ def _require_disk(needed_mb: int) -> None:
 def unpack(archive: Path, into: Path, file: RemoteFile, limit_bytes: int) -> None:
     """Write the members that `file` wants of a zip or tar.gz into the existing folder `into`.
 
-    Only plain files are written, under names checked here and never over another: `tarfile`'s filter "data" refuses
-    the same and is missing from the first releases of Python 3.11.
+    Only plain files are written, under names checked here and never over one another. (`tarfile`'s filter "data"
+    refuses the same, but is missing from the first releases of Python 3.11.)
 
     Raises
     ------
@@ -318,7 +318,7 @@ def unpack(archive: Path, into: Path, file: RemoteFile, limit_bytes: int) -> Non
 
 
 def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
-    """Name, bytes and opener of each plain file in a zip or tar.gz; neither gives more than the bytes it announces."""
+    """Name, bytes and opener of each plain file in a zip or tar.gz; neither yields more bytes than it announces."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():
@@ -342,7 +342,7 @@ def read_checksums(path: Path) -> dict[str, str]:
     Raises
     ------
     CourseError
-        A line is something else.
+        A line has another form.
     """
     found = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -356,12 +356,12 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 
 def write_checksums(checksums: dict[str, str], path: Path) -> None:
-    """Writes `checksums` as `read_checksums` reads them, sorted by name."""
+    """Write `checksums` as `read_checksums` reads them, sorted by name."""
     paths.atomic_write(path, "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums)))
 
 
 def file_checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Checksum of each of `names` in `folder`, an empty text for a missing file; in parallel, with a progress bar."""
+    """Checksum of each of `names` in `folder`, an empty string for a missing file; in parallel, with a progress bar."""
 
     def checksum(name: str) -> str:
         return _file_hash(folder / name) if (folder / name).is_file() else ""
@@ -370,12 +370,12 @@ def file_checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def content_hash(checksums: dict[str, str]) -> str:
-    """One hash over all names and checksums: the same for the same files wherever they are."""
+    """One hash over all names and checksums, independent of where the files are."""
     return digest(*(f"{checksums[name]}  {name}" for name in sorted(checksums)))
 
 
 def problems(folder: Path, expected: dict[str, str]) -> list[str]:
-    """What differs between `folder` and the list, a sentence each: missing, changed and foreign files."""
+    """The differences between `folder` and the list, one sentence each: missing, changed and foreign files."""
     kinds = {Path(name).suffix for name in expected}
     foreign = sorted(name for name in set(listing(folder)) - set(expected) if Path(name).suffix in kinds)
     found = file_checksums(folder, sorted(expected))
@@ -397,7 +397,7 @@ def listing(folder: Path) -> list[str]:
 
 
 def signature(folder: Path, names: Iterable[str]) -> str:
-    """Hash over names, sizes and times of files: compared in milliseconds, where their content takes seconds."""
+    """Hash of the names, sizes and times of files: takes milliseconds, where hashing their content takes seconds."""
     found = ((name, os.stat(os.path.join(folder, name))) for name in names)  # noqa: PTH116, PTH118, for speed
     return digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found))
 

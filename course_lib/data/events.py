@@ -1,8 +1,8 @@
 """Event lists: what sounds in which file, from when to when.
 
-A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, one event per row, as
-DCASE writes it into TSV files. An event may have no length (`offset` equal to `onset`, as sed_eval takes it); two rows
-may overlap, but not be equal. Notebook: 11.
+A list is a table with the columns `filename`, `onset`, `offset` (seconds) and `event_label`, one event per row, as in
+DCASE's TSV files. An event may have no length (`offset` equal to `onset`, which sed_eval accepts); rows may overlap,
+but not be equal. Notebook: 11.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from course_lib.errors import CourseError
 
 COLUMNS = ["filename", "onset", "offset", "event_label"]
 WEAK_COLUMNS = ["filename", "event_labels"]
-ROUNDING_S = 1e-6  # times closer than this are the same
+ROUNDING_S = 1e-6  # times closer than this count as equal
 
 
 def read_tsv(
@@ -23,12 +23,12 @@ def read_tsv(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The events of a DCASE list, and all its files in their order.
 
-    A row with a file name alone says that nothing sounds in that file: it is no event, but the file is one of the list.
+    A row with only a file name means that nothing sounds in that file: it is not an event, but the file is listed.
 
     Raises
     ------
     CourseError
-        The file cannot be read as such a list, or holds what `check` refuses; the message names the line.
+        The file cannot be read as such a list, or contains what `check` refuses; the message names the line.
     """
     table = read_cells(path, COLUMNS)
     filenames = table["filename"].unique().tolist()
@@ -41,13 +41,13 @@ def read_tsv(
 def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
     """The labels of a DCASE list without times, as `filename` and `event_label`, one label per row; and all its files.
 
-    In the file the labels of a clip stand in one line, with commas between them. A file without a label, in which
-    nothing sounds, has no row, but is one of the list.
+    The list has one line per file, with its labels separated by commas. A file without labels, in which nothing sounds,
+    has no row in the table but is among the files.
 
     Raises
     ------
     CourseError
-        The file cannot be read as such a list, a label is not of `classes`, or a file has a label twice.
+        The file cannot be read as such a list, a label is not in `classes`, or a file has a label twice.
     """
     table = read_cells(path, WEAK_COLUMNS)
     table = table.assign(event_label=table["event_labels"].str.split(",")).explode("event_label")
@@ -59,7 +59,7 @@ def read_weak_tsv(path: Path, classes: Sequence[str] | None = None) -> tuple[pd.
 
 
 def read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The `columns` of a TSV as texts; the index is the number of the line. Lines without any text are left out.
+    """The `columns` of a TSV as text; the index is the line number. Blank lines are left out.
 
     Raises
     ------
@@ -91,15 +91,16 @@ def check(
     where: str = "events",
     lines: Sequence[int] | None = None,
 ) -> None:
-    """Refuse what is no event list, which `where` names; `classes` are the labels it may have, clips end at `clip_s`.
+    """Raise CourseError unless `events` is an event list with labels from `classes` and clips that end at `clip_s`.
 
-    `lines` are the lines of a file that the rows come from.
+    `where` names the list in the message; `lines` are the lines of its file that the rows come from.
 
     Raises
     ------
     CourseError
-        A column is missing; a row has no file name, a time that is no number or below 0, an offset before its onset or
-        after `clip_s`, a label not of `classes`, or repeats an earlier row. The message names the row, from 1, or line.
+        A column is missing; a row has no file name, a time that is not a number or below 0, an offset before its onset
+        or after `clip_s`, a label not in `classes`, or repeats an earlier row. The message names the row, from 1, or
+        line.
     """
     missing = [name for name in COLUMNS if name not in events.columns]
     if missing:
@@ -119,7 +120,7 @@ def check(
 
 
 def _wrong_names(table: pd.DataFrame, classes: Sequence[str] | None) -> list[tuple[pd.Series, str, str]]:
-    """Faults for `_refuse_first`: rows without a file name, with an unknown label, or that are there already."""
+    """Faults for `_refuse_first`: rows without a file name, with an unknown label, or that repeat an earlier row."""
     filename, label = table["filename"], table["event_label"]
     unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
     known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
@@ -140,9 +141,9 @@ def _refuse_first(table: pd.DataFrame, faults: list, where: str, lines: Sequence
 
 
 def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
-    """The list with events of one file and label that overlap, touch or are at most `gap_s` apart made one.
+    """The list with events of one file and label merged if they overlap, touch or are at most `gap_s` apart.
 
-    DCASE's annotations know no gap under 0.15 s. Sorted by file (as they first come), onset and label.
+    DCASE's annotations have no gap under 0.15 s. Sorted by file (as they first come), onset and label.
     """
     table = events[COLUMNS].astype({"onset": float, "offset": float})
     table["file"] = pd.factorize(table["filename"])[0]
@@ -157,7 +158,7 @@ def merge_touching(events: pd.DataFrame, gap_s: float = 0.0) -> pd.DataFrame:
 
 
 def encode_events(events: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
-    """The list in numbers: columns `file` and `label`, places in `filenames` and `classes`, and `onset` and `offset`.
+    """The list in numbers: columns `file` and `label`, indices into `filenames` and `classes`, and `onset`, `offset`.
 
     Raises
     ------
@@ -179,16 +180,16 @@ def encode_events(events: pd.DataFrame, filenames: Sequence[str], classes: Seque
 def to_frames(
     events: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str], n_frames: int, frame_s: float
 ) -> np.ndarray:
-    """When what sounds, as bool `(files, n_frames, classes)`; frame `k` lasts from `k * frame_s` for `frame_s`.
+    """Which class sounds when, as bool `(files, n_frames, classes)`; frame `k` begins at `k * frame_s`.
 
-    A frame is active where an event covers its middle. An event between two middles marks the frame it is centred in,
-    so that no event is lost. What lies beyond the last frame is cut off.
+    Frames last `frame_s` and are active where an event covers their middle. An event between two middles marks the
+    frame it is centred in, so that no event is lost. What lies beyond the last frame is cut off.
 
     Raises
     ------
     ValueError
-        A file or label is unknown, times are none that `check` passes, or an event begins a frame or more after the
-        last.
+        A file or label is unknown, `check` would refuse a time, or an event begins more than a frame after the last
+        frame.
     """
     table = encode_events(events, filenames, classes)
     onset, offset = (table[name].to_numpy() / frame_s for name in ("onset", "offset"))  # in frames
@@ -216,10 +217,10 @@ def from_frames(
     clip_s: float = np.inf,
     first_s: float = 0.0,
 ) -> pd.DataFrame:
-    """The event list of bool `(files, frames, classes)`: an event a run of active frames. The inverse of `to_frames`.
+    """The event list of bool `(files, frames, classes)`, one event per run of active frames. Inverse of `to_frames`.
 
-    The first frame begins at `first_s`. Events are cut off at 0 and at `clip_s`; frames that begin there or later, as
-    padding makes them, are none. Sorted by file, onset and label.
+    The first frame begins at `first_s`. Events are cut off at 0 and at `clip_s`; frames that begin at `clip_s` or
+    later, such as padding, are ignored. Sorted by file, onset and label.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from course_lib.errors import CourseError, UsageError
 FEWEST = 3  # one fold each for training, validation and test
 MOST = 5
 SEARCH_S = 10  # how long we look for folds that hold every class; tables of a few hundred sources take far less
-NODES = 2000  # of the search tree: the same end on every machine, where a limit in seconds is not
+NODES = 2000  # of the search tree: a limit that is the same on every machine, unlike one in seconds
 log = logging.getLogger(__name__)
 
 
@@ -33,21 +33,21 @@ class Labelled(Protocol):
 def folds_by_source(table: pd.DataFrame, n_folds: int = MOST, seed: int = 0) -> np.ndarray:
     """Fold of each row, `(clips,)`, from 1: sources stay whole, classes are spread as evenly as that allows.
 
-    Every fold holds every class. scikit-learn's `StratifiedGroupKFold` places one source after another, which may leave
-    a fold without a class where sources hold several (speakers, sites); then an integer programme looks for folds
-    that hold all, of sizes as even as possible. The folds depend on the clips and on `seed`, not on the order of the
+    Every fold contains every class. scikit-learn's `StratifiedGroupKFold` places one source after another, which may
+    leave a fold without a class if sources contain several (speakers, sites); then an integer program looks for
+    complete folds of sizes as even as possible. The folds depend on the clips and on `seed`, not on the order of the
     rows.
 
     Raises
     ------
     UsageError
-        No such folds were found: a class has fewer sources than there are folds, or its sources are needed elsewhere.
+        No such folds were found: a class has fewer sources than there are folds, or shares them with others.
     """
     sources = table.groupby("label")["source"].nunique()
     rare, fewest = sources.idxmin(), sources.min()
     if fewest < n_folds:
         raise UsageError(f"class {rare!r} has {fewest} sources; {n_folds} folds need at least {n_folds}")
-    from sklearn.model_selection import StratifiedGroupKFold  # seconds to import, for what most data sets bring along
+    from sklearn.model_selection import StratifiedGroupKFold  # seconds to import, and most data sets have folds
 
     order = table.sort_values(["source", "clip"]).index
     rows = table.loc[order]
@@ -67,9 +67,9 @@ def folds_by_source(table: pd.DataFrame, n_folds: int = MOST, seed: int = 0) -> 
 
 
 def _complete_folds(rows: pd.DataFrame, n_folds: int, seed: int) -> pd.Series | None:
-    """Fold of each source, from 1, such that every fold holds every class; None if no such folds were found.
+    """Fold of each source, from 1, such that every fold contains every class; None if no such folds were found.
 
-    Binary variables say which source is in which fold, another bounds the clips of the largest fold; we minimise it.
+    Binary variables assign sources to folds; one more, which we minimise, bounds the clips of the largest fold.
     """
     from scipy import sparse
     from scipy.optimize import Bounds, LinearConstraint, milp
@@ -99,12 +99,12 @@ def _complete_folds(rows: pd.DataFrame, n_folds: int, seed: int) -> pd.Series | 
 
 
 def made_folds(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
-    """Folds as `folds_by_source` makes them, `(clips,)`: five, or as many as every class can be in, at least three.
+    """Folds from `folds_by_source`, `(clips,)`: five, or fewer, but at least three, if not every class fits into five.
 
     Raises
     ------
     CourseError
-        Not even three folds can hold every class.
+        Not even three folds can contain every class.
     """
     refusal = ""
     for n_folds in range(MOST, FEWEST - 1, -1):
@@ -116,11 +116,11 @@ def made_folds(table: pd.DataFrame, seed: int = 0) -> np.ndarray:
 
 
 def check_classes(name: str, table: pd.DataFrame) -> None:
-    """Raises CourseError if a class is missing from a fold: some split could not learn it, choose by it or test it.
+    """Raise CourseError if a class is missing from a fold: some split could not train, validate or test on it.
 
-    Every fold is tested on, and the next one validates, so every fold must hold every class. Of a set with one official
-    split, training must; a class that its validation or test lacks is only a warning, because nothing asks for it. Sets
-    with several labels per clip (column `labels`) are exempt: they are scored label by label.
+    Every fold is used for testing and for validation, so every fold must contain every class. In a set with one
+    official split, training must; a class missing from its validation or test is only a warning. Sets with several
+    labels per clip (column `labels`) are exempt, because they are scored label by label.
     """
     if "labels" in table.columns:
         return
@@ -142,17 +142,17 @@ def check_classes(name: str, table: pd.DataFrame) -> None:
 
 
 def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Fold of each row, `(rows,)`, from 1, that parts what belongs together. To show what leaks, never for a result.
+    """Folds of the rows, `(rows,)`, from 1, that separate what belongs together: to show leakage, never for results.
 
-    Rows that agree in column `by` stay together, all else is spread at random: `clip` parts the clips of a source and
-    the copies of a clip, `original` (of `AugmentedClips`) keeps a clip and its copies in one fold and parts the
-    source. Classes are spread evenly. The folds come as numbers, not in the table: `AugmentedClips` refuses them
-    there. Notebook: 04.
+    Rows that agree in column `by` stay together, and everything else is shuffled: `clip` separates the clips of a
+    source and the copies of a clip; `original` (of `AugmentedClips`) keeps a clip and its copies in one fold, but
+    separates the clips of a source. Classes are spread evenly. The folds are returned, not written to the table, where
+    `AugmentedClips` refuses them. Notebook: 04.
 
     Raises
     ------
     UsageError
-        The table has no such column, or a class has fewer rows of its own than there are folds.
+        The table has no such column, or a class has fewer values of `by` than there are folds.
     """
     if by not in table.columns:
         raise UsageError(f"by={by!r}: the table has the columns {', '.join(table.columns)}")
@@ -166,7 +166,7 @@ def crossing_sources(table: pd.DataFrame) -> list[str]:
 
 
 def check_sources_whole(table: pd.DataFrame) -> None:
-    """Raises CourseError if a source has clips in two folds: what is learnt from one would be tested on the other."""
+    """Raise CourseError if a source has clips in two folds, which would leak from training into the test."""
     crossing = crossing_sources(table)
     if crossing:
         first = table[table["source"] == crossing[0]]
@@ -188,7 +188,7 @@ def split(clips: Labelled, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.n
     """Masks `(clips,)` of training, validation and test; every clip is in exactly one.
 
     Validation is the fold after `test_fold` (the first after the last), training is the rest: a model is chosen without
-    a look at the test fold. A set with one official split keeps to that.
+    looking at the test fold. A set with one official split keeps it.
 
     Raises
     ------
@@ -213,8 +213,7 @@ def split(clips: Labelled, test_fold: int) -> tuple[np.ndarray, np.ndarray, np.n
 def subsample(table: pd.DataFrame, clips_per_class: int | None, seed: int) -> pd.DataFrame:
     """At most `clips_per_class` rows per class, spread evenly over the folds, in the order of `table`, index 0 .. n-1.
 
-    Sources are drawn at random and taken whole while they fit; a last one is cut where it would exceed the number. None
-    keeps every row.
+    Sources are drawn at random and taken whole while they fit; the last one is cut to the number. None keeps every row.
     """
     if clips_per_class is None:
         return table.reset_index(drop=True)
@@ -234,7 +233,7 @@ def _queue(rows: pd.DataFrame, rng: np.random.Generator) -> list[int]:
 
 
 def _shares(available: list[int], wanted: int) -> list[int]:
-    """How many to take from each of `available`, one at a time in turns, until `wanted` or nothing is left."""
+    """How many to take from each of `available`, one at a time in turns, until `wanted` are taken or none is left."""
     shares = [0] * len(available)
     while sum(shares) < min(wanted, sum(available)):
         for place, there in enumerate(available):

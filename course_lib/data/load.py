@@ -68,8 +68,8 @@ def _made_clips(
     length_s: float,
     make: Callable[[pd.DataFrame], np.ndarray],
 ) -> Clips:
-    """`Clips` over all of `table`, made once; a part of the clips is a part of that array."""
-    # Each row of the table names all that its sound depends on; the version stands for the code that makes it
+    """`Clips` over all of `table`, made once; a subset of the clips is a part of that array."""
+    # Each row of the table contains all that its sound depends on; the version stands for the code that makes it
     content = digest(f"{name} {version}", table.to_csv(index=False))
 
     def reader(asked: pd.DataFrame, rate_hz: int, length_s: float) -> np.ndarray:
@@ -94,7 +94,7 @@ def _at_rate(waves: np.ndarray, rate_hz: int) -> np.ndarray:
 
 
 def with_fold_in_source(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` in which the parts of a source that lie in several official folds count as sources of their own.
+    """`table` in which a source that lies in several official folds counts as one source per fold.
 
     Official folds are kept for comparability. A source `131943` in folds 2 and 3 becomes `131943 in fold 2` and
     `131943 in fold 3`, so that copies, splits and intervals treat each part as whole; the cards say what leaks.
@@ -106,7 +106,7 @@ def with_fold_in_source(table: pd.DataFrame) -> pd.DataFrame:
 
 # --- ESC-10 and ESC-50: environmental sounds in five official folds (Piczak 2015)
 
-# In the order of the folders, which are numbered from 1, in the words of ESC-50's own table
+# In the order of the folders, which are numbered from 1, with the names in ESC-50's own table
 LABELS = ("dog", "rain", "sea_waves", "crying_baby", "clock_tick",
           "sneeze", "helicopter", "chainsaw", "rooster", "crackling_fire")  # fmt: skip
 
@@ -151,8 +151,8 @@ OFFICIAL_TEST = 5  # takes 0 to 4 are the authors' test set
 def fsdd(folder: Path) -> pd.DataFrame:
     """One row per clip, from names like `recordings/7_jackson_32.wav`.
 
-    Fold and source are the speaker, so that a test asks for a voice that training did not know. `official_test` marks
-    the authors' own test set, in which every speaker is known.
+    Fold and source are the speaker, so a test is on a voice not heard in training. `official_test` marks the authors'
+    own test set, whose speakers all occur in training.
     """
     rows = [(path.stem, *path.stem.split("_")) for path in sorted((folder / "recordings").glob("*_*_*.wav"))]
     table = pd.DataFrame(rows, columns=["clip", "label", "source", "take"])
@@ -189,7 +189,7 @@ def urbansound8k(folder: Path) -> pd.DataFrame:
     return with_fold_in_source(table)
 
 
-# --- Speech Commands v0.02: 35 words, a second each (Warden 2018)
+# --- Speech Commands v0.02: 35 words, one second each (Warden 2018)
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
@@ -224,7 +224,7 @@ def speechcommands10(folder: Path) -> pd.DataFrame:
     return table.assign(fold=(sums % 5 + 1).astype(int))
 
 
-# --- NSynth: single notes of some thousand instruments in eleven families (Engel et al. 2017)
+# --- NSynth: single notes of about a thousand instruments in eleven families (Engel et al. 2017)
 
 FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}
 
@@ -243,14 +243,14 @@ def nsynth(folder: Path) -> pd.DataFrame:
     return table.assign(fold=table["part"].map(clips.PARTS))
 
 
-# --- FSD50K: clips from Freesound with several of two hundred labels each (Fonseca et al. 2020)
+# --- FSD50K: clips from Freesound, each with several of two hundred labels (Fonseca et al. 2020)
 
 
 def fsd50k(folder: Path) -> pd.DataFrame:
     """One row per clip, from `dev.csv` and `eval.csv`; `labels` holds all its labels, `label` the first.
 
-    The published task is that of all labels: grids with `task = "tags"`. The first label alone makes one class of a
-    clip, which is good for an exercise and for no comparison with published numbers.
+    The published task uses all labels: grids with `task = "tags"`. The first label gives each clip one class, which is
+    good for an exercise but not comparable with published numbers.
     """
     truth = folder / "FSD50K.ground_truth"
     dev = clips.read_csv(truth / "dev.csv", ["fname", "labels", "split"])
@@ -276,13 +276,13 @@ def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0, *, 
     """The clips of `dataset`: a name from the registry, a manifest, or a folder with a sub-folder per class.
 
     All clips, or at most as many per class as `profile` allows, drawn by `seed`, spread over the folds. For your own
-    sounds see `manifest.py`; `clip_s` is the length of their clips in seconds. Nothing is downloaded here; a set that
-    lies in the mirror is unpacked, and where only another form of it is there, such as `esc50-16k`, that is taken.
+    sounds see `manifest.py`; `clip_s` is the length of their clips in seconds. Nothing is downloaded here; a set in the
+    mirror is unpacked, and if only another form of it is there, such as `esc50-16k`, that form is taken.
 
     Raises
     ------
     UsageError
-        No such data set, `profile` is no profile, or `clip_s` for a set that has its own length.
+        No such data set, `profile` is not a profile, or `clip_s` is given for a set that has its own length.
     CourseError
         The set is not on this machine (the line says how to get it), its files or the manifest are at fault, or a class
         is missing from a fold.

@@ -2,8 +2,7 @@
 
 A manifest is a CSV file with the columns `filename,label` and, if you have them, `fold,source,labels`. Names are
 relative to the CSV file. Without `source`, each file is its own source; without `fold`, folds are made that keep each
-source whole.
-If a sound has several labels, `labels` lists them all, separated by `|`, and `label` is the main one.
+source whole. If a sound has several labels, `labels` lists them all, separated by `|`, and `label` is the main one.
 
 Whatever the source column says, files with equal bytes are one source. All clips get one length, `common_length_s`;
 longer files are cut into several clips of the same source.
@@ -48,10 +47,10 @@ def load_manifest(
 ) -> Clips:
     """The clips that the CSV file `path` lists; at most `clips_per_class` of them per class.
 
-    All clips are `clip_s` seconds long, by default `COURSE_CLIP_S` or else `common_length_s` of the files. `content`
-    is a hash of every file and of its entries in the list, recomputed at each call: if a file has changed, it is
-    decoded again; if a label has changed, the result counts as a different data set. One line reports what was cut,
-    padded or dropped, and which files are equal.
+    All clips are `clip_s` seconds long, by default `COURSE_CLIP_S` or else `common_length_s` of the files. `content` is
+    a hash of every file and of its entries in the list, recomputed at each call: if a file has changed, it is decoded
+    again; if a label has changed, the result counts as a different data set. One line reports what was cut, padded or
+    dropped, and how many files are equal.
 
     Raises
     ------
@@ -68,9 +67,9 @@ def load_folder(
 ) -> Clips:
     """The clips in `folder`, which has one sub-folder per class; at most `clips_per_class` of them per class.
 
-    Sound files (`SUFFIXES`) may be nested deeper inside the sub-folder of their class. Hidden files and other types
-    are skipped. Sources come from the file names, see `sources_from_names`, and `seed` determines the folds. Length,
-    content and the line of what was done are as in `load_manifest`.
+    Sound files (`SUFFIXES`) may be nested deeper inside the sub-folder of their class. Hidden files and other types are
+    skipped. Sources come from the file names, see `sources_from_names`, and `seed` determines the folds. Length,
+    content and the line that is reported are as in `load_manifest`.
 
     Raises
     ------
@@ -122,7 +121,7 @@ def _own_clips(
 def common_length_s(lengths_s: np.ndarray, clip_s: float | None = None) -> float:
     """Length of every clip in seconds: `clip_s`, else `COURSE_CLIP_S`, else the 75th percentile of `lengths_s`.
 
-    The percentile is limited to 1 to 10 s. With it, one long file among short ones does not pad them all to its length.
+    The percentile is limited to 1 to 10 s. It keeps one long file from padding all the short ones to its length.
 
     Raises
     ------
@@ -138,7 +137,7 @@ def common_length_s(lengths_s: np.ndarray, clip_s: float | None = None) -> float
 
 
 def _in_pieces(table: pd.DataFrame, lengths_s: np.ndarray, length_s: float) -> tuple[pd.DataFrame, list[str]]:
-    """`table` with a row per piece of `length_s`, and what that did to the files.
+    """`table` with a row per piece of `length_s`, and what was done to the files.
 
     The second piece of `a.wav` is the clip `a.wav#2`; where files were cut, `start_s` is where a piece begins, NaN for
     files that are read whole. A remainder becomes one more piece if it is at least half of `length_s` long.
@@ -161,7 +160,7 @@ def _in_pieces(table: pd.DataFrame, lengths_s: np.ndarray, length_s: float) -> t
 
 
 def _merge_equal_files(path: Path, table: pd.DataFrame, checksums: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    """`table` in which files with equal bytes have one source, and so have all sources that share such a file.
+    """`table` in which files with equal bytes have one source, as do all sources that share such a file.
 
     Raises
     ------
@@ -196,13 +195,13 @@ def _merge_equal_files(path: Path, table: pd.DataFrame, checksums: dict[str, str
 
 
 def clean(text: str) -> str:
-    """`text` in Unicode's form NFC, without zero-width characters, with single blanks and only between words."""
+    """`text` in Unicode's form NFC, without zero-width characters, with single spaces, and only between words."""
     visible = "".join(character for character in text if unicodedata.category(character) != "Cf")
     return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 def _as_on_disk(folder: Path, name: str) -> str:
-    """The form of `name` in which there is such a file: as written, NFC, or NFD, which macOS writes; or as written."""
+    """`name` in the Unicode form under which the file exists: as written, NFC, or NFD (macOS); else as written."""
     for text in (name, name.strip(), clean(name)):
         for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
             if text and (folder / form).is_file():
@@ -211,7 +210,7 @@ def _as_on_disk(folder: Path, name: str) -> str:
 
 
 def _refuse_twins(path: Path, table: pd.DataFrame) -> None:
-    """Raises CourseError if two files have names that differ only in what one cannot see."""
+    """Raise CourseError if two file names differ only in what cannot be seen."""
     twins = table[table["clip"].duplicated(keep=False)]
     if len(twins):
         alike = twins[twins["clip"] == twins["clip"].iloc[0]]["path"].map(ascii).tolist()
@@ -246,12 +245,12 @@ def read_folder(folder: Path) -> pd.DataFrame:
 
 
 def sources_from_names(table: pd.DataFrame) -> pd.Series | None:
-    """The source of each row of `table`, `(clips,)`, from the file names; None if they do not show any.
+    """The source of each row of `table`, `(clips,)`, from the file names; None if they show no pattern.
 
     The source is the name in the folder of its class, without its ending and the number at its end: `dog/rex_1.wav`,
-    `dog/rex_2.wav` and `cat/rex (3).wav` come from `rex`. That counts as a pattern if it brings files of a class
-    together and leaves every class at least three sources, which its folds need; otherwise numbers probably count
-    recordings. Names may group too much, which only widens intervals; grouping too little would leak.
+    `dog/rex_2.wav` and `cat/rex (3).wav` come from `rex`. That counts as a pattern if it groups files of a class and
+    leaves every class at least three sources, which its folds need; otherwise the numbers probably count recordings.
+    Grouping too much only widens intervals; grouping too little would leak.
     """
     inside = table["clip"].str.partition("/")[2].str.rpartition(".")[0]
     sources = inside.str.replace(TAKE, "", regex=True)
@@ -353,7 +352,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
 
 
 def _cells(path: Path) -> pd.DataFrame:
-    """The cells of a manifest as texts, in those of `COLUMNS` that it has, and the number of each `line`."""
+    """The cells of a manifest as text, for those of `COLUMNS` that it has, and the number of each `line`."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a byte-order mark
     except UnicodeDecodeError as error:
@@ -364,7 +363,7 @@ def _cells(path: Path) -> pd.DataFrame:
     rows = []
     try:
         names = [clean(name).lower() for name in next(lines, [])]
-        if names and names[0].startswith("sep="):  # what Excel reads the separator from
+        if names and names[0].startswith("sep="):  # from which Excel reads the separator
             names = [clean(name).lower() for name in next(lines, [])]
         for needed in ("filename", "label"):
             if names.count(needed) != 1:
@@ -387,7 +386,7 @@ def _cells(path: Path) -> pd.DataFrame:
 
 
 def _opened_table(text: str):
-    """A reader of `text` whose cells are separated by commas, semicolons or tabs: the one that finds both columns."""
+    """A reader of `text` whose cells are separated by commas, semicolons or tabs, whichever finds both columns."""
     readers = {}
     for separator in ",;\t":
         head = csv.reader(io.StringIO(text), delimiter=separator)
@@ -400,7 +399,7 @@ def _opened_table(text: str):
 # --- Corpora that come as a list of labels: from the list and a folder of their sounds to a manifest
 
 ENDINGS = (".wav", ".flac", ".ogg")
-HELD_OUT = 10  # one source in ten of training validates
+HELD_OUT = 10  # one training source in ten is used for validation
 FOLDS = {"validation": 1, "train": 2, "test": 3}  # `folds.split` validates on the fold that follows the test fold
 
 

@@ -1,4 +1,4 @@
-"""What `data/registry.toml` says of every data set, and the card that is printed from it."""
+"""The entries of `data/registry.toml`, and the cards printed from them."""
 
 import fnmatch
 import tomllib
@@ -129,7 +129,7 @@ def names() -> list[str]:
 
 
 def entry(name: str) -> Entry:
-    """What the registry says of `name`.
+    """The entry of the data set `name`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def entry(name: str) -> Entry:
 
 
 def forms(name: str) -> list[Entry]:
-    """Other forms of the data set `name`, such as a copy at another rate, used where the set itself is not there."""
+    """Other forms of the data set `name`, such as a copy at another rate, used if the set itself is not there."""
     return [e for e in _entries().values() if e.form_of == name]
 
 
@@ -173,7 +173,7 @@ def card(name: str) -> str:
 
 
 def _how(e: Entry) -> str:
-    """How one comes by the data set, for its card."""
+    """How to get the data set, for its card."""
     if e.embedded:
         return "made on your machine when it is used; nothing to download"
     size = f"{e.download_mb:,} MB to download, " if e.download_mb else ""
@@ -202,7 +202,7 @@ def all_cards() -> str:
 
 
 def lists_table() -> str:
-    """What publishes labels of segments and no audio: where, what is listed, how much, under which terms."""
+    """The sets that publish labels but no audio, as a Markdown table: address, lists, size, licence."""
     lines = [LISTS, "| set | list | size | licence of the labels |", "|---|---|---|---|"]
     for table in _tables()["lists"].values():
         link = f"[{table['title']}]({table['address']})"

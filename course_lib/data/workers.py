@@ -1,6 +1,6 @@
 """Copies of clips, made by one process per core. Every process imports this module, so it imports little itself.
 
-Processes, because Signalsmith holds Python's global lock while it works: two threads are no faster than one.
+Processes, because Signalsmith holds Python's global interpreter lock: two threads are no faster than one.
 """
 
 import time
@@ -35,18 +35,18 @@ def copies_of(
     n_jobs = -1 if one_s * len(clips) > WORTH_PROCESSES_S else 1
     jobs = (joblib.delayed(copy)(x, clip) for x, clip in zip(waves[2:], clips[2:], strict=True))
     with warnings.catch_warnings():
-        # A process that grew by 300 MB, as librosa makes it do, is replaced after its task; that is no news to the user
+        # A process that has grown by 300 MB, as with librosa, is replaced after its task; the user need not know
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         yield from joblib.Parallel(n_jobs, return_as="generator", idle_worker_timeout=IDLE_S)(jobs)
 
 
 def copy_of(x: np.ndarray, clip: str, *, rate_hz: int, name: str, transform: Transform, seed: int) -> np.ndarray:
-    """What `transform` makes of `x` `(samples,)`, cut or filled with zeros to its length, float32 within ±1.
+    """What `transform` makes of `x` `(samples,)`, cut or padded with zeros to its length, float32 within ±1.
 
     Raises
     ------
     ValueError
-        What the transform says of a clip that it refuses, with its own name and the clip's.
+        The transform refuses the clip; the message names both.
     """
     rng = np.random.default_rng([seed, int(digest(clip, name), 16)])
     try:

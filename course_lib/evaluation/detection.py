@@ -30,7 +30,7 @@ def cells(coded: pd.DataFrame, segment_s: float, n_segments: int, n_labels: int)
 
 
 def ranges(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The integers `first[k]`, ..., `last[k] - 1` of all `k` in turn: for each integer its `k`, and the integers."""
+    """The integers `first[k]`, ..., `last[k] - 1` of all `k` in turn: two arrays, the `k` of each and the integer."""
     sizes = np.maximum(last - first, 0)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     return owner, np.arange(len(owner)) + (first - np.cumsum(sizes) + sizes)[owner]
@@ -164,7 +164,7 @@ def tagging_f1(
     Raises
     ------
     ValueError
-        The shapes differ, or the arrays hold scores instead of decisions: apply a threshold first.
+        The shapes differ, or the arrays are scores instead of decisions: apply a threshold first.
     """
     reference, estimated = np.asarray(reference), np.asarray(estimated)
     if reference.ndim != 2 or reference.shape != estimated.shape or reference.dtype != bool or estimated.dtype != bool:
@@ -285,7 +285,7 @@ def _detection(counts: list, errors: tuple, files: pd.Index, classes: Sequence, 
         precision, recall = tp / n_sys, tp / n_ref
         precision[n_sys == 0] = zero_division
         f1 = np.where((precision == 0) & (recall == 0), 0, 2 * precision * recall / (precision + recall))
-    parts = n_ref + np.spacing(1)  # as sed_eval has it, so that no reference gives a number
+    parts = n_ref + np.spacing(1)  # as in sed_eval, so that an empty reference gives a number
     deletion, insertion = (n_ref - tp) / parts, (n_sys - tp) / parts
     by_class = {"n_ref": n_ref, "n_sys": n_sys, "tp": tp, "f1": f1, "precision": precision, "recall": recall}
     by_class |= {"error_rate": deletion + insertion, "deletion_rate": deletion, "insertion_rate": insertion}

@@ -1,15 +1,15 @@
 """Confidence intervals: of an accuracy by resampling sources, and of a difference between paired runs.
 
 How much would an accuracy change with other recordings of the same kind? The bootstrap treats the data set as a
-miniature of the world: it draws as many sources as there are, with replacement, each with all its clips, computes the
-accuracy over the clips drawn, and repeats that. The middle 95 % of these accuracies are the interval.
+small copy of the population: it draws as many sources as there are, with replacement, each with all its clips, computes
+the accuracy over the clips drawn, and repeats that. The middle 95 % of these accuracies are the interval.
 
-It draws sources and not clips because siblings, the clips of one source, tend to be right or wrong together. If `m`
-clips of a source have variance `v` and correlation `r`, their mean has variance `v / m * (1 + (m - 1) * r)`. Drawing
-clips assumes `r = 0` and gives an interval that is too narrow.
+It draws sources, not clips, because clips of one source tend to be right or wrong together. If `m` clips of a source
+have variance `v` and correlation `r`, their mean has variance `v / m * (1 + (m - 1) * r)`. Drawing clips assumes
+`r = 0` and gives an interval that is too narrow.
 
-An interval measures scatter, and a leak is not scatter: no interval, however narrow, shows that nothing has leaked. It
-does not cover another training seed either, unless the seeds are averaged first. Notebook: 04.
+An interval measures scatter, not bias: however narrow, it cannot show that nothing has leaked. Nor does it cover other
+training seeds, unless results are averaged over seeds first. Notebook: 04.
 """
 
 from dataclasses import dataclass

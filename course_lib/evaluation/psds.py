@@ -17,7 +17,7 @@ import pandas as pd
 from course_lib.data import events
 from course_lib.evaluation import detection
 
-LARGEST = 2**24  # entries of the table of decisions that is held in memory at a time
+LARGEST = 2**24  # entries of the table of decisions held in memory at a time
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def psds(
     coded = events.encode_events(events.merge_touching(reference), filenames, classes)
     coded = coded.sort_values(["file", "label"], kind="stable")
     wrong = (coded["offset"] - coded["onset"] <= events.ROUNDING_S) | (coded["offset"] > clip_s + events.ROUNDING_S)
-    if wrong.any():  # no detection could be asked to cover it
+    if wrong.any():  # no detection could cover it
         bad = coded[wrong].iloc[0]
         raise ValueError(f"event from {bad['onset']:g} to {bad['offset']:g} s: expected a length, within {clip_s:g} s")
     number = np.bincount(coded["label"], minlength=len(classes))
@@ -195,7 +195,7 @@ def _curve(levels: np.ndarray, found: np.ndarray, false: np.ndarray) -> tuple[np
 
 
 def _score(rates: list[tuple[np.ndarray, np.ndarray]], classes: Sequence[str], tolerance: Tolerance) -> Psds:
-    """The mean curve over classes, less its spread, and the areas under all curves."""
+    """The mean curve over classes, minus their weighted standard deviation, and the areas under all curves."""
     end = tolerance.max_efpr
     ends = np.unique(np.concatenate([false for false, _ in rates]))
     grid = np.r_[ends[ends < end], end]

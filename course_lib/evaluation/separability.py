@@ -22,8 +22,8 @@ def separability(
     relates the spread within classes to the distance between them. Every dimension is scaled to standard deviation 1
     first. Intervals are the value ± 1.96 standard deviations of the measure on random halves of the sources, because a
     bootstrap would draw a source twice and make clips their own neighbours. The intervals are conservative, except for
-    the purity of so few clips that a half has no more than `neighbours`.
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11.
+    purity if half of the clips are no more than `neighbours`. Source: Efron & Tibshirani, "An Introduction to the
+    Bootstrap", 1993, chapter 11.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def _apart(x: np.ndarray, labels: np.ndarray, sources: np.ndarray, neighbours: i
     groups = KMeans(len(np.unique(labels)), n_init=4, random_state=seed).fit_predict(x)
     others = np.where(sources[:, None] == sources, np.inf, apart)
     beside = others.argsort(1, kind="stable")[:, :neighbours]
-    real = np.isfinite(np.take_along_axis(others, beside, 1))  # a few clips of other sources may be all there are
+    real = np.isfinite(np.take_along_axis(others, beside, 1))  # there may be fewer clips of other sources
     return {
         "silhouette": float(measures.silhouette_score(apart, labels, metric="precomputed")),
         "nmi": float(measures.normalized_mutual_info_score(labels, groups)),

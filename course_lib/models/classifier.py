@@ -1,6 +1,6 @@
-"""Every classifier of the course by its name, behind a frame reducer and a normalisation.
+"""Every classifier of the course by name, behind a frame reducer and a normalisation.
 
-`classifier("cnn7", 10, frame_reducer="diffres:0.5")` is a CNN behind DiffRes that saves half of the frames. Levels are
+`classifier("cnn7", 10, reducer="diffres:0.5")` is a CNN behind DiffRes that removes half of the frames. Levels are
 normalised once, after the frame reducer: it merges power, which cannot be recovered from normalised levels.
 """
 
@@ -17,7 +17,7 @@ from course_lib.checked import nearest
 from course_lib.errors import UsageError
 from course_lib.models import backbones, cnn, diffres, frame_pooling, transformers
 
-NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # what one nat of power is in the unit of the log-mel
+NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # one nat of power in the unit of the log-mel
 REDUCERS: dict[str, Callable[[int, float], nn.Module]] = {
     "diffres": diffres.DiffRes,
     "diffres-light": partial(diffres.DiffRes, scorer="light"),
@@ -40,7 +40,7 @@ def parse_reducer(reducer: str) -> tuple[str, float]:
     Raises
     ------
     ValueError
-        No such name, or no share of at least 0 and below 1 behind a colon.
+        No such name, or not followed by a colon and a share of at least 0 and below 1.
     """
     name, _, text = reducer.partition(":")
     if name not in REDUCERS:
@@ -58,8 +58,8 @@ class ReducedClassifier(nn.Module):
     """A frame reducer, a normalisation and a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
 
     The frame reducer gets natural log power. The levels it returns are brought to mean 0 and standard deviation 1 with
-    the statistics given to `standardise`; the position encoding stays as it is. `guide_loss` is the mean over the last
-    batch.
+    the statistics given to `standardise`; the position encoding is left unchanged. `guide_loss` is the mean over the
+    last batch.
     """
 
     def __init__(self, frame_reducer: nn.Module, net: nn.Module, n_mels: int, log: str) -> None:
@@ -75,11 +75,11 @@ class ReducedClassifier(nn.Module):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """The frame reducer, if it learns, then those of the classifier."""
+        """The frame reducer, if it has parameters, then the stages of the classifier."""
         return [*([self.frame_reducer] if any(True for _ in self.frame_reducer.parameters()) else []), *self.net.stages]
 
     def standardise(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        """Statistics of the log-mels of the training clips, both `(mels,)`, in the unit of the log-mel.
+        """Set the statistics of the log-mels of the training clips, both `(mels,)`, in the unit of the log-mel.
 
         Raises
         ------
@@ -113,10 +113,10 @@ def classifier(
 ) -> nn.Module:
     """The network `model` with fresh weights, behind the frame reducer `reducer` unless that is `none`.
 
-    It takes log-mels `(clips, frames, mels)` and gives logits `(clips, n_classes)`. `reducer` is a name and the share
-    of frames to save, such as `diffres:0.5`. It merges power, so `n_mels` and `log` have to be those of the log-mel.
-    `n_frames` is how many frames come in, which a transformer has to know. Notebooks: 05, 07. Errors as `build` and
-    `parse_reducer`.
+    It takes log-mels `(clips, frames, mels)` and returns logits `(clips, n_classes)`. `reducer` is a name and the share
+    of frames to remove, such as `diffres:0.5`. It merges power, so `n_mels` and `log` must be those of the log-mel.
+    `n_frames` is the number of input frames, which a transformer needs to know. Notebooks: 05, 07. Errors as `build`
+    and `parse_reducer`.
     """
     if reducer == "none":
         return build(model, n_classes, shape=None if n_frames is None else (n_frames, n_mels))
@@ -135,7 +135,7 @@ class Normalised(nn.Module):
     Raises
     ------
     ValueError
-        `model` is normalised already: twice, a frame reducer would get normalised levels for power.
+        `model` is already normalised; its frame reducer would get normalised levels instead of power.
     """
 
     def __init__(self, model: nn.Module, train: np.ndarray) -> None:
@@ -151,7 +151,7 @@ class Normalised(nn.Module):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Those of the model; a module without stages is one stage."""
+        """The stages of the model; a module without stages is one stage."""
         return getattr(self.model, "stages", [self.model])
 
     @property
@@ -163,7 +163,7 @@ class Normalised(nn.Module):
         return self.model(x if isinstance(self.model, ReducedClassifier) else (x - self.mean) / self.std)
 
 
-# The networks by their names
+# The networks by name
 
 Shape = tuple[int, int]  # frames and mels
 
@@ -201,27 +201,27 @@ BUILT_IN = frozenset(MODELS) | frozenset(REDUCERS)
 
 
 def register_model(name: str, make: Callable[[int, int, Shape | None], nn.Module]) -> None:
-    """Let `name` mean your own network: wherever this process takes the name of a model, it takes this one.
+    """Register your own network under `name`, for use wherever this process takes the name of a model.
 
-    `make(n_classes, channels, shape)` gives a module from `(clips, channels, frames, mels)`, with one channel also from
-    `(clips, frames, mels)`, to logits `(clips, n_classes)`. `shape` is (frames, mels), or None where it is not known.
-    The module may have `stages`, a list of its parts from input to head, for training that tells them apart. A name
-    that you registered before gets the new meaning.
+    `make(n_classes, channels, shape)` returns a module from `(clips, channels, frames, mels)`, with one channel also
+    from `(clips, frames, mels)`, to logits `(clips, n_classes)`. `shape` is (frames, mels), or None if unknown. The
+    module may have `stages`, a list of its parts from input to head, for training that treats them differently.
+    Registering a name again replaces its network.
 
     Raises
     ------
     UsageError
-        The course has a model or a frame reducer of that name.
+        The course already has a model or a frame reducer of that name.
     """
     _check_free(name)
     MODELS[name] = make
 
 
 def register_reducer(name: str, make: Callable[[int, float], nn.Module]) -> None:
-    """Let `name:SHARE` mean your own frame reducer, as `register_model` does for networks.
+    """Register your own frame reducer under `name`, for use as `name:SHARE`; like `register_model` for networks.
 
-    `make(n_mels, reduction)` gives a module from natural log power `(clips, frames, mels)` to a `diffres.Reduced`, with
-    the attribute `channels`: how many channels its features have. Errors as `register_model`.
+    `make(n_mels, reduction)` returns a module from natural log power `(clips, frames, mels)` to a `diffres.Reduced`,
+    with the attribute `channels`, the number of channels of its features. Errors as `register_model`.
     """
     _check_free(name)
     REDUCERS[name] = make
@@ -233,13 +233,13 @@ def _check_free(name: str) -> None:
 
 
 def check_model(name: str) -> None:
-    """Raise a `ValueError` of one line for a name that no model has, with those that look like it."""
+    """Raise a one-line `ValueError` with similar names unless there is a model `name`."""
     if name not in MODELS:
         raise ValueError(f"model={name!r}: unknown; {nearest(name, MODELS)}")
 
 
 def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None = None) -> nn.Module:
-    """The classifier `name` with `n_classes` outputs, untrained or, where its name says so, pretrained.
+    """The classifier `name` with `n_classes` outputs; a backbone is pretrained unless `-scratch` is in its name.
 
     Input `(clips, frames, mels)`, or `(clips, channels, frames, mels)` with 1 or 3 `channels`; output logits
     `(clips, classes)`. Its `stages` are its parts from input to head. `shape` is the usual number of frames and mels,
@@ -248,7 +248,7 @@ def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None =
     Raises
     ------
     UsageError
-        There is none of that name, `n_classes` is no whole number above 0, or a transformer without a shape.
+        No such model, `n_classes` is not a whole number above 0, or a transformer is built without a shape.
     """
     if not isinstance(n_classes, int | np.integer) or n_classes < 1:
         raise UsageError(f"n_classes={n_classes!r}: must be a whole number of at least 1")
@@ -256,5 +256,5 @@ def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None =
         raise UsageError(f"model {name!r} is unknown; {nearest(name, MODELS)}")
     net = MODELS[name](n_classes, channels, shape)
     if not hasattr(net, "stages"):
-        net.stages = [net]  # a network of the user's that has no parts to tell apart
+        net.stages = [net]  # a user's network that names no stages
     return net

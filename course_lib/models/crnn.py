@@ -24,7 +24,7 @@ SMOOTHING = 9  # output frames that a learned alignment sees
 class Projected(nn.Module):
     """A stream `(scenes, frames, dims)` as `(scenes, out, width)`: projected to `width`, aligned with the times `at_s`.
 
-    `learned` starts as `nearest` and may then smooth, sharpen and shift each dimension in time.
+    `learned` starts as `nearest` and can learn to smooth, sharpen and shift each dimension in time.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Projected(nn.Module):
                 self.over_time.weight.zero_()[:, :, SMOOTHING // 2] = 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.weights @ self.linear(self.dropout(x))  # the projection first: there are fewer frames before it
+        x = self.weights @ self.linear(self.dropout(x))  # project first: alignment adds frames
         return x if self.over_time is None else self.over_time(x.transpose(1, 2)).transpose(1, 2)
 
 
@@ -54,11 +54,12 @@ class CRNN(nn.Module):
     paper's way, as far as it is described); `mid`, after them, concatenated; `gate`, after them, as a sum with weights
     that are learned frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With
     `frame_reducer` the log-mel first goes through a frame reducer of `models.classifier`, and the probabilities are
-    brought back to the times of its input. The convolutions see the log-mel `EARLY_FRAMES` before `out_s`, so events
-    come out that much late; published rows are of this network, and `study.scene_run` undoes the offset.
+    brought back to the times of its input. The convolutions are centred `EARLY_FRAMES` frames of the log-mel before
+    `out_s`, so events come out late by that much; the published rows are from this network, and `study.scene_run`
+    undoes the offset.
 
-    A scene's probability is the linear softmax of its frames. Source: Boes & Van hamme, Interspeech 2021, for the
-    parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
+    A scene's probability is the linear softmax of those of its frames. Source: Boes & Van hamme, Interspeech 2021, for
+    the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
 
     Raises
     ------
@@ -119,11 +120,11 @@ class CRNN(nn.Module):
         n_in = width if fusion == "gate" else meeting * width
         self.recurrent = nn.GRU(n_in, width, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout)
         self.head = nn.Linear(2 * width, n_classes)
-        nn.init.constant_(self.head.bias, -1.5)  # most frames hold no event of a class: start near 0, not at a half
+        nn.init.constant_(self.head.bias, -1.5)  # most frames contain no event of a class: start below a half
         self.guide_loss = torch.zeros(())
 
     def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
-        """Bring a stream's features in `parts`, each `(scenes, frames, dims)`, to mean 0 and standard deviation 1."""
+        """Set a stream's mean and standard deviation to those of `parts`, each `(scenes, frames, dims)`."""
         mean, std = _statistics(parts, subtract_median if name == "spectral" else None)
         getattr(self, f"{name}_mean").copy_(mean)
         getattr(self, f"{name}_deviation").copy_(std.clamp(min=1e-5))
@@ -142,7 +143,7 @@ class CRNN(nn.Module):
         if self.encoder is not None:
             name = "all" if self.fusion == "early" else "spectral"
             encoded = self.encoder(parts[name][:, None])
-            parts[name] = encoded[:, : len(self.out_s)]  # without a last frame of fewer than four
+            parts[name] = encoded[:, : len(self.out_s)]  # without a last frame made from fewer than four
         return self._classified(self._fused(list(parts.values())))
 
     def _standardised(self, name: str, x: torch.Tensor) -> torch.Tensor:
@@ -176,7 +177,7 @@ class CRNN(nn.Module):
 
 
 def output_times_s(frames_s: np.ndarray) -> np.ndarray:
-    """Middles of the output frames, `(out,)`, from those of the log-mel's frames: of four each; fewer make none."""
+    """Middles of the output frames, `(out,)`: means over four of the log-mel's frames each; fewer make none."""
     return frames_s[: len(frames_s) // TIME_POOL * TIME_POOL].reshape(-1, TIME_POOL).mean(1)
 
 
@@ -229,10 +230,10 @@ class _Flat(nn.Module):
 
 
 def _statistics(parts: Sequence[np.ndarray], work: Callable | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of each dimension over all frames, `(dims,)`, after `work` where there is any."""
+    """Mean and standard deviation of each dimension over all frames, `(dims,)`, after `work` if given."""
     count, total, squares = 0, 0.0, 0.0
     for part in parts:
-        for start in range(0, len(part), 64):  # a few scenes at a time, for whole sets do not fit twice
+        for start in range(0, len(part), 64):  # a few scenes at a time, because a whole set does not fit twice
             x = torch.tensor(np.asarray(part[start : start + 64], dtype=np.float32))
             flat = (x if work is None else work(x)).flatten(0, 1).double()
             count, total, squares = count + len(flat), total + flat.sum(0), squares + flat.square().sum(0)

@@ -11,13 +11,13 @@ From T frames of log-mel to t < T, in four steps, each a section of this file:
    log(T / t max_j w_jk P_j) (`merge`); a third channel merges a position encoding in the same way.
 
 A frame of width 1 keeps an output frame to itself, ten frames of width 0.1 share one. A frame that lies across a cut
-gives to both sides, so each output frame has a total weight of exactly 1 and gradients reach the scores. A frame
+contributes to both sides, so each output frame has a total weight of exactly 1 and gradients reach the scores. A frame
 touches at most two output frames, so time and memory grow linearly with T.
 
 Source: Liu et al., "Learning temporal resolution in spectrogram for audio classification", AAAI 2024, and its published
-code (pydiffres). Differences from that code: there the last output frame may weigh less than 1 and others may be empty,
-here none is; its maxima differ in up to 0.3 % of the values, here they are exact; its guide loss of a clip depends on
-the rest of the batch; it truncates the output length where we round; it fails on silent clips and on levels of 0 and
+code (pydiffres). Differences from that code: its last output frame may have a total weight below 1 and others may be
+empty, ours never; its maxima are wrong in up to 0.3 % of the values, ours are exact; its guide loss of a clip depends
+on the rest of the batch; it truncates the output length where we round; it fails on silent clips and on levels of 0 and
 above. Its activeness, which is for display only, is left out. Notebook: 07.
 """
 
@@ -110,7 +110,7 @@ class Scorer(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions over 5 frames, each followed by ReLU and batch norm, with a residual connection of the second.
+    """Two convolutions over 5 frames, each with ReLU and batch norm, and a residual connection around the second.
 
     `(clips, n_in, frames)` to `(clips, n_out, frames)`.
     """
@@ -133,12 +133,12 @@ class Block(nn.Module):
 def rectify(scores: torch.Tensor, n_out: int) -> torch.Tensor:
     """Widths `(clips, frames)` within 0 and 1 that sum to `n_out`, from raw scores of 0 or more.
 
-    Scores are scaled to the sum. If one would then be wider than 1, all are scaled down to a maximum of 1, and what is
-    missing is given to all frames in proportion to their distance from 1. A factor on all scores changes nothing, nor
-    does a second call.
+    Scores are scaled to that sum. If one then exceeds 1, all are scaled down to a maximum of 1, and the deficit is
+    distributed over all frames in proportion to their distance from 1. A common factor on all scores changes nothing,
+    nor does a second call.
 
-    Source: paper, rescaling of the importance score; there what is missing is given only if it is a frame or more, and
-    not to scores below 1e-4. Notebook: 07.
+    Source: paper, rescaling of the importance score; there the deficit is distributed only if it is a frame or more,
+    and not to scores below 1e-4. Notebook: 07.
 
     Raises
     ------
@@ -160,11 +160,11 @@ def rectify(scores: torch.Tensor, n_out: int) -> torch.Tensor:
 
 # 3. Warp: how much each frame gives to each output frame
 
-SNAP = 1e-5  # edges of frames that are as near as this to a cut are moved onto it
+SNAP = 1e-5  # frame edges closer than this to a cut are moved onto it
 
 
 class SparseWarp(NamedTuple):
-    """The warp matrix by its entries that are not zero: at most two per frame.
+    """The non-zero entries of the warp matrix, at most two per frame.
 
     Frame j ends in output frame `column[j]` and gives it `weight[j]`, both `(clips, frames)`. The cut between output
     frames k and k + 1 goes through frame `crossing[k]`, which gives `crossing_weight[k]` to output frame k, both
@@ -184,16 +184,16 @@ def sparse_warp(s: torch.Tensor, n_out: int) -> SparseWarp:
     """
     exact = torch.float32 if s.device.type == "mps" else torch.float64
     ends = s.to(exact).cumsum(1)
-    total = torch.full_like(ends[:, -1:], n_out)  # as a tensor: torch multiplies a number by the rounded reciprocal
+    total = torch.full_like(ends[:, -1:], n_out)  # a tensor: torch multiplies a number by a rounded reciprocal
     ends = ends * (total / ends[:, -1:])
-    near = ends.detach().round()  # an edge that rounding moved over a cut would let a loud frame into a silent one
+    near = ends.detach().round()  # an edge that rounding moved across a cut would leak a loud frame into a silent one
     ends = torch.where((ends.detach() - near).abs() < SNAP, ends + (near - ends.detach()), ends)
     starts = functional.pad(ends[:, :-1], (1, 0))
     column = (ends.detach().ceil() - 1).clamp(0, n_out - 1)
     weight = ends - torch.maximum(starts, column)
     cuts = torch.arange(1, n_out, device=s.device, dtype=exact).expand(len(s), -1)
     crossing = torch.searchsorted(ends.detach(), cuts.contiguous(), right=True)
-    crossing = crossing.clamp(max=s.shape[1] - 1)  # NaN, which a GPU does not check, would be past the last frame
+    crossing = crossing.clamp(max=s.shape[1] - 1)  # NaN, which is not checked on a GPU, would point past the last frame
     crossing_weight = (cuts - starts.gather(1, crossing)).clamp(min=0)
     return SparseWarp(column.long(), weight.to(s.dtype), crossing, crossing_weight.to(s.dtype))
 
@@ -226,7 +226,7 @@ def merge(x: torch.Tensor, s: torch.Tensor, n_out: int) -> tuple[torch.Tensor, t
     Raises
     ------
     ValueError
-        Shapes that do not fit together, or levels that are not finite (checked on a CPU only).
+        Shapes that do not match, or levels that are not finite (checked on a CPU only).
     """
     check_log_power(x)
     if s.shape != x.shape[:2]:
@@ -259,11 +259,11 @@ def _weighted(values: torch.Tensor, warp: SparseWarp) -> tuple[torch.Tensor, tor
 def weighted_sums(values: torch.Tensor, warp: SparseWarp) -> torch.Tensor:
     """Sum over the frames of each output frame, `(clips, out_frames, mels)`.
 
-    `values` is `(clips, frames, mels)`, or `(frames, mels)` where all clips share them.
+    `values` is `(clips, frames, mels)`, or `(frames, mels)` if all clips share them.
     """
     given, crossed = _weighted(values, warp)
     n_clips, n_out, n_mels = len(given), crossed.shape[1] + 1, given.shape[2]
-    # As rows of one table: torch sums whole rows ten times as fast as slices of three axes
+    # As rows of one table: torch sums whole rows ten times as fast as slices of three-axis tensors
     rows = _flat_rows(warp.column, n_out)
     sums = given.new_zeros(n_clips * n_out, n_mels).index_add(0, rows, given.reshape(-1, n_mels))
     return sums.view(n_clips, n_out, n_mels) + functional.pad(crossed, (0, 0, 0, 1))
@@ -272,10 +272,10 @@ def weighted_sums(values: torch.Tensor, warp: SparseWarp) -> torch.Tensor:
 class LogSumsAndPeaks(torch.autograd.Function):
     """Natural logarithm of the sum and of the maximum over each output frame, each `(clips, out_frames, mels)`.
 
-    Of the products of weight and value, from `values` `(clips, frames, mels)` of 0 or more and the fields of a
-    `SparseWarp`. Output frames of zeros give the logarithm of the smallest normal number. The gradient is that of
-    torch's own operations (equal maxima share it), in less time and memory: products are recomputed instead of stored,
-    and two arrays of the size of `values` are reused.
+    Both are taken over the products of weight and value, from `values` `(clips, frames, mels)` of 0 or more and the
+    fields of a `SparseWarp`. Output frames of zeros give the logarithm of the smallest normal number. The gradient is
+    that of torch's own operations (equal maxima share it), in less time and memory: products are recomputed instead of
+    stored, and two arrays of the size of `values` are reused.
     """
 
     @staticmethod
@@ -310,10 +310,10 @@ class LogSumsAndPeaks(torch.autograd.Function):
         rows, crossing_rows = _flat_rows(column, sums.shape[1]), _flat_rows(crossing, values.shape[1])
 
         def of_frames(table: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-            """Of a table of output frames the rows in which frames end, `(clips * frames, mels)`."""
+            """The rows of a table of output frames in which the frames end, `(clips * frames, mels)`."""
             return torch.index_select(table.reshape(-1, n_mels), 0, rows, out=out)
 
-        # 1 for the maxima of an output frame, else 0; silent ones have none, as the tiny value is no frame's
+        # 1 for the maxima of an output frame, else 0; silent ones have none, as no frame has the tiny value
         crossing_values = values.view(-1, n_mels).index_select(0, crossing_rows).view(*crossing.shape, n_mels)
         products, buffer = (values * weight[..., None]).view(-1, n_mels), of_frames(peaks)
         is_max = products.eq_(buffer)
@@ -340,11 +340,11 @@ class LogSumsAndPeaks(torch.autograd.Function):
 
 @lru_cache(maxsize=8)
 def encoding(n_frames: int, n_mels: int, device: torch.device | None = None) -> torch.Tensor:
-    """Sinusoidal position encoding, `(n_frames, n_mels)`, kept for the next clip of the same length.
+    """Sinusoidal position encoding, `(n_frames, n_mels)`, cached for the next clip of the same length.
 
     Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.5.
     """
-    with torch.inference_mode(False):  # else a later training could not use it
+    with torch.inference_mode(False):  # else a later training could not use the cached tensor
         rates = torch.exp(torch.arange(0, n_mels, 2, device=device) * (-math.log(10_000) / n_mels))
         angles = torch.arange(n_frames, device=device)[:, None] * rates
         return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :n_mels]
@@ -369,15 +369,15 @@ class Reduced(NamedTuple):
 
 
 class WarpMerge(nn.Module):
-    """From raw scores to a `Reduced`: what `DiffRes` and all its rivals that score frames have in common.
+    """From raw scores to a `Reduced`: what `DiffRes` and its baselines that score frames have in common.
 
-    `reduction` is the share of frames to save, `n_mels` the mels of the input. Subclasses define `raw_scores`, or
+    `reduction` is the share of frames to remove, `n_mels` the mels of the input. Subclasses define `raw_scores`, or
     `widths` directly.
 
     Raises
     ------
     ValueError
-        `reduction` not in [0, 1); `forward`: see `check_log_power`, and clips of which no frame would be left.
+        `reduction` not in [0, 1); `forward`: see `check_log_power`, or no output frame would be left.
     """
 
     channels = 3
@@ -407,7 +407,7 @@ class WarpMerge(nn.Module):
             mean, peak = _mean_and_peak(power, top, warp)
             positions = encoding(n_frames, self.n_mels, x.device).to(power.dtype)
             position = weighted_sums(positions, warp)
-            needs_loss = torch.is_grad_enabled()  # a network in use has no loss
+            needs_loss = torch.is_grad_enabled()  # no loss is needed in inference
             guide_loss = _guide_loss(s, power.mean(2) * top[..., 0].exp()) if needs_loss else s.new_zeros(len(s))
         return Reduced(torch.stack([mean, peak, position], dim=1), s, guide_loss)
 
@@ -428,8 +428,9 @@ class DiffRes(WarpMerge):
     """The published layer: a small network scores the frames, trained jointly with the classifier behind it.
 
     `scorer` is `published` (five residual blocks over all mels) or `light` (three over 16 bands, with the same
-    receptive field at a tenth of the cost or less). The scorer sees `(x - mean) / std`, 0 and 1 until `standardise` is
-    called. `guide_loss` is for training: add it to the loss of the task. Source: paper, section on DiffRes.
+    receptive field at a tenth of the cost or less). The scorer sees `(x - mean) / std`, with 0 and 1 until
+    `standardise` is called. `guide_loss` is for training: add it to the loss of the task. Source: paper, section on
+    DiffRes.
 
     Raises
     ------
@@ -454,15 +455,15 @@ class DiffRes(WarpMerge):
 
 
 class DiffResContrast(DiffRes):
-    """Our variant of the layer, with a scorer that starts with as much contrast as the reduction needs.
+    """Our variant of the layer, whose scorer starts with as much contrast as the reduction needs.
 
-    To save 95 % of the frames, most widths must be near 0 and a few near 1. The published scorer starts with scores
+    To remove 95 % of the frames, most widths must be near 0 and a few near 1. The published scorer starts with scores
     around 0.5 and has to grow that contrast; some runs never do. Here the logits of a clip are standardised, z_j, and
     the score is sigmoid(gain z_j + bias), with learned `gain` and `bias`:
 
     - `bias` starts at the logit of the share of frames kept, so that scores are about that share on average;
-    - `gain` starts at -bias / 2, so that a frame two standard deviations above the mean gets a score of 0.5, and at
-      0.3 at least.
+    - `gain` starts at -bias / 2, so that a frame two standard deviations above the mean gets a score of 0.5, but at
+      least at 0.3.
 
     Source: none, it is ours; study/protocol.md says how it was chosen. Notebook: 08.
 
@@ -474,12 +475,12 @@ class DiffResContrast(DiffRes):
 
     def __init__(self, n_mels: int, reduction: float, *, scorer: str = "light") -> None:
         super().__init__(n_mels, reduction, scorer=scorer)
-        bias = math.log((1 - reduction) / max(reduction, 0.01))  # where nothing is saved, any finite number will do
+        bias = math.log((1 - reduction) / max(reduction, 0.01))  # if nothing is removed, any finite number will do
         self.gain = nn.Parameter(torch.tensor(max(0.3, -bias / 2)))
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores with the contrast of `gain` and `bias`, `(clips, frames)`; all equal for a clip without changes."""
+        """Scores with the contrast of `gain` and `bias`, `(clips, frames)`; all equal in a constant clip."""
         logits = self.scorer.logits((x - self.mean) / self.std)
         centred = logits - logits.mean(1, keepdim=True)
         z = centred / (centred.square().mean(1, keepdim=True) + 1e-4).sqrt()

@@ -1,7 +1,7 @@
-"""Rivals of DiffRes: other frame reducers with the same interface.
+"""Baselines of DiffRes: other frame reducers with the same interface.
 
-A frame reducer takes natural log power `(clips, frames, mels)` and returns a `Reduced`. Some of these score frames by a
-rule instead of a learned network and merge as DiffRes does, so that only the scores differ. The others pool, into one
+A frame reducer takes natural log power `(clips, frames, mels)` and returns a `Reduced`. Some score frames by a rule
+instead of a learned network and merge as DiffRes does, so that only the scores differ. The others pool, into one
 channel. Source of the poolings: Liu et al., "SimPFs", arXiv 2210.00943, and the code of DiffRes. Notebook: 08.
 """
 
@@ -15,12 +15,12 @@ from course_lib.audio.timebase import out_frames
 from course_lib.models.diffres import Block, DiffRes, Reduced, WarpMerge, check_log_power
 
 TABLE = 2**16
-CLIP_KEY = 1e4  # turns a level into a position in the table: a ten-thousandth of a nat is another position
+CLIP_KEY = 1e4  # turns a level into a position in the table: a change of 1e-4 nat runs through all of it
 LONGEST = 4  # the distortion merge makes segments of at most this many times the mean length
 
 
 class Uniform(WarpMerge):
-    """Equal widths: DiffRes without its learning."""
+    """Equal widths: DiffRes without learning."""
 
     def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
         """Ones, `(clips, frames)`."""
@@ -30,7 +30,7 @@ class Uniform(WarpMerge):
 class Random(WarpMerge):
     """Scores drawn uniformly from 0 to 1, different for every clip (`frozen`: the same for all).
 
-    A clip's highest level selects where it reads a table of random numbers, so its scores are the same in every batch.
+    A clip's highest level selects its section of a table of random numbers, so its scores are the same in every batch.
     """
 
     def __init__(self, n_mels: int, reduction: float, *, frozen: bool = False) -> None:
@@ -55,7 +55,7 @@ class Energy(WarpMerge):
 
 
 class Flux(WarpMerge):
-    """Scores by increase over the frame before: the mean over mels of the increases of log power.
+    """Scores by increase over the previous frame: the mean over mels of the increases of log power.
 
     Source: spectral flux as in librosa's `onset_strength`, without its smoothing.
     """
@@ -66,9 +66,9 @@ class Flux(WarpMerge):
 
 
 class Oracle(WarpMerge):
-    """Scores by the true events, which no detector knows: what merging could gain if it knew where the sound is.
+    """Scores from the true events: what merging could gain if it knew where the sound is.
 
-    The last band of `x` says where the events are (1 in a frame that touches one or a short pause between two, else 0;
+    The last band of `x` marks where the events are (1 in a frame that touches one or a short pause between two, else 0;
     `clip_run.with_events` adds it). The classifier gets zeros in its place. Needs a data set with strong labels, such
     as `timing`.
     """
@@ -96,7 +96,7 @@ class Shuffled(DiffRes):
         self.register_buffer("table", table, persistent=False)
 
     def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
-        """The scorer's output, `(clips, frames)`, in evaluation shuffled."""
+        """The scorer's output, `(clips, frames)`, shuffled in evaluation."""
         scores = super().raw_scores(x)
         if self.training:
             return scores
@@ -118,10 +118,10 @@ class Similarity(WarpMerge):
 
 
 class Distortion(WarpMerge):
-    """The segmentation that loses least: of all ways to cut a clip, the one with the least squared error of log power.
+    """The optimal segmentation: of all ways to cut a clip, the one with the least squared error of log power.
 
     Found by dynamic programming over segments of at most four times the mean length, with one step per segment in
-    Python. That is slow: use it as a bound to compare others with. It has no gradient, as nothing is learned.
+    Python. That is slow: use it as a bound for other methods. It has no gradient, because nothing is learned.
     """
 
     @torch.no_grad()
@@ -168,10 +168,10 @@ def _segment_widths(starts: torch.Tensor) -> torch.Tensor:
 class Pooling(nn.Module):
     """Neighbouring frames pooled into one channel; `how` is one of `POOLINGS`.
 
-    Output frame k of n pools the frames from floor(k T / n) to ceil((k + 1) T / n), as adaptive pooling in torch does;
-    `subsample` takes single frames, evenly spaced from the first to the last. `average` is that of log power, `linear`
-    that of power; `average-max` is the mean of average and maximum. `convolution` averages after three residual blocks
-    over all mels, which are trained.
+    Output frame k of n pools the frames from floor(k T / n) up to, but not including, ceil((k + 1) T / n), as adaptive
+    pooling in torch does; `subsample` takes single frames, evenly spaced from the first to the last. `average` is that
+    of log power, `linear` that of power; `average-max` is the mean of average and maximum. `convolution` averages after
+    three residual blocks over all mels, which are trained.
     """
 
     channels = 1

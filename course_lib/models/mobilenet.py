@@ -36,9 +36,9 @@ LOW_HZ, HIGH_HZ = 0.0, 15_000.0
 PRE_EMPHASIS, FLOOR = 0.97, 1e-5
 MEAN_LEVEL, SPREAD = -4.5, 5.0  # chosen by its authors to centre the levels on 0
 LAST_LAYER = {40: 3, 80: 6, 160: 12, 320: 16}  # the deepest layer of each hop; 0 is the first convolution
-# How long after `k * hop_ms` the sound comes that frame `k` of the published network responds to, on average. Measured
-# on mn04_as with clicks, beeps, chirps and bursts of up to 100 ms in noise at three levels: the mean of the time at
-# which features change most and of the centroid of the change, rounded to 5 ms
+# How long after `k * hop_ms` the sound occurs to which frame `k` of the published network responds, on average.
+# Measured on mn04_as with clicks, beeps, chirps and bursts of up to 100 ms in noise at three levels: the mean of the
+# time at which features change most and the centroid of the change, rounded to 5 ms
 AHEAD_MS = {40: 15, 80: 35, 160: 35, 320: 90}
 HOPS_MS = (*LAST_LAYER, None)  # None: one vector per clip
 FEWEST_SAMPLES = N_FFT // 2 + 2  # the ends of a clip are mirrored, half a transform deep
@@ -65,7 +65,7 @@ def front_end(waves: torch.Tensor) -> torch.Tensor:
     x = waves.float()
     emphasised = x[:, 1:] - PRE_EMPHASIS * x[:, :-1]
     spectrum = torch.stft(emphasised, N_FFT, HOP_SAMPLES, WINDOW_SAMPLES, window, return_complex=True)
-    # Each row of the bank is there twice: the product adds the squares of real and imaginary parts, faster than a sum
+    # Each row of the bank occurs twice: the product adds the squares of real and imaginary parts, faster than a sum
     parts = torch.view_as_real(spectrum.transpose(1, 2)).flatten(-2)
     return ((parts.square() @ bank).add(FLOOR).log() - MEAN_LEVEL) / SPREAD
 
@@ -76,7 +76,7 @@ def constants(device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.T
     from torchaudio.compliance.kaldi import get_mel_banks
 
     with torch.inference_mode(False):  # else a first call in inference mode would cache tensors unusable in training
-        # The numbers after the band are of vocal tract length normalisation, which a warp of 1.0 switches off
+        # The numbers after the band are for vocal tract length normalisation, which a warp of 1.0 switches off
         bank, _ = get_mel_banks(MELS, N_FFT, float(RATE_HZ), LOW_HZ, HIGH_HZ, 100.0, -500.0, 1.0)
         bank = nn.functional.pad(bank, (0, 1)).T.repeat_interleave(2, dim=0)  # Kaldi leaves the last bin out
         return torch.hann_window(WINDOW_SAMPLES, periodic=False).to(device), bank.contiguous().to(device)
@@ -156,7 +156,7 @@ class AudioMobileNet(nn.Module):
         return {hop: features[hop] for hop in hops_ms}
 
     def receptive_field(self, hop_ms: int) -> tuple[int, int]:
-        """Receptive field of a frame at `hop_ms` (the gates apart) and its hop, both in log-mel frames of 10 ms."""
+        """Receptive field of a frame at `hop_ms`, ignoring gates, and its hop, both in log-mel frames of 10 ms."""
         layers = self.net.features[: LAST_LAYER[hop_ms] + 1].modules()
         sizes = [(m.kernel_size[1], m.stride[1]) for m in layers if isinstance(m, nn.Conv2d)]
         return timebase.receptive_field(*zip(*sizes, strict=True))
@@ -183,7 +183,7 @@ def load(path: Path, width: float = 0.4) -> AudioMobileNet:
     """The network with the weights of a file as published by EfficientAT, in evaluation mode."""
     state = {}
     for key, value in torch.load(path, map_location="cpu", weights_only=True).items():
-        # There gates are nested deeper and are linear layers instead of 1 x 1 convolutions; pooling counts twice
+        # There, gates are nested deeper and are linear layers, not 1 x 1 convolutions; pooling takes up two numbers
         name = key.replace("conc_se_layers.0.", "")
         name = name.replace("classifier.2.", "classifier.0.").replace("classifier.5.", "classifier.3.")
         is_gate = name.endswith((".fc1.weight", ".fc2.weight"))

@@ -1,4 +1,4 @@
-"""Features from networks that were trained elsewhere: of waveforms (`auditory`) and of images (`visual`).
+"""Features from pretrained networks: of waveforms (`auditory`) and of images (`visual`).
 
 `auditory` uses a network trained on AudioSet's two million clips, `visual` one trained on ImageNet's photographs.
 Neither learned *when* anything happens: both were trained with one label set per clip or image. Notebooks: 10, 11.
@@ -22,7 +22,7 @@ from course_lib.profiles import one_thread
 # Part of the key of cached features: raise it when the code below, or that of a network, changes numbers
 EXTRACTION_VERSION = 1
 VISUAL_DIMS = 1280
-SMALLEST_PIXELS = 32  # one place of the last feature map
+SMALLEST_PIXELS = 32  # one cell of the last feature map
 BLOCK_SAMPLES = 2**20  # clips per block for one thread: four of 10 s
 BLOCK_PIXELS = 2**18  # images per block: sixteen of 128 x 128
 
@@ -63,7 +63,7 @@ AUDITORY = {
 
 
 def published(name: str) -> Published:
-    """The entry of the auditory network `name`. Raises UsageError where there is none of that name."""
+    """The entry of the auditory network `name`. Raises UsageError if there is none."""
     if name not in AUDITORY:
         raise UsageError(f"auditory network {name!r} is unknown; choose one of {', '.join(AUDITORY)}")
     return AUDITORY[name]
@@ -80,7 +80,7 @@ def network(name: str = "mn04_as") -> mobilenet.AudioMobileNet:
     Raises
     ------
     UsageError
-        There is none of that name.
+        No such network.
     CourseError
         Its weights are not here and cannot be downloaded, or are not the published ones.
     """
@@ -127,7 +127,7 @@ def auditory(
     CourseError
         The weights are not here and cannot be downloaded.
     ValueError
-        `waves` has another shape or is not floats, or clips are shorter than 17 ms.
+        `waves` has another shape or is not floats, or clips are shorter than 514 samples at 32 kHz (16 ms).
     """
     dims = published(name).dims
     if not hops_ms or any(hop not in dims for hop in hops_ms):
@@ -152,7 +152,7 @@ def visual(frames: np.ndarray) -> np.ndarray:
     """Features of EfficientNet-Lite0 for images `frames` `(n, height, width, 3)`, uint8 RGB: `(n, 1280)`, float32.
 
     The mean over space of its last feature map. It was trained on ImageNet at 224 x 224 and recognises less in smaller
-    images. Sides are best multiples of 32.
+    images. Sides should be multiples of 32.
 
     Raises
     ------

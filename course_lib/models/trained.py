@@ -1,7 +1,7 @@
 """Networks that the study trained, kept with the course: notebook 07 shows what two of them learned and one did not.
 
-`load("probe-contrast")` gives one of them with its features, its classes and the history of its training. The files are
-in `study/networks/`, whose README says how each was chosen; `course_lib.study.networks` makes them. They are
+`load("probe-contrast")` returns one of them with its features, its classes and the history of its training. The files
+are in `study/networks/`, whose README says how each was chosen; `course_lib.study.networks` makes them. They are
 safetensors: numbers and text, nothing that is executed. Large tensors are stored as whole numbers from -127 to 127 with
 one scale per output channel, the others as they are.
 """
@@ -25,8 +25,8 @@ from course_lib.models.classifier import NATS, Normalised, classifier
 from course_lib.models.diffres import WarpMerge, check_log_power
 from course_lib.paths import atomic_write, study_dir
 
-LARGE = 10_000  # numbers from which on a tensor is stored as 8-bit whole numbers
-SCALE = ".scale"  # what the scales of such a tensor are called, behind its name
+LARGE = 10_000  # tensors with this many numbers or more are stored as 8-bit integers
+SCALE = ".scale"  # ends the name under which the scales of such a tensor are stored
 ENDING = ".safetensors"
 
 
@@ -41,7 +41,7 @@ class Trained:
     spec : the log-mel that it expects.
     classes : names of its outputs.
     run : every setting of its training by dotted name, as in a row of the study.
-    found : what the training found: `validation_accuracy`, `test_accuracy` (shares), `chosen_step`.
+    found : results of the training: `validation_accuracy`, `test_accuracy` (shares), `chosen_step`.
     history : one entry per evaluation: `step`, `loss`, `validation_loss`, `validation_accuracy`.
     origin : commit, processor, versions and date.
     """
@@ -58,7 +58,8 @@ class Trained:
     def widths(self, x: np.ndarray, reduction: float | None = None) -> np.ndarray:
         """The widths that the layer gives to the frames of log-mels `x` `(clips, frames, mels)`, `(clips, frames)`.
 
-        They sum to the output frames at `reduction`, the share of frames to remove; None is what it was trained for.
+        They sum to the number of output frames at `reduction`, the share of frames to remove; None is what it was
+        trained for.
 
         Raises
         ------
@@ -93,7 +94,7 @@ def load(name: str | Path) -> Trained:
     Raises
     ------
     UsageError
-        There is none of that name, or no such file.
+        No such network or file.
     CourseError
         The file is damaged, is of another kind, or its weights do not fit the network that it names.
     """
@@ -121,7 +122,7 @@ def load(name: str | Path) -> Trained:
 
 
 def save_network(model: Normalised, about: Mapping[str, object]) -> bytes:
-    """The content of a file for `model`, with what `load` gives back beside it: `about` has the fields of `Trained`."""
+    """The content of a file with `model` and `about`, the fields of `Trained` that `load` returns beside it."""
     tensors = _small({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
     text = json.dumps(about)
     return save(tensors, {"about": text, "sha256": _sum_of(tensors, text)})
@@ -160,7 +161,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Tensors and description in a file, after its sum was checked."""
     try:
         with safe_open(path, framework="pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is not a dict
             given = file.metadata() or {}
         text = given.get("about", "null")
         about = json.loads(text)
@@ -175,7 +176,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def _fill(model: Normalised, weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Copy `weights` into `model`, or say in one line what does not fit."""
+    """Copy `weights` into `model`, or raise CourseError with what does not fit."""
     wanted = model.state_dict()
     for name, value in wanted.items():
         found = tuple(weights[name].shape) if name in weights else "missing"
@@ -188,7 +189,7 @@ def _fill(model: Normalised, weights: dict[str, torch.Tensor], path: Path) -> No
 
 
 def _small(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """`tensors` with large ones as 8-bit whole numbers, and a scale for each of their output channels beside them."""
+    """`tensors` with large ones as 8-bit integers, and beside them a scale for each of their output channels."""
     stored = {}
     for name, value in tensors.items():
         if value.numel() < LARGE:
@@ -202,7 +203,7 @@ def _small(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _whole(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors that `_small` was given, as far as 8 bits keep them."""
+    """The tensors that `_small` was given, to 8-bit precision."""
     tensors = {}
     for name, value in stored.items():
         if name + SCALE in stored:

@@ -1,1 +1,1 @@
-"""Polyphonic scenes: several sounds in a clip, labels in time, images beside them, and aligned features."""
+"""Polyphonic scenes: several sounds per clip, strong labels, video frames, and features as streams."""

@@ -1,7 +1,7 @@
 """Features of scenes as streams: log-mel, and what pretrained networks extract from sound and from video frames.
 
 Every stream keeps its own rate and the times of its frames; `timebase.alignment` brings them together. All are computed
-once per content and kept on disk. Scenes are mixed and drawn in blocks, so that memory does not grow with their number.
+once per content and kept on disk. Scenes are rendered in blocks, so that memory does not grow with their number.
 Notebook: 10.
 """
 
@@ -38,7 +38,7 @@ class Stream:
 
 
 def spectral(scenes: Scenes, spec: FeatureSpec) -> Stream:
-    """Log-mel, float32."""
+    """Log-mel of the scenes, float32."""
 
     def make(rows: slice) -> np.ndarray:
         with torch.inference_mode():
@@ -63,7 +63,7 @@ def auditory(scenes: Scenes, hop_ms: int, *, net: str = "mn04_as") -> Stream:
 
     def make(rows: slice) -> np.ndarray:
         """Frames of every hop one after the other, `(scenes, numbers)`: the network runs once for all of them."""
-        waves = np.array(scenes.waves(rate_hz, rows))  # torch warns of arrays that it must not write to
+        waves = np.array(scenes.waves(rate_hz, rows))  # torch warns about read-only arrays
         found = pretrained.auditory(waves, rate_hz, hops_ms, name=net)
         return np.concatenate([found[hop].reshape(len(waves), -1) for hop in hops_ms], axis=1).astype(np.float16)
 
@@ -79,7 +79,7 @@ def auditory(scenes: Scenes, hop_ms: int, *, net: str = "mn04_as") -> Stream:
 
 
 def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, int]:
-    """Times of the frames that `net` gives of a scene, in seconds, and their dimensions; for 0 one in the middle.
+    """Times in seconds of the frames that `net` gives for a scene, and their dimensions; for 0, one in the middle.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def own_auditory(scenes: Scenes, net: CNN, mean: np.ndarray, std: np.ndarray, sp
     """Embeddings from a CNN that was trained in the course, a frame every 16 frames of the log-mel, float32.
 
     `net` was trained on log-mels of `spec` brought to mean 0 and standard deviation 1 with `mean` and `std`,
-    `(mels,)`. It stands in for a published network where there are no weights of one.
+    `(mels,)`. It stands in for a published network whose weights are not there.
     """
     x = (spectral(scenes, spec).x - mean) / std
     net.eval()

@@ -1,11 +1,11 @@
-"""Video frames for made scenes: pictograms of what sounds, or might, on photographs.
+"""Video frames for synthetic scenes: pictograms of what sounds, or might, on photographs.
 
-When and how often a sounding thing is in view follows what people marked in real videos. `SEEN` has two numbers a
-class: how likely it is in view in a scene in which it is heard, and for how many seconds, on average, before its sound
-and after it. A dog is seen almost the whole time and heard for part of it; an image then shows what, and not when.
-The shares of dog, rooster, baby, helicopter and chainsaw were counted in the labels of LLP (Tian, Li & Xu, "Unified
-Multisensory Perception: Weakly-Supervised Audio-Visual Video Parsing", ECCV 2020); LLP lacks the other classes, for
-which 0.5, or 0.63, its mean over all classes, was taken. The seconds are our choice. Notebook: 10.
+How often a sounding thing is in view follows annotations of real videos. `SEEN` has two numbers per class: the
+probability that it is in view in a scene in which it is heard, and for how many seconds, on average, it is in view
+before its sound and after it. A dog is seen almost the whole time but heard for part of it; the image then shows what
+sounds, but not when. The shares of dog, rooster, baby, helicopter and chainsaw were counted in the labels of LLP (Tian,
+Li & Xu, "Unified Multisensory Perception: Weakly-Supervised Audio-Visual Video Parsing", ECCV 2020); LLP lacks the
+other classes, for which we took 0.5, or 0.63, its mean over all classes. The seconds are our choice. Notebook: 10.
 """
 
 import io
@@ -29,7 +29,7 @@ SEEN: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 DECOYS = 0.15  # share of scenes with something in view that does not sound
 SIZE = (0.3, 0.75)  # of a pictogram, as a share of the side of the frame
-NOISE = (4.0, 16.0)  # standard deviation of the noise of the camera, of 255
+NOISE = (4.0, 16.0)  # standard deviation of the camera's noise, on a scale to 255
 CONTRAST = (0.5, 1.0)
 
 
@@ -47,10 +47,10 @@ class Thing:
 
 
 def in_view(planned: pd.DataFrame, filename: str, part: str, spec: SceneSpec) -> list[Thing]:
-    """What is seen in a scene, farthest first: clutter, decoys, and things that sound while they are in view.
+    """What is seen in a scene, farthest first: clutter, decoys, and things that sound.
 
-    `planned` are the scene's events. With `spec.flash` a thing is in view exactly while it sounds. Drawn from the
-    scene's name and the seed alone.
+    `planned` are the scene's events. With `spec.flash` a thing is in view exactly while it sounds. Depends only on the
+    scene's name and the seed.
     """
     rng = np.random.default_rng([spec.seed, 1, *filename.encode()])
     style = STYLES_OF[part][rng.integers(len(STYLES_OF[part]))]
@@ -88,7 +88,7 @@ def frames(
 ) -> np.ndarray:
     """The image at each of `times_s`, `(frames, size, size, 3)`, uint8.
 
-    Nothing moves: two frames with the same things in view are equal to the last pixel, the camera's noise included.
+    Nothing moves: two frames with the same things in view are equal in every pixel, including the camera's noise.
     """
     rng = np.random.default_rng([spec.seed, 2, *filename.encode()])
     photos = PHOTOS_OF[part]
@@ -109,7 +109,7 @@ def frames(
 
 
 def _crop(rng: np.random.Generator, image: np.ndarray, size_px: int) -> np.ndarray:
-    """A square part of `image`, of a half to all of its shorter side, as `(size, size, 3)`."""
+    """A random square of `image`, half to all of its shorter side long, as `(size, size, 3)`."""
     side = int(min(image.shape[:2]) * rng.uniform(0.5, 1))
     top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[:2])
     piece = Image.fromarray(image[top : top + side, left : left + side])
@@ -131,15 +131,15 @@ def _paint(x: np.ndarray, thing: Thing) -> None:
 # Pictograms in five drawing styles, read from the packages that carry them, and photographs behind them
 
 DRAWN_PX = 128
-COLOURED = ("openmoji", "twemoji")  # the others are one colour, and get the tint of the thing
-# Pictograms by class, by the code points that both coloured styles go by
+COLOURED = ("openmoji", "twemoji")  # the others have one colour, the tint of the thing
+# Pictograms by class, named by code points in both coloured styles
 EMOJI: dict[str, tuple[str, ...]] = {
     "dog": ("1F415", "1F436", "1F429"), "rain": ("1F327", "26C8"), "sea_waves": ("1F30A",), "crying_baby": ("1F476",),
     "clock_tick": ("1F570", "23F0"), "sneeze": ("1F927",), "helicopter": ("1F681",), "chainsaw": ("1FA9A",),
     "rooster": ("1F413", "1F414"), "crackling_fire": ("1F525",),
 }  # fmt: skip
-# Style -> class -> its pictograms, by the names of the package. Another style of the part steps in for one that lacks a
-# class; where there is none, the class is never seen.
+# Style -> class -> its pictograms, by their names in the package. If a style lacks a class, another style of the part
+# is used; if none has it, the class is never seen.
 STYLES: dict[str, dict[str, tuple[str, ...]]] = {
     "openmoji": EMOJI,
     "twemoji": EMOJI,
@@ -162,7 +162,7 @@ STYLES: dict[str, dict[str, tuple[str, ...]]] = {
         "crackling_fire": ("fire", "campfire"),
     },
 }  # fmt: skip
-# What stands about and never sounds
+# Background objects, which never sound
 CLUTTER: dict[str, tuple[str, ...]] = {
     "openmoji": ("1F697", "1F333", "1FA91", "1F4D5"),
     "twemoji": ("1F697", "1F333", "1FA91", "1F4D5"),

@@ -15,14 +15,14 @@ REAL: dict[str, Callable[[Path], Scenes]] = {"videos": recorded.video_folder, "a
 
 
 def is_real(dataset: str) -> bool:
-    """Whether `dataset` names recorded scenes, as `ave:FOLDER` does, and no bank of sounds to mix."""
+    """Whether `dataset` names recorded scenes, as `ave:FOLDER` does, rather than sounds to mix."""
     return dataset.partition(":")[0] in REAL and ":" in dataset
 
 
 def load_scenes(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
-    """Scenes mixed of the sounds of a data set, the test scenes from `fold`, or recorded ones as `ave:FOLDER`.
+    """Scenes mixed from the sounds of a data set, with test scenes from `fold`, or recorded ones, as `ave:FOLDER`.
 
-    Recorded scenes have parts of their own: `fold` and `spec` do not matter to them.
+    Recorded scenes have their own parts, so `fold` and `spec` do not affect them.
 
     Raises
     ------

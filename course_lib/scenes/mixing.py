@@ -1,7 +1,7 @@
-"""Sounds of one class each, cut to where they sound, and scenes mixed from them with labels in time.
+"""Clips of one class each, trimmed to where they sound, and scenes mixed from them, with strong labels.
 
-A scene is background noise with one to four events on it, each at its own level above that noise. Its labels are where
-the events were put, so they are known to a sample, and no one had to listen. Notebook: 10.
+A scene is background noise with, by default, one to four events, each at its own level above that noise. Its labels are
+the times at which the events were placed, exact to a sample, so nobody had to annotate them. Notebook: 10.
 """
 
 from dataclasses import asdict
@@ -21,16 +21,16 @@ from course_lib.errors import CourseError
 from course_lib.scenes import images
 from course_lib.scenes.scenes import PARTS, Scenes, SceneSpec
 
-# What made scenes *are*, sound and video: part of their `content`. Raise it when either changes; tests pin both.
+# Version of mixed scenes, sound and video, part of their `content`. Raise it when either changes; tests pin both.
 SCENES_VERSION = 1
-# All mixing is done at one rate, and other rates are made from that: the same noise at 16 kHz as at 32.
+# All mixing is done at one rate and resampled to others, so that the noise is the same at 16 kHz as at 32.
 MIX_RATE_HZ = 32_000
-ACTIVE_DB = 30.0  # what lies further below the loudest frame of a clip is taken for silence
-GAP_S = 0.5  # shorter pauses belong to the event: barks in a row, ticks of a clock
+ACTIVE_DB = 30.0  # what lies further below the loudest frame of a clip counts as silence
+GAP_S = 0.5  # shorter pauses belong to the event, as between barks or the ticks of a clock
 SHORTEST_S = 0.25  # shortest event that the annotators of DCASE 2019 task 4 marked
 FADE_MS = 10.0
 BACKGROUND_DB_PER_OCTAVE = (-7.0, 2.0)  # from traffic to hiss, as in synth10
-LEVEL_DB = (-20.0, -1.0)  # highest sample of a scene against full scale
+LEVEL_DB = (-20.0, -1.0)  # peak of a scene relative to full scale
 
 
 def active_parts(x: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def active_parts(x: np.ndarray, rate_hz: int) -> np.ndarray:
 def bank(clips: Clips) -> pd.DataFrame:
     """The events in `clips`, one row each: `row` of the clip, `label`, `fold`, `source`, `start_s`, `end_s`.
 
-    Strong labels of the set are taken where it has any, with pauses bridged; else what is louder than silence.
+    From the strong labels of the set if it has any, with pauses bridged; else from `active_parts`.
     """
     if clips.events is not None:
         listed = clips.events.rename(columns={"clip": "filename", "onset_s": "onset", "offset_s": "offset"})
@@ -75,10 +75,10 @@ def _sounding(clips: Clips) -> np.ndarray:
 
 
 def plan(items: pd.DataFrame, part: str, n_scenes: int, spec: SceneSpec) -> pd.DataFrame:
-    """What sounds in `n_scenes` scenes, one row an event: `filename`, `event_label`, `onset`, `offset`, `row`,
-    `start_s` (in the clip), `snr_db`.
+    """The events of `n_scenes` scenes, one row per event.
 
-    `items` are rows of a `bank`. Each class is equally likely; of a class each source, and of a source each event.
+    Columns: `filename`, `event_label`, `onset`, `offset` (s), `row` of the clip, `start_s` (in the clip), `snr_db`.
+    `items` are rows of a `bank`. Classes are equally likely, as are the sources of a class and the events of a source.
     """
     number = int.from_bytes(part.encode(), "little") % 2**32
     rng = np.random.default_rng([spec.seed, number])
@@ -113,7 +113,7 @@ def plan(items: pd.DataFrame, part: str, n_scenes: int, spec: SceneSpec) -> pd.D
 def mixed(planned: pd.DataFrame, filename: str, waves: np.ndarray, spec: SceneSpec) -> np.ndarray:
     """One scene at `MIX_RATE_HZ`, `(samples,)`, float32; `waves` `(clips, samples)` are at that rate too.
 
-    The background and the level depend on the scene's name and the seed alone.
+    The background and the level depend only on the scene's name and the seed.
     """
     rng = np.random.default_rng([spec.seed, *filename.encode()])
     n_samples = timebase.seconds_to_samples(spec.clip_s, MIX_RATE_HZ)
@@ -141,10 +141,10 @@ def _faded(x: np.ndarray) -> np.ndarray:
 
 
 def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
-    """Scenes of the sounds in `clips`; those for testing are of the test fold, and so on.
+    """Scenes mixed from the sounds in `clips`: test scenes from the test fold, and so on.
 
-    Of the sources of the training folds every other one of a class goes to the weakly labelled scenes and the rest to
-    the unlabelled ones: no recording is in two parts. The strong labels of both stay out; see `truth`.
+    Of the sources of each class in the training folds, every other one goes to the weakly labelled scenes and the rest
+    to the unlabelled ones: no recording is in two parts. The strong labels of both are left out; see `truth`.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def made_scenes(clips: Clips, fold: int, spec: SceneSpec) -> Scenes:
 
 
 def truth(clips: Clips, fold: int, spec: SceneSpec) -> pd.DataFrame:
-    """Strong labels of every scene of `made_scenes`, those to learn from included: for figures, never for training."""
+    """Strong labels of every scene of `made_scenes`, training scenes included: for figures, never for training."""
     return _strong(_planned(clips, fold, spec))
 
 

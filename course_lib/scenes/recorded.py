@@ -1,8 +1,8 @@
-"""Recorded scenes that you have: a folder of videos or sounds with DCASE's lists, and AVE, whose lists differ.
+"""Your own recorded scenes: a folder of videos or sounds with DCASE's lists, or AVE, whose lists differ.
 
-None of them may be passed on, so none is fetched: lists and a folder become `Scenes`. Clips that are listed but missing
-are counted in a warning, because results on another part of a set are not comparable. Where every clip is a video the
-scenes have video frames, too. Notebook: 10.
+Such sets may not be redistributed, so nothing is downloaded. Clips that are listed but missing are counted in a
+warning, because results on another part of a set are not comparable. If every clip is a video, the scenes have video
+frames too. Notebook: 10.
 """
 
 import csv
@@ -32,15 +32,16 @@ def video_folder(folder: Path) -> Scenes:
     """Your own clips with sound, or videos: `folder` holds the files, and lists in DCASE's form beside them.
 
     `weak.tsv` (columns `filename`, `event_labels` with commas between them), `validation.tsv` and `test.tsv`
-    (`filename`, `onset`, `offset`, `event_label`) have to be there, `unlabelled.tsv` (`filename`) may be; a name alone
-    is a clip in which nothing sounds. The classes are the labels of `weak.tsv`. Clips of one recording must be in one
-    part: name them `RECORDING_FROM_TO.mp4` in seconds, as DESED and AudioSet do, and they count as one; each other
-    name is a separate recording. Names are relative to `folder`, with their endings. All clips get 10 s.
+    (`filename`, `onset`, `offset`, `event_label`) are required, `unlabelled.tsv` (`filename`) is optional; a row with
+    only a name is a clip in which nothing sounds. The classes are the labels of `weak.tsv`. Clips of one recording must
+    be in one part: name them `RECORDING_FROM_TO.mp4` in seconds, as DESED and AudioSet do, and they count as one; any
+    other name is a separate recording. Names are relative to `folder`, with their endings. All clips are cut or padded
+    to 10 s.
 
     Raises
     ------
     CourseError
-        A list is missing or bad (it is named with the line), a part has no clip, or a recording is in two parts.
+        A list is missing or bad (the message names the line), a part has no clip, or a recording is in two parts.
     """
     tags, weak = lists.read_weak_tsv(folder / "weak.tsv")
     classes = sorted(tags["event_label"].unique())
@@ -58,12 +59,12 @@ def video_folder(folder: Path) -> Scenes:
 
 
 def ave(folder: Path) -> Scenes:
-    """AVE: 10 s of video with one kind of event or more that is heard *and* seen, times in whole seconds.
+    """AVE: 10 s videos with one or more kinds of events that are heard *and* seen, times in whole seconds.
 
     Lists `trainSet.txt`, `valSet.txt`, `testSet.txt` and `Annotations.txt` (whose categories are the classes), rows
     `Category&VideoID&Quality&StartTime&EndTime`; files: `AVE/ID.mp4`. Training clips keep labels without times. Rows
-    without length, and rows of training for a video that also validates or tests, are left out. There is no unlabelled
-    part. Source: Tian et al., ECCV 2018, "Audio-visual event localization in unconstrained videos".
+    without length, and training rows of a video that is also in validation or test, are left out. There is no
+    unlabelled part. Source: Tian et al., ECCV 2018, "Audio-visual event localization in unconstrained videos".
 
     Raises
     ------
@@ -116,7 +117,7 @@ def _scenes(
     events = events[events["filename"].isin(held)].reset_index(drop=True)
     tags = tags[tags["filename"].isin(table.loc[table["part"] == "weak", "filename"])]
     tags = pd.concat([tags, events[["filename", "event_label"]].drop_duplicates()], ignore_index=True)
-    # Of the files only names, sizes and times: to read 20 GB at every start would take minutes
+    # Only the names, sizes and times of files: reading 20 GB at every start would take minutes
     parts = [download.signature(folder, table["path"]), f"{CLIP_S}", *(t.to_csv() for t in (table, tags, events))]
     content = digest(*parts)
     sounds, frames = _readers(folder)
@@ -173,13 +174,13 @@ def _source(name: str) -> str:
 
 
 def _cut(events: pd.DataFrame) -> pd.DataFrame:
-    """The events, those that last beyond the clip cut at its end."""
+    """The events, cut off at the end of the clip."""
     inside = events[events["onset"] < CLIP_S]
     return inside.assign(offset=inside["offset"].clip(upper=CLIP_S))
 
 
 def _ave_rows(path: Path) -> pd.DataFrame:
-    """The rows of one of AVE's lists as an event list, every cell a text."""
+    """The rows of one of AVE's lists as an event list, every cell as text."""
     columns = ["event_label", "filename", "quality", "onset", "offset"]
     try:
         rows = pd.read_csv(

@@ -1,4 +1,4 @@
-"""`Scenes`, the one face of every set that has several sounds a clip, labels in time, and perhaps video frames."""
+"""`Scenes`, the interface of every set with several sounds per clip, strong labels and perhaps video frames."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,15 +22,15 @@ class Scenes:
     ----------
     name : name of the set, or the path of the user's folder.
     table : one row per scene, columns `filename`, `part` (one of `PARTS`), `source` (what must not be in two parts: a
-        video, or the scene itself where it was made of recordings of its own part). Index 0 .. n-1.
-    classes : labels in order; a label's place here is its column in every array.
-    clip_s : seconds of every scene.
-    content : hash over sounds, video frames and labels; part of the key of every cache.
+        video, or the scene itself if it was mixed from recordings of its own part). Index 0 .. n-1.
+    classes : labels in order; a label's index here is its column in every array.
+    clip_s : length of every scene in seconds.
+    content : hash of sounds, video frames and labels; part of the key of every cache.
     reader : function `(table, rate_hz) -> (scenes, samples)`, float32 within ±1, behind `waves`.
     video_reader : function `(table, frame_rate_hz, size_px) -> (scenes, frames, size, size, 3)`, uint8, frame `k` as
-        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None where there is no video.
+        it is seen at `(k + 0.5) / frame_rate_hz` seconds; None if there is no video.
     tags : weak labels of the parts `weak`, `validation` and `test`: columns `filename`, `event_label`.
-    events : strong labels of `validation` and `test` alone: columns `filename`, `onset`, `offset`, `event_label`.
+    events : strong labels of `validation` and `test` only: columns `filename`, `onset`, `offset`, `event_label`.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Scenes:
         Raises
         ------
         CourseError
-            There is none.
+            There are none.
         """
         chosen = self.table["part"].isin(names)
         if not chosen.any():
@@ -120,13 +120,13 @@ class SceneSpec:
 
     Attributes
     ----------
-    weak, unlabelled, validation, test : scenes a part.
-    clip_s : seconds of a scene.
-    most_events : a scene has 1 to so many events, of any classes, anywhere, over each other too.
+    weak, unlabelled, validation, test : scenes per part.
+    clip_s : length of a scene in seconds.
+    most_events : a scene has 1 to this many events, of any class, at any time, also overlapping.
     quietest_db, loudest_db : level of an event above the background noise while it lasts is drawn from this range.
     longest_s : an event that would last longer is cut to a length drawn from 1 s to this.
-    flash : video frames show what sounds exactly from its onset to its offset, instead of as in real video.
-    seed : of everything that is drawn.
+    flash : video frames show what sounds exactly from onset to offset, instead of as in real video.
+    seed : seed of everything that is drawn.
     """
 
     weak: Count = 1200

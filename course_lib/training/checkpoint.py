@@ -36,7 +36,7 @@ class TrainResult:
 
 
 class OtherTraining(CourseError):
-    """A checkpoint was written by a training of other settings, other data or another network."""
+    """A checkpoint was written by a training with other settings, other data or another network."""
 
 
 class Progress:
@@ -44,12 +44,12 @@ class Progress:
 
     `parts` are the networks and the optimiser, by their names in the file `path`; if it exists, they are loaded from
     it. `evaluated` is the name of the network that is evaluated, `best_eval` chooses an entry of the history. The file
-    belongs to the training with the same `settings`, data (`arrays`) and network. Initial weights do not count.
+    belongs to the training with the same `settings`, data (`arrays`) and network. Initial weights do not matter.
 
     Raises
     ------
     CourseError
-        The file is no checkpoint.
+        The file is not a checkpoint.
     OtherTraining
         It belongs to another training.
     """
@@ -107,7 +107,7 @@ class Progress:
 def write(path: Path, kept: dict) -> None:
     """Write the state to `path` atomically, unless the one there is younger than `EVERY_S`.
 
-    An interrupted training loses some seconds, and a short one does not spend them on writing.
+    An interrupted training loses a few seconds, and a short one does not spend them on writing.
     """
     if path.exists() and 0 <= time.time() - path.stat().st_mtime < EVERY_S:
         return
@@ -120,7 +120,7 @@ def _read(path: Path, identity: str) -> dict:
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
         same = kept["identity"] == identity
-    except Exception as error:  # torch raises many kinds for a file that is no checkpoint
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         raise CourseError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it") from error
     if not same:
         raise OtherTraining(f"{path}: belongs to another training; remove it or name another file")

@@ -22,7 +22,7 @@ def parameters(model: nn.Module) -> int:
 
 
 def macs(model: nn.Module, *shape: int) -> int:
-    """Multiply-accumulates of one clip `(frames, mels)` through `model`, in convolutions, products and attention.
+    """Multiply-accumulates of one clip `(frames, mels)` through `model`: convolutions, matrix products, attention.
 
     Half of what torch counts as FLOPs on the CPU, without the fused kernels of attention and the encoder layer, which
     its counter misses. Normalisation, activations and pooling are not counted, as in the papers. Leaves the model as it
@@ -47,7 +47,7 @@ def macs(model: nn.Module, *shape: int) -> int:
 def feature_macs(spec: FeatureSpec, n_samples: int) -> int:
     """Multiply-accumulates of the log-mel of one clip: transform and mel bank, by formula.
 
-    A real FFT of N samples counts N/2 log2 N, the bank one for each bin of each band that it touches.
+    A real FFT of N samples counts N/2 log2 N, the bank one for each bin that each band touches.
     """
     from course_lib.audio.features import mel_bank
 
@@ -56,7 +56,7 @@ def feature_macs(spec: FeatureSpec, n_samples: int) -> int:
 
 
 def latency_ms(model: nn.Module, *shape: int, repeats: int = 7) -> float:
-    """Median milliseconds of one clip `(frames, mels)` through `model` on its device, alone and in evaluation mode."""
+    """Median milliseconds of one clip `(frames, mels)` through `model` on its device, in evaluation mode."""
     device = next(model.parameters()).device
     x, taken = torch.zeros(1, *shape, device=device), []
     model.eval()
@@ -64,14 +64,14 @@ def latency_ms(model: nn.Module, *shape: int, repeats: int = 7) -> float:
         for _ in range(repeats + 2):
             start = time.perf_counter()
             model(x)
-            if device.type in ("cuda", "mps"):  # where a call comes back before its work is done
+            if device.type in ("cuda", "mps"):  # where a call returns before its work is done
                 getattr(torch, device.type).synchronize()
             taken.append(1000 * (time.perf_counter() - start))
     return statistics.median(taken[2:])  # the first two also choose and load kernels
 
 
 def reset_peak_memory(device: str) -> None:
-    """Start `peak_memory_mb` anew, on a GPU and on Linux."""
+    """Reset `peak_memory_mb`, on a GPU and on Linux."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     elif OF_PROCESS.exists():
@@ -82,7 +82,7 @@ def reset_peak_memory(device: str) -> None:
 def peak_memory_mb(device: str) -> float:
     """Most memory held since `reset_peak_memory`: by tensors on a GPU, by the whole process on a CPU.
 
-    macOS and Windows have no such peak: there it is what is held now, or the peak of the whole process.
+    macOS and Windows cannot reset a peak: there it is the memory held now, or the peak since the process began.
     """
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated() / 1e6

@@ -1,8 +1,8 @@
 """Mean-teacher training on weakly labelled and unlabelled scenes: the teacher is a running mean of the student.
 
 The student learns the weak labels, and to agree with the teacher on every frame of every scene. Otherwise the loop is
-that of `supervised`: a budget in steps, a seed, the best state on validation. It takes no strong labels of the scenes
-that it learns from. Notebook: 10.
+that of `supervised`: a budget in steps, a seed, the best state on validation. It uses no strong labels of training
+scenes. Notebook: 10.
 """
 
 import copy
@@ -30,7 +30,7 @@ from course_lib.training.checkpoint import Progress, TrainResult
 Features = Mapping[str, np.ndarray]  # by stream, (scenes, frames, dims)
 THRESHOLD = 0.5
 BATCH = 64  # scenes at a time outside training
-COLLAR_S, SEGMENT_S = 0.2, 1.0  # of the events and segments that the best state is chosen by
+COLLAR_S, SEGMENT_S = 0.2, 1.0  # of the event and segment scores by which the best state is chosen
 
 
 @checked
@@ -40,16 +40,16 @@ class TeacherRecipe:
     Attributes
     ----------
     steps : updates of the student.
-    weak, unlabelled : scenes of each kind that a step sees; 0 unlabelled leaves them out.
+    weak, unlabelled : scenes of each kind per step; 0 unlabelled leaves them out.
     learning_rate, weight_decay : highest learning rate of AdamW, which rises over a tenth of the steps and falls as a
         cosine, and its weight decay.
-    ema_decay : weight of the past in the teacher, after update `step`, from 0, `min(1 - 1 / (step + 1), ema_decay)`;
-        0 does without a teacher. The first update thus drops the initial weights. DESED's baseline counts from 1: the
-        first update keeps half of them.
-    consistency : weight of the squared distance to the teacher at its highest, after half of the steps.
+    ema_decay : weight of the old teacher in each update; at update `step`, counted from 0, it is
+        `min(1 - 1 / (step + 1), ema_decay)`. The first update thus drops the initial weights; DESED's baseline counts
+        from 1, so its first update keeps half of them. 0 trains without a teacher.
+    consistency : highest weight of the squared distance to the teacher, reached after half of the steps.
     spec_augment : `spec_augment` on the student's log-mel, in ms and Hz.
     mixup : Beta parameter of mixup; 0 is none.
-    median_ms : length of the median filter over the probabilities' decisions.
+    median_ms : length of the median filter over the decisions of the frames.
     n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     """
 
@@ -72,7 +72,7 @@ class TeacherRecipe:
 
 @dataclass(frozen=True)
 class EvalSet:
-    """Scenes with what is known of them, to choose a state by: features, their names, strong labels, seconds."""
+    """Labelled scenes to evaluate on: features by stream, file names, strong labels, classes, length in seconds."""
 
     x: Features
     filenames: list[str]
@@ -95,10 +95,11 @@ def teach(
     checkpoint: Path | None = None,
     on_eval: Callable[[dict[str, float]], None] | None = None,
 ) -> TrainResult:
-    """`model`, or its teacher, trained on scenes with known `tags` `(scenes, classes)` and on others without.
+    """`model`, or its teacher, trained on scenes with known `tags` `(scenes, classes)` and on unlabelled ones.
 
-    The state kept is that of the highest mean of tagging, segment and event F1 on `validation`. The same arguments give
-    the same weights on the same machine with the same number of threads; with `checkpoint` also after an interruption.
+    The state kept is that with the highest mean of tagging, segment and event F1 on `validation`. The same arguments
+    give the same weights on the same machine with the same number of threads; with `checkpoint` also after an
+    interruption.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def teach(
 def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, seed: int, step: int) -> torch.Tensor:
     """One update of the student, and of the teacher after it; returns the loss."""
     rng = np.random.default_rng([seed, step])
-    torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
+    torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws as an unbroken one does
     x, y = _batch(both, tags, recipe, seed, step, next(model.parameters()).device)
     if recipe.mixup:
         x, y = _mixed(x, y, recipe, rng)
@@ -143,7 +144,7 @@ def _step(model, teacher, optimiser, both, tags, recipe: TeacherRecipe, spec, se
 
 
 def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
-    """The entry with the highest mean of the three scores on validation; of equals the first."""
+    """The entry with the highest mean of the three scores on validation; the first among equals."""
     return max(history, key=lambda entry: entry["validation_score"])
 
 
@@ -166,7 +167,8 @@ def detected(
 ) -> pd.DataFrame:
     """Event list from probabilities `(scenes, frames, classes)`: above a half, smoothed over `median_ms`.
 
-    `out_s` are the middles of the frames in seconds; an event begins half a frame before the first that is active.
+    `out_s` are the middles of the frames in seconds; an event begins half a frame before the middle of its first active
+    frame.
     """
     frame_s = float(np.median(np.diff(out_s)))
     width = max(1, int(median_ms / 1000 / frame_s) | 1)
@@ -175,9 +177,9 @@ def detected(
 
 
 def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, object]:
-    """The three scores of `judged`, as `metrics` gives them: `tagging`, `segment`, `event`, and the `estimated` events.
+    """Scores of `judged`: `tagging`, `segment` and `event`, each a `Detection`, and the `estimated` events.
 
-    `weak` are the probabilities `(scenes, classes)`. A class that is never named has F1 0, as DCASE task 4 has it.
+    `weak` are the probabilities `(scenes, classes)`. A class that is never predicted has F1 0, as in DCASE task 4.
     """
     strong, weak = probabilities(model, judged.x)
     found = detected(strong, judged.filenames, judged.classes, model.out_s, judged.clip_s, median_ms)
@@ -201,14 +203,14 @@ def tags_of(judged: EvalSet) -> np.ndarray:
 
 
 def _evaluate(model: nn.Module, validation: EvalSet, median_ms: float) -> dict[str, float]:
-    """Micro F1 of the three scores on validation, after their mean."""
+    """The mean of the three micro F1 scores on validation, `validation_score`, then each of them."""
     found = scores(model, validation, median_ms)
     f1 = {f"validation_{name}": found[name].micro_f1 for name in ("tagging", "segment", "event")}
     return {"validation_score": float(np.mean(list(f1.values())))} | f1
 
 
 def _loss(student, teacher, x, y, recipe: TeacherRecipe, spec: FeatureSpec, rng, step: int) -> torch.Tensor:
-    """Cross-entropy of the weak labels, of the first `len(y)` scenes, and the distance to the teacher on all."""
+    """Cross-entropy of the weak labels of the first `len(y)` scenes, plus the distance to the teacher on all."""
     student.train()
     seen = dict(x)
     if recipe.spec_augment and "spectral" in seen:
@@ -217,7 +219,7 @@ def _loss(student, teacher, x, y, recipe: TeacherRecipe, spec: FeatureSpec, rng,
     loss = functional.binary_cross_entropy(weak[: len(y)].clamp(1e-6, 1 - 1e-6), y)
     if not recipe.ema_decay:
         return loss
-    teacher.train()  # its normalisation and dropout as the student's, as in the published baselines
+    teacher.train()  # normalisation and dropout as in the student, as in the published baselines
     with torch.no_grad():
         said, said_of_scene = teacher(x)
     ramp_up = min(1.0, 2 * step / recipe.steps)  # over the first half of the training
@@ -240,7 +242,7 @@ def _batch(both, tags, recipe: TeacherRecipe, seed: int, step: int, device):
 
 
 def _mixed(x, y, recipe: TeacherRecipe, rng):
-    """Each scene mixed with another of its kind, all its streams in the same share."""
+    """Each scene mixed with another of its kind, with the same share for all its streams."""
     n_weak, n_scenes = len(y), len(next(iter(x.values())))
     share = torch.as_tensor(rng.beta(recipe.mixup, recipe.mixup, n_scenes), dtype=y.dtype, device=y.device)
     share = torch.maximum(share, 1 - share)
@@ -257,6 +259,6 @@ def _tensor(x: np.ndarray, device) -> torch.Tensor:
 
 @torch.no_grad()
 def update_ema(teacher: nn.Module, student: nn.Module, past: float) -> None:
-    """Move the teacher to the student: weights by the share `1 - past`; counts and statistics are its own."""
+    """Move the teacher's weights towards the student's by the share `1 - past`; batch-norm statistics stay its own."""
     for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
         old.lerp_(new, 1 - past)

@@ -1,7 +1,7 @@
 """Training a classifier of clips: one loop, short enough to read in class, for one label per clip or for several.
 
 The result depends on a `Recipe`, the clips, the model and a seed. The budget counts steps and clips, never epochs of
-frames, so it is the same for every hop. The best state is chosen on a validation fold; no test clip can come in here.
+frames, so it is the same for every hop. The best state is chosen on a validation fold; no test clip is involved.
 Notebook: 05, which derives the loop.
 """
 
@@ -37,17 +37,17 @@ class Recipe:
     Attributes
     ----------
     steps : updates of the weights.
-    batch_size : clips in each of them.
+    batch_size : clips per update.
     learning_rate : highest learning rate of AdamW; it rises over the first tenth of the steps and falls as a cosine to
         zero at the last.
-    weight_decay : weight decay.
-    freeze_steps : for so many steps only the last stage learns and the others stay as they were (transfer).
+    weight_decay : weight decay of AdamW.
+    freeze_steps : for this many steps only the last stage learns and the others stay fixed (transfer).
     layer_decay : the learning rate of each stage is that of the next one times this factor (discriminative rates).
     roll : shift each clip circularly by a random part of its length.
     spec_augment : `spec_augment`, in ms and Hz.
     image_augment : `augment_image`, the image augmentation of the paper (TAA).
     mixup : Beta parameter of mixup; 0 is none.
-    label_smoothing : part of each target spread over all classes; not where clips have several labels.
+    label_smoothing : part of each target spread over all classes; unused if clips have several labels.
     n_evals : evaluations on validation, evenly over the steps; the best state is kept.
     guide : weight of the guide loss of a frame reducer that scores frames (DiffRes); 0 leaves it out.
     mask_value : the value inside masks, `mean` or `floor` (see `spec_augment`).
@@ -79,7 +79,7 @@ class Recipe:
 class Split:
     """Features `x` `(clips, frames, mels)`, float32, and targets `y`.
 
-    These are classes, whole numbers `(clips,)`, or, where clips have several labels, 0 and 1 `(clips, n_classes)`.
+    These are classes, whole numbers `(clips,)`, or, if clips have several labels, 0 and 1 `(clips, n_classes)`.
     """
 
     x: np.ndarray
@@ -136,12 +136,12 @@ def fit(
     on_eval: Callable[[dict[str, float]], None] | None = None,
     progress: bool = False,
 ) -> TrainResult:
-    """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; loss among equals).
+    """`model` trained on `train`, in the state that did best on `validation` (one of `SCORES`; ties by loss).
 
     Without `validation` it is the state after the last step. The same arguments give the same weights on the same
     machine with the same number of threads. The order of clips and the draws of augmentation depend only on `seed` and
     the step, not on the hop. With `checkpoint` the state is kept in that file after evaluations, some seconds apart,
-    and an interrupted training resumes to the same result. `on_eval` gets each entry of the history as it comes. With
+    and an interrupted training resumes to the same result. `on_eval` is called with each new entry of the history. With
     `progress` a bar shows steps, time left and validation.
 
     Raises
@@ -149,7 +149,7 @@ def fit(
     CourseError
         The loss is no longer finite, or the checkpoint belongs to another training.
     ValueError
-        `model` is normalised already, has parameters outside its `stages`, or has more or fewer outputs than classes.
+        `model` is already normalised, has parameters outside its `stages`, or has more or fewer outputs than classes.
     """
     model = Normalised(model, train.x).to(device=device, memory_format=torch.channels_last)
     precision = precision_on(device, recipe.precision, model)
@@ -163,7 +163,7 @@ def fit(
     for step, chosen in _batches(len(y), recipe, seed, first=reached.step):
         _set_stages(model, optimiser, recipe, step)
         clips, targets = augmented(x[chosen], y[chosen], recipe, spec, np.random.default_rng([seed, 1, step]))
-        torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws what an unbroken one does
+        torch.manual_seed(seed * 1_000_003 + step)  # for dropout: a resumed training draws as an unbroken one does
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(clips)
         loss = _loss(model, logits, targets, recipe, train.multilabel)
@@ -186,7 +186,7 @@ def augmented(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A batch `(clips, frames, mels)` and its targets `(clips, classes)`, as the network gets them.
 
-    How much `rng` gives out depends on neither the frames nor the mels: at another hop the same happens to the sound.
+    The number of draws from `rng` depends on neither frames nor mels: the same happens to the sound at every hop.
     """
     if recipe.roll:
         x = _rolled(x, rng.random(len(x)))
@@ -202,8 +202,8 @@ def augmented(
 def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", multilabel: bool = False) -> np.ndarray:
     """Probabilities of every class, `(clips, classes)`, float32, for features `x` `(clips, frames, mels)`.
 
-    They add up to 1, or with `multilabel` each label has its own. `model` is used as for a test, whatever mode it was
-    in, and left in evaluation mode.
+    They sum to 1 for each clip, or with `multilabel` each label has its own. `model` is set to evaluation mode and left
+    in it.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -218,7 +218,7 @@ def predict(model: nn.Module, x: np.ndarray, *, precision: str = "fp32", multila
 def _loss(
     model: Normalised, logits: torch.Tensor, targets: torch.Tensor, recipe: Recipe, multilabel: bool
 ) -> torch.Tensor:
-    """That of the task, and the guide loss of a frame reducer as far as the recipe wants it."""
+    """The loss of the task, plus the guide loss of a frame reducer with the recipe's weight."""
     if logits.shape != targets.shape:
         raise ValueError(f"the network has {logits.shape[1]} outputs, the targets have {targets.shape[1]} classes")
     if multilabel:
@@ -229,9 +229,9 @@ def _loss(
 
 
 def best_eval(history: list[dict[str, float]]) -> dict[str, float]:
-    """The entry with the highest of `SCORES` on validation, of equals the lowest loss, of these the first.
+    """The entry with the highest of `SCORES` on validation; among equals the lowest loss, then the first.
 
-    Without validation the last one.
+    Without validation, the last entry.
     """
     score = next((name for name in SCORES if name in history[0]), None)
     if score is None:
@@ -255,7 +255,7 @@ def _evaluate(model: nn.Module, validation: Split | None, precision: str) -> dic
 
 
 def _batches(n_clips: int, recipe: Recipe, seed: int, first: int) -> Iterator[tuple[int, torch.Tensor]]:
-    """Number of each step from `first` on, and the clips of its batch, shuffled anew once all had their turn."""
+    """Each step from `first`, and the clips of its batch, reshuffled after each pass over all clips."""
     turns = math.ceil(recipe.steps * recipe.batch_size / n_clips)
     order = torch.tensor(
         np.concatenate([np.random.default_rng([seed, 0, k]).permutation(n_clips) for k in range(turns)])
