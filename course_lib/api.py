@@ -34,7 +34,7 @@ class Accuracy(Interval):
     uneven: bool = False
 
     def __str__(self) -> str:
-        balanced = f"; balanced {100 * self.balanced:.1f} %, as classes are uneven" if self.uneven else ""
+        balanced = f"; balanced {100 * self.balanced:.1f} % (uneven classes)" if self.uneven else ""
         return f"{100 * self.mean:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f}), by source{balanced}"
 
 
@@ -145,5 +145,5 @@ def _chosen(name: str, mask: np.ndarray, x: np.ndarray, targets: np.ndarray) -> 
             "expected a mask with one True or False per clip, as clips.split() returns it"
         )
     if not mask.any():
-        raise UsageError(f"{name}: no clip is chosen")
+        raise UsageError(f"{name}: got no clips, expected a mask that is True for at least one")
     return x[mask], targets[mask]

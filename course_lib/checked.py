@@ -15,7 +15,7 @@ WORDS = {
     "a valid integer": "a whole number",
     "a valid number": "a number",
     "a valid boolean": "true or false",
-    "a valid string": "a text",
+    "a valid string": "text",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
 }

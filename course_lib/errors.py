@@ -6,10 +6,10 @@ from types import UnionType
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 OF_THE_DISK = FULL | {errno.EACCES, errno.EPERM, errno.EIO, errno.ENOLCK}
 OF_THE_PATH = {
-    errno.EEXIST: "is there already and is no folder",
+    errno.EEXIST: "exists and is not a folder",
     errno.ENOTDIR: "leads through a file, expected a folder",
     errno.EISDIR: "is a folder, expected a file",
-    errno.ENOENT: "is not there",
+    errno.ENOENT: "does not exist",
 }
 
 

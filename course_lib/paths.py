@@ -38,7 +38,7 @@ def repo_root() -> Path:
             return folder
     raise UsageError(
         f"{here}: this needs the course's repository, and course_lib was installed without it; clone the repository "
-        "and give the command inside of it"
+        "and run the command inside it"
     )
 
 
@@ -197,7 +197,7 @@ def lock(folder: Path, what: str) -> Iterator[None]:
         claim = FileLock(path).acquire(timeout=PATIENCE_S)
     except Timeout:
         owner = _owner(path)
-        line = f"{f'process {owner}' if owner else 'another process'} is running {what} into it"
+        line = f"{f'process {owner}' if owner else 'another process'} is running {what} there"
         raise FolderInUse(f"{folder}: {line}; wait for it or choose another --output") from None
     with claim:
         with suppress(OSError):  # Windows allows no writing to a locked file; the number only informs the user

@@ -73,8 +73,8 @@ def mel_spectrogram(
 ) -> Axes:
     """Image of log-mel levels `(frames, mels)` in dB: time in seconds to the right, mel bands upwards.
 
-    With `centres_hz` `(mels,)` the bands are labelled by frequency. For panels to
-    compare, give the same `top_db` and `bar=False`, and add one bar with `level_bar`.
+    With `centres_hz` `(mels,)` the bands are labelled by frequency. For panels to compare, give the same `top_db` and
+    `bar=False`, and add one bar with `level_bar`.
     """
     ax.set(xlabel="time (s)", ylabel="mel band")
     _levels(levels_db, times_s, np.arange(levels_db.shape[1]), ax, range_db, top_db, bar)
@@ -171,8 +171,8 @@ def source_draws(draws: Mapping[str, Sequence[str]], right: Mapping[str, Sequenc
 def feature_maps(shapes: Sequence[tuple[str, int, int, int]], ax: Axes) -> Axes:
     """The layers of a CNN from left to right, each `(name, channels, frames, mels)` as a stack of sheets.
 
-    A sheet's width is proportional to the frames and its height to the mels, with a minimum size so that it
-    stays visible; the stack grows by one sheet whenever the channels double.
+    A sheet's width is proportional to the frames and its height to the mels, with a minimum size so that it stays
+    visible; the stack grows by one sheet whenever the channels double.
     """
     most_frames = max(frames for _, _, frames, _ in shapes)
     most_mels = max(mels for _, _, _, mels in shapes)
@@ -264,7 +264,7 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
     ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}  # a front may be a single point
-    ax.plot(cost[front], gain[front], color="grey", linestyle=":", **ring, label="none is cheaper and better")
+    ax.plot(cost[front], gain[front], color="grey", linestyle=":", **ring, label="Pareto front")
     ax.scatter(cost, gain, color=COLOURS[0], zorder=2)
     taken = around(cost, gain, ax)
     for x, y, label in zip(cost, gain, labels, strict=True):

@@ -71,7 +71,7 @@ def check_device(name: str, *, here: bool = True) -> None:
     try:
         torch.device(name)
     except RuntimeError:
-        raise UsageError(f"--device {name}: is no device that torch knows; {choose}") from None
+        raise UsageError(f"--device {name}: is not a device that torch knows; {choose}") from None
     try:
         if here:
             torch.zeros(1, device=name).item()  # one without values, such as `meta`, is of no use either

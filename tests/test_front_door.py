@@ -110,7 +110,7 @@ def test_a_folder_is_read_by_class(my_sounds):
     [
         ("empty", "my_sounds: has no sub-folders; expected one sub-folder per class"),
         ("no sounds", "new: holds no sounds"),
-        ("one class", "my_sounds: has one label, 'cat'; telling classes apart needs two"),
+        ("one class", "my_sounds: has only one label, 'cat'; a classifier needs at least two"),
         ("few", "my_sounds: class 'dog' has 2 sources; 3 folds need at least 3; training, validation and test need 3"),
         ("damaged", r"2\.wav: the file is empty"),
     ],
@@ -144,7 +144,7 @@ def test_balanced_accuracy_stands_beside_it_where_classes_are_uneven(trained):
         found = cl.accuracy(result, x, clips, test)
         balanced = np.mean([right[test & (clips.targets == k)].mean() for k in range(clips.n_classes)])
         assert found.balanced == pytest.approx(balanced) and found.uneven is uneven
-        assert (f"; balanced {100 * balanced:.1f} %, as classes are uneven" in str(found)) is uneven
+        assert (f"; balanced {100 * balanced:.1f} % (uneven classes)" in str(found)) is uneven
 
 
 def test_the_accuracy_is_an_interval_by_source(trained):
@@ -218,7 +218,7 @@ def wrong(trained):
         "one target per clip": lambda: cl.fit(net, x, y[:3], train),
         "targets: got <U": lambda: cl.fit(net, x, clips.table["label"].to_numpy(str), train),
         "train: got int64": lambda: cl.fit(net, x, y, np.flatnonzero(train)),
-        "validation: no clip is chosen": lambda: cl.fit(net, x, y, train, val & False),
+        "validation: got no clips, expected a mask that is True": lambda: cl.fit(net, x, y, train, val & False),
         "3 outputs, the targets have 2 classes": lambda: cl.fit(
             cl.classifier("cnn7", 3), x, y, train, device="cpu", progress=False
         ),

@@ -169,7 +169,7 @@ def add_noise(x: np.ndarray, noise: np.ndarray | np.random.Generator, snr_db: fl
         noise = np.resize(_waveform(noise, name="noise"), len(x))
     power, noise_power = (np.mean(np.square(part, dtype=np.float64)) for part in (x, noise))
     if not noise_power > 0:
-        raise ValueError("noise: is silent, no factor brings it to a level; give a recording that sounds")
+        raise ValueError("noise: is silent, so it cannot be scaled to a level; give a recording with sound")
     return x + np.float32(np.sqrt(power / noise_power) * 10 ** (-snr_db / 20)) * noise
 
 
@@ -204,7 +204,7 @@ NAA = naa()
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also true of NaN
-        raise ValueError(f"{name}={value}: must lie within {low:g} to {high:g}")
+        raise ValueError(f"{name}={value}: must be between {low:g} and {high:g}")
 
 
 def _waveform(x: np.ndarray, *, name: str = "x") -> np.ndarray:
@@ -215,8 +215,8 @@ def _waveform(x: np.ndarray, *, name: str = "x") -> np.ndarray:
     if x.size == 0:
         raise ValueError(f"{name}: shape {x.shape}, expected (samples,) with at least one sample")
     if not np.issubdtype(x.dtype, np.floating):
-        raise ValueError(f"{name}: {x.dtype}, expected floats within ±1; divide whole numbers by their largest value")
+        raise ValueError(f"{name}: {x.dtype}, expected floats within ±1; divide integers by full scale")
     x = x.astype(np.float32, copy=False)
     if not np.isfinite(x).all():
-        raise ValueError(f"{name}: holds NaN or infinity, expected finite samples")
+        raise ValueError(f"{name}: contains NaN or infinity, expected finite samples")
     return x

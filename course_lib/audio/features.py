@@ -1,8 +1,8 @@
 """Log-mel features: their settings (`FeatureSpec`), a NumPy reference, and a fast version in torch.
 
-Frame `k` is centred on sample `k * hop_samples`. Clips are padded with zeros, not
-by reflection: a clip may then be shorter than the window, and its edges gain no sound that was not in it. This is
-`center=True, pad_mode="constant"` in librosa and torch. Notebook: 02.
+Frame `k` is centred on sample `k * hop_samples`. Clips are padded with zeros, not by reflection: a clip may then be
+shorter than the window, and its edges gain no sound that was not in it. This is `center=True, pad_mode="constant"` in
+librosa and torch. Notebook: 02.
 """
 
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FEATURES_VERSION = 1  # part of the key of every cached log-mel: raise it when the formula changes numbers
 LOGS = ("db", "ln", "none")
-SPEC_MEANS = "what decides the log-mel, such as FeatureSpec(hop_ms=10)"  # for the error about anything else
+SPEC_MEANS = "the settings of a log-mel, such as FeatureSpec(hop_ms=10)"  # for the error about any other type
 # Sizes for the torch version on a CPU. A block of frames stays in the processor's cache between window, transform and
 # mel bank; a group of clips is padded at once. Neither grows with the batch, nor does memory beyond the result.
 BLOCK_SAMPLES = 2**19
@@ -138,7 +138,7 @@ def padded_window(spec: FeatureSpec) -> np.ndarray:
     try:
         shape = get_window(spec.window, spec.window_samples, fftbins=True)
     except ValueError as error:
-        raise ValueError(f"window={spec.window!r}: give a name that scipy knows, such as 'hann' ({error})") from None
+        raise ValueError(f"window={spec.window!r}: give a name that SciPy knows, such as 'hann' ({error})") from None
     before = (spec.fft_samples - spec.window_samples) // 2
     padded = np.pad(shape, (before, spec.fft_samples - spec.window_samples - before))
     padded.setflags(write=False)
@@ -222,9 +222,9 @@ def floor_level(spec: FeatureSpec) -> float:
 def _check(shape: tuple[int, ...], *, floating: bool) -> None:
     """Raise a ValueError unless an array of this shape and kind holds waveforms."""
     if len(shape) not in (1, 2) or 0 in shape:
-        raise ValueError(f"waveforms have shape (samples,) or (clips, samples), none of them 0; got {shape}")
+        raise ValueError(f"waveforms have shape (samples,) or (clips, samples), no axis of size 0; got {shape}")
     if not floating:
-        raise ValueError("waveforms are floats within ±1; divide whole numbers by their largest value first")
+        raise ValueError("waveforms are floats within ±1; divide integers by full scale first")
 
 
 def log_mel_torch(waves: "torch.Tensor", spec: FeatureSpec) -> "torch.Tensor":
@@ -237,7 +237,7 @@ def log_mel_torch(waves: "torch.Tensor", spec: FeatureSpec) -> "torch.Tensor":
     import torch
 
     expect("spec", spec, FeatureSpec, SPEC_MEANS)
-    expect("waves", waves, torch.Tensor, "a batch of waveforms; log_mel takes arrays of numpy")
+    expect("waves", waves, torch.Tensor, "a batch of waveforms; log_mel takes NumPy arrays")
     _check(tuple(waves.shape), floating=waves.is_floating_point())
     x = waves.float().reshape(-1, waves.shape[-1])
     n_frames = spec.frame_count(x.shape[1])

@@ -15,7 +15,7 @@ import soundfile as sf
 
 from course_lib.errors import CourseError
 
-NO_HEADER = "has no header that tells rate and format; save it as WAV or FLAC"
+NO_HEADER = "has no header with its rate and format; save it as WAV or FLAC"
 # Containers whose length can be checked. For others that libsndfile reads, header and log do not show what is missing.
 CHECKED = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3")
 # `data : 32000 (should be 15978)`: what the header announces, and how many bytes libsndfile found
@@ -55,8 +55,8 @@ def samples(path: Path, file: sf.SoundFile) -> int:
         if found < expected < UNKNOWN_BYTES:
             raise CourseError(f"{path}: truncated, {found} of {expected} bytes of sound are there; get it again")
     if not 0 < file.frames < UNKNOWN_FRAMES:
-        found = "does not tell its length" if file.frames else "holds no samples, or its header was never completed"
-        raise CourseError(f"{path}: {found}; save it anew from an audio editor")
+        found = "does not state its length" if file.frames else "holds no samples, or its header was never completed"
+        raise CourseError(f"{path}: {found}; save it again from an audio editor")
     if file.format == "MP3":
         return _mp3_samples(path, file.frames)
     if file.format == "NIST":
@@ -78,7 +78,7 @@ def _content(path: Path) -> Iterator[mmap.mmap]:
 
 def _refuse_joined(path: Path) -> None:
     raise CourseError(
-        f"{path}: several recordings joined end to end, of which only the first would be heard; save it anew as one "
+        f"{path}: several recordings joined end to end, of which only the first would be read; save it again as one "
         "recording, or cut it into several files"
     )
 
@@ -129,9 +129,9 @@ def _mp3_samples(path: Path, announced: int) -> int:
                     places.append(packet.pos)
                     lengths.append(round(packet.duration * stream.time_base * stream.rate))
     except (av.FFmpegError, ValueError) as error:
-        raise CourseError(f"{path}: damaged audio ({error}); get it again or save it anew") from error
+        raise CourseError(f"{path}: damaged audio ({error}); get a new copy or save it again") from error
     if not lengths:
-        raise CourseError(f"{path}: damaged audio (no whole frame); get it again or save it anew")
+        raise CourseError(f"{path}: damaged audio (no whole frame); get a new copy or save it again")
     held = sum(lengths)
     with path.open("rb") as file:
         before_sound = file.read(places[0])
@@ -143,7 +143,7 @@ def _mp3_samples(path: Path, announced: int) -> int:
         return announced
     if held > announced:
         raise CourseError(
-            f"{path}: does not tell its length (a variable bit rate without a Xing header), only {announced} of {held} "
-            "samples would be read; save it anew as WAV or FLAC"
+            f"{path}: does not state its length (a variable bit rate without a Xing header), only {announced} of "
+            f"{held} samples would be read; save it again as WAV or FLAC"
         )
     return held

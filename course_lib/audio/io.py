@@ -58,7 +58,7 @@ def read(
                 file.seek(start)
             channels = file.read(n_read, dtype="float32", always_2d=True)
         except (sf.LibsndfileError, MemoryError, ValueError) as error:
-            raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
+            raise CourseError(f"{path}: damaged audio ({_reason(error)}); get a new copy or save it again") from error
     x = channels.mean(axis=1)
     if len(x) < expected:
         raise CourseError(f"{path}: truncated, {len(x)} of {expected} samples are there; get it again")
@@ -96,7 +96,7 @@ def read_blocks(path: str | Path, rate_hz: int | None = None, block_s: float = 1
             try:
                 channels = file.read(wanted, dtype="float32", always_2d=True)
             except (sf.LibsndfileError, MemoryError, ValueError) as error:
-                raise CourseError(f"{path}: damaged audio ({_reason(error)}); get it again or save it anew") from error
+                raise CourseError(f"{path}: damaged audio ({_reason(error)}); get a new copy or save it again") from error
             if len(channels) < wanted:
                 found = done + len(channels)
                 raise CourseError(f"{path}: truncated, {found} of {n_samples} samples are there; get it again")
@@ -125,9 +125,9 @@ def _check_values(path: Path, x: np.ndarray, start: int = 0, rate_hz: int | None
     first = int(np.argmax(~(np.abs(x) <= OVERSHOOT)))
     place = "" if rate_hz is None else f" at {(start + first) / rate_hz:.3f} s"
     if not np.isfinite(peak):
-        raise CourseError(f"{path}: holds NaN or infinite samples{place}; save it anew with finite values")
+        raise CourseError(f"{path}: contains NaN or infinite samples{place}; save it again with finite values")
     raise CourseError(
-        f"{path}: samples reach {peak:.6g}{place}, expected within ±1; divide them by full scale and save it anew"
+        f"{path}: samples reach {peak:.6g}{place}, expected within ±1; divide them by full scale and save it again"
     )
 
 

@@ -201,7 +201,7 @@ def _masks(
     """True where one of the masks covers a centre, `(clips, centres)`; `shape` is `(clips, masks)`."""
     low, high = limits
     if not 0 <= widest <= high - low:
-        raise ValueError(f"{name}={widest}: must lie within 0 to {high - low:g}, which is all there is")
+        raise ValueError(f"{name}={widest}: must be between 0 and {high - low:g}, the full extent")
     # Both drawn as fractions, so that the number of draws does not depend on the hop
     width, place = rng.random((2, *shape, 1))
     width = width * widest
@@ -218,7 +218,9 @@ def _batch(features: Features) -> tuple[torch.Tensor, Callable[..., torch.Tensor
     """`features` as a float32 tensor `(clips, frames, mels)`, and a function that checks a parameter given per clip."""
     x = features if isinstance(features, torch.Tensor) else torch.tensor(np.asarray(features))
     if x.ndim not in (2, 3) or 0 in x.shape:
-        raise ValueError(f"features: shape {tuple(x.shape)}, expected (frames, mels) or (clips, frames, mels), none 0")
+        raise ValueError(
+            f"features: shape {tuple(x.shape)}, expected (frames, mels) or (clips, frames, mels), no axis of size 0"
+        )
     if not x.is_floating_point() or not x.isfinite().all():
         raise ValueError("features: must be floats, none of them NaN or infinite")
     x = x.float().reshape(-1, *x.shape[-2:])

@@ -94,7 +94,7 @@ def out_frames(n_frames: int, reduction: float) -> int:
         `reduction` is not in [0, 1), or nothing would be left.
     """
     if not 0 <= reduction < 1:
-        raise ValueError(f"reduction={reduction}: must be at least 0 and below 1, the share of frames to save")
+        raise ValueError(f"reduction={reduction}: must be at least 0 and below 1, the share of frames to remove")
     left = int(np.floor(np.round(n_frames * (1 - reduction), 6) + 0.5))
     if left < 1:
         raise ValueError(f"reduction={reduction}: leaves none of {n_frames} frames; use at most {1 - 0.5 / n_frames:g}")
@@ -159,7 +159,7 @@ def alignment(times_s: np.ndarray, at_s: np.ndarray, how: str = "nearest") -> np
     if how not in ALIGNMENTS:
         raise ValueError(f"how={how!r}: choose one of {', '.join(ALIGNMENTS)}")
     if not len(times_s) or not len(at_s) or np.any(np.diff(times_s) <= 0) or np.any(np.diff(at_s) <= 0):
-        raise ValueError("times of frames: expected at least one on both sides, rising")
+        raise ValueError("times_s, at_s: expected at least one time each, in increasing order")
     if how == "repeat":
         return np.full((len(at_s), len(times_s)), 1 / len(times_s), dtype=np.float32)
     apart = np.abs(at_s[:, None] - times_s)

@@ -54,9 +54,9 @@ def read_sound(path: str | Path, rate_hz: int, length_s: float, *, cancelled: li
             if end >= len(x):
                 break
     if end <= 0:
-        raise CourseError(f"{path}: its sound holds no samples; get it again")
+        raise CourseError(f"{path}: its sound has no samples; get it again")
     if not np.abs(x).max() <= audio_io.OVERSHOOT:
-        raise CourseError(f"{path}: its sound holds NaN or values far outside ±1; save it anew within full scale")
+        raise CourseError(f"{path}: its sound contains NaN or values far outside ±1; save it again within full scale")
     audio_io.note_cancelled(path, np.square(x).sum(), power, cancelled)
     return np.clip(audio_io.fix_length(audio_io.resample(x, stored_hz, rate_hz), n_samples), -1, 1)
 
@@ -87,7 +87,7 @@ def read_frames(path: str | Path, frame_rate_hz: float, size_px: int, length_s: 
             if filled == len(frames):
                 break
         if shown is None:
-            raise CourseError(f"{path}: holds no whole video frame; get it again")
+            raise CourseError(f"{path}: has no whole video frame; get it again")
         _show(frames, filled, shown, int(np.searchsorted(wanted_s, end_s)), aspect)
     return frames
 
@@ -129,14 +129,14 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer
         # Absolute, because a name like `a:b.mp4` reads as a protocol; tags in old encodings must not stop it
         file = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise CourseError(f"{path}: is no video or truncated ({_reason(error)}); get it again") from error
+        raise CourseError(f"{path}: is not a video, or is truncated ({_reason(error)}); get it again") from error
     with file:
         if file.format.name.endswith("_pipe") or file.format.name in ("image2", "tty"):
-            raise CourseError(f"{path}: is {file.format.long_name or 'no video'}, expected a video such as MP4 or MKV")
+            raise CourseError(f"{path}: is {file.format.long_name or 'not a video'}, expected one such as MP4 or MKV")
         streams = [s for s in getattr(file.streams, kind) if not _is_cover(s)]
         if not streams:
             lacks = (
-                "sound; give a copy with sound" if kind == "audio" else "video frames; choose features of sound alone"
+                "sound; give a copy with sound" if kind == "audio" else "video frames; choose features of sound only"
             )
             raise CourseError(f"{path}: has no {lacks}, or leave it out of the list")
         try:

@@ -107,9 +107,11 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
         A source of `clips` lies in two folds. Notebook: 04.
     """
     if isinstance(clips, AugmentedClips):
-        raise UsageError(f"{clips.name}: holds copies already; give with_copies the clips and all transforms at once")
+        raise UsageError(
+            f"{clips.name}: already contains copies; give with_copies the original clips and all transforms at once"
+        )
     if ORIGINAL in transforms:
-        raise UsageError(f"a transform cannot be called {ORIGINAL!r}: that is the name of no transform")
+        raise UsageError(f"a transform cannot be called {ORIGINAL!r}: that name stands for no transform")
     names = clips.table["clip"].astype(str)
     blocks = [clips.table.assign(original=names, transform=ORIGINAL)]
     for name in transforms:

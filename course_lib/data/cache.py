@@ -35,7 +35,7 @@ def cached(name: str, key: Sequence[object], make: Callable[[], np.ndarray]) -> 
         _save(array, path)
     except OSError as error:
         reason = error.strerror or f"{paths.free_bytes(path.parent) / 1e6:.0f} MB are free"  # numpy gives no reason
-        log.warning("%s: cannot keep results here (%s); going on without the cache", path.parent, reason)
+        log.warning("%s: cannot save results here (%s); continuing without the cache", path.parent, reason)
     found = _load(path)
     if found is not None:
         return found

@@ -113,7 +113,7 @@ def verify(name: str) -> str:
     if not folder(name).is_dir():
         raise CourseError(f"{name} is not on this machine; run: course data get {name}")
     _check(e, folder(name))
-    origin = "published with the course" if e.manifest else "taken when it came here"
+    origin = "published with the course" if e.manifest else "computed when it was fetched"
     return f"{name}: {len(_expected(e, folder(name)))} files match the checksums {origin}"
 
 
@@ -153,15 +153,15 @@ def _locate(e: Entry, file: RemoteFile, network: bool) -> Path:
         return _verified(staged, file)
     if not urlsplit(file.url).scheme:
         raise CourseError(
-            f"{e.name} is not on this machine and has no public address; put {file.filename} into a folder that "
-            "COURSE_MIRROR names"
+            f"{e.name} is not on this machine and has no public address; put {file.filename} into a folder "
+            "and set COURSE_MIRROR to it"
         )
     if not network:
         raise CourseError(f"{e.name} is not on this machine; run: course data get {e.name}")
     if paths.offline():
         raise CourseError(
             f"{e.name}: COURSE_OFFLINE forbids the network; download {file.url} elsewhere and put it into "
-            f"{staged.parent} or a folder that COURSE_MIRROR names"
+            f"{staged.parent}, or into the folder that COURSE_MIRROR names"
         )
     _require_disk(e.download_mb + e.unpacked_mb)
     return _download(file, staged.parent)
@@ -221,7 +221,7 @@ def _check(e: Entry, place: Path, archives: Sequence[Path] = ()) -> str:
     remedy = "get it again from its publisher" if archives else remedy
     for pattern in e.needs:
         if not any(place.glob(pattern)):
-            raise CourseError(f"{where}: incomplete, nothing in it is called {pattern}; {remedy}")
+            raise CourseError(f"{where}: incomplete, no file matches {pattern}; {remedy}")
     expected = _expected(e, place)
     wrong = problems(place, expected)
     if wrong:
@@ -381,11 +381,11 @@ def problems(folder: Path, expected: dict[str, str]) -> list[str]:
     found = file_checksums(folder, sorted(expected))
     missing = [f"{name} is missing" for name, checksum in found.items() if not checksum]
     changed = [
-        f"{name} has other content than published"
+        f"{name} differs from the published file"
         for name, checksum in found.items()
         if checksum and checksum != expected[name]
     ]
-    return missing + changed + [f"{name} does not belong to it" for name in foreign]
+    return missing + changed + [f"{name} does not belong to the set" for name in foreign]
 
 
 def listing(folder: Path) -> list[str]:

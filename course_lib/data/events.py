@@ -69,7 +69,7 @@ def read_cells(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise CourseError(f"{path}: cannot be read ({reason}); expected a TSV of {', '.join(columns)}") from error
     header = lines[0].split("\t")
     missing = [name for name in columns if name not in header]
@@ -109,7 +109,7 @@ def check(
     faults = []
     for name, time_s in (("onset", onset_s), ("offset", offset_s)):
         faults += [
-            (~np.isfinite(time_s), name, "is no time in seconds"),
+            (~np.isfinite(time_s), name, "is not a time in seconds"),
             (time_s < 0, name, "is below 0 s, the start of the file"),
             (time_s > clip_s + ROUNDING_S, name, f"lies beyond the end of the clip at {clip_s:g} s"),
         ]
@@ -125,9 +125,9 @@ def _wrong_names(table: pd.DataFrame, classes: Sequence[str] | None) -> list[tup
     unknown = label.isna() | (label == "") if classes is None else ~label.isin(list(classes))
     known = "" if classes is None else f"; expected one of {', '.join(map(str, classes))}"
     return [
-        (filename.isna() | (filename == ""), "filename", "is no file name"),
+        (filename.isna() | (filename == ""), "filename", "is not a file name"),
         (unknown, "event_label", f"is unknown{known}"),
-        (table.duplicated(), "event_label", "is there already; an event stands in a list once"),
+        (table.duplicated(), "event_label", "repeats an earlier row; list each event once"),
     ]
 
 
@@ -173,7 +173,7 @@ def encode_events(events: pd.DataFrame, filenames: Sequence[str], classes: Seque
         table[column] = index.get_indexer(events[source])
         if (table[column] < 0).any():
             strange = events[source].iloc[table[column].argmin()]
-            raise ValueError(f"{source} {strange!r} is not one of the {len(index)} that are known")
+            raise ValueError(f"{source} {strange!r} is not one of the {len(index)} known ones")
     return pd.DataFrame(table | {name: pd.to_numeric(events[name]).to_numpy(float) for name in ("onset", "offset")})
 
 

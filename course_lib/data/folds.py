@@ -59,7 +59,7 @@ def folds_by_source(table: pd.DataFrame, n_folds: int = MOST, seed: int = 0) -> 
         of_source = _complete_folds(rows, n_folds, seed)
         if of_source is None:
             raise UsageError(
-                f"no {n_folds} folds that keep sources whole and hold every class were found; class {rare!r} has "
+                f"found no {n_folds} folds that keep sources whole and contain every class; class {rare!r} has "
                 f"{fewest} sources, which other classes share"
             )
         fold = rows["source"].map(of_source)
@@ -133,11 +133,11 @@ def check_classes(name: str, table: pd.DataFrame) -> None:
         more = f" ({len(missing)} such classes)" if len(missing) > 1 else ""
         found = f"{name}: class {missing[0]!r} has no clip in {kind} {place}{more}"
         if kind == "part" and place != "train":
-            log.warning("%s, so that it is learnt and never tested", found)
+            log.warning("%s, so it is trained on but not scored there", found)
             continue
         raise CourseError(
-            f"{found}; every split into training, validation and test must know every class: "
-            "give it clips there, leave the class out, or leave out the folds and have them made"
+            f"{found}; every split into training, validation and test must contain every "
+            "class: add clips of it there, leave the class out, or give no folds and let the course make them"
         )
 
 
@@ -155,7 +155,7 @@ def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: i
         The table has no such column, or a class has fewer values of `by` than there are folds.
     """
     if by not in table.columns:
-        raise UsageError(f"by={by!r}: the table has the columns {', '.join(table.columns)}")
+        raise UsageError(f"by={by!r}: no such column; the table has {', '.join(table.columns)}")
     return folds_by_source(table.assign(source=table[by]), n_folds, seed)
 
 

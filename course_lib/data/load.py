@@ -322,7 +322,7 @@ def own_card(dataset: str) -> str:
         "length": f"{own.length_s:g} s",
         "rate": f"{own.native_rate_hz:,} Hz",
         "sources": f"{sources:,}, such as `{own.table['source'][0]}`; to change them: `course data manifest`",
-        "folds": f"{n_folds}; every fold holds every class, no source crosses them",
+        "folds": f"{n_folds}; every fold contains every class, and no source is in two folds",
     }
     lines = [f"## `{own.name}`: your own sounds", "", "| | |", "|---|---|"]
     return "\n".join([*lines, *(f"| {key} | {text} |" for key, text in rows.items())]) + "\n"

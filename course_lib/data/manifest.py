@@ -86,7 +86,7 @@ def _own_clips(
 ) -> Clips:
     """`Clips` over the `table` that was read from `path`; its column `path` is relative to `folder`."""
     if table["label"].nunique() < 2:
-        raise CourseError(f"{path}: has one label, {table['label'][0]!r}; telling classes apart needs two")
+        raise CourseError(f"{path}: has only one label, {table['label'][0]!r}; a classifier needs at least two")
 
     def probe(row: dict) -> tuple[int, int]:
         try:
@@ -182,8 +182,8 @@ def _merge_equal_files(path: Path, table: pd.DataFrame, checksums: dict[str, str
             other = (sums == sums[row]).idxmax()
             a, b = (f"{table['path'][i]}{f' on line {table.line[i]}' if 'line' in table else ''}" for i in (other, row))
             raise CourseError(
-                f"{path}: {a} is {name} {first[row]}, and {b}, byte for byte the same sound, {values[row]}; "
-                "correct one of them or delete it"
+                f"{path}: {a} is {name} {first[row]}, but {b}, byte for byte the same sound, "
+                f"is {name} {values[row]}; correct one of them or delete it"
             )
     rows = np.arange(len(table))
     first_alike = [pd.Series(rows).groupby(key.to_numpy()).transform("first") for key in (table["source"], sums)]
@@ -191,7 +191,7 @@ def _merge_equal_files(path: Path, table: pd.DataFrame, checksums: dict[str, str
     graph = coo_array((np.ones(2 * len(rows)), edges), shape=(len(rows), len(rows)))
     source = connected_components(graph, directed=False)[1]
     table = table.assign(source=table.groupby(source)["source"].transform("first"))
-    return table, [f"{n_equal} files equal another one, byte for byte; equal files count as one source"]
+    return table, [f"{n_equal} files are the same as another, byte for byte; equal files count as one source"]
 
 
 def clean(text: str) -> str:
@@ -225,7 +225,7 @@ def read_folder(folder: Path) -> pd.DataFrame:
         files = [path for path in visible if path.suffix.lower() in SUFFIXES]
         others += [path.relative_to(folder).as_posix() for path in visible if path.suffix.lower() not in SUFFIXES]
         if not files:
-            raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or take the folder away")
+            raise CourseError(f"{sub}: holds no sounds ({', '.join(SUFFIXES)}); add some, or remove the folder")
         names = [path.relative_to(folder).as_posix() for path in files]
         rows += [{"clip": clean(name), "label": clean(sub.name), "source": clean(name), "path": name} for name in names]
     if not rows:
@@ -234,7 +234,7 @@ def read_folder(folder: Path) -> pd.DataFrame:
     _refuse_twins(folder, table)
     sources = sources_from_names(table)
     if sources is None:
-        note = f"each of the {len(table)} files is its own source, because their names do not say more"
+        note = f"each of the {len(table)} files is its own source, because the names show no pattern"
     else:
         table["source"] = sources
         note = f"{sources.nunique()} sources from the names of {len(table)} files, such as {sources[0]!r}"
@@ -276,7 +276,7 @@ def manifest_from_folder(folder: Path, output: Path) -> str:
     table = read_folder(folder)
     _write_manifest(output, table.assign(filename=[folder / name for name in table["path"]]))
     sources = table["source"].nunique()
-    return f"{len(table)} files of {table['label'].nunique()} classes from {sources} sources; correct the column source"
+    return f"{len(table)} files of {table['label'].nunique()} classes from {sources} sources; check the column source"
 
 
 def _write_manifest(output: Path, table: pd.DataFrame) -> None:
@@ -287,7 +287,7 @@ def _write_manifest(output: Path, table: pd.DataFrame) -> None:
         columns = [c for c in ("filename", "label", "fold", "source", "labels") if c in table]
         atomic_write(output, table.assign(filename=names)[columns].to_csv(index=False, lineterminator="\n"))
     except (OSError, ValueError) as error:  # on Windows there is no relative path to another drive
-        raise CourseError(f"{output}: cannot be written ({error}); name a file beside the sounds") from error
+        raise CourseError(f"{output}: cannot be written ({error}); choose a file beside the sounds") from error
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -331,7 +331,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
     table["source"] = named.where(named != "", table["clip"])
     if "fold" in table and (table["fold"] != "").any():
         whole = table["fold"].str.fullmatch("0*[1-9][0-9]{0,8}")
-        refuse(~whole, lambda row: f"fold {row['fold']!r} is no whole number from 1; give all lines one or none")
+        refuse(~whole, lambda row: f"fold {row['fold']!r} is not a whole number from 1; give all lines a fold or none")
         table["fold"] = table["fold"].astype(int)
         other, line = of_source("fold"), of_source("line")
         refuse(
@@ -368,7 +368,7 @@ def _cells(path: Path) -> pd.DataFrame:
         for needed in ("filename", "label"):
             if names.count(needed) != 1:
                 found = "twice" if needed in names else f"not among {', '.join(names) or 'no names'}"
-                line = "the first line names the columns filename,label"
+                line = "the first line must name the columns filename,label"
                 raise CourseError(f"{path}:1: column {needed} is {found}; {line}")
         places = {name: names.index(name) for name in COLUMNS if name in names}
         for cells in lines:
@@ -455,8 +455,8 @@ def manifest_from_list(kind: str, listings: Sequence[Path], folder: Path, output
         if not (fold == number).any():
             example = listed["name"][0]
             raise CourseError(
-                f"{folder}: has no clip of the {part} part, of {len(listed)} listed ones; the study needs all three; "
-                f"clips are looked for as {example}.wav"
+                f"{folder}: has no clip of the {part} part among {len(listed)} listed ones; the study needs all three; "
+                f"clips are expected as {example}.wav"
             )
     _write_manifest(output, table.assign(filename=table["name"].map(here), fold=fold, source=table["id"]))
     return f"{len(table)} of {len(listed)} listed clips are there, {len(listed) - len(table)} are missing"

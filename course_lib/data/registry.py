@@ -12,45 +12,45 @@ from course_lib.errors import CourseError, UsageError
 
 PREFACE = """# Data
 
-Nothing in this folder is sound. `registry.toml` says where each data set comes from, `manifests/` holds the checksums
-of its files, and the cards below are generated from the registry (`make generate`).
+This folder contains no sounds. `registry.toml` says where each data set comes from, `manifests/` holds the checksums of
+its files, and the cards below are generated from the registry (`make generate`).
 
 ```
 course data list                 # what there is
 course data get esc10            # 400 recordings of ten classes, 42 MB, every file checked
 course data card esc10           # licence, citation, protocol, known flaws
-make course DATASET=esc10        # the notebooks on them
+make course DATASET=esc10        # run the notebooks on them
 ```
 
 `course` is in `.venv/bin`; `uv run --no-sync course` finds it from anywhere in the repository. Without a network, put
 downloaded archives into a folder and set `COURSE_MIRROR` to it; it is searched first. `COURSE_OFFLINE=1` forbids the
-network altogether, and `COURSE_DATA_DIR` says where data are kept.
+network altogether, and `COURSE_DATA_DIR` sets where data are kept.
 
 Your own sounds need no card: give a notebook the path of a folder with one sub-folder per class, or of a CSV file with
-the columns `filename,label` and, if you have them, `fold,source`. Sounds with several labels have all of them in a
-column `labels`, `|` between, for grids with `task = "tags"`. WAV, FLAC, OGG, MP3 and whatever else libsndfile reads
-will do.
+the columns `filename,label` and, if you have them, `fold,source`. If sounds have several labels, a column `labels`
+lists them all, separated by `|`, for grids with `task = "tags"`. Files may be WAV, RF64, W64, FLAC, OGG, MP3, AIFF, AU
+or CAF: formats in which a truncated file can be detected.
 
-What happens to your own sounds, and the line that `load` prints about it:
+What `load` does with your own sounds, and reports in one line:
 
 - **Sources.** In a folder, `dog/rex_1.wav` and `dog/rex_2.wav` come from the source `rex`: the file name without the
-  number at its end. That is done if it brings files together and leaves every class three sources; otherwise each file
-  is its own source. `course data manifest folder DIR` writes the table, for you to correct the column `source`. Files
-  with equal bytes are always one source, and equal files with two labels are an error.
-- **Folds.** Every fold holds every class, or the set is refused with the class and the fold. Folds that you do not
-  give are made: five, or fewer where sources with several classes allow no more.
+  number at its end. This rule applies if it groups files and leaves every class at least three sources; otherwise each
+  file is its own source. `course data manifest folder DIR` writes the table, in which you can correct the column
+  `source`. Files with equal bytes are always one source, and equal files with two labels are an error.
+- **Folds.** Every fold must contain every class; otherwise an error names the class and the fold. If you give no folds,
+  five are made, or fewer, at least three, if the sources allow no more.
 - **Length.** All clips get the length that three quarters of the files do not exceed, at least 1 s and at most 10 s;
   `--clip-s 4` (or `load(..., clip_s=4)`, or `COURSE_CLIP_S=4`) sets another. Shorter sounds are padded with silence.
-  Longer files are cut into clips of one source, `file.wav`, `file.wav#2` and so on; an end of less than half a clip is
-  dropped.
-- **Text.** Labels, sources and names are compared in Unicode's form NFC, without invisible characters and stray blanks.
+  Longer files are cut into clips of one source, `file.wav`, `file.wav#2` and so on; a remainder shorter than half a
+  clip is dropped.
+- **Text.** Labels, sources and names are compared in Unicode's form NFC, without invisible characters and extra spaces.
 """
 
 LISTS = """## Sets that are lists
 
-They publish labels of segments of videos, and no audio. If you have the sounds, `course data manifest NAME LISTING
---folder SOUNDS` makes a manifest of those that are there and says how many are missing. For any other corpus, write the
-manifest yourself: a row for each sound, with the columns named above.
+They publish labels of video segments but no audio. If you have the sounds,
+`course data manifest NAME LISTING --folder SOUNDS` makes a manifest of those that it finds and reports how many are
+missing. For any other corpus, write the manifest yourself: a row for each sound, with the columns named above.
 """
 
 
@@ -180,19 +180,19 @@ def _how(e: Entry) -> str:
     size = f"{size}at most {e.unpacked_mb:,} MB unpacked"
     if not any(urlsplit(file.url).scheme for file in e.files):
         return f"from a mirror only: it has no public address ({size})"
-    stand_in = "".join(f"; where it is not there, `{form.name}` is taken from a mirror" for form in forms(e.name))
+    stand_in = "".join(f"; if it is not there, `{form.name}` is taken from a mirror" for form in forms(e.name))
     return (f"by hand: {e.by_hand} ({size})" if e.by_hand else f"`course data get {e.name}` ({size})") + stand_in
 
 
 def _address(file: RemoteFile) -> str:
     """Where a file is, for its card."""
-    return f"<{file.url}>" if urlsplit(file.url).scheme else f"`{file.url}`, in a folder that `COURSE_MIRROR` names"
+    return f"<{file.url}>" if urlsplit(file.url).scheme else f"`{file.url}`, in the folder that `COURSE_MIRROR` names"
 
 
 def _check(e: Entry, file: RemoteFile) -> str:
     """What a downloaded file is checked by, for its card."""
     if file.kind == "content":
-        return f"its sounds, one by one: `manifests/{e.manifest}` (the host makes the archive anew)"
+        return f"its sounds, one by one: `manifests/{e.manifest}` (the host regenerates the archive)"
     return f"`{file.checksum}`"
 
 

@@ -170,7 +170,7 @@ def tagging_f1(
     if reference.ndim != 2 or reference.shape != estimated.shape or reference.dtype != bool or estimated.dtype != bool:
         raise ValueError(
             f"reference {reference.dtype} {reference.shape}, estimated {estimated.dtype} {estimated.shape}: expected "
-            "bool (clips, classes) for both; compare scores with a threshold first"
+            "bool (clips, classes) for both; apply a threshold to scores first"
         )
     classes = range(reference.shape[1]) if classes is None else classes
     counts = [reference, estimated, reference & estimated]

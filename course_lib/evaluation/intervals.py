@@ -77,7 +77,7 @@ def accuracy_by_source(
     _, place = np.unique(sources, return_inverse=True)
     clips, hits = np.bincount(place, weights), np.bincount(place, weights * correct)
     if len(clips) < 2:
-        raise ValueError("all clips are of one source; an interval needs at least two")
+        raise ValueError("all clips are from one source; an interval needs at least two")
     drawn = np.random.default_rng(seed).multinomial(len(clips), np.full(len(clips), 1 / len(clips)), size=draws)
     low, high = np.quantile(drawn @ hits / (drawn @ clips), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(np.average(correct, weights=weights)), float(low), float(high), level)

@@ -44,7 +44,7 @@ class Tolerance:
     def __post_init__(self) -> None:
         for name in ("dtc", "gtc", "cttc"):
             if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)}: a share above 0, at most 1")
+                raise ValueError(f"{name}={getattr(self, name)}: must be a share above 0, at most 1")
         if min(self.alpha_ct, self.alpha_st) < 0 or self.max_efpr <= 0:
             raise ValueError("alpha_ct and alpha_st must be 0 or more, max_efpr above 0")
 

@@ -37,7 +37,7 @@ def separability(
     few = [k for k in kinds if len(set(sources[labels == k])) < 4]
     if len(kinds) < 2 or few:
         raise ValueError(
-            f"labels: {len(kinds)} classes, {len(few)} of them from fewer than four sources; need two and 0"
+            f"labels: {len(kinds)} classes, {len(few)} of them from fewer than four sources; need at least 2, and 0"
         )
     x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-12)
     whole = _apart(x, labels, sources, neighbours, seed)

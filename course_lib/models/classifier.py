@@ -50,7 +50,7 @@ def parse_reducer(reducer: str) -> tuple[str, float]:
     except ValueError:
         reduction = math.nan
     if not 0 <= reduction < 1:
-        raise ValueError(f"reducer {reducer!r}: expected {name}:SHARE, the share of frames to save, such as {name}:0.5")
+        raise ValueError(f"reducer {reducer!r}: expected {name}:SHARE, the share of frames removed, such as {name}:0.5")
     return name, reduction
 
 
@@ -66,7 +66,7 @@ class ReducedClassifier(nn.Module):
         super().__init__()
         if log not in NATS:
             raise ValueError(
-                f"log={log!r}: a frame reducer merges power, which it can only find from {' or '.join(NATS)}"
+                f"log={log!r}: a frame reducer merges power, which it can only recover from {' or '.join(NATS)}"
             )
         self.frame_reducer, self.net, self.nat = frame_reducer, net, NATS[log]
         self.register_buffer("mean", torch.zeros(n_mels))
@@ -229,7 +229,7 @@ def register_reducer(name: str, make: Callable[[int, float], nn.Module]) -> None
 
 def _check_free(name: str) -> None:
     if name in BUILT_IN or name == "none":
-        raise UsageError(f"{name!r} is a name of the course's own; give yours another")
+        raise UsageError(f"{name!r} is a name of the course's own; choose another")
 
 
 def check_model(name: str) -> None:

@@ -41,7 +41,7 @@ def check_log_power(x: torch.Tensor, n_mels: int | None = None) -> None:
             f"x: {x.dtype} of shape {tuple(x.shape)}, expected floats (clips, frames, mels), no axis of size 0"
         )
     if n_mels is not None and x.shape[2] != n_mels:
-        raise ValueError(f"x: {x.shape[2]} mels, expected {n_mels}, as this layer was built for")
+        raise ValueError(f"x: {x.shape[2]} mels, expected {n_mels}, for which this layer was built")
     check_finite("x", x)
 
 
@@ -148,7 +148,7 @@ def rectify(scores: torch.Tensor, n_out: int) -> torch.Tensor:
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"scores: shape {tuple(scores.shape)}, expected (clips, frames), no axis of size 0")
     if not 1 <= n_out <= scores.shape[1]:
-        raise ValueError(f"n_out={n_out}: must be within 1 and {scores.shape[1]}, the number of frames")
+        raise ValueError(f"n_out={n_out}: must be between 1 and {scores.shape[1]}, the number of frames")
     check_finite("scores", scores)
     s = at_least_float32(scores) + 1e-12  # all-zero scores become equal ones
     s = s * (n_out / s.sum(1, keepdim=True))

@@ -167,7 +167,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         about = json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CourseError(f"{path}: is damaged or no safetensors file ({reason}); fetch it again") from error
+        raise CourseError(f"{path}: is damaged or not a safetensors file ({reason}); fetch it again") from error
     if not isinstance(about, dict) or "sha256" not in given:
         raise CourseError(f"{path}: holds weights, but not which network they are for; expected a file of this course")
     if _sum_of(stored, text) != given["sha256"]:
@@ -184,7 +184,7 @@ def _fill(model: Normalised, weights: dict[str, torch.Tensor], path: Path) -> No
             raise CourseError(f"{path}: {name} is {found}, expected shape {tuple(value.shape)}: weights of another net")
     extra = sorted(weights.keys() - wanted.keys())
     if extra:
-        raise CourseError(f"{path}: {extra[0]} is no part of the network: weights of another net")
+        raise CourseError(f"{path}: {extra[0]} is not part of the network: weights of another net")
     model.load_state_dict(weights)
 
 

@@ -89,7 +89,7 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
     dims = pretrained.published(net).dims
     if (hop_ms or None) not in dims:
         known = ", ".join(str(hop or 0) for hop in dims)
-        raise UsageError(f"auditory_ms={hop_ms}: {net} has frames of {known} ms (0: one vector a scene)")
+        raise UsageError(f"auditory_ms={hop_ms}: {net} has frames of {known} ms (0: one vector per scene)")
     if not hop_ms:
         return np.array([clip_s / 2]), dims[None]
     n_samples = timebase.seconds_to_samples(clip_s, mobilenet.RATE_HZ)

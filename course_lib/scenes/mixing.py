@@ -214,14 +214,14 @@ def parts_of(clips: Clips, fold: int) -> np.ndarray:
 def _planned(clips: Clips, fold: int, spec: SceneSpec) -> pd.DataFrame:
     strange = sorted(set(clips.classes) - images.SEEN.keys())
     if strange:
-        raise CourseError(f"{clips.name}: no pictogram is known for {strange[0]!r}; use esc10 or synth10")
+        raise CourseError(f"{clips.name}: there is no pictogram for {strange[0]!r}; use esc10 or synth10")
     part, items = parts_of(clips, fold), bank(clips)
     found = []
     for name in PARTS:
         mine = items[part[items["row"]] == name].reset_index(drop=True)
         lacking = sorted(set(clips.classes) - set(mine["label"]))
         if lacking:
-            raise CourseError(f"{clips.name}: no sound of {lacking[0]!r} for the part {name}; take more clips a class")
+            raise CourseError(f"{clips.name}: no sound of {lacking[0]!r} for part {name}; take more clips per class")
         found.append(plan(mine, name, getattr(spec, name), spec).assign(part=name))
     return pd.concat(found, ignore_index=True)
 

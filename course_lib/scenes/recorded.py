@@ -112,7 +112,7 @@ def _scenes(
     table = listed[here].sort_values("part", key=lambda part: part.map(PARTS.index), kind="stable", ignore_index=True)
     for part in listed["part"].unique():
         if part not in set(table["part"]):
-            raise CourseError(f"{folder}: has none of {missing[part]} listed clips of the part {part}; get them")
+            raise CourseError(f"{folder}: has none of the {missing[part]} listed clips of the part {part}; get them")
     held = table.loc[table["part"].isin(["validation", "test"]), "filename"]
     events = events[events["filename"].isin(held)].reset_index(drop=True)
     tags = tags[tags["filename"].isin(table.loc[table["part"] == "weak", "filename"])]

@@ -53,12 +53,14 @@ class Scenes:
         parts = self.table.groupby("source")["part"].nunique()
         if (parts > 1).any():
             raise CourseError(
-                f"{self.name}: source {parts.idxmax()!r} is in {parts.max()} parts; what is learnt from one would be "
-                "tested on another; put it into one"
+                f"{self.name}: source {parts.idxmax()!r} is in {parts.max()} parts; training on one would "
+                "leak into another; put it into one"
             )
         held = set(self.table.loc[self.table["part"].isin(["validation", "test"]), "filename"])
         if not set(self.events["filename"]) <= held:
-            raise CourseError(f"{self.name}: strong labels of scenes to learn from; give them for validation and test")
+            raise CourseError(
+                f"{self.name}: has strong labels of training scenes; give them only for validation and test scenes"
+            )
         lists.check(self.events, self.classes, clip_s=self.clip_s, where=self.name)
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ class Scenes:
             The set has no video frames.
         """
         if self.video_reader is None:
-            raise CourseError(f"{self.name}: has no video frames; choose features of sound alone")
+            raise CourseError(f"{self.name}: has no video frames; choose features of sound only")
         return self.video_reader(self.table[rows].reset_index(drop=True), frame_rate_hz, size_px)
 
     def part(self, *names: str) -> "Scenes":

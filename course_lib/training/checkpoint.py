@@ -85,7 +85,7 @@ class Progress:
         """
         loss = float(torch.stack(self.losses).mean())
         if not math.isfinite(loss):
-            raise CourseError(f"the loss is {loss} after {step} steps; use a lower rate")
+            raise CourseError(f"the loss is {loss} after {step} steps; use a lower learning rate")
         seconds = time.perf_counter() - self.started
         entry = {"step": step, "loss": loss} | scores() | {"seconds": seconds}
         self.losses = []

@@ -67,7 +67,10 @@ class TeacherRecipe:
 
     def __post_init__(self) -> None:
         if self.unlabelled and not self.ema_decay:
-            raise ValueError(f"unlabelled={self.unlabelled}, ema_decay=0: only a teacher says what is in them")
+            raise ValueError(
+                f"unlabelled={self.unlabelled}, ema_decay=0: unlabelled scenes need a teacher; set ema_decay above 0, "
+                "or unlabelled=0"
+            )
 
 
 @dataclass(frozen=True)

@@ -252,11 +252,11 @@ def test_what_is_no_waveform_is_refused(name, says):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda v: time_stretch(X, v, rate_hz=RATE_HZ), "rate={}: must lie within 0.1 to 10"),
-        (lambda v: pitch_shift(X, v, rate_hz=RATE_HZ), "semitones={}: must lie within -24 to 24"),
+        (lambda v: time_stretch(X, v, rate_hz=RATE_HZ), "rate={}: must be between 0.1 and 10"),
+        (lambda v: pitch_shift(X, v, rate_hz=RATE_HZ), "semitones={}: must be between -24 and 24"),
         (lambda v: trim_silence(X, v, rate_hz=RATE_HZ), "threshold_db={}: must be above 0 and finite"),
-        (lambda v: add_noise(X, X, v), "snr_db={}: must lie within -120 to 120"),
-        (lambda v: random_shift(X, np.random.default_rng(0), v), "largest_fraction={}: must lie within 0 to 1"),
+        (lambda v: add_noise(X, X, v), "snr_db={}: must be between -120 and 120"),
+        (lambda v: random_shift(X, np.random.default_rng(0), v), "largest_fraction={}: must be between 0 and 1"),
     ],
 )
 @pytest.mark.parametrize("value", [-1e9, float("nan")])

@@ -303,7 +303,7 @@ def test_a_header_that_was_never_completed_is_refused(saved):
 @pytest.mark.parametrize("name", ["x.raw", "x.RAW", "x.gsm", "x.vox"])
 def test_samples_without_a_header_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(bytes(3200))
-    assert "has no header that tells rate and format; save it as WAV or FLAC" in complaint(tmp_path / name)
+    assert "has no header with its rate and format; save it as WAV or FLAC" in complaint(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["x.pcm", "x.bin"])
@@ -353,7 +353,7 @@ def test_flac_of_unknown_length_is_refused_before_memory_is(saved):
     data[21] &= 0xF0
     data[22:26] = bytes(4)
     path.write_bytes(data)
-    assert "does not tell its length" in complaint(path)
+    assert "does not state its length" in complaint(path)
 
 
 @given(data=st.data())
@@ -408,7 +408,7 @@ def test_blocks_joined_are_the_whole(saved, stored_hz, rate_hz):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(np.nan, r"holds NaN or infinite samples at 0\.750 s"), (7.0, r"samples reach 7 at 0\.750 s, expected within ±1")],
+    [(np.nan, r"contains NaN or infinite samples at 0\.750 s"), (7.0, r"samples reach 7 at 0\.750 s, expected within ±1")],
 )
 def test_blocks_say_when_a_value_is_wrong(saved, value, message):
     x = np.zeros(16_000)

@@ -181,9 +181,9 @@ def test_masks_are_as_wide_as_said_and_drawn_for_each_clip():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"widest_time_ms": -1}, "widest_time_ms=-1: must lie within 0 to 1000"),
-        ({"widest_time_ms": 1001}, "widest_time_ms=1001: must lie within 0 to 1000"),
-        ({"widest_band_hz": float("nan")}, "widest_band_hz=nan: must lie within 0 to 7950"),
+        ({"widest_time_ms": -1}, "widest_time_ms=-1: must be between 0 and 1000"),
+        ({"widest_time_ms": 1001}, "widest_time_ms=1001: must be between 0 and 1000"),
+        ({"widest_band_hz": float("nan")}, "widest_band_hz=nan: must be between 0 and 7950"),
         ({"n_time": -1}, "n_time=-1, n_bands=2: must be 0 or more"),
         ({"spec": FeatureSpec(n_mels=40)}, "features: 64 mels, spec has 40"),
     ],

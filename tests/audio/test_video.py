@@ -191,7 +191,7 @@ def test_sound_that_is_no_sound_is_told(tmp_path, monkeypatch, value):
     monkeypatch.setitem(CODECS, "mkv", ("mpeg4", "pcm_f32le"))
     x = noise(0.5)
     x[0, 100] = value
-    with pytest.raises(CourseError, match=r"a\.mkv: its sound holds NaN or values far outside ±1"):
+    with pytest.raises(CourseError, match=r"a\.mkv: its sound contains NaN or values far outside ±1"):
         video.read_sound(make(tmp_path / "a.mkv", [], [], 0, x), RATE_HZ, 0.5)
 
 
@@ -268,8 +268,8 @@ def test_of_a_truncated_file_what_is_there_can_be_used(both):
     [
         (lambda p: p.unlink(), r"a\.mkv: no such file"),
         (lambda p: p.write_bytes(b""), r"a\.mkv: the file is empty"),
-        (lambda p: p.write_bytes(b"hello " * 1000), r"a\.mkv: is no video"),
-        (lambda p: p.write_bytes(np.random.default_rng(0).bytes(9000)), r"a\.mkv: is no video"),
+        (lambda p: p.write_bytes(b"hello " * 1000), r"a\.mkv: is not a video"),
+        (lambda p: p.write_bytes(np.random.default_rng(0).bytes(9000)), r"a\.mkv: is not a video"),
         (lambda p: (p.unlink(), p.mkdir()), r"a\.mkv: is a folder"),
     ],
 )

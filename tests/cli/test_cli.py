@@ -279,7 +279,7 @@ def test_a_file_where_a_folder_is_expected_is_one_line(course, tmp_path, below, 
     [
         ("file/table.csv", "file/table.csv: leads through a file, expected a folder; name another place"),
         ("folder", "folder: is a folder, expected a file; name another place (--output, COURSE_DATA_DIR)"),
-        ("none/table.csv", "none/table.csv: is not there; name another place"),
+        ("none/table.csv", "none/table.csv: does not exist; name another place"),
     ],
 )
 def test_what_cannot_be_written_there_is_one_line(course, monkeypatch, tmp_path, name, words):

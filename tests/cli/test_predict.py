@@ -111,7 +111,7 @@ def test_nan_ends_a_file_and_keeps_what_came_before(course, tmp_path):
     code, _, err = course("predict", "x.wav", "--model", MODEL, "--threshold", 0.2, "--min-s", 0)
     assert code == 1 and len(err.splitlines()) == 1
     n_kept = len(events_in(tmp_path / "x.events.csv"))
-    assert "x.wav: holds NaN or infinite samples at 100.000 s; save it anew with finite values; " in err
+    assert "x.wav: contains NaN or infinite samples at 100.000 s; save it again with finite values; " in err
     assert f"{n_kept} event" in err and "up to there: x.events.csv" in err
 
 

@@ -250,7 +250,7 @@ def test_a_mistake_is_one_line_and_a_code(course, words, code, message):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("nosuch", "is no device that torch knows"), ("", "is no device"), ("meta", "cannot be used on this machine (")],
+    [("nosuch", "is not a device that torch knows"), ("", "is not a device"), ("meta", "cannot be used on this")],
 )
 @pytest.mark.parametrize("over", [(), ("--scheduler", "tcp://nobody:1")])
 def test_a_wrong_device_fails_no_row(course, monkeypatch, tmp_path, name, words, over):

@@ -55,7 +55,7 @@ def test_a_cache_that_cannot_be_written_costs_no_result(monkeypatch, caplog, num
     monkeypatch.setattr("numpy.save", half)
     found = ramp()
     assert found.tolist() == [0, 2, 4, 6, 8] and not found.flags.writeable
-    assert f"cannot keep results here ({text}); going on without the cache" in caplog.text
+    assert f"cannot save results here ({text}); continuing without the cache" in caplog.text
     assert not [path for path in paths.cache_dir().rglob("*") if path.is_file()]
 
 

@@ -104,10 +104,10 @@ def test_flipped_byte_missing_and_foreign_files_are_named(toy):
     (folder / "audio" / "extra.wav").touch()
     (folder / "audio" / "._1.wav").touch()  # litter of macOS
     text = complaint(lambda: download.verify("toy"))
-    assert text.startswith(f"{folder}: 3 wrong among 4 files: audio/2.wav is missing, audio/1.wav has other content")
-    assert "audio/extra.wav does not belong to it; run: course data get toy --force" in text
+    assert text.startswith(f"{folder}: 3 wrong among 4 files: audio/2.wav is missing, audio/1.wav differs from")
+    assert "audio/extra.wav does not belong to the set; run: course data get toy --force" in text
     assert not download.present("toy")
-    assert "audio/1.wav has other content" in complaint()
+    assert "audio/1.wav differs from the published file" in complaint()
 
 
 def test_a_copied_data_folder_is_verified_once_more(toy, host):
@@ -139,7 +139,7 @@ def test_wrong_file_in_the_mirror_is_blamed_by_name(toy, tmp_path, monkeypatch):
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "toy.zip").write_bytes(zipped(FILES | {"audio/3.wav": b"other"}))
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
-    assert f"{tmp_path / 'mirror' / 'toy.zip'}: 1 wrong among 4 files: audio/3.wav has other content" in fails_cleanly()
+    assert f"{tmp_path / 'mirror' / 'toy.zip'}: 1 wrong among 4 files: audio/3.wav differs from" in fails_cleanly()
 
 
 def test_offline_says_where_to_put_the_file_and_then_takes_it(toy, host, monkeypatch):
@@ -170,9 +170,9 @@ def test_right_sum(toy, host, tmp_path):
     (tmp_path / "toy.zip").write_bytes(zipped())
     toy(checksum="sha256:" + pooch.file_hash(str(tmp_path / "toy.zip")), manifest="")
     download.get("toy")
-    assert download.verify("toy") == "toy: 4 files match the checksums taken when it came here"
+    assert download.verify("toy") == "toy: 4 files match the checksums computed when it was fetched"
     (download.folder("toy") / "audio" / "0.wav").write_bytes(b"x")
-    assert "audio/0.wav has other content" in complaint(lambda: download.verify("toy"))
+    assert "audio/0.wav differs from the published file" in complaint(lambda: download.verify("toy"))
 
 
 def test_file_by_hand_with_a_wrong_checksum(toy, monkeypatch):
@@ -186,7 +186,7 @@ def test_file_by_hand_with_a_wrong_checksum(toy, monkeypatch):
 
 def test_incomplete_archive(toy, host):
     host.files["toy.zip"] = zipped({"other.txt": b""})
-    assert "incomplete, nothing in it is called audio/*.wav; get it again from its publisher" in fails_cleanly()
+    assert "incomplete, no file matches audio/*.wav; get it again from its publisher" in fails_cleanly()
     host.files["toy.zip"] = zipped()
     download.get("toy")  # the bad download does not stand in the way
 
@@ -235,7 +235,7 @@ def test_by_hand(toy):
     toy(by_hand="its archives are split: unpack them", manifest="")
     assert f"and its archives are split: unpack them into {download.folder('toy')}" in fails_cleanly()
     download.folder("toy").mkdir(parents=True)
-    assert "nothing in it is called audio/*.wav; put the published files there" in complaint()
+    assert "no file matches audio/*.wav; put the published files there" in complaint()
     (download.folder("toy") / "audio").mkdir()
     (download.folder("toy") / "audio" / "a.wav").touch()
     assert download.get("toy", network=False) == download.folder("toy") and download.present("toy")

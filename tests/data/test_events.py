@@ -48,20 +48,20 @@ def test_a_list_with_files_without_events_is_read(tmp_path):
     [
         ("filename\tonset\toffset\n", r"list\.tsv: lacks the column event_label; expected a TSV with"),
         ("", r"list\.tsv: lacks the column filename"),
-        (HEADER + "a\t0\t1\tdog\n\na\t0,5\t1\tdog\n", r"list\.tsv, line 4: onset '0,5' is no time in seconds"),
-        (HEADER + "a\t\t\t\na\t\t1\tdog\n", r"list\.tsv, line 3: onset '' is no time in seconds"),
-        (HEADER + "a\t0\tnan\tdog\n", r"list\.tsv, line 2: offset 'nan' is no time"),
-        (HEADER + "a\t0\tinf\tdog\n", r"list\.tsv, line 2: offset 'inf' is no time"),
+        (HEADER + "a\t0\t1\tdog\n\na\t0,5\t1\tdog\n", r"list\.tsv, line 4: onset '0,5' is not a time in seconds"),
+        (HEADER + "a\t\t\t\na\t\t1\tdog\n", r"list\.tsv, line 3: onset '' is not a time in seconds"),
+        (HEADER + "a\t0\tnan\tdog\n", r"list\.tsv, line 2: offset 'nan' is not a time"),
+        (HEADER + "a\t0\tinf\tdog\n", r"list\.tsv, line 2: offset 'inf' is not a time"),
         (HEADER + "a\t-0.1\t1\tdog\n", r"list\.tsv, line 2: onset '-0\.1' is below 0 s"),
         (HEADER + "a\t2\t1\tdog\n", r"list\.tsv, line 2: offset '1' lies before onset"),
         (HEADER + "a\t0\t1\tdog\na\t9\t10.5\tdog\n", r"list\.tsv, line 3: offset '10\.5' lies beyond .* clip at 10 s"),
         (HEADER + "a\t11\t12\tdog\n", r"list\.tsv, line 2: onset '11' lies beyond"),
         (HEADER + "a\t0\t1\tcow\n", r"list\.tsv, line 2: event_label 'cow' is unknown; expected one of dog, cat"),
         (HEADER + "a\t0\t1\t\n", r"list\.tsv, line 2: event_label '' is unknown"),
-        (HEADER + "\t0\t1\tdog\n", r"list\.tsv, line 2: filename '' is no file name"),
+        (HEADER + "\t0\t1\tdog\n", r"list\.tsv, line 2: filename '' is not a file name"),
         (
             HEADER + "a\t0\t1\tdog\na\t1\t2\tdog\na\t0.0\t1.0\tdog\n",
-            "line 4: event_label 'dog' is there already",
+            "line 4: event_label 'dog' repeats an earlier row",
         ),
         (HEADER + "a 0 1 dog\n", r"list\.tsv, line 2: has 1 cells, expected 4"),
     ],
@@ -75,7 +75,7 @@ def test_a_list_with_a_fault_is_refused_by_its_line(tmp_path, text, words):
 
 def test_files_that_cannot_be_read_are_one_line(tmp_path):
     (tmp_path / "list.tsv").write_bytes(b"\xff\xfe\x00")
-    for name, words in (("list.tsv", "it is no text"), ("none.tsv", "No such file"), ("", "Is a directory")):
+    for name, words in (("list.tsv", "it is not text"), ("none.tsv", "No such file"), ("", "Is a directory")):
         with pytest.raises(CourseError, match=f"cannot be read .*{words}"):
             read_tsv(tmp_path / name)
 
@@ -86,8 +86,8 @@ def test_weak_labels(tmp_path):
     labels, filenames = read_weak_tsv(path, CLASSES)
     assert labels.to_numpy().tolist() == [["a.wav", "dog"], ["a.wav", "cat"], ["b.wav", "cat"]]
     assert filenames == ["a.wav", "b.wav", "c.wav"], "nothing sounds in the last"
-    for row, words in (("d.wav\tcow", "event_label 'cow' is unknown"), ("d.wav\tdog,dog", "is there already"),
-                       ("d.wav\tdog,", "event_label '' is unknown"), ("\tdog", "is no file name")):  # fmt: skip
+    for row, words in (("d.wav\tcow", "event_label 'cow' is unknown"), ("d.wav\tdog,dog", "repeats an earlier row"),
+                       ("d.wav\tdog,", "event_label '' is unknown"), ("\tdog", "is not a file name")):  # fmt: skip
         path.write_text(f"filename\tevent_labels\na.wav\tdog,cat\n{row}\n")
         with pytest.raises(CourseError, match=rf"weak\.tsv, line 3: .*{words}"):
             read_weak_tsv(path, CLASSES)
@@ -99,11 +99,11 @@ def test_lists_in_memory_are_refused_by_their_row():
     check(good.astype({"event_label": "category", "filename": "category"}), CLASSES, 10.0)
     check(table(), CLASSES)
     check(pd.DataFrame(columns=COLUMNS), CLASSES)
-    with pytest.raises(CourseError, match="scenes, row 2: offset nan is no time in seconds"):
+    with pytest.raises(CourseError, match="scenes, row 2: offset nan is not a time in seconds"):
         check(good.assign(offset=[1, np.nan, 2]), CLASSES, where="scenes")
     with pytest.raises(CourseError, match="row 3: event_label 'cat' is unknown"):
         check(good.set_index(pd.Index([7, 7, 7])), ["dog"])
-    with pytest.raises(CourseError, match=r"row 1: filename .* is no file name"):
+    with pytest.raises(CourseError, match=r"row 1: filename .* is not a file name"):
         check(good.assign(filename=[None, "a", "b"]))
 
 
@@ -177,7 +177,7 @@ def test_frames_survive_being_events(active, frame_s):
 def test_frames_of_other_things_are_refused():
     events = table(("a", 0, 1, "dog"))
     for given_, words in (
-        ((["b"], CLASSES, 5, 0.5), "filename 'a' is not one of the 1 that are known"),
+        ((["b"], CLASSES, 5, 0.5), "filename 'a' is not one of the 1 known ones"),
         ((["a"], ["cat"], 5, 0.5), "event_label 'dog' is not one"),
         ((["a", "a"], CLASSES, 5, 0.5), "filename 'a' is listed twice"),
     ):

@@ -170,7 +170,7 @@ def test_changed_sounds_are_not_stale(small_fsdd):
     before = load.load("fsdd", STUDY)
     old = before.waves(8_000, 0.1).copy()
     sound(small_fsdd / "recordings" / "0_ann_0.wav", hz=3_000)
-    with pytest.raises(CourseError, match=r"0_ann_0\.wav has other content than published"):
+    with pytest.raises(CourseError, match=r"0_ann_0\.wav differs from the published file"):
         load.load("fsdd", STUDY)
     (small_fsdd / download.OWN_CHECKSUMS).unlink()
     after = load.load("fsdd", STUDY)

@@ -114,7 +114,7 @@ FOLDED = listed(columns="filename,label,fold", cells=",1")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "my.csv:1: column filename is not among no names; the first line names the columns filename,label"),
+        ("", "my.csv:1: column filename is not among no names; the first line must name the columns filename,label"),
         ("filename,label\n", "my.csv: lists no files"),
         ("file,label\ncat0.wav,cat\n", "my.csv:1: column filename is not among file, label"),
         ("filename\ncat0.wav\n", "my.csv:1: column label is not among filename"),
@@ -130,12 +130,12 @@ FOLDED = listed(columns="filename,label,fold", cells=",1")
         (listed(columns="filename,label,labels", cells=",dog"), "my.csv:2: label 'cat' is not among the labels 'dog'"),
         (listed() + "cat0.wav,dog\n", "my.csv:12: cat0.wav is already on line 2"),
         (listed() + "dogs/../cat0.wav,dog\n", "my.csv:12: dogs/../cat0.wav is already on line 2"),
-        (listed().replace(",dog", ",cat"), "my.csv: has one label, 'cat'; telling classes apart needs two"),
-        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,x"), "my.csv:3: fold 'x' is no whole number from 1"),
-        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,1.5"), "my.csv:3: fold '1.5' is no whole number"),
-        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,0"), "my.csv:3: fold '0' is no whole number"),
-        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,"), "my.csv:3: fold '' is no whole number from 1; give all"),
-        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,-1"), "my.csv:3: fold '-1' is no whole number"),
+        (listed().replace(",dog", ",cat"), "my.csv: has only one label, 'cat'; a classifier needs at least two"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,x"), "my.csv:3: fold 'x' is not a whole number from 1"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,1.5"), "my.csv:3: fold '1.5' is not a whole number"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,0"), "my.csv:3: fold '0' is not a whole number"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,"), "my.csv:3: fold '' is not a whole number from 1; give all"),
+        (FOLDED.replace("cat1.wav,cat,1", "cat1.wav,cat,-1"), "my.csv:3: fold '-1' is not a whole number"),
         (FOLDED, "my.csv: has 1 folds; training, validation and test need 3"),
         (
             "filename,label,fold,source\ncat0.wav,cat,1,tape\ncat1.wav,cat,2,other\ncat2.wav,dog,2,tape\n",
@@ -258,7 +258,7 @@ def test_audioset_keeps_all_labels_of_a_clip(tmp_path):
         ),
         (lambda p: (p / "vggsound.csv").write_text("id,30,dog,train\nid,40,,test\n"), "row 2: found id, 40.0, , test"),
         (lambda p: (p / "audio").rename(p / "elsewhere"), "audio: no such folder"),
-        (lambda p: [f.unlink() for f in (p / "audio").rglob("*_*.wav")], r"of 40 listed ones.*-video00000_000000\.wav"),
+        (lambda p: [f.unlink() for f in (p / "audio").rglob("*_*.wav")], r"among 40 listed.*-video00000_000000\.wav"),
         (
             lambda p: (p / "vggsound.csv").write_text((p / "vggsound.csv").read_text().replace("test", "train")),
             "no clip of the test part",

@@ -63,9 +63,9 @@ def test_what_has_no_address_is_looked_for_in_the_mirror_only(name, tmp_path, mo
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
     (file,) = registry.entry(name).files
-    with pytest.raises(CourseError, match=rf"no public address; put {re.escape(file.filename)} into a folder that COU"):
+    with pytest.raises(CourseError, match=rf"no public address; put {re.escape(file.filename)} into a folder and set"):
         download.get(name)
-    assert "from a mirror only" in registry.card(name) and f"`{file.url}`, in a folder that" in registry.card(name)
+    assert "from a mirror only" in registry.card(name) and f"`{file.url}`, in the folder that" in registry.card(name)
 
 
 def test_another_form_stands_in_only_where_the_set_itself_is_not_there(tmp_path, monkeypatch):

@@ -256,7 +256,7 @@ def test_sizes_that_make_no_sense_are_refused():
         segment_based_f1(table(), table(), ["dog"], CLIP_S, 0.0)
     with pytest.raises(ValueError, match="must be 0 or more"):
         event_based_f1(table(), table(), ["dog"], np.nan)
-    with pytest.raises(ValueError, match="compare scores with a threshold first"):
+    with pytest.raises(ValueError, match="apply a threshold to scores first"):
         tagging_f1(np.ones((3, 2), bool), np.full((3, 2), 0.3))
 
 

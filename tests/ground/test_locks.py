@@ -72,7 +72,7 @@ def test_a_living_owner_is_named_and_a_killed_one_forgotten(tmp_path, contender,
     assert owner.stdout.readline() == "won\n" and paths.holder(tmp_path) == owner.pid
     with pytest.raises(paths.FolderInUse) as caught, paths.lock(tmp_path, "notebooks"):
         pass
-    line = f"process {owner.pid} is running notebooks into it; wait for it or choose another --output"
+    line = f"process {owner.pid} is running notebooks there; wait for it or choose another --output"
     assert str(caught.value) == f"{tmp_path}: {line}"
     owner.kill()
     owner.wait()

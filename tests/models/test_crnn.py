@@ -145,7 +145,7 @@ def test_alignment_weights_are_means(how):
     finer = timebase.alignment(at_s, times_s, how)
     if how == "average":  # the middle of the frames that fall together
         np.testing.assert_allclose((finer @ at_s)[1:-1], times_s[1:-1], atol=0.05)
-    for bad, said in ((([], at_s), "expected at least one"), ((times_s[::-1], at_s), "rising")):
+    for bad, said in ((([], at_s), "expected at least one"), ((times_s[::-1], at_s), "increasing")):
         with pytest.raises(ValueError, match=said):
             timebase.alignment(*map(np.asarray, bad), how)
     with pytest.raises(ValueError, match="how='warp'"):

@@ -399,8 +399,8 @@ def test_half_precision_and_a_compiler_on_a_gpu():
         (lambda: DiffRes(64, 0.5)(torch.zeros(1, 10, 64, dtype=torch.long)), r"x: torch.int64.*expected floats"),
         (lambda: rectify(torch.ones(3), 1), r"scores: shape \(3,\), expected \(clips, frames\)"),
         (lambda: rectify(torch.tensor([[1.0, float("nan")]]), 1), r"scores: contains NaN"),
-        (lambda: rectify(torch.ones(1, 3), 0), r"n_out=0: must be within 1 and 3"),
-        (lambda: rectify(torch.ones(1, 3), 4), r"n_out=4: must be within 1 and 3"),
+        (lambda: rectify(torch.ones(1, 3), 0), r"n_out=0: must be between 1 and 3"),
+        (lambda: rectify(torch.ones(1, 3), 4), r"n_out=4: must be between 1 and 3"),
         (lambda: merge(torch.zeros(1, 4, 2), torch.ones(1, 5), 2), r"s: shape \(1, 5\), expected \(1, 4\)"),
     ],
 )

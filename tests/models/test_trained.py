@@ -189,7 +189,7 @@ def test_a_tensor_too_many(tmp_path, monkeypatch):
     model = small()
     more = model.state_dict() | {"model.more": torch.zeros(3)}
     monkeypatch.setattr(model, "state_dict", lambda: more)
-    assert "model.more is no part of the network" in refused(written(tmp_path, model))
+    assert "model.more is not part of the network" in refused(written(tmp_path, model))
 
 
 def test_every_output_channel_is_rounded_by_its_own_scale():

@@ -157,11 +157,11 @@ def test_bad_scenes_are_refused(scenes):
         replace(scenes, table=scenes.table.assign(source="one"))
     with pytest.raises(CourseError, match="part 'train' is unknown"):
         replace(scenes, table=scenes.table.assign(part="train"))
-    with pytest.raises(CourseError, match="strong labels of scenes to learn from"):
+    with pytest.raises(CourseError, match="has strong labels of training scenes"):
         replace(scenes, events=scenes.events.assign(filename="weak-0000.wav"))
     with pytest.raises(CourseError, match="has no video frames"):
         replace(scenes, video_reader=None).video_frames()
-    with pytest.raises(CourseError, match="no pictogram is known for"):
+    with pytest.raises(CourseError, match="there is no pictogram for"):
         mixing.made_scenes(load("timing", profiles.get("smoke")), 1, SPEC)
     for wrong, said in (
         ({"test": 0}, "test: found 0"),

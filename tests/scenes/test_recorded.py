@@ -144,7 +144,7 @@ def test_a_clip_in_which_nothing_sounds_is_learnt_from(mine):
         ("test", "cat", "cow", r"test\.tsv, line 2: event_label 'cow' is unknown; expected one of cat, dog"),
         ("test", "0\t2", "0\t12", r"test\.tsv, line 2: offset .*beyond the end of the clip"),
         ("validation", "0.5\t", "-1\t", r"validation\.tsv, line 2: onset .*below 0"),
-        ("test", "test.mkv", "walk_4_6.mp4", "has none of 1 listed clips of the part test"),
+        ("test", "test.mkv", "walk_4_6.mp4", "has none of the 1 listed clips of the part test"),
         ("test", "test.mkv", "walk_2_4.mp4", "source 'walk' is in 2 parts"),
         ("weak", "event_labels", "labels", r"weak\.tsv: lacks the column event_labels"),
     ],
@@ -216,7 +216,7 @@ def test_ave_has_labels_in_seconds_and_pictures(ave, caplog):
         ),
         ("trainSet.txt", "2&5", "5&2", r"trainSet\.txt, row 2: offset .*before onset"),
         ("testSet.txt", "5&9", "5&19", r"testSet\.txt, row 1: offset .*beyond the end"),
-        ("valSet.txt", "&3&6", "&3", r"valSet\.txt, row 1: offset .*no time"),
+        ("valSet.txt", "&3&6", "&3", r"valSet\.txt, row 1: offset .*not a time"),
     ],
 )
 def test_a_bad_row_of_ave_is_told(ave, name, old, new, words):
@@ -228,7 +228,7 @@ def test_a_bad_row_of_ave_is_told(ave, name, old, new, words):
 
 def test_ave_without_its_lists_or_videos_is_told(ave):
     (ave / "AVE/val00000004.mp4").unlink()
-    with pytest.raises(CourseError, match="has none of 1 listed clips of the part validation"):
+    with pytest.raises(CourseError, match="has none of the 1 listed clips of the part validation"):
         recorded.ave(ave)
     (ave / "valSet.txt").unlink()
     with pytest.raises(CourseError, match=r"valSet\.txt: cannot be read as a list \(No such file"):

@@ -185,7 +185,7 @@ def test_a_failing_row_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch, e
 
 
 def test_one_run_a_folder_and_no_damaged_records(tmp_path):
-    refused = pytest.raises(paths.FolderInUse, match=f"process {os.getpid()} is running a study into it")
+    refused = pytest.raises(paths.FolderInUse, match=f"process {os.getpid()} is running a study there")
     with paths.lock(tmp_path, "another study"), refused:
         run_grid([TINY], tmp_path)
     records.record_path(tmp_path, TINY.key).parent.mkdir(exist_ok=True)

@@ -139,7 +139,7 @@ PART = HEAD + '[[part]]\nname = "a"\n'
         (PART + "features.hop_ms = 6000\n", "hop_ms: found 6000, expected at most the length of a clip of synth10"),
         (PART + "features.hop_ms = 400\n", "features.hop_ms=400 gives 13 frames of 64 mels, which cnn7 cannot take"),
         (PART + "features.n_fft = 512\nfeatures.n_mels = 256\n", "part 'a': features.n_mels=256:"),
-        (PART + 'features.window = "round"\n', "part 'a': features.window='round': give a name that scipy knows"),
+        (PART + 'features.window = "round"\n', "part 'a': features.window='round': give a name that SciPy knows"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_grid_is_one_line(tmp_path, text, message):

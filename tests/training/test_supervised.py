@@ -187,7 +187,7 @@ def test_a_loss_that_is_not_finite_is_told_in_one_line():
     data.x[0] = np.nan
     with pytest.raises((CourseError, ValueError), match="finite"):
         fitted(data=data)
-    with pytest.raises(CourseError, match=r"the loss is nan after \d+ steps; use a lower rate"):
+    with pytest.raises(CourseError, match=r"the loss is nan after \d+ steps; use a lower learning rate"):
         fitted(replace(RECIPE, spec_augment=False, mixup=0.0), data=data)
 
 
