@@ -358,7 +358,7 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
         lambda t, v, k: (RIGHT["06.4"](t, v, k)[0] | (t["transform"] == "slow"), *RIGHT["06.4"](t, v, k)[1:]),
         "copies of",
     ),
-    ("06.4", lambda t, v, k: tuple(np.array(RIGHT["06.4"](t, v, k))[[0, 2, 1]]), "exchanged"),
+    ("06.4", lambda t, v, k: tuple(np.array(RIGHT["06.4"](t, v, k))[[0, 2, 1]]), "swapped"),
     (
         "06.4",
         lambda t, v, k: (RIGHT["06.4"](t, v, k)[0] & (t["transform"] == "original"), *RIGHT["06.4"](t, v, k)[1:]),
