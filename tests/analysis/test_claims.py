@@ -46,7 +46,7 @@ def test_a_claim_has_a_row_for_each_data_set_with_design_and_control():
     row = rows[0]
     assert row["ours"] == f"half: {answer.difference}" and row["design"] == "5 folds x 3"
     control, leak = row["control"].split("; ")
-    assert control == answer.text and leak.startswith("copies made before a random split")
+    assert control == answer.text and leak.startswith("making copies before a random split")
     assert (row["reason"], row["paper"]) == ("Because of it.", "99") and rows[1]["ours"] == "1 not run"
 
 
