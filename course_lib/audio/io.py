@@ -96,7 +96,8 @@ def read_blocks(path: str | Path, rate_hz: int | None = None, block_s: float = 1
             try:
                 channels = file.read(wanted, dtype="float32", always_2d=True)
             except (sf.LibsndfileError, MemoryError, ValueError) as error:
-                raise CourseError(f"{path}: damaged audio ({_reason(error)}); get a new copy or save it again") from error
+                reason = _reason(error)
+                raise CourseError(f"{path}: damaged audio ({reason}); get a new copy or save it again") from error
             if len(channels) < wanted:
                 found = done + len(channels)
                 raise CourseError(f"{path}: truncated, {found} of {n_samples} samples are there; get it again")

@@ -408,7 +408,10 @@ def test_blocks_joined_are_the_whole(saved, stored_hz, rate_hz):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(np.nan, r"contains NaN or infinite samples at 0\.750 s"), (7.0, r"samples reach 7 at 0\.750 s, expected within ±1")],
+    [
+        (np.nan, r"contains NaN or infinite samples at 0\.750 s"),
+        (7.0, r"samples reach 7 at 0\.750 s, expected within ±1"),
+    ],
 )
 def test_blocks_say_when_a_value_is_wrong(saved, value, message):
     x = np.zeros(16_000)
