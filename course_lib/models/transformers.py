@@ -142,14 +142,18 @@ class Encoder(nn.Module):
         for name in (*PREFIX_TOKENS[:num_prefix_tokens], "pos_embed"):
             nn.init.trunc_normal_(getattr(self, name), std=0.02)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """What the first block reads: prefix and patches with their positions, `(clips, prefix + tokens, dim)`."""
         patches = self.patch_embed["proj"](image)  # (clips, dim, rows, columns)
         of_prefix, of_grid = self.pos_embed[0].split([self.num_prefix_tokens, math.prod(self.grid_size)])
         of_grid = interpolate_pos_embed(of_grid.unflatten(0, self.grid_size), patches.shape[3])
         tokens = patches.flatten(2).transpose(1, 2) + of_grid.flatten(0, 1)
         prefix = [getattr(self, name) for name in PREFIX_TOKENS[: self.num_prefix_tokens]]
         prefix = torch.cat(prefix, dim=1) + of_prefix
-        x = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
+        return torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = self.embed(image)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
