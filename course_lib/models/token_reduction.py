@@ -7,7 +7,8 @@ After the first blocks, only some tokens of the grid go on; the class token alwa
 - Merging ("ToMe") averages pairs of similar tokens. A merged token counts in attention as many times as it has parts.
   Source: Bolya et al., "Token merging: your ViT but faster", arXiv 2210.09461, section 3.
 
-Both papers reduce inside a block, between attention and MLP, and in several blocks; here it is done once, after a block.
+Both papers reduce inside a block, between attention and MLP, and in several blocks; here it is done once, after a
+block.
 
 Notebook: 09.
 """

@@ -257,7 +257,8 @@ class PoolingAttention(nn.Module):
 
     def _pool(self, x: torch.Tensor, grid: Grid, stride: Grid, pool: nn.Conv2d, norm: nn.LayerNorm) -> torch.Tensor:
         """Tokens `(clips, tokens, dim_out)` pooled and split into heads, `(clips, heads, tokens, head_dim)`."""
-        kernel = pool.weight.repeat(self.num_heads, 1, 1, 1)
+        # One kernel for each channel, equal for all heads; `repeat` gives the same and takes far longer for one clip
+        kernel = pool.weight.expand(self.num_heads, -1, -1, -1, -1).flatten(0, 1)
         padding = [size // 2 for size in self.kernel]
         image = x.unflatten(1, grid).permute(0, 3, 1, 2)  # (clips, dim_out, rows, columns), channels last: no copy
         image = functional.conv2d(image, kernel, None, stride, padding, groups=x.shape[2])
