@@ -22,6 +22,11 @@ def pyramid(first, strides, rounded=math.ceil):
     return found
 
 
+def of_patches(levels, score):
+    """Exercise 09.5 with a score of a patch of 16 frames, one every 10."""
+    return np.array([score(levels[first : first + 16]) for first in range(0, len(levels) - 15, 10)])
+
+
 def given_out(scaled, n_out):
     """Exercise 07.1 from scaled scores on: capped, and what is missing given out."""
     capped = scaled / max(1, scaled.max())
@@ -203,6 +208,7 @@ RIGHT = {
     "09.2": lambda t, d: t / (6 * d + t),
     "09.3": pyramid,
     "09.4": lambda hop_ms, strides: hop_ms * math.prod(strides),
+    "09.5": lambda levels: of_patches(levels, lambda patch: patch.mean(1).std()),
     "10.1": lambda times_s, at_s: np.abs(at_s[:, None] - times_s).argmin(1),
     "10.2": lambda y: (y**2).sum(0) / y.sum(0),
     "10.3": lambda t, s, k, a: min(1 - 1 / (k + 1), a) * t + (1 - min(1 - 1 / (k + 1), a)) * s,
@@ -415,6 +421,13 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("09.3", lambda first, strides: [(1, 1)] * (len(strides) + 1), "expected [(16, 125), "),
     ("09.3", lambda first, strides: 7, "expected a list of (rows, columns), got int"),
     ("09.3", lambda first, strides: [1, 2, 3, 4], "expected pairs"),
+    ("09.5", lambda levels: of_patches(levels, np.mean), "score changes of level, not the level"),
+    ("09.5", lambda levels: of_patches(levels, lambda patch: (patch > -45).mean()), "the same clip, 20 dB quieter"),
+    ("09.5", lambda levels: np.arange(21.0), "two bursts from frame 42 on"),
+    ("09.5", lambda levels: levels.mean(1), "one score per frame"),
+    ("09.5", lambda levels: of_patches(levels, np.mean)[:-1], "one score per token, shape (21,), got (20,)"),
+    ("09.5", lambda levels: of_patches(levels, np.mean) + np.nan, "not finite"),
+    ("09.5", lambda levels: "loud", "expected an array of numbers"),
     ("10.1", lambda t, at: t[RIGHT["10.1"](t, at)], "their places are asked"),
     ("10.1", lambda t, at: RIGHT["10.1"](at, t), "the other way round"),
     ("10.1", lambda t, at: np.searchsorted(t, at).clip(0, len(t) - 1), "the one before it may be nearer"),
