@@ -5,9 +5,9 @@
 # every other one. In AST, the *audio spectrogram transformer*, a patch lasts 160 ms and
 # the next one begins 100 ms later, from the first layer to the last. MAST, a
 # *multiscale* AST, starts with a column of patches every 40 ms and ends with one every
-# 320 ms. Can either tell two bursts apart that are 20 ms long? Which one is cheaper,
-# on paper and in milliseconds? And how would you notice that a network has not been
-# trained for long enough to answer?
+# 320 ms. Can either tell which of two short bursts was the longer one? Which is
+# cheaper, on paper and in milliseconds? And how would you notice that a network has not
+# been trained for long enough to answer?
 
 # %% [markdown]
 # ## You will be able to
@@ -406,7 +406,8 @@ show(
 say(
     f"Setting $12\\,t D^2 = 2\\,t^2 D$ gives $t = 6D$, which is {6 * WIDTH:,} tokens "
     f"or **{equal_s:.0f} s**. For clips of 10 s, attention is "
-    f"{100 * share_at_10_s:.0f} % of the blocks. For shorter clips it hardly matters."
+    f"{100 * share_at_10_s:.0f} % of the blocks. The shorter the clip, the less it "
+    "matters."
 )
 
 # %% [markdown]
@@ -1321,12 +1322,12 @@ conclude(
 )
 
 # %% [markdown]
-# Look at the *loss* of the short training before you look at its accuracy. A flat loss
-# would mean that a network has learned what it can; a loss that still falls when the
-# steps run out says that the comparison was stopped too early. (A flat loss is not safe
-# either: for its first few hundred steps, AST stays where it was, and then drops.) At
-# the end of every training the learning rate is close to zero, so the *last* stretch of
-# a curve is always flat. Only a second budget shows what more steps would have brought.
+# Look at the *loss* of a short training before you look at its accuracy. If it still
+# falls when the steps run out, the comparison was stopped too early. If it is flat,
+# that is no proof of the opposite: a network can stay on a plateau for many steps and
+# then drop, and at the end of every training the learning rate is close to zero, so
+# that the last stretch of a curve is always flat. Only a second budget shows what more
+# steps would have brought.
 #
 # A convolution starts with the knowledge that neighbouring frames belong together and
 # that a pattern is the same in any place. AST has to learn both from the data.
@@ -1476,7 +1477,7 @@ conclude(
 #
 # ## 9. How many tokens does it need?
 #
-# The trained AST keeps all its tokens to the last block, and we have just seen how few
+# The trained AST keeps all its tokens to the last block, and we have seen how few
 # of them touch the pattern. Can we drop the rest *without training again*? After the
 # first block, we keep only some tokens of each clip, by four rules:
 #
