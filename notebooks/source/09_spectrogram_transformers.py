@@ -1060,27 +1060,34 @@ show(
 )
 
 # %%
-products = {bar: shares[bar]["matrix products"] for bar in bars}
-uncounted_share = {
-    name: 1 - sum(shares[name, 1].get(k, 0) for k in ("matrix products", "attention"))
+products_ms = {bar: least_ms[bar] * shares[bar]["matrix products"] for bar in bars}
+products_ratio = products_ms["MAST", 1] / products_ms["AST", 1]
+other_percent = {
+    name: 100
+    * (1 - shares[name, 1]["matrix products"] - shares[name, 1].get("attention", 0))
     for name in small
 }
 say(
-    f"A pass through MAST consists of **{operations['MAST']:.0f} operations**, one "
-    f"through AST of {operations['AST']:.0f}. For one clip, matrix products take "
-    f"{100 * products['AST', 1]:.0f} % of AST's time and "
-    f"{100 * products['MAST', 1]:.0f} % of MAST's. Everything that is neither a matrix "
-    f"product nor attention takes {100 * uncounted_share['AST']:.0f} % and "
-    f"{100 * uncounted_share['MAST']:.0f} %."
+    f"A pass through MAST consists of **{operations['MAST']} operations**, one through "
+    f"AST of {operations['AST']}. For one clip, MAST's matrix products take "
+    f"**{products_ratio:.2f}** of the time of AST's. What is neither a matrix product "
+    f"nor attention takes {other_percent['AST']:.0f} % of AST's time and "
+    f"{other_percent['MAST']:.0f} % of MAST's."
 )
 
 # %% [markdown]
-# AST spends its time in a few large matrix products, which a processor does at full
-# speed. MAST replaces most of them by many small operations: depthwise convolutions,
-# layer norms, max pooling, copies. They have few MACs or none, but each has to be
-# started, and each reads and writes its whole input once. In a batch, starting costs
-# little; for one clip it can use up what the pyramid saves. A MAC count is exact, and
-# it is not a time.
+# There are two reasons why time need not follow the MACs. The figure shows how much
+# each weighs on your machine.
+#
+# - **Narrow products.** AST multiplies by matrices of width 192, the first stage of
+#   MAST by matrices of width 32. Every number that is read from memory is then used in
+#   fewer multiplications, and a processor reaches only part of its speed.
+# - **Small operations.** Depthwise convolutions, layer norms, max pooling and copies
+#   have few MACs or none. But each has to be started, and each reads and writes its
+#   whole input. In a batch, clips share the cost of starting; a single clip bears it
+#   alone.
+#
+# A MAC count is exact, and it is not a time.
 #
 # ## 7. Can they tell the bursts apart, and how long must they train?
 #
