@@ -1648,9 +1648,10 @@ def picture_of_reduction(label):
     values = by_share.loc[label].loc[list(RULES)]
     axes[1].barh(RULES, values["accuracy (%)"], color=plots.COLOURS[0])
     axes[1].axvline(50, color="grey", linestyle=":", linewidth=1)
-    axes[1].set(xlabel="test accuracy (%)", xlim=(0, 100))
+    axes[1].set(xlabel="test accuracy (%)", xlim=(0, 100), xticks=[0, 50, 100])
     axes[2].barh(RULES, values["ms per clip"], color=plots.COLOURS[2])
     axes[2].set(xlabel="ms per clip", xlim=(0, top_ms), yticks=[])
+    axes[2].locator_params(axis="x", nbins=3)
     axes[1].invert_yaxis()
     axes[2].invert_yaxis()
     return fig
