@@ -1,310 +1,954 @@
 # %% [markdown]
 # # 10 · Audiovisual tagging
 #
-# What this notebook calls *illustrated soundscapes* stands for videos, and is none. The sounds are recordings that we mixed into scenes of ten seconds, so we know to the sample what sounds when. The pictures are drawings that **we** paired with the sounds, on photographs, and nothing in them moves: no mouth opens at the bark. What they can show is how often a picture that tells the truth, or misleads, helps a network to say *what* is heard. What they cannot show is anything about real video.
-#
-# Imagine a dog that barks in the rain. A spectrogram hears it through the rain, if it has learnt barks from some hundred scenes. A network that has heard two million clips knows barks already. A third has never heard a sound, but sees the dog. Which of the three should a tagger ask, and is it worth asking all?
-#
-# The code is the same for real videos: `scenes/recorded.py` loads AVE and any folder of videos that you have.
+# A dog barks in the rain. A network that learned barks from two hundred short scenes
+# may miss it. A network that has heard two million clips from videos knows what a bark
+# sounds like, and a third one, which never heard a sound, sees the dog. Boes and Van
+# hamme (2021) asked what such pretrained features of sound and of pictures add to a
+# spectrogram. In this notebook you put the three together, and find out what our own
+# data can say about it, and what not.
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **bring** streams of different frame rates to one time base (exercise 10.1);
-# - **derive** linear softmax pooling, and say which frames it teaches (exercise 10.2);
-# - **update** a mean teacher by hand, and say why it gets by without labels (exercise 10.3);
-# - **score** tags by micro F1 from counts (exercise 10.4);
-# - **judge** whether pictures add to sound, in pairs of starts, overall and class by class.
+# - **align** streams with different frame rates on one time base (exercise 10.1);
+# - **derive** linear softmax pooling and its gradient, and **say** which frames it
+#   trains (exercise 10.2);
+# - **update** a mean teacher by hand (exercise 10.3);
+# - **score** tags by micro F1 and **compare** the score with constant answers (exercise
+#   10.4);
+# - **design** a pooling function of your own and **test** it (exercise 10.5).
 
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 05 and 06. Reading takes 60 minutes, the four exercises 40. The machine needs a minute in `smoke`, seven or so in `lesson`, more than an hour in `study`.
+# You need notebooks 04 (intervals), 05 (training a CNN) and 06 (pretrained networks).
+# Reading takes 50 minutes, the five exercises 60. In `lesson` the machine needs about
+# two minutes, half of it for the four trainings of section 6. In `smoke` these have a
+# dozen steps each: all cells run, and no conclusion is drawn.
 #
-# Scenes are mixed from `synth10` or from `esc10`; other sets have no drawings. In `smoke` there are forty labelled scenes and two dozen steps: every line runs, and the numbers of section 6 mean little. Sections 1 to 5 are counted or proved, and the published study in section 7 does not depend on your profile.
+# **The scenes stand in for videos, and they are no videos.** We mix recordings into
+# scenes, so we know exactly what sounds when. The pictures are drawings on photographs
+# that *we* paired with the sounds, and nothing in them moves. `scenes/recorded.py`
+# loads real videos, if you have some.
+#
+# *This run* means the networks that you train here. *The study* means published rows,
+# trained beforehand with five seeds on larger sets of longer scenes.
 
 # %%
 import copy
-import time
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
 from course_lib import plots, profiles
-from course_lib.analysis import figures, questions, verdicts
+from course_lib.analysis import claims, figures, localisation, questions
 from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec
 from course_lib.data import events
 from course_lib.data.clips import features
 from course_lib.data.load import load
-from course_lib.evaluation.intervals import Interval, verdict
+from course_lib.evaluation import detection, tagging
+from course_lib.evaluation.intervals import Interval, paired_difference
 from course_lib.lesson.checks import check
-from course_lib.lesson.display import play, record, say, seed_everything, show
+from course_lib.lesson.display import (
+    answer,
+    conclude,
+    play,
+    predict,
+    record,
+    say,
+    scrub,
+    seed_everything,
+    show,
+)
 from course_lib.models import crnn, pretrained
 from course_lib.models.classifier import build
 from course_lib.scenes import features as streams
 from course_lib.scenes import images, mixing
 from course_lib.scenes.scenes import SceneSpec
 from course_lib.study import scene_run, stats
-from course_lib.training import cost, mean_teacher, supervised
+from course_lib.training import mean_teacher, supervised
 
 plots.use_style()
 
 # %% tags=["parameters"]
-profile: str = "lesson"  # lesson, study, or smoke (a test, no conclusions)
+profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # where the sounds come from: synth10 or esc10
-seed: int = 0  # seed of weights, order and augmentation; the scenes are the same for every seed
-n_steps: int = 0  # steps of each training; 0 takes 24 in smoke, 240 in lesson, 1000 in study
-test_fold: int = 1  # the fold whose sounds are only in scenes for testing
+seed: int = 0  # seed of the weights and the order; the scenes are always the same
+n_steps: int = 0  # of each training; 0: 12 in smoke, 200 in lesson, 1000 in study
+test_fold: int = 1  # the fold whose sounds are heard in test scenes only
+auditory_from: str = "published"  # or "here": a small CNN trained in this notebook
 
 # %%
-started, device = time.perf_counter(), profiles.device()
-many = {"smoke": (40, 40, 20, 40), "lesson": (200, 200, 80, 120), "study": (1200, 1200, 150, 300)}[profile]
-asked = SceneSpec(*many)
-clips = load(dataset if dataset in ("synth10", "esc10") else "synth10", profiles.get("study"))  # other sets have no drawings; all clips, for every part needs its own
+STEPS = {"smoke": 12, "lesson": 200, "study": 1000}
+steps = n_steps or STEPS[profile]
+device = profiles.device()
+
+if profile == "study":  # the scenes of the study: 10 s with up to four events
+    asked = SceneSpec()
+    spec = FeatureSpec(hop_ms=20.0)
+    pictures_hz = 4.0
+else:  # 4 s with one or two events: quicker to mix, and easier to learn from
+    n_scenes = {"smoke": (24, 12, 12, 24), "lesson": (200, 40, 40, 120)}[profile]
+    short = {"clip_s": 4.0, "longest_s": 2.0, "most_events": 2, "quietest_db": 3.0}
+    asked = SceneSpec(*n_scenes, **short)
+    spec = FeatureSpec(hop_ms=40.0, window_ms=64.0)
+    pictures_hz = 1.0
+
+# Other data sets have no drawings. All clips are taken: every part needs its own
+source = dataset if dataset in ("synth10", "esc10") else "synth10"
+clips = load(source, profiles.get("study"))
 scenes = mixing.made_scenes(clips, test_fold, asked)
-names = [label.replace("_", " ") for label in scenes.classes]
-spec = FeatureSpec(hop_ms=20.0)
-steps = n_steps or {"smoke": 24, "lesson": 240, "study": 1000}[profile]
-usual = mean_teacher.TeacherRecipe(steps=steps)
-recipe = usual if profile != "smoke" else replace(usual, learning_rate=5e-3, ema_decay=0.8, n_evals=4)  # in haste
-say(f"{len(clips)} clips of *{clips.name}*, {len(names)} classes, make {len(scenes)} scenes of {scenes.clip_s:g} s: **{asked.weak}** of which we know what sounds in them, **{asked.unlabelled}** of which we know nothing, {asked.validation} to choose by, {asked.test} to be tested on. No recording, no style of drawing that is tested and no photograph behind it is in two of the roles *learn*, *choose*, *test*.")
+classes = scenes.classes
+names = [label.replace("_", " ") for label in classes]
+say(
+    f"{len(clips)} clips of *{clips.name}* in {len(classes)} classes make "
+    f"{len(scenes)} "
+    f"scenes of {scenes.clip_s:g} s: **{asked.weak}** that are labelled with the "
+    "classes "
+    f"in them, **{asked.unlabelled}** without labels, {asked.validation} for choosing "
+    f"the best state and {asked.test} for the test. No recording is used in two of "
+    "these "
+    "four parts."
+)
+
+# %% [markdown]
+# ## 1. What is in a scene?
+#
+# A scene is noise with a few events at different levels above it; they may overlap. The
+# figure shows a scene of the validation part, whose labels in time we may look at. A
+# solid bar means that a class is heard, a hatched one that its drawing is in view. The
+# bottom row shows the pictures.
 
 
-def in_view(filename, heard, spec):
-    """When things of our classes are in view in a scene: an event list. Clutter, which never sounds, is left out."""
-    part, rows = filename.split("-")[0], []
-    for thing in images.in_view(heard, filename, part, spec):
-        rows += [(filename, max(0.0, thing.start_s), min(spec.clip_s, thing.end_s), label) for label, known in images.STYLES[thing.style].items() if thing.name in known]
+# %%
+def seen_events(filename, heard, scene_spec):
+    """When drawings of our classes are in view in a scene, as an event list."""
+    part = filename.split("-")[0]
+    rows = []
+    for thing in images.in_view(heard, filename, part, scene_spec):
+        onset_s = max(0.0, thing.start_s)
+        offset_s = min(scene_spec.clip_s, thing.end_s)
+        for label, drawings in images.STYLES[thing.style].items():
+            if thing.name in drawings:  # the other things in view never sound
+                rows.append((filename, onset_s, offset_s, label))
     return pd.DataFrame(rows, columns=events.COLUMNS)
 
-# %% [markdown]
-# ## 1. A scene
-#
-# A scene is noise with one to four events on it, each 0 to 15 dB above that noise, over each other too. Below is one from the part that we choose by, whose labels in time we may see. A full bar says that a thing is heard, a hatched one that it is in view. The lowest row is the film: one picture a second.
-#
-# **Predict:** how well will the bars of one class agree?
-#
-# We take a scene in which much goes on: of those with most events the one whose picture changes most often. The two seconds that you can play begin with its first event.
 
-# %%
+# Among the scenes with most classes heard, take one whose picture changes most often
 held = scenes.part("validation")
-said_of = {name: (rows, in_view(name, rows, asked)) for name, rows in held.events.groupby("filename")}
-rich = max(said_of, key=lambda name: (min(3, said_of[name][0]["event_label"].nunique()), len(set(said_of[name][1]["onset"]) | set(said_of[name][1]["offset"]))))
-heard, seen = said_of[rich]
-at = held.table["filename"].tolist().index(rich)
-wave, film = held.waves(16_000, slice(at, at + 1))[0], held.video_frames(1.0, 128, slice(at, at + 1))[0]
-row = int(np.flatnonzero(scenes.table["filename"] == rich)[0])  # its place among all scenes
+best = (-1, -1)
+for filename, heard_here in held.events.groupby("filename"):
+    seen_here = seen_events(filename, heard_here, asked)
+    n_heard = heard_here["event_label"].nunique()
+    changes = set(seen_here["onset"]) | set(seen_here["offset"])
+    if (n_heard, len(changes)) > best:
+        best = (n_heard, len(changes))
+        chosen, heard, seen = filename, heard_here, seen_here
+
+at = held.table["filename"].tolist().index(chosen)
+wave = held.waves(16_000, slice(at, at + 1))[0]
+film = held.video_frames(1.0, 192, slice(at, at + 1))[0]  # one picture per second
+row = scenes.table["filename"].tolist().index(chosen)  # its place among all scenes
 spectral = streams.spectral(scenes, spec)
-fig, axes = plt.subplots(4, 1, figsize=(13, 7.4), sharex=True, height_ratios=(1.3, 0.8, 1.4, 0.75))
+
+# %% tags=["hide-input"]
+# The scene: what is heard and in view, log-mel, pictures
+fig, axes = plt.subplots(
+    3, 1, figsize=(10, 7), sharex=True, height_ratios=(1, 1.4, 1.5)
+)
 figures.lanes(heard, seen, scenes.clip_s, axes[0])
-plots.waveform(wave, 16_000, axes[1])
-plots.mel_spectrogram(spectral.x[row], spectral.times_s, axes[2])
-axes[3].imshow(np.concatenate(list(film), axis=1), extent=(0, scenes.clip_s, 0, 1), aspect="auto")
-axes[3].vlines(np.arange(1, len(film)), 0, 1, color="white", linewidth=2)
-axes[3].set(yticks=[], xlabel="time (s)", xlim=(0, scenes.clip_s))
-axes[1].set_xlabel(""), axes[2].set_xlabel("")
-known = sorted(set(heard["event_label"]))
-show(fig, alt=f"One scene over 10 s, four rows: bars of what is heard ({', '.join(known)}) and hatched bars of what is in view ({', '.join(sorted(set(seen['event_label']))) or 'nothing of our classes'}); waveform; log-mel; ten pictures, a drawing or more on a photograph.")
-first = max(0.0, min(heard["onset"].min() - 0.2, scenes.clip_s - 2))
-play(0.9 * wave[int(16_000 * first) :][:32_000] / np.abs(wave).max(), 16_000, describe=f"Two seconds of the scene of the figure from {first:.1f} s on, with the beginning of its first event: {heard.sort_values('onset')['event_label'].iloc[0].replace('_', ' ')}.")
-silent = sorted(set(seen["event_label"]) - set(known))
-say(f"Heard: {', '.join(known)}. In view: {', '.join(sorted(set(seen['event_label']))) or 'none of our classes'}" + (f"; {', '.join(silent)} can be seen and makes no sound" if silent else "") + f". Sound covers **{(heard['offset'] - heard['onset']).sum():.1f} s** of bars, the pictures **{(seen['offset'] - seen['onset']).sum():.1f} s**.")
+plots.mel_spectrogram(
+    spectral.x[row],
+    spectral.times_s,
+    axes[1],
+    centres_hz=spec.mel_centres_hz,
+    bar=False,
+)
+axes[1].set_xlabel("")
+strip = np.concatenate(list(film), axis=1)
+axes[2].imshow(strip, extent=(0, scenes.clip_s, 0, 1), aspect="auto")
+axes[2].vlines(np.arange(1, len(film)), 0, 1, color="white", linewidth=2)
+axes[2].set(yticks=[], xlabel="time (s)", xlim=(0, scenes.clip_s))
+in_words = ", ".join(sorted(set(heard["event_label"]))).replace("_", " ")
+seen_words = ", ".join(sorted(set(seen["event_label"]))).replace("_", " ")
+show(
+    fig,
+    alt=f"One scene of {scenes.clip_s:g} s in three rows: bars for what is heard "
+    f"({in_words}) and hatched bars for what is in view ({seen_words or 'nothing'}); "
+    f"the log-mel; {len(film)} pictures with drawings on a photograph.",
+    caption=f"Heard: {in_words}. In view: {seen_words or 'none of our classes'}.",
+)
+begin_s = max(0.0, min(heard["onset"].min() - 0.2, scenes.clip_s - 2))
+excerpt = wave[round(16_000 * begin_s) :][:32_000]
+play(
+    0.9 * excerpt / np.abs(wave).max(),
+    16_000,
+    describe=f"Two seconds of this scene, from {begin_s:.1f} s on.",
+)
 
 # %% [markdown]
-# ## 2. Three witnesses, three clocks
+# The drawings are hard to recognise in such a small and noisy picture, so here they are
+# again, enlarged and on white. The rows are the artists. Scenes to learn from are drawn
+# by three of them, validation scenes by a fourth and test scenes by a fifth. We do this
+# on purpose: a network that only remembers the drawings of an artist should fail.
+
+# %% tags=["hide-input"]
+# Every class as each artist draws it, enlarged and on white
+ARTISTS = [
+    ("openmoji", "learn"),
+    ("font_awesome", "learn"),
+    ("mdi", "learn"),
+    ("phosphor", "choose"),
+    ("twemoji", "test"),
+]
+
+
+def on_white(style, drawing):
+    """A drawing on white paper, shape (128, 128, 3)."""
+    rgba = images.pictogram(style, drawing).astype(float) / 255
+    opaque = rgba[..., 3:]
+    return rgba[..., :3] * opaque + (1 - opaque)
+
+
+fig, axes = plt.subplots(len(ARTISTS), len(classes), figsize=(11, 6.4))
+missing = []
+for i, (style, role) in enumerate(ARTISTS):
+    for k, label in enumerate(classes):
+        ax = axes[i, k]
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        drawings = images.STYLES[style].get(label)
+        if drawings is None:
+            ax.text(0.5, 0.5, "none", ha="center", va="center", transform=ax.transAxes)
+            missing.append(f"{names[k]} ({style})")
+        else:
+            ax.imshow(on_white(style, drawings[0]))
+        if i == len(ARTISTS) - 1:
+            ax.set_xlabel(names[k].replace(" ", "\n"))
+    axes[i, 0].set_ylabel(f"{style}\n({role})".replace("_", " "), fontsize=11)
+show(
+    fig,
+    alt="A table of drawings, one column for each class and one row for each of five "
+    f"artists. Missing: {', '.join(missing)}.",
+    caption="One drawing of every class by each artist, and what it is used for.",
+)
+
+# %% tags=["hide-input"]
+# What the network sees: pictures of test scenes, at their size and contrast
+tested = scenes.part("test")
+shown = []
+for filename, heard_here in tested.events.groupby("filename"):
+    seen_here = seen_events(filename, heard_here, asked)
+    whole_time = seen_here[
+        (seen_here["onset"] <= 0.5) & (seen_here["offset"] >= scenes.clip_s)
+    ]
+    if len(whole_time) == 1 and len(shown) < 5:
+        shown.append((filename, whole_time["event_label"].iloc[0].replace("_", " ")))
+fig, axes = plt.subplots(1, 5, figsize=(11, 2.6))
+for ax, (filename, label) in zip(axes, shown, strict=False):
+    at_test = tested.table["filename"].tolist().index(filename)
+    picture = tested.video_frames(1.0, 192, slice(at_test, at_test + 1))[0][0]
+    ax.imshow(picture)
+    ax.set_xlabel(label)
+for ax in axes:
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+show(
+    fig,
+    alt="Five pictures of test scenes as the network gets them: small drawings in "
+    "random "
+    "places on grey or coloured photographs, with noise and low contrast. In view: "
+    + ", ".join(label for _, label in shown)
+    + ".",
+    caption="What the network sees. Below each picture: the class of the drawing.",
+)
+
+# %% [markdown]
+# ### How good is an answer that does not listen?
 #
-# Each stream is a network's, or a formula's, account of the scene. What it can tell depends on what its network was once asked, and that was never our question:
+# The network names every class that it gives a probability above one half. **Micro F1**
+# adds up the counts over all scenes and classes: the number of correct tags, twice,
+# divided by the number of true tags plus the number of tags named.
 #
-# - **spectral**: the log-mel of notebook 02. It was asked nothing, so it leaves nothing out, and explains nothing;
-# - **auditory**: mn04, a small network that learnt from AudioSet, two million clips of videos, which of 527 labels a clip of ten seconds has. Asked *what*, once a clip;
-# - **visual**: EfficientNet-Lite0 of notebook 06, which learnt from ImageNet what is on a photograph. It sees one picture at a time and knows no time at all, and it has not been shown drawings.
+# $$ F_1 = \frac{2 \cdot \text{correct}}{\text{true} + \text{named}} $$
 #
-# Without the weights of mn04 on your machine, a small CNN takes its place, trained here on the recordings that the labelled scenes are made of. The table says which one you got.
+# Before we train anything, we need to know what an answer is worth that ignores the
+# scene. If you name every class, you find all the true tags. **Predict** the F1.
 
 # %%
-def own_network():
-    """A 7-layer CNN that has learnt the ten classes from the recordings of the labelled scenes: mean, deviation, network."""
+predict("10.a", ..., "Every class is named in every scene. What is the micro F1 in %?")
+
+# %%
+test_tags = scenes.part("test").targets > 0  # (scenes, classes), True where it is heard
+weak_tags = scenes.part("weak").targets > 0
+most_frequent = int(weak_tags.sum(axis=0).argmax())
+
+always_all = np.ones_like(test_tags)
+always_one = np.zeros_like(test_tags)
+always_one[:, most_frequent] = True
+never = np.zeros_like(test_tags)
+
+constant = {}  # F1 in %
+for name, named in [
+    ("every class", always_all),
+    (f"always {names[most_frequent]}", always_one),
+    ("nothing", never),
+]:
+    constant[name] = 100 * detection.tagging_f1(test_tags, named).micro_f1
+all_classes = constant["every class"]
+tags_per_scene = test_tags.sum(axis=1).mean()
+
+answer("10.a", round(all_classes), unit="%", within=0.1)
+say(
+    f"A test scene has {tags_per_scene:.1f} classes on average. The constant answers "
+    "have an F1 of "
+    + ", ".join(f"**{value:.0f} %** (*{name}*)" for name, value in constant.items())
+    + f". A score counts as evidence only above {all_classes:.0f} %."
+)
+
+# %% [markdown]
+# ## 2. Three streams, three clocks
+#
+# A stream is a sequence of feature vectors with a time for each. What it can tell us
+# depends on the task its network was trained for:
+#
+# - **spectral**: the log-mel of notebook 02, which was not trained for anything;
+# - **auditory**: mn04, a small CNN trained to tag clips of ten seconds with 527 labels
+#   (AudioSet, two million clips). It had to say *what*, once for each clip;
+# - **visual**: EfficientNet-Lite0 of notebook 06, trained to name what is on a
+#   photograph (ImageNet). It sees one picture at a time and has not seen drawings.
+#
+# None of them was trained to say *when*. If the weights of mn04 are not on your
+# machine, a small CNN takes its place: it learns the ten classes here, from the
+# recordings that the labelled scenes are made of.
+
+
+# %%
+def network_trained_here():
+    """A 7-layer CNN that has learned the recordings, and its input's mean and std."""
     part = mixing.parts_of(clips, test_fold)
     x = features(clips, spec, progress=False)
-    learn = supervised.Recipe(steps=12 if profile == "smoke" else 160, batch_size=16, n_evals=2, precision="fp32")
-    parts = (supervised.Split(x[part == name], clips.targets[part == name], len(names)) for name in ("weak", "validation"))
+    recipe = supervised.Recipe(
+        steps=12 if profile == "smoke" else 160,
+        batch_size=16,
+        n_evals=2,
+        precision="fp32",
+    )
+    learn, validate = (
+        supervised.Split(x[part == name], clips.targets[part == name], len(classes))
+        for name in ("weak", "validation")
+    )
     seed_everything(0)
-    learnt = supervised.fit(build("cnn7", len(names)), *parts, learn, spec, seed=0, device=device).model.cpu()
-    return learnt.model, learnt.mean.numpy(), learnt.std.numpy()
+    net = build("cnn7", len(classes))
+    run = supervised.fit(net, learn, validate, recipe, spec, seed=0, device=device)
+    trained = run.model.cpu()
+    return trained.model, trained.mean.numpy(), trained.std.numpy()
 
 
-published = pretrained.available()
-heard_by = "mn04, AudioSet" if published else f"CNN of this notebook, {clips.name}"
-auditory = streams.auditory(scenes, 320) if published else streams.own_auditory(scenes, *own_network(), spec)
-visual = streams.visual(scenes, 4.0)
+published = auditory_from == "published" and pretrained.available()
+if published:
+    listener = "mn04, trained on AudioSet"
+    auditory = streams.auditory(scenes, 320)  # a frame every 320 ms
+else:
+    listener = f"a CNN trained here, on {clips.name}"
+    auditory = streams.own_auditory(scenes, *network_trained_here(), spec)
+visual = streams.visual(scenes, pictures_hz)
 found = {"spectral": spectral, "auditory": auditory, "visual": visual}
-asked_once = {"spectral": ("formula", "nothing"), "auditory": (heard_by, "what is in a clip"), "visual": ("Lite0, ImageNet", "what is on a photograph")}
-display(pd.DataFrame([(n, *asked_once[n], s.x.shape[1], s.x.shape[2], 1000 * np.median(np.diff(s.times_s)), 1000 * s.times_s[0]) for n, s in found.items()], columns=["stream", "network, learnt from", "was asked", "frames", "numbers a frame", "a frame every (ms)", "first frame at (ms)"]).round(0))
-
-# %% [markdown]
-# Now all three over one time axis, for the scene from above. Of the two networks the 40 features are drawn that change most in this scene, each from its lowest value in the scene to its highest. **Predict:** in which of them can you see when a sound begins?
 
 # %%
-def lively(stream, n=40):
-    """The features of the scene that change most beside all scenes, from 0 (lowest in the scene) to 1, `(frames, n)`."""
+networks = {
+    "spectral": "none (log-mel)",
+    "auditory": listener,
+    "visual": "EfficientNet-Lite0, trained on ImageNet",
+}
+rows = []
+for name, stream in found.items():
+    n_frames, n_features = stream.x.shape[1:]
+    hop_ms = 1000 * np.median(np.diff(stream.times_s))
+    rows.append((name, networks[name], n_frames, n_features, round(hop_ms)))
+table = pd.DataFrame(
+    rows, columns=["stream", "network", "frames", "features", "hop (ms)"]
+)
+display(table.style.hide(axis="index"))
+
+# %% tags=["hide-input"]
+# The three streams of the scene over one time axis
+
+
+def liveliest(stream, n):
+    """The `n` features that change most in the scene, each scaled from 0 to 1."""
     x = stream.x.astype(np.float32)
-    most = np.sort((x[row].std(0) / (x.std((0, 1)) + 1e-3)).argsort()[-n:])
-    return (x[row] - x[row].min(0))[:, most] / np.ptp(x[row], axis=0)[most]
+    here = x[row]
+    change = here.std(axis=0) / (x.std(axis=(0, 1)) + 1e-3)
+    picked = here[:, np.sort(change.argsort()[-n:])]
+    low = picked.min(axis=0)
+    return (picked - low) / np.maximum(np.ptp(picked, axis=0), 1e-9)
 
 
-fig, axes = plt.subplots(4, 1, figsize=(10, 7.6), sharex=True, height_ratios=(1, 1.2, 1.2, 1.2))
+fig, axes = plt.subplots(
+    4, 1, figsize=(10, 7.4), sharex=True, height_ratios=(0.8, 1.2, 1.2, 1.2)
+)
 figures.lanes(heard, seen, scenes.clip_s, axes[0])
-plots.mel_spectrogram(spectral.x[row], spectral.times_s, axes[1])
+plots.mel_spectrogram(
+    spectral.x[row],
+    spectral.times_s,
+    axes[1],
+    centres_hz=spec.mel_centres_hz,
+    bar=False,
+)
 axes[1].set_xlabel("")
 for ax, name in zip(axes[2:], ("auditory", "visual"), strict=True):
-    drawn = ax.pcolormesh(found[name].times_s, np.arange(40), lively(found[name]).T, cmap="cividis", shading="nearest", rasterized=True)
-    ax.plot(found[name].times_s, np.full(len(found[name].times_s), -2.0), "|", color="black", markersize=6, clip_on=False)
-    fig.colorbar(drawn, ax=ax, label="lowest to highest", pad=0.01)
-    ax.set(ylabel=f"{name} feature", ylim=(-3.5, 39.5))
+    times_s = found[name].times_s
+    image = ax.pcolormesh(
+        times_s,
+        np.arange(40),
+        liveliest(found[name], 40).T,
+        cmap="cividis",
+        shading="nearest",
+        rasterized=True,
+    )
+    ax.plot(times_s, np.full(len(times_s), -3), "|", color="black", markersize=8)
+    ax.set(ylabel=f"{name}\nfeature", ylim=(-5, 39.5))
 axes[-1].set(xlabel="time (s)", xlim=(0, scenes.clip_s))
-kinds = 1 + int((np.diff(visual.x[row].astype(np.float32), axis=0) != 0).any(1).sum())
-show(fig, alt=f"The scene's bars, and below them the log-mel of {spectral.x.shape[1]} frames, 40 auditory features of {auditory.x.shape[1]} frames, 40 visual features of {visual.x.shape[1]} frames, on one time axis; ticks mark the middle of each frame. The visual rows change {kinds - 1} times in 10 s.")
-say(f"One second holds {spectral.x.shape[1] / scenes.clip_s:.0f} spectral, {auditory.x.shape[1] / scenes.clip_s:.1f} auditory and {visual.x.shape[1] / scenes.clip_s:.0f} visual frames. The pictures of this scene are of **{kinds}** kinds, so the visual stream changes {kinds - 1} times; the events have {2 * len(heard)} beginnings and ends.")
-
-# %% [markdown]
-# ### One time base
-#
-# The network speaks once in 80 ms. For each of those times, every stream must bring something. The plainest way takes the frame whose middle is **nearest**; another takes the **mean** of all that fall to it; and one **repeats** a single mean everywhere, which keeps *what* and throws *when* away. Each is a matrix whose rows sum to 1: `timebase.alignment` makes it, and `weights @ x` brings `x` over.
+fig.colorbar(image, ax=axes, label="lowest to highest value in the scene", pad=0.01)
+n_pictures = 1 + int(
+    (np.diff(visual.x[row].astype(np.float32), axis=0) != 0).any(axis=1).sum()
+)
+show(
+    fig,
+    alt="The bars of the scene, and below them the log-mel with "
+    f"{len(spectral.times_s)} "
+    f"frames, 40 auditory features with {len(auditory.times_s)} frames and 40 visual "
+    f"features with {len(visual.times_s)} frames. Ticks mark the centres of the "
+    "frames.",
+    caption="Three streams of one scene. Ticks: centres of the frames.",
+)
 
 # %%
-out_s = spectral.times_s[: len(spectral.times_s) // 4 * 4].reshape(-1, 4).mean(1)  # four frames of 20 ms make one of the network
-one = lively(auditory, 1)[:, 0]
-brought = {how: timebase.alignment(auditory.times_s, out_s, how) @ one for how in timebase.ALIGNMENTS}
-fig, ax = plt.subplots(figsize=(10, 3.2))
-ax.plot(auditory.times_s, one, "o", color="black", label=f"as it comes, {len(one)} frames")
-for place, how in enumerate(("nearest", "repeat")):
-    ax.step(out_s, brought[how], where="mid", color=plots.COLOURS[place], linestyle=plots.LINES[place], label=f"{how}, {len(out_s)} frames")
-ax.set(xlabel="time (s)", ylabel="one auditory feature", xlim=(0, scenes.clip_s))
-ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
-apart = float(np.abs(brought["average"] - brought["nearest"]).max())
-show(fig, alt=f"One auditory feature of the scene against time: {len(one)} dots as it comes, a staircase of {len(out_s)} frames by the nearest, and a flat line where the mean is repeated.")
-say(f"The staircase has {len(out_s)} steps and {len(np.unique(timebase.alignment(auditory.times_s, out_s).argmax(1)))} heights: a finer grid does not make finer knowledge. *Average* differs from *nearest* by {apart:.2g} here, since there are fewer frames than places to fill.")
+say(
+    f"In {scenes.clip_s:g} s there are {len(spectral.times_s)} spectral, "
+    f"{len(auditory.times_s)} auditory and {len(visual.times_s)} visual frames. The "
+    f"pictures change **{n_pictures - 1}** times, while the events have "
+    f"{2 * len(heard)} onsets and offsets."
+)
 
 # %% [markdown]
-# ### Exercise 10.1
+# ### A matrix that changes the frame rate
 #
-# Write the alignment by the nearest frame. From the middles of the frames, `times_s`, and the times at which something is needed, `at_s`, both rising arrays in seconds, return for each of `at_s` the **place** of the nearest frame in `times_s`. Where two are equally near, take the earlier one.
+# The network that combines the streams needs them all at the same times. Say we have
+# features every 40 ms and need them every 160 ms. We could average all frames that lie
+# within 80 ms of an output time. With a matrix $W$ that has a row for each output time
+# and a column for each input frame, this is a product, $W x$. Each row holds the
+# weights of an average, so it **sums to 1**.
+
+# %%
+times_s = 0.02 + 0.04 * np.arange(12)  # centres of the input frames
+at_s = 0.08 + 0.16 * np.arange(3)  # centres of the output frames
+half_s = 0.08  # half the distance of the output frames
+
+weights = np.zeros((len(at_s), len(times_s)))
+for k in range(len(at_s)):
+    for j in range(len(times_s)):
+        if abs(times_s[j] - at_s[k]) < half_s:
+            weights[k, j] = 1
+    weights[k] /= weights[k].sum()  # now the row sums to 1
+
+library = timebase.alignment(times_s, at_s, "average")
+assert np.allclose(weights, library)
+assert np.allclose(weights.sum(axis=1), 1)
+
+# %% tags=["hide-input"]
+# The matrix by hand, and the nearest-frame matrix from a coarse stream
+fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=(1.5, 1))
+coarse_s = 0.16 + 0.32 * np.arange(3)
+finer_s = 0.08 + 0.16 * np.arange(6)
+nearest = timebase.alignment(coarse_s, finer_s)
+for ax, matrix, title in [
+    (left, weights, "average: 40 ms to 160 ms"),
+    (right, nearest, "nearest: 320 ms to 160 ms"),
+]:
+    ax.pcolormesh(
+        matrix, cmap="cividis", vmin=0, vmax=1, edgecolor="grey", linewidth=0.5
+    )
+    for (k, j), value in np.ndenumerate(matrix):
+        if value > 0:
+            ink = "white" if value < 0.5 else "black"
+            ax.text(
+                j + 0.5, k + 0.5, f"{value:.2g}", ha="center", va="center", color=ink
+            )
+    ax.set(title=title, xlabel="input frame", ylabel="output frame")
+    ax.set_xticks(np.arange(matrix.shape[1]) + 0.5, range(matrix.shape[1]))
+    ax.set_yticks(np.arange(matrix.shape[0]) + 0.5, range(matrix.shape[0]))
+    ax.invert_yaxis()
+show(
+    fig,
+    alt="Two matrices. Left, three rows of twelve columns: in each row four "
+    "neighbouring "
+    "columns hold 0.25. Right, six rows of three columns: each row holds a single 1, "
+    "and every column is used in two rows.",
+    caption="Two alignments. Every row sums to 1.",
+)
+
+# %% [markdown]
+# The right matrix goes the other way, from coarse frames to fine ones. No input frame
+# lies in the middle of most output frames, so each takes the **nearest** one, and the
+# same input frame is used several times. The auditory stream of our scene needs such a
+# matrix: its frames are further apart than those of the network. **Predict:** how many
+# different values will one auditory feature have after the alignment?
+
+# %%
+predict(
+    "10.b",
+    ...,
+    f"{len(auditory.times_s)} auditory frames are aligned with "
+    f"{len(crnn.output_times_s(spectral.times_s))} output frames by the nearest frame. "
+    "How many different values can one feature have?",
+)
+
+# %%
+out_s = crnn.output_times_s(spectral.times_s)  # four log-mel frames make one
+one_feature = liveliest(auditory, 1)[:, 0]
+aligned = timebase.alignment(auditory.times_s, out_s) @ one_feature
+used = timebase.alignment(auditory.times_s, out_s).argmax(axis=1)
+n_used = len(np.unique(used))
+
+# %% tags=["hide-input"]
+# One auditory feature before and after alignment
+fig, ax = plt.subplots(figsize=(9, 3))
+ax.plot(auditory.times_s, one_feature, "o", color="black", label="auditory frames")
+ax.step(out_s, aligned, where="mid", label="aligned, nearest frame")
+mean_everywhere = timebase.alignment(auditory.times_s, out_s, "repeat") @ one_feature
+ax.plot(out_s, mean_everywhere, label="aligned, mean of all frames")
+ax.set(xlabel="time (s)", ylabel="one auditory feature", xlim=(0, scenes.clip_s))
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+show(
+    fig,
+    alt=f"One auditory feature against time: {len(one_feature)} dots, a staircase of "
+    f"{len(out_s)} aligned frames through them, and a flat line for the mean of all.",
+    caption="Aligning a coarse stream with a finer time base gives a staircase.",
+)
+
+# %%
+answer("10.b", n_used)
+say(
+    f"The staircase has {len(out_s)} frames but only **{n_used}** different heights. A "
+    "finer time base adds frames, not information. The flat line is the other extreme: "
+    "the mean over the whole scene keeps *what* and discards *when*."
+)
+
+# %% [markdown]
+# ### Exercise 10.1: the nearest frame
+#
+# Find the nearest frame for each output time. `times_s` holds the centres of the input
+# frames and `at_s` the output times, both in seconds and increasing. Return the *index*
+# into `times_s` for each of `at_s`. If two frames are equally near, take the earlier.
+#
+# <details><summary>Hint</summary>
+#
+# `at_s[:, None] - times_s` is a matrix of all differences. `argmin` returns the first
+# of several equal minima.
+#
+# </details>
+
 
 # %% tags=["exercise"]
 def nearest_places(times_s, at_s):
     ### BEGIN SOLUTION
-    return np.abs(at_s[:, None] - times_s).argmin(axis=1)
+    distances = np.abs(at_s[:, None] - times_s)
+    return distances.argmin(axis=1)
     ### END SOLUTION
 
 
 check("10.1", nearest_places)
 
 # %% [markdown]
-# ## 3. Seen when heard, heard when seen
+# ## 3. What can a picture say about a sound?
 #
-# Do pictures tell what sounds? In real videos that has been counted: LLP, a set of videos of everyday events, has labels a second, by ear and by eye, for 1,857 of them. A dog that barks somewhere in a clip is in view in 91 % of the clips. But of the seconds in which a dog is in view, it barks in 55 %. The picture says **what**, and not **when**.
+# In real videos this has been counted. LLP is a set of videos with labels for every
+# second, separately for what is heard and what is seen. A dog that barks somewhere in a
+# clip is in view in 91 % of these clips. But in only 55 % of the seconds in which a dog
+# is in view does it bark. A picture says **what**, but hardly **when**.
 #
-# We built the scenes after such counts where LLP has the class, and after 0.5, or LLP's mean of 0.63, where not. For how many seconds a thing stays in view before and after its sound is our choice. **Predict:** in our scenes, will a dog in view bark for a larger part of the time than in LLP, or a smaller one?
+# We drew the scenes after these counts for the five classes that LLP has; the values
+# for the others, and how long a thing stays in view before and after its sound, are our
+# choice. **Predict** the last share for the dogs in the study's scenes.
 
 # %%
-LLP = {"dog": (0.91, 0.90, 0.55), "rooster": (0.92, 0.90, 0.71), "crying_baby": (0.83, 0.80, 0.91), "helicopter": (0.91, 0.87, 0.97), "chainsaw": (0.98, 0.89, 0.91)}
-whole = SceneSpec()  # the scenes of the study; nothing has to be mixed to count them
-strong = mixing.truth(clips, test_fold, whole)
-strong = strong[strong["filename"].str.startswith(("weak", "unlabelled"))]
-files = strong["filename"].unique().tolist()
-shown = events.merge_touching(pd.concat([in_view(name, rows, whole) for name, rows in strong.groupby("filename")]))
-grid = (files, scenes.classes, int(4 * whole.clip_s), 0.25)
-is_heard, is_seen = events.to_frames(strong, *grid), events.to_frames(shown, *grid)
-both = (is_heard & is_seen).sum((0, 1))
-counted = pd.DataFrame({
-    "seen in the scene, if heard in it": (is_heard.any(1) & is_seen.any(1)).sum(0) / is_heard.any(1).sum(0),
-    "seen now, if heard now": both / is_heard.sum((0, 1)),
-    "heard now, if seen now": both / is_seen.sum((0, 1)),
-}, index=scenes.classes)
-fig, axes = plt.subplots(1, 3, figsize=(13, 3.9), sharey=True)
-for k, (ax, what) in enumerate(zip(axes, counted, strict=True)):
-    ax.barh(range(len(names)), 100 * counted[what], color=plots.COLOURS[0])
-    ax.plot([100 * LLP[c][k] if c in LLP else np.nan for c in scenes.classes], range(len(names)), "D", color=plots.COLOURS[1], label="LLP, real videos")
-    ax.set(title=what, xlabel="share (%)", xlim=(0, 102))
+predict("10.c", ..., "In what percentage of the time in view does a drawn dog bark?")
+
+# %%
+# Shares in LLP: seen in the clip if heard in it; seen now if heard now; heard if seen
+LLP = {
+    "dog": (0.91, 0.90, 0.55),
+    "rooster": (0.92, 0.90, 0.71),
+    "crying_baby": (0.83, 0.80, 0.91),
+    "helicopter": (0.91, 0.87, 0.97),
+    "chainsaw": (0.98, 0.89, 0.91),
+}
+whole = SceneSpec()  # the scenes of the study; to count, nothing has to be mixed
+heard_there = mixing.truth(clips, test_fold, whole)
+to_learn_from = heard_there["filename"].str.startswith(("weak", "unlabelled"))
+heard_there = heard_there[to_learn_from]
+seen_there = events.merge_touching(
+    pd.concat(
+        seen_events(name, rows, whole) for name, rows in heard_there.groupby("filename")
+    )
+)
+
+QUARTER_S = 0.25  # we count in pieces of a quarter of a second
+n_pieces = round(whole.clip_s / QUARTER_S)
+filenames = heard_there["filename"].unique().tolist()
+is_heard = events.to_frames(heard_there, filenames, classes, n_pieces, QUARTER_S)
+is_seen = events.to_frames(seen_there, filenames, classes, n_pieces, QUARTER_S)
+
+heard_in_scene = is_heard.any(axis=1)  # (scenes, classes)
+seen_in_scene = is_seen.any(axis=1)
+n_both = (is_heard & is_seen).sum(axis=(0, 1))  # pieces by class
+shares = {
+    "in view in a scene,\nif heard in it": (heard_in_scene & seen_in_scene).sum(axis=0)
+    / heard_in_scene.sum(axis=0),
+    "in view now,\nif heard now": n_both / is_heard.sum(axis=(0, 1)),
+    "heard now,\nif in view now": n_both / is_seen.sum(axis=(0, 1)),
+}
+
+# %% tags=["hide-input"]
+# Shares by class, with LLP's counts
+fig, axes = plt.subplots(1, 3, figsize=(11, 4.2), sharey=True)
+for k, (ax, (what, share)) in enumerate(zip(axes, shares.items(), strict=True)):
+    ax.barh(range(len(names)), 100 * share, color=plots.COLOURS[0], label="our scenes")
+    real = [100 * LLP[label][k] if label in LLP else np.nan for label in classes]
+    ax.plot(real, range(len(names)), "D", color=plots.COLOURS[1], label="LLP, videos")
+    ax.set(title=what, xlabel="share (%)", xlim=(0, 103))
 axes[0].set_yticks(range(len(names)), names)
-fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center")
-show(fig, alt="Three panels of bars, one a class, in %, with LLP's counts as diamonds for five classes; " + "; ".join(f"{what}: " + ", ".join(f"{c} {100 * v:.0f}" for c, v in counted[what].items()) for what in counted) + ".")
+handles, labels = axes[0].get_legend_handles_labels()
+fig.legend(handles, labels, loc="outside lower center", ncols=2)
+show(
+    fig,
+    alt="Three panels of bars by class, with diamonds for five classes in LLP. "
+    + " ".join(
+        f"{what}: ".replace("\n", " ")
+        + ", ".join(f"{n} {100 * s:.0f}" for n, s in zip(names, share, strict=True))
+        + "."
+        for what, share in shares.items()
+    ),
+    caption="How well seeing and hearing agree, in our scenes and in real videos.",
+)
 
 # %%
-dog = 100 * counted.loc["dog"]
-unseen = {part: [c.replace("_", " ") for c in scenes.classes if not any(c in images.STYLES[style] for style in hands)] for part, hands in images.STYLES_OF.items()}
-say(f"In {len(files)} scenes to learn from, a dog is in view in **{dog.iloc[0]:.0f} %** of those in which it barks (LLP: {100 * LLP['dog'][0]:.0f} %), and barks in **{dog.iloc[2]:.0f} %** of the time in which it is in view (LLP: {100 * LLP['dog'][2]:.0f} %). Our events last {whole.longest_s:g} s at most, so drawn things are silent longer than filmed ones. Over all classes a thing in view is heard {100 * both.sum() / is_seen.sum():.0f} % of the time, and a thing that is heard is in view {100 * both.sum() / is_heard.sum():.0f} % of it.")
-say("A second difference is not meant, and had better be told. Each part of the scenes is drawn by other hands: " + "; ".join(f"*{part}* by {', '.join(hands)}" for part, hands in images.STYLES_OF.items()) + ". Where no hand of a part has a picture of a class, it is never seen there: " + "; ".join(f"no {' and no '.join(missing)} in *{part}*" for part, missing in unseen.items() if missing) + ". So the state to keep is chosen without these pictures. The test has them all.")
+dog = classes.index("dog")
+dog_share = [100 * share[dog] for share in shares.values()]
+answer("10.c", round(dog_share[2]), unit="%", within=0.15)
+say(
+    f"A dog is in view in {dog_share[0]:.0f} % of the scenes in which it barks (LLP: "
+    f"{100 * LLP['dog'][0]:.0f} %), and barks in **{dog_share[2]:.0f} %** of the time "
+    "in "
+    f"which it is in view (LLP: {100 * LLP['dog'][2]:.0f} %). Our events last at most "
+    f"{whole.longest_s:g} s, so our drawings are silent for longer than filmed animals."
+)
 
 # %% [markdown]
-# ## 4. From frames to a scene
+# This leaves two ways for a picture to mislead: the thing in view may be silent, and a
+# network may not recognise it. The second is the harsher one here. The visual network
+# learned from photographs, our scenes show drawings, and the test drawings come from an
+# artist whom the tagger never saw. So if pictures turn out to be useless below, we
+# learn about *these drawings*, and nothing about video. There is one more flaw: the
+# validation artist has no helicopter and no chainsaw, so the best state is chosen
+# without them.
 #
-# The network is a CRNN: convolutions hear patterns, two recurrent layers that run both ways remember what was before and what comes after, and a sigmoid says for every frame and class how probable it is. In a few lines:
+# ## 4. From frames to the tags of a scene
+#
+# Our network is a **CRNN**. Five convolutions turn the log-mel into patterns and leave
+# a quarter of the frames. The other two streams are projected to 64 numbers per frame
+# and aligned with those frames. Side by side, all streams pass through two layers of
+# gated recurrent units (GRUs) that run in both directions, so each frame can use what
+# came before and after it. A sigmoid gives one probability per frame and class, and
+# pooling makes one per scene.
+
+# %% tags=["hide-input"]
+# The CRNN as boxes, with the shapes in this notebook
+n_out = len(out_s)
+fig, ax = plt.subplots(figsize=(11, 4.6))
+
+
+def box(x, y, text, width=2.1, colour="white"):
+    """A box with its lower left corner at (x, y)."""
+    ax.add_patch(
+        plt.Rectangle((x, y), width, 0.8, facecolor=colour, edgecolor=plots.COLOURS[0])
+    )
+    ax.text(x + width / 2, y + 0.4, text, ha="center", va="center", fontsize=11)
+
+
+def arrow(x1, y1, x2, y2):
+    """An arrow from one box to another."""
+    style = {"arrowstyle": "->", "color": "0.3"}
+    ax.annotate("", (x2, y2), (x1, y1), arrowprops=style)
+
+
+for y, name, work in [
+    (2.4, "spectral", "5 convolutions"),
+    (1.2, "auditory", "project, align"),
+    (0.0, "visual", "project, align"),
+]:
+    n_frames, n_features = found[name].x.shape[1:]
+    box(0, y, f"{name}\n{n_frames} × {n_features}", colour="0.92")
+    box(2.7, y, f"{work}\n{n_out} × 64")
+    arrow(2.1, y + 0.4, 2.7, y + 0.4)
+    arrow(4.8, y + 0.4, 5.4, 1.6)
+box(5.4, 1.2, f"side by side\n{n_out} × 192", width=1.7)
+box(7.7, 1.2, f"2 GRU layers\n{n_out} × 128", width=1.7)
+box(10.0, 1.2, f"linear, sigmoid\n{n_out} × {len(classes)}", width=1.9)
+box(10.0, -0.2, f"pooling\n{len(classes)}", width=1.9, colour="0.92")
+arrow(7.1, 1.6, 7.7, 1.6)
+arrow(9.4, 1.6, 10.0, 1.6)
+arrow(10.95, 1.2, 10.95, 0.6)
+ax.set(xlim=(-0.1, 12.1), ylim=(-0.4, 3.4))
+ax.axis("off")
+show(
+    fig,
+    alt="Boxes from left to right. Spectral goes through five convolutions; auditory "
+    "and "
+    "visual are projected and aligned; the three are set side by side and pass through "
+    "two GRU layers, a linear layer with a sigmoid, and pooling to one number per "
+    "class.",
+    caption="The CRNN. In each box: frames × features of one scene.",
+)
+
 
 # %%
-class Small(torch.nn.Module):
-    """A CRNN by hand: log-mel (scenes, frames, mels) to probabilities a frame and a scene."""
-
-    def __init__(self, n_mels, n_classes, width=32):
-        super().__init__()
-        conv = torch.nn.Conv2d
-        self.hear = torch.nn.Sequential(conv(1, 16, 3, 2, 1), torch.nn.ReLU(), conv(16, width, 3, 2, 1), torch.nn.ReLU())
-        self.remember = torch.nn.GRU(width * n_mels // 4, width, num_layers=2, batch_first=True, bidirectional=True)
-        self.judge = torch.nn.Linear(2 * width, n_classes)
-
-    def forward(self, x):
-        maps = self.hear(x[:, None])  # (scenes, width, frames / 4, mels / 4)
-        x = maps.transpose(1, 2).flatten(2)  # (scenes, frames / 4, width * mels / 4)
-        strong = self.judge(self.remember(x)[0]).sigmoid()  # (scenes, frames / 4, classes)
-        return strong, strong.square().sum(1) / strong.sum(1)
+def fresh(stream_names):
+    """The course's CRNN for these streams, with new weights."""
+    seed_everything(seed)
+    shapes = {}
+    for name in streams.NAMES:
+        if name in stream_names:
+            shapes[name] = (found[name].times_s, found[name].x.shape[2])
+    return crnn.CRNN(len(classes), shapes, spectral.times_s, log=spec.log)
 
 
-seed_everything(seed)
+net = fresh(streams.NAMES)
+for name in streams.NAMES:
+    net.standardise(name, [found[name].x])
+net.eval()  # without dropout, so that the same input gives the same output
+
+# %% [markdown]
+# Here are its steps, one by one, for our scene. The median of each band over the scene
+# is subtracted from the log-mel first, which removes steady noise.
+
+# %%
+scene = {
+    name: torch.tensor(found[name].x[row : row + 1].astype(np.float32))
+    for name in streams.NAMES
+}
 with torch.no_grad():
-    strong_p, weak_p = Small(spec.n_mels, len(names))((torch.tensor(spectral.x[row : row + 1]) + 40) / 20)
-say(f"Untrained, it gives {strong_p.shape[1]} frames of {strong_p.shape[2]} probabilities, all between {strong_p.min():.2f} and {strong_p.max():.2f}, and {weak_p.shape[1]} for the scene. A frame is one in {1000 * scenes.clip_s / strong_p.shape[1]:.0f} ms.")
+    image = crnn.subtract_median(scene["spectral"])
+    image = (image - net.spectral_mean) / net.spectral_deviation
+    convolved = net.encoder(image[:, None])[:, :n_out]  # (1, out, 64)
+
+    parts = [convolved]
+    for name in ("auditory", "visual"):
+        mean, deviation = (
+            getattr(net, f"{name}_mean"),
+            getattr(net, f"{name}_deviation"),
+        )
+        standard = (scene[name] - mean) / deviation
+        projected = net.projected[name].linear(standard)  # (1, frames, 64)
+        align = timebase.alignment(found[name].times_s, out_s)  # rows sum to 1
+        parts.append(torch.tensor(align) @ projected)  # (1, out, 64)
+
+    side_by_side = torch.cat(parts, dim=2)  # (1, out, 192)
+    remembered, _ = net.recurrent(side_by_side)  # (1, out, 128)
+    strong = net.head(remembered).sigmoid()  # (1, out, classes)
+
+    strong_of_library, weak_of_library = net(scene)
+assert torch.allclose(strong, strong_of_library, atol=1e-6)
+say(
+    f"Step by step we get the same {strong.shape[1]} × {strong.shape[2]} probabilities "
+    "as from the library's network. They are called *strong* because they say when, "
+    "and "
+    "those of the scene *weak*."
+)
 
 # %% [markdown]
-# The course's `CRNN` does the same with five convolutions, and takes any of the three streams. The log-mel goes through the convolutions; the other two are brought to its 80 ms, each through a matrix to 64 numbers, and set beside what the convolutions heard. That is *mid* fusion and **our choice**. The paper joins streams before the encoder, as far as we could read; section 7 compares.
+# Streams may also meet before the convolutions (*early* fusion, which is how we
+# understand the paper), or be summed with learned weights (*gate*). Setting them side
+# by side after the convolutions (*mid*) is our choice; section 7 compares the three.
 #
-# ### Labels for ten seconds, probabilities for 80 ms
+# ### Pooling: one probability from many
 #
-# A weak label says that a dog barks somewhere in the scene. So the frames' probabilities $y_1 \dots y_n$ must become one. The mean forgets short events among silent frames. The maximum remembers them, and teaches one frame at a time. Linear softmax lets every frame weigh itself:
+# A weak label says that a dog barks *somewhere* in the scene. Let $y_1 \dots y_n$ be
+# the probabilities of one class in the $n$ frames. How should they become one
+# probability $Y$? The **mean** forgets a short event among silent frames. The
+# **maximum** finds it, but its gradient reaches a single frame. **Linear softmax**
+# (Wang et al., 2019) is a weighted mean in which each frame's weight is its own
+# probability:
 #
-# $$Y = \frac{\sum_i y_i^2}{\sum_i y_i}, \qquad \frac{\partial Y}{\partial y_i} = \frac{2 y_i - Y}{\sum_j y_j}.$$
+# $$ Y = \frac{\sum_i y_i \cdot y_i}{\sum_i y_i}. $$
 #
-# The second formula is the quotient rule: $2 y_i \sum y$ less $\sum y^2$, over $(\sum y)^2$. Read its sign. Where the label says *yes*, frames above half of Y are pushed up and those below are pushed **down**. **Predict:** a bark of one second, 0.9 in its frames and 0.05 elsewhere: what do mean, maximum and linear softmax make of it?
+# How does $Y$ change with one frame? Write $Y = A / B$ with $A = \sum_i y_i^2$ and
+# $B = \sum_i y_i$. Then $\partial A / \partial y_i = 2 y_i$ and
+# $\partial B / \partial y_i = 1$, and the quotient rule gives
+#
+# $$ \frac{\partial Y}{\partial y_i}
+#    = \frac{2 y_i\, B - A}{B^2}
+#    = \frac{2 y_i - A / B}{B}
+#    = \frac{2 y_i - Y}{\sum_j y_j}. $$
+#
+# Read the sign. If the label says *yes*, training raises $Y$. It raises frames with
+# $y_i > Y / 2$ and **lowers** the others. We check the formula against torch.
 
 # %%
-n, high, low = len(out_s), 0.9, 0.05
-lengths = np.arange(1, n + 1)
-frames = torch.where(torch.arange(n) < torch.tensor(lengths)[:, None], high, low)[..., None]  # a row a length
-curves = {"mean": frames.mean(1), "maximum": frames.amax(1), "linear softmax": crnn.linear_softmax_pool(frames)}
-fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.6))
-plots.lines(lengths * 0.08, {name: y[:, 0].numpy() for name, y in curves.items()}, left, xlabel="length of the event (s)", ylabel="probability of the scene")
-left.axhline(0.5, color="grey", linewidth=1, linestyle=":")
-y = torch.tensor(np.linspace(0.01, 0.99, n, dtype=np.float32)[:, None], requires_grad=True)
-pushes = {}
-for name, pool in {"mean": lambda y: y.mean(0), "maximum": lambda y: y.amax(0), "linear softmax": lambda y: crnn.linear_softmax_pool(y[None])[0]}.items():
-    pushes[name] = n * torch.autograd.grad(pool(y).sum(), y)[0][:, 0].numpy()
-total = crnn.linear_softmax_pool(y[None]).item()
-off = float(np.abs(pushes["linear softmax"] - n * ((2 * y - total) / y.sum()).detach().numpy()[:, 0]).max())
-plots.lines(y.detach().numpy()[:, 0], {name: np.minimum(push, 4) for name, push in pushes.items()}, right, xlabel="probability of a frame", ylabel="push on it, times frames")
-right.axhline(0, color="grey", linewidth=1, linestyle=":")
-second = {name: float(np.interp(1.0, lengths * 0.08, curve[:, 0].numpy())) for name, curve in curves.items()}
-show(fig, alt="Left, the scene's probability against the length of one event: the mean rises in a straight line, the maximum is flat at 0.9, linear softmax rises steeply and flattens. Right, the push on a frame against its probability, for evenly spread frames: constant for the mean, only at the top for the maximum (cut at 4), a rising line through 0 for linear softmax.")
-say("One second in ten: " + ", ".join(f"{name} **{value:.2f}**" for name, value in second.items()) + f". With a threshold of a half, the mean misses it. On the right the push of linear softmax changes its sign at {total / 2:.2f}, half of Y = {total:.2f}; formula and torch differ by {off:.1g}. So a label without times pulls frames apart: the likely ones up, the unlikely ones down.")
+y = torch.tensor([0.05, 0.1, 0.3, 0.6, 0.9], requires_grad=True)
+Y = (y * y).sum() / y.sum()
+Y.backward()
+by_formula = (2 * y - Y) / y.sum()
+assert torch.allclose(y.grad, by_formula)
+
+pooled = crnn.linear_softmax_pool(y[None, :, None])[0, 0]  # (scenes, frames, classes)
+assert torch.allclose(pooled, Y)
+display(
+    pd.DataFrame(
+        {"frame": y.detach().numpy(), "gradient": y.grad.numpy()}, index=range(1, 6)
+    ).round(2)
+)
 
 # %% [markdown]
-# ### Exercise 10.2
+# Now a scene with one bark: 0.9 in its frames and 0.05 in all others. **Predict** what
+# linear softmax makes of a bark that lasts half a second in a scene of ten seconds.
+
+# %%
+predict("10.d", ..., "What is Y for half a second of 0.9 and 9.5 s of 0.05?")
+
+# %%
+POOLS = {
+    "mean": lambda y: y.mean(dim=0),
+    "maximum": lambda y: y.amax(dim=0),
+    "linear softmax": lambda y: y.square().sum(dim=0) / y.sum(dim=0),
+}
+N_FRAMES = 125  # 10 s in frames of 80 ms, as in the study
+FRAME_S = 0.08
+
+
+def bark(length_s):
+    """Probabilities of the frames of a scene with one bark in its middle."""
+    y = torch.full((N_FRAMES,), 0.05)
+    n_high = max(1, round(length_s / FRAME_S))
+    begin = (N_FRAMES - n_high) // 2
+    y[begin : begin + n_high] = 0.9
+    return y
+
+
+half_second = {name: float(pool(bark(0.5))) for name, pool in POOLS.items()}
+answer("10.d", round(half_second["linear softmax"], 2), within=0.1)
+say(
+    "Half a second in ten: "
+    + ", ".join(f"{name} **{value:.2f}**" for name, value in half_second.items())
+    + ". The mean misses the bark at the threshold of one half."
+)
+
+# %% tags=["hide-input"]
+# Pooled probability against length, and the gradient against a frame's probability
+fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
+lengths_s = FRAME_S * np.arange(1, N_FRAMES + 1)
+pooled_by = {
+    name: [float(pool(bark(length_s))) for length_s in lengths_s]
+    for name, pool in POOLS.items()
+}
+plots.lines(
+    lengths_s, pooled_by, left, xlabel="length of the bark (s)", ylabel="pooled, Y"
+)
+left.axhline(0.5, color="grey", linewidth=1, linestyle=":")
+left.set_ylim(0, 1)
+spread_out = torch.linspace(0.01, 0.99, N_FRAMES, requires_grad=True)
+gradients = {}
+for name, pool in POOLS.items():
+    [gradient] = torch.autograd.grad(pool(spread_out), spread_out)
+    gradients[name] = np.minimum(N_FRAMES * gradient.numpy(), 4)  # the maximum: cut
+half_Y = float(POOLS["linear softmax"](spread_out)) / 2
+plots.lines(
+    spread_out.detach().numpy(),
+    gradients,
+    right,
+    xlabel="probability of the frame",
+    ylabel="gradient × frames",
+)
+right.axhline(0, color="grey", linewidth=1, linestyle="-")
+right.axvline(half_Y, color="grey", linewidth=1, linestyle=":")
+right.text(half_Y + 0.02, 3.2, "Y / 2")
+show(
+    fig,
+    alt="Left, the pooled probability against the length of one bark: the mean rises "
+    "in "
+    "a straight line, the maximum is flat at 0.9, linear softmax rises steeply and "
+    "then "
+    "flattens. Right, the gradient against the probability of a frame: constant for "
+    "the "
+    "mean, zero for the maximum except at the top, and for linear softmax a line that "
+    f"crosses zero at {half_Y:.2f}.",
+    caption="Left: one bark. Right: frames spread evenly from 0 to 1 (maximum cut at "
+    "4).",
+)
+
+# %%
+say(
+    "On the right, linear softmax raises the frames above "
+    f"{half_Y:.2f} = Y / 2 and lowers those below. A label without times thus pulls "
+    "the "
+    "frames of a scene apart: likely ones up, unlikely ones down. If the label says "
+    "*no*, "
+    "the loss has the opposite sign, and the likely frames are lowered most."
+)
+
+
+# %% tags=["hide-input"]
+# The frames of a scene with one bark, and their gradients, for several lengths
+def gradient_figure(length_s):
+    """Frames of a scene with one bark, and what each pooling does to them."""
+    frames = bark(length_s).requires_grad_()
+    fig, (above, below) = plt.subplots(2, 1, figsize=(8, 4.6), sharex=True)
+    above.step(lengths_s, frames.detach(), color="black", linestyle="-", where="mid")
+    for place, (name, pool) in enumerate(POOLS.items()):
+        value = pool(frames)
+        [gradient] = torch.autograd.grad(value, frames)
+        style = {"color": plots.COLOURS[place], "linestyle": plots.LINES[place]}
+        above.axhline(float(value), label=f"{name}: {float(value):.2f}", **style)
+        below.step(lengths_s, gradient, where="mid", label=name, **style)
+    below.axhline(0, color="grey", linewidth=0.8, linestyle="-")
+    above.set(ylabel="probability", ylim=(0, 1))
+    below.set(xlabel="time (s)", ylabel="gradient", ylim=(-0.08, 0.4))
+    above.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig
+
+
+scrub(
+    {f"{s:g} s": gradient_figure(s) for s in (0.25, 0.5, 1, 2, 4, 8)},
+    label="length of the bark",
+    start="0.5 s",
+    alt="Above, the probabilities of the frames of a scene with one bark, and three "
+    "horizontal lines for mean, maximum and linear softmax; below, their gradients. "
+    "The "
+    "longer the bark, the closer the three lines and the smaller the gradient per "
+    "frame.",
+    caption="One bark, what three poolings make of it, and which frames they train.",
+)
+
+# %% [markdown]
+# Move the slider. The maximum (a tie here, which torch shares among the equal frames)
+# trains nothing outside the bark. The mean raises all frames alike, even where nothing
+# sounds. Linear softmax raises the bark and lowers the rest.
 #
-# Write linear softmax pooling: from probabilities `(frames, classes)`, all above 0, an array `(classes,)`.
+# ### Exercise 10.2: linear softmax
+#
+# Write linear softmax pooling for several classes: from probabilities
+# `(frames, classes)`, all above 0, to an array `(classes,)`.
+
 
 # %% tags=["exercise"]
 def pool(y):
@@ -316,40 +960,114 @@ def pool(y):
 check("10.2", pool)
 
 # %% [markdown]
-# ## 5. A teacher who is your own past
+# ## 5. The mean teacher
 #
-# Of half of the scenes to learn from we have no label. What can they teach? That an answer must not hang on accidents. A **mean teacher** is a second copy of the network whose weights follow the student's slowly: after each step they move towards the student's by a small share, $w \leftarrow a\,w + (1 - a)\,v$, with $a$ near 1, and less in the first steps. Such an average over many steps is a better network than any one of them, for their errors cancel.
+# Some of our scenes have no labels. What can a network learn from them? Its answers
+# should not depend on accidents, such as which neurons dropout removes or which bands
+# SpecAugment hides. So we may ask it to *agree with itself*, on any scene, labelled or
+# not.
 #
-# The student hears each scene with masks over its log-mel and other neurons dropped, and is asked to agree with the teacher, on labelled scenes and on unlabelled ones. The teacher may be wrong. So agreement counts little at first, and its weight rises over the first half of the steps. **Predict:** how many steps does a teacher lag behind that keeps 98 % of its past at each?
+# The **mean teacher** (Tarvainen and Valpola, 2017) is a second copy of the network
+# that is not trained. After each step, its weights $w$ move a little towards the
+# student's weights $v$:
+#
+# $$ w \leftarrow a\,w + (1 - a)\,v. $$
+#
+# This is an *exponential moving average* (EMA): a weight from $k$ steps ago counts
+# $a^k$ times as much as the latest one. One update by hand, and by the library:
 
 # %%
-rng, at_step = np.random.default_rng(0), np.arange(600)
-weight = 1 - np.exp(-at_step / 80) + rng.normal(0, 0.15, 600)  # a weight on its way to 1, shaken by every batch
-averages = {}
-for past in (0.9, usual.ema_decay):
-    mean, path = weight[0], []
-    for k in at_step:
-        share = min(1 - 1 / (k + 1), past)
-        mean = share * mean + (1 - share) * weight[k]
-        path.append(mean)
-    averages[past] = np.array(path)
-ramp = usual.consistency * np.exp(-5 * (1 - np.minimum(1, 2 * at_step / 600)) ** 2)
-fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.4))
-left.plot(at_step, weight, color="lightgrey", linewidth=0.8, linestyle="-", label="student")
-for place, (past, path) in enumerate(averages.items()):
-    left.plot(at_step, path, color=plots.COLOURS[place], linestyle=plots.LINES[place], label=f"teacher, a = {past}")
-left.set(xlabel="step", ylabel="one weight (drawn, not trained)")
-left.legend()
-plots.lines(at_step, {"agreement": ramp}, right, xlabel="step of 600", ylabel="weight of agreement in the loss")
-shake = {past: float(path[400:].std()) for past, path in averages.items()}
-lag = int((averages[usual.ema_decay] >= 0.5).argmax()) - 80 * np.log(2)
-show(fig, alt=f"Left, a noisy weight rising to 1 and two running averages of it: with a = 0.9 close behind and a little rough, with a = {usual.ema_decay:g} smooth and late. Right, the weight of agreement against the step, from {ramp[0]:.3f} to {ramp[-1]:g} at half of the steps.")
-say(f"Once it has arrived, the student's weight shakes by {weight[400:].std():.3f}, the teacher's by {shake[0.9]:.3f} (a = 0.9) and **{shake[usual.ema_decay]:.3f}** (a = {usual.ema_decay:g}, as in our recipe). It is half of the way up {lag:.0f} steps later than the student, near a / (1 - a) = {usual.ema_decay / (1 - usual.ema_decay):.0f}. At step 0, agreement counts {ramp[0]:.3f}; from half of the steps on, {ramp[-1]:g}.")
+EMA_DECAY = 0.98  # the a of the study's recipe
+torch.manual_seed(0)
+teacher = nn.Linear(3, 2)
+student = nn.Linear(3, 2)
+
+by_hand = []
+for w, v in zip(teacher.parameters(), student.parameters(), strict=True):
+    by_hand.append(EMA_DECAY * w + (1 - EMA_DECAY) * v)
+
+mean_teacher.update_ema(teacher, student, EMA_DECAY)
+for w, expected in zip(teacher.parameters(), by_hand, strict=True):
+    assert torch.allclose(w, expected)
 
 # %% [markdown]
-# ### Exercise 10.3
+# What does the average do to a weight that training shakes? We simulate one: it rises
+# to 1, and every batch adds noise. **Predict** how many steps a teacher with $a = 0.98$
+# lags behind.
+
+# %%
+predict("10.e", ..., "By how many steps does a teacher with a = 0.98 lag behind?")
+
+# %%
+rng = np.random.default_rng(0)
+step_numbers = np.arange(600)
+trend = 1 - np.exp(-step_numbers / 80)
+student_weight = trend + rng.normal(0, 0.15, 600)
+
+teacher_weights = {}
+for decay in (0.9, EMA_DECAY):
+    average = student_weight[0]
+    path = []
+    for k in step_numbers:
+        share = min(1 - 1 / (k + 1), decay)  # at first a plain mean of all steps
+        average = share * average + (1 - share) * student_weight[k]
+        path.append(average)
+    teacher_weights[decay] = np.array(path)
+
+noise = {decay: path[400:].std() for decay, path in teacher_weights.items()}
+lag = EMA_DECAY / (1 - EMA_DECAY)  # mean age of the weights in the average
+answer("10.e", round(lag), unit="steps", within=0.1)
+
+# %% tags=["hide-input"]
+# A shaken weight and two teachers; the weight of the agreement over a training
+fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
+left.plot(step_numbers, student_weight, color="0.75", linewidth=0.8, linestyle="-")
+for place, (decay, path) in enumerate(teacher_weights.items()):
+    left.plot(
+        step_numbers,
+        path,
+        color=plots.COLOURS[place],
+        linestyle=plots.LINES[place],
+        label=f"teacher, a = {decay:g}",
+    )
+left.set(xlabel="step", ylabel="one weight (simulated)")
+left.legend(title="grey: student")
+progress = np.linspace(0, 1, 101)
+ramp = np.exp(-5 * (1 - np.minimum(1, 2 * progress)) ** 2)
+right.plot(100 * progress, ramp)
+right.set(xlabel="progress of the training (%)", ylabel="weight of the agreement")
+show(
+    fig,
+    alt="Left, a noisy weight that rises to 1 with two running averages: with a = 0.9 "
+    "close behind it and slightly rough, with a = 0.98 smooth and late. Right, the "
+    f"weight of the agreement, from {ramp[0]:.3f} at the start to 1 at half of the "
+    "training.",
+    caption="Left: the student's weight and two teachers. Right: how much agreeing "
+    "counts.",
+)
+
+# %%
+say(
+    "When the student has arrived, its weight has a standard deviation of "
+    f"{student_weight[400:].std():.3f}; the teacher's has {noise[0.9]:.3f} (a = 0.9) "
+    "or "
+    f"**{noise[EMA_DECAY]:.3f}** (a = {EMA_DECAY:g}). The price is a lag of "
+    f"a / (1 - a) = {lag:.0f} steps."
+)
+
+# %% [markdown]
+# ### Exercise 10.3: one update
 #
-# Write one update of the teacher: from its weights, the student's, the number of the step (from 0) and `past`, the highest share of the past. The share is `min(1 - 1 / (step + 1), past)`.
+# In the first steps, the teacher should not cling to its random initial weights. So the
+# share of its past is `min(1 - 1 / (step + 1), past)`, where steps count from 0. Write
+# one update of one weight with this rule.
+#
+# <details><summary>Hint</summary>
+#
+# At step 0 the share is 0, so the teacher becomes equal to the student.
+#
+# </details>
+
 
 # %% tags=["exercise"]
 def followed(teacher, student, step, past):
@@ -362,62 +1080,127 @@ def followed(teacher, student, step, past):
 check("10.3", followed)
 
 # %% [markdown]
-# Now the loss of one step, by hand, on some labelled scenes and some unlabelled ones. Cross-entropy knows the labelled ones alone. The distance to the teacher knows all, frame by frame and scene by scene.
+# ### The loss of one step
+#
+# The loss has two parts. The cross-entropy of the weak labels needs labelled scenes.
+# The squared distance between student and teacher (the **consistency**) needs no label,
+# so unlabelled scenes contribute to it as well. We compute both for one batch, before
+# any training. Student and teacher have the same weights here and still differ, because
+# dropout removes other neurons in each.
 
 # %%
-def fresh(*wanted):
-    """The course's CRNN with new weights, for some of the streams."""
-    seed_everything(seed)
-    shapes = {name: (found[name].times_s, found[name].x.shape[2]) for name in streams.NAMES if name in wanted}
-    return crnn.CRNN(len(names), shapes, spectral.times_s, log=spec.log)
-
-
-weak_x, tags, free_x, held_x = scene_run.learning_data(scenes, {"auditory": auditory})
-student = fresh("auditory")
-student.standardise("auditory", [weak_x["auditory"], free_x["auditory"]])
+recipe = mean_teacher.TeacherRecipe(
+    steps=steps,
+    weak=12,  # labelled scenes per step
+    unlabelled=4,
+    learning_rate=1e-3 if profile == "study" else 2e-3,
+    ema_decay=EMA_DECAY if profile == "study" else 0.95,
+    n_evals=2 if profile == "smoke" else 5,
+)
+weak_x, weak_targets, unlabelled_x, _ = scene_run.learning_data(
+    scenes, {"auditory": auditory}
+)
+student = fresh(["auditory"])
+student.standardise("auditory", [weak_x["auditory"], unlabelled_x["auditory"]])
 teacher = copy.deepcopy(student)
-batch = {"auditory": torch.tensor(np.concatenate([weak_x["auditory"][: recipe.weak], free_x["auditory"][: recipe.unlabelled]]).astype(np.float32))}
-strong_p, weak_p = student(batch)
+
+n_weak = recipe.weak
+batch = np.concatenate(
+    [weak_x["auditory"][:n_weak], unlabelled_x["auditory"][: recipe.unlabelled]]
+)
+x = {"auditory": torch.tensor(batch.astype(np.float32))}
+strong, weak = student(x)
 with torch.no_grad():
-    told, told_of_scene = teacher(batch)  # the same weights, but other neurons dropped
-known = functional.binary_cross_entropy(weak_p[: recipe.weak], torch.tensor(tags[: recipe.weak]))
-apart = functional.mse_loss(strong_p, told) + functional.mse_loss(weak_p, told_of_scene)
-free = functional.mse_loss(strong_p[recipe.weak :], told[recipe.weak :])
-push = float(torch.autograd.grad(free, student.head.weight, retain_graph=True)[0].norm() / torch.autograd.grad(known, student.head.weight)[0].norm())
-say(f"Before the first step, with {recipe.weak} labelled scenes and {recipe.unlabelled} others: cross-entropy **{known.item():.3f}** (guesses of a half would cost ln 2 = {np.log(2):.3f}); distance to the teacher **{apart.item():.5f}**. They have equal weights and disagree all the same, for other neurons were dropped. The unlabelled scenes push the last layer with {push:.2g} of the force of the labels: little, as yet. In the middle of training, that is weighed {ramp[300] / ramp[0]:.0f} times as much.")
+    strong_of_teacher, weak_of_teacher = teacher(x)
+
+targets = torch.tensor(weak_targets[:n_weak])
+cross_entropy = functional.binary_cross_entropy(weak[:n_weak], targets)
+consistency = functional.mse_loss(strong, strong_of_teacher)
+consistency = consistency + functional.mse_loss(weak, weak_of_teacher)
+
+# What pulls on the last layer: the labels, and the scenes without labels
+without_labels = functional.mse_loss(strong[n_weak:], strong_of_teacher[n_weak:])
+[pull] = torch.autograd.grad(cross_entropy, student.head.weight, retain_graph=True)
+[own_pull] = torch.autograd.grad(without_labels, student.head.weight)
+pull_ratio = float(own_pull.norm() / pull.norm())
+say(
+    f"Cross-entropy: **{cross_entropy.item():.3f}**. Consistency: "
+    f"**{consistency.item():.5f}**. The gradient of the unlabelled scenes on the last "
+    f"layer is {pull_ratio:.2g} times as long as that of the labels, and at first it "
+    "is "
+    f"multiplied by {ramp[0]:.3f}. So the labels decide at first. Later the teacher is "
+    "better, the weight has risen to 1, and its opinion counts."
+)
 
 # %% [markdown]
-# ## 6. A small run of your own
+# The teacher can be wrong, and then the student learns to agree with an error. Whether
+# the method helps is a question for an experiment, and section 7 shows what the study
+# found.
 #
-# One start each, with the recipe of the study but fewer steps (and, in `smoke`, a hasty one): SpecAugment on the log-mel (in ms and Hz), mean teacher, unlabelled scenes in every batch. The state kept is the best on validation, by **F1**: twice the right tags, over all that were there plus all that were named; exercise 10.4 takes it apart. **Predict** the order of what you get.
+# ## 6. Four networks
+#
+# We train the CRNN with each stream by itself and with all three: same scenes, same
+# recipe, one seed. The state kept is the best on the validation scenes, and the teacher
+# is the network that we test. **Predict** what will happen.
 
 # %%
-subsets = [("spectral",), ("auditory",), ("visual",), ("auditory", "visual"), streams.NAMES]
-if profile == "smoke":
-    subsets = [("spectral",), ("auditory",), streams.NAMES]
+predict("10.f", ..., "Does the visual network beat *every class* in F1, yes or no?")
+
+# %%
+SUBSETS = (("spectral",), ("auditory",), ("visual",), streams.NAMES)
+full = "all three"
+
+
+def train(stream_names):
+    """A CRNN trained on these streams, its best state on validation."""
+    mine = {name: found[name] for name in stream_names}
+    data = scene_run.learning_data(scenes, mine)
+    net = fresh(stream_names)
+    return mean_teacher.teach(net, *data, recipe, spec, seed=seed, device=device)
+
+
 runs = {}
-for wanted in tqdm(subsets, desc="networks"):
-    mine = {name: found[name] for name in wanted}
-    runs["+".join(wanted)] = mean_teacher.teach(fresh(*wanted), *scene_run.learning_data(scenes, mine), recipe, spec, seed=seed, device=device)
-display(pd.DataFrame([(name, cost.parameters(run.model) / 1e3, run.seconds / 60, run.chosen_step, 100 * mean_teacher.best_eval(run.history)["validation_tagging"]) for name, run in runs.items()], columns=["streams", "parameters (thousands)", "training (minutes)", "step kept", "validation tagging F1 (%)"]).round(1))
-fig, axes = plt.subplots(1, 2, figsize=(12, 3.6))
-looked = np.array([look["step"] for look in next(iter(runs.values())).history])
-for ax, what, label in zip(axes, ("loss", "validation_tagging"), ("loss of training", "validation tagging F1 (%)"), strict=True):
-    factor = 1 if what == "loss" else 100
-    plots.lines(looked, {name: factor * np.array([look[what] for look in run.history]) for name, run in runs.items()}, ax, xlabel="step", ylabel=label, markers=True)
-    ax.set_xticks(looked)
-axes[0].legend_.remove()
-axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+for stream_names in tqdm(SUBSETS, desc="networks"):
+    name = full if len(stream_names) == 3 else stream_names[0]
+    runs[name] = train(stream_names)
+
+# %% tags=["hide-input"]
+# Learning curves
+fig, axes = plt.subplots(1, 2, figsize=(11, 3.8))
+at_steps = np.array([entry["step"] for entry in runs[full].history])
+for ax, what, factor, label in [
+    (axes[0], "loss", 1, "training loss"),
+    (axes[1], "validation_tagging", 100, "validation F1 (%)"),
+]:
+    curves = {
+        name: factor * np.array([entry[what] for entry in run.history])
+        for name, run in runs.items()
+    }
+    plots.lines(at_steps, curves, ax, xlabel="step", ylabel=label, markers=True)
+    ax.legend().remove()
+axes[0].set_ylim(0, None)
+axes[1].set_ylim(0, 100)
+handles, labels = axes[1].get_legend_handles_labels()
+fig.legend(handles, labels, loc="outside lower center", ncols=4)
 last = {name: run.history[-1] for name, run in runs.items()}
-show(fig, alt=f"Loss and validation tagging F1 against the step up to {steps}, one line a subset of the streams; at the end " + "; ".join(f"{name} loss {look['loss']:.2f}, F1 {100 * look['validation_tagging']:.0f} %" for name, look in last.items()) + ".")
-say("The teacher is what is looked at and kept. " + ("Two dozen steps, at a rate five times as high, are for trying the lines out." if profile == "smoke" else f"Highest at the last look: *{max(last, key=lambda name: last[name]['validation_tagging'])}*. The loss holds the weighted disagreement with the teacher too, and says little across subsets; the F1 of validation decides."))
+show(
+    fig,
+    alt=f"Training loss and validation F1 against the step, up to {steps}. At the end: "
+    + "; ".join(
+        f"{name} loss {entry['loss']:.2f}, F1 {100 * entry['validation_tagging']:.0f} %"
+        for name, entry in last.items()
+    )
+    + ".",
+    caption="Learning curves of the four networks.",
+)
 
 # %% [markdown]
-# Tags are decided at a half, and counted. **Micro F1** puts the counts of all classes together before it divides: twice what is right, over what was there plus what was named. Frequent classes weigh more; a class that is never named costs what it had.
+# ### Exercise 10.4: micro F1
 #
-# ### Exercise 10.4
-#
-# Write the micro F1 of tags from three arrays of counts, an entry a class: `n_ref` scenes that have it, `n_sys` in which it was named, `right` of these that are right.
+# Write the micro F1 of tags as a fraction. You are given three arrays with one entry
+# for each class: `n_ref`, the number of scenes that have the class; `n_sys`, the number
+# of scenes in which it was named; `right`, how many of these are correct.
+
 
 # %% tags=["exercise"]
 def micro_f1(n_ref, n_sys, right):
@@ -429,179 +1212,609 @@ def micro_f1(n_ref, n_sys, right):
 check("10.4", micro_f1)
 
 # %% [markdown]
-# Now the test, once. Intervals come from drawing scenes again; the start of training, which matters as much, they do not know. And a question that needs no second training: what does the network with all three streams do when it is shown the pictures of *another* scene? If its F1 stays, it did not look.
+# Now the test. We also try a control that needs no training: the network with all
+# streams gets the **pictures of another scene**. If its F1 stays the same, it did not
+# use its pictures.
+#
+# The interval comes from the bootstrap of notebook 04, with scenes in place of sources:
+# we draw as many scenes as there are, with replacement, and compute F1 from the counts
+# of the scenes drawn. All networks are judged on the same draws.
 
 # %%
-def tested(name, deal=None):
-    """Counts of a network's tags a test scene, `(scenes, 3)`: right, there, named. With `deal` pictures are dealt out anew."""
-    judged = scene_run.judged(scenes, {part: found[part] for part in name.split("+")}, "test")
-    if deal is not None:
-        judged.x["visual"] = judged.x["visual"][deal]
-    got = mean_teacher.scores(runs[name].model, judged, recipe.median_ms)["tagging"]
-    return got.by_file[["tp", "n_ref", "n_sys"]].to_numpy()
+is_test = (scenes.table["part"] == "test").to_numpy()
 
 
-full, dealt = "+".join(streams.NAMES), "all, pictures of other scenes"
-counts = {name: tested(name) for name in runs} | {dealt: tested(full, np.roll(np.arange(asked.test), 1))}
-drawn = np.random.default_rng(0).integers(asked.test, size=(2000, asked.test))
-drawn[0] = np.arange(asked.test)  # the scenes as they are
-sums = {name: table[drawn].sum(1) for name, table in counts.items()}
-again = {name: 200 * s[:, 0] / s[:, 1:].sum(1) for name, s in sums.items()}
-again["fall"] = again[dealt] - again[full]
-score = {name: Interval(float(f1[0]), *np.nanpercentile(f1, [2.5, 97.5])) for name, f1 in again.items()}
-fall = score.pop("fall")
-fig, ax = plt.subplots(figsize=(9, 0.45 * len(score) + 1.2))
-for place, (name, value) in enumerate(score.items()):
-    ax.errorbar(value.mean, place, xerr=[[value.mean - value.low], [value.high - value.mean]], fmt="s" if "other" in name else "o", capsize=3, color=plots.COLOURS["other" in name])
-ax.set_yticks(range(len(score)), list(score))
-ax.set(xlabel=f"tagging micro F1 of {asked.test} test scenes (%)", ylim=(len(score) - 0.5, -0.5))
-show(fig, alt="Tagging F1 in % with 95 % intervals over scenes, one line a subset of the streams: " + "; ".join(f"{name} {value}" for name, value in score.items()) + ".")
-say(f"The network of all streams, shown the pictures of other scenes, against its own score: **{verdicts.difference_text(fall)}**." + (" After two dozen steps that means little." if profile == "smoke" else " Whatever it lost, it had leant on its pictures for; that does not yet say that it is better with pictures than without."))
+def test_probabilities(model, stream_names, other_pictures=False):
+    """Probabilities of the tags of the test scenes, (scenes, classes)."""
+    x = {name: found[name].x[is_test] for name in stream_names}
+    if other_pictures:
+        x["visual"] = np.roll(x["visual"], 1, axis=0)  # those of the scene before
+    return mean_teacher.probabilities(model, x)[1]
+
+
+def counts(named):
+    """For each test scene: correct, true and named tags, (scenes, 3)."""
+    correct = (named & test_tags).sum(axis=1)
+    return np.column_stack([correct, test_tags.sum(axis=1), named.sum(axis=1)])
+
+
+swapped = "all, pictures of others"
+probabilities = {}
+for stream_names in SUBSETS:
+    name = full if len(stream_names) == 3 else stream_names[0]
+    probabilities[name] = test_probabilities(runs[name].model, stream_names)
+probabilities[swapped] = test_probabilities(runs[full].model, streams.NAMES, True)
+
+named_tags = {name: p > 0.5 for name, p in probabilities.items()}
+named_tags["every class"] = always_all
+named_tags[f"always {names[most_frequent]}"] = always_one
+
+# %%
+rng = np.random.default_rng(0)
+draws = rng.integers(len(test_tags), size=(2000, len(test_tags)))
+
+
+def f1_percent(scene_counts):
+    """Micro F1 in % from counts (..., scenes, 3)."""
+    correct, true, named = np.moveaxis(scene_counts.sum(axis=-2), -1, 0)
+    return 200 * correct / (true + named)
+
+
+def interval_of(value, drawn):
+    """A value with the middle 95 % of its bootstrap draws."""
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))
+
+
+score = {}  # F1 of all scenes with its interval
+drawn_f1 = {}
+for name, named in named_tags.items():
+    scene_counts = counts(named)
+    drawn_f1[name] = f1_percent(scene_counts[draws])  # (draws, scenes, 3) to (draws,)
+    score[name] = interval_of(f1_percent(scene_counts), drawn_f1[name])
+
+
+def gap(first, second):
+    """F1 of one answer minus that of another, in points, on the same draws."""
+    difference = score[first].mean - score[second].mean
+    return interval_of(difference, drawn_f1[first] - drawn_f1[second])
+
+
+# %% tags=["hide-input"]
+# F1 of the networks and of constant answers
+order = [*runs, swapped, "every class", f"always {names[most_frequent]}"]
+fig, ax = plt.subplots(figsize=(9, 3.6))
+ax.axvline(all_classes, color="black", linewidth=1, linestyle=":")
+for place, name in enumerate(order):
+    value = score[name]
+    fixed = name not in probabilities
+    ax.errorbar(
+        value.mean,
+        place,
+        xerr=[[value.mean - value.low], [value.high - value.mean]],
+        fmt="D" if fixed else "s" if name == swapped else "o",
+        capsize=3,
+        color="black" if fixed else plots.COLOURS[1 if name == swapped else 0],
+    )
+ax.set_yticks(range(len(order)), order)
+ax.set(xlabel="micro F1 on the test scenes (%)", xlim=(0, 100))
+ax.set_ylim(len(order) - 0.5, -0.5)
+show(
+    fig,
+    alt="Micro F1 in % with 95 % intervals: "
+    + "; ".join(f"{name} {score[name]}" for name in order)
+    + ". A dotted line marks the answer that names every class.",
+    caption="Circles: networks. Square: control. Diamonds: constant answers.",
+)
+
+# %%
+visual_gap = gap("visual", "every class")
+auditory_gap = gap("auditory", "spectral")
+spectral_gap = gap("spectral", "every class")
+all_gap = gap(full, "auditory")
+swap_gap = gap(full, swapped)
+one_tag = 100 / test_tags.sum()  # roughly what one tag is worth, in points
+
+if profile != "smoke":
+    answer("10.f", "yes" if visual_gap.mean > 0 else "no")
+
+
+def points(value):
+    """A difference in points with its interval, as text."""
+    return f"{value.mean:+.0f} points ({value.low:+.0f} to {value.high:+.0f})"
+
+
+conclude(
+    "spectral_over_every_class",
+    spectral_gap.mean,
+    unit="points",
+    step=one_tag,
+    if_clear=f"The spectral network has learned something: {points(spectral_gap)} "
+    "compared with *every class*.",
+    if_not="This run does not show that the spectral network beats *every class* "
+    f"({points(spectral_gap)}).",
+)
+conclude(
+    "auditory_over_spectral",
+    auditory_gap.mean,
+    unit="points",
+    step=one_tag,
+    if_clear=f"Pretrained auditory features against the log-mel: **"
+    f"{points(auditory_gap)}**.",
+    if_not="This run does not show that auditory features beat the log-mel "
+    f"({points(auditory_gap)}).",
+)
+conclude(
+    "visual_over_every_class",
+    visual_gap.mean,
+    unit="points",
+    step=one_tag,
+    if_clear="Pictures against *every class*, which does not look at anything: "
+    f"**{points(visual_gap)}**.",
+    if_not="This run cannot tell the visual network from *every class* "
+    f"({points(visual_gap)}).",
+)
+conclude(
+    "all_over_auditory",
+    all_gap.mean,
+    unit="points",
+    step=one_tag,
+    if_clear=f"All three streams against auditory features: {points(all_gap)}.",
+    if_not="This run does not show a difference between all three streams and the "
+    f"auditory features by themselves ({points(all_gap)}).",
+)
 
 # %% [markdown]
-# ## 7. The study: seven subsets, several starts
-#
-# One start on small data decides nothing. The study trains all seven subsets of the three streams on ESC-10, each from several starts, on the same scenes: differences are paired by start. The intervals tell what another start would do. They do not tell of other sounds or other drawings, for there is one test fold.
-#
-# Crosses are the paper's five published numbers, on real videos of other classes and with a network whose sizes we do not know. So do not compare heights. Compare the **order**, and the **differences**. **Predict** three signs: auditory less spectral, auditory+visual less auditory, all less spectral+auditory.
+# F1 depends on the threshold: a network that is unsure names nothing, and loses to an
+# answer that names everything. **Average precision** needs no threshold. It asks
+# whether scenes with a class get higher probabilities for it than scenes without.
+# Random probabilities reach about the share of scenes that have the class.
+
+# %% tags=["hide-input"]
+# F1 and mean average precision of the networks and of constant answers
+rows = []
+for name in order:
+    if name in probabilities:
+        precision = tagging.mean_average_precision(test_tags, probabilities[name])
+        n_named = named_tags[name].sum(axis=1).mean()
+    else:
+        precision = test_tags.mean()
+        n_named = named_tags[name].sum(axis=1).mean()
+    rows.append(
+        (name, score[name].mean, 100 * precision, n_named),
+    )
+table = pd.DataFrame(
+    rows,
+    columns=["answer", "micro F1 (%)", "mean AP (%)", "tags named per scene"],
+)
+display(table.style.hide(axis="index").format(precision=1))
 
 # %%
-# STUDY GRID
+visual_ap = float(table.set_index("answer").loc["visual", "mean AP (%)"])
+chance_ap = 100 * test_tags.mean()
+conclude(
+    "visual_ap_over_chance",
+    visual_ap - chance_ap,
+    unit="points",
+    if_clear=f"The visual network ranks the scenes with a mean average precision of "
+    f"{visual_ap:.0f} %, where chance has {chance_ap:.0f} %. So the pictures do hold "
+    "some information, even for an unseen artist. It is not enough to cross the "
+    "threshold of one half often.",
+    if_not=f"Ranked by the visual network, mean average precision is {visual_ap:.0f} "
+    "%; "
+    f"chance has {chance_ap:.0f} %. This run cannot tell the two apart.",
+)
+conclude(
+    "lost_with_other_pictures",
+    swap_gap.mean,
+    unit="points",
+    step=one_tag,
+    if_clear="With the pictures of other scenes, the network of all streams loses "
+    f"{points(swap_gap)}. It does use its pictures. That does not say that it is "
+    "better "
+    "with pictures than without; only a network trained without them can show that.",
+    if_not="The network of all streams against itself with the pictures of other "
+    "scenes: "
+    f"{points(swap_gap)}. This run does not show that it uses its pictures.",
+)
+
+# %% [markdown]
+# The intervals cover the choice of test scenes. They do not cover the seed, and one
+# seed on a small set decides little.
+#
+# ## 7. What the study found
+#
+# The study trains all seven subsets of the streams with five seeds, on scenes of ten
+# seconds made from ESC-10. Differences are paired by seed. The intervals cover other
+# seeds, but not other sounds or drawings, because there is only one test fold.
+#
+# Crosses in the figure are the paper's numbers. They come from real videos of other
+# classes and from other networks, so do not compare levels.
+
+# %%
 study = figures.scene_rows()
-subset_rows = figures.usual_scenes(study, "streams")
-answers = questions.answers("scenes", study).query("where == 'tagging'")
-pairs = answers[~answers["question"].str.contains("unlabelled|every|fusion")]
-gaps = {q.question: Interval(100 * q.difference, 100 * q.low, 100 * q.high) for q in pairs.itertuples()}
-if len(pairs):
-    from_study = figures.scenes_subsets_figure(study, pairs, questions.paper_scores("tagging"))
-    show(from_study, alt=figures.scenes_subsets_text(study, pairs, questions.paper_scores("tagging")))
-    starts = f"{pairs['pairs'].min()}" if pairs["pairs"].nunique() == 1 else f"{pairs['pairs'].min()} to {pairs['pairs'].max()}"
-    say(f"{subset_rows['dataset'].iloc[0]}, {starts} starts, {int(subset_rows['n_test'].iloc[0])} test scenes. Is it better? " + "; ".join(f"{text.replace(' better than ', ' against ')}: **{verdicts.difference_text(gap)}**" for text, gap in gaps.items()) + ".")
-else:
-    say("The study of this notebook has not been run far enough yet, two starts of two subsets at least: `course study run scenes --jobs 2`, then `course study report scenes --publish`.")
+usual_rows = figures.usual_scenes(study, "streams")  # only the streams differ
+of_subset = {}
+for name in figures.SUBSETS:
+    rows = usual_rows[usual_rows["streams"] == name].sort_values("seed")
+    if len(rows) >= 2:
+        of_subset[name] = rows
+baseline = 100 * localisation.published_baselines().get("tagging", np.nan)
+paper = questions.paper_scores("tagging")
 
-# %% [markdown]
-# Five published numbers make ten pairs. In how many of them are we and the paper of one mind about the order?
+# %% tags=["hide-input"]
+# F1 of every subset in the study, the constant answer, and the paper's numbers
+fig, ax = plt.subplots(figsize=(9, 3.8))
+ax.axvline(baseline, color="black", linewidth=1, linestyle=":")
+levels = {}
+for place, (name, rows) in enumerate(of_subset.items()):
+    level = stats.mean_interval(rows["test_tagging_f1"]).scaled(100)
+    levels[name] = level
+    ax.errorbar(
+        level.mean,
+        place,
+        xerr=[[level.mean - level.low], [level.high - level.mean]],
+        fmt="o",
+        capsize=3,
+        color=plots.COLOURS[0],
+    )
+    if name in paper:
+        ax.plot(paper[name], place, "x", color=plots.COLOURS[1], markersize=9)
+ax.text(baseline + 1, len(levels) - 0.75, "every class", ha="left", va="center")
+ax.set_yticks(range(len(levels)), list(levels))
+ax.set(xlabel="tagging micro F1 (%)", xlim=(0, 100), ylim=(len(levels) - 0.5, -0.5))
+show(
+    fig,
+    alt="Tagging F1 in % in the study, with 95 % intervals over seeds: "
+    + "; ".join(f"{name} {level}" for name, level in levels.items())
+    + f". The constant answer has {baseline:.1f}. The paper: "
+    + ", ".join(f"{name} {value:.1f}" for name, value in paper.items())
+    + ".",
+    caption="Circles: the study. Crosses: the paper, other data. Dotted: constant "
+    "answer.",
+)
 
 # %%
-levels = questions.levels(study).query("score == 'tagging'").set_index("streams")[["paper", "mean", "low", "high"]]
-couples = [(a, b) for place, a in enumerate(levels.index) for b in levels.index[:place]]
-alike = sum((levels.loc[a] - levels.loc[b])[["paper", "mean"]].prod() > 0 for a, b in couples)
-if couples:
-    against = {f"{what}, against {levels.index[0]}": levels[column] - levels[column].iloc[0] for what, column in (("paper", "paper"), ("ours", "mean"))}
-    display(levels.rename(columns={"paper": "the paper's claim: tagging micro F1 (%)", "mean": "our measured number (%)", "low": "from", "high": "to"}).assign(**against).round(2))
-    orders = [", ".join(levels[column].sort_values(ascending=False).index) for column in ("paper", "mean")]
-    say(f"**{alike} of {len(couples)}** pairs are in the same order. The paper, best first: {orders[0]}. Ours: {orders[1]}. Other data, another network, other pretrained networks: the levels are not to be compared.")
+if "visual" in levels:
+    say(
+        f"**Visual-only tagging reaches {levels['visual'].mean:.1f} %, less than the "
+        f"{baseline:.1f} % of naming every class in every scene.** With such pictures, "
+        "the "
+        "study cannot say what pictures are worth, and its verdict on these claims is "
+        "*not testable here*."
+    )
+
+# %% [markdown]
+# The table below has the paper's claims about tagging. The paper's numbers are those
+# that a summary of it gives, because we could not read its tables. *Holds* means that
+# the interval of the difference lies above zero on our scenes.
+
+# %% tags=["hide-input"]
+# Claims C1 to C5b: the paper's number, ours, and the verdict
+evidence = claims.evidence_from("scenes")
+lines = [
+    "| | claim | the paper (%) | our rows (points) | verdict |",
+    "|---|---|---|---|---|",
+]
+for claim in claims.claims():
+    if claim.id not in ("C1", "C2", "C3", "C4", "C5a", "C5b"):
+        continue
+    for entry in claims.judged(claim, evidence):
+        lines.append(
+            f"| {claim.id} | {entry['claim']} | {entry['paper']} | {entry['ours']} | "
+            f"**{entry['verdict']}** |"
+        )
+say("\n".join(lines))
+
+# %%
+answers = questions.answers("scenes", study)
+answers = answers[answers["where"] == "tagging"].set_index("question")
+
+
+def study_gap(question):
+    """The study's answer to a question, in points with its interval, as text."""
+    difference = questions.points(answers.loc[question])
+    return f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})"
+
+
+if "spectral+visual better than spectral" in answers.index:
+    say(
+        "What the rows do show: auditory features are worth "
+        f"**{study_gap('auditory better than spectral')}** points over the log-mel, "
+        "and "
+        "adding the log-mel to them changes "
+        f"{study_gap('spectral+auditory better than auditory')}. The gain of all three "
+        "streams is the gain of the auditory features. Pictures beside the log-mel "
+        "even "
+        f"do harm, {study_gap('spectral+visual better than spectral')}: the network "
+        "trusts drawings that mislead it when another artist draws. The network from "
+        "scratch learned from about a dozen recordings per class, so it had more to "
+        "gain "
+        "than the paper's (+4.8)."
+    )
 
 # %% [markdown]
 # ### Class by class
 #
-# A mean over ten classes can hide that fusion helps one and hurts another. **Predict:** which class gains most from pictures, and which cannot?
+# A mean over ten classes can hide that a stream helps some classes and harms others. On
+# the left, every class has its own constant answer: name it in every scene. The right
+# panel shows what pictures add to the two streams of sound. **Predict** the class that
+# gains most.
+
+# %% tags=["hide-input"]
+# F1 by class in the study, and what pictures add
+SHOWN = ("visual", "spectral", "auditory", questions.ALL_STREAMS)
+sound = "spectral+auditory"
+gains = {}
+if set(SHOWN) | {sound} <= set(of_subset):
+    labels = [c.replace("_", " ") for c in usual_rows["classes"].iloc[0]]
+    by_class = {
+        name: 100 * np.stack(rows["test_tagging_by_class"])  # (seeds, classes)
+        for name, rows in of_subset.items()
+    }
+    truth = scene_run.published()
+    truth = truth[truth["content"] == usual_rows["content"].iloc[0]]
+    of_class = truth.drop_duplicates(["filename", "event_label"])
+    share = of_class["event_label"].value_counts() / usual_rows["n_test"].iloc[0]
+    share = share.reindex(usual_rows["classes"].iloc[0]).to_numpy()
+    order = np.argsort(by_class["spectral"].mean(axis=0))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), sharey=True)
+    places = np.arange(len(order))
+    left.plot(
+        100 * 2 * share[order] / (1 + share[order]),
+        places,
+        "|",
+        color="black",
+        markersize=16,
+        markeredgewidth=2,
+        label="named in every scene",
+    )
+    for k, name in enumerate(SHOWN):
+        left.plot(
+            by_class[name].mean(axis=0)[order],
+            places,
+            plots.MARKERS[k],
+            color=plots.COLOURS[k],
+            linestyle="none",
+            label="all three" if name == questions.ALL_STREAMS else name,
+        )
+    for k in order:
+        gains[labels[k]] = paired_difference(
+            by_class[questions.ALL_STREAMS][:, k], by_class[sound][:, k]
+        )
+    plots.forest(
+        [(g.mean, g.low, g.high) for g in gains.values()],
+        list(gains),
+        right,
+        xlabel="all three minus spectral+auditory (points)",
+    )
+    left.set(xlabel="F1 (%)", xlim=(-2, 102))
+    left.set_yticks(places, [labels[k] for k in order])
+    left.grid(axis="y", color="0.9")
+    left.set_ylim(len(order) - 0.5, -0.5)
+    handles, words = left.get_legend_handles_labels()
+    fig.legend(handles, words, loc="outside lower center", ncols=5)
+    show(
+        fig,
+        alt="Left, F1 by class for four inputs and for naming the class in every "
+        "scene; "
+        + "; ".join(
+            f"{labels[k]}: "
+            + ", ".join(f"{n} {by_class[n][:, k].mean():.0f}" for n in SHOWN)
+            for k in order
+        )
+        + ". Right, gain from pictures in points: "
+        + "; ".join(f"{name} {g.mean:+.1f}" for name, g in gains.items())
+        + ".",
+        caption="The study's F1 by class. Right: 95 % intervals over seeds.",
+    )
 
 # %%
-fusion, sound = questions.ALL_STREAMS, "spectral+auditory"
-if "all three better than spectral+auditory" in gaps:
-    by_class = {name: np.stack(subset_rows.loc[subset_rows["streams"] == name, "test_tagging_by_class"]) for name in figures.SUBSETS if name in set(subset_rows["streams"])}
-    labels = [label.replace("_", " ") for label in subset_rows["classes"].iloc[0]]
-    heat = 100 * np.array([values.mean(0) for values in by_class.values()])
-    fig, ax = plt.subplots(figsize=(11, 3.8))
-    drawn = ax.imshow(heat, cmap="cividis", vmin=0, vmax=100, aspect="auto")
-    for (k, j), value in np.ndenumerate(heat):
-        ax.text(j, k, f"{value:.0f}", ha="center", va="center", fontsize=11, color="white" if value < 55 else "black")
-    ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-    ax.set_yticks(range(len(by_class)), list(by_class))
-    fig.colorbar(drawn, ax=ax, label="tagging F1 (%)", pad=0.01)
-    show(fig, alt="Tagging F1 in % by class, a row a subset of the streams; " + "; ".join(f"{name}: " + ", ".join(f"{c} {v:.0f}" for c, v in zip(labels, values, strict=True)) for name, values in zip(by_class, heat, strict=True)) + ".")
-    with_class = {c: subset_rows.assign(test_class_f1=[100 * v[j] for v in subset_rows["test_tagging_by_class"]]) for j, c in enumerate(labels)}
-    gain = {c: stats.difference(t[t["streams"] == fusion], t[t["streams"] == sound], score="test_class_f1") for c, t in with_class.items()}
-    gain = {c: seen.interval for c, seen in sorted(gain.items(), key=lambda item: -item[1].interval.mean)}
-    surely = {word: [c for c, gap in gain.items() if verdict(gap) == word] for word in ("holds", "contradicted")}
-    say(f"Pictures on top of both kinds of sound: most for **{next(iter(gain))}** ({verdicts.difference_text(next(iter(gain.values())))}), least for **{list(gain)[-1]}** ({verdicts.difference_text(list(gain.values())[-1])}). Intervals leave out 0 for {len(surely['holds'])} classes above ({', '.join(surely['holds']) or 'none'}) and {len(surely['contradicted'])} below ({', '.join(surely['contradicted']) or 'none'}). Of {len(gain)} true zeros, one in twenty would be outside by chance.")
+if gains:
+    best_class = max(gains, key=lambda name: gains[name].mean)
+    outside = [name for name, g in gains.items() if g.low > 0 or g.high < 0]
+    below = int((by_class["visual"].mean(axis=0) < 200 * share / (1 + share)).sum())
+    say(
+        f"For {below} of {len(labels)} classes, visual tags are worse than naming the "
+        f"class in every scene. Pictures on top of sound add most to **{best_class}** "
+        f"({gains[best_class].mean:+.1f} points). Of the {len(gains)} intervals, "
+        f"{len(outside)} leave out zero"
+        + (f" ({', '.join(outside)})" if outside else "")
+        + ". If pictures did nothing, one interval in twenty would do so by chance."
+    )
 
 # %% [markdown]
-# ### What the unlabelled scenes, the teacher, and the place of fusion are worth
+# ### Unlabelled scenes, the teacher, and the place of fusion
 #
-# Take one part away and leave the rest. Differences are against the full recipe with the same streams, by pairs of starts. Without unlabelled scenes the teacher remains and watches the labelled ones; without both there is a plain network.
+# The study also takes parts of the method away, one at a time, with three seeds each.
 
-# %%
-WORDS = {"recipe.unlabelled": lambda v: "" if v else "no unlabelled scenes", "recipe.ema_decay": lambda v: f"teacher {v:g}" if v else "no teacher", "fusion": lambda v: f"{v} fusion"}
-changed = []
-for which, fields in ((sound, ["recipe.unlabelled", "recipe.ema_decay"]), (fusion, ["fusion"])) if len(pairs) else ():
-    chosen, base = (rows[rows["streams"] == which] for rows in (figures.usual_scenes(study, "streams", *fields), subset_rows))
-    if len(base) < 2 or len(chosen) == len(base):
+# %% tags=["hide-input"]
+# What changes in tagging F1 if one part of the method is changed
+changes = {}
+for question, label in [
+    ("unlabelled scenes better than none", "with unlabelled scenes, against without"),
+    ("teacher and unlabelled scenes better than neither", "with both, against neither"),
+]:
+    if question in answers.index:
+        changes[label] = questions.points(answers.loc[question])
+for asked_of_events in questions.questions():
+    if asked_of_events.text not in ("fusion early better than mid",
+                                    "fusion gate better than mid"):  # fmt: skip
         continue
-    for case in stats.summarise(pd.concat([base, chosen.drop(base.index)]), fields).iloc[1:].to_dict("records"):
-        other = [name for name in fields if case[name] != base[name].iloc[0]]
-        gap = Interval(*(100 * case[f"tagging_difference{end}"] for end in ("", "_low", "_high")))
-        changed.append((f"{', '.join(filter(None, (WORDS[n](case[n]) for n in other)))} ({which.replace(fusion, 'all')})", gap, int(case["seeds"])))
-changed = [entry for entry in changed if np.isfinite(entry[1].low)]
-if changed:
-    fig, ax = plt.subplots(figsize=(9, 0.45 * len(changed) + 1.2))
-    plots.forest([(gap.mean, gap.low, gap.high) for _, gap, _ in changed], [label for label, _, _ in changed], ax, xlabel="tagging F1 against the full recipe (points)")
-    show(fig, alt="Differences in tagging F1 to the full recipe in points, with 95 % intervals over starts: " + "; ".join(f"{label} {gap.mean:+.1f}" for label, gap, _ in changed) + ".")
-    say("; ".join(f"{label}: **{verdicts.difference_text(gap)}** over {starts} starts" for label, gap, starts in changed) + ".")
+    # The study asks about events; here we ask the same rows about tags
+    about_tags = replace(asked_of_events, where="tagging", score="tagging")
+    answered = questions.compared(about_tags, study)
+    if answered is not None:
+        way = asked_of_events.first["fusion"]
+        changes[f"{way} fusion, against mid"] = answered.interval.scaled(100)
+if changes:
+    fig, ax = plt.subplots(figsize=(9, 2.6))
+    plots.forest(
+        [(c.mean, c.low, c.high) for c in changes.values()],
+        list(changes),
+        ax,
+        xlabel="difference in tagging F1 (points)",
+    )
+    show(
+        fig,
+        alt="Differences in tagging F1 in points with 95 % intervals: "
+        + "; ".join(
+            f"{name} {c.mean:+.1f} ({c.low:+.1f} to {c.high:+.1f})"
+            for name, c in changes.items()
+        )
+        + ".",
+        caption="Filled squares: the interval leaves out zero. One test fold.",
+    )
+    zero = [name for name, c in changes.items() if c.low <= 0 <= c.high]
+    say(
+        f"{len(zero)} of the {len(changes)} intervals contain zero"
+        + (f" ({'; '.join(zero)})" if zero else "")
+        + ". For these, the study does not show a difference. As all of them come from "
+        "one test fold, the study gives no verdict."
+    )
 
 # %% [markdown]
-# The recipe was tried out on validation scenes with one start, never on those for testing. That it was tried out *with* unlabelled scenes and a teacher speaks for them; the comparison leans to their side by as much.
+# The recipe was chosen on validation scenes *with* unlabelled scenes and a teacher,
+# which favours them slightly.
+#
+# ## 8. Your turn: a pooling function of your own
+#
+# ### Exercise 10.5: design a pooling (an open task)
+#
+# Linear softmax is one choice among many. You might use exponential weights, a power
+# mean, or the mean of the highest tenth of the frames. Write a pooling in torch, from
+# `y`, shape `(scenes, frames, classes)` with values between 0 and 1, to
+# `(scenes, classes)`. It must
+#
+# - return the common value if all frames are equal;
+# - lie between the lowest and the highest frame;
+# - not depend on the order of the frames;
+# - exceed one half if a tenth of the frames have 0.9 and the others 0.05, and stay
+#   below 0.2 if all have less than 0.1;
+# - have a gradient for at least two frames, so that training reaches more than one.
+#
+# There is no single right answer. When the check passes, the cell below trains the
+# auditory network with your pooling, which takes well under a minute, and compares it
+# with the network of section 6. **Predict** the difference before you run it, and
+# explain what you find: which frames does your gradient reach?
+#
+# <details><summary>Hint</summary>
+#
+# `weights = torch.softmax(k * y, dim=1)` gives positive weights that sum to 1 over the
+# frames, for any number `k`. What do you get for `k = 0`, and for a very large `k`?
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def own_pool(y):
+    ### BEGIN SOLUTION
+    weights = torch.softmax(5 * y, dim=1)
+    return (weights * y).sum(dim=1)
+    ### END SOLUTION
+
+
+check("10.5", own_pool)
+
+
+# %%
+class WithOwnPooling(crnn.CRNN):
+    """The CRNN with `own_pool` in place of linear softmax."""
+
+    def forward(self, x):
+        strong, _ = super().forward(x)
+        return strong, own_pool(strong)
+
+
+written = own_pool(torch.full((1, 4, 2), 0.5)) is not None  # False while it is `...`
+if written:
+    seed_everything(seed)
+    shape = {"auditory": (auditory.times_s, auditory.x.shape[2])}
+    net = WithOwnPooling(len(classes), shape, spectral.times_s, log=spec.log)
+    data = scene_run.learning_data(scenes, {"auditory": auditory})
+    yours = mean_teacher.teach(net, *data, recipe, spec, seed=seed, device=device)
+    named = test_probabilities(yours.model, ["auditory"]) > 0.5
+    drawn_f1["yours"] = f1_percent(counts(named)[draws])
+    score["yours"] = interval_of(f1_percent(counts(named)), drawn_f1["yours"])
+    print(f"yours: F1 {score['yours']} %")
+    print(f"yours minus linear softmax: {points(gap('yours', 'auditory'))}")
+else:
+    say("Write `own_pool` first; this cell then trains a network with it.")
+
+# %% [markdown]
+# One seed is not enough to prefer one pooling to the other. Repeat the comparison with
+# other values of the parameter `seed`, in pairs.
 #
 # ## What we saw
 
-# %%
-def line_of(question):
-    """A line of the table: what is asked, the paper's difference, ours in words."""
-    paper = "not told" if pd.isna(question["paper"]) else f"{question['paper']:+.2f} points"
-    gap = Interval(*(100 * question[name] for name in ("difference", "low", "high")))
-    return f"| {question['question']}? | {paper} | **{verdicts.difference_text(gap)}** |"
-
-
-here = "; ".join(f"{name} {value.mean:.0f}" for name, value in score.items()) + (": too few steps to read" if profile == "smoke" else "")
-lines = ["| is it better at tagging? | the paper | our number, by pairs of starts |", "|---|---|---|", *map(line_of, answers.to_dict("records")), f"| this run, one start, F1 in % | | {here} |"]
-say("\n".join(lines) + """
-
-*Not shown* is not *false*: the interval holds 0. We could not read the paper's tables; its numbers are those that a summary tells. Its networks and data are not ours, so no row confirms or refutes a number of theirs.""")
+# %% tags=["hide-input"]
+# The run in a few lines
+if profile != "smoke":
+    say(
+        f"""- On our test scenes, naming every class has an F1 of {all_classes:.0f} %. \
+The networks
+  have {score["spectral"].mean:.0f} % (spectral), {score["auditory"].mean:.0f} % \
+(auditory), {score["visual"].mean:.0f} % (visual) and {score[full].mean:.0f} % \
+(all three).
+- The auditory stream came from {listener}."""
+    )
 
 # %% [markdown]
-# - A stream knows what its network was once asked; none of the three was asked *when*.
-# - Frames of different clocks meet through a matrix whose rows sum to 1. A finer grid does not make finer knowledge.
-# - Linear softmax teaches frames from labels without times, by pulling likely and unlikely ones apart.
-# - A mean teacher turns unlabelled scenes into a demand for steady answers.
-# - A picture tells what, not when: in view is not in sound.
+# - Streams with different frame rates meet through a matrix whose rows sum to 1. A
+#   finer time base does not add information.
+# - Linear softmax trains frames from labels without times: it raises frames above half
+#   of the pooled probability and lowers the others.
+# - A mean teacher asks for answers that do not depend on accidents, on scenes with and
+#   without labels. In the study, this made no difference to tagging that we could show.
+# - In the study, pretrained auditory features gain more than 15 points over a log-mel
+#   network trained on a dozen recordings per class.
+# - What pictures are worth is *not testable here*. Drawings by an unseen artist tag
+#   worse than a constant answer.
 #
 # ## What next
 #
-# Notebook 11 takes the same streams and asks the other question: **when?**
-# Before you go on: [questions to test yourself](quizzes/10_audiovisual_tagging.md).
+# Notebook 11 takes the same streams and asks **when** something sounds. Before you go
+# on: [questions to test yourself](quizzes/10_audiovisual_tagging.md).
 #
 # ## References
 #
-# - W. Boes, H. Van hamme, "Audiovisual transfer learning for audio tagging and sound event detection", Interspeech 2021. doi:10.48550/arXiv.2106.05408
-# - Y. Tian, D. Li, C. Xu, "Unified multisensory perception: Weakly-supervised audio-visual video parsing", ECCV 2020. The labels of LLP, which we counted.
-# - Y. Wang, J. Li, F. Metze, "A comparison of five multiple instance learning pooling functions for sound event detection with weak labeling", ICASSP 2019. Linear softmax.
-# - F. Schmid, K. Koutini, G. Widmer, "Efficient large-scale audio tagging via transformer-to-CNN knowledge distillation", ICASSP 2023. doi:10.1109/ICASSP49357.2023.10096110
+# - W. Boes, H. Van hamme, "Audiovisual transfer learning for audio tagging and sound
+#   event detection", Interspeech 2021. doi:10.48550/arXiv.2106.05408
+# - F. Schmid, K. Koutini, G. Widmer, "Efficient large-scale audio tagging via
+#   transformer-to-CNN knowledge distillation", ICASSP 2023.
+#   doi:10.1109/ICASSP49357.2023.10096110
+# - A. Tarvainen, H. Valpola, "Mean teachers are better role models", NeurIPS 2017.
+#   doi:10.48550/arXiv.1703.01780
+# - Y. Tian, D. Li, C. Xu, "Unified multisensory perception: weakly-supervised
+#   audio-visual video parsing", ECCV 2020. Its data set is LLP.
+#   doi:10.48550/arXiv.2007.10558
+# - Y. Wang, J. Li, F. Metze, "A comparison of five multiple instance learning pooling
+#   functions for sound event detection with weak labeling", ICASSP 2019.
+#   doi:10.48550/arXiv.1810.09050
 
 # %% tags=["record"]
-one_tag = 100 / int(counts[full][:, 1].sum())
-
-
-def judged(name, step):
-    """How a score is judged: within a band, but not after the two dozen steps of `smoke`, nor with ears of our own making."""
-    of_published = published or not ("auditory" in name or "all" in name)
-    return {"step": step} if profile != "smoke" and of_published else {"kind": "info"}
-
-
 record("scenes", len(scenes), kind="exact")
 for name, stream in found.items():
-    record(f"frames_{name}", stream.x.shape[1], kind="info" if name == "auditory" else "exact")  # which network hears may differ
-record("auditory_network", heard_by, kind="info")
+    # The number of auditory frames depends on which network listens
+    kind = "info" if name == "auditory" else "exact"
+    record(f"frames_{name}", stream.x.shape[1], kind=kind)
+record("auditory_network", listener, kind="info")
 record("steps_of_the_staircase", len(out_s), kind="exact")
-for what, short in zip(counted, ("seen_in_scene", "seen_now", "heard_now"), strict=True):
-    record(f"{short}_dog", 100 * counted.loc["dog", what], unit="%", kind="rel", rel=1e-3)
-for name, value in second.items():
-    record(f"one_second_{name}", value, kind="rel", rel=1e-4)
-record("shake_of_the_teacher", shake[usual.ema_decay], kind="rel", rel=1e-3)
-for name, value in score.items():
-    record(f"tagging_{name}", value.mean, unit="%", **judged(name, one_tag))
-record("verdicts", ", ".join(f"{n} {v}" for v, n in sorted(answers["verdict"].value_counts().items())) or "none", kind="info")
-for text, gap in gaps.items():
-    record(f"study_{text}", gap.mean, unit="points", kind="info")
-record("minutes", (time.perf_counter() - started) / 60, kind="info")
+for name, share in zip(
+    ("seen_in_scene", "seen_now", "heard_now"), dog_share, strict=True
+):
+    record(f"{name}_dog", share, unit="%", kind="rel", rel=1e-3)
+for name, value in half_second.items():
+    record(f"half_second_{name}", value, kind="rel", rel=1e-4)
+record("shake_of_the_teacher", float(noise[EMA_DECAY]), kind="rel", rel=1e-3)
+record("f1_every_class", all_classes, unit="%", kind="rel", rel=1e-3)
+for name in probabilities:
+    # After a dozen steps, and with a network trained here, the numbers are not judged
+    uses_auditory = name not in ("spectral", "visual")
+    judged = {"step": one_tag}
+    if profile == "smoke" or (uses_auditory and not published):
+        judged = {"kind": "info"}
+    record(f"tagging_{name}", score[name].mean, unit="%", **judged)
+for question in answers.index:
+    difference = questions.points(answers.loc[question])
+    record(f"study_{question}", difference.mean, unit="points", kind="info")

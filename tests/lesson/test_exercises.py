@@ -107,6 +107,11 @@ def purse(flux, share, wanted=1.0, usual=0.5):
     return widths
 
 
+def exponential_pool(y):
+    """Exercise 10.5, one of many."""
+    return ((5 * y).softmax(1) * y).sum(1)
+
+
 def fold_differences(first, second):
     """Exercise 13.1."""
     both = pd.DataFrame(first).merge(pd.DataFrame(second), on=["fold", "seed"])
@@ -213,6 +218,7 @@ RIGHT = {
     "10.2": lambda y: (y**2).sum(0) / y.sum(0),
     "10.3": lambda t, s, k, a: min(1 - 1 / (k + 1), a) * t + (1 - min(1 - 1 / (k + 1), a)) * s,
     "10.4": lambda n_ref, n_sys, right: 2 * right.sum() / (n_ref.sum() + n_sys.sum()),
+    "10.5": exponential_pool,
     "11.1": runs,
     "11.2": segment_f1,
     "11.3": collar,
@@ -428,23 +434,23 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("09.5", lambda levels: of_patches(levels, np.mean)[:-1], "one score per token, shape (21,), got (20,)"),
     ("09.5", lambda levels: of_patches(levels, np.mean) + np.nan, "not finite"),
     ("09.5", lambda levels: "loud", "expected an array of numbers"),
-    ("10.1", lambda t, at: t[RIGHT["10.1"](t, at)], "their places are asked"),
-    ("10.1", lambda t, at: RIGHT["10.1"](at, t), "the other way round"),
-    ("10.1", lambda t, at: np.searchsorted(t, at).clip(0, len(t) - 1), "the one before it may be nearer"),
-    ("10.1", lambda t, at: (np.searchsorted(t, at, "right") - 1).clip(0), "the one after it may be nearer"),
+    ("10.1", lambda t, at: t[RIGHT["10.1"](t, at)], "return their indices"),
+    ("10.1", lambda t, at: RIGHT["10.1"](at, t), "an index into `at_s` for each frame"),
+    ("10.1", lambda t, at: np.searchsorted(t, at).clip(0, len(t) - 1), "the one before may be nearer"),
+    ("10.1", lambda t, at: (np.searchsorted(t, at, "right") - 1).clip(0), "the one after may be nearer"),
     ("10.1", lambda t, at: len(t) - 1 - RIGHT["10.1"](-t[::-1], -at), "take the earlier one"),
-    ("10.1", lambda t, at: np.abs(at[:, None] - t).argmax(1), "the farthest frame"),
-    ("10.1", lambda t, at: np.abs(at[:, None] - t).min(1), "these are the distances"),
+    ("10.1", lambda t, at: np.abs(at[:, None] - t).argmax(1), "the frame farthest away"),
+    ("10.1", lambda t, at: np.abs(at[:, None] - t).min(1), "these are the smallest distances"),
     ("10.1", lambda t, at: np.abs(at[:, None] - t), "that is a matrix"),
     ("10.1", lambda t, at: RIGHT["10.1"](t, at) + 1, "right shape, but at"),
     ("10.1", lambda t, at: 3, "expected shape (20,), got ()"),
-    ("10.2", lambda y: y.mean(0), "every frame weighs the same"),
-    ("10.2", lambda y: y.max(0), "one frame decides"),
+    ("10.2", lambda y: y.mean(0), "every frame has the same weight"),
+    ("10.2", lambda y: y.max(0), "a single frame decides"),
     ("10.2", lambda y: (y**2).mean(0), "divide by the sum of the probabilities"),
-    ("10.2", lambda y: (y**2).sum(0), "still has to be divided"),
-    ("10.2", lambda y: y.sum(0) ** 2 / y.sum(0), "squared too late"),
-    ("10.2", lambda y: 1 / RIGHT["10.2"](y), "turned round"),
-    ("10.2", lambda y: np.sqrt((y**2).mean(0)), "no root is taken"),
+    ("10.2", lambda y: (y**2).sum(0), "divide the sum of squares by the sum"),
+    ("10.2", lambda y: y.sum(0) ** 2 / y.sum(0), "square each probability before summing"),
+    ("10.2", lambda y: 1 / RIGHT["10.2"](y), "the reciprocal"),
+    ("10.2", lambda y: np.sqrt((y**2).mean(0)), "take no root"),
     ("10.2", lambda y: (y * np.exp(y)).sum(0) / np.exp(y).sum(0), "exponential softmax"),
     ("10.2", lambda y: RIGHT["10.2"](y.T), "sum over the frames"),
     ("10.2", lambda y: (y**2).sum() / y.sum(), "keep the classes apart"),
@@ -452,6 +458,16 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("10.2", lambda y: "half", "expected an array of shape (3,), got str"),
     ("10.3", lambda t, s, k, a: 0.5, "4 of 4 differ"),
     ("10.4", lambda r, s, t: 2 * t / (r + s), "one number for all classes"),
+    ("10.5", lambda y: y.mean(1), "a tenth of the frames at 0.9"),
+    ("10.5", lambda y: y.amax(1), "the gradient reaches a single frame"),
+    ("10.5", lambda y: y.mean(2), "pool over the frames, dim=1"),
+    ("10.5", lambda y: y.sum(1), "above the highest frame"),
+    ("10.5", lambda y: y.square().mean(1).clamp(min=0.05), "if all frames have 0.02"),
+    ("10.5", lambda y: y[:, 0], "in another order"),
+    ("10.5", lambda y: y.detach().square().sum(1) / y.detach().sum(1), "cannot follow the gradient"),
+    ("10.5", lambda y: y.numpy().mean(1), "expected a torch tensor, got ndarray"),
+    ("10.5", lambda y: y.mean(1) * float("nan"), "not finite"),
+    ("10.5", 0.5, "expected a function, got float"),
     ("11.1", lambda active, h: [(a, b - h) for a, b in runs(active, h)], "not to its start"),
     ("11.1", lambda active, h: [(a + h / 2, b + h / 2) for a, b in runs(active, h)], "half a frame late"),
     ("11.1", lambda active, h: [(a + h / 2, b - h / 2) for a, b in runs(active, h)], "take the outer edges"),
