@@ -33,7 +33,7 @@
 # loads real videos, if you have some.
 #
 # *This run* means the networks that you train here. *The study* means published rows,
-# trained beforehand with five seeds on larger sets of longer scenes.
+# trained beforehand with three to five seeds on larger sets of longer scenes.
 
 # %%
 import copy
@@ -494,11 +494,11 @@ show(
 )
 
 # %% [markdown]
-# The right matrix goes the other way, from coarse frames to fine ones. No input frame
-# lies in the middle of most output frames, so each takes the **nearest** one, and the
-# same input frame is used several times. The auditory stream of our scene needs such a
-# matrix: its frames are further apart than those of the network. **Predict:** how many
-# different values will one auditory feature have after the alignment?
+# The right matrix goes the other way, from coarse frames to fine ones. There are fewer
+# input frames than output frames, so each output frame takes the **nearest** one, and
+# the same input frame is used several times. The auditory stream of our scene needs
+# such a matrix: its frames are further apart than those of the network. **Predict:**
+# how many different values will one auditory feature have after the alignment?
 
 # %%
 predict(
@@ -1115,8 +1115,8 @@ say(
     f"Cross-entropy: **{cross_entropy.item():.3f}**. Consistency: "
     f"**{consistency.item():.5f}**. The gradient of the unlabelled scenes on the last "
     f"layer is {pull_ratio:.2g} times as long as that of the labels, and at first it "
-    f"is multiplied by {ramp[0]:.3f}. So the labels decide at first. Later the teacher "
-    "is better, the weight has risen to 1, and its opinion counts."
+    f"is multiplied by {ramp[0]:.3f}. Half-way through the training, that "
+    "factor has risen to 1, and the teacher is no longer untrained."
 )
 
 # %% [markdown]
@@ -1204,9 +1204,9 @@ check("10.4", micro_f1)
 
 # %% [markdown]
 # Now the test. At which probability should a network name a class? One half is usual,
-# and the study uses it. But our networks have seen few labelled scenes. They are
-# cautious and name too little, so we choose the threshold of each network **on the
-# validation scenes**.
+# and the study uses it. But our networks have seen few labelled scenes, and one half
+# need not suit them. So we choose the threshold of each network **on the validation
+# scenes**, never on the test.
 #
 # We also try a control that needs no training: the network with all streams gets the
 # **pictures of another scene**. If its F1 stays the same, it did not use its pictures.
@@ -1456,6 +1456,8 @@ conclude_on_auditory(
 #
 # Crosses in the figure are the paper's numbers. They come from real videos of other
 # classes and from other networks, so do not compare levels.
+# Our networks name a class above one half; the rows hold no probabilities, so another
+# threshold cannot be tried afterwards.
 
 # %%
 study = figures.scene_rows()
