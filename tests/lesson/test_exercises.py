@@ -90,6 +90,17 @@ def shortest_best(swept):
     return max(swept, key=lambda row: (row["validation_f1"], -row["median_ms"]))["test_f1"]
 
 
+def hysteresis(p, frame_s, wait_s=0.15, hold_s=0.5):
+    """Exercise 11.5."""
+    on, state, high_s, low_s = False, [], 0.0, 0.0
+    for level in p:
+        high_s = high_s + frame_s if level > 0.5 else 0.0
+        low_s = low_s + frame_s if level < 0.35 else 0.0
+        on = (on or high_s > wait_s) and low_s <= hold_s
+        state.append(on)
+    return np.array(state)
+
+
 def success_limits(successes, runs, tail=0.025):
     """Exercise 08.4."""
     low = beta.ppf(tail, successes, runs - successes + 1) if successes else 0.0
@@ -223,6 +234,7 @@ RIGHT = {
     "11.2": segment_f1,
     "11.3": collar,
     "11.4": shortest_best,
+    "11.5": hysteresis,
     "13.1": fold_differences,
     "13.2": verdict_of,
     "13.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
@@ -468,24 +480,24 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("10.5", lambda y: y.numpy().mean(1), "expected a torch tensor, got ndarray"),
     ("10.5", lambda y: y.mean(1) * float("nan"), "not finite"),
     ("10.5", 0.5, "expected a function, got float"),
-    ("11.1", lambda active, h: [(a, b - h) for a, b in runs(active, h)], "not to its start"),
+    ("11.1", lambda active, h: [(a, b - h) for a, b in runs(active, h)], "not to its beginning"),
     ("11.1", lambda active, h: [(a + h / 2, b + h / 2) for a, b in runs(active, h)], "half a frame late"),
-    ("11.1", lambda active, h: [(a + h / 2, b - h / 2) for a, b in runs(active, h)], "take the outer edges"),
-    ("11.1", lambda active, h: runs(active, 1), "in frames"),
+    ("11.1", lambda active, h: [(a + h / 2, b - h / 2) for a, b in runs(active, h)], "use their outer edges"),
+    ("11.1", lambda active, h: runs(active, 1), "frame numbers"),
     (
         "11.1",
         lambda active, h: [e for e in runs(active, h) if e[1] < len(active) * h - 1e-9],
-        "lasts to the last frame",
+        "still active in the last frame",
     ),
     ("11.1", lambda active, h: [(a, b) for a, b in runs(active, h) if b - a > 1.5 * h], "one active frame"),
-    ("11.1", lambda active, h: [(a, b - a) for a, b in runs(active, h)], "onset and length"),
-    ("11.1", lambda active, h: [(k * h, k * h + h) for k in np.flatnonzero(active)], "neighbours are one event"),
+    ("11.1", lambda active, h: [(a, b - a) for a, b in runs(active, h)], "onsets and lengths"),
+    ("11.1", lambda active, h: [(k * h, k * h + h) for k in np.flatnonzero(active)], "neighbours belong to one event"),
     ("11.1", lambda active, h: [(0.0, 9.0)], "expected [(0.08, 0.24), (0.4, 0.48), (0.56, 0.64)]"),
     ("11.1", lambda active, h: 3, "expected a list of (onset, offset), got int"),
     ("11.1", lambda active, h: [1.0], "expected pairs"),
     ("11.4", lambda swept: max(row["test_f1"] for row in swept), "the test has chosen"),
     ("11.4", lambda swept: max(row["validation_f1"] for row in swept), "so it flatters"),
-    ("11.4", lambda swept: max(swept, key=lambda row: row["validation_f1"])["test_f1"], "the shortest is taken"),
+    ("11.4", lambda swept: max(swept, key=lambda row: row["validation_f1"])["test_f1"], "take the shortest"),
     ("11.4", lambda swept: min(swept, key=lambda row: row["validation_f1"])["test_f1"], "the lowest on validation"),
     ("11.4", lambda swept: float(np.mean([row["test_f1"] for row in swept])), "the score of none of them"),
     (
@@ -498,6 +510,17 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("11.4", lambda swept: 0.5, "expected 0.31"),
     ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "so average them"),
     ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "return first minus second"),
+    ("11.5", lambda p, h: p, "return True or False"),
+    ("11.5", lambda p, h: p[1:] > 0.5, "one state per frame"),
+    ("11.5", lambda p, h: p[::-1] > 0.5, "it looks ahead"),
+    ("11.5", lambda p, h: p > 0.1, "never exceeds 0.2"),
+    ("11.5", lambda p, h: p > 0.5, "a single frame of 0.95"),
+    ("11.5", lambda p, h: hysteresis(p, h, wait_s=0.7), "on after 0.4 s"),
+    ("11.5", lambda p, h: hysteresis(p, h, hold_s=9), "still on 1.5 s after"),
+    ("11.5", lambda p, h: hysteresis(p, h, hold_s=0.1), "ring twice"),
+    ("11.5", lambda p, h: np.zeros(len(p), dtype=bool), "not at all"),
+    ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "average them"),
+    ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "the first less the second"),
     ("13.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the seeds that both have"),
     ("13.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
     ("13.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "do not multiply by 100"),

@@ -30,18 +30,18 @@ def events_of(answer: object) -> str:
             continue
         whole = [(a, b) for a, b in wanted if b < len(active) * frame_s - 1e-9]
         slips = {
-            "an event lasts to the end of its last frame, not to its start": [(a, b - frame_s) for a, b in wanted],
-            "frame k lasts from k * frame_s on: these times lie half a frame late": (
+            "an event lasts to the end of its last frame, not to its beginning": [(a, b - frame_s) for a, b in wanted],
+            "frame k begins at k * frame_s; these times are half a frame late": (
                 [(a + frame_s / 2, b + frame_s / 2) for a, b in wanted]
             ),
-            "these are the middles of the first and the last frame; take the outer edges": (
+            "these are the middles of the first and the last frame; use their outer edges": (
                 [(a + frame_s / 2, b - frame_s / 2) for a, b in wanted]
             ),
-            "that is in frames; times frame_s it is in seconds": [(a, b) for a, b in runs(active)],
-            "an event that lasts to the last frame ends with it, and is an event too": whole,
-            "one active frame is an event too": [(a, b) for a, b in wanted if b - a > 1.5 * frame_s],
-            "these are onset and length; the offset is asked for": [(a, b - a) for a, b in wanted],
-            "every active frame by itself; neighbours are one event": (
+            "these are frame numbers; multiply by frame_s to get seconds": [(a, b) for a, b in runs(active)],
+            "an event that is still active in the last frame is missing; it ends with that frame": whole,
+            "an event of one active frame is missing": [(a, b) for a, b in wanted if b - a > 1.5 * frame_s],
+            "these are onsets and lengths; return onsets and offsets": [(a, b - a) for a, b in wanted],
+            "every active frame is listed separately; neighbours belong to one event": (
                 [(k * frame_s, (k + 1) * frame_s) for k, on in enumerate(active) if on]
             ),
         }
@@ -76,7 +76,7 @@ def segment_f1(answer: object) -> str:
         return hits / (n_ref + n_est - hits)
 
     slips = {
-        "the segment in which an event ends counts as well: round the offset up": lambda r, e, s: f1(
+        "the segment in which an event ends also counts: round the offset up": lambda r, e, s: f1(
             r, e, s, last=math.floor
         ),
         "an event that ends on a boundary does not touch the next segment": lambda r, e, s: f1(
@@ -84,10 +84,10 @@ def segment_f1(answer: object) -> str:
         ),
         "any touch counts; do not round to the nearest segment": lambda r, e, s: f1(r, e, s, first=round, last=round),
         "a segment counts once, however many events touch it": doubled,
-        "that is precision: hits of what the detector lists": share(2),
-        "that is recall: hits of what the reference lists": share(1),
-        "hits of all marked segments together; F1 is 2 hits / (listed here + listed there)": union,
-        "twice the hits: they are listed on both sides": lambda r, e, s: f1(r, e, s) / 2,
+        "that is precision, the share of hits in what the detector lists": share(2),
+        "that is recall, the share of hits in what the reference lists": share(1),
+        "that divides by the union; F1 is 2 hits / (listed by the reference + listed by the detector)": union,
+        "count the hits twice: each is listed on both sides": lambda r, e, s: f1(r, e, s) / 2,
         "segments last segment_s, not always 1 s": lambda r, e, s: f1(r, e, 1.0),
     }
     cases = [
@@ -98,7 +98,7 @@ def segment_f1(answer: object) -> str:
         ([(2.0, 3.0)], [(5.0, 6.0)], 1.0),
     ]
     expect_function(answer, f1, cases, unit="", slips=slips)
-    return "The last pair shares no segment: 0. A silent second that both are right about never counts."
+    return "The last pair shares no segment, so its F1 is 0. Silence that both agree on never counts."
 
 
 def _touched(found: Spans, segment_s: float, first: Callable = math.floor, last: Callable = math.ceil) -> list[int]:
@@ -120,16 +120,16 @@ def needed_collar(answer: object) -> str:
     slips = {
         "20 % of the reference's length, not of the detected event's": lambda r, e: needed(r, e, length_s=e[1] - e[0]),
         "the offset may be off by 20 % of the reference's length, collar or not": lambda r, e: max(off(r, e)),
-        "that is the onset alone; the offset must be right too": lambda r, e: off(r, e)[0],
-        "each end has the collar to itself: take the larger, not the sum": lambda r, e: sum(off(r, e)),
+        "that is only the onset; the offset must be right too": lambda r, e: off(r, e)[0],
+        "each end may use the whole collar: take the larger, not the sum": lambda r, e: sum(off(r, e)),
         "both ends must be right: take the larger": lambda r, e: min(off(r, e)),
-        "20 % is forgiven in whole or not at all, it is not taken off": lambda r, e: max(
+        "the 20 % are not subtracted: an offset beyond them needs the whole collar": lambda r, e: max(
             off(r, e)[0], off(r, e)[1] - 0.2 * (r[1] - r[0])
         ),
-        "early or late is the same: take the size of the difference": lambda r, e: max(
+        "early and late count alike: use the absolute difference": lambda r, e: max(
             e[0] - r[0], e[1] - r[1] if off(r, e)[1] > 0.2 * (r[1] - r[0]) else 0
         ),
-        "the 20 % are for the offset alone": lambda r, e: max(x if x > 0.2 * (r[1] - r[0]) else 0 for x in off(r, e)),
+        "the 20 % apply to the offset only": lambda r, e: max(x if x > 0.2 * (r[1] - r[0]) else 0 for x in off(r, e)),
     }
     cases = [
         ((1.0, 1.5), (1.25, 2.25)),
@@ -143,7 +143,7 @@ def needed_collar(answer: object) -> str:
         ((1.0, 2.0), (0.875, 2.25)),
     ]
     expect_function(answer, needed, cases, unit="s", slips=slips)
-    return "The second detection ends a second early, and 0.25 s is enough: of 8 s a fifth is forgiven."
+    return "The second detection ends a second early, yet 0.25 s is enough: that is within a fifth of its 8 s."
 
 
 def reported(answer: object) -> str:
@@ -168,7 +168,7 @@ def reported(answer: object) -> str:
             if np.isclose(got, slip):
                 raise NotYet(reason)
         raise NotYet(f"it gives {got:g}, expected {wanted:g}: of the shortest filter that is best on validation")
-    return "A filter with a higher test F1 is in the list, and stays there."
+    return "Another filter in the list has a higher test F1. It may not be reported."
 
 
 def _choices(swept: list[dict]) -> dict[str, float]:
@@ -178,11 +178,11 @@ def _choices(swept: list[dict]) -> dict[str, float]:
     lowest = min(swept, key=lambda row: row["validation_f1"])
     return {
         "that is the best on the test: the test has chosen, and can no longer judge": max(r["test_f1"] for r in swept),
-        "that is the validation F1 of the chosen filter; it was chosen by it, so it flatters": best,
-        "that is the filter; its test F1 is asked for": equals[0]["median_ms"],
-        "of filters that do equally well on validation the shortest is taken": equals[-1]["test_f1"],
-        "the lowest on validation; the highest is asked for": lowest["test_f1"],
-        "a mean over filters is the score of none of them": float(np.mean([row["test_f1"] for row in swept])),
+        "that is the validation F1 of the chosen filter; it was chosen by that number, so it flatters": best,
+        "that is the filter; return its test F1": equals[0]["median_ms"],
+        "of filters that are equally good on validation, take the shortest": equals[-1]["test_f1"],
+        "that is the lowest on validation; take the highest": lowest["test_f1"],
+        "that is a mean over filters, the score of none of them": float(np.mean([row["test_f1"] for row in swept])),
     }
 
 
@@ -200,4 +200,52 @@ def _same(first: Sequence, second: Sequence) -> bool:
     return len(first) == len(second) and np.allclose(np.array(first).reshape(-1), np.array(second).reshape(-1))
 
 
-EXERCISES = {"11.1": events_of, "11.2": segment_f1, "11.3": needed_collar, "11.4": reported}
+def alarm(answer: object) -> str:
+    """11.5: an alarm that cannot look ahead; what it must do is tested, not how."""
+    for frame_s in (0.08, 0.05):
+        _alarm_at(answer, frame_s)
+    return "It cannot look ahead, and it holds. Run the next cell, then move your thresholds."
+
+
+def _alarm_at(answer: object, frame_s: float) -> None:
+    """Raise `NotYet` for the first demand that an alarm does not meet with frames of `frame_s`."""
+
+    def row(*parts: tuple[float, float]) -> np.ndarray:
+        return np.concatenate([np.full(max(1, round(length_s / frame_s)), level) for level, length_s in parts])
+
+    def state(p: np.ndarray) -> np.ndarray:
+        got = np.asarray(call(answer, p.copy(), frame_s))
+        if got.shape != p.shape:
+            raise NotYet(f"expected one state per frame, shape {p.shape}; got {got.shape}")
+        if got.dtype != bool and not np.isin(got, (0, 1)).all():
+            raise NotYet(f"the alarm is on or off: return True or False per frame, got values such as {got.flat[0]!r}")
+        return got.astype(bool)
+
+    rng = np.random.default_rng(11)
+    wild = rng.uniform(0, 1, round(6 / frame_s))
+    whole = state(wild)
+    for cut in (len(wild) // 3, len(wild) // 2, len(wild) - 1):
+        if not np.array_equal(state(wild[:cut]), whole[:cut]):
+            raise NotYet("it looks ahead: with the same past, another future changes the alarm")
+    if state(row((0.05, 2), (0.19, 2))).any():
+        raise NotYet("it rings although the probability never exceeds 0.2")
+    if state(np.concatenate([row((0.05, 2)), [0.95], row((0.05, 2))])).any():
+        raise NotYet("a single frame of 0.95 sets it off; wait until the probability has been high for a while")
+    before_s, high_s = 1.0, 2.0
+    on = state(row((0.05, before_s), (0.9, high_s), (0.05, 3)))
+    rises, falls = round(before_s / frame_s), round(before_s / frame_s) + round(high_s / frame_s)
+    if on[:rises].any():
+        raise NotYet("it rings before the probability has risen")
+    latest = rises + int(0.4 / frame_s + 1e-9)
+    if not on[latest:falls].all():
+        first = np.flatnonzero(on)
+        when = f"{(first[0] - rises) * frame_s:.2f} s after the rise" if len(first) else "not at all"
+        raise NotYet(f"with 0.9 that stays, it must be on after 0.4 s, and stay on; it comes on {when}")
+    if on[falls + int(1.5 / frame_s + 1e-9) :].any():
+        raise NotYet("it is still on 1.5 s after the probability has fallen to 0.05")
+    dip = state(row((0.05, 1), (0.9, 1), (0.3, 0.3), (0.9, 1), (0.05, 3)))
+    if np.count_nonzero(np.diff(dip.astype(int)) == 1) != 1:
+        raise NotYet("a dip to 0.3 of 0.3 s makes it ring twice; switch off only after a longer or deeper dip")
+
+
+EXERCISES = {"11.1": events_of, "11.2": segment_f1, "11.3": needed_collar, "11.4": reported, "11.5": alarm}
