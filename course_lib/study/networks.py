@@ -69,6 +69,10 @@ even if its widths hardly follow the patterns:
 
 To make them again: `python -m course_lib.study.networks`. Another processor rounds differently, so another seed may
 fail there.
+
+`mn04_as-impulse.json` is no network but a measurement of one: how far a frame of the published network `mn04_as`
+spreads a burst of 20 ms, at its four hops. Notebook 11 shows it. The file says how, on which weights (SHA-256), when
+and on which processor it was measured; `python -m course_lib.study.impulse` measures it again.
 """
 
 
