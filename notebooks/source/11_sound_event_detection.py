@@ -1280,6 +1280,10 @@ concluded(
 )
 
 # %% [markdown]
+# A better onset need not show in event F1. The offset must be right as well, and each
+# true event can be matched only once, so a detector that breaks one event in two loses
+# whatever it gained at the onset.
+#
 # ### The study: four hops, more seeds
 #
 # The study trained a larger network on 1,200 weakly labelled scenes of ESC-10 with each
