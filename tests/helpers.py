@@ -32,9 +32,6 @@ from course_lib.lesson.display import record
 RECORD = '\n# %%\nrecord("answer", 42, kind="exact")\n'
 
 LINE = 88  # characters that a line of code has room for on the site and in JupyterLab, at 1,400 pixels
-# Notebooks that were not rewritten with lines of that length yet. A notebook leaves this list and none is added.
-WITH_LONG_LINES = {
-}  # fmt: skip
 # What a browser says of a page: code that does not fit into its cell
 OVERFLOWING = """kind => [...document.querySelectorAll(kind)].filter(
     e => e.clientWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.innerText.slice(0, 80))"""

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from helpers import LINE, WITH_LONG_LINES
+from helpers import LINE
 
 from course_lib import profiles
 from course_lib.lesson.checks import NOT_ATTEMPTED, judge
@@ -72,10 +72,7 @@ def too_long(path):
 
 @source
 def test_lines_fit_on_a_page(path):
-    if authoring.number(path) in WITH_LONG_LINES:
-        assert too_long(path), f"take {authoring.number(path)} off helpers.WITH_LONG_LINES: its lines fit now"
-    else:
-        assert too_long(path) == []
+    assert too_long(path) == []
 
 
 @source
