@@ -463,8 +463,9 @@ show(
 half_late = int(np.argmin(np.abs(delays_s - 0.502)))
 say(
     "A perfect detector that is half a second late keeps "
-    f"**{late_f1['segments of 1 s'][half_late]:.0f} %** in segments, and nothing by "
-    "events. The tagger, which knows nothing about time, gets "
+    f"**{late_f1['segments of 1 s'][half_late]:.0f} %** in segments and "
+    f"{late_f1['events, collar 200 ms'][half_late]:.0f} % by events. The "
+    "tagger, which knows nothing about time, gets "
     f"**{tagger_f1['segments of 1 s']:.0f} %** in segments and "
     f"{tagger_f1['events, collar 200 ms']:.0f} % by events. A detection score is "
     "always a question with a tolerance in it; state the tolerance."
