@@ -81,12 +81,12 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # where the sounds come from: synth10 or esc10
 seed: int = 0  # seed of the weights and the order; the scenes are always the same
-n_steps: int = 0  # of each training; 0: 12 in smoke, 160 in lesson, 1000 in study
+n_steps: int = 0  # of each training; 0: 12 in smoke, 240 in lesson, 1000 in study
 test_fold: int = 1  # the fold whose sounds are heard in test scenes only
 auditory_from: str = "published"  # or "here": a small CNN trained in this notebook
 
 # %%
-STEPS = {"smoke": 12, "lesson": 160, "study": 1000}
+STEPS = {"smoke": 12, "lesson": 240, "study": 1000}
 steps = n_steps or STEPS[profile]
 device = profiles.device()
 
