@@ -815,8 +815,8 @@ conclude(
     deltas_gain,
     unit="points",
     step=one_clip,
-    if_clear=f"With deltas, the accuracy changes by **{deltas_gain:+.1f} points**, with "
-    f"smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}.",
+    if_clear=f"With deltas, the accuracy changes by **{deltas_gain:+.1f} points**, "
+    f"with smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}.",
     if_not=f"With deltas, the accuracy changes by {deltas_gain:+.1f} points, with "
     f"smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}. For "
     "these clips, we do not know whether colours help the frozen body.",
@@ -1339,13 +1339,13 @@ conclude(
     over_frozen.mean,
     unit="points",
     step=one_test_clip,
-    if_clear=f"Fine-tuned minus frozen is **{over_frozen.mean:+.1f} points** on the test "
-    f"clips ({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
+    if_clear=f"Fine-tuned minus frozen is **{over_frozen.mean:+.1f} points** on the "
+    f"test clips ({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
     f"{seconds_tuned / seconds_frozen:.0f} times the training time.",
-    if_not=f"Fine-tuned minus frozen is {over_frozen.mean:+.1f} points on the test clips "
-    f"({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
-    f"{seconds_tuned / seconds_frozen:.0f} times the training time. This run cannot tell "
-    "whether fine-tuning paid.",
+    if_not=f"Fine-tuned minus frozen is {over_frozen.mean:+.1f} points on the test "
+    f"clips ({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
+    f"{seconds_tuned / seconds_frozen:.0f} times the training time. This run cannot "
+    "tell whether fine-tuning paid.",
 )
 
 # %% [markdown]
