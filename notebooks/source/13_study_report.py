@@ -323,7 +323,8 @@ say(
     f"They range from {own_std[0]:.1f} to {own_std[-1]:.1f} points: whether an "
     "interval is narrow or wide is largely luck. The study therefore pools the "
     "residuals of all conditions of a design into one standard deviation, here "
-    f"{pooled_std:.1f} points with {of_design['df'].iloc[0]} degrees of freedom instead of 4."
+    f"{pooled_std:.1f} points with {of_design['df'].iloc[0]} degrees of freedom "
+    "instead of 4."
 )
 
 # %% [markdown]
