@@ -27,12 +27,17 @@
 # drawn.
 
 # %%
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import soundfile
 import torch
 from tqdm.auto import tqdm
 
@@ -59,7 +64,7 @@ from course_lib.lesson.display import (
     seed_everything,
     show,
 )
-from course_lib.models import diffres, trained
+from course_lib.models import diffres, export, trained, wave_classifier
 from course_lib.models.classifier import NATS, build
 from course_lib.scenes import mixing
 from course_lib.training import cost, supervised
@@ -74,6 +79,7 @@ seed: int = 0  # seed of the excerpts, the weights and the resampling
 n_steps: int = 0  # of each training; 0: 12 in smoke, 300 in lesson, 1500 in study
 test_fold: int = 1  # the fold whose sounds are in the recording for testing
 threshold: float = 0.5  # a probability above it counts as a detection
+own_recording: str = ""  # a sound file of yours for section 11, of any length
 
 # %%
 STEPS = {"smoke": 12, "lesson": 300, "study": 1500}
@@ -1828,7 +1834,91 @@ say(
 # would have to be trained behind each of them, as in notebook 08.
 
 # %% [markdown]
-# SECTION11
+# ## 11. A whole file at once
+#
+# The course has all of this in one command. `course predict` reads a sound file of any
+# length block by block, moves windows over it, averages, and writes each event as soon
+# as no later window can change it. We save our recording and our network as files, and
+# run the command as you would in a terminal.
+
+# %%
+folder = Path(tempfile.mkdtemp())
+soundfile.write(folder / "recording.wav", test.x, RATE_HZ)
+trained.write(
+    folder / "mine.safetensors", networks[1.0], SPEC, classes, multilabel=True
+)
+
+
+def course(command):
+    """Run a command of the course in our folder, and print what it says."""
+    print("course", command)
+    arguments = [sys.executable, "-m", "course_lib.cli", *command.split()]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
+    print(done.stdout + done.stderr)
+
+
+course(
+    "predict recording.wav --model mine.safetensors --window-s 1 --overlap 0.75 "
+    f"--gap-s {GAP_S} --threshold {threshold}"
+)
+
+# %% [markdown]
+# The first lines of the two files that it wrote: a table for programs, and a label
+# track for Audacity (*File, Import, Labels*), where you see and hear each event.
+
+# %%
+for name in ("recording.events.csv", "recording.labels.txt"):
+    lines = (folder / name).read_text().splitlines()
+    print(name, *lines[:4], sep="\n  ")
+
+# %%
+listed = pd.read_csv(folder / "recording.events.csv")
+listed = listed.rename(columns={"label": "event_label"}).assign(filename="recording")
+of_command = f1_interval(counts_by_minute(listed[events.COLUMNS], test))
+at_threshold = events_from(curve_of(run_windows(test, 1.0, 0.75), n_frames))
+of_ours = f1_interval(counts_by_minute(at_threshold, test))
+say(
+    f"F1 of the command: **{with_interval(of_command)} %**; of our own functions with "
+    f"the same network and threshold: {with_interval(of_ours)} %. They differ because "
+    "the command hops by exactly 250 ms, cuts windows from the waveform instead of "
+    "from the log-mel, and keeps one value per hop."
+)
+
+# %% [markdown]
+# Without `--model`, the command takes a network that was trained on AudioSet and knows
+# 527 classes. To hear what it finds in a recording of yours, set `own_recording` in the
+# parameters cell (or use a terminal).
+
+# %%
+if own_recording:
+    course(f"predict {Path(own_recording).resolve()}")
+    found_in_yours = folder / f"{Path(own_recording).stem}.events.csv"
+    display(pd.read_csv(found_in_yours).head(20))
+else:
+    say("`own_recording` is empty.")
+
+# %% [markdown]
+# ### Without Python
+#
+# On a phone or a small board, there is no Python and no PyTorch. The **ONNX** format
+# holds a network as a graph of simple operations that many programs can run. `to_onnx`
+# writes our network *with its log-mel inside*: from a waveform to probabilities. The
+# Fourier transform becomes a convolution with windowed sines and cosines (notebook 01).
+# We run the file with ONNX Runtime and compare it with PyTorch.
+
+# %%
+classifier_of_waves = wave_classifier.load(folder / "mine.safetensors")
+some_windows = test.x[: 32 * RATE_HZ].reshape(32, RATE_HZ)  # 32 windows of 1 s
+try:
+    print(export.to_onnx(classifier_of_waves, folder / "mine.onnx"))
+    session = export.session_of(folder / "mine.onnx")
+    (of_onnx,) = session.run(None, {"waves": some_windows})
+    of_torch = classifier_of_waves.probabilities(some_windows)
+    onnx_difference = float(np.abs(of_onnx - of_torch).max())
+    assert onnx_difference < 1e-4
+    say(f"On 32 windows, the two differ by at most {onnx_difference:.0e}.")
+except CourseError as error:
+    say(f"ONNX was not tried: {error}")
 
 # %% [markdown]
 # ## 12. Your turn: an alarm

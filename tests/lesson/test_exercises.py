@@ -123,6 +123,42 @@ def exponential_pool(y):
     return ((5 * y).softmax(1) * y).sum(1)
 
 
+def covering(n, w, h):
+    """Exercise 12.1."""
+    starts = list(range(0, max(n - w, 0) + 1, h))
+    return starts if starts[-1] + w >= n else [*starts, n - w]
+
+
+def merged_reports(reports, gap_s, *, order=True, by_label=True, longest=True, touching=True):
+    """Exercise 12.2; also its mistakes: unsorted, over labels, a later offset lost, a gap of exactly `gap_s` kept."""
+    found = []
+    for onset, offset, label in sorted(reports) if order else reports:
+        mine = [k for k, event in enumerate(found) if event[2] == label or not by_label]
+        if mine:
+            first, reached, name = found[mine[-1]]
+            if onset < reached + gap_s or (touching and onset == reached + gap_s):
+                found[mine[-1]] = (first, max(reached, offset) if longest else offset, name)
+                continue
+        found.append((onset, offset, label))
+    return sorted(found, key=lambda event: (event[0], event[2])) if order else found
+
+
+def answered_s(onset, needed, window, hop, compute):
+    """Exercise 12.4."""
+    k = 0
+    while window + k * hop < onset + needed - 1e-9:
+        k += 1
+    return window + k * hop + compute - onset
+
+
+def rung(settings=(0.5, 0.8, 0.9), within=0.5, false=5.0, cost=5.0, steps=300):
+    """What notebook 12 finds for an alarm, made up."""
+    return {
+        "settings": settings, "within_500_ms": within, "false_per_minute": false, "cost": cost, "n_events": 130,
+        "steps": steps,
+    }  # fmt: skip
+
+
 def fold_differences(first, second):
     """Exercise 13.1."""
     both = pd.DataFrame(first).merge(pd.DataFrame(second), on=["fold", "seed"])
@@ -235,6 +271,13 @@ RIGHT = {
     "11.3": collar,
     "11.4": shortest_best,
     "11.5": hysteresis,
+    "12.1": covering,
+    "12.2": merged_reports,
+    "12.3": lambda stamp_s, hop_ms, rate_hz: (
+        stamp_s / hop_ms * 1000 * math.floor(hop_ms * rate_hz / 1000 + 0.5) / rate_hz
+    ),
+    "12.4": answered_s,
+    "12.5": rung(),
     "13.1": fold_differences,
     "13.2": verdict_of,
     "13.3": lambda sd, effect: math.ceil((2.8 * sd / effect) ** 2),
@@ -508,8 +551,6 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("11.4", lambda swept: swept[2], "a whole row"),
     ("11.4", lambda swept: "0.31", "expected one number, got str"),
     ("11.4", lambda swept: 0.5, "expected 0.31"),
-    ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "so average them"),
-    ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "return first minus second"),
     ("11.5", lambda p, h: p, "return True or False"),
     ("11.5", lambda p, h: p[1:] > 0.5, "one state per frame"),
     ("11.5", lambda p, h: p[::-1] > 0.5, "it looks ahead"),
@@ -519,6 +560,28 @@ SLIPS = [  # beside those that an exercise gives to `expect_function` and `expec
     ("11.5", lambda p, h: hysteresis(p, h, hold_s=9), "still on 1.5 s after"),
     ("11.5", lambda p, h: hysteresis(p, h, hold_s=0.1), "ring twice"),
     ("11.5", lambda p, h: np.zeros(len(p), dtype=bool), "not at all"),
+    ("12.1", lambda n, w, h: list(range(0, n - w + 1, h)) or [0], "the last 3 samples are in no window"),
+    ("12.1", lambda n, w, h: covering(n, w, h) if n >= w else [], "gets one that starts at 0"),
+    ("12.1", lambda n, w, h: [*range(0, max(n - w, 0) + 1, h), n - w], "a window comes twice"),
+    ("12.1", lambda n, w, h: list(range(0, n, h)), "beyond the end"),
+    ("12.1", lambda n, w, h: [*covering(n, w, h)[:-1], n - w], "before the recording"),
+    ("12.1", lambda n, w, h: covering(n, w, h)[1:], "the starts are [5, 10, 15, 20, ..., 90]"),
+    ("12.1", lambda n, w, h: n, "expected a list of whole numbers"),
+    ("12.2", lambda reports, gap: reports, "two reports that overlap are one event"),
+    ("12.2", lambda reports, gap: merged_reports(reports, 0.0), "the pause is shorter than `gap_s`"),
+    ("12.2", lambda reports, gap: merged_reports(reports, gap, touching=False), "a pause of exactly `gap_s`"),
+    ("12.2", lambda reports, gap: merged_reports(reports, gap, by_label=False), "different labels"),
+    ("12.2", lambda reports, gap: merged_reports(reports, gap, longest=False), "must not shorten it"),
+    ("12.2", lambda reports, gap: merged_reports(reports, gap, order=False), "sort them first"),
+    ("12.2", lambda reports, gap: merged_reports(reports, gap)[::-1], "must both stay, as they are"),
+    ("12.2", lambda reports, gap: 3, "expected a list of (onset_s, offset_s, label)"),
+    ("12.4", lambda o, n, w, h, c: "late", "expected one number in s, got str"),
+    ("12.5", [0.5, 0.8], "a window of 0.5, 1 or 2 s"),
+    ("12.5", rung(cost=10.0), "it computes 10.0 times as much"),
+    ("12.5", rung(within=0.3), "30 % of the events are answered within 500 ms"),
+    ("12.5", rung(false=23.0), "23.0 false alarms per minute"),
+    ("13.1", lambda a, b: [0.125, 0.25, -0.25, -0.25], "so average them"),
+    ("13.1", lambda a, b: [-v for v in fold_differences(a, b)], "return first minus second"),
     ("13.1", lambda a, b: [0.4375 - 0.875, 0.0, -0.25], "only over the seeds that both have"),
     ("13.1", lambda a, b: [0.0, 0.125, -0.25], "in the order of the folds"),
     ("13.1", lambda a, b: [100 * v for v in fold_differences(a, b)], "do not multiply by 100"),
