@@ -143,7 +143,7 @@ def alarm_delay_s(answer: object) -> str:
     return "With a hop of 1 s instead of 0.25 s, the same event is answered 0.25 s later."
 
 
-WITHIN, FALSE, COST, LONG = 0.4, 10.0, 5.0, 200  # limits of 12.5; steps from which on a network should have learned
+WITHIN, FALSE, COST, LONG = 0.45, 15.0, 5.0, 200  # limits of 12.5; steps from which on a network should have learned
 
 
 def alarm(answer: object) -> str:
