@@ -588,7 +588,7 @@ for name, x in {"0.3 s of noise": short_sound, "a minute of silence": silence}.i
         if levels_db[start : start + 50].max() < FLOOR_DB + 1:
             p[k] = 0  # nothing sounds, so no class is there
     n_left = len(events_from(mean_over_windows(p, starts, 50, len(levels_db))))
-    print(f"{name}: {len(starts)} windows, {n_all} events; {n_left} without silence")
+    print(f"{name}: {n_all} events; {n_left} if silent windows are left out")
 
 # %% [markdown]
 # Not every network passes the first test. Silence at -100 dB lies far below anything
