@@ -2,38 +2,39 @@
 # # 10 · Audiovisual tagging
 #
 # A dog barks in the rain. A network that learned barks from two hundred short scenes
-# may miss it. A network that has heard two million clips from videos knows what a bark
-# sounds like, and a third one, which never heard a sound, sees the dog. Boes and Van
-# hamme (2021) asked what such pretrained features of sound and of pictures add to a
-# spectrogram. In this notebook you put the three together, and find out what our own
-# data can say about it, and what not.
+# may miss it. A network pretrained on two million clips from videos knows what a bark
+# sounds like, and a third network, which has never heard a sound, sees the dog. Boes
+# and Van hamme (2021) asked what such pretrained auditory and visual features add to a
+# spectrogram. In this notebook you combine the three, and find out what our own data
+# can and cannot say about that question.
 
 # %% [markdown]
 # ## You will be able to
 #
 # - **align** streams with different frame rates on one time base (exercise 10.1);
-# - **derive** linear softmax pooling and its gradient, and **say** which frames it
+# - **derive** the gradient of linear softmax pooling, and **say** which frames it
 #   trains (exercise 10.2);
 # - **update** a mean teacher by hand (exercise 10.3);
-# - **score** tags by micro F1 and **compare** the score with constant answers (exercise
-#   10.4);
+# - **score** tags by micro F1, and **compare** the score with constant answers
+#   (exercise 10.4);
 # - **design** a pooling function of your own and **test** it (exercise 10.5).
 
 # %% [markdown]
 # ## Before you start
 #
 # You need notebooks 04 (intervals), 05 (training a CNN) and 06 (pretrained networks).
-# Reading takes 50 minutes, the five exercises 60. In `lesson` the machine needs about
-# two minutes, half of it for the four trainings of section 6. In `smoke` these have a
-# dozen steps each: all cells run, and no conclusion is drawn.
+# Reading takes 50 minutes, the five exercises 60. In `lesson` the computation takes
+# about two minutes, half of it for the four training runs of section 6. In `smoke` each
+# of them has a dozen steps: all cells run, but no conclusion is drawn.
 #
-# **The scenes stand in for videos, and they are no videos.** We mix recordings into
+# **The scenes stand in for videos, but they are not videos.** We mix recordings into
 # scenes, so we know exactly what sounds when. The pictures are drawings on photographs
-# that *we* paired with the sounds, and nothing in them moves. `scenes/recorded.py`
-# loads real videos, if you have some.
+# that *we* paired with the sounds, and nothing in them moves. If you have real videos,
+# `course_lib/scenes/recorded.py` loads them.
 #
-# *This run* means the networks that you train here. *The study* means published rows,
-# trained beforehand with three to five seeds on larger sets of longer scenes.
+# *This run* means the networks that you train here. *The study* means the course's
+# published results: networks trained beforehand with three to five seeds, on larger
+# sets of longer scenes.
 
 # %%
 import copy
@@ -95,13 +96,15 @@ if profile == "study":  # the scenes of the study: 10 s with up to four events
     spec = FeatureSpec(hop_ms=20.0)
     pictures_hz = 4.0
 else:  # 4 s with one or two events: quicker to mix, and easier to learn from
+    # Numbers of scenes: weakly labelled, unlabelled, validation, test
     n_scenes = {"smoke": (24, 12, 12, 24), "lesson": (200, 40, 40, 120)}[profile]
     short = {"clip_s": 4.0, "longest_s": 2.0, "most_events": 2, "quietest_db": 3.0}
     asked = SceneSpec(*n_scenes, **short)
     spec = FeatureSpec(hop_ms=40.0, window_ms=64.0)
     pictures_hz = 1.0
 
-# Other data sets have no drawings. All clips are taken: every part needs its own
+# There are drawings for the classes of these two sets only. We load all clips, as in
+# the profile `study`, because each of the four parts needs recordings of its own
 source = dataset if dataset in ("synth10", "esc10") else "synth10"
 clips = load(source, profiles.get("study"))
 scenes = mixing.made_scenes(clips, test_fold, asked)
@@ -109,38 +112,39 @@ classes = scenes.classes
 names = [label.replace("_", " ") for label in classes]
 say(
     f"{len(clips)} clips of *{clips.name}* in {len(classes)} classes make "
-    f"{len(scenes)} scenes of {scenes.clip_s:g} s: **{asked.weak}** that are labelled "
-    f"with the classes in them, **{asked.unlabelled}** without labels, "
-    f"{asked.validation} for choosing the best state and {asked.test} for the test. No "
-    "recording is used in two of these four parts."
+    f"{len(scenes)} scenes of {scenes.clip_s:g} s: **{asked.weak}** with weak labels "
+    f"(which classes they contain), **{asked.unlabelled}** without labels, "
+    f"{asked.validation} for validation and {asked.test} for the test. No recording is "
+    "used in more than one of these four parts."
 )
 
 # %% [markdown]
 # ## 1. What is in a scene?
 #
-# A scene is noise with a few events at different levels above it; they may overlap. The
-# figure shows a scene of the validation part, whose labels in time we may look at. A
-# solid bar means that a class is heard, a hatched one that its drawing is in view. The
-# bottom row shows the pictures.
+# A scene is noise with a few events, which may overlap, each at its own level above the
+# noise. The figure shows a scene from the validation set, whose strong labels we are
+# allowed to look at. A solid bar means that a class is heard, a hatched bar that its
+# drawing is in view. The bottom row shows the pictures.
 
 
 # %%
 def seen_events(filename, heard, scene_spec):
     """When drawings of our classes are in view in a scene, as an event list."""
+    # The name of a scene begins with its part, which decides who draws
     part = filename.split("-")[0]
     rows = []
     for thing in images.in_view(heard, filename, part, scene_spec):
         onset_s = max(0.0, thing.start_s)
         offset_s = min(scene_spec.clip_s, thing.end_s)
         for label, drawings in images.STYLES[thing.style].items():
-            if thing.name in drawings:  # the other things in view never sound
+            if thing.name in drawings:  # cars, trees and so on belong to no class
                 rows.append((filename, onset_s, offset_s, label))
     return pd.DataFrame(rows, columns=events.COLUMNS)
 
 
 # Among the scenes with most classes heard, take one whose picture changes most often
 held = scenes.part("validation")
-best = (-1, -1)
+best = (-1, -1)  # classes heard, changes of the picture; tuples compare in this order
 for filename, heard_here in held.events.groupby("filename"):
     seen_here = seen_events(filename, heard_here, asked)
     n_heard = heard_here["event_label"].nunique()
@@ -149,14 +153,14 @@ for filename, heard_here in held.events.groupby("filename"):
         best = (n_heard, len(changes))
         chosen, heard, seen = filename, heard_here, seen_here
 
-at = held.table["filename"].tolist().index(chosen)
+at = held.table["filename"].tolist().index(chosen)  # its place among these scenes
 wave = held.waves(16_000, slice(at, at + 1))[0]
 film = held.video_frames(1.0, 192, slice(at, at + 1))[0]  # one picture per second
 row = scenes.table["filename"].tolist().index(chosen)  # its place among all scenes
 spectral = streams.spectral(scenes, spec)
 
 # %% tags=["hide-input"]
-# The scene: what is heard and in view, log-mel, pictures
+# One scene: what is heard and what is in view, the log-mel, the pictures
 fig, axes = plt.subplots(
     3, 1, figsize=(10, 7), sharex=True, height_ratios=(1, 1.4, 1.5)
 )
@@ -187,22 +191,23 @@ excerpt = wave[round(16_000 * begin_s) :][:32_000]
 play(
     0.9 * excerpt / np.abs(wave).max(),
     16_000,
-    describe=f"Two seconds of this scene, from {begin_s:.1f} s on.",
+    describe=f"Two seconds of this scene, starting at {begin_s:.1f} s.",
 )
 
 # %% [markdown]
-# The drawings are hard to recognise in such a small and noisy picture, so here they are
-# again, enlarged and on white. The rows are the artists. Scenes to learn from are drawn
-# by three of them, validation scenes by a fourth and test scenes by a fifth. We do this
-# on purpose: a network that only remembers the drawings of an artist should fail.
+# The drawings are hard to recognise in such small and noisy pictures, so here they are
+# again, enlarged and on white. Each row is one artist. The drawings in training scenes
+# come from three of them, those in validation scenes from a fourth and those in test
+# scenes from a fifth. This is deliberate: a network that has only memorised an artist's
+# drawings should fail.
 
 # %% tags=["hide-input"]
 # Every class as each artist draws it, enlarged and on white
 ARTISTS = [
-    ("openmoji", "learn"),
-    ("font_awesome", "learn"),
-    ("mdi", "learn"),
-    ("phosphor", "choose"),
+    ("openmoji", "training"),
+    ("font_awesome", "training"),
+    ("mdi", "training"),
+    ("phosphor", "validation"),
     ("twemoji", "test"),
 ]
 
@@ -232,21 +237,21 @@ for i, (style, role) in enumerate(ARTISTS):
     axes[i, 0].set_ylabel(f"{style}\n({role})".replace("_", " "), fontsize=11)
 show(
     fig,
-    alt="A table of drawings, one column for each class and one row for each of five "
+    alt="A table of drawings, one column per class and one row for each of five "
     f"artists. Missing: {', '.join(missing)}.",
-    caption="One drawing of every class by each artist, and what it is used for.",
+    caption="One drawing of each class by each artist, and the scenes it appears in.",
 )
 
 # %% tags=["hide-input"]
-# What the network sees: pictures of test scenes, at their size and contrast
+# What the network sees: pictures from test scenes, at their real size and contrast
 tested = scenes.part("test")
-shown = []
+shown = []  # scenes with one drawing in their first picture (at 0.5 s), one per class
 for filename, heard_here in tested.events.groupby("filename"):
     seen_here = seen_events(filename, heard_here, asked)
     at_begin = seen_here[(seen_here["onset"] <= 0.5) & (seen_here["offset"] > 0.5)]
     if len(at_begin) == 1:
         label = at_begin["event_label"].iloc[0].replace("_", " ")
-        if label not in [known for _, known in shown]:
+        if label not in [shown_label for _, shown_label in shown]:
             shown.append((filename, label))
 shown = shown[:5]
 fig, axes = plt.subplots(1, 5, figsize=(11, 2.6))
@@ -263,23 +268,23 @@ show(
     alt="Five pictures of test scenes as the network gets them: small drawings in "
     "random places on grey or coloured photographs, with noise and low contrast. In "
     "view: " + ", ".join(label for _, label in shown) + ".",
-    caption="What the network sees. Below each picture: the class of the drawing.",
+    caption="What the network sees. Below each picture: the class in view.",
 )
 
 # %% [markdown]
 # ### How good is an answer that does not listen?
 #
-# A network names every class whose probability lies above a threshold. **Micro F1**
-# adds up the counts over all scenes and classes: the number of correct tags, twice,
-# divided by the number of true tags plus the number of tags named.
+# A network *names* every class whose probability exceeds a threshold. **Micro F1** adds
+# up the counts over all scenes and classes. It is twice the number of correct tags,
+# divided by the number of true tags plus the number of tags named:
 #
-# $$ F_1 = \frac{2 \cdot \text{correct}}{\text{true} + \text{named}} $$
+# $$ F_1 = \frac{2 \cdot \text{correct}}{\text{true} + \text{named}}. $$
 #
-# Before we train anything, we need to know what an answer is worth that ignores the
+# Before we train anything, we need to know how well an answer scores that ignores the
 # scene. If you name every class, you find all the true tags. **Predict** the F1.
 
 # %%
-predict("10.a", ..., "Every class is named in every scene. What is the micro F1 in %?")
+predict("10.a", ..., "If you name every class in every scene, what is the F1 in %?")
 
 # %%
 test_tags = scenes.part("test").targets > 0  # (scenes, classes), True where it is heard
@@ -307,29 +312,32 @@ say(
     f"A test scene has {tags_per_scene:.1f} classes on average. The constant answers "
     "have an F1 of "
     + ", ".join(f"**{value:.0f} %** (*{name}*)" for name, value in constant.items())
-    + f". A score counts as evidence only above {all_classes:.0f} %."
+    + ". An F1 is evidence that a network has learned something only if it exceeds "
+    f"{all_classes:.0f} %."
 )
 
 # %% [markdown]
 # ## 2. Three streams, three clocks
 #
-# A stream is a sequence of feature vectors with a time for each. What it can tell us
-# depends on the task its network was trained for:
+# A stream is a sequence of feature vectors, each with a time. What it can tell us
+# depends on the task that its network was trained for:
 #
-# - **spectral**: the log-mel of notebook 02, which was not trained for anything;
-# - **auditory**: mn04, a small CNN trained to tag clips of ten seconds with 527 labels
-#   (AudioSet, two million clips). It had to say *what*, once for each clip;
-# - **visual**: EfficientNet-Lite0 of notebook 06, trained to name what is on a
-#   photograph (ImageNet). It sees one picture at a time and has not seen drawings.
+# - **spectral**: the log-mel of notebook 02, which involves no training;
+# - **auditory**: features from mn04 (Schmid et al., 2023), a small CNN trained to tag
+#   ten-second clips with 527 labels (AudioSet, two million clips). It had to say
+#   *what*, once per clip;
+# - **visual**: features from the EfficientNet-Lite0 of notebook 06, trained to name
+#   what a photograph shows (ImageNet). It sees one picture at a time, and it was
+#   trained on photographs, not on drawings.
 #
-# None of them was trained to say *when*. If the weights of mn04 are not on your
-# machine, a small CNN takes its place: it learns the ten classes here, from the
+# Neither network was trained to say *when*. If the weights of mn04 are not on your
+# machine, a small CNN takes its place. It learns the ten classes here, from the
 # recordings that the labelled scenes are made of.
 
 
 # %%
 def network_trained_here():
-    """A 7-layer CNN that has learned the recordings, and its input's mean and std."""
+    """A 7-layer CNN trained on the recordings, and its input's mean and std."""
     part = mixing.parts_of(clips, test_fold)
     x = features(clips, spec, progress=False)
     recipe = supervised.Recipe(
@@ -338,13 +346,15 @@ def network_trained_here():
         n_evals=2,
         precision="fp32",
     )
-    learn, validate = (
-        supervised.Split(x[part == name], clips.targets[part == name], len(classes))
-        for name in ("weak", "validation")
-    )
+    splits = {}
+    for name in ("weak", "validation"):  # the recordings used in scenes of this part
+        mine = part == name
+        splits[name] = supervised.Split(x[mine], clips.targets[mine], len(classes))
     seed_everything(0)
     net = build("cnn7", len(classes))
-    run = supervised.fit(net, learn, validate, recipe, spec, seed=0, device=device)
+    run = supervised.fit(
+        net, splits["weak"], splits["validation"], recipe, spec, seed=0, device=device
+    )
     trained = run.model.cpu()
     return trained.model, trained.mean.numpy(), trained.std.numpy()
 
@@ -355,7 +365,8 @@ if published:
     auditory = streams.auditory(scenes, 320)  # a frame every 320 ms
 else:
     listener = f"a CNN trained here, on {clips.name}"
-    auditory = streams.own_auditory(scenes, *network_trained_here(), spec)
+    net, mean, std = network_trained_here()
+    auditory = streams.own_auditory(scenes, net, mean, std, spec)
 visual = streams.visual(scenes, pictures_hz)
 found = {"spectral": spectral, "auditory": auditory, "visual": visual}
 
@@ -376,15 +387,16 @@ table = pd.DataFrame(
 display(table.style.hide(axis="index"))
 
 # %% tags=["hide-input"]
-# The three streams of the scene over one time axis
+# The three streams of the scene on one time axis
 
 
 def liveliest(stream, n):
     """The `n` features that change most in the scene, each scaled from 0 to 1."""
     x = stream.x.astype(np.float32)
     here = x[row]
+    # A feature's standard deviation in this scene, relative to that over all scenes
     change = here.std(axis=0) / (x.std(axis=(0, 1)) + 1e-3)
-    picked = here[:, np.sort(change.argsort()[-n:])]
+    picked = here[:, np.sort(change.argsort()[-n:])]  # the n largest, in their order
     low = picked.min(axis=0)
     return (picked - low) / np.maximum(np.ptp(picked, axis=0), 1e-9)
 
@@ -415,9 +427,9 @@ for ax, name in zip(axes[2:], ("auditory", "visual"), strict=True):
     ax.set(ylabel=f"{name}\nfeature", ylim=(-5, 39.5))
 axes[-1].set(xlabel="time (s)", xlim=(0, scenes.clip_s))
 fig.colorbar(image, ax=axes, label="lowest to highest value in the scene", pad=0.01)
-n_pictures = 1 + int(
-    (np.diff(visual.x[row].astype(np.float32), axis=0) != 0).any(axis=1).sum()
-)
+# A picture counts as new if any of its features differs from the one before
+differences = np.diff(visual.x[row].astype(np.float32), axis=0)
+n_pictures = 1 + int((differences != 0).any(axis=1).sum())
 show(
     fig,
     alt="The bars of the scene, and below them the log-mel with "
@@ -425,30 +437,30 @@ show(
     f"frames, 40 auditory features with {len(auditory.times_s)} frames and 40 visual "
     f"features with {len(visual.times_s)} frames. Ticks mark the centres of the "
     "frames.",
-    caption="Three streams of one scene. Ticks: centres of the frames.",
+    caption="Three streams of one scene. Ticks mark the frame centres.",
 )
 
 # %%
 say(
     f"In {scenes.clip_s:g} s there are {len(spectral.times_s)} spectral, "
     f"{len(auditory.times_s)} auditory and {len(visual.times_s)} visual frames. The "
-    f"pictures change **{n_pictures - 1}** times, while the events have "
+    f"picture changes **{n_pictures - 1}** times, while the events have "
     f"{2 * len(heard)} onsets and offsets."
 )
 
 # %% [markdown]
 # ### A matrix that changes the frame rate
 #
-# The network that combines the streams needs them all at the same times. Say we have
-# features every 40 ms and need them every 160 ms. We could average all frames that lie
-# within 80 ms of an output time. With a matrix $W$ that has a row for each output time
-# and a column for each input frame, this is a product, $W x$. Each row holds the
-# weights of an average, so it **sums to 1**.
+# The network that combines the streams needs all of them on the same time base. Suppose
+# that we have features every 40 ms and need them every 160 ms. We can average all
+# frames that lie within 80 ms of an output time. This is a matrix product, $W x$: the
+# matrix $W$ has a row for each output time and a column for each input frame. Each row
+# holds the weights of an average, so it **sums to 1**.
 
 # %%
 times_s = 0.02 + 0.04 * np.arange(12)  # centres of the input frames
 at_s = 0.08 + 0.16 * np.arange(3)  # centres of the output frames
-half_s = 0.08  # half the distance of the output frames
+half_s = 0.08  # half the distance between output frames
 
 weights = np.zeros((len(at_s), len(times_s)))
 for k in range(len(at_s)):
@@ -462,7 +474,7 @@ assert np.allclose(weights, library)
 assert np.allclose(weights.sum(axis=1), 1)
 
 # %% tags=["hide-input"]
-# The matrix by hand, and the nearest-frame matrix from a coarse stream
+# The matrix computed above, and a nearest-frame matrix for a coarse stream
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=(1.5, 1))
 coarse_s = 0.16 + 0.32 * np.arange(3)
 finer_s = 0.08 + 0.16 * np.arange(6)
@@ -489,30 +501,32 @@ show(
     alt="Two matrices. Left, three rows of twelve columns: in each row four "
     "neighbouring columns hold 0.25. Right, six rows of three columns: each row holds "
     "a single 1, and every column is used in two rows.",
-    caption="Two alignments. Every row sums to 1.",
+    caption="Two alignment matrices.",
 )
 
 # %% [markdown]
-# The right matrix goes the other way, from coarse frames to fine ones. There are fewer
-# input frames than output frames, so each output frame takes the **nearest** one, and
-# the same input frame is used several times. The auditory stream of our scene needs
-# such a matrix: its frames are further apart than those of the network. **Predict:**
-# how many different values will one auditory feature have after the alignment?
+# The matrix on the right goes the other way, from coarse frames to fine ones. There are
+# fewer input frames than output frames, so each output frame takes the **nearest**
+# input frame, and the same input frame is used several times. The auditory stream of
+# our scene needs such a matrix, because its frames are further apart than those of the
+# network. **Predict** how many different values one auditory feature will have after
+# the alignment.
 
 # %%
 predict(
     "10.b",
     ...,
-    f"{len(auditory.times_s)} auditory frames are aligned with "
-    f"{len(crnn.output_times_s(spectral.times_s))} output frames by the nearest frame. "
-    "How many different values can one feature have?",
+    f"Each of {len(crnn.output_times_s(spectral.times_s))} output frames takes the "
+    f"nearest of {len(auditory.times_s)} auditory frames. How many different values "
+    "can one feature have?",
 )
 
 # %%
 out_s = crnn.output_times_s(spectral.times_s)  # four log-mel frames make one
 one_feature = liveliest(auditory, 1)[:, 0]
-aligned = timebase.alignment(auditory.times_s, out_s) @ one_feature
-used = timebase.alignment(auditory.times_s, out_s).argmax(axis=1)
+nearest_weights = timebase.alignment(auditory.times_s, out_s)
+aligned = nearest_weights @ one_feature
+used = nearest_weights.argmax(axis=1)  # each row's single 1: the input frame used
 n_used = len(np.unique(used))
 
 # %% tags=["hide-input"]
@@ -534,17 +548,18 @@ show(
 # %%
 answer("10.b", n_used)
 say(
-    f"The staircase has {len(out_s)} frames but only **{n_used}** different heights. A "
-    "finer time base adds frames, not information. The flat line is the other extreme: "
-    "the mean over the whole scene keeps *what* and discards *when*."
+    f"The staircase has {len(out_s)} frames but can have only **{n_used}** different "
+    "heights. A finer time base adds frames, not information. The flat line is the "
+    "other extreme: the mean over the whole scene discards *when*."
 )
 
 # %% [markdown]
 # ### Exercise 10.1: the nearest frame
 #
-# Find the nearest frame for each output time. `times_s` holds the centres of the input
-# frames and `at_s` the output times, both in seconds and increasing. Return the *index*
-# into `times_s` for each of `at_s`. If two frames are equally near, take the earlier.
+# For each output time, find the nearest input frame. `times_s` holds the centres of the
+# input frames and `at_s` the output times, both in seconds and increasing. Return, for
+# each entry of `at_s`, the *index* of that frame in `times_s`. If two frames are
+# equally near, take the earlier one.
 #
 # <details><summary>Hint</summary>
 #
@@ -567,20 +582,23 @@ check("10.1", nearest_places)
 # %% [markdown]
 # ## 3. What can a picture say about a sound?
 #
-# In real videos this has been counted. LLP is a set of videos with labels for every
-# second, separately for what is heard and what is seen. A dog that barks somewhere in a
-# clip is in view in 91 % of these clips. But in only 55 % of the seconds in which a dog
-# is in view does it bark. A picture says **what**, but hardly **when**.
+# For real videos, the answer is in the labels of LLP, a set of videos labelled second
+# by second, separately for what is heard and what is seen. In 91 % of the clips in
+# which a dog barks, it is also in view at some time. But of the seconds in which a dog
+# is in view, it barks in only 55 %. For a dog, the picture says **what**, but hardly
+# **when**.
 #
-# We drew the scenes after these counts for the five classes that LLP has; the values
-# for the others, and how long a thing stays in view before and after its sound, are our
-# choice. **Predict** the last share for the dogs in the study's scenes.
+# For the five of our classes that LLP has, the probability that a sounding thing is in
+# view at some time in a scene is the share counted in LLP. The shares of the other
+# classes, and how long a thing stays in view before and after its sound, are our
+# choice. **Predict** how much of its time in view a dog spends barking in the study's
+# scenes.
 
 # %%
-predict("10.c", ..., "In what percentage of the time in view does a drawn dog bark?")
+predict("10.c", ..., "For what percentage of its time in view does a dog bark?")
 
 # %%
-# Shares in LLP: seen in the clip if heard in it; seen now if heard now; heard if seen
+# Shares in LLP: seen in a clip if heard in it, seen now if heard now, heard if seen
 LLP = {
     "dog": (0.91, 0.90, 0.55),
     "rooster": (0.92, 0.90, 0.71),
@@ -588,10 +606,10 @@ LLP = {
     "helicopter": (0.91, 0.87, 0.97),
     "chainsaw": (0.98, 0.89, 0.91),
 }
-whole = SceneSpec()  # the scenes of the study; to count, nothing has to be mixed
+whole = SceneSpec()  # the scenes of the study; to count, we need not mix the sounds
 heard_there = mixing.truth(clips, test_fold, whole)
-to_learn_from = heard_there["filename"].str.startswith(("weak", "unlabelled"))
-heard_there = heard_there[to_learn_from]
+for_training = heard_there["filename"].str.startswith(("weak", "unlabelled"))
+heard_there = heard_there[for_training]
 seen_there = events.merge_touching(
     pd.concat(
         seen_events(name, rows, whole) for name, rows in heard_there.groupby("filename")
@@ -599,6 +617,7 @@ seen_there = events.merge_touching(
 )
 
 QUARTER_S = 0.25  # we count in pieces of a quarter of a second
+# True where a class is heard or seen, (scenes, pieces, classes)
 n_pieces = round(whole.clip_s / QUARTER_S)
 filenames = heard_there["filename"].unique().tolist()
 is_heard = events.to_frames(heard_there, filenames, classes, n_pieces, QUARTER_S)
@@ -606,7 +625,7 @@ is_seen = events.to_frames(seen_there, filenames, classes, n_pieces, QUARTER_S)
 
 heard_in_scene = is_heard.any(axis=1)  # (scenes, classes)
 seen_in_scene = is_seen.any(axis=1)
-n_both = (is_heard & is_seen).sum(axis=(0, 1))  # pieces by class
+n_both = (is_heard & is_seen).sum(axis=(0, 1))  # number of pieces, by class
 shares = {
     "in view in a scene,\nif heard in it": (heard_in_scene & seen_in_scene).sum(axis=0)
     / heard_in_scene.sum(axis=0),
@@ -615,7 +634,7 @@ shares = {
 }
 
 # %% tags=["hide-input"]
-# Shares by class, with LLP's counts
+# Shares by class, and those counted in LLP
 fig, axes = plt.subplots(1, 3, figsize=(11, 4.2), sharey=True)
 for k, (ax, (what, share)) in enumerate(zip(axes, shares.items(), strict=True)):
     ax.barh(range(len(names)), 100 * share, color=plots.COLOURS[0], label="our scenes")
@@ -634,7 +653,7 @@ show(
         + "."
         for what, share in shares.items()
     ),
-    caption="How well seeing and hearing agree, in our scenes and in real videos.",
+    caption="How often seeing and hearing coincide, in our scenes and in real videos.",
 )
 
 # %%
@@ -643,32 +662,33 @@ dog_share = [100 * share[dog] for share in shares.values()]
 answer("10.c", round(dog_share[2]), unit="%", within=0.15)
 say(
     f"A dog is in view in {dog_share[0]:.0f} % of the scenes in which it barks (LLP: "
-    f"{100 * LLP['dog'][0]:.0f} %), and barks in **{dog_share[2]:.0f} %** of the time "
-    f"in which it is in view (LLP: {100 * LLP['dog'][2]:.0f} %). Our events last at "
-    f"most {whole.longest_s:g} s, so our drawings are silent for longer than filmed "
-    "animals."
+    f"{100 * LLP['dog'][0]:.0f} %), and it barks for **{dog_share[2]:.0f} %** of the "
+    f"time in view (LLP: {100 * LLP['dog'][2]:.0f} %). One event lasts at most "
+    f"{whole.longest_s:g} s here, and the time in view before the first bark and after "
+    f"the last is drawn with a mean of {images.SEEN['dog'][1]:g} s each."
 )
 
 # %% [markdown]
-# This leaves two ways for a picture to mislead: the thing in view may be silent, and a
-# network may not recognise it. The second is the harsher one here. The visual network
-# learned from photographs, our scenes show drawings, and the test drawings come from an
-# artist whom the tagger never saw. So if pictures turn out to be useless below, we
-# learn about *these drawings*, and nothing about video. There is one more flaw: the
-# validation artist has no helicopter and no chainsaw, so the best state is chosen
-# without them.
+# A picture can therefore mislead in two ways: the thing in view may be silent, or the
+# network may not recognise it. We expect the second to matter more here. The visual
+# network was trained on photographs, our scenes show drawings, and the test drawings
+# come from an artist that the tagger has never seen. So if pictures turn out to be
+# useless below, that is a finding about *these drawings*, not about video. There is one
+# more flaw: the validation artist has no helicopter and no chainsaw, so no picture of
+# these two plays a part in choosing the best state.
 #
 # ## 4. From frames to the tags of a scene
 #
-# Our network is a **CRNN**. Five convolutions turn the log-mel into patterns and leave
-# a quarter of the frames. The other two streams are projected to 64 numbers per frame
-# and aligned with those frames. Side by side, all streams pass through two layers of
-# gated recurrent units (GRUs) that run in both directions, so each frame can use what
-# came before and after it. A sigmoid gives one probability per frame and class, and
-# pooling makes one per scene.
+# Our network is a **CRNN**. Five convolutional layers turn the log-mel into learned
+# features, with a quarter of the frames. The other two streams are projected to 64
+# numbers per frame and aligned with those frames. The streams are then concatenated and
+# pass through two layers of gated recurrent units (GRUs), which run in both directions,
+# so each frame can use what comes before and after it. A linear layer and a sigmoid
+# give one probability per frame and class, and pooling reduces these to one per class
+# for the whole scene.
 
 # %% tags=["hide-input"]
-# The CRNN as boxes, with the shapes in this notebook
+# The CRNN as a diagram, with the shapes of this notebook
 n_out = len(out_s)
 fig, ax = plt.subplots(figsize=(11, 4.6))
 
@@ -697,7 +717,7 @@ for y, name, work in [
     box(2.7, y, f"{work}\n{n_out} × 64")
     arrow(2.1, y + 0.4, 2.7, y + 0.4)
     arrow(4.8, y + 0.4, 5.4, 1.6)
-box(5.4, 1.2, f"side by side\n{n_out} × 192", width=1.7)
+box(5.4, 1.2, f"concatenate\n{n_out} × 192", width=1.7)
 box(7.7, 1.2, f"2 GRU layers\n{n_out} × 128", width=1.7)
 box(10.0, 1.2, f"linear, sigmoid\n{n_out} × {len(classes)}", width=1.9)
 box(10.0, -0.2, f"pooling\n{len(classes)}", width=1.9, colour="0.92")
@@ -709,7 +729,7 @@ ax.axis("off")
 show(
     fig,
     alt="Boxes from left to right. Spectral goes through five convolutions; auditory "
-    "and visual are projected and aligned; the three are set side by side and pass "
+    "and visual are projected and aligned; the three are concatenated and pass "
     "through two GRU layers, a linear layer with a sigmoid, and pooling to one number "
     "per class.",
     caption="The CRNN. In each box: frames × features of one scene.",
@@ -736,8 +756,8 @@ for name in streams.NAMES:
 net.eval()  # without dropout, so that the same input gives the same output
 
 # %% [markdown]
-# Here are its steps, one by one, for our scene. The median of each band over the scene
-# is subtracted from the log-mel first, which removes steady noise.
+# Here are its steps, one by one, for our scene. First, the median of each mel band over
+# the scene is subtracted from the log-mel, which removes steady noise.
 
 # %%
 scene = {
@@ -751,12 +771,10 @@ with torch.no_grad():
 
     parts = [convolved]
     for name in ("auditory", "visual"):
-        mean, deviation = (
-            getattr(net, f"{name}_mean"),
-            getattr(net, f"{name}_deviation"),
-        )
-        standard = (scene[name] - mean) / deviation
-        projected = net.projected[name].linear(standard)  # (1, frames, 64)
+        mean = getattr(net, f"{name}_mean")
+        std = getattr(net, f"{name}_deviation")
+        projected = net.projected[name].linear((scene[name] - mean) / std)
+        # (1, frames of the stream, 64): not aligned yet
         align = timebase.alignment(found[name].times_s, out_s)  # rows sum to 1
         parts.append(torch.tensor(align) @ projected)  # (1, out, 64)
 
@@ -767,24 +785,25 @@ with torch.no_grad():
     strong_of_library, weak_of_library = net(scene)
 assert torch.allclose(strong, strong_of_library, atol=1e-6)
 say(
-    f"Step by step we get the same {strong.shape[1]} × {strong.shape[2]} probabilities "
-    "as from the library's network. They are called *strong* because they say when, "
-    "and those of the scene *weak*."
+    f"Computed step by step, the {strong.shape[1]} × {strong.shape[2]} probabilities "
+    "of the frames equal those of the library's network. Like labels, they are called "
+    "*strong* because they have times; those of the scene are called *weak*."
 )
 
 # %% [markdown]
-# Streams may also meet before the convolutions (*early* fusion, which is how we
-# understand the paper), or be summed with learned weights (*gate*). Setting them side
-# by side after the convolutions (*mid*) is our choice; section 7 compares the three.
+# The streams can also be combined before the convolutions (*early* fusion, which is how
+# we understand the paper), or summed after them with learned weights (*gate*).
+# Concatenating them after the convolutions (*mid*) is our choice; section 7 compares
+# the three.
 #
 # ### Pooling: one probability from many
 #
 # A weak label says that a dog barks *somewhere* in the scene. Let $y_1 \dots y_n$ be
 # the probabilities of one class in the $n$ frames. How should they become one
-# probability $Y$? The **mean** forgets a short event among silent frames. The
-# **maximum** finds it, but its gradient reaches a single frame. **Linear softmax**
-# (Wang et al., 2019) is a weighted mean in which each frame's weight is its own
-# probability:
+# probability $Y$? The **mean** dilutes a short event with silent frames. The
+# **maximum** finds it, but its gradient reaches only a single frame. **Linear softmax**
+# (Wang et al., 2019) is a weighted mean in which each frame's weight is proportional to
+# its own probability:
 #
 # $$ Y = \frac{\sum_i y_i \cdot y_i}{\sum_i y_i}. $$
 #
@@ -797,8 +816,9 @@ say(
 #    = \frac{2 y_i - A / B}{B}
 #    = \frac{2 y_i - Y}{\sum_j y_j}. $$
 #
-# Read the sign. If the label says *yes*, training raises $Y$. It raises frames with
-# $y_i > Y / 2$ and **lowers** the others. We check the formula against torch.
+# The sign decides what happens to a frame. If the label says *yes*, training raises
+# $Y$. To do so, it raises the frames with $y_i > Y / 2$ and **lowers** those below. We
+# check the formula against torch.
 
 # %%
 y = torch.tensor([0.05, 0.1, 0.3, 0.6, 0.9], requires_grad=True)
@@ -816,11 +836,12 @@ display(
 )
 
 # %% [markdown]
-# Now a scene with one bark: 0.9 in its frames and 0.05 in all others. **Predict** what
-# linear softmax makes of a bark that lasts one second in a scene of ten seconds.
+# Now take a scene with one bark: the probability is 0.9 in its frames and 0.05 in all
+# others. **Predict** the pooled probability $Y$ that linear softmax gives for a bark of
+# one second in a scene of ten seconds.
 
 # %%
-predict("10.d", ..., "What is Y for one second of 0.9 and nine of 0.05?")
+predict("10.d", ..., "What is Y for one second of 0.9 and nine seconds of 0.05?")
 
 # %%
 POOLS = {
@@ -833,7 +854,7 @@ FRAME_S = 0.08
 
 
 def bark(length_s):
-    """Probabilities of the frames of a scene with one bark in its middle."""
+    """Probabilities of the frames of a scene with one bark in the middle."""
     y = torch.full((N_FRAMES,), 0.05)
     n_high = max(1, round(length_s / FRAME_S))
     begin = (N_FRAMES - n_high) // 2
@@ -846,11 +867,11 @@ answer("10.d", round(one_second["linear softmax"], 2), within=0.1)
 say(
     "One second in ten: "
     + ", ".join(f"{name} **{value:.2f}**" for name, value in one_second.items())
-    + ". The mean misses the bark at the threshold of one half."
+    + ". With a threshold of one half, the mean misses the bark."
 )
 
 # %% tags=["hide-input"]
-# Pooled probability against length, and the gradient against a frame's probability
+# Y against the length of the bark, and the gradient against a frame's probability
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
 lengths_s = FRAME_S * np.arange(1, N_FRAMES + 1)
 pooled_by = {
@@ -866,7 +887,7 @@ spread_out = torch.linspace(0.01, 0.99, N_FRAMES, requires_grad=True)
 gradients = {}
 for name, pool in POOLS.items():
     [gradient] = torch.autograd.grad(pool(spread_out), spread_out)
-    gradients[name] = np.minimum(N_FRAMES * gradient.numpy(), 4)  # the maximum: cut
+    gradients[name] = np.minimum(N_FRAMES * gradient.numpy(), 4)  # cuts the maximum's
 half_Y = POOLS["linear softmax"](spread_out).item() / 2
 plots.lines(
     spread_out.detach().numpy(),
@@ -885,22 +906,22 @@ show(
     "then flattens. Right, the gradient against the probability of a frame: constant "
     "for the mean, zero for the maximum except at the top, and for linear softmax a "
     f"line that crosses zero at {half_Y:.2f}.",
-    caption="Left: one bark. Right: frames from 0 to 1 (the maximum is cut at 4).",
+    caption="Left: one bark. Right: frames from 0.01 to 0.99, gradients cut at 4.",
 )
 
 # %%
 say(
     f"On the right, linear softmax raises the frames above {half_Y:.2f} = Y / 2 and "
-    "lowers those below. A label without times thus pulls the frames of a scene apart: "
-    "likely ones up, unlikely ones down. If the label says *no*, the loss has the "
-    "opposite sign, and the likely frames are lowered most."
+    "lowers those below. A *yes* without times thus pulls the frames of a scene apart: "
+    "likely ones go up, unlikely ones down. If the label says *no*, all signs are "
+    "reversed: the likeliest frames are lowered most, and those below Y / 2 are raised."
 )
 
 
 # %% tags=["hide-input"]
-# The frames of a scene with one bark, and their gradients, for several lengths
+# Frames of a scene with one bark and their gradients, for barks of several lengths
 def gradient_figure(length_s):
-    """Frames of a scene with one bark, and what each pooling does to them."""
+    """The frames of a scene with one bark, and the gradient of each pooling."""
     frames = bark(length_s).requires_grad_()
     fig, (above, below) = plt.subplots(2, 1, figsize=(8, 4.6), sharex=True)
     above.step(lengths_s, frames.detach(), color="black", linestyle="-", where="mid")
@@ -923,20 +944,20 @@ scrub(
     start="0.5 s",
     alt="Above, the probabilities of the frames of a scene with one bark, and three "
     "horizontal lines for mean, maximum and linear softmax; below, their gradients. "
-    "The longer the bark, the closer the three lines and the smaller the gradient per "
-    "frame.",
-    caption="One bark, what three poolings make of it, and which frames they train.",
+    "The longer the bark, the closer the three lines, and the smaller the gradients of "
+    "maximum and linear softmax inside it.",
+    caption="One bark: its pooled probability, and which frames each pooling trains.",
 )
 
 # %% [markdown]
-# Move the slider. The maximum (a tie here, which torch shares among the equal frames)
-# trains nothing outside the bark. The mean raises all frames alike, even where nothing
-# sounds. Linear softmax raises the bark and lowers the rest.
+# Move the slider. The maximum trains nothing outside the bark. (Here all frames of the
+# bark are equal, and torch divides the gradient among them.) The mean raises all frames
+# alike, even where nothing sounds. Linear softmax raises the bark and lowers the rest.
 #
 # ### Exercise 10.2: linear softmax
 #
-# Write linear softmax pooling for several classes: from probabilities
-# `(frames, classes)`, all above 0, to an array `(classes,)`.
+# Write linear softmax pooling for several classes. `y` holds probabilities of shape
+# `(frames, classes)`, all above 0; return an array of shape `(classes,)`.
 
 
 # %% tags=["exercise"]
@@ -951,19 +972,20 @@ check("10.2", pool)
 # %% [markdown]
 # ## 5. The mean teacher
 #
-# Some of our scenes have no labels. What can a network learn from them? Its answers
-# should not depend on accidents, such as which neurons dropout removes or which bands
-# SpecAugment hides. So we may ask it to *agree with itself*, on any scene, labelled or
-# not.
+# Some of our scenes have no labels. What can a network learn from them? Its output
+# should not depend on random perturbations, such as which units dropout removes or
+# which bands SpecAugment masks. So we can ask the network to *agree with itself* on any
+# scene, labelled or not.
 #
-# The **mean teacher** (Tarvainen and Valpola, 2017) is a second copy of the network
-# that is not trained. After each step, its weights $w$ move a little towards the
-# student's weights $v$:
+# The **mean teacher** (Tarvainen and Valpola, 2017) is a second copy of the network,
+# which is not trained by gradients. After each step, its weights $w$ move a little
+# towards the weights $v$ of the network that is trained, the **student**:
 #
 # $$ w \leftarrow a\,w + (1 - a)\,v. $$
 #
-# This is an *exponential moving average* (EMA): a weight from $k$ steps ago counts
-# $a^k$ times as much as the latest one. One update by hand, and by the library:
+# This is an *exponential moving average* (EMA): the student's weights from $k$ steps
+# ago count $a^k$ times as much as the latest ones. Here is one update, by hand and by
+# the library:
 
 # %%
 EMA_DECAY = 0.98  # the a of the study's recipe
@@ -980,9 +1002,9 @@ for w, expected in zip(teacher.parameters(), by_hand, strict=True):
     assert torch.allclose(w, expected)
 
 # %% [markdown]
-# What does the average do to a weight that training shakes? We simulate one: it rises
-# to 1, and every batch adds noise. **Predict** how many steps a teacher with $a = 0.98$
-# lags behind.
+# What does averaging do to a weight that fluctuates during training? We simulate one
+# that rises to 1, with noise added at every step. **Predict** by how many steps a
+# teacher with $a = 0.98$ lags behind.
 
 # %%
 predict("10.e", ..., "By how many steps does a teacher with a = 0.98 lag behind?")
@@ -1004,11 +1026,12 @@ for decay in (0.9, EMA_DECAY):
     teacher_weights[decay] = np.array(path)
 
 noise = {decay: path[400:].std() for decay, path in teacher_weights.items()}
-lag = EMA_DECAY / (1 - EMA_DECAY)  # mean age of the weights in the average
+# A weight of age k counts (1 - a) a^k, which makes the mean age a / (1 - a)
+lag = EMA_DECAY / (1 - EMA_DECAY)
 answer("10.e", round(lag), unit="steps", within=0.1)
 
 # %% tags=["hide-input"]
-# A shaken weight and two teachers; the weight of the agreement over a training
+# A noisy weight and two teachers, and the weight of the consistency during training
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
 left.plot(step_numbers, student_weight, color="0.75", linewidth=0.8, linestyle="-")
 for place, (decay, path) in enumerate(teacher_weights.items()):
@@ -1024,34 +1047,37 @@ left.legend(title="grey: student")
 progress = np.linspace(0, 1, 101)
 ramp = np.exp(-5 * (1 - np.minimum(1, 2 * progress)) ** 2)
 right.plot(100 * progress, ramp)
-right.set(xlabel="progress of the training (%)", ylabel="weight of the agreement")
+right.set(xlabel="progress of training (%)", ylabel="weight of the consistency")
 show(
     fig,
     alt="Left, a noisy weight that rises to 1 with two running averages: with a = 0.9 "
     "close behind it and slightly rough, with a = 0.98 smooth and late. Right, the "
-    f"weight of the agreement, from {ramp[0]:.3f} at the start to 1 at half of the "
+    f"weight of the consistency, from {ramp[0]:.3f} at the start to 1 half-way through "
     "training.",
-    caption="Left: a student and two teachers. Right: the weight of agreement.",
+    caption="Left: a student and two teachers. Right: the weight of the consistency.",
 )
 
 # %%
 say(
-    "When the student has arrived, its weight has a standard deviation of "
-    f"{student_weight[400:].std():.3f}; the teacher's has {noise[0.9]:.3f} (a = 0.9) "
-    f"or **{noise[EMA_DECAY]:.3f}** (a = {EMA_DECAY:g}). The price is a lag of a / (1 "
-    f"- a) = {lag:.0f} steps."
+    "From step 400, when the trend has levelled off, the student's weight has a "
+    f"standard deviation of {student_weight[400:].std():.3f}, and the teacher's has "
+    f"{noise[0.9]:.3f} (a = 0.9) or **{noise[EMA_DECAY]:.3f}** (a = {EMA_DECAY:g}). In "
+    f"return, the latter lags behind a steady trend by a / (1 - a) = {lag:.0f} steps. "
+    "The right panel belongs to the loss, below: it shows how strongly the student is "
+    "asked to agree with the teacher."
 )
 
 # %% [markdown]
 # ### Exercise 10.3: one update
 #
-# In the first steps, the teacher should not cling to its random initial weights. So the
-# share of its past is `min(1 - 1 / (step + 1), past)`, where steps count from 0. Write
-# one update of one weight with this rule.
+# In the first steps, the teacher should not hold on to its random initial weights. So
+# the weight of its own past is not always `past` (the $a$ above). With steps counted
+# from 0, it is `min(1 - 1 / (step + 1), past)`. Write one update of one weight with
+# this rule.
 #
 # <details><summary>Hint</summary>
 #
-# At step 0 the share is 0, so the teacher becomes equal to the student.
+# At step 0 the weight of the past is 0, so the teacher becomes equal to the student.
 #
 # </details>
 
@@ -1069,11 +1095,12 @@ check("10.3", followed)
 # %% [markdown]
 # ### The loss of one step
 #
-# The loss has two parts. The cross-entropy of the weak labels needs labelled scenes.
-# The squared distance between student and teacher (the **consistency**) needs no label,
-# so unlabelled scenes contribute to it as well. We compute both for one batch, before
-# any training. Student and teacher have the same weights here and still differ, because
-# dropout removes other neurons in each.
+# The loss has two parts. The cross-entropy with the weak labels needs labelled scenes.
+# The mean squared difference between the student's and the teacher's probabilities (the
+# **consistency** loss) needs no labels, so unlabelled scenes contribute to it as well.
+# We compute both for one batch, before any training. Student and teacher have the same
+# weights here, but their outputs differ because dropout removes different units in
+# each.
 
 # %%
 recipe = mean_teacher.TeacherRecipe(
@@ -1105,29 +1132,30 @@ cross_entropy = functional.binary_cross_entropy(weak[:n_weak], targets)
 consistency = functional.mse_loss(strong, strong_of_teacher)
 consistency = consistency + functional.mse_loss(weak, weak_of_teacher)
 
-# What pulls on the last layer: the labels, and the scenes without labels
+# Gradients of the last layer's weights: from the labels, and from unlabelled scenes
 without_labels = functional.mse_loss(strong[n_weak:], strong_of_teacher[n_weak:])
-[pull] = torch.autograd.grad(cross_entropy, student.head.weight, retain_graph=True)
-[own_pull] = torch.autograd.grad(without_labels, student.head.weight)
-pull_ratio = float(own_pull.norm() / pull.norm())
+last_layer = student.head.weight
+[by_labels] = torch.autograd.grad(cross_entropy, last_layer, retain_graph=True)
+[by_unlabelled] = torch.autograd.grad(without_labels, last_layer)
+gradient_ratio = float(by_unlabelled.norm() / by_labels.norm())
 say(
     f"Cross-entropy: **{cross_entropy.item():.3f}**. Consistency: "
-    f"**{consistency.item():.5f}**. The gradient of the unlabelled scenes on the last "
-    f"layer is {pull_ratio:.2g} times as long as that of the labels, and at first it "
-    f"is multiplied by {ramp[0]:.3f}. Half-way through the training, that "
-    "factor has risen to 1, and the teacher is no longer untrained."
+    f"**{consistency.item():.5f}**. In the last layer, the gradient of the unlabelled "
+    f"scenes' strong probabilities has {gradient_ratio:.2g} times the norm of the "
+    f"labels' gradient, and at first it is multiplied by {ramp[0]:.3f}. That factor "
+    "reaches 1 half-way through training, when the teacher is no longer untrained."
 )
 
 # %% [markdown]
 # The teacher can be wrong, and then the student learns to agree with an error. Whether
-# the method helps is a question for an experiment, and section 7 shows what the study
-# found.
+# the method helps has to be tested, and section 7 shows what the study found.
 #
 # ## 6. Four networks
 #
-# We train the CRNN with each stream by itself and with all three: same scenes, same
-# recipe, one seed. The state kept is the best on the validation scenes, and the teacher
-# is the network that we test. **Predict** what will happen.
+# We train the CRNN on each stream by itself and on all three, with the same scenes, the
+# same recipe and one seed. The network that we test is the teacher, in the state with
+# the best validation score (the mean of its tagging, segment and event F1; notebook 11
+# introduces the last two). **Predict** what will happen.
 
 # %%
 predict(
@@ -1147,7 +1175,7 @@ STREAMS_OF = {  # what each network gets
 
 
 def train(stream_names):
-    """A CRNN trained on these streams, its best state on validation."""
+    """A CRNN trained on these streams, in its best state on validation."""
     mine = {name: found[name] for name in stream_names}
     data = scene_run.learning_data(scenes, mine)
     net = fresh(stream_names)
@@ -1199,9 +1227,10 @@ show(
 # %% [markdown]
 # ### Exercise 10.4: micro F1
 #
-# Write the micro F1 of tags as a fraction. You are given three arrays with one entry
-# for each class: `n_ref`, the number of scenes that have the class; `n_sys`, the number
-# of scenes in which it was named; `right`, how many of these are correct.
+# Write the micro F1 of tags, as a fraction. You are given three arrays with one entry
+# per class: `n_ref`, the number of scenes that contain the class; `n_sys`, the number
+# of scenes in which it was named; and `right`, the number of scenes in which it was
+# named correctly.
 
 
 # %% tags=["exercise"]
@@ -1214,17 +1243,18 @@ def micro_f1(n_ref, n_sys, right):
 check("10.4", micro_f1)
 
 # %% [markdown]
-# Now the test. At which probability should a network name a class? One half is usual,
-# and the study uses it. But our networks have seen few labelled scenes, and one half
-# need not suit them. So we choose the threshold of each network **on the validation
-# scenes**, never on the test.
+# Now the test. Above which probability should a network name a class? One half is
+# usual, and the study uses it. But a network trained on few scenes may give
+# probabilities that are all too low or too high. So we choose a threshold for each
+# network **on the validation scenes**, never on the test scenes.
 #
 # We also try a control that needs no training: the network with all streams gets the
-# **pictures of another scene**. If its F1 stays the same, it did not use its pictures.
+# **pictures of another scene**. If its output stayed the same, it would not be using
+# its pictures.
 #
-# The interval comes from the bootstrap of notebook 04, with scenes in place of sources:
+# The intervals come from the bootstrap of notebook 04, with scenes in place of sources:
 # we draw as many scenes as there are, with replacement, and compute F1 from the counts
-# of the scenes drawn. All networks are judged on the same draws.
+# of the scenes drawn. All networks are evaluated on the same draws.
 
 
 # %%
@@ -1233,12 +1263,12 @@ def tag_probabilities(model, stream_names, part="test", other_pictures=False):
     of_part = (scenes.table["part"] == part).to_numpy()
     x = {name: found[name].x[of_part] for name in stream_names}
     if other_pictures:
-        x["visual"] = np.roll(x["visual"], 1, axis=0)  # those of the scene before
+        x["visual"] = np.roll(x["visual"], 1, axis=0)  # from the previous scene
     return mean_teacher.probabilities(model, x)[1]
 
 
 def counts(named):
-    """For each test scene: correct, true and named tags, (scenes, 3)."""
+    """Numbers of correct, true and named tags of each test scene, (scenes, 3)."""
     correct = (named & test_tags).sum(axis=1)
     return np.column_stack([correct, test_tags.sum(axis=1), named.sum(axis=1)])
 
@@ -1279,12 +1309,14 @@ named_tags[f"always {names[most_frequent]}"] = always_one
 
 # %%
 rng = np.random.default_rng(0)
-draws = rng.integers(len(test_tags), size=(2000, len(test_tags)))
+n_test = len(test_tags)
+draws = rng.integers(n_test, size=(2000, n_test))  # each row: the scenes of one draw
 
 
 def f1_percent(scene_counts):
     """Micro F1 in % from counts (..., scenes, 3)."""
-    correct, true, named = np.moveaxis(scene_counts.sum(axis=-2), -1, 0)
+    total = scene_counts.sum(axis=-2)  # over the scenes
+    correct, true, named = total[..., 0], total[..., 1], total[..., 2]
     return 200 * correct / (true + named)
 
 
@@ -1320,16 +1352,21 @@ fig, ax = plt.subplots(figsize=(9, 3.6))
 ax.axvline(all_classes, color="black", linewidth=1, linestyle=":")
 for place, name in enumerate(order):
     value = score[name]
-    fixed = name not in probabilities
+    if name not in probabilities:  # a constant answer
+        marker, colour = "D", "black"
+    elif name == swapped:
+        marker, colour = "s", plots.COLOURS[1]
+    else:
+        marker, colour = "o", plots.COLOURS[0]
     ax.errorbar(
         value.mean,
         place,
         xerr=[[value.mean - value.low], [value.high - value.mean]],
-        fmt="D" if fixed else "s" if name == swapped else "o",
+        fmt=marker,
         capsize=3,
-        color="black" if fixed else plots.COLOURS[1 if name == swapped else 0],
+        color=colour,
     )
-    if not fixed:
+    if name in probabilities:
         ax.plot(at_half[name], place, "|", color="black", markersize=14)
 ax.set_yticks(range(len(order)), order)
 ax.set(xlabel="micro F1 on the test scenes (%)", xlim=(0, 100))
@@ -1339,7 +1376,7 @@ show(
     alt="Micro F1 in % with 95 % intervals: "
     + "; ".join(f"{name} {score[name]}" for name in order)
     + ". A dotted line marks the answer that names every class.",
-    caption="Circles: networks. Square: control. Diamonds: constant. Bars: at 0.5.",
+    caption="Circles: networks. Square: control. Diamonds: constant. Ticks: F1 at 0.5.",
 )
 
 # %%
@@ -1348,7 +1385,7 @@ auditory_gap = gap("auditory", "spectral")
 spectral_gap = gap("spectral", "every class")
 all_gap = gap(full, "auditory")
 swap_gap = gap(full, swapped)
-one_tag = 100 / test_tags.sum()  # roughly what one tag is worth, in points
+one_tag = 100 / test_tags.sum()  # about the change in F1 from one tag, in points
 
 if profile != "smoke":
     answer("10.f", round(auditory_gap.mean), unit="points", within=0.3)
@@ -1360,65 +1397,70 @@ def points(value):
 
 
 def conclude_on_auditory(name, value, if_clear, if_not):
-    """`conclude`, or only the number where the auditory network was trained here."""
+    """`conclude`, or only the number if the auditory network was trained here."""
     if published:
         conclude(
             name, value, unit="points", step=one_tag, if_clear=if_clear, if_not=if_not
         )
     else:
         record(name, value, unit="points", kind="info")
-        say("The weights of mn04 are not here, so no spread over seeds is on file.")
+        say(
+            "The auditory network was trained here. Its spread over seeds is not on "
+            "file, so we draw no conclusion."
+        )
 
 
+verb = "beats" if spectral_gap.mean > 0 else "scores below"
 conclude(
     "spectral_over_every_class",
     spectral_gap.mean,
     unit="points",
     step=one_tag,
-    if_clear=f"The spectral network has learned something: {points(spectral_gap)} "
-    "compared with *every class*.",
+    if_clear=f"The spectral network {verb} *every class*: {points(spectral_gap)}.",
     if_not="This run does not show that the spectral network beats *every class* "
     f"({points(spectral_gap)}).",
 )
 conclude_on_auditory(
     "auditory_over_spectral",
     auditory_gap.mean,
-    if_clear=f"Pretrained auditory features against the log-mel: **"
-    f"{points(auditory_gap)}**.",
-    if_not="This run does not show that auditory features beat the log-mel "
-    f"({points(auditory_gap)}).",
+    if_clear="Using pretrained auditory features instead of the log-mel changes F1 by "
+    f"**{points(auditory_gap)}**.",
+    if_not="This run does not show a difference between pretrained auditory features "
+    f"and the log-mel ({points(auditory_gap)}).",
 )
 conclude(
     "visual_over_every_class",
     visual_gap.mean,
     unit="points",
     step=one_tag,
-    if_clear="Pictures against *every class*, which does not look at anything: "
-    f"**{points(visual_gap)}**.",
-    if_not="This run cannot tell the visual network from *every class* "
-    f"({points(visual_gap)}).",
+    if_clear="The F1 of the visual network minus that of *every class*, which ignores "
+    f"the scene, is **{points(visual_gap)}**.",
+    if_not="This run does not show a difference between the visual network and *every "
+    f"class* ({points(visual_gap)}).",
 )
 conclude_on_auditory(
     "all_over_auditory",
     all_gap.mean,
-    if_clear=f"All three streams against auditory features: {points(all_gap)}.",
-    if_not="This run does not show a difference between all three streams and the "
+    if_clear="Using all three streams instead of auditory features by themselves "
+    f"changes F1 by {points(all_gap)}.",
+    if_not="This run does not show a difference between all three streams and "
     f"auditory features by themselves ({points(all_gap)}).",
 )
 
 # %% [markdown]
-# F1 depends on the threshold: in the figure, the bars mark what one half would give. A
-# network that is unsure names little, and loses to an answer that names everything.
-# **Average precision** (AP) needs no threshold. It asks whether scenes with a class get
-# higher probabilities for it than scenes without. Random probabilities have an AP of
-# about the share of scenes with the class.
+# F1 depends on the threshold: in the figure, the ticks mark the F1 at one half. A
+# network that is unsure names little, and can lose to an answer that names everything.
+# **Average precision** (AP) needs no threshold. It measures whether scenes with a class
+# get higher probabilities for it than scenes without. A constant answer has an AP equal
+# to the share of scenes with the class. A random ranking has a slightly higher AP on
+# average, above all with few scenes.
 
 # %% tags=["hide-input"]
 # F1 at two thresholds and mean average precision
 rows = []
 for name in order:
     f1_half = at_half.get(name, score[name].mean)
-    precision = test_tags.mean()  # of a constant answer
+    precision = test_tags.mean()  # AP of a constant answer, averaged over classes
     if name in probabilities:
         precision = tagging.mean_average_precision(test_tags, probabilities[name])
     n_named = named_tags[name].sum(axis=1).mean()
@@ -1432,41 +1474,52 @@ display(table.style.hide(axis="index").format(precision=1))
 # %%
 visual_ap = float(table.set_index("answer").loc["visual", "mean AP (%)"])
 chance_ap = 100 * test_tags.mean()
+# In a random ranking of n scenes, a scene with the class at rank i has on average
+# (i - 1) (n_true - 1) / (n - 1) others before it. AP is the mean precision at its rank
+ranks = np.arange(1, n_test + 1)
+n_true = test_tags.sum(axis=0)
+n_true = n_true[n_true > 0]
+others = (ranks[:, None] - 1) * (n_true - 1) / (n_test - 1)  # (ranks, classes)
+random_ap = 100 * np.mean((1 + others) / ranks[:, None])
 conclude(
     "visual_ap_over_chance",
     visual_ap - chance_ap,
     unit="points",
-    if_clear=f"The visual network ranks the scenes with a mean average precision of "
-    f"{visual_ap:.0f} %, where chance has {chance_ap:.0f} %. The "
-    "pictures do hold some information, even from an unseen artist.",
-    if_not=f"Ranked by the visual network, mean average precision is {visual_ap:.0f} "
-    f"%; chance has {chance_ap:.0f} %. This run cannot tell the two apart.",
+    if_clear=f"The visual network has a mean average precision of {visual_ap:.0f} %. A "
+    f"constant answer has {chance_ap:.0f} %, and a random ranking "
+    f"{random_ap:.0f} % on average. If the network is clearly above the random "
+    "ranking, the pictures hold information, even though the artist is new.",
+    if_not=f"The visual network has a mean average precision of {visual_ap:.0f} %. "
+    f"This run does not show a difference from a constant answer ({chance_ap:.0f} %).",
 )
 conclude_on_auditory(
     "lost_with_other_pictures",
     swap_gap.mean,
-    if_clear="With the pictures of other scenes, the network of all streams loses "
-    f"{points(swap_gap)}. It does use its pictures. That does not say that it is "
-    "better with pictures than without; only a network trained without them can show "
-    "that.",
-    if_not="The network of all streams against itself with the pictures of other "
-    f"scenes: {points(swap_gap)}. This run does not show that it uses its pictures.",
+    if_clear="For the network with all streams, using the right pictures instead of "
+    f"those of another scene changes F1 by {points(swap_gap)}. So it does use its "
+    "pictures. This does not mean that it is better with pictures than without; only a "
+    "network trained without them can show that.",
+    if_not="For the network with all streams, using the right pictures instead of "
+    f"those of another scene changes F1 by {points(swap_gap)}. This run does not show "
+    "that it uses its pictures.",
 )
 
 # %% [markdown]
-# The intervals cover the choice of test scenes. They do not cover the seed, and one
-# seed on a small set decides little.
+# The intervals reflect which test scenes were drawn. They reflect neither the seed nor
+# the choice of recordings, which the test scenes share. One seed on a small set decides
+# little.
 #
 # ## 7. What the study found
 #
-# The study trains all seven subsets of the streams with five seeds, on scenes of ten
-# seconds made from ESC-10. Differences are paired by seed. The intervals cover other
-# seeds, but not other sounds or drawings, because there is only one test fold.
+# The study trains networks on all seven subsets of the streams with five seeds, on
+# ten-second scenes made from ESC-10. Differences are paired by seed. The intervals
+# cover other seeds, but not other sounds or drawings, because there is only one test
+# fold.
 #
-# Crosses in the figure are the paper's numbers. They come from real videos of other
-# classes and from other networks, so do not compare levels.
-# Our networks name a class above one half; the rows hold no probabilities, so another
-# threshold cannot be tried afterwards.
+# Crosses in the figure are the paper's numbers. They come from real videos with another
+# set of classes and from other networks, so compare only differences, not levels. The
+# study's networks name a class above one half. Its published rows hold no
+# probabilities, so other thresholds cannot be tried afterwards.
 
 # %%
 study = figures.scene_rows()
@@ -1515,14 +1568,15 @@ if "visual" in levels and levels["visual"].high < baseline:
     say(
         f"**Visual-only tagging reaches {levels['visual'].mean:.1f} %, less than the "
         f"{baseline:.1f} % of naming every class in every scene.** With such pictures, "
-        "the study cannot say what pictures are worth, and its verdict on these claims "
-        "is *not testable here*."
+        "the study cannot say what pictures contribute, so its verdict on the claims "
+        "about pictures is *not testable here*."
     )
 
 # %% [markdown]
-# The table below has the paper's claims about tagging. The paper's numbers are those
-# that a summary of it gives, because we could not read its tables. *Holds* means that
-# the interval of the difference lies above zero on our scenes.
+# The table below lists the paper's claims about tagging. We could not read the paper's
+# tables, so its numbers come from a summary of it. *Holds* means that on our scenes the
+# interval of the difference lies above zero. C1 is a level, which cannot be compared
+# across different scenes.
 
 # %% tags=["hide-input"]
 # Claims C1 to C5b: the paper's number, ours, and the verdict
@@ -1554,27 +1608,32 @@ def study_gap(question):
 
 if "auditory better than spectral" in answers.index:
     say(
-        "Auditory features are worth "
-        f"**{study_gap('auditory better than spectral')}** points over the log-mel. "
-        "Adding the log-mel to them changes "
+        "Using auditory features instead of the log-mel changes F1 by "
+        f"**{study_gap('auditory better than spectral')}** points. Adding the log-mel "
+        "to them changes it by "
         f"{study_gap('spectral+auditory better than auditory')} points, and adding "
-        f"pictures {study_gap('auditory+visual better than auditory')}. The network "
-        "from scratch learned from about a dozen recordings per class, so it had more "
-        "to gain than the paper's (+4.8)."
+        f"pictures by {study_gap('auditory+visual better than auditory')}."
     )
+    if questions.points(answers.loc["auditory better than spectral"]).low > 4.8:
+        say(
+            "The first difference is larger than the paper's (+4.8). One likely reason "
+            "is that our network without pretraining learned from only about a dozen "
+            "recordings per class, so there was more to gain."
+        )
 harm = "spectral+visual better than spectral"
 if harm in answers.index and answers.loc[harm, "high"] < 0:
     say(
-        f"Adding pictures to the log-mel even does harm: {study_gap(harm)} points. The "
-        "network has learned to trust drawings, and those of another artist mislead it."
+        f"Adding pictures to the log-mel even does harm: {study_gap(harm)} points. A "
+        "likely reason: the network learned to rely on the drawings of its training "
+        "artists, and those of another artist mislead it."
     )
 
 # %% [markdown]
 # ### Class by class
 #
-# A mean over ten classes can hide that a stream helps some classes and harms others. On
-# the left, every class has its own constant answer: name it in every scene. The right
-# panel shows what pictures add to the two streams of sound.
+# A single score over ten classes can hide that a stream helps some classes and harms
+# others. In the left panel, every class has its own constant answer, which names it in
+# every scene. The right panel shows what pictures add to the two sound streams.
 
 # %% tags=["hide-input"]
 # F1 by class in the study, and what pictures add
@@ -1650,25 +1709,30 @@ if gains:
     outside = [name for name, g in gains.items() if g.low > 0 or g.high < 0]
     below = int((by_class["visual"].mean(axis=0) < 200 * share / (1 + share)).sum())
     say(
-        f"For {below} of {len(labels)} classes, visual tags are worse than naming the "
-        f"class in every scene. Pictures on top of sound add most to **{best_class}** "
-        f"({gains[best_class].mean:+.1f} points). Of the {len(gains)} intervals, "
-        f"{len(outside)} leave out zero"
+        f"For {below} of {len(labels)} classes, the visual network has a lower F1 than "
+        "naming the class in every scene. With pictures added to sound, the highest "
+        f"gain is that of **{best_class}** ({gains[best_class].mean:+.1f} points). Of "
+        f"the {len(gains)} intervals, {len(outside)} exclude zero"
         + (f" ({', '.join(outside)})" if outside else "")
-        + ". If pictures did nothing, one interval in twenty would do so by chance."
+        + ". If pictures had no effect, about one interval in twenty would do so by "
+        "chance."
     )
 
 # %% [markdown]
 # ### Unlabelled scenes, the teacher, and the place of fusion
 #
-# The study also takes parts of the method away, one at a time, with three seeds each.
+# The study also changes parts of the method, with three seeds each: it trains without
+# unlabelled scenes, without these and the teacher, and with the two other fusions.
 
 # %% tags=["hide-input"]
-# What changes in tagging F1 if one part of the method is changed
+# Differences in tagging F1 between variants of the method
 changes = {}
 for question, label in [
-    ("unlabelled scenes better than none", "with unlabelled scenes, against without"),
-    ("teacher and unlabelled scenes better than neither", "with both, against neither"),
+    ("unlabelled scenes better than none", "with minus without unlabelled scenes"),
+    (
+        "teacher and unlabelled scenes better than neither",
+        "teacher and unlabelled scenes minus neither",
+    ),
 ]:
     if question in answers.index:
         changes[label] = questions.points(answers.loc[question])
@@ -1681,7 +1745,7 @@ for asked_of_events in questions.questions():
     answered = questions.compared(about_tags, study)
     if answered is not None:
         way = asked_of_events.first["fusion"]
-        changes[f"{way} fusion, against mid"] = answered.interval.scaled(100)
+        changes[f"{way} fusion minus mid fusion"] = answered.interval.scaled(100)
 if changes:
     fig, ax = plt.subplots(figsize=(9, 2.6))
     plots.forest(
@@ -1698,40 +1762,39 @@ if changes:
             for name, c in changes.items()
         )
         + ".",
-        caption="Filled squares: the interval leaves out zero. One test fold.",
+        caption="Filled squares: the interval excludes zero. One test fold.",
     )
     zero = [name for name, c in changes.items() if c.low <= 0 <= c.high]
     say(
         f"{len(zero)} of the {len(changes)} intervals contain zero"
-        + (f" ({'; '.join(zero)})" if zero else "")
-        + ". For these, the study does not show a difference. As all of them come from "
-        "one test fold, the study gives no verdict."
+        + (f" ({'; '.join(zero)}): the study shows no difference there" if zero else "")
+        + ". All of them come from one test fold, so the study gives no verdict."
     )
 
 # %% [markdown]
 # The recipe was chosen on validation scenes *with* unlabelled scenes and a teacher,
-# which favours them slightly.
+# which may favour them.
 #
 # ## 8. Your turn: a pooling function of your own
 #
 # ### Exercise 10.5: design a pooling (an open task)
 #
-# Linear softmax is one choice among many. You might use exponential weights, a power
-# mean, or the mean of the highest tenth of the frames. Write a pooling in torch, from
-# `y`, shape `(scenes, frames, classes)` with values between 0 and 1, to
-# `(scenes, classes)`. It must
+# Linear softmax is one choice among many. You could use exponential weights, a power
+# mean, or the mean of the highest tenth of the frames. Write a pooling function in
+# torch that takes `y` of shape `(scenes, frames, classes)`, with values between 0 and
+# 1, and returns an array of shape `(scenes, classes)`. Its result must
 #
-# - return the common value if all frames are equal;
-# - lie between the lowest and the highest frame;
+# - equal the common value if all frames are equal;
+# - lie between the values of the lowest and the highest frame;
 # - not depend on the order of the frames;
-# - exceed one half if a tenth of the frames have 0.9 and the others 0.05, and stay
-#   below 0.2 if all have less than 0.1;
+# - exceed one half if a tenth of the frames are at 0.9 and the others at 0.05, and stay
+#   below 0.2 if all are below 0.1;
 # - have a gradient for at least two frames, so that training reaches more than one.
 #
-# There is no single right answer. When the check passes, the cell below trains the
-# auditory network with your pooling, which takes well under a minute, and compares it
-# with the network of section 6. **Predict** the difference before you run it, and
-# explain what you find: which frames does your gradient reach?
+# There is no single right answer. Once the check passes, run the cell below it: it
+# trains the auditory network with your pooling, which in `lesson` takes well under a
+# minute, and compares it with the network of section 6. **Predict** the difference
+# before you run it. Then explain what you find: which frames does your gradient reach?
 #
 # <details><summary>Hint</summary>
 #
@@ -1775,49 +1838,48 @@ if written:
     print(f"yours: F1 {score['yours']} %")
     print(f"yours minus linear softmax: {points(gap('yours', 'auditory'))}")
 else:
-    say("Write `own_pool` first; this cell then trains a network with it.")
+    say("Write `own_pool` first. This cell then trains a network with it.")
 
 # %% [markdown]
-# One seed is not enough to prefer one pooling to the other. Repeat the comparison with
-# other values of the parameter `seed`, in pairs.
+# One seed is not enough to prefer one pooling function to the other. Repeat the
+# comparison with other values of the parameter `seed`, and pair the results by seed.
 #
 # ## What we saw
 
 # %% tags=["hide-input"]
-# The run and the study in a few lines
+# This run and the study in a few lines
 lines = []
 if profile != "smoke":
     lines.append(
-        f"- On our test scenes, naming every class has an F1 of {all_classes:.0f} %. "
-        "The networks have "
+        "- On this run's test scenes, naming every class has an F1 of "
+        f"{all_classes:.0f} %. The networks have "
         + ", ".join(f"{score[name].mean:.0f} % ({name})" for name in runs)
         + f". The auditory stream came from {listener}."
     )
 if "auditory better than spectral" in answers.index:
     lines.append(
-        "- In the study, auditory features gain "
-        f"{study_gap('auditory better than spectral')} points over the log-mel. "
-        f"Tagging from pictures reaches {levels['visual'].mean:.1f} %, where the "
-        f"constant answer has {baseline:.1f} %. What pictures are worth is *not "
-        "testable here*."
+        "- In the study, using auditory features instead of the log-mel changes F1 by "
+        f"{study_gap('auditory better than spectral')} points. Tagging from pictures "
+        f"reaches {levels['visual'].mean:.1f} %, the constant answer {baseline:.1f} %. "
+        "What pictures contribute is *not testable here*."
     )
 both_parts = "teacher and unlabelled scenes better than neither"
 if both_parts in answers.index:
     lines.append(
         "- In the study, the teacher and the unlabelled scenes together change tagging "
-        f"by {study_gap(both_parts)} points, from {answers.loc[both_parts, 'pairs']} "
-        "seeds."
+        f"F1 by {study_gap(both_parts)} points ({answers.loc[both_parts, 'pairs']} "
+        "seeds)."
     )
 say("\n".join(lines))
 
 # %% [markdown]
-# - Streams with different frame rates meet through a matrix whose rows sum to 1. A
-#   finer time base does not add information.
-# - Linear softmax trains frames from labels without times: it raises frames above half
-#   of the pooled probability and lowers the others.
-# - A mean teacher asks for answers that do not depend on accidents, on scenes with and
-#   without labels.
-# - Compare every score with the answer that names every class.
+# - A matrix whose rows sum to 1 brings streams with different frame rates to one time
+#   base. A finer time base does not add information.
+# - Linear softmax trains frames from labels without times: if the label says *yes*, it
+#   raises frames above half of the pooled probability and lowers those below.
+# - A mean teacher rewards outputs that do not depend on random perturbations, on scenes
+#   with and without labels.
+# - Compare every F1 with that of the answer that names every class.
 #
 # ## What next
 #
@@ -1831,7 +1893,8 @@ say("\n".join(lines))
 # - F. Schmid, K. Koutini, G. Widmer, "Efficient large-scale audio tagging via
 #   transformer-to-CNN knowledge distillation", ICASSP 2023.
 #   doi:10.1109/ICASSP49357.2023.10096110
-# - A. Tarvainen, H. Valpola, "Mean teachers are better role models", NeurIPS 2017.
+# - A. Tarvainen, H. Valpola, "Mean teachers are better role models: weight-averaged
+#   consistency targets improve semi-supervised deep learning results", NeurIPS 2017.
 #   doi:10.48550/arXiv.1703.01780
 # - Y. Tian, D. Li, C. Xu, "Unified multisensory perception: weakly-supervised
 #   audio-visual video parsing", ECCV 2020. Its data set is LLP.
@@ -1852,7 +1915,7 @@ def judged(name, step):
 
 record("scenes", len(scenes), kind="exact")
 for name, stream in found.items():
-    # The number of auditory frames depends on which network listens
+    # The number of auditory frames depends on which auditory network was used
     kind = "info" if name == "auditory" else "exact"
     record(f"frames_{name}", stream.x.shape[1], kind=kind)
 record("auditory_network", listener, kind="info")
