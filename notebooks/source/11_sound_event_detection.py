@@ -1,36 +1,37 @@
 # %% [markdown]
 # # 11 · Sound event detection
 #
-# A dog barks from 3.2 s to 3.6 s while rain falls. For a tagger, the answer is *dog,
-# rain*. A hearing aid, an editor or an alarm also needs to know *when*. The features of
-# a large pretrained network say very well *what* sounds in a scene. Do they also say
-# when it begins and ends? In this notebook you turn probabilities into events, score
-# them, find out where in the network time is lost, and measure recognition and
-# localisation separately.
+# A dog barks from 3.2 s to 3.6 s while rain falls. A tagger only has to answer *dog,
+# rain*. A hearing aid, a video editor or an alarm also needs to know *when*. Features
+# from a large pretrained network are good at identifying *what* sounds in a scene. Do
+# they also show when each sound begins and ends? In this notebook you turn
+# probabilities into events, score them, find out where in the network timing is lost,
+# and measure recognition and localisation separately.
 
 # %% [markdown]
 # ## You will be able to
 #
 # - **turn** a row of frame decisions into events with the right times (exercise 11.1);
 # - **score** a detector in segments, by hand (exercise 11.2);
-# - **find** the smallest collar with which a detection counts as right (exercise 11.3);
+# - **find** the smallest collar at which a detection counts as correct (exercise 11.3);
 # - **choose** the post-processing without looking at the test scenes (exercise 11.4);
-# - **separate** recognition from localisation, and say where time is lost (sections 4
-#   and 5);
-# - **design** post-processing for one use, an alarm (exercise 11.5).
+# - **separate** recognition from localisation, and explain where timing is lost
+#   (sections 4 and 5);
+# - **design** post-processing for a specific use, an alarm (exercise 11.5).
 
 # %% [markdown]
 # ## Before you start
 #
 # You need notebooks 04 (intervals) and 10 (scenes, pretrained features, pooling).
 # Reading takes 50 minutes, the five exercises 60. In `lesson` the machine needs about
-# two minutes the first time, most of it for the features of the scenes, which are kept,
-# and for two short trainings. In `smoke` a few steps run and no conclusion is drawn.
+# two minutes the first time, mostly for two short training runs and for the features of
+# the scenes, which are cached. In `smoke`, training takes only a few steps and no
+# conclusion is drawn.
 #
 # The scenes are mixed from the recordings or synthesised sounds of a data set, so
-# their labels are exact to a sample. *This run* means the two networks that you train
-# here. *The study* means published rows, computed beforehand with a larger network on
-# more scenes.
+# their labels are exact to the sample. *This run* means the two detectors that you
+# train here. *The study* means published results, computed beforehand with a larger
+# network on more scenes.
 
 # %%
 import time
@@ -80,7 +81,7 @@ plots.use_style()
 # %% tags=["parameters"]
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # synth10 or esc10: what the scenes are mixed from
-seed: int = 0  # of the weights, the order of the scenes and the resampling
+seed: int = 0  # of the weights, the order of the scenes and the bootstrap
 n_steps: int = 0  # of each training; 0: 40 in smoke, 300 in lesson, 1500 in study
 test_fold: int = 1  # the fold whose sounds are in the test scenes
 
@@ -88,21 +89,22 @@ test_fold: int = 1  # the fold whose sounds are in the test scenes
 started = time.perf_counter()
 # Only these two data sets have the classes that scenes can be mixed from
 mixed_from = dataset if dataset in ("synth10", "esc10") else "synth10"
-SIZES = {  # scenes per part
+SIZES = {  # scenes per part; unlabelled scenes are not used here, 1 is the minimum
     "smoke": {"weak": 40, "unlabelled": 1, "validation": 20, "test": 40},
     "lesson": {"weak": 200, "unlabelled": 1, "validation": 100, "test": 200},
     "study": {"weak": 1200, "unlabelled": 1, "validation": 200, "test": 400},
 }
 STEPS = {"smoke": 40, "lesson": 300, "study": 1500}
 steps = n_steps or STEPS[profile]
-COLLAR_S = 0.2  # how far the onset of an event may be off
+COLLAR_S = 0.2  # by how much the onset of an event may be off
 
 # %% [markdown]
 # ## 1. From probabilities to events
 #
-# A detector gives a probability for every frame and class. Here is one row of them, for
-# one class, with a frame every 100 ms. Three steps turn it into a list of events:
-# compare with a **threshold**, let neighbouring frames **vote**, and join what is left.
+# A detector gives a probability for every frame and class. Here are the probabilities
+# of one class, with a frame every 100 ms. Three steps turn them into a list of events:
+# compare them with a **threshold**, let neighbouring frames **vote**, and turn each run
+# of active frames into one event.
 
 # %%
 FRAME_S = 0.1
@@ -112,18 +114,19 @@ print("above 0.5:", above.astype(int))
 
 # %% [markdown]
 # The dip at 0.4 s splits the bark in two, and the single frame at 1.0 s looks like an
-# event of 100 ms. A **median filter** of three frames repairs both. On decisions, the
-# median is a vote: a frame is active if most of its neighbourhood is.
+# event of 100 ms. A **median filter** of three frames repairs both. For decisions that
+# are either 0 or 1, the median is a majority vote: a frame is active if most of its
+# neighbourhood is.
 
 
 # %%
 def vote(active, width):
     """True where most of the `width` frames around a frame are active."""
-    reach = width // 2
+    reach = width // 2  # frames on either side; `width` is odd
     padded = np.pad(active, reach, mode="edge")  # the ends are repeated
     voted = np.zeros(len(active), dtype=bool)
     for k in range(len(active)):
-        neighbourhood = padded[k : k + width]
+        neighbourhood = padded[k : k + width]  # frame k is in its middle
         voted[k] = neighbourhood.sum() > width / 2
     return voted
 
@@ -134,7 +137,7 @@ print("above 0.5:", above.astype(int))
 print("voted:    ", voted.astype(int))
 
 # %% tags=["hide-input"]
-# The row, the threshold, and what is left of it
+# The probabilities, the threshold, and the active frames before and after the vote
 fig, axes = plt.subplots(2, 1, figsize=(9, 3.8), sharex=True, height_ratios=[2, 1])
 edges_s = FRAME_S * np.arange(len(bark) + 1)
 axes[0].stairs(bark, edges_s, fill=True, color="0.8")
@@ -155,15 +158,15 @@ show(
 )
 
 # %% [markdown]
-# A filter of three frames cannot keep an event of one frame, and in general no event
-# shorter than half of the filter survives. So the filter's length is a temporal
-# resolution, too, like a hop or a window.
+# A filter of three frames removes an isolated event of one frame. In general, no
+# isolated event shorter than half the filter survives. Like a hop or a window, the
+# length of the filter therefore limits the temporal resolution.
 #
 # ### Exercise 11.1: events from frames
 #
-# Write the events of one class from its row of decisions, a list of `True` and `False`.
-# Return a list of `(onset, offset)` in seconds. Frame `k` lasts from `k * frame_s` to
-# `(k + 1) * frame_s`.
+# Write `events_of(active, frame_s)`. It gets the decisions of one class, a list of
+# `True` and `False`, and returns its events as a list of `(onset, offset)` in seconds.
+# Frame `k` lasts from `k * frame_s` to `(k + 1) * frame_s`.
 #
 # <details><summary>Hint</summary>
 #
@@ -190,29 +193,32 @@ def events_of(active, frame_s):
 check("11.1", events_of)
 
 # %% [markdown]
-# The library does the same for all scenes and classes at once, `events.from_frames`:
+# The library's `events.from_frames` does the same for all scenes and classes at once:
 
 # %%
-bark_events = events.from_frames(voted[None, :, None], ["a.wav"], ["dog"], FRAME_S)
+one_scene = voted[None, :, None]  # shape (scenes, frames, classes): (1, 14, 1)
+bark_events = events.from_frames(one_scene, ["a.wav"], ["dog"], FRAME_S)
 display(bark_events)
 
 # %% [markdown]
-# ## 2. What counts as right?
+# ## 2. What counts as correct?
 #
 # There are two common scores (Mesaros et al., 2016).
 #
-# - **Segments.** Cut time into pieces of 1 s. In which pieces does the class sound?
-# - **Events.** Is there an event with the right label whose onset is within a
-#   **collar** of 200 ms? Its offset must be within 200 ms too, or within 20 % of the
-#   length of the true event, whichever is larger.
+# - **Segments.** Divide time into segments of 1 s. In which segments does the class
+#   sound?
+# - **Events.** Is there a detected event with the right label whose onset is within a
+#   **collar** of 200 ms of the true one? Its offset must be within 200 ms too, or
+#   within 20 % of the length of the true event, whichever is larger.
 #
-# Both compare hits with everything listed by either side:
+# Both compare the number of hits with the number of segments or events on each side:
 #
 # $$ F_1 = \frac{2 \cdot \text{hits}}
 #    {\text{listed in the reference} + \text{listed by the detector}}. $$
 #
-# Here is an example that you can count: a dog and rain in 4 s, and a detector that is a
-# little late, lets the dog bark too long, and invents a second bark.
+# Here is an example small enough to count by hand: a dog and rain in 4 s, and a
+# detector that is a little late, ends the dog too late and the rain too early, and
+# invents a second bark.
 
 # %%
 reference = pd.DataFrame(
@@ -251,7 +257,7 @@ def touched(table, label, second):
     )
 
 
-WORDS = {
+WORDS = {  # (in the reference?, in the detector's list?)
     (True, True): "hit",
     (True, False): "missed",
     (False, True): "false",
@@ -260,11 +266,14 @@ WORDS = {
 fig, axes = plt.subplots(1, 2, figsize=(11, 3), sharey=True)
 for row, label in enumerate(LABELS):
     for second in range(4):
-        both = (touched(reference, label, second), touched(estimated, label, second))
-        axes[0].text(second + 0.5, row - 0.42, WORDS[both], ha="center", fontsize=11)
+        in_each = (touched(reference, label, second), touched(estimated, label, second))
+        axes[0].text(second + 0.5, row - 0.42, WORDS[in_each], ha="center", fontsize=11)
     for true_event in reference[reference["event_label"] == label].itertuples():
-        for edge_s in (true_event.onset, true_event.offset):
-            axes[1].barh(row, 0.4, left=edge_s - 0.2, height=0.8, color="0.87")
+        offset_within_s = max(0.2, 0.2 * (true_event.offset - true_event.onset))
+        tolerances_s = [(true_event.onset, 0.2), (true_event.offset, offset_within_s)]
+        for edge_s, within_s in tolerances_s:
+            left_s = edge_s - within_s
+            axes[1].barh(row, 2 * within_s, left=left_s, height=0.8, color="0.87")
 for ax, title in zip(axes, ("segments of 1 s", "events, collar 200 ms"), strict=True):
     for name, (table, shift, colour, hatch) in BARS.items():
         style = {"color": colour, "hatch": hatch, "edgecolor": "white"}
@@ -278,20 +287,21 @@ show(
     fig,
     alt="Two classes over 4 s, black bars of the reference above hatched bars of the "
     "detector. Left, cut into segments of 1 s: the dog has one hit and two false "
-    "segments, the rain four hits. Right, collars of 0.2 s in grey: the dog ends "
-    "0.45 s too late, the rain ends 0.25 s too early, which is within a fifth of its "
-    "length.",
-    caption="Left: hits and errors by segment. Right: the collars in grey.",
+    "segments, the rain four hits. Right, what is tolerated at each edge in grey: the "
+    "dog ends 0.45 s too late, outside its 0.2 s; the rain ends 0.25 s too early, "
+    "within its 0.6 s, a fifth of its length.",
+    caption="Left: hits and errors by segment. Right: tolerances in grey.",
 )
 
 # %%
 predict("11.a", ..., "What is the event F1 of this example, in per cent?")
 
 # %% [markdown]
-# Count with the formula before you read on. In segments: the reference lists 5 (one of
-# the dog, four of the rain), the detector 7, and 5 of them agree. By events: the
-# reference lists 2, the detector 3. The dog fails by its offset. The rain passes
-# although it ends a quarter of a second too early, because a fifth of 3 s is more.
+# Apply the formula before you read on. In segments, the reference lists 5 (one for the
+# dog, four for the rain), the detector 7, and they agree on 5. By events, the reference
+# lists 2 and the detector 3. The dog fails because of its offset. The rain passes
+# although it ends 0.25 s too early, because a fifth of its 3 s is 0.6 s. With a collar
+# of 0.5 s, the dog passes as well.
 
 # %%
 by_hand = {
@@ -303,7 +313,7 @@ by_hand = {
 
 def event_f1(true_events, found, collar_s=COLLAR_S, labels=None):
     """Event F1 with the same collar for onset and offset."""
-    labels = classes if labels is None else labels
+    labels = classes if labels is None else labels  # `classes` of the scenes below
     scored = detection.event_based_f1(
         true_events, found, labels, collar_s, collar_s, zero_division=0
     )
@@ -322,19 +332,20 @@ for name, value in by_hand.items():
 answer("11.a", 100 * by_hand["events, collar 0.2 s"], unit="%")
 
 # %% [markdown]
-# The same detections get three different marks. Segments forgive the rain its early
-# end. But the dog's last 50 ms, from 2.00 to 2.05 s, cost a whole false segment, as
-# much as the invented bark of 300 ms.
+# The same detections get three different scores. Segments do not penalise the early end
+# of the rain. But the dog's last 50 ms, from 2.00 to 2.05 s, cost a whole false
+# segment, as much as the invented bark of 300 ms.
 #
 # ### Exercise 11.2: F1 in segments
 #
-# Write the segment F1 of one class in one clip. Both lists hold `(onset, offset)` in
-# seconds. A segment counts as soon as an event touches it, and only once however many
-# events do. You may assume that each list has at least one event.
+# Write `segment_f1(reference, estimated, segment_s)` for one class in one clip. Both
+# lists hold `(onset, offset)` in seconds. A segment counts if any event overlaps it,
+# and only once even if several events do. You may assume that each list has at least
+# one event.
 #
 # <details><summary>Hint</summary>
 #
-# An event touches the segments from `floor(onset / segment_s)` up to, but not
+# An event overlaps the segments from `floor(onset / segment_s)` up to, but not
 # including, `ceil(offset / segment_s)`. A Python `set` holds each number once.
 #
 # </details>
@@ -363,14 +374,15 @@ check("11.2", segment_f1)
 # %% [markdown]
 # ### Exercise 11.3: the collar that an event needs
 #
-# Write the smallest collar, in seconds, with which one detected event counts as right.
-# The collar is the same for onset and offset, and the offset may also be off by 20 % of
-# the *reference's* length. Both events are given as `(onset, offset)`.
+# Write `needed_collar(reference, estimated)`. It returns the smallest collar, in
+# seconds, at which the detected event counts as correct. The collar is the same for
+# onset and offset. The offset is also accepted if it is off by at most 20 % of the
+# *reference's* length. Both events are given as `(onset, offset)`.
 #
 # <details><summary>Hint</summary>
 #
-# First compute by how much each end is off. Then ask whether the offset needs the
-# collar at all.
+# First compute by how much the onset and the offset are off. Then ask whether the
+# offset needs the collar at all.
 #
 # </details>
 
@@ -392,10 +404,10 @@ check("11.3", needed_collar)
 # %% [markdown]
 # ### Two detectors that do not listen
 #
-# A score is easier to judge if you know what it gives to simple answers. Take the true
-# events of our scenes and two artificial detectors. The first is **late**: it finds
-# every event, but shifted by a delay. The second is a **perfect tagger**: it knows the
-# right classes of each scene and says that they sound from beginning to end.
+# A score is easier to interpret if you know what simple answers get. We construct two
+# artificial detectors from the true events of our scenes. The first is **late**: it
+# finds every event, but with a constant delay. The second is a **perfect tagger**: it
+# knows the right classes of each scene and marks them from beginning to end.
 
 # %%
 clips = load(mixed_from, profiles.get("study"))  # all clips: every part needs its own
@@ -403,11 +415,12 @@ spec = SceneSpec(**SIZES[profile])
 scenes = mixing.made_scenes(clips, test_fold, spec)
 classes = scenes.classes
 clip_s = scenes.clip_s
-every_event = mixing.truth(clips, test_fold, spec)  # of all scenes, for this section
+# True events of all scenes, for sections 2 and 4; training never sees them
+every_event = mixing.truth(clips, test_fold, spec)
 say(
     f"**{len(scenes)} scenes** of {clip_s:g} s with {len(every_event)} events, mixed "
     f"from *{clips.name}*. No recording is used in two parts: the test scenes are "
-    "mixed from sounds that no network here has learned from."
+    "mixed from sounds that are not used for any training in this notebook."
 )
 
 
@@ -421,7 +434,7 @@ def segments_f1(true_events, found):
 
 
 SCORES = {"segments of 1 s": segments_f1, "events, collar 200 ms": event_f1}
-delays_s = np.arange(0, 1.01, 0.05) + 0.002  # 2 ms beside the collar: no exact ties
+delays_s = np.arange(0, 1.01, 0.05) + 0.002  # 2 ms more, so that none equals the collar
 late_f1 = {name: [] for name in SCORES}
 for delay_s in delays_s:
     late = every_event.assign(
@@ -452,8 +465,9 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
     alt="F1 against the delay of a detector that finds every event. In segments of 1 s "
-    f"it falls slowly to {late_f1['segments of 1 s'][-1]:.0f} % at 1 s; by events it "
-    "drops to 0 at 200 ms. Dotted lines for a tagger that marks whole scenes: "
+    f"it is {late_f1['segments of 1 s'][-1]:.0f} % at 1 s; by events it is "
+    f"{late_f1['events, collar 200 ms'][4]:.0f} % at 202 ms. Horizontal lines for a "
+    "tagger that marks whole scenes: "
     + ", ".join(f"{name} {value:.0f} %" for name, value in tagger_f1.items())
     + ".",
     caption="Two artificial detectors. Neither of them listens.",
@@ -462,30 +476,30 @@ show(
 # %%
 half_late = int(np.argmin(np.abs(delays_s - 0.502)))
 say(
-    "A perfect detector that is half a second late keeps "
+    "A detector that finds every event half a second late gets "
     f"**{late_f1['segments of 1 s'][half_late]:.0f} %** in segments and "
     f"{late_f1['events, collar 200 ms'][half_late]:.0f} % by events. The "
     "tagger, which knows nothing about time, gets "
     f"**{tagger_f1['segments of 1 s']:.0f} %** in segments and "
-    f"{tagger_f1['events, collar 200 ms']:.0f} % by events. A detection score is "
-    "always a question with a tolerance in it; state the tolerance."
+    f"{tagger_f1['events, collar 200 ms']:.0f} % by events. Every detection score "
+    "depends on a tolerance, so report the tolerance with the score."
 )
 
 # %% [markdown]
 # ## 3. A detector of your own
 #
-# Our detector reads what a network trained on AudioSet's two million clips (`mn04`,
-# Schmid et al., 2023) says about a scene, one vector every 320 ms. On top of it, we
-# train a small recurrent network, a shorter version of the one from notebook 10.
+# The input of our detector comes from a network trained on AudioSet's two million clips
+# (`mn04`, Schmid et al., 2023): one feature vector every 320 ms. On these features, we
+# train a small recurrent network, with one GRU layer instead of the two in notebook 10.
 #
-# It learns from **weak labels**: which classes a scene contains, not when. The
-# probability of a scene is the linear softmax of its frames (notebook 10),
+# It learns from **weak labels**: which classes a scene contains, not when. For each
+# class, the probability of a scene is the linear softmax of its frames (notebook 10),
 # $\sum_t y_t^2 / \sum_t y_t$, and the loss compares only this number with the label.
-# The times of events are used for two things: choosing the post-processing, on
-# the validation scenes, and testing.
+# True event times are used only to choose the post-processing, on the validation
+# scenes, and to test.
 #
-# A second detector gets frames from an *earlier* layer of the same network, one every
-# 80 ms. Everything else is the same. We use it in section 5.
+# A second detector gets features from an *earlier* layer of the same network, one
+# vector every 80 ms. Everything else is the same. We use it in section 5.
 
 # %%
 HOPS_MS = (320, 80)
@@ -497,6 +511,7 @@ if published_net:
     heard = {hop_ms: streams.auditory(scenes, hop_ms) for hop_ms in HOPS_MS}
 else:  # a CNN of the course, trained on the recordings of the weakly labelled scenes
     heard_by = "a small CNN trained here, because the published weights are not at hand"
+    say("Without the published weights, *every 80 ms* below stands for the log-mel.")
     part_of = mixing.parts_of(clips, test_fold)
     splits = []
     for part in ("weak", "validation"):
@@ -535,11 +550,11 @@ say(
 )
 
 # %% [markdown]
-# Both detectors answer every 80 ms. So that nothing but the features differs, we
-# interpolate both kinds of features linearly to the same frame times.
+# Both detectors give probabilities every 80 ms. To make sure that only the features
+# differ, we interpolate both kinds linearly to the same frame times.
 
 # %%
-FRAME_S = 0.08
+FRAME_S = 0.08  # from here on, frames of 80 ms; in section 1 they had 100 ms
 n_frames = int(clip_s / FRAME_S)
 frames_s = FRAME_S * (np.arange(n_frames) + 0.5)  # the middle of each frame
 
@@ -547,10 +562,12 @@ frames_s = FRAME_S * (np.arange(n_frames) + 0.5)  # the middle of each frame
 def at_frames(stream):
     """Features at `frames_s`, shape (scenes, frames, numbers)."""
     x = stream.x.astype(np.float32)
-    place = np.interp(frames_s, stream.times_s, np.arange(len(stream.times_s)))
-    before = np.minimum(place.astype(int), len(stream.times_s) - 2)
-    share = (place - before).astype(np.float32)[None, :, None]
-    return (1 - share) * x[:, before] + share * x[:, before + 1]
+    n_given = len(stream.times_s)
+    # Where each of `frames_s` lies among the given frames: 2.25 is a quarter after 2
+    place = np.interp(frames_s, stream.times_s, np.arange(n_given))
+    before = np.minimum(place.astype(int), n_given - 2)  # the given frame before it
+    weight_after = (place - before).astype(np.float32)[None, :, None]
+    return (1 - weight_after) * x[:, before] + weight_after * x[:, before + 1]
 
 
 class Detector(nn.Module):
@@ -566,15 +583,16 @@ class Detector(nn.Module):
         nn.init.constant_(self.head[1].bias, -1.5)  # most frames hold no event
 
     def forward(self, x):
-        per_frame = self.head(self.recurrent(self.project(x))[0]).sigmoid()
+        hidden, _ = self.recurrent(self.project(x))  # (scenes, frames, 2 * width)
+        per_frame = self.head(hidden).sigmoid()
         total = per_frame.sum(dim=1).clamp(min=1e-7)
         per_scene = per_frame.square().sum(dim=1) / total  # linear softmax
         return per_frame, per_scene
 
 
 # %% [markdown]
-# The training loop draws 12 scenes at a time, compares the scene's probabilities with
-# its weak labels, and lowers the learning rate towards the end.
+# The training loop draws 12 scenes at a time and compares the probabilities of each
+# scene with its weak labels. The learning rate first rises and then falls.
 
 # %%
 part_of_scene = scenes.table["part"].to_numpy()
@@ -583,14 +601,14 @@ LEARNING_RATE = 5e-3
 
 
 def train(x, title):
-    """Probabilities per frame and per scene, by part, of a detector trained on `x`."""
+    """Train a detector on `x`; its probabilities per frame and per scene, by part."""
     rng = seed_everything(seed)
     of_weak = x[part_of_scene == "weak"]
     mean = of_weak.mean(axis=(0, 1))
-    deviation = of_weak.std(axis=(0, 1)) + 1e-5
-    ready = {}
+    std = of_weak.std(axis=(0, 1)) + 1e-5
+    standardised = {}
     for part in ("weak", "validation", "test"):
-        ready[part] = torch.tensor((x[part_of_scene == part] - mean) / deviation)
+        standardised[part] = torch.tensor((x[part_of_scene == part] - mean) / std)
 
     net = Detector(x.shape[2], len(classes))
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-3)
@@ -599,7 +617,7 @@ def train(x, title):
     )
     for _ in tqdm(range(steps), desc=title):
         batch = rng.choice(len(weak_labels), size=12, replace=False)
-        _, per_scene = net(ready["weak"][batch])
+        _, per_scene = net(standardised["weak"][batch])
         per_scene = per_scene.clamp(1e-6, 1 - 1e-6)
         loss = functional.binary_cross_entropy(per_scene, weak_labels[batch])
         optimiser.zero_grad()
@@ -611,7 +629,7 @@ def train(x, title):
     found = {}
     with torch.inference_mode():
         for part in ("validation", "test"):
-            per_frame, per_scene = net(ready[part])
+            per_frame, per_scene = net(standardised[part])
             found[part] = (per_frame.numpy(), per_scene.numpy())
     return found
 
@@ -622,8 +640,9 @@ probabilities = {
 }
 
 # %% [markdown]
-# Now the steps of section 1, for all scenes and classes at once. Here is one validation
-# scene with a short event. **Predict:** is a short event's bump as narrow as the event?
+# Now we apply the steps of section 1 to all scenes and classes at once and look at one
+# validation scene. **Predict:** is the probability of a class high for about as long as
+# the class sounds?
 
 
 # %%
@@ -639,17 +658,18 @@ for part in ("validation", "test"):
     names[part] = scenes.part(part).table["filename"].tolist()
     truth[part] = scenes.part(part).events
 
-per_frame, per_scene = probabilities[320]["validation"]
+per_frame, _ = probabilities[320]["validation"]
 USUAL = {"threshold": 0.5, "width": 5}  # five frames are 400 ms
 usual_events = decided(per_frame, names["validation"], **USUAL)
 
 # %% tags=["hide-input"]
 # The validation scene with two classes or more in which the classes stand out most
 labels = scenes.part("validation").targets > 0
-peaks = per_frame.max(axis=1)
+peaks = per_frame.max(axis=1)  # the highest probability, (scenes, classes)
 weakest_true = np.where(labels, peaks, 1).min(axis=1)
 strongest_false = np.where(labels, 0, peaks).max(axis=1)
 several = labels.sum(axis=1) >= 2
+# Scenes with one class get -9, so that they are never chosen
 chosen = int(np.where(several, weakest_true - strongest_false, -9).argmax())
 chosen_name = names["validation"][chosen]
 of_scene = {
@@ -686,8 +706,8 @@ axes[2].set(xlabel="time (s)", xlim=(0, clip_s), ylim=(len(order) - 0.5, -0.5))
 axes[2].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 show(
     fig,
-    alt=f"A validation scene: log-mel above, probabilities of {len(order)} classes "
-    "over time with a threshold at 0.5 in the middle, and events below as bars: "
+    alt="A validation scene. Above, its log-mel. In the middle, probabilities of "
+    f"{len(order)} classes over time and a threshold at 0.5. Below, events as bars: "
     f"{len(of_scene['reference'])} in the reference, {len(of_scene['detector'])} from "
     "the detector.",
     caption="One validation scene: sound, probabilities, events.",
@@ -696,23 +716,30 @@ show(
 # %%
 true_lengths = of_scene["reference"]["offset"] - of_scene["reference"]["onset"]
 shortest = of_scene["reference"].loc[true_lengths.idxmin()]
+label = shortest["event_label"]
+sounding_s = true_lengths[of_scene["reference"]["event_label"] == label].sum()
+n_above = np.count_nonzero(per_frame[chosen, :, classes.index(label)] > 0.5)
+say(
+    f"In this scene, *{label.replace('_', ' ')}* sounds for {sounding_s:.1f} s, and "
+    f"its probability is above 0.5 for **{FRAME_S * n_above:.1f} s**."
+)
 begin_s = float(np.clip(shortest["onset"] - 0.7, 0, clip_s - 2))
 begin = timebase.seconds_to_samples(begin_s, 16_000)
 excerpt = np.array(wave[begin : begin + 32_000])
 play(
     0.8 * excerpt / np.abs(excerpt).max(),
     16_000,
-    describe=f"Two seconds of this scene from {begin_s:.1f} s on, with "
-    f"{shortest['event_label'].replace('_', ' ')} from {shortest['onset']:.1f} to "
-    f"{shortest['offset']:.1f} s.",
+    describe=f"Two seconds of this scene, beginning at {begin_s:.1f} s, with "
+    f"{label.replace('_', ' ')} from {shortest['onset']:.1f} to "
+    f"{shortest['offset']:.1f} s of the scene.",
 )
 
 # %% [markdown]
 # ### Threshold and filter are part of the detector
 #
-# Two numbers stand between probabilities and events. A threshold of 0.5 and a filter of
-# about 400 ms are common, and often copied without a test. We try others on the
-# **validation** scenes; the network stays as it is.
+# Two parameters turn probabilities into events. A threshold of 0.5 and a filter of
+# about 400 ms are common choices, but they need not suit our detector. We try others on
+# the **validation** scenes, without retraining the network.
 
 # %%
 THRESHOLDS = (0.1, 0.2, 0.3, 0.5, 0.7)
@@ -728,7 +755,7 @@ for threshold in THRESHOLDS:
 swept = pd.DataFrame(swept, columns=["score", "threshold", "filter_ms", "f1"])
 
 # %% tags=["hide-input"]
-# F1 on validation, for each score a panel, for each length of the filter a line
+# F1 on validation: one panel per score, one line per filter length
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.8))
 for ax, name in zip(axes, SCORES, strict=True):
     of_score = swept[swept["score"] == name]
@@ -754,18 +781,18 @@ show(
         f"{name}: from {rows['f1'].min():.0f} to {rows['f1'].max():.0f} %."
         for name, rows in swept.groupby("score")
     ),
-    caption="Each score has its own best threshold and filter.",
+    caption="F1 on validation for every threshold and filter length.",
 )
 
 
 # %%
 def best_setting(score):
-    """Threshold and width with the highest F1 on validation; of equals, the first."""
+    """Threshold and width with the highest F1 on validation; the first if tied."""
     rows = swept[swept["score"] == score]
     best = rows.loc[rows["f1"].idxmax()]
     return {
         "threshold": float(best["threshold"]),
-        "width": round(best["filter_ms"] / (1000 * FRAME_S)),
+        "width": round(best["filter_ms"] / (1000 * FRAME_S)),  # in frames
     }
 
 
@@ -779,15 +806,15 @@ for name, setting in settings.items():
 # %% [markdown]
 # ### Exercise 11.4: which number may be reported?
 #
-# A colleague has tried several filters and hands you a list of dictionaries with
-# `median_ms`, `validation_f1` and `test_f1`. Return the test F1 that may be reported:
-# that of the filter which validation chose. If several filters are equally good on
-# validation, take the shortest.
+# A colleague has tried several filters and gives you a list of dictionaries with
+# `median_ms`, `validation_f1` and `test_f1`. Write `reported(swept)`. It returns the
+# test F1 that may be reported: that of the filter with the highest F1 on validation. If
+# several filters are equally good on validation, take the shortest.
 #
 # <details><summary>Hint</summary>
 #
-# `max(rows, key=...)` takes a function that returns what to compare; a tuple compares
-# its first entries first.
+# The `key` of `max(rows, key=...)` is a function that returns what to compare. Tuples
+# are compared by their first entries, and by the next ones if those are equal.
 #
 # </details>
 
@@ -807,10 +834,11 @@ check("11.4", reported)
 # %% [markdown]
 # ### The test, once, with intervals
 #
-# A scene is a source of its own (no recording is in two parts), so the bootstrap of
-# notebook 04 draws scenes. A draw decides how often each scene counts, and its F1
-# follows from the sums of hits and of listed events. Because all detectors are judged
-# on the same draws, we can subtract them draw by draw.
+# We apply the bootstrap of notebook 04 to whole scenes. A draw decides how often each
+# scene counts, and its F1 follows from the sums of hits and of listed events. All
+# detectors are scored on the same draws, so we can subtract their scores draw by draw.
+# The test scenes share recordings with each other (not with other parts). The intervals
+# therefore reflect how these recordings were mixed, not which recordings they are.
 
 # %%
 n_test = len(names["test"])
@@ -826,7 +854,8 @@ def f1_of_draws(true_events, found):
     ).by_file
     by_scene = by_scene.reindex(names["test"], fill_value=0)
     twice_hits = 2 * by_scene["tp"].to_numpy()
-    listed = (by_scene["n_ref"] + by_scene["n_sys"]).to_numpy()
+    listed = (by_scene["n_ref"] + by_scene["n_sys"]).to_numpy()  # by either side
+    # `draws @ listed` sums over scenes, each as often as it was drawn: (draws,)
     of_all = 100 * twice_hits.sum() / max(listed.sum(), 1)
     of_draws = 100 * (draws @ twice_hits) / np.maximum(draws @ listed, 1)
     return of_all, of_draws
@@ -839,7 +868,7 @@ def with_interval(value, of_draws, sign=""):
 
 
 test_frames = probabilities[320]["test"][0]
-on_test = {}
+on_test = {}  # segment F1, event F1, event F1 of each draw
 for name, setting in settings.items():
     found = decided(test_frames, names["test"], **setting)
     on_test[name] = (
@@ -865,8 +894,10 @@ display(test_table.style.hide(axis="index"))
 
 # %%
 chosen_setting = settings["best for events, collar 200 ms"]
-gain = on_test["best for events, collar 200 ms"][1] - on_test["usual"][1]
-gain_draws = on_test["best for events, collar 200 ms"][2] - on_test["usual"][2]
+_, usual_f1, usual_draws = on_test["usual"]
+_, tuned_f1, tuned_draws = on_test["best for events, collar 200 ms"]
+gain = tuned_f1 - usual_f1
+gain_draws = tuned_draws - usual_draws
 one_event = 100 / max(len(truth["test"]), 1)  # what one true event is worth, in points
 
 
@@ -882,28 +913,28 @@ def concluded(name, value, *, if_clear, if_not):
 concluded(
     "gain_of_tuned_post_processing",
     gain,
-    if_clear="The setting that validation chose for events changes the test score by "
-    f"**{with_interval(gain, gain_draws, '+')} points**. Before you compare two "
-    "detectors, give both the same right to such a choice.",
-    if_not="The setting that validation chose for events changes the test score by "
-    f"{with_interval(gain, gain_draws, '+')} points. This run cannot tell whether the "
-    "choice helps.",
+    if_clear="The setting that is best for events on validation changes event F1 on "
+    f"the test by **{with_interval(gain, gain_draws, '+')} points**. If you compare "
+    "two detectors, tune the post-processing of both.",
+    if_not="The setting that is best for events on validation changes event F1 on "
+    f"the test by {with_interval(gain, gain_draws, '+')} points. This run cannot tell "
+    "whether the choice helps.",
 )
 
 # %% [markdown]
 # ## 4. Where is time lost?
 #
-# ### The grid of frames?
+# ### In the grid of frames?
 #
 # A frame every 320 ms looks coarse for a collar of 200 ms. But rounding to such a grid
-# moves an edge by at most 160 ms. Let us put the *true* events on grids of different
-# hops and read them off again.
+# moves an edge by at most 160 ms, unless the event is shorter than a frame. We round
+# the *true* events to grids with different hops and score the result.
 
 # %%
 predict(
     "11.b",
     ...,
-    "The true events are rounded to frames of 320 ms. What event F1 is left, in %?",
+    "The true events are rounded to frames of 320 ms. What event F1 remains, in %?",
 )
 
 # %%
@@ -918,10 +949,11 @@ for grid_ms in GRIDS_MS:
     rounded = events.from_frames(active, all_names, classes, grid_s, clip_s)
     for collar_s in COLLARS_S:
         on_grid[collar_s].append(100 * event_f1(every_event, rounded, collar_s))
-at_320 = on_grid[0.2][list(GRIDS_MS).index(320)]
+place_of_320 = list(GRIDS_MS).index(320)
+at_320 = on_grid[0.2][place_of_320]
 
 # %% tags=["hide-input"]
-# The best possible event F1 on a grid of frames
+# Event F1 of the true events, rounded to a grid of frames
 fig, ax = plt.subplots(figsize=(9, 3.2))
 curves = {
     f"collar {1000 * collar_s:.0f} ms": np.array(values)
@@ -939,28 +971,29 @@ show(
     "1 s. "
     + " ".join(
         f"Collar {1000 * collar_s:.0f} ms: {values[0]:.0f} % at 20 ms, "
-        f"{values[4]:.0f} % at 320 ms, {values[-1]:.0f} % at 1 s."
+        f"{values[place_of_320]:.0f} % at 320 ms, {values[-1]:.0f} % at 1 s."
         for collar_s, values in on_grid.items()
     ),
-    caption="The best that any detector with frames on this grid can reach.",
+    caption="Event F1 of the true events, rounded to a grid of frames.",
 )
 
 # %%
 answer("11.b", round(at_320), unit="%", within=0.05)
 say(
-    f"A grid of 320 ms still allows **{at_320:.0f} %** with a collar of 200 ms. Our "
-    "detector is far below. So the frame rate is not the bottleneck at this collar; "
-    f"with a collar of 50 ms, it would be ({on_grid[0.05][4]:.0f} %)."
+    "Rounded to a grid of 320 ms, the true events still get "
+    f"**{at_320:.0f} %** with a collar of 200 ms; our tuned detector gets "
+    f"{tuned_f1:.0f} % on the test scenes. With a collar of 50 ms, rounding leaves "
+    f"{on_grid[0.05][place_of_320]:.0f} %."
 )
 
 # %% [markdown]
-# ### What a frame sees
+# ### Or in what a frame sees?
 #
-# The second suspect is what a frame *depends on*. We measure it as an engineer measures
-# any system that smears: send in an **impulse** and look at the response. A burst of
-# 20 ms is put into faint noise, and the response of a frame is how much its features
-# change, compared with the same noise without the burst. If the features of a layer
-# kept time perfectly, only frames whose window covers the burst would change.
+# The other candidate is the stretch of sound that a frame *depends on*. We measure it
+# as engineers measure any system that blurs: feed in an **impulse** and look at the
+# response. We add a burst of 20 ms to faint noise. The response of a frame is how much
+# its features change, compared with the same noise without the burst. If a layer kept
+# timing perfectly, only the frames at the time of the burst would change.
 
 # %%
 BURST_MS = impulse.BURST_MS
@@ -972,29 +1005,32 @@ burst_wave[16_000 : 16_000 + n_burst] += burst
 play(
     burst_wave.astype(np.float32),
     16_000,
-    describe="A burst of noise of 20 ms in faint noise, one second after the start.",
+    describe="Two seconds of faint noise with a 20 ms burst of noise at 1 s.",
 )
 
 # %%
 predict(
     "11.c",
     ...,
-    "Over how many ms do the features with a hop of 320 ms change by more than a tenth "
+    "At a hop of 320 ms, over how many ms do the features change by more than a tenth "
     "of the largest change?",
 )
 
 # %% [markdown]
-# We measured the network's response beforehand, at its four hops, and keep it with the
-# course. (To measure it again: `impulse.measure(pretrained.network())`.) The burst was
-# moved in steps of 10 ms, so that even frames 320 ms apart give a point every 10 ms.
+# We measured the network's response at its four hops beforehand and ship it with the
+# course. (`impulse.measure(pretrained.network())` measures it again.) The burst was
+# moved in steps of 10 ms, so even frames 320 ms apart give a point every 10 ms.
+#
+# The table compares the width of the response with the **receptive field** of the
+# convolutions. The last column is the change in frames more than 3.5 s from the burst,
+# beyond any receptive field, as a percentage of the largest change.
 
 # %%
 response = impulse.load()
-one_clip = torch.zeros(1, 1000, mobilenet.MELS)  # 10 s of log-mel frames
-network_sizes = mobilenet.AudioMobileNet().eval()  # its weights do not matter here
+untrained = mobilenet.AudioMobileNet().eval()  # weights do not change the field
 rows = []
 for hop_ms in impulse.HOPS_MS:
-    n_seen, _ = network_sizes.receptive_field(hop_ms)  # in frames of 10 ms
+    n_seen, _ = untrained.receptive_field(hop_ms)  # in log-mel frames, every 10 ms
     field_ms = timebase.span_ms(
         n_seen, mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, mobilenet.RATE_HZ
     )
@@ -1016,7 +1052,7 @@ fig, axes = plt.subplots(2, 1, figsize=(9, 6), sharex=True)
 for place, (hop_ms, change) in enumerate(response.change.items()):
     style = {"color": plots.COLOURS[place], "linestyle": plots.LINES[place]}
     for ax in axes:
-        visible = np.where(change > 0, 100 * change, np.nan)
+        visible = np.where(change > 0, 100 * change, np.nan)  # log axes have no zero
         ax.plot(response.lags_ms, visible, label=f"{hop_ms} ms", **style)
 for ax in axes:
     ax.axvspan(-200, 200, color="0.9", zorder=0, label="±200 ms")
@@ -1042,40 +1078,45 @@ width_ms = {hop_ms: float(row["above 10 % (ms)"]) for hop_ms, row in spread.iter
 answer("11.c", width_ms[320], unit="ms", within=0.2)
 say(
     f"At a hop of 320 ms, a burst of {BURST_MS} ms changes the features by more than a "
-    f"tenth over **{width_ms[320]:,.0f} ms**, three times the hop. At 40 ms it is "
-    f"{width_ms[40]:.0f} ms. Measured on {response.origin['date'][:10]} on "
-    f"{response.origin['processor']} with the published weights."
+    f"tenth of the largest change over **{width_ms[320]:,.0f} ms**, at a hop of 40 ms "
+    f"over {width_ms[40]:.0f} ms. (Measured with the published weights on "
+    f"{response.origin['date'][:10]}, processor {response.origin['processor']}.)"
 )
 
 # %% [markdown]
-# Two mechanisms blur. **Convolutions** see a neighbourhood that grows with every layer,
-# up to six seconds, although most of it only faintly. And from the layers of 80 ms on,
-# there are **gates** (squeeze and excitation): each channel is scaled by a function of
-# its mean over the *whole clip*. So a burst is felt, faintly, by frames that cannot see
-# it. That is the floor on the logarithmic axis. It vanishes at 40 ms, where no gate has
-# come yet.
+# Two mechanisms blur. First, the receptive field of the **convolutions** grows with
+# every layer, up to six seconds, although most of it has little influence. Second, the
+# layers with a hop of 80 ms and more contain **gates** (squeeze and excitation). A gate
+# scales each channel by a factor computed from the means of all channels over the
+# *whole clip*. So the burst slightly changes even frames whose receptive field does not
+# contain it. That is the floor on the logarithmic axis. There is none at 40 ms, because
+# no gate comes before that layer.
 #
-# Nothing in the training of such a network rewards keeping events apart: it saw one set
-# of labels per clip. Note also where the responses peak: frames respond most to sounds
-# a little *after* their own centre. The library corrects the frame times by this
-# measured amount (`mobilenet.AHEAD_MS`), otherwise all events would come early.
+# The network was trained with one set of labels per clip, so nothing in its training
+# rewarded keeping events apart in time. Note also where the responses peak: frames
+# respond most to sounds a little *after* their own centre. The library corrects the
+# frame times for this (`mobilenet.AHEAD_MS`, measured with several kinds of sounds).
+# Without the correction, all events would come early.
 #
-# The curves also show the dilemma. Sharp features come from early layers, which know
-# less. In one network, resolution and knowledge cannot be turned separately.
+# The measurement points to a trade-off. Sharp features come from early layers, which
+# describe simpler patterns and are further from the output. Within one network, you
+# cannot choose temporal resolution and recognition independently. The next section
+# measures recognition and localisation separately.
 #
 # ## 5. Recognition apart from localisation
 #
 # Event F1 mixes two abilities. An event whose class the detector misses cannot be
-# localised, so better recognition raises event F1 even if the boundaries get no better.
-# To separate them, we compare two detectors
+# localised, so better recognition can raise event F1 even if the boundaries do not
+# improve. To separate the two abilities, we compare our detectors
 #
-# - in **recognition**, by the F1 of their tags (is the class in the scene?), and
-# - in **localisation**, by event F1 on those pairs of scene and class that are true and
-#   that *both* detectors report somewhere in the scene.
+# - in **recognition**, by the F1 of their tags: a class is tagged if its probability
+#   for the scene is above 0.5;
+# - in **localisation**, by event F1 on the true pairs of scene and class for which
+#   *both* detectors report at least one event.
 #
-# Restricting to shared pairs has a price: they are the easier ones. Both detectors get
-# the usual post-processing here, 0.5 and 400 ms, because a long filter removes whole
-# pairs.
+# The price of restricting the comparison to shared pairs is that these are the easier
+# ones. Both detectors get the usual post-processing here, 0.5 and 400 ms, because a
+# longer filter can remove all events of a pair.
 
 # %%
 PAIR = ["filename", "event_label"]
@@ -1091,7 +1132,7 @@ for hop_ms in HOPS_MS:
     per_frame_test, _ = probabilities[hop_ms]["test"]
     detected[hop_ms] = decided(per_frame_test, names["test"], **USUAL)
 shared = pairs_of(truth["test"])
-for found in detected.values():
+for found in detected.values():  # each merge keeps only pairs that `found` has, too
     shared = shared.merge(pairs_of(found), on=PAIR)
 n_true_pairs = len(pairs_of(truth["test"]))
 say(
@@ -1100,7 +1141,6 @@ say(
 )
 
 
-# %%
 # %%
 def tagging_f1_of_draws(per_scene):
     """Tagging F1 in % of all test scenes, and of each bootstrap draw."""
@@ -1120,7 +1160,7 @@ for hop_ms in HOPS_MS:
     found_shared = detected[hop_ms].merge(shared, on=PAIR)[events.COLUMNS]
     localisation_f1[hop_ms] = f1_of_draws(true_shared, found_shared)
 
-# Baselines that do not listen: every class in every scene; the shared pairs, always
+# Baselines that do not listen: tag every class; mark shared pairs from start to end
 every_tag = tagging_f1_of_draws(np.ones((n_test, len(classes))))
 whole_scene = shared.assign(onset=0.0, offset=clip_s)[events.COLUMNS]
 whole_scene_f1 = f1_of_draws(true_shared, whole_scene)
@@ -1159,7 +1199,7 @@ show(
         f"{value:.0f} % every {h} ms" for h, (value, _) in localisation_f1.items()
     )
     + f", marking whole scenes {whole_scene_f1[0]:.0f} %.",
-    caption="This run. Dotted: answers that do not listen. Lines: 95 % intervals.",
+    caption="This run. Dotted: baselines that do not listen. Bars: 95 % intervals.",
 )
 
 # %%
@@ -1171,9 +1211,9 @@ gap_localisation_draws = localisation_f1[FINE][1] - localisation_f1[COARSE][1]
 concluded(
     "recognition_coarse_over_fine",
     gap_recognition,
-    if_clear="Features every 320 ms recognise better, by "
+    if_clear="The detector with features every 320 ms recognises better, by "
     f"**{with_interval(gap_recognition, gap_recognition_draws, '+')} points** of "
-    "tagging F1: later layers know more.",
+    "tagging F1. Its features come from a later layer.",
     if_not="Recognition, every 320 ms minus every 80 ms: "
     f"{with_interval(gap_recognition, gap_recognition_draws, '+')} points of tagging "
     "F1. This run cannot tell the two apart.",
@@ -1181,7 +1221,8 @@ concluded(
 concluded(
     "localisation_fine_over_coarse",
     gap_localisation,
-    if_clear="On the shared pairs, features every 80 ms localise better, by "
+    if_clear="On the shared pairs, the detector with features every 80 ms localises "
+    "better, by "
     f"**{with_interval(gap_localisation, gap_localisation_draws, '+')} points** of "
     "event F1.",
     if_not="Localisation on the shared pairs, every 80 ms minus every 320 ms: "
@@ -1190,22 +1231,23 @@ concluded(
 )
 
 # %% [markdown]
-# A collar turns an error in milliseconds into right or wrong. The errors themselves say
-# more. For every true event on the shared pairs, we take the detected onset of that
-# class in that scene which is closest in time.
+# A collar reduces an error in milliseconds to correct or wrong. The errors themselves
+# carry more information. For every true event of the shared pairs, we find the closest
+# detected onset of the same class in the same scene.
 
 # %%
 predict(
     "11.d",
     ...,
-    "What percentage of these onsets does the detector with features every 320 ms find "
-    "within 100 ms?",
+    "For what percentage of these true onsets does the detector with features every "
+    "320 ms have an onset within 100 ms?",
 )
 
 
 # %%
 def onset_errors_s(found):
     """Distance to the closest detected onset, for each true event of shared pairs."""
+    # Every true event beside every detected event of the same scene and class
     both = true_shared.merge(found, on=PAIR, suffixes=("", "_found"))
     both["error_s"] = (both["onset_found"] - both["onset"]).abs()
     return both.groupby([*PAIR, "onset"])["error_s"].min()
@@ -1215,19 +1257,19 @@ errors_s = {
     f"every {hop_ms} ms": onset_errors_s(detected[hop_ms]) for hop_ms in HOPS_MS
 }
 errors_s["the whole scene"] = onset_errors_s(whole_scene)
+rows = []
+for name, values in errors_s.items():
+    quantiles_ms = 1000 * np.quantile(values, [0.25, 0.5, 0.75, 0.9])
+    rows.append((name, *np.round(quantiles_ms, -1)))  # to 10 ms
 quantiles = pd.DataFrame(
-    [
-        (name, *np.round(1000 * np.quantile(values, [0.25, 0.5, 0.75, 0.9]), -1))
-        for name, values in errors_s.items()
-    ],
-    columns=["", "25 % (ms)", "median (ms)", "75 % (ms)", "90 % (ms)"],
+    rows, columns=["", "25 % (ms)", "median (ms)", "75 % (ms)", "90 % (ms)"]
 )
 display(
     quantiles.style.hide(axis="index").format("{:,.0f}", subset=quantiles.columns[1:])
 )
 
 # %% tags=["hide-input"]
-# Share of true onsets that are found within a distance
+# Percentage of true onsets with a detected onset within a collar
 fig, ax = plt.subplots(figsize=(9, 3.4))
 collars_ms = np.geomspace(20, 5000, 200)
 for place, (name, values) in enumerate(errors_s.items()):
@@ -1246,8 +1288,8 @@ ax.set_ylim(0, 103)
 ax.legend(loc="upper left")
 show(
     fig,
-    alt="Share of true onsets that have a detected onset within a collar, against the "
-    "collar from 20 ms to 5 s. Medians: "
+    alt="Percentage of true onsets that have a detected onset within a collar, against "
+    "the collar from 20 ms to 5 s. Median errors: "
     + ", ".join(
         f"{name} {1000 * np.median(values):.0f} ms" for name, values in errors_s.items()
     )
@@ -1269,28 +1311,30 @@ gap_onsets = accuracy_by_source(
 concluded(
     "onsets_within_100_ms_fine_over_coarse",
     gap_onsets.mean,
-    if_clear="Within 100 ms of a true onset, features every 80 ms find "
-    f"**{100 * within[FINE].mean():.0f} %** of the onsets and features every 320 ms "
-    f"{100 * within[COARSE].mean():.0f} %, a difference of "
-    f"{gap_onsets.mean:+.0f} points "
-    f"({gap_onsets.low:+.0f} to {gap_onsets.high:+.0f}). Finer features do keep time "
-    "better. Whether a score shows it depends on the collar.",
+    if_clear="With features every 80 ms, "
+    f"**{100 * within[FINE].mean():.0f} %** of the true onsets are found within "
+    f"100 ms, with features every 320 ms {100 * within[COARSE].mean():.0f} %, a "
+    f"difference of {gap_onsets.mean:+.0f} points "
+    f"({gap_onsets.low:+.0f} to {gap_onsets.high:+.0f}). At this collar, the finer "
+    "features localise onsets better.",
     if_not="Onsets found within 100 ms, every 80 ms minus every 320 ms: "
     f"{gap_onsets.mean:+.0f} points ({gap_onsets.low:+.0f} to {gap_onsets.high:+.0f}). "
     "This run cannot tell the two apart.",
 )
 
 # %% [markdown]
-# A better onset need not show in event F1. The offset must be right as well, and each
-# true event can be matched only once, so a detector that breaks one event in two loses
-# whatever it gained at the onset.
+# More accurate onsets need not raise event F1. The offset must be right as well, and
+# each true event can be matched only once. If a detector splits one event in two, the
+# onset may be right, but the first piece usually ends too early and the second piece
+# counts as false.
 #
 # ### The study: four hops, more seeds
 #
-# The study trained a larger network on 1,200 weakly labelled scenes of ESC-10 with each
-# of the four hops, and with the log-mel only. The left panel shows recognition, the
-# right one localisation compared with the log-mel, on the pairs that both recognise.
-# **Predict:** where is the peak of each curve?
+# The study trained a larger network on 1,200 weakly labelled scenes of ESC-10, with
+# pretrained features at each of the four hops, and with the log-mel only. The left
+# panel shows recognition. The right one shows localisation as a difference from the
+# log-mel, on the pairs that both networks recognise. **Predict:** at which hop does
+# each curve peak?
 
 # %%
 is_published = bool(localisation.published_baselines())
@@ -1300,18 +1344,19 @@ if is_published:
         figures.localisation_figure(by_hop, reference_levels),
         alt=figures.localisation_text(by_hop, reference_levels)
         + " A study with several seeds, in two panels.",
-        caption="The study. Left: recognition. Right: localisation, compared.",
+        caption="The study. Left: recognition. Right: localisation minus log-mel's.",
     )
 else:
-    say("No rows on scenes are published yet.")
+    say("No results on scenes are published yet.")
 
 # %% tags=["hide-input"]
+# The best and the worst hop of the study in words
 if is_published:
     best_tags = by_hop.loc[by_hop["tagging"].idxmax()]
     worst_place = by_hop.loc[by_hop["gap"].idxmin()]
     best_place = by_hop.loc[by_hop["gap"].idxmax()]
     say(
-        f"In these rows, recognition is best at **{best_tags['hop_ms']:.0f} ms** "
+        f"In the study, recognition is best at **{best_tags['hop_ms']:.0f} ms** "
         f"({best_tags['tagging']:.0f} %, against {reference_levels['log-mel']:.0f} % "
         f"with the log-mel). Localisation is best at **{best_place['hop_ms']:.0f} ms** "
         f"({best_place['gap']:+.1f} points against the log-mel, "
@@ -1323,33 +1368,37 @@ if is_published:
     )
 
 # %% [markdown]
-# The intervals run over seeds on the same scenes of one fold. They say how much another
-# training would change the numbers, not how much other sounds would.
+# The intervals are over seeds, on the same scenes of one fold. They show how much the
+# numbers would vary if the networks were trained again, not how much they would vary
+# with other sounds.
 #
 # Boes & Van hamme (2021) reported one score for both abilities: with pretrained input,
 # event F1 went from 33.03 to 32.65 %, while segment F1 gained 6.8 points. Their
-# explanation is that pretrained features keep too little time for boundaries. The split
-# supports it: with features every 320 ms, recognition rises and localisation does not.
+# explanation is that pretrained features preserve too little timing for boundaries.
+# Recognition and localisation, scored separately, can test this. The table in *What we
+# saw* shows what the study found about the effect (C7) and its cause (C8).
 
 # %% [markdown]
 # ## 6. Boxes instead of thresholds
 #
-# A threshold does two jobs at once. It decides *whether* an event is there, and, where
-# the probability crosses it, *when* it begins and ends. If you lower it because you do
-# not want to miss anything, all events get longer. Ebbers et al. (2024) separate the
-# two with **sound event bounding boxes**: each event gets an onset, an offset and *one*
-# confidence. The threshold is then applied to confidences only.
+# A threshold does two jobs at once. It decides *whether* there is an event and, by
+# where the probability crosses it, *when* the event begins and ends. If you lower it so
+# as not to miss anything, the events you already had get longer. Ebbers et al. (2024)
+# separate the two jobs with **sound event bounding boxes**: each event gets an onset,
+# an offset and *one* confidence. The threshold is then applied only to the confidences.
 #
-# Where does a box begin? Where the probability changes most. A **step filter** compares
-# the mean of the frames after an edge with the mean of those before it; its largest
-# value in a rise is an onset, its smallest in a fall an offset. The code is ours and
-# follows the idea of the paper; details differ.
+# A box begins and ends where the probability changes most. A **step filter** compares
+# the mean of the frames after an edge with the mean of those before it. Where its
+# output is positive, the probability rises, and the largest value marks an onset. Where
+# it is negative, the smallest value marks an offset. Our code follows the idea of the
+# paper but differs in details.
 
 
 # %%
 def step_filter(p, half):
     """For each edge between frames: mean of `half` frames after it minus before it."""
     padded = np.concatenate([np.zeros(half), p, np.zeros(half)])
+    # The sum of frames a to b - 1 is summed[b] - summed[a]
     summed = np.concatenate([[0.0], np.cumsum(padded.astype(float))])
     edges = np.arange(len(p) + 1) + half
     mean_after = (summed[edges + half] - summed[edges]) / half
@@ -1364,20 +1413,21 @@ def change_points(p, half):
     turns = np.flatnonzero(np.diff(rising.astype(int))) + 1
     boxes = []
     onset = None
-    for part in np.split(np.arange(len(step)), turns):  # all rising, or all falling
-        steepest = int(part[np.abs(step[part]).argmax()])
-        if rising[part[0]]:
+    for stretch in np.split(np.arange(len(step)), turns):  # all rising or all falling
+        steepest = int(stretch[np.abs(step[stretch]).argmax()])
+        if rising[stretch[0]]:
             onset = steepest
-        elif onset is not None:
+        elif onset is not None:  # a fall before the first rise ends no box
             boxes.append([onset, steepest])
     return boxes
 
 
 # %% [markdown]
-# Probabilities wobble, so this gives too many boxes. They are **merged gradually**:
+# Probabilities fluctuate, so this gives too many boxes. They are **merged gradually**:
 # find the two neighbours with the shallowest dip between them, and merge them if the
-# dip is less than `least_dip` below the stronger of the two. Repeat until all dips are
-# deeper. The confidence of a box is the mean probability inside.
+# dip is less than `least_dip` below the stronger of the two. Repeat until every
+# remaining dip is at least that deep. The confidence of a box is the mean probability
+# inside it.
 
 
 # %%
@@ -1386,28 +1436,33 @@ def boxes_of(p, half, least_dip):
     boxes = change_points(p, half)
     while len(boxes) > 1:
         dips = []
-        for left, right in pairwise(boxes):
-            stronger = max(p[slice(*left)].mean(), p[slice(*right)].mean())
-            between = p[left[1] : right[0]]
+        for (first, after), (next_first, next_after) in pairwise(boxes):
+            stronger = max(p[first:after].mean(), p[next_first:next_after].mean())
+            between = p[after:next_first]
+            # Boxes that touch have no dip between them
             dips.append(stronger - between.mean() if len(between) else 0.0)
         shallowest = int(np.argmin(dips))
         if dips[shallowest] >= least_dip:
             break
+        # From the first frame of one box to the end of the next
         merged = [boxes[shallowest][0], boxes[shallowest + 1][1]]
         boxes[shallowest : shallowest + 2] = [merged]
     return [(first, after, float(p[first:after].mean())) for first, after in boxes]
 
 
 for least_dip in (0.3, 0.5):
-    print(f"dips under {least_dip} merged: {boxes_of(bark, 2, least_dip)}")
+    print(f"the bark of section 1, dips less than {least_dip} deep merged:")
+    for first, after, confidence in boxes_of(bark, 2, least_dip):
+        print(f"  frames {first} to {after - 1}, confidence {confidence:.2f}")
 
 # %% [markdown]
 # Now for all scenes. How long are the detected events? A lower threshold on frames
-# moves all edges outwards, and the more so the slower the probabilities rise. A lower
-# threshold on boxes only lists more of them.
+# moves edges outwards, by more where the probability rises slowly. A lower threshold on
+# boxes adds boxes but leaves the others as they are. The median length can change even
+# so, because it is taken over more boxes.
 
 # %%
-LEAST = 0.05  # rows that never exceed it hold no box
+LEAST = 0.05  # a class whose probability stays below this in a scene gets no box
 
 
 def all_boxes(per_frame, part, half, least_dip):
@@ -1442,7 +1497,7 @@ best_boxes = swept_boxes.loc[swept_boxes["f1"].idxmax()]
 half = int(best_boxes["half"])
 say(
     f"Best on validation: a step filter of {2 * 1000 * FRAME_S * half:.0f} ms, dips "
-    f"under {best_boxes['dip']:g} merged, confidence above "
+    f"less than {best_boxes['dip']:g} deep merged, confidence above "
     f"{best_boxes['threshold']:g}."
 )
 
@@ -1468,7 +1523,7 @@ for threshold in FINE_THRESHOLDS:
 true_length_ms = median_length_ms(truth["test"], truth["test"])
 
 # %% tags=["hide-input"]
-# How long detected events are, against the threshold
+# Median length of detected events against the threshold
 fig, ax = plt.subplots(figsize=(9, 3.2))
 plots.lines(
     FINE_THRESHOLDS,
@@ -1487,62 +1542,68 @@ show(
     f"frames it goes from {lengths['threshold'][0]:.0f} to "
     f"{lengths['threshold'][-1]:.0f} ms, with boxes from {lengths['boxes'][0]:.0f} to "
     f"{lengths['boxes'][-1]:.0f} ms; the true events have {true_length_ms:.0f} ms.",
-    caption="Test scenes, classes that are really there.",
+    caption="Length of detected events. Test scenes, true pairs only.",
 )
 
 # %%
 boxes_f1, boxes_draws = f1_of_draws(
     truth["test"], confident(test_boxes, best_boxes["threshold"])
 )
-tuned_f1, tuned_draws = on_test["best for events, collar 200 ms"][1:]
 gap_boxes = boxes_f1 - tuned_f1
 gap_boxes_draws = boxes_draws - tuned_draws
 say(
+    f"From a threshold of {FINE_THRESHOLDS[0]:.1f} to {FINE_THRESHOLDS[-1]:.1f}, the "
+    f"median length goes from {lengths['threshold'][0]:,.0f} to "
+    f"{lengths['threshold'][-1]:,.0f} ms with a threshold on frames, and from "
+    f"{lengths['boxes'][0]:,.0f} to {lengths['boxes'][-1]:,.0f} ms with boxes. "
     "Event F1 on the test: threshold and filter "
     f"{with_interval(tuned_f1, tuned_draws)} %, boxes "
-    f"{with_interval(boxes_f1, boxes_draws)} %, each chosen on validation."
+    f"{with_interval(boxes_f1, boxes_draws)} %, each tuned on validation."
 )
 concluded(
     "boxes_over_threshold",
     gap_boxes,
-    if_clear="Boxes change event F1 by "
+    if_clear="Boxes instead of threshold and filter change event F1 by "
     f"**{with_interval(gap_boxes, gap_boxes_draws, '+')} points**.",
     if_not="Boxes minus threshold and filter: "
     f"{with_interval(gap_boxes, gap_boxes_draws, '+')} points. This run cannot tell "
-    "which of the two is better for one fixed threshold.",
+    "which is better at one fixed threshold.",
 )
 
 # %% [markdown]
-# The paper reports that boxes raised the best score of the systems of a challenge
+# The paper reports that boxes raised the best score among the systems of a challenge
 # (DCASE 2023, task 4) from 0.644 to 0.686. That score, PSDS (section 8), uses *all*
-# thresholds. With one threshold, chosen for the task, boxes have less to repair.
+# thresholds. Ours uses one threshold, tuned on validation, so the two gains are not
+# directly comparable.
 #
 # ## 7. Your turn: an alarm
 #
-# Post-processing should fit its use. Here is a use that a median filter cannot serve:
-# an alarm for a crying baby. It must react while the sound lasts, so it cannot look
-# ahead. It should not ring because of a single frame, and it should not stop and ring
-# again at every breath.
+# Post-processing should fit its use. An alarm for a crying baby cannot use our median
+# filter: the alarm must react while the sound lasts, but the filter waits for frames
+# after the current one. The alarm should not ring because of a single frame, and it
+# should not stop and ring again at every breath.
 #
 # ### Exercise 11.5: an alarm (an open task)
 #
 # Write `alarm(p, frame_s)`. It gets the probabilities of one class, one per frame of
-# `frame_s` seconds, and returns whether the alarm is on in each frame. Your alarm must
+# `frame_s` seconds, and returns an array that is `True` in frames where the alarm is
+# on. Your alarm must
 #
-# - use the present and the past only;
-# - stay off while `p` is below 0.2, and for a single frame of 0.95;
-# - be on at the latest 0.4 s after `p` has risen to 0.9 and stays there;
+# - use only the present and the past;
+# - never switch on while `p` is below 0.2, nor because of a single frame of 0.95;
+# - be on at the latest 0.4 s after `p` rises to 0.9, and stay on while `p` stays there;
 # - stay on through a dip to 0.3 that lasts up to 0.3 s;
-# - be off at the latest 1.5 s after `p` has fallen to 0.05.
+# - be off at the latest 1.5 s after `p` falls to 0.05 and stays there.
 #
-# When the check passes, the cell below tries your alarm on all test scenes. **Predict**
-# first: will it ring late, and will it ring more or less often than the detector with
-# threshold and filter?
+# When the check passes, run the cell below to try your alarm on all test scenes.
+# **Predict** first: will it ring late, and will it ring falsely more or less often than
+# the usual detector (threshold 0.5, filter 400 ms)?
 #
 # <details><summary>Hint</summary>
 #
-# Use two thresholds, a high one to switch on and a low one to switch off, and count how
-# long `p` has been beyond each. This is called hysteresis.
+# Use two thresholds, a high one to switch on and a low one to switch off (this is
+# called hysteresis). Count how long `p` has been above the high one or below the low
+# one.
 #
 # </details>
 
@@ -1551,8 +1612,8 @@ concluded(
 def alarm(p, frame_s):
     ### BEGIN SOLUTION
     on = False
-    high_s = 0.0  # how long p has been high
-    low_s = 0.0  # how long p has been low
+    high_s = 0.0  # for how long p has been high
+    low_s = 0.0  # for how long p has been low
     state = np.zeros(len(p), dtype=bool)
     for k in range(len(p)):
         high_s = high_s + frame_s if p[k] > 0.5 else 0.0
@@ -1572,10 +1633,11 @@ check("11.5", alarm)
 # %%
 def delays_s_of(found):
     """Onset of each detected event minus the closest true onset, for true pairs."""
+    # Every detected event beside every true event of the same scene and class
     both = found.merge(truth["test"], on=PAIR, suffixes=("", "_true"))
     both["delay_s"] = both["onset"] - both["onset_true"]
-    both["size_s"] = both["delay_s"].abs()
-    closest = both.groupby([*PAIR, "onset"])["size_s"].idxmin()
+    both["distance_s"] = both["delay_s"].abs()
+    closest = both.groupby([*PAIR, "onset"])["distance_s"].idxmin()
     return both.loc[closest, "delay_s"].to_numpy()
 
 
@@ -1590,10 +1652,10 @@ if written:
     hours = n_test * clip_s / 3600
     rows = []
     for name, found in [("your alarm", yours), ("usual", usual_on_test)]:
-        both = found.merge(pairs_of(truth["test"]), on=PAIR)
-        false_rings = len(found) - len(both)
-        missed = n_true_pairs - len(pairs_of(both))
-        late_ms = 1000 * np.median(delays_s_of(found)) if len(both) else np.nan
+        of_true = found.merge(pairs_of(truth["test"]), on=PAIR)
+        false_rings = len(found) - len(of_true)
+        missed = n_true_pairs - len(pairs_of(of_true))
+        late_ms = 1000 * np.median(delays_s_of(found)) if len(of_true) else np.nan
         rows.append((name, false_rings / hours, 100 * missed / n_true_pairs, late_ms))
     display(
         pd.DataFrame(
@@ -1606,21 +1668,25 @@ else:
     say("Write `alarm` first; this cell then tries it on all test scenes.")
 
 # %% [markdown]
-# *False* are rings in scenes that do not contain the class. A delay is the onset of the
-# ring minus the closest true onset. (Our detector itself looks ahead: its recurrent
-# layer runs both ways. A real alarm needs one that does not, and notebook 12 is about
-# streams.) Change your thresholds and watch the three numbers: which one do you give up
-# for which?
+# *False* counts rings in scenes that do not contain the class, over all classes.
+# *Missed* is the percentage of true pairs of scene and class without a ring. The delay
+# is the onset of a ring minus the closest true onset. (Our detector itself looks ahead:
+# its recurrent layer runs in both directions. A real alarm needs one that does not;
+# notebook 12 is about streams.) Change your thresholds and watch the three numbers.
+# Which do you trade for which?
 #
 # ## 8. PSDS in one picture (optional)
 #
-# F1 judges one list of events, that is one threshold. The *polyphonic sound detection
-# score* (Bilen et al., 2020) judges all thresholds at once, and overlap instead of a
-# collar. At each threshold, a detection is *relevant* if enough of it lies within
-# events of its class, and an event is *found* if enough of it lies within relevant
-# detections. What is found is drawn against false detections per hour, and PSDS is the
-# area below the curve (of the mean over classes minus their standard deviation).
-# *Enough* is 70 % in the strict version and 10 % in the lax one.
+# F1 scores one list of events, obtained with one threshold. The *polyphonic sound
+# detection score*, PSDS (Bilen et al., 2020), covers all thresholds and uses overlap
+# instead of a collar. At each threshold, a detection is *relevant* if enough of it lies
+# within events of its class, and an event is *found* if enough of it lies within
+# relevant detections. *Enough* is 70 % in the strict version and 10 % in the lax one.
+#
+# The percentage of events found is plotted against false detections per hour, up to
+# 100. (In the lax version, a false detection during an event of another class counts
+# extra.) The curve is the mean over classes minus their standard deviation, and PSDS is
+# the area below it, as a percentage of the whole panel.
 
 # %%
 predict("11.e", ..., "What is the lax PSDS of a perfect tagger, in per cent?")
@@ -1630,11 +1696,13 @@ VERSIONS = {"strict": PSDS1, "lax": PSDS2}
 box_scores = np.zeros(test_frames.shape)
 scene_number = {name: k for k, name in enumerate(names["test"])}
 class_number = {label: k for k, label in enumerate(classes)}
+# Each frame gets the confidence of its box; where boxes overlap, the highest, set last
 for box in test_boxes.sort_values("confidence").itertuples():
     first = round(box.onset / FRAME_S)
     after = round(box.offset / FRAME_S)
-    place = (scene_number[box.filename], slice(first, after))
-    box_scores[(*place, class_number[box.event_label])] = box.confidence
+    scene = scene_number[box.filename]
+    k = class_number[box.event_label]
+    box_scores[scene, first:after, k] = box.confidence
 true_tags = scenes.part("test").targets.astype(float)
 ANSWERS = {
     "our detector": test_frames,
@@ -1650,7 +1718,7 @@ for version, tolerance in VERSIONS.items():
 psds_percent = {key: 100 * area.score for key, area in areas.items()}
 
 # %% tags=["hide-input"]
-# What is found against false detections per hour, strict and lax
+# Events found against false detections per hour, strict and lax
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
 for ax, version in zip(axes, VERSIONS, strict=True):
     for place, name in enumerate(ANSWERS):
@@ -1668,14 +1736,14 @@ axes[0].set(ylabel="found, mean minus sd (%)", ylim=(-3, 103))
 axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
-    alt="What is found against false detections per hour, strict on the left, lax on "
+    alt="Events found against false detections per hour, strict on the left, lax on "
     "the right. Areas: "
     + "; ".join(
         f"{name}, {version} {value:.0f} %"
         for (name, version), value in psds_percent.items()
     )
     + ".",
-    caption="The area below a curve, as a share of the panel, is the score.",
+    caption="PSDS is the area below a curve.",
 )
 
 # %%
@@ -1683,8 +1751,9 @@ answer("11.e", round(psds_percent["a perfect tagger", "lax"]), unit="%", within=
 say(
     f"The perfect tagger gets {psds_percent['a perfect tagger', 'strict']:.0f} % in "
     "the strict version and "
-    f"**{psds_percent['a perfect tagger', 'lax']:.0f} %** in the lax one, which counts "
-    "its marks wherever the events of a class fill a tenth of the scene. "
+    f"**{psds_percent['a perfect tagger', 'lax']:.0f} %** in the lax one, which "
+    "accepts a mark over the whole scene if the events of its class fill a tenth of "
+    "it. "
     "Strict PSDS of our detector: "
     f"{psds_percent['our detector', 'strict']:.0f} % from frames, "
     f"{psds_percent['its boxes', 'strict']:.0f} % from boxes."
@@ -1695,14 +1764,15 @@ concluded(
     gap_psds,
     if_clear=f"Over all thresholds, boxes change the strict score by **{gap_psds:+.0f} "
     "points**. (The frames are not smoothed here.)",
-    if_not=f"Boxes minus frames: {gap_psds:+.1f} points. This run cannot tell.",
+    if_not=f"Strict PSDS, boxes minus frames: {gap_psds:+.1f} points. This run cannot "
+    "tell which is better.",
 )
 
 # %% [markdown]
 # ## What we saw
 
 # %% tags=["hide-input"]
-# The paper's claims about detection, and what the study's rows say
+# The paper's claims about detection, and what the study found
 SHOWN = ("C6", "C7a", "C7b", "C7c", "C8", "C9")
 evidence = study_claims.evidence_from("scenes")
 lines = []
@@ -1723,23 +1793,23 @@ if lines:
         "verdict |\n|---|---|---|---|\n" + "\n".join(lines)
     )
 else:
-    say("No rows on scenes are published yet.")
+    say("No results on scenes are published yet.")
 
 # %% [markdown]
-# *One fold: no verdict* means that there are only three seeds on one fold, too few to
-# judge. *No worse* means by no more than two points. The scenes, the networks and the
-# sounds are ours, not the paper's.
+# *One fold: no verdict* means that there are only three seeds on one fold, too few for
+# a verdict. *No worse* means worse by at most two points. The scenes, the networks and
+# the sounds are ours, not the paper's.
 #
-# - A detection score is a question with a tolerance in it.
+# - Every detection score depends on a tolerance. Report the two together.
 # - Threshold and filter belong to the detector and are chosen on validation.
-# - A grid of 320 ms is not what loses boundaries at a collar of 200 ms. Features that
-#   respond to a burst for a second can be.
+# - Rounding to a grid of 320 ms costs little at a collar of 200 ms. At that hop,
+#   though, the features respond to a 20 ms burst over about a second.
 # - Recognition and localisation are two abilities. Report them separately, each with a
 #   baseline that does not listen.
 #
 # ## What next
 #
-# Notebook 12 asks what remains when the future is not known yet: detection on a stream.
+# Notebook 12 takes detection from clips to a stream, where the future is not known yet.
 # Before you go on: [questions to test yourself](quizzes/11_sound_event_detection.md).
 #
 # ## References
