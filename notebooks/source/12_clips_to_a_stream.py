@@ -1,30 +1,30 @@
 # %% [markdown]
 # # 12 · From clips to a stream
 #
-# So far every sound came as a clip of a few seconds, with the event somewhere inside. A
-# microphone does not deliver clips. A baby monitor, a bird recorder or an alarm
-# listens to a stream that never ends, and has to say what sounds, *when* it sounded,
-# and soon. What happens when a classifier that was trained on clips meets ten minutes
-# of sound?
+# So far, every sound has come as a clip of a few seconds, with the event somewhere
+# inside. A microphone does not deliver clips. A baby monitor, a bird recorder or an
+# alarm listens to a stream that never ends, and has to report quickly what sounded, and
+# *when*. What happens when a classifier that was trained on clips meets ten minutes of
+# sound?
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **cover** a recording of any length with windows (exercise 12.1);
-# - **merge** two reports of the same event (exercise 12.2);
-# - **find** the drift of a clock and **remove** it (exercise 12.3);
-# - **predict** how late an alarm answers (exercise 12.4);
-# - **choose** window, overlap and threshold for a given delay and cost (exercise
-#   12.5).
+# - **cover** a recording of any length with overlapping windows (exercise 12.1);
+# - **merge** duplicate reports of the same event (exercise 12.2);
+# - **find** and **remove** the drift of a clock (exercise 12.3);
+# - **predict** how long an alarm takes to respond (exercise 12.4);
+# - **choose** a window, an overlap and a threshold that meet limits on delay, false
+#   alarms and cost (exercise 12.5).
 
 # %% [markdown]
 # ## Before you start
 #
 # You need notebooks 02 (log-mel), 04 (intervals), 05 (training a CNN) and 07 (DiffRes).
-# Notebook 11 is useful but not necessary. Reading takes 50 minutes, the five exercises
-# 60. In `lesson` the machine needs about two minutes, most of it for three short
-# trainings. In `smoke` they have twelve steps each: all cells run, and no conclusion is
-# drawn.
+# Notebook 11 is useful but not necessary. Reading takes 50 minutes, and the five
+# exercises take 60. In `lesson` the machine needs about two minutes, most of it for
+# three short trainings. In `smoke`, each training has only twelve steps: all cells run,
+# but no conclusion is drawn.
 
 # %%
 import subprocess
@@ -90,13 +90,13 @@ n_minutes = N_MINUTES[profile]
 device = profiles.device()
 
 # %% [markdown]
-# ## 1. Ten minutes whose events we know
+# ## 1. A long recording with known events
 #
-# To count errors, we need to know what sounds and when. So we mix the recording
-# ourselves: faint noise, and on it the sounds of the data set, one at a time, at known
-# times. `mixing.bank` lists where each clip actually sounds. The sounds for training,
-# for development and for testing come from different folds, so no source is in two of
-# them (notebook 04).
+# To count errors, we need the ground truth: what sounds when. So we mix the recording
+# ourselves, from faint noise and the sounds of the data set, one at a time and at known
+# times. `mixing.bank` lists the parts of each clip in which something sounds. The
+# sounds for training, development and testing come from different folds, so they share
+# no source (notebook 04).
 
 # %%
 RATE_HZ = 16_000
@@ -119,12 +119,13 @@ if len(classes) < 2:
     )
 
 # %% [markdown]
-# An event is cut to at most 2 s, with a fade of 10 ms at both ends, and its peak lies
-# 18 to 30 dB above the level of the noise.
+# An event longer than 2 s is cut to a random length between 0.5 and 2 s. Every event
+# fades in and out over 10 ms, and its peak lies 18 to 30 dB above the root mean square
+# (RMS) of the noise.
 
 # %%
 NOISE_RMS = 0.01
-PEAK_DB = (18, 30)  # peak of an event above the root mean square of the noise
+PEAK_DB = (18, 30)  # peak of an event above the RMS of the noise
 LONGEST_S = 2.0
 fade = np.linspace(0, 1, timebase.ms_to_samples(10, RATE_HZ))
 
@@ -135,7 +136,7 @@ def noise(length_s, rng):
     return NOISE_RMS * coloured_noise(rng, n_samples, rng.uniform(-7, 2))
 
 
-# For each part and class a list of sources, and for each source a list of its events
+# events_of[part][label] is a list of sources; each source is a list of its events
 events_of = {part: {label: [] for label in classes} for part in PARTS}
 for (part, label, _), of_source in sounds.groupby(["part", "label", "source"]):
     if label in classes:
@@ -150,12 +151,12 @@ def draw_event(part, rng):
     event = of_source[rng.integers(len(of_source))]
     whole_s = event.end_s - event.start_s
     length_s = whole_s
-    if whole_s > LONGEST_S:
+    if whole_s > LONGEST_S:  # take a random part of a long event
         length_s = rng.uniform(0.5, LONGEST_S)
     start_s = event.start_s + rng.uniform(0, whole_s - length_s)
     first = timebase.seconds_to_samples(start_s, RATE_HZ)
     x = waves[event.row, first : first + int(length_s * RATE_HZ)].astype(float)
-    n_fade = min(len(fade), len(x) // 2)
+    n_fade = min(len(fade), len(x) // 2)  # less for an event shorter than two fades
     x[:n_fade] *= fade[:n_fade]
     x[len(x) - n_fade :] *= fade[:n_fade][::-1]
     peak = NOISE_RMS * 10 ** (rng.uniform(*PEAK_DB) / 20)
@@ -163,8 +164,9 @@ def draw_event(part, rng):
 
 
 # %% [markdown]
-# Between two events lie 1 to 5 s. Nothing sounds within 2 s of a full minute, so that
-# every event belongs to one minute: section 7 resamples minutes.
+# Within a minute, events are 1 to 5 s apart. None sounds within 2 s of a full minute,
+# so each belongs to exactly one minute. We need this from section 5 on, where we
+# resample minutes to get intervals.
 
 
 # %%
@@ -180,7 +182,7 @@ class Recording:
 
 SPEC = FeatureSpec(hop_ms=20, window_ms=40, n_mels=32)
 HOP_S = SPEC.hop_ms / 1000
-FRAMES_PER_S = 50
+FRAMES_PER_S = 50  # 1 / HOP_S
 
 
 def levels_of(x):
@@ -190,7 +192,7 @@ def levels_of(x):
 
 
 def long_recording(part, n_minutes, rng):
-    """Minutes of noise with events of one part of the data."""
+    """A recording of `n_minutes` of noise, with events from one part of the data."""
     x = np.concatenate([noise(60, rng) for _ in range(n_minutes)])
     rows = []
     for minute in range(n_minutes):
@@ -200,7 +202,7 @@ def long_recording(part, n_minutes, rng):
             onset_s = now_s + rng.uniform(1, 5)
             offset_s = onset_s + len(event) / RATE_HZ
             if offset_s > 60 * minute + 58:
-                break
+                break  # too close to the end of the minute: leave it out
             first = timebase.seconds_to_samples(onset_s, RATE_HZ)
             x[first : first + len(event)] += event
             rows.append((f"minute {minute}", onset_s, offset_s, label))
@@ -209,13 +211,13 @@ def long_recording(part, n_minutes, rng):
     return Recording(x.astype(np.float32), truth, n_minutes, levels_of(x))
 
 
-# The recording is the same for every seed, as a data set would be
+# The recording is the same for every seed, like a data set
 test = long_recording("test", n_minutes, np.random.default_rng(12))
 n_frames = len(test.levels_db)
 lengths_s = test.truth["offset"] - test.truth["onset"]
 say(
     f"{n_minutes} minutes with **{len(test.truth)} events** of {len(classes)} classes, "
-    f"from {1000 * lengths_s.min():.0f} ms to {lengths_s.max():.1f} s long (median "
+    f"{1000 * lengths_s.min():.0f} ms to {lengths_s.max():.1f} s long (median "
     f"{lengths_s.median():.2f} s). The log-mel has {n_frames:,} frames of "
     f"{SPEC.n_mels} mels, one every {SPEC.hop_ms:.0f} ms."
 )
@@ -227,8 +229,8 @@ say(
 def event_bars(ax, table, row_of, shift, hatch=None, **style):
     """Events as bars, one row per class."""
     rows = [row_of[label] + shift for label in table["event_label"]]
-    lasting = table["offset"] - table["onset"]
-    ax.barh(rows, lasting, left=table["onset"], height=0.3, hatch=hatch, **style)
+    durations_s = table["offset"] - table["onset"]
+    ax.barh(rows, durations_s, left=table["onset"], height=0.3, hatch=hatch, **style)
 
 
 def within(table, start_s, end_s):
@@ -264,18 +266,18 @@ show(
     alt="Log-mel of the first half minute, mostly dark, with some bright patches; "
     f"below it the {len(half_minute)} events as bars, one row for each of "
     f"{len(row_of)} classes.",
-    caption="Half a minute of the recording, and the events that we put there.",
+    caption="Half a minute of the recording, and the events that we added.",
 )
 
 # %% [markdown]
 # ## 2. A classifier of short excerpts
 #
-# Our clips are **excerpts** of 0.5, 1 or 2 s, and we train one network for each length.
-# As in most data sets, the event lies *inside* the excerpt (an event that is longer
-# fills it). A quarter of the excerpts hold noise and nothing else: a stream is silent
-# most of the time, and a classifier that must always name a class would find one
-# everywhere. So each class has an output of its own between 0 and 1 (a sigmoid, as for
-# tags in notebook 10), and all of them may be low.
+# Our training clips are **excerpts** of 0.5, 1 or 2 s, and we train one network for
+# each length. As in most data sets, the event lies *inside* the excerpt; an event that
+# is longer than the excerpt fills it. A quarter of the excerpts contain only noise,
+# because in much of a stream nothing happens, and a classifier that must always name a
+# class would find one everywhere. So each class has its own output between 0 and 1 (a
+# sigmoid, as for tags in notebook 10), and all of them may be low.
 
 # %%
 LENGTHS_S = (0.5, 1.0, 2.0)
@@ -284,8 +286,9 @@ LENGTHS_S = (0.5, 1.0, 2.0)
 def excerpts(part, length_s, n_excerpts, rng):
     """Log-mels (excerpts, frames, mels), targets (excerpts, classes), and sources."""
     n_window = round(length_s * FRAMES_PER_S)
-    # One frame more on either side, so that no window of the log-mel reaches outside
+    # One extra frame at either end: its Fourier window would reach beyond the excerpt
     n_samples = timebase.seconds_to_samples(length_s + 2 * HOP_S, RATE_HZ)
+    # Excerpts are cut from 20 backgrounds of 10 s: faster than new noise for each
     backgrounds = np.stack([noise(10, rng) for _ in range(20)])
     x = np.empty((n_excerpts, n_samples), dtype=np.float32)
     y = np.zeros((n_excerpts, len(classes)), dtype=np.float32)
@@ -297,7 +300,7 @@ def excerpts(part, length_s, n_excerpts, rng):
         source = f"noise {k}"
         if rng.uniform() < 0.75:
             label, source, event = draw_event(part, rng)
-            if len(event) > n_samples:
+            if len(event) > n_samples:  # a random part that fills the excerpt
                 first = rng.integers(len(event) - n_samples)
                 event = event[first : first + n_samples]
             first = rng.integers(n_samples - len(event) + 1)
@@ -305,17 +308,18 @@ def excerpts(part, length_s, n_excerpts, rng):
             y[k, classes.index(label)] = 1
         x[k] = excerpt
         sources.append(source)
-    return levels_of(x)[:, 1 : 1 + n_window], y, np.array(sources)
+    levels_db = levels_of(x)[:, 1 : 1 + n_window]  # without the extra frames
+    return levels_db, y, np.array(sources)
 
 
 recipe = Recipe(
     steps=steps,
     batch_size=32,
     learning_rate=3e-3,
-    roll=False,  # no augmentation of any kind
+    roll=False,  # this and the next two: no augmentation
     spec_augment=False,
     mixup=0.0,
-    n_evals=1,  # the state after the last step is kept
+    n_evals=1,  # keep the weights after the last step
     precision="fp32",
 )
 
@@ -330,7 +334,7 @@ for length_s in tqdm(LENGTHS_S, desc="trainings"):
     fitted = supervised.fit(
         build("cnn7", len(classes)),
         Split(x, y, len(classes)),
-        None,
+        None,  # no validation data
         recipe,
         SPEC,
         seed=seed,
@@ -340,12 +344,12 @@ for length_s in tqdm(LENGTHS_S, desc="trainings"):
 
     x, y, sources = excerpts("test", length_s, 400, rng)
     detected = supervised.predict(fitted.model, x, multilabel=True) > threshold
-    all_right = (detected == (y == 1)).all(axis=1)  # every class, or none, as it is
+    all_right = (detected == (y == 1)).all(axis=1)  # the outputs of all classes
     excerpt_accuracy[length_s] = accuracy_by_source(all_right, sources, seed=seed)
     always_silent[length_s] = float(np.mean(y.sum(axis=1) == 0))
 
 say(
-    "| excerpts of | completely right (95 % interval) | if we always say *nothing* |\n"
+    "| excerpts of | all outputs correct (95 % interval) | if nothing is reported |\n"
     "|---|---|---|\n"
     + "\n".join(
         f"| {length_s:g} s | **{100 * found.mean:.0f} %** ({100 * found.low:.0f} to "
@@ -355,19 +359,21 @@ say(
 )
 
 # %% [markdown]
-# That is what a table in a paper would report: excerpts of test sources, cut so that
-# the event is inside. From here on, nobody cuts the sound for us.
+# A paper would report such a table: the accuracy on excerpts from test sources, each
+# cut so that the event is inside. From here on, nobody cuts the sound for us.
 #
 # ## 3. How do windows cover a recording?
 #
-# We move a **window** of $W$ frames over the recording in hops of $H$ frames. The
-# **overlap** is the share of a window that the next one sees again,
+# We move a **window** of $W$ frames over the recording in hops of $H$ frames. In this
+# notebook, a window is the stretch of sound that the network hears at once, not the
+# window of the Fourier transform, which covers a single frame. The **overlap** is the
+# share of a window that the next one covers again:
 #
 # $$ \text{overlap} = 1 - \frac{H}{W}. $$
 #
-# A frame in the middle of the recording lies in about $W/H$ windows, so the network
-# works $W/H$ times as much as without overlap: twice at 50 %, four times at 75 %, ten
-# times at 90 %.
+# Away from the ends of the recording, a frame lies in about $W/H$ windows, so the
+# network computes $W/H$ times as much as without overlap: twice as much at 50 %, four
+# times at 75 % and ten times at 90 %.
 
 # %% tags=["hide-input"]
 # Draws windows of 1 s over four seconds, at three overlaps
@@ -383,21 +389,21 @@ for ax, overlap in zip(axes, (0, 0.5, 0.75), strict=True):
 axes[-1].set_xlabel("time (s)")
 show(
     fig,
-    alt="Windows of one second as boxes over four seconds. Without overlap four boxes "
-    "follow each other; with 50 % each begins in the middle of the one before; with "
-    "75 % four boxes lie above every moment.",
-    caption="The same four seconds, covered by windows with three overlaps.",
+    alt="Windows of one second as boxes over four seconds. Without overlap, four boxes "
+    "follow each other; with 50 %, each begins in the middle of the one before; with "
+    "75 %, four boxes cover every moment except near both ends.",
+    caption="Four seconds, covered by windows with three overlaps.",
 )
 
 # %% [markdown]
-# A regular grid of windows has two problems. Unless the recording happens to fit, some
-# sound at its end is in no window. And a recording shorter than one window has no
-# window at all.
+# A regular grid of windows has two problems. Unless the grid happens to end with the
+# recording, some sound at the end is in no window. And a recording shorter than one
+# window gets no window at all.
 
 # %%
 GRID_CASES = {"10 s": 500, "10.3 s": 515, "0.3 s": 15}  # frames
 for name, n_total in GRID_CASES.items():
-    grid = np.arange(0, n_total - 50 + 1, 25)  # windows of 50 frames, 25 apart
+    grid = np.arange(0, n_total - 50 + 1, 25)  # starts: windows of 50 frames, 25 apart
     n_covered = 0
     if len(grid) > 0:
         n_covered = grid[-1] + 50
@@ -406,11 +412,12 @@ for name, n_total in GRID_CASES.items():
 # %% [markdown]
 # ### Exercise 12.1: windows that cover
 #
-# Write the starts of all windows, as a list of whole numbers. The first window starts
-# at 0, the next ones `hop` later. Every sample must be in a window, and no window may
-# reach beyond the end: if the grid leaves some samples uncovered, add one more window
-# whose end is the end of the recording. A recording shorter than a window gets one
-# window that starts at 0 (and is padded with silence).
+# Return the starts of all windows as a list of whole numbers. The first window starts
+# at 0, and each of the others `hop` after the one before. Every sample must be in a
+# window, and no window may reach beyond the end of the recording: if the grid leaves
+# some samples uncovered, add one more window that ends with the recording. A recording
+# shorter than a window gets a single window, which starts at 0 (and will be padded with
+# silence).
 #
 # <details><summary>Hint</summary>
 #
@@ -435,8 +442,8 @@ def window_starts(n_samples, window, hop):
 check("12.1", window_starts)
 
 # %% [markdown]
-# The library has the same function, and one for the hop that belongs to an overlap. It
-# does not matter whether they count samples or, as we do here, frames.
+# The library has the same function, and another that converts an overlap to a hop. Both
+# work in samples or, as here, in frames.
 
 # %%
 print(windows.window_starts(515, 50, 25))
@@ -447,19 +454,20 @@ print("overlap 75 %: a hop of", windows.hop_for(50, 0.75), "frames")
 # ### From windows to probabilities over time
 #
 # The network gives each window one probability per class. To get a curve over time, we
-# average: the value at a frame is the mean over all windows that contain the frame.
+# average: the value at a frame is the mean over all windows that contain it.
 
 
 # %%
 def window_probabilities(network, levels_db, starts, n_window):
     """A probability per window and class, shape (windows, classes)."""
+    # Windows at every frame, without copying: (all starts, mels, frames)
     every_window = np.lib.stride_tricks.sliding_window_view(levels_db, n_window, axis=0)
     chosen = every_window[starts].transpose(0, 2, 1)  # (windows, frames, mels)
     return supervised.predict(network, np.ascontiguousarray(chosen), multilabel=True)
 
 
 def mean_over_windows(probabilities, starts, n_window, n_frames):
-    """At each frame the mean over the windows that contain it, (frames, classes)."""
+    """The mean at each frame over the windows that contain it, (frames, classes)."""
     total = np.zeros((n_frames, len(classes)))
     n_windows = np.zeros((n_frames, 1))
     for k, start in enumerate(starts):
@@ -469,22 +477,22 @@ def mean_over_windows(probabilities, starts, n_window, n_frames):
 
 
 def max_over_windows(probabilities, starts, n_window, n_frames):
-    """At each frame the largest value of the windows that contain it."""
+    """The maximum at each frame over the windows that contain it, (frames, classes)."""
     largest = np.zeros((n_frames, len(classes)))
     for k, start in enumerate(starts):
-        part = largest[start : start + n_window]
-        np.maximum(part, probabilities[k], out=part)
+        covered = largest[start : start + n_window]  # a view into `largest`
+        np.maximum(covered, probabilities[k], out=covered)
     return largest
 
 
 # %% [markdown]
-# The library's `streams.aggregate` does the same. (Its sibling `aggregate_stream` does
-# it while the recording is still arriving, and passes on what no later window can
-# change, so that hours need no more memory than minutes.)
+# The library's `streams.aggregate` does the same. (`aggregate_stream` does it while the
+# recording is still arriving: it passes on each frame as soon as no later window can
+# change it, so hours need no more memory than minutes.)
 
 # %%
 ten_seconds = test.levels_db[:500]
-starts = windows.window_starts(500, 50, 13)
+starts = windows.window_starts(500, 50, 13)  # windows of 1 s, overlap about 75 %
 p = window_probabilities(networks[1.0], ten_seconds, starts, 50)
 by_hand = mean_over_windows(p, starts, 50, 500)
 assert np.allclose(by_hand, streams.aggregate(starts, p, 50, 1), atol=1e-6)
@@ -492,8 +500,8 @@ by_hand = max_over_windows(p, starts, 50, 500)
 assert np.allclose(by_hand, streams.aggregate(starts, p, 50, 1, how="max"))
 
 # %% [markdown]
-# An **event** is a run of frames above the threshold. Runs of one class that are at
-# most 0.3 s apart count as one event.
+# An **event** is a run of frames above the threshold. Runs of the same class that are
+# at most 0.3 s apart count as one event.
 
 # %%
 GAP_S = 0.3
@@ -502,6 +510,7 @@ GAP_S = 0.3
 def events_from(curve):
     """Events in a curve (frames, classes): filename, onset, offset, event_label."""
     active = curve > threshold
+    # Frame 0 is centred at 0 s, so it begins half a hop earlier
     found = events.from_frames(
         active[None], ["recording"], classes, HOP_S, first_s=-HOP_S / 2
     )
@@ -510,21 +519,21 @@ def events_from(curve):
 
 @dataclass
 class Run:
-    """What the windows of one length and overlap say about a recording."""
+    """The outputs of the network for all windows of one length and overlap."""
 
     starts: np.ndarray  # in frames
     n_window: int  # frames
     n_hop: int  # frames
     probabilities: np.ndarray  # (windows, classes)
-    ms_per_s: float  # computing time of the network per second of sound
+    ms_per_s: float  # computing time of the network, in ms per second of sound
 
 
-runs_so_far = {}  # what was computed once is kept
+runs_so_far = {}  # each run is computed only once
 
 
 def run_windows(recording, length_s, overlap, trained_at_s=None):
-    """Move a window over a recording, with the network trained at this length."""
-    trained_at_s = trained_at_s or length_s
+    """Move a window over a recording, by default with the network of this length."""
+    trained_at_s = trained_at_s or length_s  # section 9 mixes the two
     key = (id(recording), length_s, overlap, trained_at_s)
     if key not in runs_so_far:
         n_window = round(length_s * FRAMES_PER_S)
@@ -560,14 +569,15 @@ display(
 say(f"The recording has {len(test.truth)} events.")
 
 # %% [markdown]
-# Before we trust the numbers: what does this chain of functions say to a recording of
-# 0.3 s, which is shorter than a window, and to a minute of digital silence? The short
-# one is padded with silence to one window. Silence must give no event. We count twice:
-# all windows, and without those in which every band lies at the floor of the log-mel.
+# Before we trust the numbers, we test these functions on two extreme recordings: 0.3 s
+# of noise, which is shorter than a window and is padded with silence, and a minute of
+# digital silence, in which there must be no event. We count the events twice: with all
+# windows, and with the probabilities set to 0 in silent windows, where every band lies
+# at the floor of the log-mel.
 
 
 # %%
-FLOOR_DB = floor_level(SPEC)  # what digital silence gives in every band
+FLOOR_DB = floor_level(SPEC)  # the level of digital silence in every band
 
 
 def levels_for_windows(x, n_window):
@@ -586,31 +596,32 @@ for name, x in {"0.3 s of noise": short_sound, "a minute of silence": silence}.i
     n_all = len(events_from(mean_over_windows(p, starts, 50, len(levels_db))))
     for k, start in enumerate(starts):
         if levels_db[start : start + 50].max() < FLOOR_DB + 1:
-            p[k] = 0  # nothing sounds, so no class is there
+            p[k] = 0  # a silent window contains no class
     n_left = len(events_from(mean_over_windows(p, starts, 50, len(levels_db))))
-    print(f"{name}: {n_all} events; {n_left} if silent windows are left out")
+    print(f"{name}: {n_all} events; {n_left} with silent windows set to 0")
 
 # %% [markdown]
-# Not every network passes the first test. Silence at -100 dB lies far below anything
-# that it was trained on, and a network may answer anything to such an input; with some
-# seeds, ours finds events in silence. So the library does not ask the network about
-# windows without any sound: their probabilities are 0.
+# Not every network passes the test with all windows. Digital silence, at -100 dB in
+# every band, lies far below anything in the training data, and the output of a network
+# for such an input is unpredictable; with some seeds, ours finds events in silence. So
+# `course predict` (section 11) does not give the network windows in which all samples
+# lie below -80 dB of full scale: their probabilities are 0.
 #
 # ## 4. What happens at a seam?
 #
-# Without overlap, an event that happens to lie across the end of a window is cut in
-# two. Neither window holds all of it, and the network was trained on whole events. How
-# much does the position in the window matter? We have windows of 1 s every 100 ms
-# (overlap 90 %), so each event of the recording was seen in many positions. We take the
-# events of at most 0.8 s and average the probability of their class by the distance
-# between the middle of the event and the middle of the window.
+# Without overlap, an event that lies across the **seam** between two windows is cut in
+# two. Neither window contains all of it, but the network was trained on whole events.
+# How much does the position in the window matter? With windows of 1 s every 100 ms
+# (overlap 90 %), the network sees each event in many positions. We take the events of
+# at most 0.8 s and average the probability of their class for each distance between the
+# middle of the event and the middle of the window.
 
 # %%
 predict(
     "12.a",
     ...,
-    "What is the mean probability of the right class for events that are centred on "
-    "the edge of the window, from 0 to 1?",
+    "What is the mean probability of the correct class, from 0 to 1, for events that "
+    "are centred on the edge of a window?",
 )
 
 # %%
@@ -624,13 +635,14 @@ for event in brief.itertuples():
     middle_s = (event.onset + event.offset) / 2
     of_class = dense.probabilities[:, classes.index(event.event_label)]
     for k, distance_s in enumerate(DISTANCES_S):
+        # The window whose middle lies `distance_s` before that of the event
         nearest = np.argmin(np.abs(window_middles_s - (middle_s - distance_s)))
         by_distance[k].append(of_class[nearest])
 by_distance = np.array(by_distance)  # (distances, events)
 mean_probability = by_distance.mean(axis=1)
 
-in_the_middle = np.abs(DISTANCES_S) < 0.15
-on_the_edge = np.abs(np.abs(DISTANCES_S) - 0.5) < 0.05
+in_the_middle = np.abs(DISTANCES_S) < 0.15  # -0.1, 0 and 0.1 s
+on_the_edge = np.abs(np.abs(DISTANCES_S) - 0.5) < 0.05  # -0.5 and 0.5 s
 middle_probability = float(mean_probability[in_the_middle].mean())
 edge_probability = float(mean_probability[on_the_edge].mean())
 
@@ -647,10 +659,10 @@ ax.set_ylabel("probability of its class")
 ax.legend(loc="lower center")
 show(
     fig,
-    alt="Mean probability of the right class against the position of the event in a "
+    alt="Mean probability of the correct class against the position of the event in a "
     f"window of 1 s: {middle_probability:.2f} in the middle, {edge_probability:.2f} on "
-    "the edges at -0.5 and 0.5 s, near zero beyond them. The middle half of the events "
-    "is shaded.",
+    f"the edges at -0.5 and 0.5 s, {mean_probability[[0, -1]].mean():.2f} at -0.8 and "
+    "0.8 s. The middle half of the events is shaded.",
     caption=f"{len(brief)} events of at most 0.8 s. Dotted: the edges of the window.",
 )
 
@@ -659,27 +671,28 @@ answer("12.a", round(edge_probability, 2), within=0.15)
 conclude(
     "lost_on_the_edge",
     middle_probability - edge_probability,
-    if_clear=f"In the middle of a window the right class gets "
-    f"**{middle_probability:.2f}** on average, on its edge **{edge_probability:.2f}**. "
-    "A seam there costs many detections.",
+    if_clear="The mean probability of the correct class is "
+    f"**{middle_probability:.2f}** in the middle of a window and "
+    f"**{edge_probability:.2f}** on its edge. Without overlap, an event centred on a "
+    "seam lies on the edge of both windows that contain a part of it.",
     if_not="This run does not show that the position in the window matters.",
 )
 
 # %% [markdown]
-# Let us look at one event that was cut, and listen to it. Of all events, we take the
-# one that loses most by the seam: the one with the largest difference between the
-# highest probability of its class at 90 % overlap and without overlap.
+# Let us look at one event and listen to it. We choose the event that gains most from
+# overlap: the one for which the highest probability of its class rises most between no
+# overlap and 90 %.
 
 
 # %%
 def highest_probability(run, event):
-    """Largest probability of its class among the windows that touch an event."""
+    """The highest probability of an event's class in windows with a part of it."""
     touches = run.starts * HOP_S < event.offset
     touches &= (run.starts + run.n_window) * HOP_S > event.onset
     return run.probabilities[touches, classes.index(event.event_label)].max()
 
 
-apart = run_windows(test, 1.0, 0)
+apart = run_windows(test, 1.0, 0)  # windows without overlap
 lost = []
 for event in test.truth.itertuples():
     lost.append(highest_probability(dense, event) - highest_probability(apart, event))
@@ -687,15 +700,16 @@ cut_event = test.truth.iloc[int(np.argmax(lost))]
 cut_name = cut_event["event_label"].replace("_", " ")
 cut_class = classes.index(cut_event["event_label"])
 middle_s = (cut_event["onset"] + cut_event["offset"]) / 2
-view_s = (np.round(middle_s) - 1, np.round(middle_s) + 1)  # the seam is in the middle
+# Without overlap, windows of 1 s meet at whole seconds: the nearest is the middle
+view_s = (np.round(middle_s) - 1, np.round(middle_s) + 1)
 
 first = int(view_s[0] * RATE_HZ)
 heard = test.x[first : first + 2 * RATE_HZ]
 play(
     0.8 * heard / np.abs(heard).max(),
     RATE_HZ,
-    describe=f"Two seconds around an event of the class {cut_name}, which lies across "
-    "the border of two windows.",
+    describe=f"Two seconds around an event of the class {cut_name}. Without overlap, "
+    "two windows meet in the middle of this sound.",
 )
 
 # %% tags=["hide-input"]
@@ -703,7 +717,7 @@ play(
 
 
 def boxes_with_probabilities(ax, run):
-    """Windows that lie within the view, each with the probability of the class."""
+    """The windows within the view, each with the probability of the class."""
     starts_s = run.starts * HOP_S
     inside = (starts_s >= view_s[0] - 1e-6) & (starts_s + 1 <= view_s[1] + 1e-6)
     for row, k in enumerate(np.flatnonzero(inside)):
@@ -726,18 +740,17 @@ axes[2].set_title("overlap 50 %")
 axes[2].set_xlabel("time (s)")
 show(
     fig,
-    alt=f"Log-mel of the two seconds around {cut_name}. Below, two windows without "
-    "overlap that meet in the middle of the view, and windows with 50 % overlap, each "
-    "with the probability of the class. The event is shaded. Its highest probability "
+    alt=f"Log-mel of two seconds around an event of the class {cut_name}. Below, two "
+    "windows without overlap that meet in the middle, and windows with 50 % overlap, "
+    "each with the probability of the class. The event is shaded. Its highest value "
     f"is {highest_probability(apart, cut_event):.2f} without overlap and "
     f"{highest_probability(half, cut_event):.2f} with 50 %.",
     caption=f"The probability of {cut_name} in each window. Blue: above the threshold.",
 )
 
 # %% [markdown]
-# Now move the overlap. The recording is the same in all pictures, and so is the
-# network. Watch two things: whether the cut event is found, and how the steps of the
-# curve become finer.
+# Now change the overlap. The recording and the network stay the same. Watch two things:
+# whether the event above is found, and how the steps of the curves become finer.
 
 # %%
 slider_start_s = float(np.clip(np.floor(middle_s) - 8, 0, 60 * n_minutes - 20))
@@ -750,7 +763,7 @@ def overlap_figure(recording, run, start_s, length_s):
     found = within(events_from(curve), start_s, end_s)
     true = within(recording.truth, start_s, end_s)
     present = pd.concat([true, found])["event_label"].unique()
-    # The classes that sound first, then others that were found: at most six
+    # First the classes that sound, then others that were found: at most six
     labels = list(dict.fromkeys([*true["event_label"], *sorted(present)]))[:6]
     frames = np.arange(int(start_s * FRAMES_PER_S), int(end_s * FRAMES_PER_S))
 
@@ -800,23 +813,23 @@ scrub(
     label="overlap",
     start="50 %",
     alt="Twenty seconds of the recording: log-mel, mean probability of each class over "
-    "time, and the events found below the true ones. Without overlap the curves are "
-    "steps of one second; with more overlap they become smooth bumps around the "
-    "events, and the bars of the events found move closer to the true ones.",
-    caption="Windows of 1 s. Black: the truth; hatched: what was found.",
+    "time, and the events found below the true ones. Without overlap, the curves are "
+    "steps of one second; the more overlap, the shorter and lower the steps, until "
+    "the curves look smooth.",
+    caption="Windows of 1 s. Black: true events; hatched: events found.",
 )
 
 # %% [markdown]
-# And your own sound? In JupyterLab, the cell below takes a file of yours and shows what
-# the network of this notebook hears in it. It knows only the classes above, and it was
-# trained on this data set, so do not expect too much.
+# And your own sound? In JupyterLab, the cell below takes one of your files and shows
+# what our network detects in its first 5 s. The network knows only the classes of this
+# data set, and learned them from mixed excerpts, so do not expect too much.
 
 
 # %%
 def heard_in(x, rate_hz, overlap_percent):
     """Log-mel of a sound and the probabilities of the three highest classes."""
     x = np.asarray(x, dtype=np.float32)
-    # The classifier expects a certain level, so we bring the peak to that of an event
+    # The network is used to certain levels, so we set the peak to that of our events
     levels_db = levels_for_windows(0.15 * x / max(np.abs(x).max(), 1e-9), 50)
     starts = windows.window_starts(
         len(levels_db), 50, windows.hop_for(50, overlap_percent / 100)
@@ -848,10 +861,10 @@ live(
 # %% [markdown]
 # ## 5. One event, two reports
 #
-# A long recording rarely fits into memory, and many tools take it in **pieces**. We cut
-# ours into pieces of 5 s that share 1 s with the next one, so that an event at the end
-# of a piece gets a second chance. Each piece is processed by itself, as a file of its
-# own, and the lists of events are put together in the end.
+# A very long recording may not fit into memory, so many tools process it in **pieces**.
+# We cut ours into pieces of 5 s, each of which shares 1 s with the next, so that an
+# event at the end of a piece gets a second chance. Each piece is processed separately,
+# as if it were a file, and the lists of events are joined at the end.
 
 # %%
 PIECE_S = 5
@@ -859,7 +872,7 @@ STEP_S = 4  # from the start of one piece to the start of the next
 
 
 def events_in_pieces(recording):
-    """Events of each piece by itself, at the times of the whole recording."""
+    """Events of each piece on its own, with times in the whole recording."""
     lists = []
     n_piece = PIECE_S * FRAMES_PER_S
     n_total = len(recording.levels_db)
@@ -875,23 +888,24 @@ def events_in_pieces(recording):
 
 
 reported = events_in_pieces(test)
-# An event that lies wholly in the shared second is found twice at the same times
+# Two pieces may report the same event at the same times; a list may not repeat rows
 reported = reported.drop_duplicates(ignore_index=True)
 merged = events.merge_touching(reported, gap_s=GAP_S)
 say(
-    f"The pieces report **{len(reported)}** events. Merged, **{len(merged)}** are "
-    f"left; the recording has {len(test.truth)}."
+    f"The pieces report **{len(reported)}** events. After merging, **{len(merged)}** "
+    f"remain; the recording has {len(test.truth)}."
 )
 
 # %% [markdown]
 # How good is a list of events? As in notebook 11, we match found and true events one to
-# one; here a found event is right if its class is right and its onset lies within
-# 0.5 s of the true one. Offsets are not judged. A second report of the same event finds
-# no partner and counts as a false alarm. With $t$ right events, F1 is $2t$ divided by
-# the number of true plus the number of found events.
+# one. Here, a found event is correct if it has the right class and its onset lies
+# within 0.5 s of the true one, the **collar**. Offsets are not judged. A second report
+# of the same event has no partner left and counts as a false positive. With $t$ correct
+# events, F1 is $2t$ divided by the sum of the numbers of true and of found events.
 #
-# For the interval we resample minutes (notebook 04): each minute has its own noise and
-# its own events. A pair of systems is compared on the same draws of minutes.
+# For the intervals, we resample minutes (notebook 04), since each minute has its own
+# noise and its own events. Two systems are always compared on the same resampled
+# minutes.
 
 # %%
 COLLAR_S = 0.5
@@ -899,25 +913,27 @@ N_DRAWS = 2000
 
 
 def counts_by_minute(found, recording):
-    """True, found and right events of each minute, shape (minutes, 3)."""
+    """True, found and correct events of each minute, shape (minutes, 3)."""
     minutes = [f"minute {k}" for k in range(recording.n_minutes)]
     minute_of = np.minimum(found["onset"] // 60, recording.n_minutes - 1).astype(int)
     named = found.assign(filename=[minutes[k] for k in minute_of])
+    # An infinite collar for offsets: they are not judged
     scores = event_based_f1(recording.truth, named, classes, COLLAR_S, np.inf)
     counts = scores.by_file[["n_ref", "n_sys", "tp"]]
     return counts.reindex(minutes, fill_value=0).to_numpy()
 
 
 def f1_percent(counts):
-    """F1 in % from (..., 3) counts of true, found and right events."""
+    """F1 in % from (..., 3) counts of true, found and correct events."""
     n_true, n_found, n_right = np.moveaxis(counts, -1, 0)
     return 200 * n_right / np.maximum(n_true + n_found, 1)
 
 
 def drawn_counts(counts):
-    """Counts in each draw of minutes, (draws, 3); all calls draw the same minutes."""
+    """Counts in each resample, (draws, 3); all calls draw the same minutes."""
     n = len(counts)
     rng = np.random.default_rng(seed)
+    # How often each draw contains each minute, (draws, minutes)
     times_drawn = rng.multinomial(n, np.full(n, 1 / n), size=N_DRAWS)
     return times_drawn @ counts
 
@@ -932,12 +948,12 @@ def f1_difference(first, second):
     """F1 of the first minus F1 of the second, in points, on the same draws."""
     drawn = f1_percent(drawn_counts(first)) - f1_percent(drawn_counts(second))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    all_minutes = f1_percent(first.sum(axis=0)) - f1_percent(second.sum(axis=0))
-    return Interval(float(all_minutes), float(low), float(high))
+    measured = f1_percent(first.sum(axis=0)) - f1_percent(second.sum(axis=0))
+    return Interval(float(measured), float(low), float(high))
 
 
 def with_interval(interval, sign=""):
-    """A number with its interval as text: 71 (64 to 78)."""
+    """A number and its interval as text, such as 71 (64 to 78)."""
     low, high = (f"{value:{sign}.0f}" for value in (interval.low, interval.high))
     return f"{interval.mean:{sign}.0f} ({low} to {high})"
 
@@ -956,7 +972,7 @@ conclude(
     "gained_by_merging",
     by_merging.mean,
     unit="points",
-    if_clear=f"Merging gains **{with_interval(by_merging, '+')} points** of F1, "
+    if_clear=f"Merging changes F1 by **{with_interval(by_merging, '+')} points**, "
     "without any change to the network.",
     if_not="This run does not show that merging changes F1.",
 )
@@ -964,15 +980,15 @@ conclude(
 # %% [markdown]
 # ### Exercise 12.2: merge duplicates
 #
-# `reports` is a list of `(onset_s, offset_s, label)` in any order. Merge reports of the
-# same label that overlap or are at most `gap_s` apart, and return a list of the same
-# form, sorted by onset (and by label if onsets are equal). Three reports in a row may
-# become one event. One report may lie wholly inside another.
+# `reports` is a list of `(onset_s, offset_s, label)` in any order. Merge reports with
+# the same label that overlap or are at most `gap_s` apart. Return a list of the same
+# form, sorted by onset, and by label where onsets are equal. Three or more reports in a
+# row may become one event, and one report may lie entirely inside another.
 #
 # <details><summary>Hint</summary>
 #
-# Go through the reports in the order of their onsets. For each label, remember the
-# event that is still open, and compare the next onset with its offset.
+# Go through the reports in order of onset. For each label, remember the latest merged
+# event, and compare the next onset with its offset.
 #
 # </details>
 
@@ -997,20 +1013,20 @@ def merge_reports(reports, gap_s):
 check("12.2", merge_reports)
 
 # %% [markdown]
-# ## 6. When was it? A clock that is a little wrong
+# ## 6. When was it? A clock that drifts
 #
 # With windows of 1 s and an overlap of 75 %, a window should start every 250 ms. But
-# our frames are 20 ms apart, and 250 ms are 12.5 frames. The program has to round, and
-# hops by 13 frames, 260 ms. Suppose that the part of the program that writes the time
-# stamps does not know this, and stamps window $k$ with $k \times 250$ ms, the *nominal*
-# hop. With every window the stamps fall another 10 ms behind. Nobody notices 10 ms in a
-# list of events, but the error adds up.
+# our frames are 20 ms apart, and 250 ms are 12.5 frames. So the program rounds the hop
+# to 13 frames, or 260 ms. Suppose that the part of the program that writes the time
+# stamps ignores this rounding and stamps window $k$ with $k \times 250$ ms, based on
+# the *nominal* hop. With every window, the stamps fall another 10 ms behind. An error
+# of 10 ms goes unnoticed in a list of events, but it adds up.
 
 # %%
 predict(
     "12.b",
     ...,
-    "By how many seconds is a time stamp wrong at the end of ten minutes?",
+    "By how many seconds is a time stamp off after ten minutes?",
 )
 
 # %%
@@ -1019,12 +1035,12 @@ nominal_hop_s = 0.25
 true_hop_s = run.n_hop * HOP_S
 found = events_from(curve_of(run, n_frames))
 drifting = found.copy()
-for column in ("onset", "offset"):
+for column in ("onset", "offset"):  # count in true hops, stamp in nominal ones
     drifting[column] = found[column] * nominal_hop_s / true_hop_s
 
-ten_minutes_s = 600
-collar_after_s = COLLAR_S / (1 - nominal_hop_s / true_hop_s)
-drift_s = ten_minutes_s * (1 - nominal_hop_s / true_hop_s)
+drift_per_s = 1 - nominal_hop_s / true_hop_s
+drift_s = 600 * drift_per_s  # after ten minutes
+collar_after_s = COLLAR_S / drift_per_s  # when the error reaches the collar
 answer("12.b", round(drift_s, 1), unit="s", within=0.1)
 
 right_clock = counts_by_minute(found, test)
@@ -1049,12 +1065,12 @@ ax.set_ylim(-3, 103)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
-    alt="F1 of each minute. With true times "
+    alt="F1 of each minute. With true times, "
     f"from {f1_percent(right_clock).min():.0f} to "
     f"{f1_percent(right_clock).max():.0f} %; with stamps of window number times 250 ms "
     + ", ".join(f"{value:.0f}" for value in f1_percent(wrong_clock))
     + " %.",
-    caption="The same detections with a right clock and with one that drifts.",
+    caption="The same detections, with correct and with drifting time stamps.",
 )
 
 # %%
@@ -1064,34 +1080,34 @@ conclude(
     unit="points",
     if_clear=f"The drift costs **{with_interval(by_clock)} points** of F1 over "
     f"{n_minutes} minutes. The detections are the same; only their times are wrong. "
-    f"After {collar_after_s:.0f} s, the stamps are more than the collar early.",
-    if_not="This run does not show that the drift matters.",
+    f"After {collar_after_s:.0f} s, the stamps are early by more than the collar.",
+    if_not="This run does not show that the drift changes F1.",
 )
 
 # %% [markdown]
-# The collapse looks like a bad network, and a test on clips would never show it: in
-# five seconds, the stamps are off by 0.2 s. Rounding a hop to whole samples does the
-# same more slowly. At 22,050 Hz, 10 ms are 220.5 samples; at 44,100 Hz, they are
-# exactly 441. Some programs take 1,024 samples and call them 23.2 ms. And even the
-# quartz of a good recorder is off by some millionths.
+# In the scores, a drifting clock looks like a bad network, and a test on clips would
+# not show it: after five seconds, the stamps are off by only 0.2 s. Rounding a hop to
+# whole samples has the same effect, but more slowly. At 22,050 Hz, 10 ms are 220.5
+# samples; at 44,100 Hz, they are exactly 441. Some programs use a hop of 1,024 samples
+# and call it 23.2 ms. And no quartz oscillator is exact: its frequency can be off by
+# tens of parts per million.
 
 # %% tags=["hide-input"]
 # Draws the drift of four clocks over an hour
 CLOCKS = [  # name, nominal hop in ms, hop in samples, sampling rate in Hz
     ("10 ms at 22,050 Hz: 221 samples", 10.0, 221, 22_050),
     ("23.2 ms at 44,100 Hz: 1,024 samples", 23.2, 1024, 44_100),
-    ("a quartz that is off by 50 millionths", 10.0, 160.008, 16_000),
+    ("a quartz 50 parts per million slow", 10.0, 160.008, 16_000),
     ("10 ms at 44,100 Hz: 441 samples", 10.0, 441, 44_100),
 ]
 minutes = np.linspace(0, 60, 61)
 drifts = {}
 for name, nominal_ms, n_samples, rate in CLOCKS:
     true_ms = 1000 * n_samples / rate
+    # After the time t, the stamps are early by t * (1 - nominal / true)
     drifts[name] = 60 * minutes * (true_ms / nominal_ms - 1) * nominal_ms / true_ms
 fig, ax = plt.subplots(figsize=(9, 3.4))
-plots.lines(
-    minutes, drifts, ax, xlabel="time (minutes)", ylabel="stamp is early by (s)"
-)
+plots.lines(minutes, drifts, ax, xlabel="time (minutes)", ylabel="stamp early by (s)")
 ax.axhline(COLLAR_S, color="grey", linewidth=1)
 ax.text(36, COLLAR_S + 0.15, "the collar of this notebook")
 ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
@@ -1100,24 +1116,26 @@ show(
     alt="Error of a time stamp over one hour for four clocks, rising straight to "
     + "; ".join(f"{values[-1]:.1f} s for {name}" for name, values in drifts.items())
     + ".",
-    caption="How early a stamp is if it is computed from the nominal hop.",
+    caption="How early a stamp is when it is computed from the nominal hop.",
 )
 
 # %% [markdown]
-# The cure: count in whole samples, and divide by the sampling rate once, at the end.
-# `course_lib.audio.timebase` does all such conversions of the course for this reason.
+# To avoid errors from rounding, count in whole samples and divide by the sampling rate
+# once, at the end. In this course, `course_lib.audio.timebase` does all such
+# conversions. This does not help if the sampling rate itself is off, as with the
+# quartz: that error shows only against another clock.
 #
 # ### Exercise 12.3: remove the drift
 #
-# You get an old list of events whose times were computed as the number of the frame
-# times the nominal hop `nominal_ms`. The program that wrote it rounded that hop to
-# whole samples (halves up) at the sampling rate `rate_hz`. Return the true time in
-# seconds of an event that the list puts at `stamp_s`.
+# You are given an old list of events. The program that wrote it computed each time as
+# the frame number times the nominal hop `nominal_ms`, but its true hop was rounded to
+# whole samples (halves up) at the sampling rate `rate_hz`. Return the true time, in
+# seconds, of an event that the list puts at `stamp_s`.
 #
 # <details><summary>Hint</summary>
 #
-# From the stamp, get the number of the frame. From the number of the frame and the hop
-# in samples, get the true time. `int(np.floor(x + 0.5))` rounds halves up.
+# Get the frame number from the stamp, then the true time from the frame number and the
+# hop in samples. `int(np.floor(x + 0.5))` rounds halves up.
 #
 # </details>
 
@@ -1136,17 +1154,20 @@ check("12.3", true_time_s)
 # %% [markdown]
 # ## 7. How much overlap, and how long a window?
 #
-# Now all nine combinations of three lengths with overlaps of 0, 50, 75 and 90 %. A
-# fixed threshold would not be fair: in an average over many windows, an event that is
-# much shorter than the window never comes close to 1. So each combination gets the
-# threshold that does best on a shorter **development** recording, whose sounds come
-# from another fold. The test recording is not used for any choice.
+# Now we try all twelve combinations of three window lengths with overlaps of 0, 50, 75
+# and 90 %. (Hops are rounded to whole frames: for windows of 0.5 s, 60 ms at 90 % and
+# 120 ms at 75 %.) One threshold for all would not be fair. A window that detects an
+# event raises the mean along its whole length, so a long window spreads the event
+# further than a short one, and needs another threshold to place the onset well. So each
+# combination gets the threshold with the highest F1 on a shorter **development**
+# recording, whose sounds come from another fold. The test recording is not used to
+# choose any threshold.
 
 # %%
 predict(
     "12.c",
     ...,
-    "Windows of 1 s: by how many points is F1 at 75 % overlap higher than without?",
+    "Windows of 1 s: by how many points is F1 higher at 75 % overlap than at 0 %?",
 )
 
 # %%
@@ -1236,9 +1257,9 @@ conclude(
     "overlap_75_over_none",
     to_75.mean,
     unit="points",
-    if_clear="With windows of 1 s, an overlap of 75 % gains "
-    f"**{with_interval(to_75, '+')} points** of F1 over none.",
-    if_not="This run cannot tell an overlap of 75 % from none: "
+    if_clear="With windows of 1 s, going from no overlap to 75 % changes F1 by "
+    f"**{with_interval(to_75, '+')} points**.",
+    if_not="This run cannot tell an overlap of 75 % from none: a difference of "
     f"{with_interval(to_75, '+')} points.",
 )
 conclude(
@@ -1246,30 +1267,33 @@ conclude(
     to_90.mean,
     unit="points",
     if_clear=f"From 75 to 90 %, F1 changes by {with_interval(to_90, '+')} points.",
-    if_not="From 75 to 90 %, the network works two and a half times as much, and this "
-    f"run cannot tell the two apart: {with_interval(to_90, '+')} points.",
+    if_not="At 90 %, the network computes about two and a half times as much as at "
+    "75 %, but this run cannot tell the two apart: a difference of "
+    f"{with_interval(to_90, '+')} points.",
 )
 conclude(
     "window_1_over_half_second",
     longer.mean,
     unit="points",
-    if_clear="At 75 %, windows of 1 s minus windows of 0.5 s: "
-    f"**{with_interval(longer, '+')} points** of F1.",
-    if_not="At 75 %, this run cannot tell windows of 1 s from those of 0.5 s: "
-    f"{with_interval(longer, '+')} points.",
+    if_clear="At 75 % overlap, F1 with windows of 1 s minus F1 with windows of 0.5 s "
+    f"is **{with_interval(longer, '+')} points**.",
+    if_not="At 75 % overlap, this run cannot tell windows of 1 s from windows of "
+    f"0.5 s: a difference of {with_interval(longer, '+')} points.",
 )
 
 # %% [markdown]
-# The intervals cover other minutes of this kind. They do not cover other seeds, and the
-# sources of the events recur from minute to minute, so they are rather too narrow.
+# The intervals show how F1 varies with the minutes that we happened to mix. They do not
+# include the variation over training seeds, and they are probably somewhat too narrow,
+# because the same sources recur from minute to minute.
 #
 # ### Mean or maximum?
 #
-# Why average? A window says that its event is *somewhere* inside. The maximum over the
-# windows takes that for *everywhere*: as soon as one window contains the event, its
-# whole length is marked, and the onset comes out up to a window too early. In the mean,
-# a frame counts as active if more than a certain share of its windows agree, and these
-# windows surround the event evenly.
+# Why average? A window reports an event that is *somewhere* inside it. The maximum over
+# windows treats this as *everywhere*: as soon as one window detects the event, its
+# whole length is marked, and the onset may come out almost a window too early. The mean
+# falls off with the distance from the event, because fewer and fewer of the windows
+# over a frame contain it. A threshold then cuts off the frames that are far from the
+# event.
 
 # %%
 of_maximum = tested(1.0, 0.75, over_windows=max_over_windows)
@@ -1278,19 +1302,20 @@ conclude(
     "mean_over_maximum",
     mean_minus_max.mean,
     unit="points",
-    if_clear="With windows of 1 s and an overlap of 75 %, the mean is "
-    f"**{with_interval(mean_minus_max, '+')} points** of F1 better than the maximum "
-    "(each with its own threshold from development).",
-    if_not="This run cannot tell mean and maximum apart: "
+    if_clear="With windows of 1 s and an overlap of 75 %, F1 with the mean minus F1 "
+    f"with the maximum is **{with_interval(mean_minus_max, '+')} points**, each at its "
+    "own threshold from the development recording.",
+    if_not="This run cannot tell mean and maximum apart: a difference of "
     f"{with_interval(mean_minus_max, '+')} points.",
 )
 
 # %% [markdown]
 # ### What does it cost?
 #
-# In theory, $1 / (1 - \text{overlap})$ times as much as without overlap, whatever the
-# length of the window. The log-mel of the whole recording is computed once and does
-# not depend on the overlap.
+# In theory, the network costs $1 / (1 - \text{overlap})$ times as much as without
+# overlap, whatever the length of the window. The log-mel of the whole recording is
+# computed once, so its cost does not depend on the overlap. A MAC (multiply-accumulate)
+# is one multiplication and one addition.
 
 # %%
 begin = time.perf_counter()
@@ -1309,38 +1334,40 @@ cost_table = pd.DataFrame(
 )
 display(cost_table.round(1).style.format(precision=1).hide(axis="index"))
 say(
-    f"The log-mel takes {log_mel_ms_per_s:.1f} ms per second of sound. Milliseconds "
-    "are those of this machine, with large batches of windows."
+    f"The log-mel takes {log_mel_ms_per_s:.1f} ms per second of sound. All times were "
+    "measured on this machine, with large batches of windows."
 )
 
 # %% [markdown]
-# ## 8. How late do you know?
+# ## 8. How soon does an alarm respond?
 #
-# So far we had the whole recording before we said anything. An alarm does not. When it
-# looks at a window, the window has to be over: it is **causal**, and knows only windows
-# that end now or earlier. Two things take time:
+# So far, we have analysed the recording as a whole. An alarm cannot wait for its end.
+# It is **causal**: it uses only windows that have already ended. Two things then delay
+# it:
 #
-# - the network must hear enough of the event, say $d$ seconds;
-# - after that, the next window has to end: up to one hop $H$ later, $H/2$ on average.
+# - the network must hear enough of the event, say $d$ seconds of it;
+# - after that, the next window has to end, up to one hop $H$ later and $H/2$ later on
+#   average.
 #
-# So the delay after the onset is between $d$ and $d + H$, plus the computing time. How
-# large $d$ is, nobody tells us; we measure it. (The mean over windows takes longer
-# still: a frame is in windows that end up to a whole window length later, and its value
-# is final only after the last of them.)
+# So the delay after the onset is between $d$ and $d + H$, plus the computing time. We
+# do not know $d$, so we shall measure the delay. (The mean over windows takes longer: a
+# frame lies in windows that end up to a window length later, and its mean is final only
+# after the last of them.)
 #
 # ### Exercise 12.4: when does the alarm ring?
 #
-# The windows of an alarm last `window_s`; the first one starts at 0 s, the next ones
-# `hop_s` later each. A window detects an event if it holds at least `needed_s` of it,
-# and its result is there `compute_s` after the window has ended. An event starts at
-# `onset_s` and is long enough. Return the delay from the onset to the result, in
-# seconds. (`needed_s` is not longer than a window.)
+# The windows of an alarm last `window_s`. The first starts at 0 s, and each of the
+# others `hop_s` after the one before. A window detects an event if it contains at least
+# `needed_s` of it; the result is available `compute_s` after the end of the window. An
+# event starts at `onset_s` and lasts at least `needed_s`. Return the delay from the
+# onset to the first result that detects it, in seconds. (`needed_s` is at most
+# `window_s`.)
 #
 # <details><summary>Hint</summary>
 #
 # Window $k$ ends at `window_s + k * hop_s`. Which is the first that ends at
-# `onset_s + needed_s` or later? `np.ceil` helps, and $k$ cannot be negative. To be safe
-# from rounding, take off a billionth before you round up.
+# `onset_s + needed_s` or later? Use `np.ceil`, and remember that $k$ cannot be
+# negative. To be safe from rounding errors, subtract `1e-9` before you round up.
 #
 # </details>
 
@@ -1357,22 +1384,23 @@ def alarm_delay_s(onset_s, needed_s, window_s, hop_s, compute_s):
 check("12.4", alarm_delay_s)
 
 # %% [markdown]
-# Now the measurement. An alarm **rings** for a class when the probability of a window
-# rises above the threshold. An event counts as answered by the first window that
-# touches it and lies above the threshold; the delay is the time from the onset to the
-# end of that window. A ring in a window that touches no event of the class is a
-# **false alarm**.
+# Now we measure the delay. An alarm **rings** for a class when the probability of that
+# class rises above the threshold from one window to the next. An event is **answered**
+# by the first window that contains a part of it and gives its class a probability above
+# the threshold; the delay is the time from the onset to the end of that window, without
+# the computing time. A ring in a window that contains no part of an event of the class
+# is a **false alarm**.
 
 
 # %%
 @dataclass
 class Alarm:
-    """What an alarm on a recording did."""
+    """The result of an alarm on a recording."""
 
-    delays_s: np.ndarray  # one per event; infinite if it was never answered
+    delays_s: np.ndarray  # one per event; infinite if it was not answered
     false_per_minute: float
-    false_near_events: float  # share of them in windows that touch some other event
-    cost: float  # how many times as much computation as without overlap
+    false_near_events: float  # share of them in windows with another event
+    cost: float  # computation relative to windows without overlap
 
 
 def alarm(recording, length_s, overlap, limit):
@@ -1383,8 +1411,8 @@ def alarm(recording, length_s, overlap, limit):
     above = run.probabilities > limit
 
     delays_s = np.full(len(recording.truth), np.inf)
-    explained = np.zeros_like(above)  # windows that touch an event of this class
-    near_event = np.zeros(len(above), dtype=bool)  # that touch any event
+    explained = np.zeros_like(above)  # True if the window contains a part of this class
+    near_event = np.zeros(len(above), dtype=bool)  # a part of any event
     for row, event in enumerate(recording.truth.itertuples()):
         k = classes.index(event.event_label)
         touches = (starts_s < event.offset) & (ends_s > event.onset)
@@ -1410,8 +1438,8 @@ def alarm(recording, length_s, overlap, limit):
 predict(
     "12.d",
     ...,
-    "Windows of 1 s, one every 100 ms: after how many ms does the alarm answer half of "
-    "the events that it answers at all?",
+    "Windows of 1 s, one every 100 ms: within how many ms of the onset has the alarm "
+    "answered half of the events that it answers at all?",
 )
 
 # %%
@@ -1422,7 +1450,7 @@ for length_s in LENGTHS_S:
 
 
 def median_delay_s(delays_s):
-    """The median over the events that were answered; NaN if there are none."""
+    """The median over the events that were answered; NaN if none was."""
     answered = delays_s[np.isfinite(delays_s)]
     return float(np.median(answered)) if len(answered) > 0 else np.nan
 
@@ -1430,14 +1458,14 @@ def median_delay_s(delays_s):
 delay_rows = []
 for length_s in LENGTHS_S:
     for overlap in (0, 0.5, 0.9):
-        of = alarms[length_s, overlap]
+        result = alarms[length_s, overlap]
         delay_rows.append(
             {
                 "window and overlap": f"{length_s:g} s, {100 * overlap:.0f} %",
-                "median delay (ms)": 1000 * median_delay_s(of.delays_s),
-                "answered (%)": 100 * np.isfinite(of.delays_s).mean(),
-                "within 500 ms (%)": 100 * np.mean(of.delays_s <= 0.5),
-                "false alarms per minute": of.false_per_minute,
+                "median delay (ms)": 1000 * median_delay_s(result.delays_s),
+                "answered (%)": 100 * np.isfinite(result.delays_s).mean(),
+                "within 500 ms (%)": 100 * np.mean(result.delays_s <= 0.5),
+                "false alarms per minute": result.false_per_minute,
             }
         )
 delay_table = pd.DataFrame(delay_rows)
@@ -1470,13 +1498,13 @@ show(
     "windows of 0.5, 1 and 2 s with three overlaps each: "
     + "; ".join(answered_text)
     + ".",
-    caption="Events that the alarm has answered. Dotted: half a second.",
+    caption="Events answered so far. Dotted: half a second after the onset.",
 )
 
 # %%
 dense_delays_s = alarms[1.0, 0.9].delays_s
 sparse_delays_s = alarms[1.0, 0].delays_s
-both = np.isfinite(dense_delays_s) & np.isfinite(sparse_delays_s)
+both = np.isfinite(dense_delays_s) & np.isfinite(sparse_delays_s)  # answered by both
 saved_s = sparse_delays_s[both] - dense_delays_s[both]
 saved_ms = 1000 * float(saved_s.mean()) if both.any() else 0.0
 median_ms = 1000 * median_delay_s(dense_delays_s)
@@ -1490,39 +1518,39 @@ conclude(
     "delay_saved_by_overlap",
     saved_ms,
     unit="ms",
-    if_clear="With windows of 1 s, the alarm answers the same events "
-    f"**{saved_ms:.0f} ms** earlier at 90 % overlap than without, on average. From the "
-    "hops, we expect (1,000 - 100) / 2 = 450 ms.",
+    if_clear="With windows of 1 s, the events that are answered both with 90 % overlap "
+    f"and without are answered **{saved_ms:.0f} ms** earlier with overlap, on average. "
+    "From the hops, we expect a difference of (1,000 - 100) / 2 = 450 ms.",
     if_not="This run does not show that overlap makes the alarm faster.",
 )
 
 # %% [markdown]
-# Overlap shortens the wait for the next window; it cannot shorten $d$. Nor is $d$ the
-# length of a window, because a network need not wait for the whole event: it answers
-# as soon as the part it has heard looks enough like something in its training.
+# Overlap shortens the wait for the next window; it cannot shorten $d$. But $d$ may be
+# shorter than both the window and the event: the network can detect an event as soon as
+# what it has heard of it resembles its training data closely enough.
 #
-# The price of quick answers is in the last column of the table: more false alarms.
-# Where do they come from?
+# The last column of the table shows the price: each further window is another
+# opportunity for a false alarm. Where do the false alarms come from?
 
 # %%
 near_percent = 100 * alarms[1.0, 0.9].false_near_events
 say(
     f"With windows of 1 s and 90 % overlap, **{near_percent:.0f} %** of the false "
-    "alarms ring in windows that touch an event of another class; the others ring in "
-    "noise."
+    "alarms ring in windows that contain a part of an event of another class; the "
+    "others ring in noise."
 )
 
 # %% [markdown]
-# In training, events were wholly in the excerpt. At every onset the alarm meets
-# something it has never been trained on: the first tenths of a second of an event,
-# which may resemble the beginning of another.
+# In training, an event lay entirely inside its excerpt or filled it. At an onset, the
+# alarm gets a kind of input on which it was not trained: noise, and at its end the
+# first tenths of a second of an event, which may resemble another class.
 #
 # ### Causal or centred?
 #
-# Which *time* should be reported? The end of the first window above the threshold is
-# when the alarm knew. As an estimate of the onset, it is late by the delay. If there is
-# time to wait, the mean over windows, which looks at both sides of a frame, gives a
-# better one.
+# Which *time* should an alarm report? It rings at the end of the first window above the
+# threshold. As an estimate of the onset, that time is late by the whole delay. If you
+# can wait, you can use the mean over windows instead, which looks at both sides of a
+# frame. Which is closer to the onset?
 
 # %%
 run = run_windows(test, 1.0, 0.9)
@@ -1531,13 +1559,13 @@ causal_errors_s = dense_delays_s[np.isfinite(dense_delays_s)]
 centred_errors_s = []
 for event in test.truth.itertuples():
     of_class = offline[offline["event_label"] == event.event_label]
-    touching = within(of_class, event.onset, event.offset)
+    touching = within(of_class, event.onset, event.offset)  # may be several
     if len(touching) > 0:
         centred_errors_s.append(touching["onset"].iloc[0] - event.onset)
 centred_errors_s = np.array(centred_errors_s)
 
 # %% tags=["hide-input"]
-# Draws the errors of the onset, causal and centred
+# Draws the onset errors, causal and centred
 fig, ax = plt.subplots(figsize=(9, 3.2))
 bins = np.arange(-1.5, 1.51, 0.1)
 ax.hist(
@@ -1566,8 +1594,8 @@ show(
     fig,
     alt="Histograms of reported minus true onset: centred with a median of "
     f"{medians_s[0]:.2f} s, causal with a median of {medians_s[1]:.2f} s and never "
-    "before 0.",
-    caption="Windows of 1 s, overlap 90 %. Errors beyond 1.5 s are drawn at 1.5 s.",
+    "below 0.",
+    caption="Windows of 1 s, overlap 90 %. Errors beyond ±1.5 s are drawn at ±1.5 s.",
 )
 
 # %%
@@ -1581,24 +1609,25 @@ conclude(
     unit="s",
     if_clear="The centred estimate of the onset has a median error of "
     f"**{centred_median_s:+.2f} s**, the causal one of **{causal_median_s:+.2f} s**. "
-    "Whichever you report, say which it is.",
+    "When you report times, state which estimate they are.",
     if_not="This run cannot tell which of the two estimates is closer to the onset.",
 )
 
 # %% [markdown]
 # ## 9. Trained at one length, tested at another
 #
-# Our CNN takes any number of frames: it ends with a mean and a maximum over time. So we
-# can train it on excerpts of one length, and run it with windows of another, for
-# instance to answer faster without a new training. **Predict:** is a network trained on
-# 2 s better or worse on windows of 0.5 s than one trained on 0.5 s?
+# Our CNN accepts any number of frames, because it takes the mean and the maximum over
+# time before its dense layers. So we can train it on excerpts of one length and run it
+# with windows of another, for instance to respond faster without retraining.
+# **Predict:** on windows of 0.5 s, is a network trained on 2 s better or worse than one
+# trained on 0.5 s?
 
 # %%
 predict(
     "12.e",
     ...,
-    "Windows of 0.5 s: which network has the higher F1, the one trained on 0.5 or the "
-    "one trained on 2 s? Write 0.5 or 2.",
+    "Windows of 0.5 s: which network has the higher F1, the one trained on 0.5 s or "
+    "the one trained on 2 s? Write 0.5 or 2.",
 )
 
 # %%
@@ -1629,8 +1658,8 @@ ax.set(xlabel="tested with windows of", ylabel="trained on excerpts of")
 fig.colorbar(image, ax=ax, label="F1 (%)")
 show(
     fig,
-    alt="F1 in % of three networks, one per row, with windows of three lengths, one "
-    "per column. "
+    alt="Heat map of F1 in %: three networks, one per row, with windows of three "
+    "lengths, one per column. "
     + " ".join(
         f"Trained on {names[i]}: "
         + ", ".join(f"{matrix[i, j]:.0f} at {names[j]}" for j in range(3))
@@ -1648,49 +1677,52 @@ conclude(
     "matched_at_half_second",
     half_gap.mean,
     unit="points",
-    if_clear="On windows of 0.5 s, the network trained on 0.5 s minus the one trained "
-    f"on 2 s: **{with_interval(half_gap, '+')} points** of F1.",
+    if_clear="On windows of 0.5 s, F1 of the network trained on 0.5 s minus F1 of the "
+    f"one trained on 2 s is **{with_interval(half_gap, '+')} points**.",
     if_not="On windows of 0.5 s, this run cannot tell the network trained on 0.5 s "
-    f"from the one trained on 2 s: {with_interval(half_gap, '+')} points.",
+    "from the one trained on 2 s: a difference of "
+    f"{with_interval(half_gap, '+')} points.",
 )
 conclude(
     "matched_at_two_seconds",
     two_gap.mean,
     unit="points",
-    if_clear="On windows of 2 s, the network trained on 2 s minus the one trained on "
-    f"0.5 s: **{with_interval(two_gap, '+')} points** of F1.",
+    if_clear="On windows of 2 s, F1 of the network trained on 2 s minus F1 of the one "
+    f"trained on 0.5 s is **{with_interval(two_gap, '+')} points**.",
     if_not="On windows of 2 s, this run cannot tell the network trained on 2 s from "
-    f"the one trained on 0.5 s: {with_interval(two_gap, '+')} points.",
+    "the one trained on 0.5 s: a difference of "
+    f"{with_interval(two_gap, '+')} points.",
 )
 
 # %% [markdown]
-# Look at the off-diagonal cells next to the diagonal, too: not every mismatch does
-# harm. That a network *accepts* another length does not tell you whether it does well
-# on it, so compute such a matrix before you change the window of a running system.
+# Compare each column's other cells with the one on the diagonal: does every mismatch do
+# harm? That a network *accepts* another length does not tell you how well it works
+# there, so compute such a matrix before you change the window of a running system.
 #
 # ## 10. Can DiffRes stream?
 #
 # DiffRes (notebook 07) scales the scores of a clip to widths that sum to a fixed number
 # of output frames. The sum runs over the *whole* clip. So the width of the first frame
-# depends on the last one, which in a stream has not been heard yet. We let the layer
-# that was trained on ESC-10 look at 3 s of our recording; then we append two more
-# seconds, and look at the same 3 s again. What comes next in a stream could be
-# anything: we try silence, and the first 2 s of each of the ten longest events.
+# depends on the score of the last, which has not arrived yet in a stream. We apply a
+# layer that was trained on ESC-10 to 3 s of our recording, append two more seconds, and
+# apply it again. Do the widths of the first 3 s change? What comes next in a stream
+# could be anything, so we append silence, or 2 s from the onset of each of the ten
+# longest events.
 
 # %%
-real = trained.load("esc10-diffres")  # a hop of 10 ms, keeps a quarter of the frames
-REDUCTION = 0.75
+real = trained.load("esc10-diffres")  # trained on ESC-10, with a hop of 10 ms
+REDUCTION = 0.75  # the share of frames to remove: a quarter is kept
 
 
 def part_from(start_s, length_s):
-    """A part of the recording, louder, as the layer is used to louder sounds."""
+    """A part of the recording, five times louder: the layer knows louder sounds."""
     first = int(start_s * RATE_HZ)
     return 5 * test.x[first : first + int(length_s * RATE_HZ)]
 
 
 def widths_of(x):
     """Widths that the layer gives to the frames of a waveform."""
-    levels_db = log_mel(x, real.spec)[:-1]
+    levels_db = log_mel(x, real.spec)[:-1]  # 100 frames per second, without the last
     return real.widths(levels_db[None], REDUCTION)[0]
 
 
@@ -1701,12 +1733,12 @@ for event in longest_events.itertuples():
     name = f"the {event.event_label.replace('_', ' ')} at {event.onset:.0f} s"
     futures[name] = part_from(event.onset, 2)
 
-# The scorer sees 20 frames ahead, so frames near the end may change for that reason;
-# we compare the first 2.5 s, whose scores are the same in all cases
+# A score depends on the next 20 frames, so scores near the end may change as well.
+# We compare the first 2.5 s, whose scores stay the same.
 compared = slice(0, 250)
 widths_before = widths_of(three_seconds)
 widths_after = {}
-factor = {}
+factor = {}  # how much wider the same frames become, on average
 for name, future in futures.items():
     widths_after[name] = widths_of(np.concatenate([three_seconds, future]))
     ratios = widths_after[name][compared] / widths_before[compared]
@@ -1714,8 +1746,9 @@ for name, future in futures.items():
 lowest = min(factor, key=factor.get)
 highest = max(factor, key=factor.get)
 say(
-    "Depending on what comes next, the widths of the *same* 2.5 s are multiplied by "
-    f"**{factor[lowest]:.2f}** ({lowest}) to **{factor[highest]:.2f}** ({highest})."
+    "Depending on what comes next, the widths of the *same* 2.5 s are multiplied, on "
+    f"average, by **{factor[lowest]:.2f}** ({lowest}) to **{factor[highest]:.2f}** "
+    f"({highest})."
 )
 
 # %% tags=["hide-input"]
@@ -1729,55 +1762,57 @@ plots.mel_spectrogram(
 axes[0].set(xlabel="", title=f"three seconds, then {lowest}")
 axes[1].plot(times_s, widths_after[lowest], label=f"then {lowest}")
 axes[1].plot(times_s, widths_after[highest], label=f"then {highest}")
-axes[1].plot(times_s[:300], widths_before, label="the three seconds by themselves")
+axes[1].plot(times_s[:300], widths_before, label="the three seconds on their own")
 for ax in axes:
     ax.axvline(3, color="grey", linewidth=1, linestyle=":")
 axes[1].set(xlabel="time (s)", ylabel="width", ylim=(0, None))
 axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
 show(
     fig,
-    alt="Log-mel of five seconds, and the widths of its frames: three curves of the "
-    "same shape over the first three seconds, at different heights. In the first 2.5 s "
+    alt="Log-mel of five seconds, and the widths of its frames: three curves with the "
+    "same shape over the first 2.5 s, at different heights. Over these 2.5 s, "
     f"the mean factor is {factor[lowest]:.2f} if {lowest} follows and "
     f"{factor[highest]:.2f} if {highest} follows.",
-    caption="What comes after 3 s changes the widths before it.",
+    caption="Widths of the same three seconds, with different sounds after them.",
 )
 
 # %% [markdown]
 # ### Three changes that help
 #
-# - **Chunks.** Run the layer on chunks of 1 s or 0.5 s. Each chunk gets the same number
-#   of output frames, so a chunk of silence gets as many as a chunk full of events.
+# - **Chunks.** Apply the layer to chunks of 1 s or 0.5 s. All chunks get the same
+#   number of output frames, so a silent chunk gets as many as one full of events.
 # - **A constant instead of the sum.** Divide the scores by a number that is fixed
-#   beforehand, on a development recording. Then a width depends on the future only if
-#   the scores do.
-# - **Integrate and fire.** Add up the widths; whenever the sum passes a whole number,
-#   an output frame is finished and leaves the layer. (Dong & Xu, 2020, do this in
-#   speech recognition, with learned weights.)
+#   beforehand, on a development recording, and cap the widths at 1. A width then
+#   depends on the future only if its score does.
+# - **Integrate and fire.** Add up the widths as they arrive. Whenever the sum reaches a
+#   whole number, an output frame is complete and leaves the layer. (Dong & Xu, 2020, do
+#   this for speech recognition, with learned weights.)
 #
-# The second and third together make a layer that can stream. Its price: the number of
-# output frames is no longer fixed. We compare where the frames go, with the same score
-# in all cases and a quarter of the frames on average. Flux (notebook 08) would be a
-# causal score, but the log-mel of noise jumps up and down from frame to frame, which
-# flux takes for onsets. So our score is how far each band lies more than 6 dB above its
-# own slow running mean.
+# The second and third together make a layer that can run on a stream, but the number of
+# output frames is no longer fixed. We compare where the frames go. Apart from equal
+# widths, all methods use the same score, and all aim to keep a quarter of the frames.
+# Flux (notebook 08) would be a causal score, but the log-mel of noise fluctuates from
+# frame to frame, and flux mistakes these fluctuations for onsets. So we compare each
+# band with its own slow running mean: the score is how far it rises beyond 6 dB above
+# that mean, averaged over the bands.
 
 
 # %%
 def excess_scores(levels_db):
-    """Mean excess over 6 dB above the running background, from the past only."""
+    """Mean excess over (background + 6 dB), where the background is causal."""
     background_db = levels_db[0].astype(float)
     scores = np.empty(len(levels_db))
     for j in range(len(levels_db)):
         excess_db = levels_db[j] - background_db
         scores[j] = np.maximum(excess_db - 6, 0).mean()
-        rate = max(1 / (j + 1), 0.002)  # the mean so far; after 5 s, it forgets slowly
+        # The mean of all frames so far; after 5 s, an exponential moving average
+        rate = max(1 / (j + 1), 0.002)
         background_db += rate * excess_db
     return scores
 
 
 def widths_in_chunks(scores, n_chunk):
-    """DiffRes's widths for each chunk of `n_chunk` frames by itself."""
+    """The widths of DiffRes, for each chunk of `n_chunk` frames separately."""
     n_chunks = len(scores) // n_chunk
     chunks = torch.tensor(scores[: n_chunks * n_chunk]).reshape(n_chunks, n_chunk)
     n_out = timebase.out_frames(n_chunk, REDUCTION)
@@ -1785,12 +1820,12 @@ def widths_in_chunks(scores, n_chunk):
 
 
 def streamed_widths(scores, constant):
-    """Widths from a fixed constant: nothing here looks ahead."""
+    """Widths from a fixed constant: no width depends on later scores."""
     return np.minimum(scores / constant, 1)
 
 
 def finished_frames(widths):
-    """Numbers of the frames at which the sum of the widths passes a whole number."""
+    """Indices of the frames at which the sum of widths reaches a whole number."""
     passed = np.floor(np.cumsum(widths) + 1e-6)
     return np.flatnonzero(np.diff(passed, prepend=0) > 0)
 
@@ -1802,13 +1837,14 @@ development_db = log_mel_torch(torch.tensor(development.x), FINE).numpy()
 development_scores = excess_scores(development_db)
 
 # %% [markdown]
-# The constant must keep a quarter of the frames of the development recording. The
-# larger it is, the fewer are kept, so we can halve an interval again and again.
+# We choose the constant that keeps a quarter of the frames of the development
+# recording. The larger the constant, the fewer frames are kept, so we can find it by
+# bisection.
 
 # %%
 low, high = 1e-6, 1e6
 for _ in range(60):
-    constant = np.sqrt(low * high)
+    constant = np.sqrt(low * high)  # the middle on a logarithmic scale
     if streamed_widths(development_scores, constant).mean() > 1 - REDUCTION:
         low = constant
     else:
@@ -1821,9 +1857,9 @@ WAYS = {
     "chunks of 0.5 s": widths_in_chunks(scores, 50),
     "integrate and fire": streamed_widths(scores, constant),
 }
-LOOKS_AHEAD = ("no", "to the end", "1 s", "0.5 s", "no")
+LOOKS_AHEAD = ("no", "to the end", "up to 1 s", "up to 0.5 s", "no")
 
-inside = np.zeros(len(scores), dtype=bool)
+inside = np.zeros(len(scores), dtype=bool)  # frames in which an event sounds
 for event in test.truth.itertuples():
     inside[int(event.onset * 100) : int(event.offset * 100) + 1] = True
 
@@ -1865,43 +1901,45 @@ axes[1].set_yticks(range(len(WAYS)), list(WAYS))
 axes[1].set(xlabel="time (s)", ylim=(len(WAYS) - 0.5, -0.5))
 show(
     fig,
-    alt="Log-mel of six seconds, and a row of strokes for each of five ways, a stroke "
-    "where an output frame ends. Frames per second in events and elsewhere: "
+    alt="Log-mel of six seconds, and a row of strokes for each of five methods, one "
+    "where each output frame ends. Frames per second in events and elsewhere: "
     + "; ".join(
         f"{row['widths']} {row['in events']:.0f} and {row['elsewhere']:.0f}"
         for row in rows
     )
     + ".",
-    caption="A stroke marks the end of an output frame; a quarter of them is kept.",
+    caption="Each stroke marks the end of an output frame.",
 )
 
 # %%
 fired = stream_table.set_index("widths").loc["integrate and fire"]
 chunked = stream_table.set_index("widths").loc["chunks of 1 s"]
 say(
-    "Without looking ahead, integrate and fire gives events "
-    f"**{fired['in events']:.0f}** frames per second and all other moments "
-    f"**{fired['elsewhere']:.0f}**; in chunks of 1 s, they get "
-    f"{chunked['in events']:.0f} and {chunked['elsewhere']:.0f}. It kept "
-    f"{fired['frames per s']:.1f} frames per second on average, where "
-    f"{100 * (1 - REDUCTION):.0f} were planned on other sounds."
+    "Without looking ahead, integrate and fire outputs "
+    f"**{fired['in events']:.0f}** frames per second in events and "
+    f"**{fired['elsewhere']:.0f}** elsewhere; chunks of 1 s output "
+    f"{chunked['in events']:.0f} and {chunked['elsewhere']:.0f}. Over the whole "
+    f"recording, integrate and fire outputs {fired['frames per s']:.1f} per second; "
+    f"its constant was set to output {100 * (1 - REDUCTION):.0f} on the development "
+    "recording."
 )
 
 # %% [markdown]
-# A fixed number of frames has to be spent somewhere: DiffRes divides by the largest
-# score and gives what is missing to all frames alike (notebook 07). With a constant
-# there is nothing to give away.
+# DiffRes has to use up a fixed number of output frames. If the largest width exceeds 1,
+# it divides all of them by it and shares out what is then missing among all frames with
+# room left, including those in which nothing happens (notebook 07). With a constant,
+# there is nothing to share out.
 #
-# This shows where the frames go, not whether a classifier gains by it. For that, it
-# would have to be trained behind each of them, as in notebook 08.
+# This shows where the frames go, not whether a classifier benefits. To find out, we
+# would have to train a classifier behind each method, as in notebook 08.
 
 # %% [markdown]
 # ## 11. A whole file at once
 #
-# The course has all of this in one command. `course predict` reads a sound file of any
-# length block by block, moves windows over it, averages, and writes each event as soon
-# as no later window can change it. We save our recording and our network as files, and
-# run the command as you would in a terminal.
+# The command `course predict` combines the steps of this notebook. It reads a sound
+# file of any length block by block, moves windows over it, averages, and writes each
+# event as soon as no later window can change it. We save our recording and our network
+# to files, and run the command as you would in a terminal.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -1911,10 +1949,11 @@ trained.write(
 )
 
 
-def course(command):
-    """Run a command of the course in our folder, and print what it says."""
-    print("course", command)
-    arguments = [sys.executable, "-m", "course_lib.cli", *command.split()]
+def course(command, *files):
+    """Run a command of the course in our folder and print its output."""
+    print("course", command, *files)
+    words = [*command.split(), *map(str, files)]  # a file name may contain spaces
+    arguments = [sys.executable, "-m", "course_lib.cli", *words]
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True)
     print(done.stdout + done.stderr)
 
@@ -1925,8 +1964,9 @@ course(
 )
 
 # %% [markdown]
-# The first lines of the two files that it wrote: a table for programs, and a label
-# track for Audacity (*File, Import, Labels*), where you see and hear each event.
+# The command wrote two files: a table for programs, and a label track for Audacity
+# (*File, Import, Labels*), where you can see and hear each event. These are their first
+# lines.
 
 # %%
 for name in ("recording.events.csv", "recording.labels.txt"):
@@ -1941,32 +1981,34 @@ at_threshold = events_from(curve_of(run_windows(test, 1.0, 0.75), n_frames))
 of_ours = f1_interval(counts_by_minute(at_threshold, test))
 say(
     f"F1 of the command: **{with_interval(of_command)} %**; of our own functions with "
-    f"the same network and threshold: {with_interval(of_ours)} %. They differ because "
-    "the command hops by exactly 250 ms, cuts windows from the waveform instead of "
-    "from the log-mel, and keeps one value per hop."
+    f"the same network and threshold: {with_interval(of_ours)} %. The two may differ, "
+    "because the command hops by exactly 250 ms, cuts windows from the waveform, not "
+    "from the log-mel, and keeps one value per hop, and because the file stores the "
+    "larger weight tensors with 8 bits per number."
 )
 
 # %% [markdown]
-# Without `--model`, the command takes a network that was trained on AudioSet and knows
-# 527 classes. To hear what it finds in a recording of yours, set `own_recording` in the
+# Without `--model`, the command uses a network that was trained on AudioSet and knows
+# 527 classes. To see what it finds in a recording of yours, set `own_recording` in the
 # parameters cell (or use a terminal).
 
 # %%
 if own_recording:
-    course(f"predict {Path(own_recording).resolve()}")
+    course("predict", Path(own_recording).resolve())
     found_in_yours = folder / f"{Path(own_recording).stem}.events.csv"
     display(pd.read_csv(found_in_yours).head(20))
 else:
-    say("`own_recording` is empty.")
+    say("`own_recording` is empty, so there is nothing to show.")
 
 # %% [markdown]
 # ### Without Python
 #
-# On a phone or a small board, there is no Python and no PyTorch. The **ONNX** format
-# holds a network as a graph of simple operations that many programs can run. `to_onnx`
-# writes our network *with its log-mel inside*: from a waveform to probabilities. The
-# Fourier transform becomes a convolution with windowed sines and cosines (notebook 01).
-# We run the file with ONNX Runtime and compare it with PyTorch.
+# Phones and small boards often have neither Python nor PyTorch. The **ONNX** format
+# stores a network as a graph of basic operations that many programs can run. `to_onnx`
+# writes our network *together with its log-mel*, so the file takes a waveform and
+# returns probabilities. In it, the Fourier transform (notebook 01) is a convolution
+# with windowed sines and cosines. We run the file with ONNX Runtime and compare the
+# result with PyTorch.
 
 # %%
 classifier_of_waves = wave_classifier.load(folder / "mine.safetensors")
@@ -1979,40 +2021,41 @@ try:
     of_torch = classifier_of_waves.probabilities(some_windows)
     onnx_difference = float(np.abs(of_onnx - of_torch).max())
     assert onnx_difference < 1e-4
-    say(f"On 32 windows, the two differ by at most {onnx_difference:.0e}.")
+    say(f"On 32 windows, the probabilities differ by at most {onnx_difference:.0e}.")
 except CourseError as error:
-    say(f"ONNX was not tried: {error}")
+    say(f"The ONNX export was skipped: {error}")
 
 # %% [markdown]
 # ## 12. Your turn: an alarm
 #
 # ### Exercise 12.5: an alarm that answers within 500 ms (an open task)
 #
-# An alarm is to run on a small computer. Choose the window (0.5, 1 or 2 s), the overlap
-# and the threshold so that, on the **test** recording,
+# You build an alarm for a small computer. Choose the window (0.5, 1 or 2 s), the
+# overlap and the threshold so that, on the **test** recording,
 #
-# - at least 45 % of all events are answered within 500 ms (unanswered ones count as
-#   late);
+# - at least 45 % of all events are answered within 500 ms (events that are never
+#   answered count as late);
 # - there are at most 15 false alarms per minute;
-# - it computes at most 5 times as much as without overlap.
+# - the alarm computes at most 5 times as much as without overlap.
 #
-# Try as often as you like on the **development** recording, with the cell below; run
-# the check on the test recording when you have decided. It is on other sounds, so leave
-# yourself a margin. **Predict** before each try which of the three limits will be the
-# tightest, and write down why your choice works.
+# The cell below the exercise tries your settings on the **development** recording, as
+# often as you like. Run the check, which uses the test recording, only when you have
+# decided. The two recordings contain different sounds, so leave yourself a margin.
+# **Predict** before each try which of the three limits will be the hardest to meet, and
+# write down why your choice works.
 #
 # <details><summary>Hint</summary>
 #
-# Section 8 has the delays of all windows at a threshold of 0.5. Which window can be
-# fast enough, at an overlap that is cheap enough? Then raise the threshold until the
-# false alarms are few enough.
+# The table in section 8 lists the delays of all three windows at a threshold of 0.5.
+# Which window can be fast enough, at an overlap that is cheap enough? Then raise the
+# threshold until there are few enough false alarms.
 #
 # </details>
 
 
 # %% tags=["exercise"]
 def my_alarm():
-    """Window in s, overlap from 0 to below 1, and threshold."""
+    """Window in s, overlap (from 0 to below 1), and threshold."""
     ### BEGIN SOLUTION
     return 0.5, 0.8, 0.8
     ### END SOLUTION
@@ -2020,22 +2063,22 @@ def my_alarm():
 
 # %%
 def tried(recording, settings):
-    """What an alarm with these settings does on a recording, for the check."""
+    """The result of an alarm with these settings on a recording, for the check."""
     if settings is None or settings is Ellipsis:
         return settings  # not attempted yet
     try:
         length_s, overlap, limit = (float(value) for value in settings)
     except (TypeError, ValueError):
-        return settings  # not three numbers: the check says so
+        return settings  # not three numbers: the check explains
     if length_s not in LENGTHS_S or not 0 <= overlap < 1 or not 0 < limit < 1:
         return settings
-    of = alarm(recording, length_s, overlap, limit)
+    result = alarm(recording, length_s, overlap, limit)
     return {
         "settings": (length_s, overlap, limit),
-        "within_500_ms": float(np.mean(of.delays_s <= 0.5)),
-        "false_per_minute": of.false_per_minute,
-        "cost": of.cost,
-        "n_events": len(of.delays_s),
+        "within_500_ms": float(np.mean(result.delays_s <= 0.5)),
+        "false_per_minute": result.false_per_minute,
+        "cost": result.cost,
+        "n_events": len(result.delays_s),
         "steps": steps,
     }
 
@@ -2044,8 +2087,9 @@ on_development = tried(development, my_alarm())
 if isinstance(on_development, dict):
     say(
         f"On the development recording: {100 * on_development['within_500_ms']:.0f} % "
-        f"within 500 ms, {on_development['false_per_minute']:.1f} false alarms per "
-        f"minute, {on_development['cost']:.1f} times the computation."
+        "answered within 500 ms, "
+        f"{on_development['false_per_minute']:.1f} false alarms per minute, "
+        f"{on_development['cost']:.1f} times the computation."
     )
 else:
     say("Write `my_alarm` first; this cell then tries it on the development recording.")
@@ -2054,11 +2098,12 @@ else:
 check("12.5", tried(test, my_alarm()))
 
 # %% [markdown]
-# False alarms every few seconds would drive you mad. What would help? Training on
-# excerpts in which events are cut, as an alarm meets them; asking for two windows in a
-# row; a threshold of its own for each class. Each of them is a few lines in this
-# notebook. The first changes what the network knows, the others trade delay for
-# certainty.
+# At 15 per minute, there is a false alarm every four seconds, far too many for a real
+# alarm. Three changes might help: train on excerpts in which events are cut off, as
+# they are when an alarm meets them; ring only after two windows in a row; choose a
+# separate threshold for each class. Each takes a few lines in this notebook. The first
+# changes what the network learns; the other two trade missed or later answers for fewer
+# false alarms.
 
 # %% [markdown]
 # ## What we saw
@@ -2067,33 +2112,36 @@ check("12.5", tried(test, my_alarm()))
 if profile != "smoke":
     fast = alarms[0.5, 0.9]
     say(
-        f"""- On excerpts cut around the event, the network for 1 s was completely
-  right in {100 * excerpt_accuracy[1.0].mean:.0f} %. In the recording, windows of 1 s
-  reached an F1 of {f1_interval(swept[1.0, 0]).mean:.0f} % without overlap and of
-  {f1_interval(swept[1.0, 0.75]).mean:.0f} % with 75 %.
-- The mean probability of a brief event was {middle_probability:.2f} in the middle of a
-  window and {edge_probability:.2f} on its edge.
-- Stamps from a nominal hop were {drift_s:.0f} s off after ten minutes, and cost
-  {by_clock.mean:.0f} points of F1.
-- At a threshold of {threshold:g}, windows of 1 s with 90 % overlap answered half of
-  their events within {median_ms:.0f} ms of the onset, and windows of 0.5 s within
-  {1000 * median_delay_s(fast.delays_s):.0f} ms, with
+        f"""- On excerpts cut around the event, all outputs of the network for 1 s were
+  correct in {100 * excerpt_accuracy[1.0].mean:.0f} % of the cases. In the recording,
+  windows of 1 s reached an F1 of {f1_interval(swept[1.0, 0]).mean:.0f} % without
+  overlap and {f1_interval(swept[1.0, 0.75]).mean:.0f} % with an overlap of 75 %.
+- The mean probability of the correct class for brief events was
+  {middle_probability:.2f} in the middle of a window and {edge_probability:.2f} on its
+  edge.
+- Time stamps from the nominal hop drift by {drift_s:.0f} s in ten minutes. F1 with true
+  times minus F1 with these stamps was {by_clock.mean:.0f} points.
+- At a threshold of {threshold:g} and an overlap of 90 %, windows of 1 s answered half
+  of the events that they answered at all within {median_ms:.0f} ms of the onset;
+  windows of 0.5 s did so within {1000 * median_delay_s(fast.delays_s):.0f} ms, with
   {fast.false_per_minute:.0f} false alarms per minute."""
     )
 
 # %% [markdown]
-# - A score on clips says nothing about seams, duplicates, clocks or delay. Test what
-#   you will run, on recordings as long as those that you will meet.
-# - Overlap costs computation in proportion. Ask what the last doubling has gained.
-# - Average over windows; merge what seams have split; count in whole samples.
-# - An alarm waits until its network has heard enough, and then up to one hop. More
+# - A score on clips tells you nothing about seams, duplicates, clocks or delay. Test
+#   the complete system, on recordings as long as those it will be used on.
+# - The cost grows as $1 / (1 - \text{overlap})$. Measure what each increase gains.
+# - Average over overlapping windows, merge duplicate reports, and compute times from
+#   whole samples.
+# - An alarm waits until its network has heard enough, and then up to one more hop. More
 #   overlap shortens only the second wait.
-# - Whatever divides by a sum over the whole clip cannot stream.
+# - A layer that divides by a sum over the whole clip, as DiffRes does, cannot run on a
+#   stream.
 #
 # ## What next
 #
-# Notebook 13 reports what the study found about the papers' claims. Before you go on:
-# [questions to test yourself](quizzes/12_clips_to_a_stream.md).
+# Notebook 13 reports what the study found about the claims of the papers. Before you go
+# on: [questions to test yourself](quizzes/12_clips_to_a_stream.md).
 #
 # ## References
 #
@@ -2110,7 +2158,7 @@ record("log_mel_ms_per_s", log_mel_ms_per_s, unit="ms", kind="info")
 
 
 def judged(**how):
-    """How a number is judged: after twelve steps, it is the luck of the draw."""
+    """How a number is judged: not at all in smoke, where twelve steps teach little."""
     return {"kind": "info"} if profile == "smoke" else how
 
 
