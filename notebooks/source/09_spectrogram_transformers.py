@@ -3,19 +3,19 @@
 #
 # A spectrogram transformer cuts the log-mel into patches and lets every patch look at
 # every other one. In AST, the *audio spectrogram transformer*, a patch lasts 160 ms and
-# the next one begins 100 ms later, from the first layer to the last. MAST, a
-# *multiscale* AST, starts with a column of patches every 40 ms and ends with one every
-# 320 ms. Can either tell which of two short bursts was the longer one? Which is
-# cheaper, on paper and in milliseconds? And how would you notice that a network has not
-# been trained for long enough to answer?
+# a new one begins every 100 ms, in every layer. MAST, a *multiscale* AST, starts with a
+# column of patches every 40 ms and ends with one every 320 ms. Can either network tell
+# which of two short bursts is the longer one? Which network is cheaper, in operations
+# and in milliseconds? And how do you notice that a network was not trained for long
+# enough to be compared?
 
 # %% [markdown]
 # ## You will be able to
 #
 # - **count** the tokens of a log-mel, and **say** how much time each one spans
 #   (exercise 09.1);
-# - **compute** the length at which attention costs more than the rest of a block
-#   (exercise 09.2);
+# - **compute** what share of a block's operations attention takes, and **say** from
+#   which length on it is the larger part (exercise 09.2);
 # - **follow** a grid of tokens through the stages of a pyramid (exercise 09.3);
 # - **predict** after which shifts of a clip a network sees the same tokens again
 #   (exercise 09.4);
@@ -28,11 +28,11 @@
 # You need notebooks 02 (the timing probe), 04 (intervals) and 05 (training). It helps
 # to have met attention before, but we build it from scratch. Reading takes 60 minutes,
 # the five exercises 60. In `lesson` the machine needs two to three minutes, most of it
-# for the five trainings of section 7. In `smoke` each network gets a few steps: all
-# cells run, and no conclusion is drawn.
+# for the five trainings of section 7. In `smoke` each network trains for a few steps:
+# all cells run, and no conclusion is drawn.
 #
 # *This run* means the small networks that you train here, on sounds that the course
-# generates. *The study* means rows that were computed beforehand, over folds and
+# generates. *The study* means results that were computed beforehand, over folds and
 # seeds, and are published with the course.
 
 # %%
@@ -96,16 +96,17 @@ size = profiles.get(profile)
 #
 # AST cuts patches of 16 frames and 16 mels out of the log-mel. A new patch begins every
 # 10 frames and every 10 mels (the *stride*), so neighbours overlap by 6. A matrix turns
-# the 256 numbers of each patch into one vector, a **token**. Nothing that happens later
-# can bring back what this matrix has mixed together.
+# the 256 numbers of each patch into one vector, a **token**. All layers that follow
+# work on whole tokens: the order of the frames within a patch survives only as far as
+# this matrix encodes it.
 #
-# So a token is a choice of temporal resolution. With a hop of $h$ ms, a patch of $p$
+# The patch therefore sets the temporal resolution. With a hop of $h$ ms, a patch of $p$
 # frames and a stride of $s$ frames,
 #
 # - a token **spans** $p\,h$ ms: 160 ms at a hop of 10 ms;
-# - a new one **begins** every $s\,h$ ms: every 100 ms.
+# - a new token **begins** every $s\,h$ ms: every 100 ms.
 #
-# We take the clip of the data set whose level varies most, and look at its patches.
+# We take the clip in the data set whose level varies most, and look at its patches.
 
 # %%
 PATCH = 16  # frames, and mels
@@ -123,11 +124,13 @@ example_name = clips.table["label"].iloc[example].replace("_", " ")
 
 def loudest_part(wave, length_s, rate_hz):
     """The part of `wave` with the most energy, scaled to a peak of 0.8."""
-    length = min(len(wave), round(length_s * rate_hz))
+    n_samples = min(len(wave), round(length_s * rate_hz))
+    # Entry i is the energy of all samples before sample i, so the difference of two
+    # entries is the energy of the part between them
     energy_before = np.concatenate([[0], np.cumsum(wave.astype(np.float64) ** 2)])
-    energy = energy_before[length:] - energy_before[:-length]
-    start = int(np.argmax(energy))
-    part = wave[start : start + length]
+    energy_of_part = energy_before[n_samples:] - energy_before[:-n_samples]
+    start = int(np.argmax(energy_of_part))
+    part = wave[start : start + n_samples]
     return 0.8 * part / max(np.abs(part).max(), 1e-9)
 
 
@@ -141,6 +144,7 @@ play(
 
 
 # %% tags=["hide-input"]
+# The patches on a log-mel, for several strides
 def picture_of_patches(sound, rate_hz, stride):
     """A log-mel with the outlines of its patches; every second column in orange."""
     here = FeatureSpec(rate_hz=rate_hz)
@@ -182,13 +186,14 @@ scrub(
     label="stride",
     start="10 frames",
     alt=f"Log-mel of two seconds of {example_name} with the outlines of its patches. "
-    "At a stride of 16 they touch; the smaller the stride, the more they overlap, and "
-    "the more there are. Their width is always 160 ms.",
-    caption="Patches of 16 frames and 16 mels. Smaller strides make more tokens, "
+    "At a stride of 16 they touch; the smaller the stride, the more patches there are "
+    "and the more they overlap. Their width is always 160 ms.",
+    caption="Patches of 16 frames and 16 mels. A smaller stride makes more tokens, "
     "not shorter ones.",
 )
 
 # %%
+# The same picture for a sound of your own (needs a live kernel)
 live(
     picture_of_patches,
     label="stride (frames)",
@@ -198,9 +203,9 @@ live(
 )
 
 # %% [markdown]
-# A clip of 5 s has 500 frames at a hop of 10 ms. (With a frame at either end, it
-# would be 501; models of this family are usually given 500.) **Predict:** into how many
-# tokens does AST turn 500 frames of 128 mels?
+# We count a clip of 5 s at a hop of 10 ms as 500 frames. (Our log-mel, with a frame at
+# either end, has 501, which makes the same number of tokens.) **Predict:** into how
+# many tokens does AST turn 500 frames of 128 mels?
 
 # %%
 predict("09.a", ..., "How many tokens do 500 frames of 128 mels become?")
@@ -209,7 +214,7 @@ predict("09.a", ..., "How many tokens do 500 frames of 128 mels become?")
 rows = []
 for hop_ms in (10, 20):
     for stride in (16, 10, 5):
-        frames = 5000 // hop_ms
+        frames = 5000 // hop_ms  # of a clip of 5 s
         columns = (frames - PATCH) // stride + 1
         mel_rows = (128 - PATCH) // stride + 1
         rows.append(
@@ -230,20 +235,21 @@ n_ast_tokens = ast_columns * ast_rows
 answer("09.a", n_ast_tokens)
 
 # %% [markdown]
-# The number of tokens grows with the *inverse square* of the stride: half the stride
-# makes twice as many columns and twice as many rows. Half the hop only makes twice as
-# many columns, and it also halves the time that a token spans.
+# The number of tokens is roughly proportional to the *inverse square* of the stride:
+# half the stride makes about twice as many columns and twice as many rows. Half the hop
+# makes about twice as many columns and no more rows, but it also halves the time that a
+# token spans.
 #
 # ### Exercise 09.1: tokens of a log-mel
 #
-# Compute the number of tokens from the frames, the mels, the patch and the stride. Both
-# patch and stride are the same along both axes. Nothing is padded, and what does not
-# fill a whole patch is lost.
+# Compute the number of tokens from the number of frames and mels, the patch and the
+# stride. Patch and stride are the same along both axes. Nothing is padded, and whatever
+# does not fill a whole patch is dropped.
 #
 # <details><summary>Hint</summary>
 #
-# How many strides can you move the first patch to the right before it leaves the
-# picture?
+# By how many whole strides can you move the first patch to the right before it leaves
+# the picture?
 #
 # </details>
 
@@ -262,7 +268,7 @@ check("09.1", token_count)
 # %% [markdown]
 # ## 2. Attention, built by hand
 #
-# In attention, every token asks the others a question and mixes their replies. From its
+# In attention, every token asks all tokens a question and mixes their replies. From its
 # vector $x_i$, three matrices make a **query** $q_i$ (what am I looking for?), a
 # **key** $k_i$ (what do I have to offer?) and a **value** $v_i$ (what do I pass on?).
 # The weight of token $j$ for token $i$ grows with the similarity of query and key:
@@ -271,9 +277,10 @@ check("09.1", token_count)
 #                  {\sum_l \exp(q_i \cdot k_l / \sqrt{d})},
 #    \qquad y_i = \sum_j a_{ij}\, v_j . $$
 #
-# Here $d$ is the length of a query. The weights of each row sum to 1 (a softmax). In
-# *multi-head* attention, the vectors are cut into several pieces, the heads, each of
-# which has weights of its own. A last matrix mixes the heads.
+# Here $d$ is the length of a query. For each token $i$, the weights sum to 1 (a
+# softmax). In *multi-head* attention, queries, keys and values are cut into several
+# pieces, the heads, each of which has weights of its own; $d$ is then the length of a
+# piece. A last matrix mixes the heads.
 
 
 # %%
@@ -309,9 +316,9 @@ class AttentionByHand(nn.Module):
 
 
 # %% [markdown]
-# The library's `Attention` keeps the three matrices in one (`qkv`) and uses an
-# operation of torch that never stores the weights. If we copy its matrices into ours,
-# both have to give the same numbers.
+# The library's `Attention` stores the three matrices as one (`qkv`) and uses a fused
+# operation of torch, which need not store the weights $a_{ij}$. If we copy its matrices
+# into our layer, both must give the same numbers.
 
 # %%
 seed_everything(seed)
@@ -339,8 +346,9 @@ with torch.no_grad():
 say(f"The two differ by at most {attention_error:.0e}.")
 
 # %% [markdown]
-# Attention has no notion of order. If we shuffle the tokens, the outputs come out
-# shuffled in the same way, and each is otherwise the same:
+# Attention has no notion of order. If we shuffle the tokens, the outputs are shuffled
+# in the same way and otherwise unchanged. The next cell raises an error if that is not
+# so:
 
 # %%
 order = torch.randperm(20)
@@ -351,19 +359,22 @@ assert torch.allclose(shuffled_after, shuffled_before, atol=1e-5)
 
 # %% [markdown]
 # That is why a transformer adds a learned **position embedding** to each token: a
-# vector that says where its patch was. AST also adds one token that is no patch, the
-# **class token**. It collects what the others report, and the classifier reads it after
-# the last block. A *block* is attention followed by two layers with a GELU in between
-# (the MLP), which work on each token separately.
+# vector that says where its patch was. AST also adds a token that is not a patch, the
+# **class token**. It collects information from the others, and the classifier reads it
+# after the last block. (The published AST has a second such token, the *distillation
+# token*; its classifier reads the mean of the two. Our small ones have the class token
+# only.) A *block* is attention followed by two linear layers with a GELU in between
+# (the MLP), which work on each token separately. Attention and MLP each have a layer
+# norm before them and a residual connection around them.
 #
 # ## 3. What attention costs
 #
 # Let a block have $t$ tokens of width $D$. Its matrices need $12\,t D^2$
 # multiply-accumulates (MACs): $4\,t D^2$ for queries, keys, values and the mixing of
-# the heads, and $8\,t D^2$ for the MLP, which is four times as wide inside. The
-# attention itself needs $2\,t^2 D$: similarities of all pairs of tokens, and the
-# weighted sums. The first part grows with the length of the clip, the second with its
-# square.
+# the heads, and $8\,t D^2$ for the MLP, whose hidden layer is four times as wide.
+# Attention itself needs $2\,t^2 D$: one half for the similarities of all pairs of
+# tokens, the other for the weighted sums. The first cost grows with the length of the
+# clip, the second with its square.
 
 # %%
 predict("09.b", ..., "AST, 10 s: what percentage of the blocks' MACs is attention?")
@@ -372,17 +383,20 @@ predict("09.b", ..., "AST, 10 s: what percentage of the blocks' MACs is attentio
 WIDTH = 768  # of AST
 N_BLOCKS = 12
 seconds = np.geomspace(1, 300, 40)
-n_columns = (np.round(100 * seconds).astype(int) - PATCH) // 10 + 1
-n_tokens = 12 * n_columns + 2  # 12 rows of 128 mels, and AST's two extra tokens
+frames = np.round(100 * seconds).astype(int)  # at a hop of 10 ms
+n_columns = (frames - PATCH) // 10 + 1
+n_tokens = 12 * n_columns + 2  # 12 rows of patches; class and distillation token
 matrix_gmacs = N_BLOCKS * 12 * n_tokens * WIDTH**2 / 1e9
 attention_gmacs = N_BLOCKS * 2 * n_tokens**2 * WIDTH / 1e9
 
+# Both cost the same where t = 6 D; `interp` finds the clip with so many tokens
 equal_s = float(np.interp(6 * WIDTH, n_tokens, seconds))
 share = attention_gmacs / (attention_gmacs + matrix_gmacs)
 share_at_10_s = float(np.interp(10, seconds, share))
 answer("09.b", round(100 * share_at_10_s, 1), unit="%", within=0.15)
 
 # %% tags=["hide-input"]
+# MACs of both parts against the length of the clip
 fig, ax = plt.subplots(figsize=(8, 3.6))
 plots.lines(
     seconds,
@@ -397,24 +411,24 @@ plots.log_ticks(ax.xaxis, (1, 3, 10, 30, 100, 300))
 show(
     fig,
     alt="MACs of AST's twelve blocks against the length of the clip, two rising lines "
-    "on logarithmic axes. The line of attention is twice as steep. Matrices cost more "
-    f"up to {equal_s:.0f} s, attention from there on.",
+    "on logarithmic axes. The line for attention is twice as steep. Up to "
+    f"{equal_s:.0f} s the matrices cost more; beyond that, attention does.",
     caption="The dotted line marks where both cost the same.",
 )
 
 # %%
 say(
     f"Setting $12\\,t D^2 = 2\\,t^2 D$ gives $t = 6D$, which is {6 * WIDTH:,} tokens "
-    f"or **{equal_s:.0f} s**. For clips of 10 s, attention is "
-    f"{100 * share_at_10_s:.0f} % of the blocks. The shorter the clip, the less it "
-    "matters."
+    f"or **{equal_s:.0f} s**. For clips of 10 s, attention takes "
+    f"{100 * share_at_10_s:.0f} % of the blocks' MACs. The shorter the clip, the "
+    "smaller this share."
 )
 
 # %% [markdown]
 # ### Exercise 09.2: the share of attention
 #
 # Compute the share of a block's MACs that attention takes, from the number of tokens
-# and the width.
+# $t$ and the width $D$.
 #
 # <details><summary>Hint</summary>
 #
@@ -435,21 +449,21 @@ check("09.2", attention_share)
 # %% [markdown]
 # ## 4. Pooling attention, built by hand
 #
-# MAST (Zhu & Omar, 2023) starts with a finer grid of tokens and gives it up in stages.
+# MAST (Zhu & Omar, 2023) starts with a finer grid of tokens and coarsens it in stages.
 # Some stages pool along time only (1-D), others along time and frequency (2-D), and
-# tokens become wider as they become fewer. The paper's table of stages is not public.
-# Our MAST is a reconstruction from a related network that is, MViTv2 (Li et al., 2022);
-# section 6 says how it was chosen.
+# tokens become wider as they become fewer. The paper's table of stages is not public,
+# so our MAST is a reconstruction. It follows a related network whose table is public,
+# MViTv2 (Li et al., 2022); section 6 explains the choice.
 #
-# Where is the pooling? *Inside* the attention. Queries, keys and values are laid out on
-# their grid again and go through a small convolution with a stride, one kernel per
-# channel (*depthwise*), followed by a layer norm. Then
+# The pooling happens *inside* the attention. Queries, keys and values are laid out on
+# their grid again and go through a small convolution with a stride, with one kernel per
+# channel (*depthwise*) that all heads share. A layer norm follows. Then
 #
 # - fewer **queries** mean fewer output tokens: the grid gets coarser;
 # - fewer **keys and values** mean a shorter sum for each query: attention gets cheaper,
 #   and the grid stays as it is.
 #
-# The pooled queries are also added to the output, as a residual connection.
+# The pooled queries are also added to the weighted sums, as a residual connection.
 
 
 # %%
@@ -475,17 +489,19 @@ class PoolingAttentionByHand(AttentionByHand):
     def pooled(self, tokens, grid, pool, norm):
         """Tokens of a grid (rows, columns) pooled: (clips, heads, fewer, head_dim)."""
         heads = self.split_heads(tokens)  # (clips, heads, rows * columns, head_dim)
-        images = heads.transpose(2, 3).flatten(0, 1).unflatten(2, grid)
+        channels_first = heads.transpose(2, 3)  # as a convolution needs it
+        # The convolution treats heads like clips, so that they share its kernels
+        images = channels_first.flatten(0, 1).unflatten(2, grid)
         coarser = pool(images)  # (clips * heads, head_dim, fewer rows, fewer columns)
-        coarser = coarser.flatten(2).transpose(1, 2)
-        return norm(coarser).unflatten(0, (len(tokens), self.n_heads))
+        coarser_tokens = coarser.flatten(2).transpose(1, 2)
+        return norm(coarser_tokens).unflatten(0, (len(tokens), self.n_heads))
 
     def forward(self, tokens, grid):
         queries = self.pooled(self.to_queries(tokens), grid, self.pool_q, self.norm_q)
         keys = self.pooled(self.to_keys(tokens), grid, self.pool_k, self.norm_k)
         values = self.pooled(self.to_values(tokens), grid, self.pool_v, self.norm_v)
         similarity = queries @ keys.transpose(2, 3) / queries.shape[3] ** 0.5
-        mixed = similarity.softmax(dim=3) @ values + queries
+        mixed = similarity.softmax(dim=3) @ values + queries  # with the residual
         return self.mix_heads(mixed.transpose(1, 2).flatten(2))
 
 
@@ -494,8 +510,12 @@ TIME_ONLY = (1, 2)  # strides in rows (frequency) and columns (time)
 TIME_AND_FREQUENCY = (2, 2)
 
 seed_everything(seed)
-of_library = transformers.PoolingAttention(48, 48, 3, TIME_ONLY, TIME_AND_FREQUENCY)
-by_hand = PoolingAttentionByHand(48, 3, TIME_ONLY, TIME_AND_FREQUENCY)
+of_library = transformers.PoolingAttention(
+    dim=48, dim_out=48, num_heads=3, stride_q=TIME_ONLY, stride_kv=TIME_AND_FREQUENCY
+)
+by_hand = PoolingAttentionByHand(
+    dim=48, n_heads=3, stride_q=TIME_ONLY, stride_kv=TIME_AND_FREQUENCY
+)
 copy_projections(of_library, by_hand)
 for name in ("pool_q", "pool_k", "pool_v", "norm_q", "norm_k", "norm_v"):
     weights = getattr(of_library, name).state_dict()
@@ -509,40 +529,42 @@ with torch.no_grad():
 pooling_error = (found - expected).abs().max().item()
 assert torch.allclose(found, expected, atol=1e-5)
 say(
-    f"The two differ by at most {pooling_error:.0e}. With queries pooled by "
-    f"{TIME_ONLY}, {grid[0]} × {grid[1]} tokens become {new_grid[0]} × {new_grid[1]}."
+    f"The two differ by at most {pooling_error:.0e}. Pooling the queries with strides "
+    f"of {TIME_ONLY} turns {grid[0]} × {grid[1]} tokens into {new_grid[0]} × "
+    f"{new_grid[1]}."
 )
 
 # %% [markdown]
 # ### One axis or two?
 #
-# Does it matter along which axis a layer pools? Here is a test that needs no training.
-# Shuffle the rows of the grid, the frequencies. A layer whose kernel spans one row
-# treats every row alike: it has to give the same tokens in the shuffled order. A
-# kernel of 3 × 3 mixes neighbouring rows, and the neighbours have changed.
+# Does it matter whether a layer pools along time only or along both axes? A test of the
+# kernels needs no training: shuffle the rows of the grid, that is, the frequencies. A
+# layer whose kernel covers a single row treats all rows alike, so it must give the same
+# tokens in the shuffled order. A kernel of 3 × 3 mixes neighbouring rows, and the
+# neighbours have changed. Both layers below have strides of (1, 2), so that they differ
+# in nothing but the kernel.
 
 # %%
 row_order = torch.tensor([3, 0, 5, 1, 4, 2])
 shuffling_error = {}
-for name, kernel, stride in [
-    ("1-D, time", (1, 3), TIME_ONLY),
-    ("2-D, time and frequency", (3, 3), TIME_ONLY),
-]:
+for name, kernel in [("kernel 1 × 3", (1, 3)), ("kernel 3 × 3", (3, 3))]:
     seed_everything(seed)
-    layer = transformers.PoolingAttention(48, 48, 3, stride, stride, kernel)
+    layer = transformers.PoolingAttention(48, 48, 3, TIME_ONLY, TIME_ONLY, kernel)
     shuffled = tokens.unflatten(1, grid)[:, row_order].flatten(1, 2)
     with torch.no_grad():
-        straight, new_grid = layer(tokens, grid)
+        in_order, new_grid = layer(tokens, grid)
         from_shuffled, _ = layer(shuffled, grid)
-    reference = straight.unflatten(1, new_grid)[:, row_order]
+    # What a layer that treats all rows alike would give: its own output, shuffled
+    reference = in_order.unflatten(1, new_grid)[:, row_order]
     gap = (from_shuffled.unflatten(1, new_grid) - reference).abs().max()
-    shuffling_error[name] = float(gap / straight.std())
+    shuffling_error[name] = float(gap / in_order.std())
 say(
     "Largest change, in standard deviations of the output: "
     + "; ".join(f"{name} **{value:.1g}**" for name, value in shuffling_error.items())
-    + ". A layer that pools time only does not know which frequencies are neighbours. "
-    "What the network knows about pitch must then come from the patches and from the "
-    "position embedding."
+    + ". A layer whose kernel covers one row does not know which frequencies are "
+    "neighbours. What it knows about pitch must come from the patches and from the "
+    "position embedding. (Our MAST has kernels of 3 × 3 in every stage, even where it "
+    "pools along time only.)"
 )
 
 # %% [markdown]
@@ -551,12 +573,13 @@ say(
 # We send a clip through the reconstructed MAST and note the grid after each stage.
 
 # %%
-pyramid = transformers.mast_base(500, 128, 50).eval()
+pyramid = transformers.mast_base(500, 128, 50).eval()  # frames, mels, classes
 stage_grids = []
 stage_widths = []
 
 
 def note_grid(module, given, output):
+    """Called by torch after a block, with its output: note the grid and the width."""
     tokens, grid = output
     stage_grids.append(grid)
     stage_widths.append(tokens.shape[2])
@@ -570,7 +593,7 @@ with torch.inference_mode():
 for hook in hooks:
     hook.remove()
 
-# The stem makes a column every 4 frames; each stage multiplies that by its stride
+# The patches make a column every 4 frames; each stage multiplies that by its stride
 column_ms = 10.0 * transformers.PATCH_STRIDE[1]
 rows = []
 stage_column_ms = []
@@ -590,7 +613,7 @@ for number, grid in enumerate(stage_grids, start=1):
 display(pd.DataFrame(rows).style.format({"ms per column": "{:.0f}"}).hide(axis="index"))
 
 # %% tags=["hide-input"]
-# The log-mel of the example, averaged over the cells of each grid
+# The log-mel of the example, averaged within the cells of each grid
 fine = FeatureSpec(hop_ms=10.0, n_mels=128, fmin_hz=50.0)
 fine_levels = log_mel(excerpt, fine)[:160]
 n_shown = len(fine_levels) // 32 * 32  # whole columns of the last stage
@@ -628,7 +651,7 @@ show(
             zip(stage_grids, stage_column_ms, strict=True)
         )
     ),
-    caption="One token per cell. The colours are mean levels; a network keeps "
+    caption="One token per cell. The colours show mean levels; a token holds "
     "much more than a mean.",
 )
 
@@ -636,23 +659,24 @@ show(
 first_tokens = stage_grids[0][0] * stage_grids[0][1]
 last_tokens = stage_grids[-1][0] * stage_grids[-1][1]
 say(
-    f"For 5 s, MAST begins with {first_tokens:,} tokens, a column every "
-    f"{stage_column_ms[0]:.0f} ms, 2.5 times as fine as AST. It ends with "
-    f"**{last_tokens} tokens**, a column every {stage_column_ms[-1]:.0f} ms, but "
-    f"each is {stage_widths[-1] // stage_widths[0]} times as wide."
+    f"For 5 s, MAST begins with {first_tokens:,} tokens and a column every "
+    f"{stage_column_ms[0]:.0f} ms, where AST has one every 100 ms. It ends with "
+    f"**{last_tokens} tokens** and a column every {stage_column_ms[-1]:.0f} ms, but "
+    f"each token is {stage_widths[-1] // stage_widths[0]} times as wide."
 )
 
 # %% [markdown]
 # ### Exercise 09.3: grids of a pyramid
 #
-# A padded pooling with an odd kernel leaves $\lceil n / s \rceil$ of $n$ places. From
-# the first grid `(rows, columns)` and a list of strides `(rows, columns)`, one for each
-# pooling, return the list of all grids, including the first.
+# With an odd kernel, padded by half its width, a pooling of stride $s$ turns $n$ rows
+# or columns into $\lceil n / s \rceil$. You are given the first grid `(rows, columns)`
+# and a list of strides `(rows, columns)`, one for each pooling. Return the list of all
+# grids, including the first.
 #
 # <details><summary>Hint</summary>
 #
-# Start with `[first]`, and append the next grid, computed from the last one in the
-# list. `-(-n // s)` divides whole numbers and rounds up.
+# Start with `[first]`. For each stride, compute the next grid from the last one in the
+# list and append it. `-(-n // s)` divides whole numbers and rounds up.
 #
 # </details>
 
@@ -673,22 +697,24 @@ check("09.3", grids)
 # %% [markdown]
 # ## 5. The temporal quantum
 #
-# Shift a clip by one stride of AST, 10 frames. Every patch then holds the numbers that
-# its left neighbour held before: the same tokens, one column later. Shift it by 5
-# frames, and every patch holds numbers that no patch has held before. We call the
-# shortest shift that moves all tokens by a whole column the network's **temporal
-# quantum**. In a pyramid, it is the product of all strides in time.
+# Delay a clip by one stride of AST, 10 frames. Every patch then holds the numbers that
+# its left neighbour held before: the same tokens, one column later. Delay it by 5
+# frames, and the patches hold numbers that no patch held before. We call the shortest
+# shift that moves the tokens of every grid by whole columns the network's **temporal
+# quantum**. In a pyramid, it is the product of all strides in time. (Our MAST also
+# pools keys and values, in every stage to one column every 320 ms, which is no coarser
+# than its last grid.)
 #
-# We test that instead of asserting it. A burst of noise in silence is shifted by 0 to
-# 70 frames; two networks with random weights look at it. Their position embeddings are
-# set to zero, because a position embedding tells a token where it is.
+# Let us test that. We shift a burst of noise in silence by 0 to 70 frames and pass it
+# through two networks with random weights. Their position embeddings are set to zero,
+# because a position embedding tells a token where it is.
 
 # %%
 predict(
     "09.c",
     ...,
-    "MAST's strides in time are 4, 2, 2 and 2 frames. After how many frames are its "
-    "logits the same again?",
+    "MAST's strides in time are 4 frames for the patches, then 2, 2 and 2 columns. "
+    "After a shift of how many frames are its logits the same again?",
 )
 
 # %%
@@ -705,8 +731,11 @@ def shifted_bursts(shifts):
 
 
 def change_of_logits(net, shifts):
-    """How far the logits are from those without a shift, relative to their size."""
-    net.v.pos_embed.data.zero_()
+    """Distance of the logits from the unshifted ones, relative to the burst's effect.
+
+    The effect of the burst is the distance between the logits with and without it.
+    """
+    net.v.pos_embed.data.zero_()  # this network is used for nothing else
     with torch.inference_mode():
         logits = torch.cat([net(part) for part in shifted_bursts(shifts).split(16)])
         silence = net(torch.zeros(1, N_SHIFT_FRAMES, 64))
@@ -721,6 +750,7 @@ change = {
 }
 
 # %% tags=["hide-input"]
+# Change of the logits against the shift
 fig, axes = plt.subplots(2, 1, figsize=(9, 4.6), sharex=True)
 for ax, (name, values), quantum in zip(axes, change.items(), (10, 32), strict=True):
     ax.plot(10 * SHIFTS, values, color=plots.COLOURS[0])
@@ -733,7 +763,7 @@ show(
     alt="Change of the logits against the shift, for AST and MAST. AST: zero at every "
     "multiple of 100 ms, and clearly above zero between. MAST: zero at 0, 320 and "
     "640 ms, above zero elsewhere.",
-    caption="Squares: whole multiples of the quantum. The change is relative to the "
+    caption="Squares: multiples of the quantum. The change is relative to the "
     "effect of the burst itself.",
 )
 
@@ -743,28 +773,30 @@ between = {"AST": change["AST"][5], "MAST": change["MAST"][16]}
 answer("09.c", 32, unit="frames")
 say(
     f"Shifted by one quantum, the logits change by {at_quantum['AST']:.0e} (AST) and "
-    f"{at_quantum['MAST']:.0e} (MAST), which is rounding. Shifted by half of it, they "
-    f"change by **{100 * between['AST']:.0f} %** and **{100 * between['MAST']:.0f} %** "
-    "of the effect of the burst itself."
+    f"{at_quantum['MAST']:.0e} (MAST) of the effect of the burst; only rounding is "
+    "left. Shifted by half a quantum, they change by "
+    f"**{100 * between['AST']:.0f} %** (AST) and **{100 * between['MAST']:.0f} %** "
+    "(MAST) of that effect."
 )
 
 # %% [markdown]
-# So an untrained network is blind to shifts by whole quanta, apart from the position
-# embedding and the edges of the clip, and sensitive to all others. Training can make it
-# less sensitive; a finer grid makes the quantum shorter.
+# So, apart from the position embedding and the edges of the clip, an untrained network
+# is blind to shifts by whole quanta and sensitive to all others. Training can make it
+# less sensitive to those; a finer grid shortens the quantum.
 #
 # ### Exercise 09.4: the quantum
 #
-# Change a setting, predict and explain. The cell below draws the same curve for an AST
-# with another stride. First write down after which shifts the curve will touch zero for
-# a stride of 7, then for 16, then run it. A shift of a single frame already changes the
-# logits about as much as any other. Why does the curve not rise gradually? (Think of
-# the sound in the clip.)
+# The cell below draws the same curve for an AST with another stride. Before you run it,
+# write down at which shifts the curve will touch zero for a stride of 7, and for a
+# stride of 16. Then set each stride, run the cell and compare. Look at the shift of a
+# single frame, too: why does the curve not rise gradually? (Think of the sound in the
+# clip.)
 
 # %%
 stride_of_yours = 8  # change me
 
 # %% tags=["hide-input"]
+# The same curve for the stride that you have chosen
 seed_everything(seed)
 net_of_yours = transformers.ast_tiny(512, 64, 50, stride=stride_of_yours).eval()
 change_of_yours = change_of_logits(net_of_yours, SHIFTS[:41])
@@ -783,8 +815,8 @@ show(
 )
 
 # %% [markdown]
-# Now compute the temporal quantum in ms, from the hop and the strides in time, from
-# the first layer to the last pooling.
+# Now compute the temporal quantum in ms from the hop and the list of strides in time,
+# which begins with the patches and ends with the last pooling.
 #
 # <details><summary>Hint</summary>
 #
@@ -810,22 +842,24 @@ check("09.4", quantum_ms)
 #
 # ### Counted
 #
-# What seems to be the same audio encoder was announced three times: with *5 times fewer
-# MACs and 42 % fewer parameters* (2023), with *3 times fewer FLOPs* (2022), and with
-# *about 3 % fewer FLOPs* (2024). The gains in accuracy are the same in all three.
-# Counting conventions explain part of this: published costs of this family often leave
-# out the products of attention itself. We could not reconcile the 3 %.
+# What seems to be the same audio encoder has been published with three different
+# savings over AST: *3 times* fewer FLOPs (2022, a submission to ICLR that was later
+# withdrawn), *5 times* fewer MACs and *42 %* fewer parameters (2023, the MAST paper),
+# and *about 3 %* fewer FLOPs (2024, arXiv:2401.04023). All three quote the same gains
+# in accuracy. Counting conventions may explain part of the disagreement, because
+# published costs of such networks often leave out the products inside attention. We
+# could not reconcile the 3 %.
 #
-# The paper's table of stages is not public. Our reconstruction has the depths
-# (2, 3, 15, 3) and absolute positions. It was chosen, among variants of MViTv2, because
-# it meets the two published figures of 5 times and 42 %. MViTv2-B itself has the depths
+# Our reconstruction has the depths (2, 3, 15, 3), that is, blocks per stage, and
+# absolute positions. We chose it among variants of MViTv2 because it meets the two
+# figures of the MAST paper, 5 times and 42 %. MViTv2-B itself has the depths
 # (2, 3, 16, 3) and *relative* positions: in every block and along each axis, a vector
 # for each possible distance between a query and a key. We count both.
 
 
 # %%
 def relative_positions(frames, depths):
-    """Numbers in the tables of relative positions of all blocks."""
+    """Parameters in the tables of relative positions of all blocks."""
     grid = transformers.pooled_size((128, frames), transformers.PATCH_STRIDE)
     head_dim = 96  # in every stage
     total = 0
@@ -836,8 +870,9 @@ def relative_positions(frames, depths):
             first = block == 0  # only the first block of a stage pools the queries
             q_grid = transformers.pooled_size(grid, stride_q) if first else grid
             k_grid = transformers.pooled_size(grid, stride_kv)
-            for n_q, n_k in zip(q_grid, k_grid, strict=True):
-                total += (2 * max(n_q, n_k) - 1) * head_dim
+            for n_q, n_k in zip(q_grid, k_grid, strict=True):  # rows, then columns
+                n_distances = 2 * max(n_q, n_k) - 1  # to either side, and 0
+                total += n_distances * head_dim
             grid = q_grid
     return total
 
@@ -849,19 +884,21 @@ for length, frames, n_classes in [("10 s", 1024, 527), ("5 s", 500, 50)]:
     original = claims.base_networks(frames, n_classes, claims.MVITV2_B)
     with torch.device("meta"):  # shapes only, nothing is computed
         positions = transformers.mast_base(frames, 128, n_classes).v.pos_embed.numel()
+    # Relative positions replace the absolute ones; costs are in millions
     added = relative_positions(frames, claims.MVITV2_B) - positions
     original["MAST"]["parameters"] += added / 1e6
     ast = ours["AST"]
     for name, mast in [("ours", ours["MAST"]), ("MViTv2-B", original["MAST"])]:
-        fewer = 100 * (1 - mast["parameters"] / ast["parameters"])
-        counted[name, frames] = (ast["macs"] / mast["macs"], fewer)
+        times_fewer = ast["macs"] / mast["macs"]
+        percent_fewer = 100 * (1 - mast["parameters"] / ast["parameters"])
+        counted[name, frames] = (times_fewer, percent_fewer)
         rows.append(
             {
                 "length": length,
                 "depths and positions": name,
                 "MACs (billions)": mast["macs"] / 1e3,
-                "times fewer MACs": ast["macs"] / mast["macs"],
-                "fewer parameters (%)": fewer,
+                "AST's MACs over MAST's": times_fewer,
+                "fewer parameters (%)": percent_fewer,
             }
         )
 cost_table = pd.DataFrame(rows)
@@ -870,29 +907,30 @@ display(cost_table.style.format(precision=1).hide(axis="index"))
 # %%
 macs_10_s, parameters_10_s = counted["ours", 1024]
 macs_5_s, parameters_5_s = counted["ours", 500]
+# AST's MACs without the products inside attention, in billions (section 3)
 ast_10_s = claims.base_networks(1024, 527)["AST"]["macs"] / 1e3
 n_tokens_10_s = 12 * ((1024 - PATCH) // 10 + 1) + 2
 uncounted = N_BLOCKS * 2 * n_tokens_10_s**2 * WIDTH / 1e9
 mast_10_s = ast_10_s / macs_10_s
 say(
-    f"Our MAST has **{macs_10_s:.1f} and {macs_5_s:.1f} times** fewer MACs than AST at "
-    f"10 and 5 s, and {parameters_10_s:.1f} and {parameters_5_s:.1f} % fewer "
-    "parameters. With the depths and relative positions of MViTv2-B, the parameters "
-    f"are {counted['MViTv2-B', 1024][1]:.1f} and {counted['MViTv2-B', 500][1]:.1f} % "
-    "fewer (its relative positions also cost MACs, which are not counted here). If "
-    "AST's attention is left out of the count, "
-    f"{(ast_10_s - uncounted) / mast_10_s:.1f} times remain at 10 s."
+    f"At 10 and 5 s, AST needs **{macs_10_s:.1f} and {macs_5_s:.1f} times** the MACs "
+    f"of our MAST, which has {parameters_10_s:.1f} and {parameters_5_s:.1f} % fewer "
+    "parameters. With the depths and relative positions of MViTv2-B, it has "
+    f"{counted['MViTv2-B', 1024][1]:.1f} and {counted['MViTv2-B', 500][1]:.1f} % fewer "
+    "(relative positions also cost MACs, which are not counted here). If the products "
+    "inside attention are left out of the count for AST, but not for MAST, the ratio "
+    f"at 10 s is {(ast_10_s - uncounted) / mast_10_s:.1f}."
 )
 
 # %% [markdown]
 # We chose the reconstruction *because* it meets the figures. So the table shows that
-# they can be met; it is no evidence that the authors' network is this one, and says
-# nothing about accuracy. The study calls this verdict **met by construction**.
+# they can be met. It is no evidence that the authors' network looks like this, and it
+# says nothing about accuracy. The study's verdict is **met by construction**.
 #
 # ### Timed
 #
-# Now the two small networks of the study, `ast-tiny` and `mast-tiny`, on 5 s of sound
-# at a hop of 20 ms. MAST has about a quarter of AST's MACs.
+# Now we time the two small networks of the study, `ast-tiny` and `mast-tiny`, on 5 s of
+# sound at a hop of 20 ms. MAST has about a quarter of AST's MACs.
 
 # %%
 predict(
@@ -903,15 +941,15 @@ predict(
 )
 
 # %%
-N_TIMED = (251, 64)  # frames and mels: 5 s at a hop of 20 ms
+TIMED_SHAPE = (251, 64)  # frames and mels of 5 s at a hop of 20 ms
 N_ROUNDS = {"smoke": 3, "lesson": 12, "study": 40}[profile]
 
 seed_everything(seed)
 small = {
-    "AST": transformers.ast_tiny(*N_TIMED, 10).eval(),
-    "MAST": transformers.mast_tiny(*N_TIMED, 10).eval(),
+    "AST": transformers.ast_tiny(*TIMED_SHAPE, 10).eval(),
+    "MAST": transformers.mast_tiny(*TIMED_SHAPE, 10).eval(),
 }
-small_macs = {name: cost.macs(net, *N_TIMED) for name, net in small.items()}
+small_macs = {name: cost.macs(net, *TIMED_SHAPE) for name, net in small.items()}
 
 
 def seconds_for(net, batch):
@@ -924,11 +962,11 @@ def seconds_for(net, batch):
 
 least_ms = {}  # per clip: the shortest of several times is the least disturbed
 for batch_size in (1, 16):
-    batch = torch.randn(batch_size, *N_TIMED)
+    batch = torch.randn(batch_size, *TIMED_SHAPE)
     for round_number in range(N_ROUNDS + 2):
         for name, net in small.items():
             ms_per_clip = 1000 * seconds_for(net, batch) / batch_size
-            if round_number > 1:  # the first rounds also load code
+            if round_number > 1:  # the first two rounds warm up
                 best = least_ms.get((name, batch_size), np.inf)
                 least_ms[name, batch_size] = min(best, ms_per_clip)
 
@@ -938,15 +976,16 @@ answer("09.d", round(time_ratio[1], 2), within=0.15)
 say(
     f"MAST needs {macs_ratio:.2f} of AST's MACs. On this machine it takes "
     f"**{time_ratio[1]:.2f}** of its time for one clip and **{time_ratio[16]:.2f}** in "
-    f"batches of 16. In the study's rows: {claims.measured_cost(claims.Evidence())}."
+    "batches of 16. The study measured, in "
+    f"{claims.measured_cost(claims.Evidence())}."
 )
 
 # %% [markdown]
 # Where does the time go? torch lets us step in whenever an operation is called (a
-# *dispatch mode*). We start a stopwatch before each operation and stop it after it, and
-# sum the times up by kind. The stopwatch takes time itself, most of all where
-# operations are small, so we use only the shares, and scale them to the milliseconds
-# above.
+# *dispatch mode*). We start a stopwatch before each operation, stop it afterwards and
+# add up the times by kind of operation. The stopwatch itself takes time, which weighs
+# most where operations are small. So we use only the shares, as an approximation, and
+# scale them to the milliseconds above.
 
 # %%
 KINDS = {  # parts of the names of torch's operations
@@ -960,7 +999,7 @@ KINDS = {  # parts of the names of torch's operations
 
 
 def kind_of(operation, arguments):
-    """What kind of operation this is."""
+    """The kind of an operation, by its name; of a convolution, by its kernel."""
     name = str(operation)
     if "conv" in name:
         kernel_size = tuple(arguments[1].shape[2:])
@@ -995,7 +1034,7 @@ shares = {}
 operations = {}
 for name, net in small.items():
     for batch_size in (1, 16):
-        batch = torch.randn(batch_size, *N_TIMED)
+        batch = torch.randn(batch_size, *TIMED_SHAPE)
         least = {}  # seconds of each kind in its least disturbed pass
         for _ in range(N_PASSES):
             with torch.no_grad(), Stopwatch() as stopwatch:
@@ -1007,7 +1046,7 @@ for name, net in small.items():
         operations[name] = stopwatch.n_operations
 
 # %% tags=["hide-input"]
-# Bars of milliseconds, divided by kind of operation
+# Milliseconds per clip, divided by kind of operation
 ALL_KINDS = [
     "matrix products",
     "attention",
@@ -1056,57 +1095,58 @@ show(
         + "."
         for name, batch_size in bars
     ),
-    caption="Where the time goes, on this machine. Log-mel not included.",
+    caption="Where the time goes on this machine, without the log-mel.",
 )
 
 # %%
 products_ms = {bar: least_ms[bar] * shares[bar]["matrix products"] for bar in bars}
 products_ratio = products_ms["MAST", 1] / products_ms["AST", 1]
-other_percent = {
-    name: 100
-    * (1 - shares[name, 1]["matrix products"] - shares[name, 1].get("attention", 0))
-    for name in small
-}
+other_percent = {}  # of the time for one clip: all but matrix products and attention
+for name in small:
+    of_one_clip = shares[name, 1]
+    other = 1 - of_one_clip["matrix products"] - of_one_clip.get("attention", 0)
+    other_percent[name] = 100 * other
 say(
-    f"A pass through MAST consists of **{operations['MAST']} operations**, one through "
-    f"AST of {operations['AST']}. For one clip, MAST's matrix products take "
-    f"**{products_ratio:.2f}** of the time of AST's. What is neither a matrix product "
-    f"nor attention takes {other_percent['AST']:.0f} % of AST's time and "
-    f"{other_percent['MAST']:.0f} % of MAST's."
+    f"A pass through MAST consists of **{operations['MAST']} operations**, a pass "
+    f"through AST of {operations['AST']}. For one clip, MAST's matrix products take "
+    f"**{products_ratio:.2f}** of the time of AST's. Everything that is neither a "
+    f"matrix product nor attention takes {other_percent['AST']:.0f} % of AST's time "
+    f"and {other_percent['MAST']:.0f} % of MAST's."
 )
 
 # %% [markdown]
-# There are two reasons why time need not follow the MACs. The figure shows how much
-# each weighs on your machine.
+# There are two reasons why time need not follow the MACs. The figure and the sentence
+# above show how much each matters on your machine.
 #
-# - **Narrow products.** AST multiplies by matrices of width 192, the first stage of
-#   MAST by matrices of width 32. Every number that is read from memory is then used in
+# - **Narrow products.** AST's tokens are 192 wide, those in the first stage of MAST 32.
+#   In products of narrow matrices, each number that is read from memory is used in
 #   fewer multiplications, and a processor reaches only part of its speed.
 # - **Small operations.** Depthwise convolutions, layer norms, max pooling and copies
-#   have few MACs or none. But each has to be started, and each reads and writes its
-#   whole input. In a batch, clips share the cost of starting; a single clip bears it
-#   alone.
+#   have few MACs or none. But each has to be started, reads its whole input and writes
+#   its whole output. In a batch, the clips share the cost of starting; a single clip
+#   bears all of it.
 #
-# A MAC count is exact, and it is not a time.
+# A MAC count is exact, but it is no substitute for a measured time.
 #
 # ## 7. Can they tell the bursts apart, and how long must they train?
 #
-# The study's first comparison of AST and MAST gave every network the same number of
-# steps, and MAST came out ahead. A reviewer would ask: had AST finished learning? We
-# answer that for a small problem, where training to the end takes seconds.
+# In the study, AST and MAST were trained for the same number of steps, and MAST came
+# out ahead. A reviewer would ask whether AST had finished learning. We examine that
+# question on a problem so small that we can afford to train four times as long.
 #
-# Two tasks of the timing probe: **gap**, two clicks with 20 or 40 ms of silence between
-# them, and **order**, a burst of 20 ms and one of 40 ms, in either order. That makes
-# four classes. A network that hears only which *task* a clip belongs to gets half of
-# the clips right, without resolving anything. At a hop of 5 ms, an AST token spans
-# 80 ms, so a whole pattern can lie inside one token. Does the first matrix lose it?
+# We use two tasks of the timing probe: **gap**, two clicks with 20 or 40 ms of silence
+# between them, and **order**, a burst of 20 ms and one of 40 ms, in either order, with
+# 20 ms of silence between them. That makes four classes. A network that recognises only
+# the *task* of a clip gets about half of the clips right, without resolving any timing.
+# At a hop of 5 ms, an AST token spans 80 ms. The patterns last 40 to 80 ms, so one can
+# lie inside a single token. Can the network still tell what happened within it?
 
 # %%
 N_CLIPS = {"smoke": 20, "lesson": 200, "study": 200}  # per class
 probe = load_timing(N_CLIPS[profile], tasks=("gap", "order"), fineness_ms=20)
 targets = probe.targets
 training, validation, test = folds.split(probe, test_fold)
-one_clip = 100 / test.sum()  # what one test clip is worth, in points
+one_clip = 100 / test.sum()  # percentage points of accuracy per test clip
 
 PROBE = FeatureSpec(hop_ms=5.0, window_ms=10.0, n_mels=16, fmin_hz=200.0)
 probe_db = features(probe, PROBE, progress=False)
@@ -1114,28 +1154,33 @@ n_probe_frames = probe_db.shape[1]
 probe_times_s = PROBE.frame_centres_s(n_probe_frames)
 token_span_ms = PATCH * PROBE.hop_ms
 token_every_ms = 10 * PROBE.hop_ms
-say(f"{len(probe)} clips of 1 s, {n_probe_frames} frames of {PROBE.n_mels} mels each.")
+say(
+    f"There are {len(probe)} clips of 1 s, with {n_probe_frames} frames of "
+    f"{PROBE.n_mels} mels each. An AST token spans {token_span_ms:.0f} ms, and a new "
+    f"one begins every {token_every_ms:.0f} ms. It covers all {PROBE.n_mels} mels, so "
+    "the grid has a single row."
+)
 
 # %%
 waves = probe.waves(PROBE.rate_hz)
 pair = {}
 for name in ("order_20_40ms", "order_40_20ms"):
-    first_of_class = int(np.flatnonzero(targets == probe.classes.index(name))[0])
-    sound = waves[first_of_class]
+    clips_of_class = np.flatnonzero(targets == probe.classes.index(name))
+    sound = waves[int(clips_of_class[0])]
     shown_name = "short, then long" if name == "order_20_40ms" else "long, then short"
     pair[shown_name] = 0.8 * sound / np.abs(sound).max()
 play_pair(
     pair,
     PROBE.rate_hz,
-    describe="Two short bursts of noise; first the short one comes first, then the "
-    "long one does.",
+    describe="Two short bursts of noise. In one sound the shorter burst comes first, "
+    "in the other the longer one.",
 )
 
 # %% [markdown]
-# Three networks with roughly similar cost: an AST of three blocks with tokens of width
-# 48, a MAST with one block per stage, and the 7-layer CNN of notebook 05. A recipe with
-# random circular shifts (`roll`) tells them that the place of the pattern does not
-# matter.
+# We train three small networks: an AST of three blocks with tokens of width 48, a MAST
+# with one block per stage, and the 7-layer CNN of notebook 05. They do not cost the
+# same; a table below gives their MACs. The recipe shifts clips circularly at random
+# (`roll`), so that the networks learn to ignore where in the clip the pattern is.
 
 # %%
 AST = partial(transformers.AST, embed_dim=48, depth=3, num_heads=3, num_prefix_tokens=1)
@@ -1145,12 +1190,12 @@ MAKE = {
     "MAST": lambda: MAST(n_probe_frames, PROBE.n_mels, probe.n_classes),
     "CNN7": lambda: build("cnn7", probe.n_classes),
 }
-long_steps = n_steps or STEPS[profile]
+long_steps = n_steps if n_steps else STEPS[profile]
 BUDGETS = {"short": long_steps // 4, "long": long_steps}
 
 
 def train(name, steps):
-    """Train a network for so many steps and test it, once, on the test fold."""
+    """Train a network for `steps` steps and test it once, on the test fold."""
     seed_everything(seed)
     recipe = Recipe(
         steps=steps,
@@ -1195,8 +1240,9 @@ for name in tqdm(("CNN7", "AST", "MAST"), desc="short trainings"):
     runs[name, "short"] = train(name, BUDGETS["short"])
 
 # %% [markdown]
-# And now four times as many steps. (The CNN needs no longer training if it is right
-# about every clip after the short one; the curves below show whether it is.)
+# Now we train AST and MAST for four times as many steps. (We leave the CNN out: if it
+# is right about nearly every clip after the short training, a longer one has little to
+# add. The curves below show whether it is.)
 
 # %%
 for name in tqdm(("AST", "MAST"), desc="long trainings"):
@@ -1209,6 +1255,7 @@ accuracy = {
 }
 
 # %% tags=["hide-input"]
+# Learning curves of the short and the long trainings
 PLACE = {"AST": 0, "MAST": 1, "CNN7": 2}
 fig, axes = plt.subplots(2, 2, figsize=(10, 5.6), sharey="row", sharex="col")
 for column, budget in enumerate(BUDGETS):
@@ -1243,8 +1290,7 @@ show(
         for (name, budget), run in runs.items()
     )
     + ". A dotted line at 50 % marks the accuracy without any timing.",
-    caption="The same networks with a short and a long training. The dotted line: "
-    "no timing resolved.",
+    caption="Short and long training. Dotted line: accuracy if no timing is resolved.",
 )
 
 # %%
@@ -1266,7 +1312,7 @@ display(accuracy_table.style.format({"MACs (M)": "{:.1f}"}).hide(axis="index"))
 
 # %%
 def difference(first, second):
-    """Points by which one run is better than another, on the same test clips."""
+    """Accuracy of `first` minus `second` in points, on the same test clips."""
     gap = runs[first]["right"] - runs[second]["right"]
     return accuracy_by_source(gap, test_sources, seed=seed).scaled(100)
 
@@ -1286,7 +1332,7 @@ conclude(
     dataset=ON_FILE,
     if_clear=f"After {BUDGETS['short']} steps, the CNN is **{cnn_over_ast.mean:.0f} "
     f"points** ahead of AST ({cnn_over_ast.low:+.0f} to {cnn_over_ast.high:+.0f}). A "
-    "comparison at this budget would call AST the worse network, by a clear interval.",
+    "comparison at this budget alone would rate AST as the worse network.",
     if_not=f"After {BUDGETS['short']} steps, CNN minus AST is {cnn_over_ast.mean:+.0f} "
     "points; this run cannot tell whether that is more than the spread over seeds.",
 )
@@ -1296,10 +1342,10 @@ conclude(
     unit="points",
     step=one_clip,
     dataset=ON_FILE,
-    if_clear="Four times as many steps bring AST "
-    f"**{ast_by_training.mean:.0f} points** and take it to "
-    f"{accuracy['AST', 'long'].mean:.0f} %. The short training had measured how fast "
-    "AST learns, not what it can learn.",
+    if_clear="Four times as many steps change AST's accuracy by "
+    f"**{ast_by_training.mean:+.0f} points**, to "
+    f"{accuracy['AST', 'long'].mean:.0f} %. The short training measured how fast AST "
+    "learns, not what it can learn.",
     if_not="Four times as many steps change AST by "
     f"{ast_by_training.mean:+.0f} points; this run cannot tell whether that is more "
     "than the spread over seeds.",
@@ -1310,8 +1356,9 @@ conclude(
     unit="points",
     step=one_clip,
     dataset=ON_FILE,
-    if_clear=f"MAST gains **{mast_by_training.mean:.0f} points** with the longer "
-    f"training, to {accuracy['MAST', 'long'].mean:.0f} %.",
+    if_clear="The longer training changes MAST's accuracy by "
+    f"**{mast_by_training.mean:+.0f} points**, to "
+    f"{accuracy['MAST', 'long'].mean:.0f} %.",
     if_not=f"MAST changes by {mast_by_training.mean:+.0f} points with the longer "
     "training; this run cannot tell whether that is more than the spread over seeds.",
 )
@@ -1324,30 +1371,32 @@ conclude(
     if_clear=f"With the long training, MAST minus AST is {mast_over_ast.mean:+.1f} "
     f"points ({mast_over_ast.low:+.1f} to {mast_over_ast.high:+.1f}).",
     if_not=f"With the long training, MAST minus AST is {mast_over_ast.mean:+.1f} "
-    f"points ({mast_over_ast.low:+.1f} to {mast_over_ast.high:+.1f}): this run "
-    "cannot tell them apart.",
+    f"points ({mast_over_ast.low:+.1f} to {mast_over_ast.high:+.1f}); this run cannot "
+    "tell whether that is more than the spread over seeds.",
 )
 
 # %% [markdown]
-# Look at the *loss* of a short training before you look at its accuracy. If it still
-# falls when the steps run out, the comparison was stopped too early. If it is flat,
-# that is no proof of the opposite: a network can stay on a plateau for many steps and
-# then drop, and at the end of every training the learning rate is close to zero, so
-# that the last stretch of a curve is always flat. Only a second budget shows what more
-# steps would have brought.
+# Look at the *validation loss* of a short training before you look at its accuracy. If
+# it is still falling when the steps run out, the comparison was stopped too early. A
+# flat curve does not prove the opposite. A network can stay on a plateau for many steps
+# before its loss drops. And the learning rate falls to zero at the end of each
+# training, which flattens the last stretch of any curve. Only a second, larger budget
+# shows what more steps would have brought.
 #
-# A convolution starts with the knowledge that neighbouring frames belong together and
-# that a pattern is the same in any place. AST has to learn both from the data.
+# It is built into a convolution that neighbouring frames belong together and that a
+# pattern is the same wherever it occurs. Across tokens, AST has to learn both from the
+# data.
 #
 # ## 8. Where does the class token look?
 #
-# In AST, the classifier reads the class token. Its attention in the last block tells
-# where that token looks. On the probe we know where it *should* look, because we know
-# the times of the bursts. And we know a rival that would be right by chance: **uniform
-# attention**, which gives every token the same weight.
+# In our AST, the classifier reads the class token. The attention weights of that token
+# in the last block show where it looks. On the probe we know where it *should* look,
+# because we know the times of the bursts. The baseline is **uniform attention**, which
+# gives every token the same weight.
 #
 # The weights come from `class_attention`, which multiplies queries and keys as in
-# section 2, and leaves out what the class token pays to itself. We average over heads.
+# section 2. It leaves out the weight that the class token gives to itself, so that the
+# weights of the other tokens sum to 1. We average over heads.
 
 
 # %%
@@ -1357,7 +1406,8 @@ def attention_over_time(run, x_db, block):
     normalised = (torch.tensor(x_db) - model.mean) / model.std
     with torch.inference_mode():
         weights = token_reduction.class_attention(model.model, normalised, block)
-    return weights.mean(dim=1).sum(dim=1).numpy()  # over heads, then over rows
+    # From (clips, heads, rows, columns): mean over heads, sum over the single row
+    return weights.mean(dim=1).sum(dim=1).numpy()
 
 
 # The pattern of each test clip, and the tokens whose patch touches it
@@ -1367,14 +1417,15 @@ pattern_start_s = events_of["onset_s"].min()[clip_names].to_numpy()
 pattern_end_s = events_of["offset_s"].max()[clip_names].to_numpy()
 
 n_probe_tokens = (n_probe_frames - PATCH) // 10 + 1
-first_frame_s = probe_times_s[10 * np.arange(n_probe_tokens)]
-last_frame_s = probe_times_s[10 * np.arange(n_probe_tokens) + PATCH - 1]
+first_frames = 10 * np.arange(n_probe_tokens)  # of each token, by number
+first_frame_s = probe_times_s[first_frames]
+last_frame_s = probe_times_s[first_frames + PATCH - 1]
 begins_before = first_frame_s < pattern_end_s[:, None]
 ends_after = last_frame_s > pattern_start_s[:, None]
 touches = begins_before & ends_after  # (clips, tokens)
 say(
-    f"Of the {n_probe_tokens} tokens of a clip, {touches.sum(axis=1).mean():.1f} touch "
-    "the pattern on average."
+    f"On average, {touches.sum(axis=1).mean():.1f} of the {n_probe_tokens} tokens of a "
+    "clip touch the pattern."
 )
 
 # %%
@@ -1382,12 +1433,13 @@ predict(
     "09.f",
     ...,
     "Uniform attention gives the tokens that touch the pattern about "
-    f"{100 * touches.mean():.0f} % of the weight. What percentage does the trained AST "
-    "give them in its last block?",
+    f"{100 * touches.mean():.0f} % of the weight. What percentage does AST give them "
+    "in its last block after the long training?",
 )
 
 # %%
 seed_everything(seed)
+# A network with new random weights, in a `run` like those of the trained ones
 untrained_network = dict(runs["AST", "long"])
 untrained_network["model"] = Normalised(MAKE["AST"](), probe_db[training])
 viewed = {
@@ -1446,8 +1498,8 @@ axes[1].set(xlabel="time (s)", ylabel="weight of a token (%)", ylim=(0, None))
 axes[1].legend()
 show(
     fig,
-    alt="Above, the log-mel of a test clip with two short bursts. Below, the weight of "
-    "each token in the attention of the class token, a line per block, the pattern "
+    alt="Above, the log-mel of a test clip with two short bursts. Below, the weight "
+    "that the class token gives to each token, one line per block, with the pattern "
     "shaded. Share of the weight on tokens that touch the pattern, over all test "
     "clips: "
     + ", ".join(
@@ -1471,35 +1523,35 @@ conclude(
     f"weight lies on tokens that touch the pattern, **{over_uniform.mean():.0f} points "
     "more** than uniform attention would put there.",
     if_not=f"In the last block of the trained AST, {on_pattern.mean():.0f} % of the "
-    f"weight lies on tokens that touch the pattern; uniform attention has "
-    f"{uniform_percent.mean():.0f} %. This run cannot tell whether that is more than "
-    "the spread over seeds.",
+    "weight lies on tokens that touch the pattern; with uniform attention it would be "
+    f"{uniform_percent.mean():.0f} %. This run cannot tell whether the difference is "
+    "more than the spread over seeds.",
 )
 
 # %% [markdown]
-# Attention is a clue, not a proof. A token that is looked at can be ignored by the
-# layers that follow, and after the first block a token holds more than its own patch:
-# it has already mixed in what others reported. The next section does an experiment
-# instead: it takes tokens away.
+# Attention weights are only indirect evidence. Later layers can ignore a token that got
+# much weight. And after the first block, a token holds more than its own patch, because
+# it has mixed in values of the others. The next section therefore does an experiment:
+# it removes tokens.
 #
 # ## 9. How many tokens does it need?
 #
-# The trained AST keeps all its tokens to the last block, and we have seen how few
-# of them touch the pattern. Can we drop the rest *without training again*? After the
-# first block, we keep only some tokens of each clip, by four rules:
+# The trained AST keeps all its tokens up to the last block, although few of them touch
+# the pattern. Can we drop the rest *without training again*? After the first block, we
+# reduce the tokens of each clip by one of four rules:
 #
 # - **attention**: keep the tokens to which the class token attends most in the first
 #   block (as in EViT, Liang et al., 2022);
-# - **merging**: average the most similar tokens until few enough are left (ToMe, Bolya
-#   et al., 2023);
-# - **energy**: keep the tokens whose patch is loudest, a control that knows nothing of
+# - **merging**: average the most similar tokens until few enough are left (as in ToMe,
+#   Bolya et al., 2023);
+# - **energy**: keep the tokens with the loudest patches, a control that uses nothing of
 #   the network;
-# - **random**: keep any, the control that every rule should beat.
+# - **random**: keep tokens at random, the control that every other rule should beat.
 #
-# Pruning is one line: `scores.topk(n_kept)`. Merging needs a few more. Tokens in even
-# places look for their most similar token in odd places, by the cosine of their keys.
-# The best pairs are averaged. A token that is made of several counts accordingly: its
-# *size* is their number.
+# Pruning takes one line, `scores.topk(n_kept)`; merging takes a few more. Each token in
+# an even place finds the most similar token in an odd place, by the cosine of their
+# keys. The most similar pairs are averaged. The *size* of a merged token is the number
+# of tokens that it is made of, and later averages are weighted by it.
 
 
 # %%
@@ -1510,14 +1562,14 @@ def merge_once(tokens, sizes, keys, n_merged):
     highest, partner = similarity.max(dim=1)
     by_similarity = highest.argsort(descending=True)
 
-    odd_tokens = tokens[1::2] * sizes[1::2, None]  # sums, to be divided by sizes
+    odd_sums = tokens[1::2] * sizes[1::2, None]  # to be divided by the new sizes
     odd_sizes = sizes[1::2].clone()
-    for i in by_similarity[:n_merged].tolist():
-        odd_tokens[partner[i]] += tokens[2 * i] * sizes[2 * i]
+    for i in by_similarity[:n_merged].tolist():  # even token i is in place 2 i
+        odd_sums[partner[i]] += tokens[2 * i] * sizes[2 * i]
         odd_sizes[partner[i]] += sizes[2 * i]
 
-    left_over = by_similarity[n_merged:].sort().values
-    new_tokens = torch.cat([tokens[::2][left_over], odd_tokens / odd_sizes[:, None]])
+    left_over = by_similarity[n_merged:].sort().values  # even tokens not merged
+    new_tokens = torch.cat([tokens[::2][left_over], odd_sums / odd_sizes[:, None]])
     new_sizes = torch.cat([sizes[::2][left_over], odd_sizes])
     return new_tokens, new_sizes
 
@@ -1534,9 +1586,11 @@ assert torch.equal(sizes_by_hand, sizes_of_library[0])
 sizes_by_hand.tolist()
 
 # %% [markdown]
-# In attention, a token of size $s$ should count like $s$ equal tokens. Adding $\ln s$
-# to its similarities does that, because $e^{q \cdot k + \ln s} = s\,e^{q \cdot k}$. The
-# library's `reduced_logits` runs the network with any of the rules.
+# The list shows the sizes of the tokens that are left: first the even ones that were
+# not merged, then the odd ones. In attention, a token of size $s$ should count like $s$
+# equal tokens. Adding $\ln s$ to its similarities achieves that, because
+# $e^{q \cdot k + \ln s} = s\,e^{q \cdot k}$. The library's `reduced_logits` runs the
+# network with any of the rules.
 
 # %%
 SHARES = {"100 %": 1.0, "75 %": 0.75, "50 %": 0.5, "25 %": 0.25, "10 %": 0.1}
@@ -1575,23 +1629,24 @@ def is_right(scores, n_kept):
 N_TIMES = {"smoke": 1, "lesson": 5, "study": 20}[profile]
 
 
-def milliseconds(scores, n_kept):
-    """The shortest time per clip, in one batch of all test clips."""
-    return min(timed_pass(scores, n_kept) for _ in range(N_TIMES))
-
-
 def timed_pass(scores, n_kept):
+    """Milliseconds per clip of one pass, in one batch of all test clips."""
     begin = time.perf_counter()
     is_right(scores, n_kept)
     return 1000 * (time.perf_counter() - begin) / len(x_test)
+
+
+def milliseconds(scores, n_kept):
+    """The shortest of several timed passes."""
+    return min(timed_pass(scores, n_kept) for _ in range(N_TIMES))
 
 
 # %%
 predict(
     "09.g",
     ...,
-    "A quarter of the tokens, chosen by energy, after the first block: what accuracy "
-    "is left, in per cent?",
+    "After the first block, a quarter of the tokens is kept, chosen by energy. What is "
+    "the accuracy then, in per cent?",
 )
 
 # %%
@@ -1613,6 +1668,7 @@ for label, share in SHARES.items():
 reduced = pd.DataFrame(reduced_rows)
 
 # %% tags=["hide-input"]
+# The tokens kept in one clip, and accuracy and time, for each share of tokens
 by_share = reduced.set_index(["kept", "rule"])
 top_ms = 1.15 * reduced["ms per clip"].max()
 shown_levels = probe_db[test][shown_clip]
@@ -1687,9 +1743,6 @@ attention_over_energy = accuracy_by_source(
 merging_over_random = accuracy_by_source(
     quarter["merging"] - quarter["random"], test_sources, seed=seed
 ).scaled(100)
-energy_loss = accuracy_by_source(
-    right_with["energy", "100 %"] - quarter["energy"], test_sources, seed=seed
-).scaled(100)
 answer("09.g", round(100 * quarter["energy"].mean()), unit="%", within=0.05)
 
 for name, gap, first, second in [
@@ -1705,40 +1758,41 @@ for name, gap, first, second in [
         step=one_clip,
         dataset=ON_FILE,
         if_clear=f"With a quarter of the tokens, {first} minus {second}: **{found}**.",
-        if_not=f"With a quarter of the tokens, {first} minus {second} is {found}: this "
-        "run cannot tell.",
+        if_not=f"With a quarter of the tokens, {first} minus {second} is {found}; this "
+        "run cannot tell whether that is more than the spread over seeds.",
     )
 
 # %% [markdown]
-# Compare *attention* with *energy* before you believe that attention knows something.
-# On the probe, only the pattern is loud, so a control that knows nothing of the network
-# is hard to beat. And compare the milliseconds with the tokens: the first block still
-# sees all tokens, and choosing or merging takes time of its own, so a quarter of the
-# tokens does not take a quarter of the time. With as few tokens per clip as here, it
-# may save hardly anything; the saving grows with the number of tokens.
+# Compare *attention* with *energy*, not only with *random*. On the probe, only the
+# pattern is loud, so a control that uses nothing of the network is hard to beat. Also
+# compare the milliseconds with the number of tokens. The first block still processes
+# all tokens, and choosing or merging takes time of its own, so a quarter of the tokens
+# does not take a quarter of the time. With as few tokens per clip as here, it may save
+# hardly any time; with more tokens there is more to save.
 #
 # ### Exercise 09.5: a score that steady noise does not fool (an open task)
 #
-# Energy fails as soon as something loud and irrelevant is in the clip. Write a score of
-# your own. You are given the log-mel of one clip in dB, shape `(frames, mels)`; return
-# one score for each token, whose patch has 16 frames and begins every 10. Among the
-# quarter of the tokens with the highest scores must be
+# Energy can fail when something loud and irrelevant is in the clip. Write a score of
+# your own. You are given the log-mel of one clip in dB, shape `(frames, mels)`. Return
+# one score for each token; its patch has 16 frames, and a new one begins every 10
+# frames. The quarter of the tokens with the highest scores must include all tokens that
+# touch two short bursts,
 #
-# - all that touch two short bursts, wherever these are;
-# - the same ones if the clip is 20 dB quieter;
-# - the same ones if half of the clip is filled with a steady noise that is louder than
-#   the bursts.
+# - wherever the bursts are;
+# - even if the clip is 20 dB quieter;
+# - even if the half of the clip without the bursts is filled with a steady noise that
+#   is louder than they are.
 #
-# There is no single right answer. When the check passes, the cell below prunes the
-# trained AST by your score, once on the test clips as they are, and once after a loud,
-# steady noise has been added to the *scored* levels of one half of each clip. (The
-# network itself hears the clean clip: we test the score, not the network.) **Predict**
-# what energy does in the second case.
+# There is no single right answer. When the check passes, run the cell below. It prunes
+# the trained AST by your score: once on the test clips as they are, and once with a
+# loud, steady noise in the half of each clip without the pattern. Only the levels that
+# you *score* have the noise; the network gets the clean clip, because we test the
+# score, not the network. **Predict** the accuracy with energy in the second case.
 #
 # <details><summary>Hint</summary>
 #
-# What changes within a patch, when a burst is in it, and stays the same in a patch full
-# of steady noise?
+# Which property of a patch is large when a burst begins or ends in it, and small when
+# the patch is full of steady noise?
 #
 # </details>
 
@@ -1761,11 +1815,11 @@ check("09.5", token_scores)
 n_quarter = max(1, round(0.25 * n_probe_tokens))
 with_noise = probe_db[test].copy()
 middle = n_probe_frames // 2
-noise_db = (
-    with_noise.max() + 5 + np.random.default_rng(0).normal(0, 1, with_noise.shape)
-)
+# Steady noise, 5 dB above the loudest value of all clips
+ripple_db = np.random.default_rng(0).normal(0, 1, with_noise.shape)
+noise_db = with_noise.max() + 5 + ripple_db
 for k in range(len(with_noise)):
-    in_second_half = pattern_start_s[k] > 0.5
+    in_second_half = pattern_start_s[k] > 0.5  # the pattern; the noise goes elsewhere
     half = slice(None, middle) if in_second_half else slice(middle, None)
     with_noise[k, half] = np.maximum(with_noise[k, half], noise_db[k, half])
 
@@ -1774,7 +1828,7 @@ if written:
     rows = []
     for name, levels in [
         ("as they are", probe_db[test]),
-        ("steady noise scored", with_noise),
+        ("scored with steady noise", with_noise),
     ]:
         of_clips = [token_scores(clip_levels) for clip_levels in levels]
         yours = torch.tensor(np.array(of_clips))
@@ -1793,19 +1847,20 @@ else:
 # %% [markdown]
 # ## 10. Are the classes further apart?
 #
-# The paper's last claim is that MAST's features are *more separable* than AST's. Four
-# measures on the vectors that the classifier reads: the *silhouette* compares the
-# distance of a clip to its own class with that to the nearest other class; *nmi* is the
-# agreement of the classes with clusters found without labels; *purity* is the share of
-# a clip's nearest neighbours that are of its class; *Davies-Bouldin*, where lower is
-# better, relates the spread of the classes to their distance.
+# The paper's last claim is that MAST's features are *more separable* than AST's. We use
+# four measures on the vectors that the classifier reads. The *silhouette* compares the
+# distance of a clip to its own class with its distance to the nearest other class.
+# *nmi* (normalised mutual information) is the agreement of the classes with clusters
+# found without labels. *purity* is the share of a clip's nearest neighbours that belong
+# to its class. *Davies-Bouldin* relates the spread within the classes to the distance
+# between them; lower is better.
 #
-# Before you compare two networks, compare one network with itself at two budgets.
+# Before we compare two networks, we compare each network with itself at two budgets.
 
 
 # %%
 def vectors(job):
-    """What the classifier reads: one vector for each clip not trained on."""
+    """What the classifier reads: one vector per clip of validation and test fold."""
     model = runs[job]["model"]
     normalised = (torch.tensor(probe_db[~training]) - model.mean) / model.std
     with torch.inference_mode():
@@ -1813,18 +1868,20 @@ def vectors(job):
 
 
 N_DRAWS = {"smoke": 5, "lesson": 20, "study": 100}[profile]
-held_sources = probe.table["source"].to_numpy()[~training]
+held_out_sources = probe.table["source"].to_numpy()[~training]
 apart = {}
 for job in [("AST", "short"), ("AST", "long"), ("MAST", "short"), ("MAST", "long")]:
     apart[job] = separability(
-        vectors(job), targets[~training], held_sources, draws=N_DRAWS, seed=seed
+        vectors(job), targets[~training], held_out_sources, draws=N_DRAWS, seed=seed
     )
-separability_table = pd.DataFrame(
-    [
-        {"network": f"{name}, {budget}"} | {m: v.mean for m, v in found.items()}
-        for (name, budget), found in apart.items()
-    ]
-).rename(columns={"davies_bouldin": "Davies-Bouldin"})
+rows = []
+for (name, budget), found in apart.items():
+    values = {measure: value.mean for measure, value in found.items()}
+    rows.append({"network": f"{name}, {budget}"} | values)
+separability_table = pd.DataFrame(rows)
+separability_table = separability_table.rename(
+    columns={"davies_bouldin": "Davies-Bouldin"}
+)
 display(
     separability_table.style.format(precision=2, subset=slice(1, None)).hide(
         axis="index"
@@ -1840,7 +1897,7 @@ conclude(
     by_budget,
     dataset=ON_FILE,
     if_clear=f"Training AST for longer changes its silhouette by **{by_budget:+.2f}**. "
-    "Separability measures how far a network has learned its task as much as what kind "
+    "Separability depends on how far a network has been trained, not only on what kind "
     "of network it is.",
     if_not=f"Training AST for longer changes its silhouette by {by_budget:+.2f}; this "
     "run cannot tell whether that is more than the spread over seeds.",
@@ -1849,16 +1906,19 @@ conclude(
     "silhouette_mast_over_ast",
     by_network,
     dataset=ON_FILE,
-    if_clear=f"With the long training, MAST minus AST is {by_network:+.2f}.",
-    if_not=f"With the long training, MAST minus AST is {by_network:+.2f}: this run "
-    "cannot tell them apart.",
+    if_clear="After the long training, the silhouette of MAST minus that of AST is "
+    f"{by_network:+.2f}.",
+    if_not="After the long training, the silhouette of MAST minus that of AST is "
+    f"{by_network:+.2f}; this run cannot tell whether that is more than the spread "
+    "over seeds.",
 )
 
 # %% [markdown]
 # ## 11. What the study found
 #
 # The study trained `ast-tiny`, `mast-tiny` and the 7-layer CNN from scratch on ESC-10
-# and on spoken digits, over five folds and three seeds, **with one budget of steps**.
+# and on spoken digits, over five folds and three seeds, **with one budget of steps**
+# per data set.
 
 # %%
 study = questions.answers("transformers")
@@ -1915,27 +1975,29 @@ if shown_data:
     )
 
 # %% [markdown]
-# Guessing one of ten classes gives a loss of $\ln 10 \approx 2.3$. Compare AST's curve
-# on spoken digits with that: when its steps ran out, it had hardly begun to learn. That
-# is why the study does not let the claim *MAST better than AST* hold, although both
-# intervals lie above zero. There was one budget, and section 7 has shown what that can
-# do. Besides, MAST differs from AST in more than the pooling: in its first layer, its
-# parameters, its cost and its token rate. On both sets, the CNN has the highest mean
-# accuracy of the three.
+# A network that gives each of ten classes the same probability has a loss of
+# $\ln 10 \approx 2.3$. AST's curve on spoken digits ends only a little below that: when
+# its steps ran out, AST had hardly begun to learn. That is why the study's verdict on
+# *MAST better than AST* is **not shown**, although both intervals lie above zero. With
+# one budget, the difference may be one of training speed. Besides, MAST differs from
+# AST in more than the pooling: in its first layer, its number of parameters, its cost
+# and its token rate. On both data sets, the CNN has the highest mean accuracy of the
+# three.
 #
-# A hop of 10 instead of 20 ms halves what an AST token spans. The last row of the table
-# shows what that changed on spoken digits.
+# Halving the hop from 20 to 10 ms halves the time that an AST token spans. The last row
+# of the table shows the effect on spoken digits, over five folds with one seed.
 
 # %% [markdown]
 # ## What we saw
 
 # %% tags=["hide-input"]
+# The paper's claims, our numbers and the verdicts
 study_b2 = [
     f"{row.where.partition(',')[0]} {100 * row.difference:+.1f} "
     f"({100 * row.low:+.1f} to {100 * row.high:+.1f})"
     for row in study[study["claim"] == "B2"].itertuples()
 ]
-b1_numbers = " → ".join(str(rows_ * columns_) for rows_, columns_ in stage_grids)
+b1_numbers = " → ".join(str(n_rows * n_columns) for n_rows, n_columns in stage_grids)
 say(
     "| the paper's claim | our number | verdict of the study |\n"
     "|---|---|---|\n"
@@ -1948,44 +2010,47 @@ say(
     f"{macs_10_s:.1f} and {macs_5_s:.1f} times, {parameters_10_s:.1f} % at 10 s; with "
     f"MViTv2-B's own depths and positions {counted['MViTv2-B', 1024][1]:.1f} % | "
     "**met by construction** |\n"
-    "| B5: more separable features | one pair of networks on one fold | "
+    "| B5: more separable features | one pair of networks, on one fold | "
     "**one fold: no verdict** |\n\n"
-    "Claim B3 is about AudioSet, and cannot be tested here."
+    "Claim B3 is about AudioSet and cannot be tested here."
 )
 
 # %% tags=["hide-input"]
+# The numbers of this run
 if profile != "smoke":
     say(
-        f"""- A token of AST spans 16 hops and a new one begins every 10. MAST's columns
-  go from {stage_column_ms[0]:.0f} to {stage_column_ms[-1]:.0f} ms.
-- `mast-tiny` has {macs_ratio:.2f} of the MACs of `ast-tiny`, and on this machine took
-  {time_ratio[1]:.2f} of its time for one clip and {time_ratio[16]:.2f} in batches.
+        f"""- A token of AST spans 16 hops, and a new one begins every 10. At a hop of
+  10 ms, MAST's columns are {stage_column_ms[0]:.0f} ms apart in the first stage and
+  {stage_column_ms[-1]:.0f} ms in the last.
+- `mast-tiny` has {macs_ratio:.2f} of the MACs of `ast-tiny`. On this machine it took
+  {time_ratio[1]:.2f} of its time for one clip and {time_ratio[16]:.2f} in batches of
+  16.
 - On the probe, AST got {accuracy["AST", "short"].mean:.0f} % after
   {BUDGETS["short"]} steps and {accuracy["AST", "long"].mean:.0f} % after
   {BUDGETS["long"]}; MAST {accuracy["MAST", "short"].mean:.0f} and
   {accuracy["MAST", "long"].mean:.0f} %; the CNN {accuracy["CNN7", "short"].mean:.0f} %
   after {BUDGETS["short"]}.
-- With a quarter of its tokens, the trained AST kept
-  {100 * quarter["attention"].mean():.0f} % (by attention),
+- With a quarter of its tokens, the trained AST was right about
+  {100 * quarter["attention"].mean():.0f} % of the test clips (attention),
   {100 * quarter["merging"].mean():.0f} % (merging),
-  {100 * quarter["energy"].mean():.0f} % (by energy) and
+  {100 * quarter["energy"].mean():.0f} % (energy) or
   {100 * quarter["random"].mean():.0f} % (random)."""
     )
 
 # %% [markdown]
-# - A token is a choice of temporal resolution. Smaller strides make more tokens; only
-#   a shorter hop or patch makes shorter ones.
-# - Attention grows with the square of the length, but for clips of a few seconds it is
-#   the smaller part of the cost.
-# - MACs say what must be computed, not how long it takes.
-# - A comparison at one training budget measures how fast networks learn. Show learning
-#   curves, and a second budget.
-# - Compare attention with controls that know nothing of the network.
+# - The length of a patch sets the temporal resolution of a token. Smaller strides make
+#   more tokens; only a shorter hop or patch makes shorter ones.
+# - The cost of attention grows with the square of the length, but for clips of a few
+#   seconds it is the smaller part of the total.
+# - MACs count what must be computed. How long that takes has to be measured.
+# - A comparison at one training budget may only show which network learns faster.
+#   Report learning curves and a second budget.
+# - Compare pruning by attention with controls that use nothing of the network.
 #
 # ## What next
 #
-# Notebooks 10 and 11 bring in features from pretrained networks, and move on from
-# *which* sound to *when*. Before you go on: [questions to test
+# Notebooks 10 and 11 bring in features from pretrained networks and move on from
+# *which* sound occurs to *when*. Before you go on: [questions to test
 # yourself](quizzes/09_spectrogram_transformers.md).
 #
 # ## References
@@ -2012,8 +2077,8 @@ for frames in (1024, 500):
     record(f"times_fewer_macs_{frames}", times_fewer, kind="rel", rel=1e-4)
     record(f"parameters_fewer_{frames}", fewer, unit="%", kind="rel", rel=1e-4)
     record(f"own_parameters_fewer_{frames}", own_fewer, unit="%", kind="rel", rel=1e-4)
-record("off_1-D", shuffling_error["1-D, time"], kind="info")
-record("off_2-D", shuffling_error["2-D, time and frequency"], kind="info")
+record("off_1-D", shuffling_error["kernel 1 × 3"], kind="info")
+record("off_2-D", shuffling_error["kernel 3 × 3"], kind="info")
 for name in change:
     record(f"change_at_quantum_{name}", float(at_quantum[name]), kind="info")
     record(f"change_between_{name}", float(between[name]), kind="info")
@@ -2021,7 +2086,7 @@ record("macs_ratio_tiny", macs_ratio, kind="rel", rel=1e-6)
 for batch_size, ratio in time_ratio.items():
     record(f"time_ratio_tiny_batch_{batch_size}", ratio, kind="info")
 for (name, budget), of_job in accuracy.items():
-    # After a handful of steps an accuracy is the luck of the draw
+    # After a few steps, an accuracy is a matter of chance
     judged = {"kind": "info"} if profile == "smoke" else {"step": one_clip}
     record(f"probe_accuracy_{name}_{budget}", of_job.mean, unit="%", **judged)
 for rule in RULES:
