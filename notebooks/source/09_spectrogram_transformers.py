@@ -1458,7 +1458,7 @@ for name, run in viewed.items():
         row[f"block {block + 1} (%)"] = share_on_pattern[name, block].mean()
     row["uniform (%)"] = uniform_percent.mean()
     rows.append(row)
-display(pd.DataFrame(rows).style.format(precision=0, subset=slice(1, None)).hide())
+display(pd.DataFrame(rows).style.format(precision=0).hide())
 
 # %% tags=["hide-input"]
 # A test clip, and the attention of the class token in each block
@@ -1840,7 +1840,7 @@ if written:
                 "random (%)": 100 * quarter["random"].mean(),
             }
         )
-    display(pd.DataFrame(rows).style.format(precision=0, subset=slice(1, None)).hide())
+    display(pd.DataFrame(rows).style.format(precision=0).hide())
 else:
     say("Write `token_scores` first; this cell then prunes the trained AST by it.")
 
@@ -1882,11 +1882,7 @@ separability_table = pd.DataFrame(rows)
 separability_table = separability_table.rename(
     columns={"davies_bouldin": "Davies-Bouldin"}
 )
-display(
-    separability_table.style.format(precision=2, subset=slice(1, None)).hide(
-        axis="index"
-    )
-)
+display(separability_table.style.format(precision=2).hide(axis="index"))
 
 # %%
 silhouette = {job: found["silhouette"].mean for job, found in apart.items()}
