@@ -816,7 +816,8 @@ conclude(
     unit="points",
     step=one_clip,
     if_clear=f"With deltas, the accuracy changes by **{deltas_gain:+.1f} points**, "
-    f"with smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}.",
+    f"with smoothed channels by {smoothed_gain:+.1f}; one clip is worth "
+    f"{one_clip:.1f}.",
     if_not=f"With deltas, the accuracy changes by {deltas_gain:+.1f} points, with "
     f"smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}. For "
     "these clips, we do not know whether colours help the frozen body.",
