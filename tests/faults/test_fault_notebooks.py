@@ -116,7 +116,7 @@ def test_full_disk_for_caches(course, small_disk, tell):
     assert states(course.here / "run") == {"00_good": "passed"}
     assert not list(disk.rglob("*.npy*"))
     tell(
-        [line for line in printed.splitlines() if "cannot keep" in line],
+        [line for line in printed.splitlines() if "cannot save" in line],
         code,
         "nothing but time: the run passes, and no partial array fills the disk",
     )

@@ -75,7 +75,7 @@ def test_full_disk(course, network, tell, small_disk):
     beeps(course.here / "long.wav", 300)
     small_disk("4k")
     code, printed = course("predict", "long.wav", *NETWORK, "--output", "disk")
-    tell(printed.splitlines(), code, "what was found after the disk was full: give the command again with more room")
+    tell(printed.splitlines(), code, "nothing found earlier: give the command again with more room")
 
 
 @pytest.mark.fault("recording that is no sound", "`course predict text.wav good.wav`, where `text.wav` holds a text")
