@@ -71,7 +71,7 @@ class Evidence:
     ) -> Part:
         """The part for one question at one place of `questions.toml`, under the name `about`.
 
-        `turned` reverses the question, with a `margin` of its own (a share); `macs` adds to the name what the first
+        `turned` reverses the question, with its own `margin` (a share); `macs` adds to the name what the first
         condition costs.
 
         Raises

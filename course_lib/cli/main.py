@@ -323,7 +323,7 @@ def data_get(
 
 @data.command("verify")
 def data_verify(name: NameArgument) -> None:
-    """Compare every file with its published checksum, and name those that are missing, changed or unknown."""
+    """Compare every file with its published checksum, and list missing, changed and unknown files."""
     from course_lib.data import download
 
     console.print(download.verify(name), soft_wrap=True)

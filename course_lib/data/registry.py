@@ -49,7 +49,7 @@ What `load` does with your own sounds, and reports in one line:
 LISTS = """## Sets that are lists
 
 They publish labels of video segments but no audio. If you have the sounds,
-`course data manifest NAME LISTING --folder SOUNDS` makes a manifest of those that it finds and reports how many are
+`course data manifest NAME LISTING --folder SOUNDS` makes a manifest of the files that it finds and reports how many are
 missing. For any other corpus, write the manifest yourself: a row for each sound, with the columns named above.
 """
 

@@ -143,7 +143,7 @@ def to_onnx(classifier: WaveClassifier, path: str | Path) -> str:
                 output_names=["probabilities"],
                 dynamic_axes={"waves": {0: "clips", 1: "samples"}, "probabilities": {0: "clips"}},
             )
-    except Exception as error:  # the exporter raises kinds of its own for what it cannot write
+    except Exception as error:  # the exporter has its own exceptions for what it cannot write
         reason = str(error).strip().splitlines()[0]
         raise CourseError(f"{classifier.name}: has parts that cannot be written as ONNX ({reason})") from error
     model = onnx.load_from_string(buffer.getvalue())

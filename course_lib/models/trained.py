@@ -141,7 +141,7 @@ def write(
     """Write a network of your own to `path`, which `load` and `course predict --model` then take.
 
     `model` is that of the result of `fit`, `spec` the log-mel it was trained on, `network` and `reducer` what
-    `classifier` was given; with `multilabel` each of the `classes` has a probability of its own.
+    `classifier` was given; with `multilabel` each of the `classes` has its own probability.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class WaveClassifier(nn.Module):
     """From waveforms `(clips, samples)`, float32 within ±1 at `rate_hz`, to probabilities `(clips, classes)`.
 
     `net` takes log-mels and returns logits. `spec` says which log-mel; None is that of `models.mobilenet`. With
-    `multilabel` each class has a probability of its own, else they sum to 1: a network that knows ten sounds then gives
+    `multilabel` each class has its own probability, otherwise they sum to 1: a network that knows ten sounds then gives
     one of the ten names to everything, speech included. Notebook: 12.
     """
 

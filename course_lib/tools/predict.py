@@ -1,4 +1,4 @@
-"""`course predict`: what sounds when in files of any length, written as it is found.
+"""`course predict`: which sounds occur when, in files of any length; events are written as they are found.
 
 Each file gives `NAME.events.csv` (onset, offset, label, confidence) and `NAME.labels.txt`, a label track for Audacity.
 Both grow while the file is read, so that an interrupted prediction keeps what it has found.
@@ -63,7 +63,7 @@ def predict_files(
     UsageError
         Unknown model, settings out of range, or two files whose results would have the same name.
     CourseError
-        The model cannot be had, or `output` cannot be written to.
+        The model cannot be obtained, or `output` cannot be written to.
     """
     names = _result_names(files)
     paths.as_folder(output, "--output")
@@ -94,7 +94,7 @@ def predict_files(
 
 
 def _loaded(model: str) -> WaveClassifier:
-    """The classifier `model`; where published weights cannot be had, the error names a network that is here."""
+    """The classifier `model`; if published weights cannot be obtained, the error names one that needs no download."""
     try:
         return wave_classifier.load(model)
     except UsageError:
@@ -102,7 +102,7 @@ def _loaded(model: str) -> WaveClassifier:
     except CourseError as error:
         if model != wave_classifier.DEFAULT:
             raise
-        raise CourseError(f"{error}; or choose --model {HERE}, which is here") from error
+        raise CourseError(f"{error}; or choose --model {HERE}, which needs no download") from error
 
 
 def _kept(heard: Heard, target: Path) -> str:

@@ -143,7 +143,7 @@ def test_the_default_without_weights_says_what_to_do(course, tmp_path, monkeypat
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "none"))
     code, _, err = course("predict", "x.wav")
     assert code == 1 and "is not on this machine and COURSE_OFFLINE forbids the network; download https://" in err
-    assert "or choose --model esc10-fixed, which is here" in err
+    assert "or choose --model esc10-fixed, which needs no download" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
