@@ -1394,8 +1394,8 @@ say(f"""- One second at 16 kHz gives {centred_frames} centred frames at 25 / 10 
 # ## What next
 #
 # Notebook 02 turns these spectra into log-mel features and measures what a hop costs.
-# Whether a classifier *needs* the frames of a fine hop is the question of notebooks 05 to
-# 08. Before you go on: [questions to test
+# Whether a classifier *needs* the frames of a fine hop is the question of notebooks 05
+# to 08. Before you go on: [questions to test
 # yourself](quizzes/01_stft_and_hop_size.md).
 #
 # ## References

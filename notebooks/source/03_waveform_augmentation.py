@@ -414,8 +414,8 @@ say(
 # %% [markdown]
 # Real recordings are hardly ever digitally silent, so the attack of a bark, a step or a
 # consonant fares like the click in the third column. This loss of vertical coherence is
-# the classic weakness of the phase vocoder (Laroche & Dolson, 1999). Signalsmith (Luff,
-# 2023) chooses each phase so that its relation to the frame before *and* to
+# the classic weakness of the phase vocoder (Laroche & Dolson, 1999). Signalsmith
+# (Luff, 2023) chooses each phase so that its relation to the frame before *and* to
 # neighbouring bins stays that of the original. Its window, as we set it, is also
 # shorter: 60 ms.
 #

@@ -21,10 +21,10 @@
 # ## Before you start
 #
 # You need notebooks 02 (log-mel), 04 (intervals), 05 (training a CNN) and 07 (DiffRes).
-# Notebook 11 is useful but not necessary. Reading takes 50 minutes, the five exercises
-# 60. In `lesson` the machine needs about two minutes, most of it for three short
-# trainings. In `smoke`, each training has only twelve steps: all cells run,
-# but no conclusion is drawn.
+# Notebook 11 is useful but not necessary. Reading takes 50 minutes, the five
+# exercises 60. In `lesson` the machine needs about two minutes, most of it for three
+# short trainings. In `smoke`, each training has only twelve steps: all cells run, but
+# no conclusion is drawn.
 
 # %%
 import subprocess
