@@ -44,7 +44,7 @@ def test_a_perfect_score_has_no_width():
     ("correct", "sources"), [([], []), ([1, 0], [1]), ([[1], [0]], [[1], [2]]), ([1, 0, 1], ["a", "a", "a"])]
 )
 def test_what_has_no_interval_is_refused(correct, sources):
-    with pytest.raises(ValueError, match=r"one source per clip|of one source"):
+    with pytest.raises(ValueError, match=r"one source per clip|from one source"):
         accuracy_by_source(np.array(correct), np.array(sources))
 
 

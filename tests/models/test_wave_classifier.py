@@ -56,7 +56,7 @@ def test_writing_checks_what_it_is_given(tmp_path):
         ("no.pt", UsageError, "model 'no.pt': no such file; expected one of mn04_as, esc10-diffres"),
         ("no.safetensors", UsageError, "trained network 'no.safetensors': there is no file no.safetensors"),
         ("weights.pt", UsageError, r"weights\.pt: holds weights, but neither their features nor their classes"),
-        ("broken.safetensors", CourseError, r"broken\.safetensors: is damaged or no safetensors file"),
+        ("broken.safetensors", CourseError, r"broken\.safetensors: is damaged or not a safetensors file"),
     ],
 )
 def test_models_that_cannot_be_had(tmp_path, monkeypatch, name, kind, message):

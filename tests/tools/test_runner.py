@@ -106,7 +106,7 @@ def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
     assert line.startswith("my.csv: 05_fixed_resolution_cnn needs clips of 1 s, not 0.25 s (its CNN halves the")
     assert "06_transfer_backbones needs clips of 1 s, not 0.25 s (its networks take" in line and "\n" not in line
     runner.refuse_unfit(notebooks[:5], replace(clips, length_s=0.25))
-    assert line.endswith("; give a larger --clip-s, or run the others with --only 00,01,02,03,04,10,11,12")
+    assert line.endswith("; give a larger --clip-s, or run the others with --only 00,01,02,03,04,10,11,12,13")
     few = load_timing(5)
     with pytest.raises(
         UsageError, match=r"timing: 09_spectrogram_transformers needs 4 sources of each class in valida"
