@@ -23,11 +23,11 @@ def page(executed: Mapping, complete: Mapping, name: str, failure: str = "") -> 
     """
     solutions = answers(complete)
     cells = []
-    for place, cell in enumerate(executed["cells"]):
+    numbers = exercises(executed["cells"])
+    for place, (cell, number) in enumerate(zip(executed["cells"], numbers, strict=True)):
         cells.append(_shown(cell))
         if place == 0:
             cells.append(_markdown(f"{name}-about", about(name, failure)))
-        number = exercise(cell) if "exercise" in cell["metadata"].get("tags", []) else ""
         if number in solutions:
             cells.append(_markdown(f"{cell['id']}-solution", folded(number, solutions[number])))
     return {**executed, "cells": cells}
@@ -42,26 +42,36 @@ def about(name: str, failure: str = "") -> str:
 
 
 def answers(complete: Mapping) -> dict[str, str]:
-    """Complete code of every exercise, by its number as its check names it.
+    """Complete code of every exercise, by the number in its heading.
 
     Cells tagged `solution`, which the learner's copy lacks, belong to the exercise before them.
     """
     found: dict[str, str] = {}
     last = ""
-    for cell in complete["cells"]:
-        tags = cell["metadata"].get("tags", [])
+    cells = complete["cells"]
+    for cell, number in zip(cells, exercises(cells), strict=True):
         code = "".join(cell["source"])
-        if "exercise" in tags:
-            last = exercise(cell)
+        if number:
+            last = number
             found[last] = code
-        elif "solution" in tags and last and cell["cell_type"] == "code":
+        elif "solution" in cell["metadata"].get("tags", []) and last and cell["cell_type"] == "code":
             found[last] += f"\n\n{code}"
     return found
 
 
-def exercise(cell: Mapping) -> str:
-    """Number of the exercise that `cell` checks; empty where it checks none."""
-    return ", ".join(re.findall(r'check\(\s*"([\d.]+)"', "".join(cell["source"])))
+def exercises(cells: Sequence[Mapping]) -> list[str]:
+    """For each of `cells` the number of the exercise that is written in it, or an empty text.
+
+    The number is that of the last heading "Exercise 01.2" above a cell tagged `exercise`.
+    """
+    numbers = []
+    headed = ""
+    for cell in cells:
+        headings = re.findall(r"^#+ Exercise (\d\d\.\d)", "".join(cell["source"]), re.M)
+        if cell["cell_type"] == "markdown" and headings:
+            headed = headings[-1]
+        numbers.append(headed if "exercise" in cell["metadata"].get("tags", []) else "")
+    return numbers
 
 
 def folded(number: str, code: str) -> str:

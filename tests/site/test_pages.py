@@ -36,11 +36,13 @@ def picture(alt):
 def ran():
     """A run notebook and its complete copy, which share their ids."""
     title = {"cell_type": "markdown", "id": "nb01-000", "metadata": {}, "source": "# 01 · Ticks"}
+    task = {"cell_type": "markdown", "id": "t", "metadata": {}, "source": "Now you.\n\n### Exercise 01.1: ticks"}
     learner = [title, code("x", "profile = 'smoke'", tags=["injected-parameters"]),
                code("nb01-001", "draw()", picture(ALT), shown({"text/markdown": "*a sentence*"}), tags=["hide-input"]),
+               task,
                code("nb01-002", 'answer = ...\ncheck("01.1", answer)', tags=["exercise"]),
                code("nb01-005", "record(1)", shown({"text/plain": "1", RECORD_MIME: {}}), tags=["record"])]  # fmt: skip
-    complete = [title, code("nb01-001", "draw()"),
+    complete = [title, code("nb01-001", "draw()"), task,
                 code("nb01-002", 'answer = 3\ncheck("01.1", answer)', tags=["exercise"]),
                 code("nb01-003", "extra = 4", tags=["solution"]), code("nb01-005", "record(1)")]  # fmt: skip
     return {"cells": learner}, {"cells": complete}
@@ -57,7 +59,7 @@ def test_figures_stay_as_they_are_and_their_code_is_folded(ran):
 def test_solutions_are_folded_below_their_exercise_with_the_cells_that_only_they_have(ran):
     page = site_pages.page(*ran, "01_ticks")
     order = [c["id"] for c in page["cells"]]
-    assert order == ["nb01-000", "01_ticks-about", "x", "nb01-001", "nb01-002", "nb01-002-solution", "nb01-005"]
+    assert order == ["nb01-000", "01_ticks-about", "x", "nb01-001", "t", "nb01-002", "nb01-002-solution", "nb01-005"]
     text = page["cells"][order.index("nb01-002-solution")]["source"]
     assert text.startswith("::::{dropdown} Solution of exercise 01.1\n")
     assert "answer = 3" in text and "extra = 4" in text
@@ -84,7 +86,7 @@ def test_solutions_find_their_exercise_in_a_run_of_an_older_copy(ran):
     for place, cell in enumerate(complete["cells"]):
         cell["id"] = f"nb01-{place:03d}"  # ids are places in the source
     page = site_pages.page(executed_cells, complete, "01_ticks")
-    assert [c["id"] for c in page["cells"]].index("nb01-002-solution") == 5
+    assert [c["id"] for c in page["cells"]].index("nb01-002-solution") == 6
 
 
 def test_every_exercise_of_the_course_has_a_solution():
@@ -93,10 +95,11 @@ def test_every_exercise_of_the_course_has_a_solution():
             json.loads((folder / f"{source.stem}.ipynb").read_text(encoding="utf-8"))
             for folder in (authoring.notebooks_dir(), authoring.notebooks_dir() / "solutions")
         )
-        headed = re.findall(r"^#+ Exercise (\d\d\.\d)", "\n".join("".join(c["source"]) for c in learner["cells"]), re.M)
-        asked = [site_pages.exercise(c) for c in learner["cells"] if "exercise" in c["metadata"].get("tags", [])]
+        code = "\n".join("".join(c["source"]) for c in learner["cells"] if c["cell_type"] == "code")
+        checked = re.findall(r'^check\(\s*"([\d.]+)"', code, re.M)
+        asked = [number for number in site_pages.exercises(learner["cells"]) if number]
         found = site_pages.answers(complete)
-        assert asked == headed == list(found), source.stem
+        assert checked == asked == list(found), source.stem
         assert not any(authoring.TO_FILL_IN in text for text in found.values()), source.stem
 
 

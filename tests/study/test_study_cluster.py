@@ -149,7 +149,7 @@ def test_a_scheduler_that_is_gone_is_named(tmp_path, monkeypatch, when):
         client.submit = broken
     elif when == "a worker is waited for":
         client.scheduler_info, client.wait_for_workers = lambda n_workers: {"workers": {}}, broken
-    with pytest.raises(CourseError, match=r"^the scheduler at tcp://somewhere:1 is gone; start it and give the same"):
+    with pytest.raises(CourseError, match=r"^the scheduler at tcp://somewhere:1 is gone; restart it and give the same"):
         engine.run_grid([ROW], tmp_path / "run", scheduler="tcp://somewhere:1")
     assert not (tmp_path / "run").exists()
 

@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 from contextlib import suppress
 from dataclasses import asdict, replace
 
+import numpy as np
 import psutil
 import pytest
 from helpers import HEAD, RECORD, gone, wait_for, write_notebooks
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from course_lib import paths, profiles
 from course_lib.cli import main as cli
+from course_lib.data import folds
 from course_lib.data.load import load_timing
 from course_lib.errors import CourseError, UsageError
 from course_lib.lesson import expected
@@ -107,12 +109,13 @@ def test_notebooks_that_cannot_run_on_the_sounds_are_named_before_any_starts():
     assert "06_transfer_backbones needs clips of 1 s, not 0.25 s (its networks take" in line and "\n" not in line
     runner.refuse_unfit(notebooks[:5], replace(clips, length_s=0.25))
     assert line.endswith("; give a larger --clip-s, or run the others with --only 00,01,02,03,04,10,11,12,13")
-    few = load_timing(5)
-    with pytest.raises(
-        UsageError, match=r"timing: 09_spectrogram_transformers needs 4 sources of each class in valida"
-    ):
-        runner.refuse_unfit(notebooks, few)
-    runner.refuse_unfit(notebooks[:9], few)
+    few = load_timing(3)
+    _, validation, _ = few.split(folds.testable_folds(few)[0])
+    keep = np.ones(len(few), dtype=bool)
+    keep[np.flatnonzero(validation)[0]] = False  # its class is left with one source, in the test set
+    with pytest.raises(UsageError, match=r"timing: 12_clips_to_a_stream needs 2 sources of each class in validation"):
+        runner.refuse_unfit(notebooks, few.where(keep))
+    runner.refuse_unfit(notebooks[:12], few.where(keep))
     stems = {path.stem for path in notebooks}
     assert set(tomllib.loads((authoring.notebooks_dir() / "needs.toml").read_text(encoding="utf-8"))) <= stems
 
