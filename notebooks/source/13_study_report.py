@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 13 · Study report
 #
-# Four papers make claims about temporal resolution, pooling, transfer and augmentation,
-# and you have taken their ideas apart in the earlier notebooks. Behind the course
-# stands a study: small networks, most of them trained on several folds and with several
-# seeds, with one row in a table per training run. What do the rows say about the
+# The earlier notebooks took apart the ideas of four papers on temporal resolution,
+# pooling, transfer and augmentation. The study behind the course tests the papers'
+# claims: it trained small networks, most of them on several folds with several seeds,
+# and published one row of results per training run. What do the rows say about the
 # claims, on which data, and how sure can we be?
 
 # %% [markdown]
@@ -21,11 +21,11 @@
 # ## Before you start
 #
 # You need notebook 04 for folds and intervals; each finding names the notebooks that
-# explain it. Reading takes 40 minutes, the four exercises 40. Nothing is trained here:
-# the machine needs less than a minute in every profile.
+# explain it. Reading takes 40 minutes, the four exercises another 40. Nothing is
+# trained here, so the notebook runs in less than a minute in every profile.
 #
-# The numbers are computed from published files when you run the notebook. The complete
-# results are in [study/RESULTS.md](../study/RESULTS.md), and the rules in
+# All numbers are computed from the published rows. The complete results are in
+# [study/RESULTS.md](../study/RESULTS.md), and the rules in
 # [study/protocol.md](../study/protocol.md).
 
 # %%
@@ -70,33 +70,39 @@ paper: str = "A"  # whose claims section 5 lists in full: A, B, C or D
 
 # %%
 started = time.perf_counter()
-evidence, verdict_table = findings.judged()  # all published rows, and all verdicts
+# `evidence` gives access to the published rows and to the answers computed from them
+evidence, verdict_table = findings.judged()
 
 # %% [markdown]
 # ## 1. Five findings
 #
-# Each finding below has a sentence in bold, its numbers, and one figure. The sentence
-# appears only while the verdicts or intervals behind it support it; if new rows change
-# them, only the numbers remain. Differences are in points, with 95 % intervals.
+# Each finding has a sentence in bold, its numbers and a figure. If the published rows
+# no longer support the bold sentence, only the numbers are shown. Differences are in
+# points, with 95 % intervals.
+#
+# The papers' claims are numbered: A1 is the first claim of paper A. The **verdict** on
+# a claim says what the rows show on one data set: it *holds*, is *contradicted* or is
+# *not shown*. Sections 3 and 4 explain how a verdict is reached.
 
 
 # %%
-def finding(place, picture):
-    """Show finding number `place` with its figure."""
-    _, meaning, numbers = findings.headlines()[place]
+def show_finding(index, file_name, caption):
+    """Show finding number `index`, counted from 0, with its published figure."""
+    _, meaning, numbers = findings.headlines()[index]
     sentence = f"**{meaning}** " if meaning else ""
     say(sentence + numbers)
-    drawing = figures.FIGURES[picture]
-    tables = drawing.tables()  # the published numbers that the figure shows
-    show(drawing.figure(*tables), alt=drawing.text(*tables))
+    published = figures.FIGURES[file_name]
+    tables = published.tables()  # the numbers that the figure shows
+    figure = published.figure(*tables)
+    show(figure, alt=published.text(*tables), caption=caption)
 
 
 # %% [markdown]
 # ### Does the hop matter?
 #
-# Notebook 05 trained a CNN at several hops. The study has done so on recordings and on
-# the timing probe, whose generated clips differ from class to class only in when their
-# energy arrives.
+# Notebook 05 trained a CNN at several hops. The study did the same on recordings and on
+# the timing probe. The probe's sounds are generated: the two classes of a task differ
+# only in *when* their energy comes.
 
 # %%
 predict(
@@ -121,80 +127,91 @@ play_pair(
 )
 
 # %%
-finding(0, "hops.png")
-asked_of_a1 = {}  # the questions of claim A1, by data set and name
-for part in findings.parts()["A1"]:
-    asked_of_a1[part.data, part.about] = part
-fine_over_coarse = asked_of_a1["timing probe", "2.5 ms over 10 ms"].found
+show_finding(0, "hops.png", caption="Bands: 95 % intervals of the accuracy, by source")
+questions_of_a1 = {}  # claim A1 is about the hop; keys: data set and question
+for question in findings.parts()["A1"]:
+    questions_of_a1[question.data, question.about] = question
+fine_over_coarse = questions_of_a1["timing probe", "2.5 ms over 10 ms"].found
 gain = 100 * fine_over_coarse.interval.mean  # points
 answer("13.a", round(gain, 1), unit="points", within=0.3)
 
 # %% [markdown]
-# The verdict on ESC-10 rests on the panel with 800 steps. The panel with 240 steps is a
-# control and gets no verdict: its training is short, and its windows of 25 ms leave
-# gaps at hops of 40 and 80 ms (notebook 05, section 11).
+# The verdict on ESC-10 comes from the panel with 800 steps; the shorter training of 240
+# steps is a control. The window is fixed, 25 ms on recordings and 5 ms on the probe, so
+# long hops leave gaps between windows: more than a third of a recording at 40 ms, more
+# than two thirds at 80 ms (notebook 05, section 11), and half of a probe clip at 10 ms.
+# Part of a difference may come from these gaps.
 #
 # ### On recordings, does it help to learn which frames to keep?
 #
-# DiffRes (notebooks 07 and 08) removes half the frames of ESC-10. The figure shows its
-# accuracy minus that of each rival: the same merging with equal or random widths, with
-# widths by energy, or with its own widths shuffled; average pooling; and the CNN on all
-# frames at a hop of 10 or 20 ms. Section 3 explains the wider grey bars.
+# DiffRes (notebooks 07 and 08) keeps half the frames of ESC-10. The figure shows its
+# accuracy minus that of each rival: the same merging with equal widths, random widths,
+# widths by energy, or its own widths shuffled; average pooling; and the CNN on all
+# frames at a hop of 10 or 20 ms.
 
 # %%
-finding(1, "widths.png")
+show_finding(
+    1, "widths.png", caption="95 % intervals; section 3 explains the wider grey bars"
+)
 
 # %% [markdown]
 # ### Where milliseconds decide, do learned widths find them?
 #
-# On the timing probe we know when the decisive moments are. Here DiffRes keeps a
-# quarter of the frames at a hop of 2.5 ms. Each mark in the figure is one training run,
-# a square if it is one of DiffRes. A run succeeds if it reaches the dashed line at 95 %
+# On the timing probe we know which frames matter. Here DiffRes keeps a quarter of the
+# frames at a hop of 2.5 ms. A run succeeds if its test accuracy is at least 95 %
 # (notebook 08, section 6).
 
 # %%
-finding(2, "probe.png")
+show_finding(
+    2, "probe.png", caption="Squares: runs of DiffRes; dashed line: an accuracy of 95 %"
+)
 
 # %% [markdown]
 # ### Do fewer multiply-accumulates save time?
 #
-# Papers count multiply-accumulates (MACs). We also measured milliseconds, for one clip
-# and for batches of 16, on one thread of an otherwise idle machine (notebook 08,
-# section 2). The times include the log-mel, the counts do not. The text below is about
-# DiffRes with half the frames and a hop of 40 ms; check in the figure what the other
-# conditions save.
+# Papers count multiply-accumulates (MACs). We also measured time, for one clip and for
+# batches of 16, on one thread of an otherwise idle machine (notebook 08, section 2).
+# The times include the log-mel; the counts do not. The text below compares DiffRes at
+# half the frames with a plain hop of 40 ms. For the other conditions, check in the
+# figure whether the time falls as much as the MACs.
 
 # %%
-finding(3, "frontier.png")
+show_finding(
+    3,
+    "frontier.png",
+    caption="Dashed line: all frames of 10 ms. In brackets: accuracy on ESC-10",
+)
 
 # %% [markdown]
-# ### Do pretrained features help to say what sounds, and when?
+# ### Do pretrained features improve recognition and localisation?
 #
-# Notebook 10 tags mixed scenes, and notebook 11 detects the events in them. An event
-# that is not recognised cannot be placed in time either, so the two abilities are
-# judged separately: recognition by tagging F1, and localisation by event F1 on the
-# events that both systems recognise (notebook 11, section 5). Intervals are over seeds,
-# on one fold of scenes.
+# Notebook 10 tags mixed scenes, and notebook 11 detects the events in them. A system
+# cannot localise an event that it does not recognise, so the two abilities are judged
+# separately: recognition by tagging F1, and localisation by event F1 on the events that
+# both systems recognise (notebook 11, section 5). All runs share one fold of scenes.
 
 # %%
-finding(4, "localisation.png")
+show_finding(
+    4, "localisation.png", caption="95 % intervals over seeds, on one fold of scenes"
+)
 
 # %% [markdown]
-# The localisation result compares the log-mel with auditory features every 320 ms that
-# replace it. Finer auditory features, in the right panel, and features used together
-# with the log-mel are separate questions (C8 and C7c in
-# [study/RESULTS.md](../study/RESULTS.md)).
+# The localisation result above is for auditory features every 320 ms in place of the
+# log-mel. Finer auditory features (right panel) and features used together with the
+# log-mel are separate questions: C8 and C7c in
+# [study/RESULTS.md](../study/RESULTS.md).
 #
 # ## 2. One row
 #
-# The scores of all networks above are computed from rows like the next one. A row is
-# one training run, tested once on its test fold. It holds the settings, the predictions
-# for every test clip, and what the run cost.
+# All scores above are computed from rows like the next one. A row is one training run,
+# tested once on its test fold. It holds the settings, the predictions for every test
+# clip and the cost of the run.
 
 # %%
-rows = claims.sweep(evidence)  # the hop sweep on ESC-10, 240 steps
-is_chosen = (rows["features.hop_ms"] == 10) & (rows["fold"] == 1) & (rows["seed"] == 0)
-row = rows[is_chosen].iloc[0]
+sweep_rows = claims.sweep(evidence)  # the hop sweep on ESC-10, 240 steps
+has_hop = sweep_rows["features.hop_ms"] == 10
+has_fold_and_seed = (sweep_rows["fold"] == 1) & (sweep_rows["seed"] == 0)
+row = sweep_rows[has_hop & has_fold_and_seed].iloc[0]
 SHOWN = [
     "dataset",
     "model",
@@ -206,18 +223,16 @@ SHOWN = [
     "minutes",
     "commit",
 ]
-row[SHOWN].astype(str).rename("one row").to_frame()
-
-# %% [markdown]
-# You can recompute the accuracy from the list of predictions.
+shown_values = row[SHOWN].astype(str)
+shown_values.to_frame("one row")
 
 # %%
 recomputed = accuracy_score(row["test_targets"], row["test_predicted"])
 assert recomputed == row["test_accuracy"]
 n_test = len(row["test_targets"])
 say(
-    f"The row lists the predictions for {n_test} test clips. Recomputed from this "
-    f"list, the accuracy is {100 * recomputed:.1f} %, as recorded."
+    f"The row also lists the predictions for {n_test} test clips. Recomputed from "
+    f"them, the accuracy is {100 * recomputed:.1f} %, as recorded."
 )
 
 # %% [markdown]
@@ -225,21 +240,21 @@ say(
 #
 # Is a hop of 20 ms worse than one of 10 ms? Some folds contain harder recordings than
 # others, but both conditions were tested on the same folds. So we subtract within each
-# fold, and what makes a fold hard for both conditions cancels.
+# fold, and effects that both conditions share cancel.
 #
-# Both conditions were trained three times per fold, with three seeds. **Should the
+# Both conditions were trained on five folds with three seeds each. **Should the
 # interval count five differences or fifteen?** The seeds of a fold share its test
 # clips. They measure the randomness of training but add no new recordings. We average
 # them within the fold, so the interval counts five.
 
 # %%
-accuracy = rows.set_index(["features.hop_ms", "fold", "seed"])["test_accuracy"]
-# pandas pairs the runs by fold and seed before it subtracts
+accuracy = sweep_rows.set_index(["features.hop_ms", "fold", "seed"])["test_accuracy"]
+# accuracy[20.0] holds all runs at 20 ms; pandas pairs them by fold and seed
 per_run = 100 * (accuracy[20.0] - accuracy[10.0])  # points, one per fold and seed
 per_fold = per_run.groupby("fold").mean()
 # These are differences already, so the second argument is 0
-honest = paired_difference(per_fold.to_numpy(), np.zeros(len(per_fold)))
-too_many = paired_difference(per_run.to_numpy(), np.zeros(len(per_run)))
+over_folds = paired_difference(per_fold.to_numpy(), np.zeros(len(per_fold)))
+over_runs = paired_difference(per_run.to_numpy(), np.zeros(len(per_run)))
 
 # %% tags=["hide-input"]
 # Draw the differences of single runs and of folds
@@ -262,13 +277,14 @@ show(
     fig,
     alt=f"Accuracy at 20 ms minus accuracy at 10 ms by fold: {len(per_run)} dots for "
     f"single runs, from {per_run.min():+.1f} to {per_run.max():+.1f} points, and "
-    f"{len(per_fold)} crosses for the means of the folds, from {per_fold.min():+.1f} "
-    f"to {per_fold.max():+.1f}.",
-    caption="Differences within a fold, run by run and averaged",
+    f"{len(per_fold)} crosses for the fold means, from {per_fold.min():+.1f} to "
+    f"{per_fold.max():+.1f}.",
+    caption="The interval counts the crosses, one per fold",
 )
 say(
-    f"From {len(per_fold)} folds: **{verdicts.signed(honest)}** points. If we treated "
-    f"all {len(per_run)} differences as independent: {verdicts.signed(too_many)}."
+    f"The mean over {len(per_fold)} folds is **{verdicts.signed(over_folds)}** points. "
+    f"If all {len(per_run)} differences were treated as independent, the interval "
+    f"would be {over_runs.low:+.1f} to {over_runs.high:+.1f}."
 )
 
 # %% [markdown]
@@ -276,8 +292,8 @@ say(
 #
 # `first` and `second` are the runs of two conditions, each a list of dicts with the
 # keys `fold`, `seed` and `accuracy`. Return a list of differences, first minus second,
-# one per fold, in the order of the folds. Use only the pairs of fold and seed that both
-# conditions have, and average over the seeds of a fold.
+# one per fold, in the order of the folds. Use only those combinations of fold and seed
+# that both conditions have, and average over the seeds of each fold.
 
 
 # %% tags=["exercise"]
@@ -285,12 +301,13 @@ def fold_differences(first, second):
     ### BEGIN SOLUTION
     accuracy_of_second = {}
     for run in second:
-        accuracy_of_second[run["fold"], run["seed"]] = run["accuracy"]
+        fold_and_seed = (run["fold"], run["seed"])
+        accuracy_of_second[fold_and_seed] = run["accuracy"]
     gaps_of_fold = {}
     for run in first:
-        partner = run["fold"], run["seed"]
-        if partner in accuracy_of_second:
-            gap = run["accuracy"] - accuracy_of_second[partner]
+        fold_and_seed = (run["fold"], run["seed"])
+        if fold_and_seed in accuracy_of_second:
+            gap = run["accuracy"] - accuracy_of_second[fold_and_seed]
             gaps_of_fold.setdefault(run["fold"], []).append(gap)
     return [np.mean(gaps_of_fold[fold]) for fold in sorted(gaps_of_fold)]
     ### END SOLUTION
@@ -302,31 +319,36 @@ check("13.1", fold_differences)
 # ### Five differences are too few to measure their spread
 #
 # The width of a t interval is proportional to the standard deviation of the
-# differences, and five numbers estimate it badly. If they are drawn from a normal
-# distribution, 95 % of the estimates lie between 0.35 and 1.67 times the true value.
-# The next figure compares each condition on ESC-10 with all frames of 10 ms. Each dot
-# is the standard deviation of five differences, one per fold. All conditions had the
-# same folds, seeds and number of steps (800).
+# differences, and five values give a poor estimate of it. If they are drawn from a
+# normal distribution, 95 % of the estimates lie between 0.35 and 1.67 times the true
+# value.
+#
+# How far do the estimates vary in the study? We take all conditions on ESC-10 with 800
+# steps, trained on the same folds with the same seeds. From each we subtract the
+# baseline, the CNN on all frames at a hop of 10 ms, and compute the standard deviation
+# of the five differences.
 
 # %%
-long_rows = evidence.rows("diffres")
-is_long = (long_rows["dataset"] == "esc10") & (long_rows["recipe.steps"] == 800)
-long_rows = long_rows[is_long]
+diffres_rows = evidence.rows("diffres")  # all runs of the experiment with DiffRes
+is_esc10 = diffres_rows["dataset"] == "esc10"
+long_rows = diffres_rows[is_esc10 & (diffres_rows["recipe.steps"] == 800)]
 no_reducer = long_rows["frame_reducer"] == "none"
 is_baseline = no_reducer & (long_rows["features.hop_ms"] == 10)
 baseline = long_rows[is_baseline].groupby("fold")["test_accuracy"].mean()
 conditions = long_rows[~is_baseline].groupby(["frame_reducer", "features.hop_ms"])
 
-own_std = []
-for _, of_condition in conditions:
-    by_fold = of_condition.groupby("fold")["test_accuracy"].mean()
-    if len(by_fold) == len(baseline):
-        own_std.append(100 * (by_fold - baseline).std())
+own_std = []  # points, one per condition
+for _, condition_rows in conditions:
+    by_fold = condition_rows.groupby("fold")["test_accuracy"].mean()
+    if len(by_fold) == len(baseline):  # trained on all folds
+        differences = by_fold - baseline
+        own_std.append(100 * differences.std())
 own_std = np.sort(own_std)
 
-# The study's answers on ESC-10 after 800 steps: each holds the pooled value
-of_design = evidence.answers[evidence.answers["where"] == questions.LONG]
-pooled_std = 100 * of_design["std"].iloc[0]
+# All answers about these runs share one pooled standard deviation: read the first
+answers_long = evidence.answers[evidence.answers["where"] == questions.LONG]
+pooled_std = 100 * answers_long["std"].iloc[0]
+pooled_df = answers_long["df"].iloc[0]
 
 # %% tags=["hide-input"]
 # Draw the standard deviations and the pooled one
@@ -337,53 +359,60 @@ ax.set(xlabel="standard deviation of a difference (points)", yticks=[], xlim=(0,
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.35), ncols=2)
 show(
     fig,
-    alt=f"Standard deviations of {len(own_std)} differences to all frames of 10 ms, "
-    f"from {own_std[0]:.1f} to {own_std[-1]:.1f} points, and the pooled one at "
-    f"{pooled_std:.1f}.",
-    caption="One dot for each condition that is compared with all frames of 10 ms",
+    alt=f"Standard deviations of the differences of {len(own_std)} conditions from the "
+    f"baseline, from {own_std[0]:.1f} to {own_std[-1]:.1f} points, and the pooled one "
+    f"at {pooled_std:.1f}.",
+    caption="One dot per condition; the line is the pooled estimate",
 )
 say(
-    f"The dots range from {own_std[0]:.1f} to {own_std[-1]:.1f} points. Instead of "
-    "these, the study uses one standard deviation, pooled over all conditions: "
-    f"{pooled_std:.1f} points, with {of_design['df'].iloc[0]} degrees of freedom "
-    f"instead of {len(baseline) - 1}."
+    f"The dots range from {own_std[0]:.1f} to {own_std[-1]:.1f} points. The study "
+    "replaces them with a single standard deviation, pooled over all conditions: "
+    f"{pooled_std:.1f} points, with {pooled_df} degrees of freedom instead of "
+    f"{len(baseline) - 1}."
 )
 
 # %% [markdown]
-# To pool, take the mean accuracy of each condition on each fold, and remove the mean of
-# the condition and the mean of the fold. The residuals of all $k$ conditions and $f$
-# folds give the standard deviation of a difference, with $(k-1)(f-1)$ degrees of
-# freedom. This assumes that all conditions have the same spread. On the timing probe
-# they do not, because some runs fail, so there each difference keeps its own.
+# To pool, average the accuracy over the seeds, for each condition on each fold. From
+# each of these means subtract the mean of its condition and the mean of its fold, and
+# add the overall mean. The residuals $r$ of all $k$ conditions on $f$ folds give the
+# standard deviation of a difference between two conditions,
 #
-# Pooling does not make the folds independent: they share training clips. Nadeau and
-# Bengio's correction makes the interval wider by a factor of
-# $\sqrt{1 + f n_\text{test} / n_\text{train}}$, where $n$ is a number of clips. On
-# ESC-10 one of five folds is for testing and three are for training, which makes
-# $\sqrt{1 + 5/3} \approx 1.6$. The wider interval, the grey bars of the second finding,
-# decides nothing; an asterisk in [study/RESULTS.md](../study/RESULTS.md) marks each
-# answer that it would turn into *not shown*.
+# $$s = \sqrt{\frac{2 \sum r^2}{(k-1)(f-1)}},$$
+#
+# with $(k-1)(f-1)$ degrees of freedom. The factor of 2 is there because both conditions
+# vary. Pooling assumes that all conditions have the same spread. On the timing probe
+# they do not, because some runs fail, so each difference there has its own standard
+# deviation.
+#
+# The folds are not independent, because their training sets share clips. Nadeau and
+# Bengio's correction widens the interval by a factor of
+# $\sqrt{1 + f n_\text{test} / n_\text{train}}$, with the numbers of test and training
+# clips of a fold. On ESC-10, one of the five folds is for testing, one for validation
+# and three are for training, so the factor is $\sqrt{1 + 5/3} \approx 1.6$. These wider
+# intervals, grey in the second finding, decide no verdict. In
+# [study/RESULTS.md](../study/RESULTS.md), an asterisk marks each answer that they would
+# turn into *not shown*.
 #
 # ## 4. From a difference to a verdict
 #
-# Each question has a **margin**, to be fixed before the rows are read. *Better* has a
-# margin of 0. *No worse* has a margin of two points: a loss of up to two points is
-# tolerated. The question holds if the difference is significantly above minus the
-# margin, and is contradicted if it is significantly below.
+# Each question has a **margin**, which should be fixed before the rows are read. For
+# *better* it is 0. For *no worse* it is two points: a loss of up to two points is
+# tolerated. The answer is *holds* if the difference is significantly above minus the
+# margin, *contradicted* if it is significantly below, and *not shown* otherwise.
 #
-# The present rules were chosen by people who knew the rows. The verdicts below
-# therefore correct our first analysis and confirm nothing
+# The rules of sections 3 and 4 were chosen after the rows had been seen. The verdicts
+# correct our first analysis but confirm nothing
 # ([study/protocol.md](../study/protocol.md), *The published rows judged again*).
 #
-# ### Six questions are six chances of a false answer
+# ### Six questions, six chances of a false answer
 #
 # Claim A3, *as good as fixed resolution or better with at least 25 % less computation*,
 # is tested by six questions. Suppose that each true difference were exactly minus the
 # margin. Each question would still get a false answer in 5 of 100 studies, and at least
-# one of the six in up to 30 of 100.
+# one of the six would in up to 30 of 100.
 #
 # **Holm's procedure** keeps the probability of any false answer at 5 % or less. Sort
-# the p values. The smallest must pass the hardest test, $p < 0.05/6$, the next one
+# the p values. The smallest must pass the strictest test, $p < 0.05/6$, the next one
 # $p < 0.05/5$, and so on. Once a p value fails, its question and all that follow are
 # *not shown*.
 
@@ -392,9 +421,11 @@ of_a3 = evidence.answers[evidence.answers["claim"] == "A3"]
 raw_p = []
 for question in of_a3.to_dict("records"):
     standard_error = question["std"] / np.sqrt(question["pairs"])
-    above_margin = question["difference"] + question["margin"]  # distance to -margin
-    t_value = above_margin / standard_error
-    raw_p.append(2 * student_t.sf(abs(t_value), question["df"]))  # two-sided
+    # Positive if the difference is above minus the margin
+    distance = question["difference"] + question["margin"]
+    t_value = distance / standard_error
+    two_sided_p = 2 * student_t.sf(abs(t_value), question["df"])
+    raw_p.append(two_sided_p)
 raw_p = np.sort(raw_p)
 thresholds = 0.05 / np.arange(len(raw_p), 0, -1)  # 0.05/6, 0.05/5, ..., 0.05/1
 
@@ -418,7 +449,8 @@ show(
 )
 n_uncorrected = int((raw_p < 0.05).sum())
 passed = raw_p < thresholds
-n_corrected = int(np.cumprod(passed).sum())  # those before the first that fails
+none_failed_yet = np.cumprod(passed)  # 1 before the first failure, then 0
+n_corrected = int(none_failed_yet.sum())
 say(
     f"Without correction, {n_uncorrected} of the {len(raw_p)} questions would hold or "
     f"be contradicted; with Holm's procedure, {n_corrected}."
@@ -427,22 +459,30 @@ say(
 # %% [markdown]
 # The answers to the questions of a claim are then combined, separately for each data
 # set. The claim **holds** there if all its questions hold, is **contradicted** if at
-# least one is contradicted and none holds, and is **not shown** otherwise. Some
-# verdicts follow from the design, whatever the numbers: *met by construction*, *not
-# testable here*, *one fold: no verdict*, and *not shown* for claim B2, because one
-# training budget cannot show whether AST (notebook 09) had converged.
+# least one is contradicted and none holds, and is **not shown** otherwise.
+#
+# Some verdicts follow from the design, whatever the numbers:
+#
+# - *met by construction*: what was counted was built to match the paper's figure;
+# - *not testable here*: our data or networks cannot answer the question;
+# - *one fold: no verdict*: there are fewer than five pairs, on a single fold;
+# - *not shown* for claim B2: a single training budget cannot show whether AST
+#   (notebook 09) had converged.
 #
 # ### Exercise 13.2
 #
-# Write this rule for intervals (ignore Holm's procedure). `parts` has one entry per
-# question: `(low, high, margin)` in points, or `None` for a question that was not run.
-# Return `"holds"`, `"contradicted"`, `"not shown"`, or `"not run"` if nothing was run.
+# Write the rule that combines the answers, from intervals and without Holm's procedure.
+# `parts` has one entry per question: `(low, high, margin)` in points, or `None` for a
+# question that was not run. Return `"holds"`, `"contradicted"`, `"not shown"`, or
+# `"not run"` if no question was run.
 
 
 # %% tags=["exercise"]
 def judge(parts):
     ### BEGIN SOLUTION
-    n_run, n_hold, n_contradicted = 0, 0, 0
+    n_run = 0
+    n_hold = 0
+    n_contradicted = 0
     for part in parts:
         if part is None:
             continue
@@ -466,9 +506,6 @@ check("13.2", judge)
 
 # %% [markdown]
 # ## 5. All verdicts
-#
-# Each claim of the four papers gets one verdict per data set on which it was tested. A
-# claim that was tested on none gets a single verdict.
 
 # %%
 predict("13.b", ..., "Which verdict will be the most frequent?")
@@ -480,7 +517,7 @@ PAPERS = {
     "C": "audiovisual transfer",
     "D": "augmentation",
 }
-paper_of_verdict = verdict_table["id"].str[0].map(PAPERS)  # "A3" is of paper A
+paper_of_verdict = verdict_table["id"].str[0].map(PAPERS)  # claim "A3": paper A
 counts = pd.crosstab(paper_of_verdict, verdict_table["verdict"])
 words = [word for word in verdicts.VERDICTS if word in counts]
 counts = counts.loc[list(PAPERS.values()), words]
@@ -522,17 +559,17 @@ totals = counts.sum()
 answer("13.b", totals.idxmax())
 listed = [f"{totals[word]} *{word}*" for word in words]
 say(
-    f"Of {totals.sum()} verdicts: {', '.join(listed)}. *Not shown* does not mean that "
-    "the claim is false. It is open: because an interval is too wide, because Holm's "
-    "procedure asks for more, or because of the design (B2)."
+    f"The {totals.sum()} verdicts are {', '.join(listed)}. *Not shown* does not mean "
+    "that a claim is false. It is open because an interval is too wide, because Holm's "
+    "procedure requires a smaller p value, or because the design cannot decide (B2)."
 )
 
 # %% [markdown]
-# The next table lists the claims of one paper: what the paper says, and what we
-# measured. The parameter `paper` chooses which; the tables of all papers are in
-# [study/RESULTS.md](../study/RESULTS.md), with the reasons behind each verdict.
-# Differences have 95 % intervals and are in points, unless the line names another
-# measure or unit. *Not run* is the answer to a question, not the verdict on its claim.
+# The next table sets the claims of one paper beside our measurements. The parameter
+# `paper` chooses the paper; [study/RESULTS.md](../study/RESULTS.md) has all four
+# tables, with the reasons behind each verdict. Differences are in points, with 95 %
+# intervals, unless the line names another measure or unit. The last column answers the
+# question of its line; where the design decides, it gives the verdict on the claim.
 
 
 # %% tags=["hide-input"]
@@ -546,8 +583,12 @@ def claims_of(letter):
     for claim in claims.claims():
         if not claim.id.startswith(letter):
             continue
-        name, stated = f"**{claim.id}**: {claim.says}", claim.paper
-        for part in findings.parts()[claim.id] or [""]:  # "": a claim without questions
+        name = f"**{claim.id}**: {claim.says}"
+        stated = claim.paper
+        parts = findings.parts()[claim.id]
+        if not parts:  # a claim without questions still gets a line
+            parts = [""]
+        for part in parts:
             measured = ""
             if isinstance(part, str):  # a count or a level, not a difference
                 asked = part
@@ -560,39 +601,39 @@ def claims_of(letter):
                 measured = part.difference
                 word = claim.verdict or part.verdict  # some follow from the design
             lines.append(f"| {name} | {stated} | {asked} | {measured} | {word} |")
-            name, stated = "", ""  # once per claim
+            name, stated = "", ""  # the claim stands only on its first line
     return "\n".join(lines)
 
 
 say(claims_of(paper))
 
 # %% [markdown]
-# Keep two reservations in mind. The rows behind A2 to A4 do not test the published
-# method as it stands (notebook 08, section 8): they have no guide loss and no
-# SpecAugment, all use AdamW at a learning rate of 3e-3 and bfloat16, and most use a
-# lighter scorer of our own and mixup on log-mels.
+# Two reservations apply. First, the rows behind A2 to A4 do not test DiffRes as
+# published (notebook 08, section 8). They have no guide loss and no SpecAugment. All
+# train a small CNN from scratch, with AdamW at a learning rate of 3e-3 and in bfloat16;
+# most use a lighter scorer of our own and mixup on log-mels.
 #
-# Paper C is judged on one fold of scenes. Its intervals cover the randomness of
+# Second, paper C is judged on one fold of scenes. Its intervals cover the randomness of
 # training, not the choice of sounds.
 
 # %% [markdown]
 # ## 6. What temporal resolution does each sound need?
 #
-# The course began with this question. With 10 classes and four hops to compare with
-# 10 ms, we ask 40 questions at once, so the figure frames a cell only if its difference
-# is significant after Holm's procedure for all 40. Each cell has the t interval of its
-# own five differences. Classes are compared by F1, because a network that answers *dog*
-# too often has a high recall for dogs.
+# The course began with this question. Ten classes at four hops, each compared with
+# 10 ms, make 40 questions, one per cell of the next figure. A cell is framed only if
+# its difference is significant after Holm's procedure for all 40. Each test uses the
+# five differences of its own cell, without pooling. We compare classes by F1, because a
+# network that answers *dog* too often has a high recall for dogs.
 
 # %%
 predict("13.c", ..., "Of the 40 cells, how many will be significant?")
 
 # %%
-cells = per_class.against(rows)
+cells = per_class.against(sweep_rows)
 show(
     per_class.classes_figure(cells),
     alt=per_class.classes_text(cells),
-    caption="F1 minus that at 10 ms, ESC-10, 240 steps; significant cells are framed",
+    caption="F1 minus F1 at 10 ms, ESC-10, 240 steps; significant cells are framed",
 )
 compared = cells[cells["hop_ms"] != per_class.USUAL_MS]
 n_sure = int(compared["sure"].sum())
@@ -600,37 +641,37 @@ answer("13.c", n_sure)
 excludes_zero = (compared["low"] > 0) | (compared["high"] < 0)
 say(
     f"Without correction, {excludes_zero.sum()} of the {len(compared)} intervals "
-    f"exclude 0; after it, **{n_sure}** differences are significant."
+    f"exclude 0. After Holm's procedure, **{n_sure}** differences are significant."
 )
 
 # %% [markdown]
-# The window is 25 ms at every hop, so at 40 and 80 ms a part of the sound lies in no
-# window. A difference there need not be due to the hop.
+# At 40 and 80 ms, a difference may also come from the gaps between windows (section 1).
 #
 # You might expect clock ticks and crackling fire to need shorter hops than rain, but
-# with 40 noisy cells some plausible pattern can appear by chance. So we test the idea
-# on data not used to find it. On four folds, choose the best hop for each class and the
-# best single hop for all; the fifth fold scores both choices, and each fold takes its
-# turn. If classes need different hops, and the four folds suffice to find them, the
-# choice by class should score higher.
+# among 40 noisy cells a plausible pattern can appear by chance. So we test the idea on
+# data that were not used to find it. On four folds we choose the best hop for each
+# class and the best single hop for all, and we score both choices on the fifth; each
+# fold is the fifth once. If classes need different hops, and four folds suffice to find
+# them, the choice by class should score higher.
 
 # %%
-own_gain, _ = per_class.own_hop(rows)
+own_gain, _ = per_class.own_hop(sweep_rows)
 long_sweep = long_rows[long_rows["frame_reducer"] == "none"]
 own_gain_long, _ = per_class.own_hop(long_sweep)
 say(
-    "F1 with a hop for each class, against one hop for all: "
+    "F1 with a separate hop for each class, compared with one hop for all: "
     f"**{verdicts.difference_text(own_gain.scaled(100))}** after 240 steps, and "
     f"**{verdicts.difference_text(own_gain_long.scaled(100))}** after 800."
 )
 
 # %% [markdown]
-# ## 7. What could these experiments have seen?
+# ## 7. How small an effect could the study detect?
 #
-# *Not shown* does not mean *absent*: an experiment with few pairs that scatter widely
-# can miss a small effect. Its **smallest detectable effect** is the true difference
-# that it would find, at the 5 % level, in 80 of 100 repetitions. Each bar below is the
-# median over the questions of a design, before any correction for their number.
+# An experiment with few pairs and widely scattered differences can miss a small effect.
+# Its **smallest detectable effect** is the true difference that it would find, at the
+# 5 % level, in 80 of 100 repetitions. The next figure groups the questions by design:
+# a data set with its training recipe or, for scenes, a score. Each bar is the median
+# over the questions of a design, without Holm's procedure.
 
 # %%
 designs = power.designs(evidence)
@@ -656,7 +697,7 @@ in_words = [
 show(
     fig,
     alt="Smallest detectable effect of each design in points: " + "; ".join(in_words),
-    caption="Diamonds: the smallest effect that the paper states, where it states one",
+    caption="Diamonds: the smallest effect stated in the paper, if there is one",
 )
 stated = designs[designs["claimed"].notna()]
 lines = []
@@ -672,14 +713,14 @@ say("\n".join(lines))
 # %% [markdown]
 # ### Exercise 13.3
 #
-# A rule of thumb for planning: to be found in 80 of 100 studies, an effect must be
-# $1.96 + 0.84 = 2.8$ standard errors, and the standard error of the mean of $n$
-# differences is $s/\sqrt{n}$. Given the standard deviation $s$ of the differences
-# (`sd`) and the `effect`, both in points, return the smallest whole number of pairs
-# that is enough.
+# Here is a rule of thumb for planning. To be significant at the 5 % level, a difference
+# must exceed 1.96 standard errors. To exceed them in 80 of 100 studies, the true effect
+# must be 0.84 standard errors larger: $1.96 + 0.84 = 2.8$. The standard error of the
+# mean of $n$ differences is $s/\sqrt{n}$. Given the standard deviation $s$ of the
+# differences (`sd`) and the `effect`, both in points, return the smallest whole number
+# of pairs that is enough.
 #
-# Then predict: to detect an effect half as large, how many times as many pairs do you
-# need?
+# **Predict:** how many times as many pairs does an effect half as large need?
 
 
 # %% tags=["exercise"]
@@ -694,19 +735,19 @@ check("13.3", pairs_needed)
 # %%
 effects = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0])  # points
 rule_of_thumb = np.ceil((2.8 * pooled_std / effects) ** 2)
-exact = []  # the smallest number of pairs that detects each effect
+by_t_test = []  # the smallest number of pairs that detects each effect
 for effect in effects:
     n_pairs = 2  # a standard deviation needs at least two
     while stats.minimum_detectable_effect(pooled_std, n_pairs) > effect:
         n_pairs += 1
-    exact.append(n_pairs)
+    by_t_test.append(n_pairs)
 
 # %% tags=["hide-input"]
 # Draw the number of pairs that each effect needs
 fig, ax = plt.subplots(figsize=(8, 3.4))
 plots.lines(
     effects,
-    {"rule of thumb": rule_of_thumb, "t test, exact": np.array(exact)},
+    {"rule of thumb": rule_of_thumb, "t test, exact": np.array(by_t_test)},
     ax,
     xlabel="effect (points)",
     ylabel="pairs needed",
@@ -718,30 +759,34 @@ n_folds = len(per_fold)
 ax.axhline(n_folds, color="grey", linestyle=":", linewidth=1)
 show(
     fig,
-    alt=f"Folds needed, falling from {exact[0]} for {effects[0]} points to "
-    f"{exact[-1]} for {effects[-1]:g}; a dotted line at the {n_folds} folds of ESC-10.",
+    alt=f"Folds needed, falling from {by_t_test[0]} for {effects[0]} points to "
+    f"{by_t_test[-1]} for {effects[-1]:g}; a dotted line at the {n_folds} folds of "
+    "ESC-10.",
     caption="ESC-10, 800 steps; the dotted line marks its five folds",
 )
 say(
-    f"By the t test, you need {exact[1]} folds to detect one point and {exact[3]} to "
-    f"detect two. ESC-10 has {n_folds}. With few pairs the rule of thumb is too "
-    "optimistic: it treats the standard deviation as known, while the t test estimates "
-    "it from the same pairs."
+    "By the rule of thumb, half the effect needs four times as many pairs. By the t "
+    f"test, you need {by_t_test[1]} folds to detect one point and {by_t_test[3]} to "
+    f"detect two; ESC-10 has {n_folds}. With few pairs the rule of thumb is too "
+    "optimistic, because it treats the standard deviation as known. The t test "
+    "estimates it from the same pairs."
 )
 
 # %% [markdown]
 # ## 8. What to run next
 #
-# ESC-10 has no more folds to offer, but larger sets have more clips, and UrbanSound8K
-# has more folds. Their grids are ready in `study/grids`. The table estimates their cost
-# from the training times in the published rows. It also estimates what they could
-# detect, assuming that the spread of differences shrinks with the square root of the
-# number of test clips per fold.
+# ESC-10 has only five folds, but larger data sets have more clips, and UrbanSound8K has
+# more folds. A **grid** is a file that lists the runs of an experiment, and grids for
+# larger sets are ready in `study/grids`. We estimate their cost from the training times
+# in the published rows. The smallest detectable effect is estimated on the assumption
+# that the spread of the differences shrinks with the square root of the number of test
+# clips per fold.
 
 # %%
 plan = power.next_runs(evidence.rows)
 plan_table = plan[["grid", "rows", "hours", "pairs", "minimum_detectable_effect"]]
-plan_table = plan_table.set_index("grid").round(1).astype(object)  # to hold text too
+plan_table = plan_table.set_index("grid").round(1)
+plan_table = plan_table.astype(object)  # so that the last column can hold text too
 plan_table.columns = ["rows", "GPU hours", "folds", "could detect (points)"]
 plan_table.fillna("one split: unknown")
 
@@ -749,32 +794,32 @@ plan_table.fillna("one split: unknown")
 n_weeks = plan["hours"].sum() / power.WEEK_H
 sharpest = plan.loc[plan["minimum_detectable_effect"].idxmin()]
 n_untimed = int(plan["unknown"].sum())  # rows of networks that no published row timed
-without = f" (without {n_untimed} rows of networks never timed)" if n_untimed else ""
+without = f", without {n_untimed} rows of networks never timed" if n_untimed else ""
 say(
-    f"All grids together take about {plan['hours'].sum():.0f} hours of one GPU, "
-    f"{n_weeks:.1f} weeks{without}. The most sensitive would be "
-    f"*{sharpest['grid']}*: {sharpest['minimum_detectable_effect']:.1f} points."
+    f"All grids together take about {plan['hours'].sum():.0f} hours on one GPU "
+    f"({n_weeks:.1f} weeks{without}). The most sensitive is *{sharpest['grid']}*, "
+    f"which could detect {sharpest['minimum_detectable_effect']:.1f} points."
 )
 
 # %% [markdown]
-# `course study run esc50` starts such a grid; if it is interrupted, the same command
-# continues it. Once the grid is complete, `course study report esc50 --publish` adds
-# its rows to the published ones.
+# `course study run esc50` starts such a grid. After an interruption, the same command
+# resumes it. Once the grid is complete, `course study report esc50 --publish` publishes
+# its rows.
 #
 # ### Exercise 13.4
 #
 # Now ask a question of your own. Choose two conditions of the grid `diffres` that
 # differ in **one** setting and that you have not seen compared. Before you look at
 # their accuracies, write down the margin and the answer that you expect. The next cell
-# lists what was run; the number after a reducer's name is the share of frames that it
-# removes. Avoid `diffres-light:0.5` at a hop of 10 ms after 240 steps: ten of its runs
-# on ESC-10 had another recipe, with SpecAugment.
+# lists the conditions; the number after the name of a frame reducer is the share of
+# frames that it removes. On ESC-10, avoid `diffres-light:0.5` at a hop of 10 ms after
+# 240 steps, because ten of its runs had another recipe, with SpecAugment.
 
 # %%
 SETTINGS = ["dataset", "recipe.steps", "features.hop_ms", "frame_reducer"]
-run_settings = evidence.rows("diffres")[SETTINGS].value_counts().rename("runs")
+n_runs = diffres_rows[SETTINGS].value_counts().rename("runs")
 with pd.option_context("display.max_rows", None):
-    display(run_settings.sort_index().to_frame())
+    display(n_runs.sort_index().to_frame())
 
 # %% [markdown]
 # Return a dict with
@@ -801,16 +846,15 @@ def my_question():
 check("13.4", my_question)
 
 # %% [markdown]
-# Now look at the answer. Its interval comes from the differences of your two conditions
-# only, neither pooled nor corrected for other questions, so it can differ from the one
-# in [study/RESULTS.md](../study/RESULTS.md).
+# The next cell answers your question. It uses only the differences between your two
+# conditions, without pooling and without Holm's procedure, so the interval can differ
+# from the one in [study/RESULTS.md](../study/RESULTS.md).
 
 # %%
 asked = my_question()
 is_written = asked is not None and asked is not ...
 found = None
 if is_written:
-    diffres_rows = evidence.rows("diffres")
     first = questions.chosen(diffres_rows, asked["first"])
     second = questions.chosen(diffres_rows, asked["second"])
     found = stats.difference(first, second)  # None if they share fewer than two pairs
@@ -827,8 +871,8 @@ else:
     )
 
 # %% [markdown]
-# If you try ten questions and keep the best, its interval means little. Report how many
-# you asked.
+# If you ask ten questions and report only the best, its interval means little. Report
+# how many you asked.
 #
 # ## What we saw
 
@@ -838,8 +882,8 @@ for _, meaning, numbers in findings.headlines():
     lines.append(f"- {meaning or numbers}")
 gain_in_words = verdicts.difference_text(own_gain_long.scaled(100))
 lines.append(
-    f"- F1 with a hop for each class, against one for all, on held-out folds of ESC-10 "
-    f"after 800 steps: {gain_in_words}."
+    "- F1 with a separate hop for each class, compared with one hop for all, on "
+    f"held-out folds of ESC-10 after 800 steps: {gain_in_words}."
 )
 say("\n".join(lines))
 
@@ -847,15 +891,14 @@ say("\n".join(lines))
 # - Seeds of one fold are not independent experiments.
 # - Fix the margin before you see the interval.
 # - Correct for the number of questions, and judge each data set separately.
-# - *Not shown* does not mean *absent*. The smallest detectable effect says what the
-#   study could have found.
+# - *Not shown* does not mean *absent*: compare with the smallest detectable effect.
 #
 # ## What next
 #
 # This is the last notebook. Test yourself with its
 # [questions](quizzes/13_study_report.md). Then run the course on your own sounds
-# (`make course DATASET=FOLDER`), or write a grid and a question, and publish your rows
-# beside ours.
+# (`make course DATASET=FOLDER`), or write a grid and a question of your own and publish
+# the rows beside ours.
 #
 # ## References
 #
