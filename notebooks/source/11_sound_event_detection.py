@@ -3,19 +3,19 @@
 #
 # A dog barks from 3.2 s to 3.6 s while rain falls. A tagger only has to answer *dog,
 # rain*. A hearing aid, a video editor or an alarm also needs to know *when*. Features
-# from a large pretrained network are good at identifying *what* sounds in a scene. Do
-# they also show when each sound begins and ends? In this notebook you turn
-# probabilities into events, score them, find out where in the network timing is lost,
-# and measure recognition and localisation separately.
+# from a large pretrained network identify the sounds in a scene well. Do they also show
+# when each sound begins and ends? In this notebook you turn probabilities into events,
+# score them, find out where in the network timing is lost, and measure recognition and
+# localisation separately.
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **turn** a row of frame decisions into events with the right times (exercise 11.1);
-# - **score** a detector in segments, by hand (exercise 11.2);
-# - **find** the smallest collar at which a detection counts as correct (exercise 11.3);
+# - **turn** frame-by-frame decisions into events (exercise 11.1);
+# - **compute** a detector's F1 in segments (exercise 11.2);
+# - **find** the smallest tolerance at which a detection is correct (exercise 11.3);
 # - **choose** the post-processing without looking at the test scenes (exercise 11.4);
-# - **separate** recognition from localisation, and explain where timing is lost
+# - **explain** where timing is lost, and **separate** recognition from localisation
 #   (sections 4 and 5);
 # - **design** post-processing for a specific use, an alarm (exercise 11.5).
 
@@ -23,15 +23,15 @@
 # ## Before you start
 #
 # You need notebooks 04 (intervals) and 10 (scenes, pretrained features, pooling).
-# Reading takes 50 minutes, the five exercises 60. In `lesson` the machine needs about
-# two minutes the first time, mostly for two short training runs and for the features of
-# the scenes, which are cached. In `smoke`, training takes only a few steps and no
-# conclusion is drawn.
+# Reading takes 50 minutes, the five exercises 60. In `lesson`, a first run takes about
+# two minutes, mostly for two short training runs and for the features of the scenes,
+# which are then cached. In `smoke`, training takes only a few steps and no conclusion
+# is drawn.
 #
-# The scenes are mixed from the recordings or synthesised sounds of a data set, so
-# their labels are exact to the sample. *This run* means the two detectors that you
-# train here. *The study* means published results, computed beforehand with a larger
-# network on more scenes.
+# As in notebook 10, the scenes are mixed from single sounds, so their labels are exact
+# to the sample. *This run* means the two detectors that you train here. *The study*
+# means the course's published results, computed beforehand with a larger network on
+# more scenes.
 
 # %%
 import time
@@ -89,44 +89,44 @@ test_fold: int = 1  # the fold whose sounds are in the test scenes
 started = time.perf_counter()
 # Only these two data sets have the classes that scenes can be mixed from
 mixed_from = dataset if dataset in ("synth10", "esc10") else "synth10"
-SIZES = {  # scenes per part; unlabelled scenes are not used here, 1 is the minimum
+# Scenes per part. Unlabelled ones are not used here, but there must be at least one
+SIZES = {
     "smoke": {"weak": 40, "unlabelled": 1, "validation": 20, "test": 40},
     "lesson": {"weak": 200, "unlabelled": 1, "validation": 100, "test": 200},
     "study": {"weak": 1200, "unlabelled": 1, "validation": 200, "test": 400},
 }
 STEPS = {"smoke": 40, "lesson": 300, "study": 1500}
 steps = n_steps or STEPS[profile]
-COLLAR_S = 0.2  # by how much the onset of an event may be off
+COLLAR_S = 0.2  # tolerance for onsets and offsets, explained in section 2
 
 # %% [markdown]
 # ## 1. From probabilities to events
 #
-# A detector gives a probability for every frame and class. Here are the probabilities
-# of one class, with a frame every 100 ms. Three steps turn them into a list of events:
-# compare them with a **threshold**, let neighbouring frames **vote**, and turn each run
-# of active frames into one event.
+# A detector gives a probability for every frame and class. Three steps turn these into
+# events. A frame is *active* if its probability is above a **threshold**. Neighbouring
+# frames then **vote**, which smooths these decisions. Each run of active frames is one
+# event. Here are the probabilities of one class, with a frame every 100 ms.
 
 # %%
-FRAME_S = 0.1
+BARK_FRAME_S = 0.1
 bark = np.array([0.1, 0.2, 0.7, 0.9, 0.4, 0.8, 0.9, 0.3, 0.1, 0.1, 0.6, 0.2, 0.1, 0.1])
 above = bark > 0.5
 print("above 0.5:", above.astype(int))
 
 # %% [markdown]
 # The dip at 0.4 s splits the bark in two, and the single frame at 1.0 s looks like an
-# event of 100 ms. A **median filter** of three frames repairs both. For decisions that
-# are either 0 or 1, the median is a majority vote: a frame is active if most of its
-# neighbourhood is.
+# event of 100 ms. A **median filter** of three frames repairs both. The median of zeros
+# and ones is a majority vote: a frame is active if most of its neighbourhood is.
 
 
 # %%
 def vote(active, width):
     """True where most of the `width` frames around a frame are active."""
     reach = width // 2  # frames on either side; `width` is odd
-    padded = np.pad(active, reach, mode="edge")  # the ends are repeated
+    padded = np.pad(active, reach, mode="edge")  # repeats the first and last frame
     voted = np.zeros(len(active), dtype=bool)
     for k in range(len(active)):
-        neighbourhood = padded[k : k + width]  # frame k is in its middle
+        neighbourhood = padded[k : k + width]  # centred on frame k
         voted[k] = neighbourhood.sum() > width / 2
     return voted
 
@@ -139,39 +139,39 @@ print("voted:    ", voted.astype(int))
 # %% tags=["hide-input"]
 # The probabilities, the threshold, and the active frames before and after the vote
 fig, axes = plt.subplots(2, 1, figsize=(9, 3.8), sharex=True, height_ratios=[2, 1])
-edges_s = FRAME_S * np.arange(len(bark) + 1)
+edges_s = BARK_FRAME_S * np.arange(len(bark) + 1)
 axes[0].stairs(bark, edges_s, fill=True, color="0.8")
 axes[0].axhline(0.5, color="black", linestyle=":", label="threshold 0.5")
 axes[0].set(ylabel="probability", ylim=(0, 1))
 axes[0].legend(loc="upper right")
 for row, (active, colour) in enumerate([(above, "0.45"), (voted, plots.COLOURS[0])]):
     for k in np.flatnonzero(active):
-        axes[1].barh(row, FRAME_S, left=k * FRAME_S, color=colour, height=0.6)
+        left_s = k * BARK_FRAME_S
+        axes[1].barh(row, BARK_FRAME_S, left=left_s, color=colour, height=0.6)
 axes[1].set_yticks([0, 1], ["above", "voted"])
 axes[1].set(xlabel="time (s)", xlim=(0, edges_s[-1]), ylim=(1.5, -0.5))
 show(
     fig,
     alt="Above, the probabilities of 14 frames of 100 ms and a threshold at 0.5. "
     "Below, the frames above the threshold: two runs with a gap of one frame, and a "
-    "single frame. After the vote of three frames, one run without a gap is left.",
+    "single frame. After the vote, a single run without a gap is left.",
     caption="The vote fills a short gap and removes a short burst.",
 )
 
 # %% [markdown]
-# A filter of three frames removes an isolated event of one frame. In general, no
-# isolated event shorter than half the filter survives. Like a hop or a window, the
-# length of the filter therefore limits the temporal resolution.
+# An isolated event shorter than half the filter does not survive the vote. The filter
+# length therefore limits the temporal resolution, as the hop and the window do.
 #
 # ### Exercise 11.1: events from frames
 #
-# Write `events_of(active, frame_s)`. It gets the decisions of one class, a list of
-# `True` and `False`, and returns its events as a list of `(onset, offset)` in seconds.
+# Write `events_of(active, frame_s)`. It takes the decisions for one class, a list of
+# `True` and `False`, and returns the events as a list of `(onset, offset)` in seconds.
 # Frame `k` lasts from `k * frame_s` to `(k + 1) * frame_s`.
 #
 # <details><summary>Hint</summary>
 #
-# Put an inactive frame before and after the row. `np.diff` is then 1 where an event
-# begins and -1 where one ends.
+# Put an inactive frame before the first and after the last. `np.diff` is then 1 where
+# an event begins and -1 where one ends.
 #
 # </details>
 
@@ -197,28 +197,31 @@ check("11.1", events_of)
 
 # %%
 one_scene = voted[None, :, None]  # shape (scenes, frames, classes): (1, 14, 1)
-bark_events = events.from_frames(one_scene, ["a.wav"], ["dog"], FRAME_S)
+bark_events = events.from_frames(one_scene, ["a.wav"], ["dog"], BARK_FRAME_S)
 display(bark_events)
 
 # %% [markdown]
 # ## 2. What counts as correct?
 #
-# There are two common scores (Mesaros et al., 2016).
+# There are two common scores (Mesaros et al., 2016). Both compare the detector's list
+# of events with the *reference*, the list of true events.
 #
-# - **Segments.** Divide time into segments of 1 s. In which segments does the class
-#   sound?
-# - **Events.** Is there a detected event with the right label whose onset is within a
-#   **collar** of 200 ms of the true one? Its offset must be within 200 ms too, or
-#   within 20 % of the length of the true event, whichever is larger.
+# - **Segment F1.** Time is divided into segments of 1 s. For each class, a segment is a
+#   hit if both lists have an event of this class in it.
+# - **Event F1.** A detected event is a hit if it has the label of a true event and its
+#   onset is within a **collar** of 200 ms of the true onset. Its offset must be within
+#   200 ms too, or within 20 % of the length of the true event, whichever is larger.
+#   Each event can be matched only once.
 #
-# Both compare the number of hits with the number of segments or events on each side:
+# In both, micro F1 (notebook 10) compares the hits with the segments or events that
+# each side lists:
 #
 # $$ F_1 = \frac{2 \cdot \text{hits}}
 #    {\text{listed in the reference} + \text{listed by the detector}}. $$
 #
-# Here is an example small enough to count by hand: a dog and rain in 4 s, and a
-# detector that is a little late, ends the dog too late and the rain too early, and
-# invents a second bark.
+# Here is an example small enough to count by hand, a dog and rain in 4 s. The detector
+# begins both a little late, ends the dog too late and the rain too early, and invents a
+# second bark.
 
 # %%
 reference = pd.DataFrame(
@@ -236,14 +239,14 @@ LABELS = ["dog", "rain"]
 
 # %% tags=["hide-input"]
 # The same two lists, judged in segments and by events
-BARS = {  # list, place in its row, colour and hatch
+BARS = {  # events, vertical shift within their row, colour and hatch
     "reference": (reference, -0.14, "black", ""),
     "detector": (estimated, 0.16, plots.COLOURS[1], "//"),
 }
 
 
 def draw_events(ax, table, order, shift, **style):
-    """Events as bars, one row per class of `order`."""
+    """Draw events as bars, one row per class of `order`."""
     rows = [order.index(label) + shift for label in table["event_label"]]
     lengths = table["offset"] - table["onset"]
     ax.barh(rows, lengths, left=table["onset"], height=0.26, **style)
@@ -257,7 +260,7 @@ def touched(table, label, second):
     )
 
 
-WORDS = {  # (in the reference?, in the detector's list?)
+OUTCOMES = {  # (in the reference?, in the detector's list?)
     (True, True): "hit",
     (True, False): "missed",
     (False, True): "false",
@@ -267,9 +270,11 @@ fig, axes = plt.subplots(1, 2, figsize=(11, 3), sharey=True)
 for row, label in enumerate(LABELS):
     for second in range(4):
         in_each = (touched(reference, label, second), touched(estimated, label, second))
-        axes[0].text(second + 0.5, row - 0.42, WORDS[in_each], ha="center", fontsize=11)
+        outcome = OUTCOMES[in_each]
+        axes[0].text(second + 0.5, row - 0.42, outcome, ha="center", fontsize=11)
     for true_event in reference[reference["event_label"] == label].itertuples():
-        offset_within_s = max(0.2, 0.2 * (true_event.offset - true_event.onset))
+        length_s = true_event.offset - true_event.onset
+        offset_within_s = max(0.2, 0.2 * length_s)
         tolerances_s = [(true_event.onset, 0.2), (true_event.offset, offset_within_s)]
         for edge_s, within_s in tolerances_s:
             left_s = edge_s - within_s
@@ -297,11 +302,11 @@ show(
 predict("11.a", ..., "What is the event F1 of this example, in per cent?")
 
 # %% [markdown]
-# Apply the formula before you read on. In segments, the reference lists 5 (one for the
-# dog, four for the rain), the detector 7, and they agree on 5. By events, the reference
-# lists 2 and the detector 3. The dog fails because of its offset. The rain passes
-# although it ends 0.25 s too early, because a fifth of its 3 s is 0.6 s. With a collar
-# of 0.5 s, the dog passes as well.
+# In segments, the reference lists 5 (one for the dog, four for the rain) and the
+# detector 7, and all 5 are hits. In events, the reference lists 2 and the detector 3.
+# The dog is not a hit, because it ends 0.45 s too late. The rain is a hit although it
+# ends 0.25 s too early, because a fifth of its 3 s is 0.6 s. With a collar of 0.5 s,
+# the dog is a hit as well.
 
 # %%
 by_hand = {
@@ -311,9 +316,8 @@ by_hand = {
 }
 
 
-def event_f1(true_events, found, collar_s=COLLAR_S, labels=None):
+def event_f1(true_events, found, labels, collar_s):
     """Event F1 with the same collar for onset and offset."""
-    labels = classes if labels is None else labels  # `classes` of the scenes below
     scored = detection.event_based_f1(
         true_events, found, labels, collar_s, collar_s, zero_division=0
     )
@@ -323,8 +327,8 @@ def event_f1(true_events, found, collar_s=COLLAR_S, labels=None):
 in_segments = detection.segment_based_f1(reference, estimated, LABELS, 4.0, 1.0)
 by_library = {
     "segments of 1 s": in_segments.micro_f1,
-    "events, collar 0.2 s": event_f1(reference, estimated, 0.2, LABELS),
-    "events, collar 0.5 s": event_f1(reference, estimated, 0.5, LABELS),
+    "events, collar 0.2 s": event_f1(reference, estimated, LABELS, 0.2),
+    "events, collar 0.5 s": event_f1(reference, estimated, LABELS, 0.5),
 }
 for name, value in by_hand.items():
     assert np.isclose(value, by_library[name])
@@ -332,16 +336,15 @@ for name, value in by_hand.items():
 answer("11.a", 100 * by_hand["events, collar 0.2 s"], unit="%")
 
 # %% [markdown]
-# The same detections get three different scores. Segments do not penalise the early end
-# of the rain. But the dog's last 50 ms, from 2.00 to 2.05 s, cost a whole false
-# segment, as much as the invented bark of 300 ms.
+# The same detections get three different scores. Segment F1 ignores the early end of
+# the rain. But the dog's last 50 ms, from 2.00 to 2.05 s, cost a whole false segment,
+# as much as the invented bark of 300 ms.
 #
 # ### Exercise 11.2: F1 in segments
 #
 # Write `segment_f1(reference, estimated, segment_s)` for one class in one clip. Both
-# lists hold `(onset, offset)` in seconds. A segment counts if any event overlaps it,
-# and only once even if several events do. You may assume that each list has at least
-# one event.
+# lists hold `(onset, offset)` in seconds and have at least one event. A segment counts
+# as listed if any event overlaps it, and only once if several events do.
 #
 # <details><summary>Hint</summary>
 #
@@ -374,10 +377,10 @@ check("11.2", segment_f1)
 # %% [markdown]
 # ### Exercise 11.3: the collar that an event needs
 #
-# Write `needed_collar(reference, estimated)`. It returns the smallest collar, in
-# seconds, at which the detected event counts as correct. The collar is the same for
-# onset and offset. The offset is also accepted if it is off by at most 20 % of the
-# *reference's* length. Both events are given as `(onset, offset)`.
+# Write `needed_collar(reference, estimated)`, for a true and a detected event, each
+# given as `(onset, offset)`. It returns the smallest collar, in seconds, at which the
+# detected event is a hit. The collar is the same for onset and offset. The offset is
+# also accepted if it is off by at most 20 % of the length of the *true* event.
 #
 # <details><summary>Hint</summary>
 #
@@ -404,36 +407,44 @@ check("11.3", needed_collar)
 # %% [markdown]
 # ### Two detectors that do not listen
 #
-# A score is easier to interpret if you know what simple answers get. We construct two
-# artificial detectors from the true events of our scenes. The first is **late**: it
-# finds every event, but with a constant delay. The second is a **perfect tagger**: it
-# knows the right classes of each scene and marks them from beginning to end.
+# To interpret a score, it helps to know what trivial detectors get. We construct two
+# from the true events of our scenes. The first is **late**: it finds every event, but
+# with a constant delay. The second is a **perfect tagger**: it knows the classes of
+# each scene and marks them from beginning to end.
 
 # %%
-clips = load(mixed_from, profiles.get("study"))  # all clips: every part needs its own
+# All clips of the data set, because every part of the scenes needs its own recordings
+clips = load(mixed_from, profiles.get("study"))
 spec = SceneSpec(**SIZES[profile])
 scenes = mixing.made_scenes(clips, test_fold, spec)
 classes = scenes.classes
 clip_s = scenes.clip_s
-# True events of all scenes, for sections 2 and 4; training never sees them
+# True events of all scenes, used in sections 2 and 4 but never in training
 every_event = mixing.truth(clips, test_fold, spec)
 say(
     f"**{len(scenes)} scenes** of {clip_s:g} s with {len(every_event)} events, mixed "
-    f"from *{clips.name}*. No recording is used in two parts: the test scenes are "
-    "mixed from sounds that are not used for any training in this notebook."
+    f"from *{clips.name}*. Training, validation and test scenes share no recordings."
 )
 
 
 # %%
-def segments_f1(true_events, found):
-    """Segment F1 with segments of 1 s."""
+def scene_segment_f1(true_events, found):
+    """Segment F1 over scenes, with segments of 1 s."""
     scored = detection.segment_based_f1(
         true_events, found, classes, clip_s, 1.0, zero_division=0
     )
     return scored.micro_f1
 
 
-SCORES = {"segments of 1 s": segments_f1, "events, collar 200 ms": event_f1}
+def scene_event_f1(true_events, found, collar_s=COLLAR_S):
+    """Event F1 over scenes."""
+    return event_f1(true_events, found, classes, collar_s)
+
+
+SCORES = {
+    "segments of 1 s": scene_segment_f1,
+    "events, collar 200 ms": scene_event_f1,
+}
 delays_s = np.arange(0, 1.01, 0.05) + 0.002  # 2 ms more, so that none equals the collar
 late_f1 = {name: [] for name in SCORES}
 for delay_s in delays_s:
@@ -470,36 +481,37 @@ show(
     "tagger that marks whole scenes: "
     + ", ".join(f"{name} {value:.0f} %" for name, value in tagger_f1.items())
     + ".",
-    caption="Two artificial detectors. Neither of them listens.",
+    caption="F1 against the delay; horizontal lines: the perfect tagger.",
 )
 
 # %%
 half_late = int(np.argmin(np.abs(delays_s - 0.502)))
 say(
-    "A detector that finds every event half a second late gets "
-    f"**{late_f1['segments of 1 s'][half_late]:.0f} %** in segments and "
-    f"{late_f1['events, collar 200 ms'][half_late]:.0f} % by events. The "
-    "tagger, which knows nothing about time, gets "
-    f"**{tagger_f1['segments of 1 s']:.0f} %** in segments and "
-    f"{tagger_f1['events, collar 200 ms']:.0f} % by events. Every detection score "
-    "depends on a tolerance, so report the tolerance with the score."
+    "A detector that finds every event half a second late has a segment F1 of "
+    f"**{late_f1['segments of 1 s'][half_late]:.0f} %** and an event F1 of "
+    f"{late_f1['events, collar 200 ms'][half_late]:.0f} %. The perfect tagger, which "
+    "knows nothing about time, has "
+    f"**{tagger_f1['segments of 1 s']:.0f} %** and "
+    f"{tagger_f1['events, collar 200 ms']:.0f} %. A detection score depends on its "
+    "tolerance, so report both."
 )
 
 # %% [markdown]
 # ## 3. A detector of your own
 #
-# The input of our detector comes from a network trained on AudioSet's two million clips
-# (`mn04`, Schmid et al., 2023): one feature vector every 320 ms. On these features, we
-# train a small recurrent network, with one GRU layer instead of the two in notebook 10.
+# Our detector takes its features from `mn04` (notebook 10; Schmid et al., 2023), which
+# was trained on the two million clips of AudioSet: one feature vector every 320 ms. On
+# these features we train a small recurrent network, with one GRU layer instead of the
+# two in notebook 10.
 #
 # It learns from **weak labels**: which classes a scene contains, not when. For each
-# class, the probability of a scene is the linear softmax of its frames (notebook 10),
-# $\sum_t y_t^2 / \sum_t y_t$, and the loss compares only this number with the label.
-# True event times are used only to choose the post-processing, on the validation
-# scenes, and to test.
+# class, linear softmax (notebook 10) pools the frames into one probability per scene,
+# $\sum_t y_t^2 / \sum_t y_t$, which the loss compares with the label. The event times
+# of the validation scenes serve only to choose the post-processing, those of the test
+# scenes only to score it.
 #
-# A second detector gets features from an *earlier* layer of the same network, one
-# vector every 80 ms. Everything else is the same. We use it in section 5.
+# A second detector, for section 5, is the same except that its features come from an
+# *earlier* layer of `mn04`, one vector every 80 ms.
 
 # %%
 HOPS_MS = (320, 80)
@@ -507,10 +519,10 @@ LOG_MEL = FeatureSpec(hop_ms=20.0)
 published_net = pretrained.available()
 
 if published_net:
-    heard_by = "a network trained on AudioSet"
-    heard = {hop_ms: streams.auditory(scenes, hop_ms) for hop_ms in HOPS_MS}
+    feature_source = "a network trained on AudioSet"
+    stream_of = {hop_ms: streams.auditory(scenes, hop_ms) for hop_ms in HOPS_MS}
 else:  # a CNN of the course, trained on the recordings of the weakly labelled scenes
-    heard_by = "a small CNN trained here, because the published weights are not at hand"
+    feature_source = "a small CNN trained here (the published weights are missing)"
     say("Without the published weights, *every 80 ms* below stands for the log-mel.")
     part_of = mixing.parts_of(clips, test_fold)
     splits = []
@@ -529,54 +541,54 @@ else:  # a CNN of the course, trained on the recordings of the weakly labelled s
     fitted = supervised.fit(
         build("cnn7", len(classes)), *splits, own_recipe, LOG_MEL, seed=seed
     )
-    own = fitted.model.cpu()
-    heard = {
+    own_net = fitted.model.cpu()
+    stream_of = {
         320: streams.own_auditory(
             scenes,
-            own.model,
-            own.mean.numpy().ravel(),
-            own.std.numpy().ravel(),
+            own_net.model,
+            own_net.mean.numpy().ravel(),
+            own_net.std.numpy().ravel(),
             LOG_MEL,
         ),
         80: streams.spectral(scenes, LOG_MEL),  # the log-mel, every 20 ms
     }
 say(
-    f"The features come from {heard_by}: "
-    + " and ".join(
-        f"{stream.x.shape[1]} frames of {stream.x.shape[2]} numbers per scene"
-        for stream in heard.values()
+    f"The features come from {feature_source}. Per scene: "
+    + "; ".join(
+        f"{stream.x.shape[1]} frames of {stream.x.shape[2]} features"
+        for stream in stream_of.values()
     )
     + "."
 )
 
 # %% [markdown]
-# Both detectors give probabilities every 80 ms. To make sure that only the features
-# differ, we interpolate both kinds linearly to the same frame times.
+# Both detectors give probabilities every 80 ms. So that only the features differ, we
+# interpolate both streams linearly to the same frame times.
 
 # %%
-FRAME_S = 0.08  # from here on, frames of 80 ms; in section 1 they had 100 ms
+FRAME_S = 0.08
 n_frames = int(clip_s / FRAME_S)
 frames_s = FRAME_S * (np.arange(n_frames) + 0.5)  # the middle of each frame
 
 
 def at_frames(stream):
-    """Features at `frames_s`, shape (scenes, frames, numbers)."""
+    """Features of `stream` at `frames_s`, shape (scenes, frames, features)."""
     x = stream.x.astype(np.float32)
     n_given = len(stream.times_s)
-    # Where each of `frames_s` lies among the given frames: 2.25 is a quarter after 2
-    place = np.interp(frames_s, stream.times_s, np.arange(n_given))
-    before = np.minimum(place.astype(int), n_given - 2)  # the given frame before it
-    weight_after = (place - before).astype(np.float32)[None, :, None]
+    # Fractional index among the given frames: 2.25 is a quarter of the way from 2 to 3
+    index = np.interp(frames_s, stream.times_s, np.arange(n_given))
+    before = np.minimum(index.astype(int), n_given - 2)
+    weight_after = (index - before).astype(np.float32)[None, :, None]
     return (1 - weight_after) * x[:, before] + weight_after * x[:, before + 1]
 
 
 class Detector(nn.Module):
-    """Features (scenes, frames, numbers) to probabilities per frame and per scene."""
+    """Features (scenes, frames, features) to probabilities per frame and per scene."""
 
-    def __init__(self, n_numbers, n_classes, width=48):
+    def __init__(self, n_features, n_classes, width=48):
         super().__init__()
         self.project = nn.Sequential(
-            nn.Dropout(0.3), nn.Linear(n_numbers, width), nn.ReLU()
+            nn.Dropout(0.3), nn.Linear(n_features, width), nn.ReLU()
         )
         self.recurrent = nn.GRU(width, width, batch_first=True, bidirectional=True)
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * width, n_classes))
@@ -591,8 +603,8 @@ class Detector(nn.Module):
 
 
 # %% [markdown]
-# The training loop draws 12 scenes at a time and compares the probabilities of each
-# scene with its weak labels. The learning rate first rises and then falls.
+# Each training step draws 12 scenes and compares their probabilities with the weak
+# labels. The learning rate first rises and then falls.
 
 # %%
 part_of_scene = scenes.table["part"].to_numpy()
@@ -601,7 +613,7 @@ LEARNING_RATE = 5e-3
 
 
 def train(x, title):
-    """Train a detector on `x`; its probabilities per frame and per scene, by part."""
+    """Train a detector on `x`; by part, its probabilities per frame and per scene."""
     rng = seed_everything(seed)
     of_weak = x[part_of_scene == "weak"]
     mean = of_weak.mean(axis=(0, 1))
@@ -626,34 +638,33 @@ def train(x, title):
         schedule.step()
 
     net.eval()
-    found = {}
+    by_part = {}
     with torch.inference_mode():
         for part in ("validation", "test"):
             per_frame, per_scene = net(standardised[part])
-            found[part] = (per_frame.numpy(), per_scene.numpy())
-    return found
+            by_part[part] = (per_frame.numpy(), per_scene.numpy())
+    return by_part
 
 
-probabilities = {
-    hop_ms: train(at_frames(heard[hop_ms]), f"features every {hop_ms} ms")
-    for hop_ms in HOPS_MS
-}
+probabilities = {}
+for hop_ms in HOPS_MS:
+    x = at_frames(stream_of[hop_ms])
+    probabilities[hop_ms] = train(x, f"features every {hop_ms} ms")
 
 # %% [markdown]
-# Now we apply the steps of section 1 to all scenes and classes at once and look at one
-# validation scene. **Predict:** is the probability of a class high for about as long as
-# the class sounds?
+# Next we apply the steps of section 1 to all validation scenes and look at one of them.
+# **Predict:** is the probability of a class high for about as long as the class sounds?
 
 
 # %%
 def decided(per_frame, names, threshold, width):
-    """Events where probabilities are above a threshold, after a vote over `width`."""
+    """Events from probabilities above a threshold, after a vote over `width` frames."""
     active = median_filter(per_frame > threshold, size=(1, width, 1), mode="nearest")
     return events.from_frames(active, names, classes, FRAME_S, clip_s)
 
 
-names = {}  # file names and true events of each part
-truth = {}
+names = {}  # file names of the scenes, by part
+truth = {}  # true events, by part
 for part in ("validation", "test"):
     names[part] = scenes.part(part).table["filename"].tolist()
     truth[part] = scenes.part(part).events
@@ -663,23 +674,23 @@ USUAL = {"threshold": 0.5, "width": 5}  # five frames are 400 ms
 usual_events = decided(per_frame, names["validation"], **USUAL)
 
 # %% tags=["hide-input"]
-# The validation scene with two classes or more in which the classes stand out most
+# Shown: the validation scene with two or more classes that is easiest to tag
 labels = scenes.part("validation").targets > 0
 peaks = per_frame.max(axis=1)  # the highest probability, (scenes, classes)
 weakest_true = np.where(labels, peaks, 1).min(axis=1)
 strongest_false = np.where(labels, 0, peaks).max(axis=1)
 several = labels.sum(axis=1) >= 2
 # Scenes with one class get -9, so that they are never chosen
-chosen = int(np.where(several, weakest_true - strongest_false, -9).argmax())
+clarity = np.where(several, weakest_true - strongest_false, -9)
+chosen = int(clarity.argmax())
 chosen_name = names["validation"][chosen]
 of_scene = {
     "reference": truth["validation"][truth["validation"]["filename"] == chosen_name],
     "detector": usual_events[usual_events["filename"] == chosen_name],
 }
-shown = [k for k in range(len(classes)) if labels[chosen, k]]
-shown += [
-    k for k in range(len(classes)) if not labels[chosen, k] and peaks[chosen, k] > 0.5
-]
+sounds = labels[chosen]
+false_alarm = ~sounds & (peaks[chosen] > 0.5)
+shown = [*np.flatnonzero(sounds), *np.flatnonzero(false_alarm)]
 order = [classes[k] for k in shown]
 wave = scenes.part("validation").waves(16_000, slice(chosen, chosen + 1))[0]
 levels_db = log_mel(np.array(wave), LOG_MEL)
@@ -697,8 +708,8 @@ plots.lines(frames_s, curves, axes[1], xlabel="", ylabel="probability")
 axes[1].axhline(0.5, color="black", linewidth=1, linestyle=":")
 axes[1].set_ylim(0, 1.03)
 axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
-BARS = {"reference": (-0.16, "black", ""), "detector": (0.16, plots.COLOURS[1], "//")}
-for name, (shift, colour, hatch) in BARS.items():
+for name, shift in [("reference", -0.16), ("detector", 0.16)]:
+    _, _, colour, hatch = BARS[name]
     style = {"color": colour, "hatch": hatch, "edgecolor": "white"}
     draw_events(axes[2], of_scene[name], order, shift, label=name, **style)
 axes[2].set_yticks(range(len(order)), [label.replace("_", " ") for label in order])
@@ -737,9 +748,8 @@ play(
 # %% [markdown]
 # ### Threshold and filter are part of the detector
 #
-# Two parameters turn probabilities into events. A threshold of 0.5 and a filter of
-# about 400 ms are common choices, but they need not suit our detector. We try others on
-# the **validation** scenes, without retraining the network.
+# A threshold of 0.5 and a filter of about 400 ms are common choices, but they need not
+# suit our detector. We try others on the **validation** scenes.
 
 # %%
 THRESHOLDS = (0.1, 0.2, 0.3, 0.5, 0.7)
@@ -808,13 +818,13 @@ for name, setting in settings.items():
 #
 # A colleague has tried several filters and gives you a list of dictionaries with
 # `median_ms`, `validation_f1` and `test_f1`. Write `reported(swept)`. It returns the
-# test F1 that may be reported: that of the filter with the highest F1 on validation. If
-# several filters are equally good on validation, take the shortest.
+# test F1 of the filter with the highest F1 on validation, the only one that may be
+# reported. If several filters are tied on validation, take the shortest.
 #
 # <details><summary>Hint</summary>
 #
-# The `key` of `max(rows, key=...)` is a function that returns what to compare. Tuples
-# are compared by their first entries, and by the next ones if those are equal.
+# First find the highest F1 on validation, then the shortest of the filters that reach
+# it. The `key` of `min(rows, key=...)` is a function that returns what to compare.
 #
 # </details>
 
@@ -834,11 +844,12 @@ check("11.4", reported)
 # %% [markdown]
 # ### The test, once, with intervals
 #
-# We apply the bootstrap of notebook 04 to whole scenes. A draw decides how often each
-# scene counts, and its F1 follows from the sums of hits and of listed events. All
-# detectors are scored on the same draws, so we can subtract their scores draw by draw.
-# The test scenes share recordings with each other (not with other parts). The intervals
-# therefore reflect how these recordings were mixed, not which recordings they are.
+# We use the bootstrap of notebook 04 with scenes in place of sources. In each draw, a
+# scene counts as often as it was drawn, and F1 is computed from the summed hits and
+# listed events. All detectors are scored on the same draws, so we can subtract their
+# scores draw by draw. Because the test scenes share recordings with each other, the
+# intervals show how much the scores depend on the way these recordings were mixed, not
+# on the choice of recordings.
 
 # %%
 n_test = len(names["test"])
@@ -847,46 +858,52 @@ draws = np.random.default_rng(seed).multinomial(
 )
 
 
-def f1_of_draws(true_events, found):
-    """Event F1 in % of all test scenes, and of each bootstrap draw."""
+def f1_with_draws(twice_hits, listed):
+    """F1 in % from counts per scene: over all test scenes, and in each draw."""
+    of_all = 100 * twice_hits.sum() / max(listed.sum(), 1)
+    # `draws @ listed` sums over scenes, each as often as it was drawn: (draws,)
+    of_draws = 100 * (draws @ twice_hits) / np.maximum(draws @ listed, 1)
+    return of_all, of_draws
+
+
+def event_f1_with_draws(true_events, found):
+    """Event F1 in % over all test scenes, and in each bootstrap draw."""
     by_scene = detection.event_based_f1(
         true_events, found, classes, COLLAR_S, COLLAR_S, zero_division=0
     ).by_file
     by_scene = by_scene.reindex(names["test"], fill_value=0)
     twice_hits = 2 * by_scene["tp"].to_numpy()
     listed = (by_scene["n_ref"] + by_scene["n_sys"]).to_numpy()  # by either side
-    # `draws @ listed` sums over scenes, each as often as it was drawn: (draws,)
-    of_all = 100 * twice_hits.sum() / max(listed.sum(), 1)
-    of_draws = 100 * (draws @ twice_hits) / np.maximum(draws @ listed, 1)
-    return of_all, of_draws
+    return f1_with_draws(twice_hits, listed)
 
 
 def with_interval(value, of_draws, sign=""):
-    """A value and its 95 % interval as text."""
+    """A value with its 95 % interval, as text."""
     low, high = np.quantile(of_draws, [0.025, 0.975])
     return f"{value:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
 
 
+def scored_on_test(found):
+    """Segment F1, event F1, and event F1 in each draw, all in %."""
+    in_segments = 100 * scene_segment_f1(truth["test"], found)
+    in_events, in_draws = event_f1_with_draws(truth["test"], found)
+    return in_segments, in_events, in_draws
+
+
 test_frames = probabilities[320]["test"][0]
-on_test = {}  # segment F1, event F1, event F1 of each draw
+on_test = {}
 for name, setting in settings.items():
-    found = decided(test_frames, names["test"], **setting)
-    on_test[name] = (
-        100 * segments_f1(truth["test"], found),
-        *f1_of_draws(truth["test"], found),
-    )
+    on_test[name] = scored_on_test(decided(test_frames, names["test"], **setting))
+# A baseline that does not listen: every class in every scene, from beginning to end
 always = pd.DataFrame(
     [(name, 0.0, clip_s, label) for name in names["test"] for label in classes],
     columns=events.COLUMNS,
 )
-on_test["every class, always"] = (
-    100 * segments_f1(truth["test"], always),
-    *f1_of_draws(truth["test"], always),
-)
+on_test["every class, always"] = scored_on_test(always)
 test_table = pd.DataFrame(
     [
-        (name, f"{segments:.1f}", with_interval(f1, of_draws))
-        for name, (segments, f1, of_draws) in on_test.items()
+        (name, f"{in_segments:.1f}", with_interval(in_events, in_draws))
+        for name, (in_segments, in_events, in_draws) in on_test.items()
     ],
     columns=["post-processing", "segment F1 (%)", "event F1 (%), 95 % interval"],
 )
@@ -902,7 +919,7 @@ one_event = 100 / max(len(truth["test"]), 1)  # what one true event is worth, in
 
 
 def concluded(name, value, *, if_clear, if_not):
-    """`conclude` for the published weights; with other features, only `if_not`."""
+    """`conclude` with the published weights; with other features, only `if_not`."""
     if published_net:
         texts = {"if_clear": if_clear, "if_not": if_not}
         conclude(name, value, unit="points", step=one_event, **texts)
@@ -913,22 +930,23 @@ def concluded(name, value, *, if_clear, if_not):
 concluded(
     "gain_of_tuned_post_processing",
     gain,
-    if_clear="The setting that is best for events on validation changes event F1 on "
-    f"the test by **{with_interval(gain, gain_draws, '+')} points**. If you compare "
-    "two detectors, tune the post-processing of both.",
-    if_not="The setting that is best for events on validation changes event F1 on "
+    if_clear="Tuning threshold and filter for events on validation changes event F1 "
+    f"on the test by **{with_interval(gain, gain_draws, '+')} points**. If you "
+    "compare two detectors, tune the post-processing of both.",
+    if_not="Tuning threshold and filter for events on validation changes event F1 on "
     f"the test by {with_interval(gain, gain_draws, '+')} points. This run cannot tell "
-    "whether the choice helps.",
+    "whether tuning helps.",
 )
 
 # %% [markdown]
-# ## 4. Where is time lost?
+# ## 4. Where is timing lost?
 #
 # ### In the grid of frames?
 #
-# A frame every 320 ms looks coarse for a collar of 200 ms. But rounding to such a grid
-# moves an edge by at most 160 ms, unless the event is shorter than a frame. We round
-# the *true* events to grids with different hops and score the result.
+# A frame every 320 ms looks coarse for a collar of 200 ms. But rounding to this grid
+# moves an onset or offset by at most 160 ms, unless an event, or the gap between two,
+# is shorter than a frame. We round the *true* events to grids with different hops and
+# score the result.
 
 # %%
 predict(
@@ -948,7 +966,8 @@ for grid_ms in GRIDS_MS:
     active = events.to_frames(every_event, all_names, classes, n_on_grid, grid_s)
     rounded = events.from_frames(active, all_names, classes, grid_s, clip_s)
     for collar_s in COLLARS_S:
-        on_grid[collar_s].append(100 * event_f1(every_event, rounded, collar_s))
+        f1 = 100 * scene_event_f1(every_event, rounded, collar_s)
+        on_grid[collar_s].append(f1)
 place_of_320 = list(GRIDS_MS).index(320)
 at_320 = on_grid[0.2][place_of_320]
 
@@ -980,20 +999,20 @@ show(
 # %%
 answer("11.b", round(at_320), unit="%", within=0.05)
 say(
-    "Rounded to a grid of 320 ms, the true events still get "
-    f"**{at_320:.0f} %** with a collar of 200 ms; our tuned detector gets "
-    f"{tuned_f1:.0f} % on the test scenes. With a collar of 50 ms, rounding leaves "
-    f"{on_grid[0.05][place_of_320]:.0f} %."
+    "Rounded to a grid of 320 ms, the true events have an event F1 of "
+    f"**{at_320:.0f} %** with a collar of 200 ms and "
+    f"{on_grid[0.05][place_of_320]:.0f} % with a collar of 50 ms. With the collar of "
+    f"200 ms, our tuned detector has {tuned_f1:.0f} % on the test scenes."
 )
 
 # %% [markdown]
-# ### Or in what a frame sees?
+# ### Or in the stretch of sound that a frame depends on?
 #
-# The other candidate is the stretch of sound that a frame *depends on*. We measure it
-# as engineers measure any system that blurs: feed in an **impulse** and look at the
-# response. We add a burst of 20 ms to faint noise. The response of a frame is how much
-# its features change, compared with the same noise without the burst. If a layer kept
-# timing perfectly, only the frames at the time of the burst would change.
+# Each frame depends on sound before and after it. To measure how much, we look at the
+# network's **impulse response**: we add a burst of 20 ms to faint noise and compute how
+# much the features of each frame change, compared with the same noise without the
+# burst. If a layer kept timing perfectly, only the frames at the time of the burst
+# would change.
 
 # %%
 BURST_MS = impulse.BURST_MS
@@ -1017,22 +1036,22 @@ predict(
 )
 
 # %% [markdown]
-# We measured the network's response at its four hops beforehand and ship it with the
-# course. (`impulse.measure(pretrained.network())` measures it again.) The burst was
-# moved in steps of 10 ms, so even frames 320 ms apart give a point every 10 ms.
+# The course ships the response of `mn04` at its four hops; you can measure it again
+# with `impulse.measure(pretrained.network())`. The burst was moved in steps of 10 ms,
+# so even frames 320 ms apart give a point every 10 ms.
 #
 # The table compares the width of the response with the **receptive field** of the
-# convolutions. The last column is the change in frames more than 3.5 s from the burst,
-# beyond any receptive field, as a percentage of the largest change.
+# convolutions. The last column is the median change in frames more than 3.5 s from the
+# burst, beyond any receptive field, as a percentage of the largest change.
 
 # %%
 response = impulse.load()
-untrained = mobilenet.AudioMobileNet().eval()  # weights do not change the field
+untrained = mobilenet.AudioMobileNet().eval()  # the field is the same for any weights
 rows = []
 for hop_ms in impulse.HOPS_MS:
-    n_seen, _ = untrained.receptive_field(hop_ms)  # in log-mel frames, every 10 ms
+    n_field, _ = untrained.receptive_field(hop_ms)  # in log-mel frames, every 10 ms
     field_ms = timebase.span_ms(
-        n_seen, mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, mobilenet.RATE_HZ
+        n_field, mobilenet.WINDOW_SAMPLES, mobilenet.HOP_SAMPLES, mobilenet.RATE_HZ
     )
     rows.append(
         {
@@ -1070,7 +1089,7 @@ show(
         for hop_ms, row in spread.iterrows()
     )
     + " On the logarithmic axis, the two coarsest hops level off at about 3 %.",
-    caption="Impulse response of the network trained on AudioSet.",
+    caption="Impulse response of mn04 at its four hops, on two scales.",
 )
 
 # %%
@@ -1079,44 +1098,43 @@ answer("11.c", width_ms[320], unit="ms", within=0.2)
 say(
     f"At a hop of 320 ms, a burst of {BURST_MS} ms changes the features by more than a "
     f"tenth of the largest change over **{width_ms[320]:,.0f} ms**, at a hop of 40 ms "
-    f"over {width_ms[40]:.0f} ms. (Measured with the published weights on "
-    f"{response.origin['date'][:10]}, processor {response.origin['processor']}.)"
+    f"over {width_ms[40]:.0f} ms. (Measured on {response.origin['date'][:10]} with the "
+    f"published weights, processor: {response.origin['processor']}.)"
 )
 
 # %% [markdown]
-# Two mechanisms blur. First, the receptive field of the **convolutions** grows with
-# every layer, up to six seconds, although most of it has little influence. Second, the
-# layers with a hop of 80 ms and more contain **gates** (squeeze and excitation). A gate
-# scales each channel by a factor computed from the means of all channels over the
-# *whole clip*. So the burst slightly changes even frames whose receptive field does not
-# contain it. That is the floor on the logarithmic axis. There is none at 40 ms, because
-# no gate comes before that layer.
+# Two mechanisms blur timing. First, the receptive field of the **convolutions** grows
+# with every layer, up to six seconds, although most of it has little influence. Second,
+# from 80 ms on, the features have passed through **gates** (squeeze and excitation). A
+# gate scales each channel by a factor computed from the means of all channels over the
+# *whole clip*. The burst therefore slightly changes even frames whose receptive field
+# does not contain it, which is the floor on the logarithmic axis. Nothing in the
+# network's training discouraged this blur, because each clip had one set of labels,
+# without times.
 #
-# The network was trained with one set of labels per clip, so nothing in its training
-# rewarded keeping events apart in time. Note also where the responses peak: frames
-# respond most to sounds a little *after* their own centre. The library corrects the
-# frame times for this (`mobilenet.AHEAD_MS`, measured with several kinds of sounds).
-# Without the correction, all events would come early.
+# The responses also peak slightly before zero: a frame responds most to sounds a little
+# *after* its own centre. Without a correction, all events would come early, so the
+# library shifts the frame times (`mobilenet.AHEAD_MS`, measured with several kinds of
+# sounds).
 #
-# The measurement points to a trade-off. Sharp features come from early layers, which
-# describe simpler patterns and are further from the output. Within one network, you
-# cannot choose temporal resolution and recognition independently. The next section
-# measures recognition and localisation separately.
+# The measurement points to a trade-off: precise timing is found in early layers, which
+# describe simpler patterns. Within one network, you cannot choose temporal resolution
+# and recognition independently.
 #
-# ## 5. Recognition apart from localisation
+# ## 5. Separating recognition from localisation
 #
 # Event F1 mixes two abilities. An event whose class the detector misses cannot be
-# localised, so better recognition can raise event F1 even if the boundaries do not
-# improve. To separate the two abilities, we compare our detectors
+# localised, so better recognition can raise event F1 even if onsets and offsets do not
+# become more accurate. To separate the two, we compare our detectors
 #
 # - in **recognition**, by the F1 of their tags: a class is tagged if its probability
 #   for the scene is above 0.5;
 # - in **localisation**, by event F1 on the true pairs of scene and class for which
 #   *both* detectors report at least one event.
 #
-# The price of restricting the comparison to shared pairs is that these are the easier
-# ones. Both detectors get the usual post-processing here, 0.5 and 400 ms, because a
-# longer filter can remove all events of a pair.
+# These shared pairs are easier than average. Both detectors get the usual
+# post-processing here (threshold 0.5, filter 400 ms), because a longer filter can
+# remove all events of a pair.
 
 # %%
 PAIR = ["filename", "event_label"]
@@ -1132,38 +1150,38 @@ for hop_ms in HOPS_MS:
     per_frame_test, _ = probabilities[hop_ms]["test"]
     detected[hop_ms] = decided(per_frame_test, names["test"], **USUAL)
 shared = pairs_of(truth["test"])
-for found in detected.values():  # each merge keeps only pairs that `found` has, too
+for found in detected.values():  # keep only the pairs that `found` has as well
     shared = shared.merge(pairs_of(found), on=PAIR)
 n_true_pairs = len(pairs_of(truth["test"]))
 say(
-    f"Of {n_true_pairs} true pairs of scene and class, both detectors report "
-    f"**{len(shared)}**."
+    f"Both detectors report **{len(shared)}** of the {n_true_pairs} true pairs of "
+    "scene and class."
 )
 
 
 # %%
-def tagging_f1_of_draws(per_scene):
-    """Tagging F1 in % of all test scenes, and of each bootstrap draw."""
+def tagging_f1_with_draws(per_scene):
+    """Tagging F1 in % over all test scenes, and in each bootstrap draw."""
     true_tags = scenes.part("test").targets > 0
     tags = per_scene > 0.5
     twice_hits = 2 * (true_tags & tags).sum(axis=1)
     listed = true_tags.sum(axis=1) + tags.sum(axis=1)
-    of_all = 100 * twice_hits.sum() / max(listed.sum(), 1)
-    return of_all, 100 * (draws @ twice_hits) / np.maximum(draws @ listed, 1)
+    return f1_with_draws(twice_hits, listed)
 
 
 true_shared = truth["test"].merge(shared, on=PAIR)[events.COLUMNS]
 recognition = {}
 localisation_f1 = {}
 for hop_ms in HOPS_MS:
-    recognition[hop_ms] = tagging_f1_of_draws(probabilities[hop_ms]["test"][1])
+    _, per_scene_test = probabilities[hop_ms]["test"]
+    recognition[hop_ms] = tagging_f1_with_draws(per_scene_test)
     found_shared = detected[hop_ms].merge(shared, on=PAIR)[events.COLUMNS]
-    localisation_f1[hop_ms] = f1_of_draws(true_shared, found_shared)
+    localisation_f1[hop_ms] = event_f1_with_draws(true_shared, found_shared)
 
 # Baselines that do not listen: tag every class; mark shared pairs from start to end
-every_tag = tagging_f1_of_draws(np.ones((n_test, len(classes))))
+every_tag = tagging_f1_with_draws(np.ones((n_test, len(classes))))
 whole_scene = shared.assign(onset=0.0, offset=clip_s)[events.COLUMNS]
-whole_scene_f1 = f1_of_draws(true_shared, whole_scene)
+whole_scene_f1 = event_f1_with_draws(true_shared, whole_scene)
 
 # %% tags=["hide-input"]
 # Recognition and localisation of the two detectors, with intervals over scenes
@@ -1199,7 +1217,7 @@ show(
         f"{value:.0f} % every {h} ms" for h, (value, _) in localisation_f1.items()
     )
     + f", marking whole scenes {whole_scene_f1[0]:.0f} %.",
-    caption="This run. Dotted: baselines that do not listen. Bars: 95 % intervals.",
+    caption="This run, with 95 % intervals. Dotted: baselines that do not listen.",
 )
 
 # %%
@@ -1211,12 +1229,13 @@ gap_localisation_draws = localisation_f1[FINE][1] - localisation_f1[COARSE][1]
 concluded(
     "recognition_coarse_over_fine",
     gap_recognition,
-    if_clear="The detector with features every 320 ms recognises better, by "
+    if_clear="The detector with features every 320 ms, from a later layer, recognises "
+    "better, by "
     f"**{with_interval(gap_recognition, gap_recognition_draws, '+')} points** of "
-    "tagging F1. Its features come from a later layer.",
+    "tagging F1.",
     if_not="Recognition, every 320 ms minus every 80 ms: "
     f"{with_interval(gap_recognition, gap_recognition_draws, '+')} points of tagging "
-    "F1. This run cannot tell the two apart.",
+    "F1. This run does not show which is better.",
 )
 concluded(
     "localisation_fine_over_coarse",
@@ -1227,12 +1246,12 @@ concluded(
     "event F1.",
     if_not="Localisation on the shared pairs, every 80 ms minus every 320 ms: "
     f"{with_interval(gap_localisation, gap_localisation_draws, '+')} points of event "
-    "F1. This run cannot tell the two apart.",
+    "F1. This run does not show which is better.",
 )
 
 # %% [markdown]
-# A collar reduces an error in milliseconds to correct or wrong. The errors themselves
-# carry more information. For every true event of the shared pairs, we find the closest
+# With a collar, an onset is either correct or wrong. The errors in milliseconds carry
+# more information. For every true event of the shared pairs, we find the closest
 # detected onset of the same class in the same scene.
 
 # %%
@@ -1294,7 +1313,7 @@ show(
         f"{name} {1000 * np.median(values):.0f} ms" for name, values in errors_s.items()
     )
     + ".",
-    caption="Onset errors on the shared pairs. Dotted: a collar of 200 ms.",
+    caption="Onsets found, by collar (shared pairs). Dotted: a collar of 200 ms.",
 )
 
 # %%
@@ -1302,7 +1321,7 @@ NARROW_S = 0.1  # half of the usual collar
 within = {}
 for hop_ms in HOPS_MS:
     within[hop_ms] = (errors_s[f"every {hop_ms} ms"] <= NARROW_S).astype(float)
-# Both cover the same true events in the same order, so we subtract event by event
+# Both hold the same true events in the same order, so we subtract event by event
 scene_of_event = within[FINE].index.get_level_values("filename").to_numpy()
 answer("11.d", round(100 * within[COARSE].mean()), unit="%", within=0.15)
 gap_onsets = accuracy_by_source(
@@ -1319,22 +1338,21 @@ concluded(
     "features localise onsets better.",
     if_not="Onsets found within 100 ms, every 80 ms minus every 320 ms: "
     f"{gap_onsets.mean:+.0f} points ({gap_onsets.low:+.0f} to {gap_onsets.high:+.0f}). "
-    "This run cannot tell the two apart.",
+    "This run does not show which is better.",
 )
 
 # %% [markdown]
-# More accurate onsets need not raise event F1. The offset must be right as well, and
-# each true event can be matched only once. If a detector splits one event in two, the
-# onset may be right, but the first piece usually ends too early and the second piece
-# counts as false.
+# More accurate onsets need not raise event F1, because the offset must be right as
+# well. If a detector splits one event in two, the first piece may have the right onset
+# but usually ends too early, and the second piece counts as false.
 #
 # ### The study: four hops, more seeds
 #
-# The study trained a larger network on 1,200 weakly labelled scenes of ESC-10, with
-# pretrained features at each of the four hops, and with the log-mel only. The left
-# panel shows recognition. The right one shows localisation as a difference from the
-# log-mel, on the pairs that both networks recognise. **Predict:** at which hop does
-# each curve peak?
+# The study trained the network of notebook 10, with its mean teacher, on 1,200 weakly
+# labelled and 1,200 unlabelled scenes mixed from ESC-10. Its input was the log-mel or
+# the pretrained features at one of the four hops. The left panel shows recognition. The
+# right one shows localisation, minus that of the log-mel, on the pairs that both
+# networks recognise. **Predict:** at which hop does each curve peak?
 
 # %%
 is_published = bool(localisation.published_baselines())
@@ -1344,7 +1362,7 @@ if is_published:
         figures.localisation_figure(by_hop, reference_levels),
         alt=figures.localisation_text(by_hop, reference_levels)
         + " A study with several seeds, in two panels.",
-        caption="The study. Left: recognition. Right: localisation minus log-mel's.",
+        caption="The study: recognition, and localisation minus that of the log-mel.",
     )
 else:
     say("No results on scenes are published yet.")
@@ -1353,68 +1371,69 @@ else:
 # The best and the worst hop of the study in words
 if is_published:
     best_tags = by_hop.loc[by_hop["tagging"].idxmax()]
-    worst_place = by_hop.loc[by_hop["gap"].idxmin()]
-    best_place = by_hop.loc[by_hop["gap"].idxmax()]
+    worst_hop = by_hop.loc[by_hop["gap"].idxmin()]
+    best_hop = by_hop.loc[by_hop["gap"].idxmax()]
     say(
         f"In the study, recognition is best at **{best_tags['hop_ms']:.0f} ms** "
         f"({best_tags['tagging']:.0f} %, against {reference_levels['log-mel']:.0f} % "
-        f"with the log-mel). Localisation is best at **{best_place['hop_ms']:.0f} ms** "
-        f"({best_place['gap']:+.1f} points against the log-mel, "
-        f"{best_place['gap_low']:+.1f} to {best_place['gap_high']:+.1f}) and worst at "
-        f"{worst_place['hop_ms']:.0f} ms ({worst_place['gap']:+.1f}, "
-        f"{worst_place['gap_low']:+.1f} to {worst_place['gap_high']:+.1f}). The answer "
-        "*every class in every scene* would get "
-        f"{reference_levels['every class']:.0f} % in the left panel."
+        f"with the log-mel and {reference_levels['every class']:.0f} % for tagging "
+        "every class in every scene). Localisation is best at "
+        f"**{best_hop['hop_ms']:.0f} ms** "
+        f"({best_hop['gap']:+.1f} points against the log-mel, "
+        f"{best_hop['gap_low']:+.1f} to {best_hop['gap_high']:+.1f}) and worst at "
+        f"{worst_hop['hop_ms']:.0f} ms ({worst_hop['gap']:+.1f}, "
+        f"{worst_hop['gap_low']:+.1f} to {worst_hop['gap_high']:+.1f})."
     )
 
 # %% [markdown]
 # The intervals are over seeds, on the same scenes of one fold. They show how much the
-# numbers would vary if the networks were trained again, not how much they would vary
-# with other sounds.
+# numbers would vary if the networks were trained again, but not with other sounds.
 #
-# Boes & Van hamme (2021) reported one score for both abilities: with pretrained input,
-# event F1 went from 33.03 to 32.65 %, while segment F1 gained 6.8 points. Their
-# explanation is that pretrained features preserve too little timing for boundaries.
-# Recognition and localisation, scored separately, can test this. The table in *What we
-# saw* shows what the study found about the effect (C7) and its cause (C8).
+# Boes & Van hamme (2021) did not score the two abilities separately. With pretrained
+# input, their event F1 went from 33.03 to 32.65 %, while segment F1 gained 6.8 points.
+# Their explanation is that pretrained features preserve too little timing to find
+# onsets and offsets. The table in *What we saw* shows what the study found about the
+# effect (C7) and this explanation (C8).
 
 # %% [markdown]
-# ## 6. Boxes instead of thresholds
+# ## 6. Sound event bounding boxes
 #
 # A threshold does two jobs at once. It decides *whether* there is an event and, by
-# where the probability crosses it, *when* the event begins and ends. If you lower it so
-# as not to miss anything, the events you already had get longer. Ebbers et al. (2024)
+# where the probability crosses it, *when* the event begins and ends. If you lower it to
+# miss fewer events, the events you already had get longer. Ebbers et al. (2024)
 # separate the two jobs with **sound event bounding boxes**: each event gets an onset,
-# an offset and *one* confidence. The threshold is then applied only to the confidences.
+# an offset and *one* confidence. The threshold is applied only to the confidences.
 #
-# A box begins and ends where the probability changes most. A **step filter** compares
-# the mean of the frames after an edge with the mean of those before it. Where its
-# output is positive, the probability rises, and the largest value marks an onset. Where
-# it is negative, the smallest value marks an offset. Our code follows the idea of the
-# paper but differs in details.
+# A box begins and ends where the probability changes most. At each boundary between two
+# frames, a **step filter** subtracts the mean probability before it from the mean after
+# it. In each stretch with positive output, the largest value marks an onset; in each
+# stretch with negative output, the smallest value marks an offset. Our code follows the
+# idea of the paper but differs in details.
 
 
 # %%
 def step_filter(p, half):
-    """For each edge between frames: mean of `half` frames after it minus before it."""
+    """At each frame boundary: mean of the `half` frames after it minus before it."""
     padded = np.concatenate([np.zeros(half), p, np.zeros(half)])
     # The sum of frames a to b - 1 is summed[b] - summed[a]
     summed = np.concatenate([[0.0], np.cumsum(padded.astype(float))])
-    edges = np.arange(len(p) + 1) + half
-    mean_after = (summed[edges + half] - summed[edges]) / half
-    mean_before = (summed[edges] - summed[edges - half]) / half
+    boundaries = np.arange(len(p) + 1) + half  # their places in `padded`
+    mean_after = (summed[boundaries + half] - summed[boundaries]) / half
+    mean_before = (summed[boundaries] - summed[boundaries - half]) / half
     return mean_after - mean_before
 
 
 def change_points(p, half):
     """Boxes `[first frame, frame after the last]`: from each rise to the next fall."""
-    step = step_filter(p, half)
-    rising = step > 0
+    filtered = step_filter(p, half)
+    rising = filtered > 0
+    # The boundaries, split into stretches that are all rising or all falling
     turns = np.flatnonzero(np.diff(rising.astype(int))) + 1
+    stretches = np.split(np.arange(len(filtered)), turns)
     boxes = []
     onset = None
-    for stretch in np.split(np.arange(len(step)), turns):  # all rising or all falling
-        steepest = int(stretch[np.abs(step[stretch]).argmax()])
+    for stretch in stretches:
+        steepest = int(stretch[np.abs(filtered[stretch]).argmax()])
         if rising[stretch[0]]:
             onset = steepest
         elif onset is not None:  # a fall before the first rise ends no box
@@ -1423,11 +1442,11 @@ def change_points(p, half):
 
 
 # %% [markdown]
-# Probabilities fluctuate, so this gives too many boxes. They are **merged gradually**:
-# find the two neighbours with the shallowest dip between them, and merge them if the
-# dip is less than `least_dip` below the stronger of the two. Repeat until every
-# remaining dip is at least that deep. The confidence of a box is the mean probability
-# inside it.
+# Probabilities fluctuate, so this gives too many boxes. They are merged one pair at a
+# time. The depth of the dip between two neighbours is the mean probability inside the
+# stronger one minus the mean between them. The two with the shallowest dip are merged,
+# until every remaining dip is at least `least_dip` deep. The confidence of a box is the
+# mean probability inside it.
 
 
 # %%
@@ -1439,8 +1458,10 @@ def boxes_of(p, half, least_dip):
         for (first, after), (next_first, next_after) in pairwise(boxes):
             stronger = max(p[first:after].mean(), p[next_first:next_after].mean())
             between = p[after:next_first]
-            # Boxes that touch have no dip between them
-            dips.append(stronger - between.mean() if len(between) else 0.0)
+            if len(between):
+                dips.append(stronger - between.mean())
+            else:  # the boxes touch
+                dips.append(0.0)
         shallowest = int(np.argmin(dips))
         if dips[shallowest] >= least_dip:
             break
@@ -1456,13 +1477,12 @@ for least_dip in (0.3, 0.5):
         print(f"  frames {first} to {after - 1}, confidence {confidence:.2f}")
 
 # %% [markdown]
-# Now for all scenes. How long are the detected events? A lower threshold on frames
-# moves edges outwards, by more where the probability rises slowly. A lower threshold on
-# boxes adds boxes but leaves the others as they are. The median length can change even
-# so, because it is taken over more boxes.
+# Now for all scenes: how does the length of the detected events depend on the
+# threshold? A lower threshold on frames extends existing events and adds others. A
+# lower threshold on boxes only adds boxes, but the median length can change with them.
 
 # %%
-LEAST = 0.05  # a class whose probability stays below this in a scene gets no box
+LEAST_PEAK = 0.05  # a class whose probability stays below this in a scene gets no box
 
 
 def all_boxes(per_frame, part, half, least_dip):
@@ -1471,7 +1491,7 @@ def all_boxes(per_frame, part, half, least_dip):
     for scene, name in enumerate(names[part]):
         for k, label in enumerate(classes):
             p = per_frame[scene, :, k]
-            if p.max() < LEAST:
+            if p.max() < LEAST_PEAK:
                 continue
             for first, after, confidence in boxes_of(p, half, least_dip):
                 onset_s = first * FRAME_S
@@ -1486,11 +1506,12 @@ def confident(boxes, threshold):
 
 
 swept_boxes = []
-for half in (3, 6, 9):  # frames on either side of an edge
+for half in (3, 6, 9):  # frames on either side of a boundary
     for least_dip in (0.3, 0.6, 0.9):
         boxes = all_boxes(val_frames, "validation", half, least_dip)
         for threshold in THRESHOLDS:
-            f1 = 100 * event_f1(truth["validation"], confident(boxes, threshold))
+            found = confident(boxes, threshold)
+            f1 = 100 * scene_event_f1(truth["validation"], found)
             swept_boxes.append((half, least_dip, threshold, f1))
 swept_boxes = pd.DataFrame(swept_boxes, columns=["half", "dip", "threshold", "f1"])
 best_boxes = swept_boxes.loc[swept_boxes["f1"].idxmax()]
@@ -1507,7 +1528,7 @@ FINE_THRESHOLDS = np.arange(0.1, 0.91, 0.1)
 
 
 def median_length_ms(found, true_events):
-    """Median length of the detected events of pairs that are true, in ms."""
+    """Median length in ms of the detected events whose class is in the scene."""
     of_true = found.merge(pairs_of(true_events), on=PAIR)
     return 1000 * float((of_true["offset"] - of_true["onset"]).median())
 
@@ -1542,23 +1563,24 @@ show(
     f"frames it goes from {lengths['threshold'][0]:.0f} to "
     f"{lengths['threshold'][-1]:.0f} ms, with boxes from {lengths['boxes'][0]:.0f} to "
     f"{lengths['boxes'][-1]:.0f} ms; the true events have {true_length_ms:.0f} ms.",
-    caption="Length of detected events. Test scenes, true pairs only.",
+    caption="Median length of detected events (test scenes, true pairs only).",
 )
 
 # %%
-boxes_f1, boxes_draws = f1_of_draws(
+boxes_f1, boxes_draws = event_f1_with_draws(
     truth["test"], confident(test_boxes, best_boxes["threshold"])
 )
 gap_boxes = boxes_f1 - tuned_f1
 gap_boxes_draws = boxes_draws - tuned_draws
 say(
-    f"From a threshold of {FINE_THRESHOLDS[0]:.1f} to {FINE_THRESHOLDS[-1]:.1f}, the "
-    f"median length goes from {lengths['threshold'][0]:,.0f} to "
-    f"{lengths['threshold'][-1]:,.0f} ms with a threshold on frames, and from "
-    f"{lengths['boxes'][0]:,.0f} to {lengths['boxes'][-1]:,.0f} ms with boxes. "
-    "Event F1 on the test: threshold and filter "
+    f"As the threshold goes from {FINE_THRESHOLDS[0]:.1f} to "
+    f"{FINE_THRESHOLDS[-1]:.1f}, the median length goes from "
+    f"{lengths['threshold'][0]:,.0f} to {lengths['threshold'][-1]:,.0f} ms with a "
+    f"threshold on frames, and from {lengths['boxes'][0]:,.0f} to "
+    f"{lengths['boxes'][-1]:,.0f} ms with boxes. "
+    "Event F1 on the test, each method tuned on validation: threshold and filter "
     f"{with_interval(tuned_f1, tuned_draws)} %, boxes "
-    f"{with_interval(boxes_f1, boxes_draws)} %, each tuned on validation."
+    f"{with_interval(boxes_f1, boxes_draws)} %."
 )
 concluded(
     "boxes_over_threshold",
@@ -1566,26 +1588,24 @@ concluded(
     if_clear="Boxes instead of threshold and filter change event F1 by "
     f"**{with_interval(gap_boxes, gap_boxes_draws, '+')} points**.",
     if_not="Boxes minus threshold and filter: "
-    f"{with_interval(gap_boxes, gap_boxes_draws, '+')} points. This run cannot tell "
-    "which is better at one fixed threshold.",
+    f"{with_interval(gap_boxes, gap_boxes_draws, '+')} points. This run does not show "
+    "which is better.",
 )
 
 # %% [markdown]
-# The paper reports that boxes raised the best score among the systems of a challenge
-# (DCASE 2023, task 4) from 0.644 to 0.686. That score, PSDS (section 8), uses *all*
-# thresholds. Ours uses one threshold, tuned on validation, so the two gains are not
-# directly comparable.
+# The paper reports that boxes raised the best score in a challenge (DCASE 2023, task 4)
+# from 0.644 to 0.686. That score, strict PSDS (section 8), covers *all* thresholds,
+# while our event F1 uses a single one, so the two gains are not directly comparable.
 #
 # ## 7. Your turn: an alarm
 #
-# Post-processing should fit its use. An alarm for a crying baby cannot use our median
-# filter: the alarm must react while the sound lasts, but the filter waits for frames
-# after the current one. The alarm should not ring because of a single frame, and it
-# should not stop and ring again at every breath.
+# An alarm for a crying baby cannot use our median filter, which waits for frames after
+# the current one: the alarm must react while the sound lasts. It should not ring
+# because of a single frame, nor stop and ring again at every breath.
 #
 # ### Exercise 11.5: an alarm (an open task)
 #
-# Write `alarm(p, frame_s)`. It gets the probabilities of one class, one per frame of
+# Write `alarm(p, frame_s)`. It takes the probabilities of one class, one per frame of
 # `frame_s` seconds, and returns an array that is `True` in frames where the alarm is
 # on. Your alarm must
 #
@@ -1596,14 +1616,13 @@ concluded(
 # - be off at the latest 1.5 s after `p` falls to 0.05 and stays there.
 #
 # When the check passes, run the cell below to try your alarm on all test scenes.
-# **Predict** first: will it ring late, and will it ring falsely more or less often than
-# the usual detector (threshold 0.5, filter 400 ms)?
+# **Predict** first: how late will it ring, and will it raise more or fewer false alarms
+# than the usual detector (threshold 0.5, filter 400 ms)?
 #
 # <details><summary>Hint</summary>
 #
-# Use two thresholds, a high one to switch on and a low one to switch off (this is
-# called hysteresis). Count how long `p` has been above the high one or below the low
-# one.
+# Use two thresholds, a high one to switch on and a low one to switch off (hysteresis).
+# Count how long `p` has been above the high one or below the low one.
 #
 # </details>
 
@@ -1616,8 +1635,8 @@ def alarm(p, frame_s):
     low_s = 0.0  # for how long p has been low
     state = np.zeros(len(p), dtype=bool)
     for k in range(len(p)):
-        high_s = high_s + frame_s if p[k] > 0.5 else 0.0
-        low_s = low_s + frame_s if p[k] < 0.35 else 0.0
+        high_s = (high_s + frame_s) if p[k] > 0.5 else 0.0
+        low_s = (low_s + frame_s) if p[k] < 0.35 else 0.0
         if high_s > 0.15:
             on = True
         if low_s > 0.5:
@@ -1631,7 +1650,7 @@ check("11.5", alarm)
 
 
 # %%
-def delays_s_of(found):
+def onset_delays_s(found):
     """Onset of each detected event minus the closest true onset, for true pairs."""
     # Every detected event beside every true event of the same scene and class
     both = found.merge(truth["test"], on=PAIR, suffixes=("", "_true"))
@@ -1642,7 +1661,7 @@ def delays_s_of(found):
 
 
 usual_on_test = decided(test_frames, names["test"], **USUAL)
-written = alarm(np.zeros(4), 0.1) is not None  # False while it is still `...`
+written = alarm(np.zeros(4), 0.1) is not None  # False until you have written it
 if written:
     rings = np.zeros(test_frames.shape, dtype=bool)
     for scene in range(n_test):
@@ -1655,8 +1674,10 @@ if written:
         of_true = found.merge(pairs_of(truth["test"]), on=PAIR)
         false_rings = len(found) - len(of_true)
         missed = n_true_pairs - len(pairs_of(of_true))
-        late_ms = 1000 * np.median(delays_s_of(found)) if len(of_true) else np.nan
-        rows.append((name, false_rings / hours, 100 * missed / n_true_pairs, late_ms))
+        delay_ms = np.nan
+        if len(of_true):
+            delay_ms = 1000 * np.median(onset_delays_s(found))
+        rows.append((name, false_rings / hours, 100 * missed / n_true_pairs, delay_ms))
     display(
         pd.DataFrame(
             rows, columns=["", "false per hour", "missed (%)", "median delay (ms)"]
@@ -1668,12 +1689,14 @@ else:
     say("Write `alarm` first; this cell then tries it on all test scenes.")
 
 # %% [markdown]
-# *False* counts rings in scenes that do not contain the class, over all classes.
-# *Missed* is the percentage of true pairs of scene and class without a ring. The delay
-# is the onset of a ring minus the closest true onset. (Our detector itself looks ahead:
-# its recurrent layer runs in both directions. A real alarm needs one that does not;
-# notebook 12 is about streams.) Change your thresholds and watch the three numbers.
-# Which do you trade for which?
+# *False per hour* counts rings, over all classes, in scenes that do not contain the
+# class. *Missed* is the percentage of true pairs of scene and class without a ring. The
+# delay is the onset of a ring minus the closest true onset. Change your thresholds and
+# watch the three numbers: which do you trade for which?
+#
+# A real alarm also needs a detector that does not look ahead. Ours does, because its
+# recurrent layer runs in both directions and its features depend on later sound.
+# Notebook 12 is about streams.
 #
 # ## 8. PSDS in one picture (optional)
 #
@@ -1683,10 +1706,10 @@ else:
 # within events of its class, and an event is *found* if enough of it lies within
 # relevant detections. *Enough* is 70 % in the strict version and 10 % in the lax one.
 #
-# The percentage of events found is plotted against false detections per hour, up to
-# 100. (In the lax version, a false detection during an event of another class counts
-# extra.) The curve is the mean over classes minus their standard deviation, and PSDS is
-# the area below it, as a percentage of the whole panel.
+# For each class, the percentage of events found is plotted against false detections per
+# hour, up to 100. (In the lax version, a false detection during an event of another
+# class counts extra.) The mean of these curves minus their standard deviation is the
+# final curve, and PSDS is the area below it, as a percentage of the whole panel.
 
 # %%
 predict("11.e", ..., "What is the lax PSDS of a perfect tagger, in per cent?")
@@ -1696,7 +1719,8 @@ VERSIONS = {"strict": PSDS1, "lax": PSDS2}
 box_scores = np.zeros(test_frames.shape)
 scene_number = {name: k for k, name in enumerate(names["test"])}
 class_number = {label: k for k, label in enumerate(classes)}
-# Each frame gets the confidence of its box; where boxes overlap, the highest, set last
+# Each frame gets the confidence of its box. The boxes are sorted, so where they overlap
+# the highest confidence is written last
 for box in test_boxes.sort_values("confidence").itertuples():
     first = round(box.onset / FRAME_S)
     after = round(box.offset / FRAME_S)
@@ -1704,25 +1728,25 @@ for box in test_boxes.sort_values("confidence").itertuples():
     k = class_number[box.event_label]
     box_scores[scene, first:after, k] = box.confidence
 true_tags = scenes.part("test").targets.astype(float)
-ANSWERS = {
+SCORED = {
     "our detector": test_frames,
     "its boxes": box_scores,
     "a perfect tagger": np.repeat(true_tags[:, None], n_frames, axis=1),
 }
-areas = {}
+results = {}
 for version, tolerance in VERSIONS.items():
-    for name, scores in ANSWERS.items():
-        areas[name, version] = psds(
+    for name, scores in SCORED.items():
+        results[name, version] = psds(
             truth["test"], scores, names["test"], classes, FRAME_S, clip_s, tolerance
         )
-psds_percent = {key: 100 * area.score for key, area in areas.items()}
+psds_percent = {key: 100 * result.score for key, result in results.items()}
 
 # %% tags=["hide-input"]
 # Events found against false detections per hour, strict and lax
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
 for ax, version in zip(axes, VERSIONS, strict=True):
-    for place, name in enumerate(ANSWERS):
-        curve = areas[name, version].curve
+    for place, name in enumerate(SCORED):
+        curve = results[name, version].curve
         ax.step(
             curve["efpr"],
             100 * curve["found"],
@@ -1743,18 +1767,17 @@ show(
         for (name, version), value in psds_percent.items()
     )
     + ".",
-    caption="PSDS is the area below a curve.",
+    caption="PSDS is the area below each curve, as a percentage of the panel.",
 )
 
 # %%
 answer("11.e", round(psds_percent["a perfect tagger", "lax"]), unit="%", within=0.15)
 say(
-    f"The perfect tagger gets {psds_percent['a perfect tagger', 'strict']:.0f} % in "
+    f"The perfect tagger has {psds_percent['a perfect tagger', 'strict']:.0f} % in "
     "the strict version and "
-    f"**{psds_percent['a perfect tagger', 'lax']:.0f} %** in the lax one, which "
-    "accepts a mark over the whole scene if the events of its class fill a tenth of "
-    "it. "
-    "Strict PSDS of our detector: "
+    f"**{psds_percent['a perfect tagger', 'lax']:.0f} %** in the lax one, in which a "
+    "detection that lasts the whole scene is relevant if events of its class fill a "
+    "tenth of it. Strict PSDS of our detector: "
     f"{psds_percent['our detector', 'strict']:.0f} % from frames, "
     f"{psds_percent['its boxes', 'strict']:.0f} % from boxes."
 )
@@ -1762,10 +1785,10 @@ gap_psds = psds_percent["its boxes", "strict"] - psds_percent["our detector", "s
 concluded(
     "psds_boxes_over_frames",
     gap_psds,
-    if_clear=f"Over all thresholds, boxes change the strict score by **{gap_psds:+.0f} "
-    "points**. (The frames are not smoothed here.)",
-    if_not=f"Strict PSDS, boxes minus frames: {gap_psds:+.1f} points. This run cannot "
-    "tell which is better.",
+    if_clear="Over all thresholds, boxes instead of unfiltered frames change strict "
+    f"PSDS by **{gap_psds:+.0f} points**.",
+    if_not=f"Strict PSDS, boxes minus unfiltered frames: {gap_psds:+.1f} points. This "
+    "run does not show which is better.",
 )
 
 # %% [markdown]
@@ -1797,19 +1820,19 @@ else:
 
 # %% [markdown]
 # *One fold: no verdict* means that there are only three seeds on one fold, too few for
-# a verdict. *No worse* means worse by at most two points. The scenes, the networks and
-# the sounds are ours, not the paper's.
+# a verdict. *No worse* means worse by at most two points. Scenes, networks and sounds
+# are ours, not the paper's.
 #
 # - Every detection score depends on a tolerance. Report the two together.
-# - Threshold and filter belong to the detector and are chosen on validation.
-# - Rounding to a grid of 320 ms costs little at a collar of 200 ms. At that hop,
-#   though, the features respond to a 20 ms burst over about a second.
-# - Recognition and localisation are two abilities. Report them separately, each with a
-#   baseline that does not listen.
+# - Threshold and filter are part of the detector. Choose them on validation.
+# - Rounding to a grid of 320 ms costs little at a collar of 200 ms, but at that hop a
+#   20 ms burst changes the features over about a second.
+# - Report recognition and localisation separately, each with a baseline that does not
+#   listen.
 #
 # ## What next
 #
-# Notebook 12 takes detection from clips to a stream, where the future is not known yet.
+# Notebook 12 takes detection from clips to a stream, where the future is unknown.
 # Before you go on: [questions to test yourself](quizzes/11_sound_event_detection.md).
 #
 # ## References
@@ -1831,7 +1854,7 @@ else:
 
 
 def trained(step):
-    """How a score is judged: not in `smoke`, and for the published weights only."""
+    """How a score is judged: not in `smoke`, and only with the published weights."""
     is_judged = profile != "smoke" and published_net
     return {"step": step} if is_judged else {"kind": "info"}
 
