@@ -1,18 +1,17 @@
 # %% [markdown]
 # # 12 · From clips to a stream
 #
-# So far, every sound has come as a clip of a few seconds, with the event somewhere
-# inside. A microphone does not deliver clips. A baby monitor, a bird recorder or an
-# alarm listens to a stream that never ends, and has to report quickly what sounded, and
-# *when*. What happens when a classifier that was trained on clips meets ten minutes of
-# sound?
+# So far, every sound has been a clip of a few seconds. A microphone delivers a stream
+# that never ends, and a baby monitor, a bird recorder or an alarm must report quickly
+# what sounded in it, and *when*. What happens when a classifier trained on clips meets
+# ten minutes of sound?
 
 # %% [markdown]
 # ## You will be able to
 #
 # - **cover** a recording of any length with overlapping windows (exercise 12.1);
 # - **merge** duplicate reports of the same event (exercise 12.2);
-# - **find** and **remove** the drift of a clock (exercise 12.3);
+# - **measure** and **remove** clock drift (exercise 12.3);
 # - **predict** how long an alarm takes to respond (exercise 12.4);
 # - **choose** a window, an overlap and a threshold that meet limits on delay, false
 #   alarms and cost (exercise 12.5).
@@ -22,9 +21,8 @@
 #
 # You need notebooks 02 (log-mel), 04 (intervals), 05 (training a CNN) and 07 (DiffRes).
 # Notebook 11 is useful but not necessary. Reading takes 50 minutes, the five
-# exercises 60. In `lesson` the machine needs about two minutes, most of it for three
-# short trainings. In `smoke`, each training has only twelve steps: all cells run, but
-# no conclusion is drawn.
+# exercises 60. In `lesson` the machine needs about two minutes, mostly for three short
+# training runs. In `smoke`, each run has only twelve steps and no conclusion is drawn.
 
 # %%
 import subprocess
@@ -76,15 +74,15 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the excerpts, the weights and the resampling
-n_steps: int = 0  # of each training; 0: 12 in smoke, 300 in lesson, 1500 in study
-test_fold: int = 1  # the fold whose sounds are in the recording for testing
+n_steps: int = 0  # per training run; 0: 12 in smoke, 300 in lesson, 1500 in study
+test_fold: int = 1  # the fold that supplies the sounds of the test recording
 threshold: float = 0.5  # a probability above it counts as a detection
-own_recording: str = ""  # a sound file of yours for section 11, of any length
+own_recording: str = ""  # your own sound file for section 11, of any length
 
 # %%
 STEPS = {"smoke": 12, "lesson": 300, "study": 1500}
 N_EXCERPTS = {"smoke": 200, "lesson": 1500, "study": 6000}  # per window length
-N_MINUTES = {"smoke": 2, "lesson": 10, "study": 30}  # of the recording for testing
+N_MINUTES = {"smoke": 2, "lesson": 10, "study": 30}  # length of the test recording
 steps = n_steps or STEPS[profile]
 n_minutes = N_MINUTES[profile]
 device = profiles.device()
@@ -92,15 +90,16 @@ device = profiles.device()
 # %% [markdown]
 # ## 1. A long recording with known events
 #
-# To count errors, we need the ground truth: what sounds when. So we mix the recording
-# ourselves, from faint noise and the sounds of the data set, one at a time and at known
-# times. `mixing.bank` lists the parts of each clip in which something sounds. The
-# sounds for training, development and testing come from different folds, so they share
+# To count errors, we need the ground truth: what sounds, and when. So we mix the
+# recording ourselves: we add sounds of the data set to faint noise, one at a time, at
+# known times. `mixing.bank` finds the sounds in each clip. Those for training,
+# development (choosing thresholds) and testing come from different folds, so they share
 # no source (notebook 04).
 
 # %%
 RATE_HZ = 16_000
-clips = load(dataset, profiles.get("smoke" if profile == "smoke" else "study"))
+data_profile = "smoke" if profile == "smoke" else "study"  # study: all clips
+clips = load(dataset, profiles.get(data_profile))
 waves = clips.waves(RATE_HZ)
 sounds = mixing.bank(clips)  # one row per event: row, label, source, start_s, end_s
 
@@ -110,8 +109,9 @@ for part, mask in zip(PARTS, folds.split(clips, test_fold), strict=True):
     part_of_clip[mask] = part
 sounds["part"] = part_of_clip[sounds["row"]]
 
-n_parts_with = sounds.groupby("label")["part"].nunique()
-classes = sorted(n_parts_with.index[n_parts_with == len(PARTS)])
+n_parts = sounds.groupby("label")["part"].nunique()  # of each class
+in_all_parts = n_parts[n_parts == len(PARTS)]
+classes = sorted(in_all_parts.index)
 if len(classes) < 2:
     raise CourseError(
         f"{dataset}: {len(classes)} classes have sounds in all three parts; this "
@@ -119,8 +119,8 @@ if len(classes) < 2:
     )
 
 # %% [markdown]
-# An event longer than 2 s is cut to a random length between 0.5 and 2 s. Every event
-# fades in and out over 10 ms, and its peak lies 18 to 30 dB above the root mean square
+# Events longer than 2 s are cut to a random length between 0.5 and 2 s. Every event
+# fades in and out over 10 ms, and its peak is 18 to 30 dB above the root mean square
 # (RMS) of the noise.
 
 # %%
@@ -138,34 +138,36 @@ def noise(length_s, rng):
 
 # events_of[part][label] is a list of sources; each source is a list of its events
 events_of = {part: {label: [] for label in classes} for part in PARTS}
-for (part, label, _), of_source in sounds.groupby(["part", "label", "source"]):
+for (part, label, _), rows in sounds.groupby(["part", "label", "source"]):
     if label in classes:
-        events_of[part][label].append(list(of_source.itertuples()))
+        events_of[part][label].append(list(rows.itertuples()))
 
 
 def draw_event(part, rng):
     """A random class, source and event of this part: label, source, waveform."""
     label = classes[rng.integers(len(classes))]
     sources = events_of[part][label]
-    of_source = sources[rng.integers(len(sources))]
-    event = of_source[rng.integers(len(of_source))]
+    events_of_source = sources[rng.integers(len(sources))]
+    event = events_of_source[rng.integers(len(events_of_source))]
     whole_s = event.end_s - event.start_s
     length_s = whole_s
     if whole_s > LONGEST_S:  # take a random part of a long event
         length_s = rng.uniform(0.5, LONGEST_S)
     start_s = event.start_s + rng.uniform(0, whole_s - length_s)
     first = timebase.seconds_to_samples(start_s, RATE_HZ)
-    x = waves[event.row, first : first + int(length_s * RATE_HZ)].astype(float)
+    last = first + int(length_s * RATE_HZ)
+    x = waves[event.row, first:last].astype(float)
     n_fade = min(len(fade), len(x) // 2)  # less for an event shorter than two fades
     x[:n_fade] *= fade[:n_fade]
     x[len(x) - n_fade :] *= fade[:n_fade][::-1]
     peak = NOISE_RMS * 10 ** (rng.uniform(*PEAK_DB) / 20)
-    return label, event.source, x * peak / max(np.abs(x).max(), 1e-9)
+    x = x * peak / max(np.abs(x).max(), 1e-9)  # no division by 0 in silence
+    return label, event.source, x
 
 
 # %% [markdown]
-# Within a minute, events are 1 to 5 s apart. None sounds within 2 s of a full minute,
-# so each belongs to exactly one minute. We need this from section 5 on, where we
+# Within a minute, events are 1 to 5 s apart. The first and the last 2 s of a minute
+# contain none, so each event belongs to exactly one minute. From section 5 on, we
 # resample minutes to get intervals.
 
 
@@ -196,17 +198,17 @@ def long_recording(part, n_minutes, rng):
     x = np.concatenate([noise(60, rng) for _ in range(n_minutes)])
     rows = []
     for minute in range(n_minutes):
-        now_s = 60 * minute + 2.0
+        last_offset_s = 60 * minute + 2.0
         while True:
             label, _, event = draw_event(part, rng)
-            onset_s = now_s + rng.uniform(1, 5)
+            onset_s = last_offset_s + rng.uniform(1, 5)
             offset_s = onset_s + len(event) / RATE_HZ
             if offset_s > 60 * minute + 58:
                 break  # too close to the end of the minute: leave it out
             first = timebase.seconds_to_samples(onset_s, RATE_HZ)
             x[first : first + len(event)] += event
             rows.append((f"minute {minute}", onset_s, offset_s, label))
-            now_s = offset_s
+            last_offset_s = offset_s
     truth = pd.DataFrame(rows, columns=events.COLUMNS)
     return Recording(x.astype(np.float32), truth, n_minutes, levels_of(x))
 
@@ -266,18 +268,20 @@ show(
     alt="Log-mel of the first half minute, mostly dark, with some bright patches; "
     f"below it the {len(half_minute)} events as bars, one row for each of "
     f"{len(row_of)} classes.",
-    caption="Half a minute of the recording, and the events that we added.",
+    caption="Half a minute of the recording, and the events we added to the noise.",
 )
 
 # %% [markdown]
 # ## 2. A classifier of short excerpts
 #
-# Our training clips are **excerpts** of 0.5, 1 or 2 s, and we train one network for
-# each length. As in most data sets, the event lies *inside* the excerpt; an event that
-# is longer than the excerpt fills it. A quarter of the excerpts contain only noise,
-# because in much of a stream nothing happens, and a classifier that must always name a
-# class would find one everywhere. So each class has its own output between 0 and 1 (a
-# sigmoid, as for tags in notebook 10), and all of them may be low.
+# Our training clips are **excerpts** of 0.5, 1 or 2 s, with one network for each
+# length. As in most data sets, the event lies *inside* the excerpt, or fills it if the
+# event is longer.
+#
+# Much of a stream contains no event. A classifier that must always name a class would
+# find one everywhere. So a quarter of the excerpts contain only noise, and each class
+# has its own output between 0 and 1 (a sigmoid, as in notebook 10): all of them may be
+# low.
 
 # %%
 LENGTHS_S = (0.5, 1.0, 2.0)
@@ -286,7 +290,7 @@ LENGTHS_S = (0.5, 1.0, 2.0)
 def excerpts(part, length_s, n_excerpts, rng):
     """Log-mels (excerpts, frames, mels), targets (excerpts, classes), and sources."""
     n_window = round(length_s * FRAMES_PER_S)
-    # One extra frame at either end: its Fourier window would reach beyond the excerpt
+    # One extra frame at either end: its Fourier window extends beyond the excerpt
     n_samples = timebase.seconds_to_samples(length_s + 2 * HOP_S, RATE_HZ)
     # Excerpts are cut from 20 backgrounds of 10 s: faster than new noise for each
     backgrounds = np.stack([noise(10, rng) for _ in range(20)])
@@ -297,14 +301,14 @@ def excerpts(part, length_s, n_excerpts, rng):
         background = backgrounds[rng.integers(len(backgrounds))]
         first = rng.integers(len(background) - n_samples)
         excerpt = background[first : first + n_samples].copy()
-        source = f"noise {k}"
+        source = f"noise {k}"  # if there is no event: a source of its own
         if rng.uniform() < 0.75:
             label, source, event = draw_event(part, rng)
             if len(event) > n_samples:  # a random part that fills the excerpt
-                first = rng.integers(len(event) - n_samples)
-                event = event[first : first + n_samples]
-            first = rng.integers(n_samples - len(event) + 1)
-            excerpt[first : first + len(event)] += event
+                cut = rng.integers(len(event) - n_samples)
+                event = event[cut : cut + n_samples]
+            onset = rng.integers(n_samples - len(event) + 1)
+            excerpt[onset : onset + len(event)] += event
             y[k, classes.index(label)] = 1
         x[k] = excerpt
         sources.append(source)
@@ -327,7 +331,7 @@ recipe = Recipe(
 networks = {}
 excerpt_accuracy = {}
 always_silent = {}
-for length_s in tqdm(LENGTHS_S, desc="trainings"):
+for length_s in tqdm(LENGTHS_S, desc="training"):
     rng = np.random.default_rng([seed, round(1000 * length_s)])
     x, y, _ = excerpts("training", length_s, N_EXCERPTS[profile], rng)
     seed_everything(seed)
@@ -344,12 +348,13 @@ for length_s in tqdm(LENGTHS_S, desc="trainings"):
 
     x, y, sources = excerpts("test", length_s, 400, rng)
     detected = supervised.predict(fitted.model, x, multilabel=True) > threshold
-    all_right = (detected == (y == 1)).all(axis=1)  # the outputs of all classes
+    truth = y == 1
+    all_right = (detected == truth).all(axis=1)  # the outputs of all classes
     excerpt_accuracy[length_s] = accuracy_by_source(all_right, sources, seed=seed)
     always_silent[length_s] = float(np.mean(y.sum(axis=1) == 0))
 
 say(
-    "| excerpts of | all outputs correct (95 % interval) | if nothing is reported |\n"
+    "| excerpts of | all outputs correct (95 % interval) | baseline: no detections |\n"
     "|---|---|---|\n"
     + "\n".join(
         f"| {length_s:g} s | **{100 * found.mean:.0f} %** ({100 * found.low:.0f} to "
@@ -359,21 +364,22 @@ say(
 )
 
 # %% [markdown]
-# A paper would report such a table: the accuracy on excerpts from test sources, each
-# cut so that the event is inside. From here on, nobody cuts the sound for us.
+# This is what a paper would report: the accuracy on excerpts from test sources, each
+# cut around its event. In a stream, a window may begin anywhere, even in the middle of
+# an event.
 #
 # ## 3. How do windows cover a recording?
 #
 # We move a **window** of $W$ frames over the recording in hops of $H$ frames. In this
-# notebook, a window is the stretch of sound that the network hears at once, not the
-# window of the Fourier transform, which covers a single frame. The **overlap** is the
-# share of a window that the next one covers again:
+# notebook, a window is the stretch of sound that the network processes at once, not the
+# much shorter window of the Fourier transform. The **overlap** is the share of a window
+# that the next one covers again:
 #
 # $$ \text{overlap} = 1 - \frac{H}{W}. $$
 #
 # Away from the ends of the recording, a frame lies in about $W/H$ windows, so the
 # network computes $W/H$ times as much as without overlap: twice as much at 50 %, four
-# times at 75 % and ten times at 90 %.
+# times as much at 75 % and ten times as much at 90 %.
 
 # %% tags=["hide-input"]
 # Draws windows of 1 s over four seconds, at three overlaps
@@ -392,18 +398,19 @@ show(
     alt="Windows of one second as boxes over four seconds. Without overlap, four boxes "
     "follow each other; with 50 %, each begins in the middle of the one before; with "
     "75 %, four boxes cover every moment except near both ends.",
-    caption="Four seconds, covered by windows with three overlaps.",
+    caption="Four seconds of sound. Rows and colours only keep the windows apart.",
 )
 
 # %% [markdown]
-# A regular grid of windows has two problems. Unless the grid happens to end with the
-# recording, some sound at the end is in no window. And a recording shorter than one
+# A regular grid of windows has two problems. Unless its last window happens to end with
+# the recording, some sound at the end is in no window. And a recording shorter than a
 # window gets no window at all.
 
 # %%
 GRID_CASES = {"10 s": 500, "10.3 s": 515, "0.3 s": 15}  # frames
 for name, n_total in GRID_CASES.items():
-    grid = np.arange(0, n_total - 50 + 1, 25)  # starts: windows of 50 frames, 25 apart
+    # The starts of windows of 50 frames, 25 frames apart
+    grid = np.arange(0, n_total - 50 + 1, 25)
     n_covered = 0
     if len(grid) > 0:
         n_covered = grid[-1] + 50
@@ -412,12 +419,11 @@ for name, n_total in GRID_CASES.items():
 # %% [markdown]
 # ### Exercise 12.1: windows that cover
 #
-# Return the starts of all windows as a list of whole numbers. The first window starts
-# at 0, and each of the others `hop` after the one before. Every sample must be in a
-# window, and no window may reach beyond the end of the recording: if the grid leaves
-# some samples uncovered, add one more window that ends with the recording. A recording
-# shorter than a window gets a single window, which starts at 0 (and will be padded with
-# silence).
+# Return the starts of all windows as a list of whole numbers: 0, `hop`, twice `hop` and
+# so on. No window may extend beyond the end of the recording, and every sample must be
+# in a window: if the grid leaves some samples at the end uncovered, add one more window
+# that ends with the recording. A recording shorter than a window gets a single window,
+# which starts at 0 (and will be padded with silence).
 #
 # <details><summary>Hint</summary>
 #
@@ -442,8 +448,8 @@ def window_starts(n_samples, window, hop):
 check("12.1", window_starts)
 
 # %% [markdown]
-# The library has the same function, and another that converts an overlap to a hop. Both
-# work in samples or, as here, in frames.
+# The library has the same function, and `hop_for`, which converts an overlap to a hop.
+# Both work in samples or, as here, in frames.
 
 # %%
 print(windows.window_starts(515, 50, 25))
@@ -454,13 +460,14 @@ print("overlap 75 %: a hop of", windows.hop_for(50, 0.75), "frames")
 # ### From windows to probabilities over time
 #
 # The network gives each window one probability per class. To get a curve over time, we
-# average: the value at a frame is the mean over all windows that contain it.
+# average: the value at a frame is the mean over all windows that contain it. Section 7
+# compares the mean with the maximum.
 
 
 # %%
 def window_probabilities(network, levels_db, starts, n_window):
-    """A probability per window and class, shape (windows, classes)."""
-    # Windows at every frame, without copying: (all starts, mels, frames)
+    """Probabilities of the windows, shape (windows, classes)."""
+    # A view of the windows at all possible starts: (starts, mels, frames)
     every_window = np.lib.stride_tricks.sliding_window_view(levels_db, n_window, axis=0)
     chosen = every_window[starts].transpose(0, 2, 1)  # (windows, frames, mels)
     return supervised.predict(network, np.ascontiguousarray(chosen), multilabel=True)
@@ -486,30 +493,35 @@ def max_over_windows(probabilities, starts, n_window, n_frames):
 
 
 # %% [markdown]
-# The library's `streams.aggregate` does the same. (`aggregate_stream` does it while the
-# recording is still arriving: it passes on each frame as soon as no later window can
-# change it, so hours need no more memory than minutes.)
+# The library's `streams.aggregate` does the same.
 
 # %%
+N_WINDOW = 50  # frames: windows of 1 s
+N_HOP = 13  # frames: an overlap of about 75 %
+
 ten_seconds = test.levels_db[:500]
-starts = windows.window_starts(500, 50, 13)  # windows of 1 s, overlap about 75 %
-p = window_probabilities(networks[1.0], ten_seconds, starts, 50)
-by_hand = mean_over_windows(p, starts, 50, 500)
-assert np.allclose(by_hand, streams.aggregate(starts, p, 50, 1), atol=1e-6)
-by_hand = max_over_windows(p, starts, 50, 500)
-assert np.allclose(by_hand, streams.aggregate(starts, p, 50, 1, how="max"))
+starts = windows.window_starts(500, N_WINDOW, N_HOP)
+p = window_probabilities(networks[1.0], ten_seconds, starts, N_WINDOW)
+
+our_mean = mean_over_windows(p, starts, N_WINDOW, 500)
+library_mean = streams.aggregate(starts, p, N_WINDOW, 1)
+assert np.allclose(our_mean, library_mean, atol=1e-6)
+
+our_max = max_over_windows(p, starts, N_WINDOW, 500)
+library_max = streams.aggregate(starts, p, N_WINDOW, 1, how="max")
+assert np.allclose(our_max, library_max)
 
 # %% [markdown]
 # An **event** is a run of frames above the threshold. Runs of the same class that are
-# at most 0.3 s apart count as one event.
+# at most 0.3 s apart form one event.
 
 # %%
 GAP_S = 0.3
 
 
-def events_from(curve):
+def events_from(curve, limit=threshold):
     """Events in a curve (frames, classes): filename, onset, offset, event_label."""
-    active = curve > threshold
+    active = curve > limit
     # Frame 0 is centred at 0 s, so it begins half a hop earlier
     found = events.from_frames(
         active[None], ["recording"], classes, HOP_S, first_s=-HOP_S / 2
@@ -528,12 +540,13 @@ class Run:
     ms_per_s: float  # computing time of the network, in ms per second of sound
 
 
-runs_so_far = {}  # each run is computed only once
+runs_so_far = {}  # keeps each run, so that it is computed only once
 
 
 def run_windows(recording, length_s, overlap, trained_at_s=None):
-    """Move a window over a recording, by default with the network of this length."""
-    trained_at_s = trained_at_s or length_s  # section 9 mixes the two
+    """Apply a network to all windows of `length_s` s in a recording."""
+    if trained_at_s is None:  # section 9 tests networks at other lengths
+        trained_at_s = length_s
     key = (id(recording), length_s, overlap, trained_at_s)
     if key not in runs_so_far:
         n_window = round(length_s * FRAMES_PER_S)
@@ -560,20 +573,18 @@ rows = []
 for overlap in OVERLAPS:
     run = run_windows(test, 1.0, overlap)
     found = events_from(curve_of(run, n_frames))
-    rows.append((f"{100 * overlap:.0f} %", run.n_hop * 20, len(run.starts), len(found)))
-display(
-    pd.DataFrame(
-        rows, columns=["overlap", "hop (ms)", "windows", "events found"]
-    ).style.hide(axis="index")
-)
-say(f"The recording has {len(test.truth)} events.")
+    hop_ms = run.n_hop * 20
+    rows.append((f"{100 * overlap:.0f} %", hop_ms, len(run.starts), len(found)))
+table = pd.DataFrame(rows, columns=["overlap", "hop (ms)", "windows", "events found"])
+display(table.style.hide(axis="index"))
+say(f"The recording has {len(test.truth)} events. Section 7 scores the events found.")
 
 # %% [markdown]
-# Before we trust the numbers, we test these functions on two extreme recordings: 0.3 s
-# of noise, which is shorter than a window and is padded with silence, and a minute of
-# digital silence, in which there must be no event. We count the events twice: with all
-# windows, and with the probabilities set to 0 in silent windows, where every band lies
-# at the floor of the log-mel.
+# We test these functions on two extreme recordings: 0.3 s of noise, which is shorter
+# than a window and is padded with silence, and a minute of digital silence, in which
+# there must be no event. A window is silent if every band lies at the floor of the
+# log-mel. We count the events twice: first from the output of the network for all
+# windows, then with the probabilities of silent windows set to 0.
 
 
 # %%
@@ -590,30 +601,32 @@ def levels_for_windows(x, n_window):
 short_sound = test.x[: int(0.3 * RATE_HZ)]
 silence = np.zeros(60 * RATE_HZ)
 for name, x in {"0.3 s of noise": short_sound, "a minute of silence": silence}.items():
-    levels_db = levels_for_windows(x, 50)
-    starts = windows.window_starts(len(levels_db), 50, 13)
-    p = window_probabilities(networks[1.0], levels_db, starts, 50)
-    n_all = len(events_from(mean_over_windows(p, starts, 50, len(levels_db))))
+    levels_db = levels_for_windows(x, N_WINDOW)
+    starts = windows.window_starts(len(levels_db), N_WINDOW, N_HOP)
+    p = window_probabilities(networks[1.0], levels_db, starts, N_WINDOW)
+    curve = mean_over_windows(p, starts, N_WINDOW, len(levels_db))
+    n_all = len(events_from(curve))
     for k, start in enumerate(starts):
-        if levels_db[start : start + 50].max() < FLOOR_DB + 1:
-            p[k] = 0  # a silent window contains no class
-    n_left = len(events_from(mean_over_windows(p, starts, 50, len(levels_db))))
+        is_silent = levels_db[start : start + N_WINDOW].max() < FLOOR_DB + 1
+        if is_silent:
+            p[k] = 0
+    curve = mean_over_windows(p, starts, N_WINDOW, len(levels_db))
+    n_left = len(events_from(curve))
     print(f"{name}: {n_all} events; {n_left} with silent windows set to 0")
 
 # %% [markdown]
-# Not every network passes the test with all windows. Digital silence, at -100 dB in
-# every band, lies far below anything in the training data, and the output of a network
-# for such an input is unpredictable; with some seeds, ours finds events in silence. So
-# `course predict` (section 11) does not give the network windows in which all samples
-# lie below -80 dB of full scale: their probabilities are 0.
+# Digital silence, at -100 dB in every band, lies far below anything in the training
+# data, and the output of a network for such an input is unpredictable: with some seeds,
+# ours finds events in silence. So `course predict` (section 11) sets the probabilities
+# to 0 in windows in which all samples lie below -80 dB of full scale.
 #
 # ## 4. What happens at a seam?
 #
 # Without overlap, an event that lies across the **seam** between two windows is cut in
 # two. Neither window contains all of it, but the network was trained on whole events.
 # How much does the position in the window matter? With windows of 1 s every 100 ms
-# (overlap 90 %), the network sees each event in many positions. We take the events of
-# at most 0.8 s and average the probability of their class for each distance between the
+# (overlap 90 %), the network sees each event in many positions. For the events of at
+# most 0.8 s, we average the probability of their class at each distance between the
 # middle of the event and the middle of the window.
 
 # %%
@@ -635,8 +648,9 @@ for event in brief.itertuples():
     middle_s = (event.onset + event.offset) / 2
     of_class = dense.probabilities[:, classes.index(event.event_label)]
     for k, distance_s in enumerate(DISTANCES_S):
-        # The window whose middle lies `distance_s` before that of the event
-        nearest = np.argmin(np.abs(window_middles_s - (middle_s - distance_s)))
+        # The distance is the middle of the event minus the middle of the window
+        wanted_s = middle_s - distance_s
+        nearest = np.argmin(np.abs(window_middles_s - wanted_s))
         by_distance[k].append(of_class[nearest])
 by_distance = np.array(by_distance)  # (distances, events)
 mean_probability = by_distance.mean(axis=1)
@@ -674,34 +688,35 @@ conclude(
     if_clear="The mean probability of the correct class is "
     f"**{middle_probability:.2f}** in the middle of a window and "
     f"**{edge_probability:.2f}** on its edge. Without overlap, an event centred on a "
-    "seam lies on the edge of both windows that contain a part of it.",
+    "seam is on the edge of both windows that contain a part of it.",
     if_not="This run does not show that the position in the window matters.",
 )
 
 # %% [markdown]
-# Let us look at one event and listen to it. We choose the event that gains most from
-# overlap: the one for which the highest probability of its class rises most between no
-# overlap and 90 %.
+# Listen to the event that gains most from overlap. For each event, we take the highest
+# probability of its class in any window, and choose the event for which this value
+# rises most from no overlap to 90 %.
 
 
 # %%
 def highest_probability(run, event):
     """The highest probability of an event's class in windows with a part of it."""
-    touches = run.starts * HOP_S < event.offset
-    touches &= (run.starts + run.n_window) * HOP_S > event.onset
+    starts_s = run.starts * HOP_S
+    ends_s = (run.starts + run.n_window) * HOP_S
+    touches = (starts_s < event.offset) & (ends_s > event.onset)
     return run.probabilities[touches, classes.index(event.event_label)].max()
 
 
 apart = run_windows(test, 1.0, 0)  # windows without overlap
-lost = []
+gains = []
 for event in test.truth.itertuples():
-    lost.append(highest_probability(dense, event) - highest_probability(apart, event))
-cut_event = test.truth.iloc[int(np.argmax(lost))]
+    gains.append(highest_probability(dense, event) - highest_probability(apart, event))
+cut_event = test.truth.iloc[int(np.argmax(gains))]
 cut_name = cut_event["event_label"].replace("_", " ")
 cut_class = classes.index(cut_event["event_label"])
 middle_s = (cut_event["onset"] + cut_event["offset"]) / 2
-# Without overlap, windows of 1 s meet at whole seconds: the nearest is the middle
-view_s = (np.round(middle_s) - 1, np.round(middle_s) + 1)
+seam_s = np.round(middle_s)  # without overlap, windows of 1 s meet at whole seconds
+view_s = (seam_s - 1, seam_s + 1)
 
 first = int(view_s[0] * RATE_HZ)
 heard = test.x[first : first + 2 * RATE_HZ]
@@ -749,8 +764,8 @@ show(
 )
 
 # %% [markdown]
-# Now change the overlap. The recording and the network stay the same. Watch two things:
-# whether the event above is found, and how the steps of the curves become finer.
+# Now change the overlap. The recording and the network stay the same. Is the event
+# above found? How do the steps of the curves change?
 
 # %%
 slider_start_s = float(np.clip(np.floor(middle_s) - 8, 0, 60 * n_minutes - 20))
@@ -762,9 +777,9 @@ def overlap_figure(recording, run, start_s, length_s):
     end_s = start_s + length_s
     found = within(events_from(curve), start_s, end_s)
     true = within(recording.truth, start_s, end_s)
-    present = pd.concat([true, found])["event_label"].unique()
     # First the classes that sound, then others that were found: at most six
-    labels = list(dict.fromkeys([*true["event_label"], *sorted(present)]))[:6]
+    candidates = [*true["event_label"], *sorted(found["event_label"])]
+    labels = list(dict.fromkeys(candidates))[:6]  # without repetitions
     frames = np.arange(int(start_s * FRAMES_PER_S), int(end_s * FRAMES_PER_S))
 
     fig, axes = plt.subplots(3, 1, figsize=(9, 6.2), sharex=True)
@@ -789,7 +804,7 @@ def overlap_figure(recording, run, start_s, length_s):
         found,
         row_of,
         0.17,
-        "//",
+        hatch="//",
         color="white",
         edgecolor="black",
         label="found",
@@ -820,22 +835,22 @@ scrub(
 )
 
 # %% [markdown]
-# And your own sound? In JupyterLab, the cell below takes one of your files and shows
-# what our network detects in its first 5 s. The network knows only the classes of this
-# data set, and learned them from mixed excerpts, so do not expect too much.
+# You can also try a sound of your own: in JupyterLab, the cell below shows what our
+# network detects in the first 5 s of your file. It knows only the classes of this data
+# set, and only from artificial mixtures, so do not expect too much.
 
 
 # %%
 def heard_in(x, rate_hz, overlap_percent):
     """Log-mel of a sound and the probabilities of the three highest classes."""
     x = np.asarray(x, dtype=np.float32)
-    # The network is used to certain levels, so we set the peak to that of our events
-    levels_db = levels_for_windows(0.15 * x / max(np.abs(x).max(), 1e-9), 50)
-    starts = windows.window_starts(
-        len(levels_db), 50, windows.hop_for(50, overlap_percent / 100)
-    )
-    p = window_probabilities(networks[1.0], levels_db, starts, 50)
-    curve = mean_over_windows(p, starts, 50, len(levels_db))
+    # Set the peak to a level that occurs in the training data
+    x = 0.15 * x / max(np.abs(x).max(), 1e-9)
+    levels_db = levels_for_windows(x, N_WINDOW)
+    n_hop = windows.hop_for(N_WINDOW, overlap_percent / 100)
+    starts = windows.window_starts(len(levels_db), N_WINDOW, n_hop)
+    p = window_probabilities(networks[1.0], levels_db, starts, N_WINDOW)
+    curve = mean_over_windows(p, starts, N_WINDOW, len(levels_db))
     highest = np.argsort(curve.max(axis=0))[::-1][:3]
     times_s = HOP_S * np.arange(len(levels_db))
     fig, axes = plt.subplots(2, 1, figsize=(9, 4.4), sharex=True)
@@ -850,37 +865,40 @@ def heard_in(x, rate_hz, overlap_percent):
     return fig
 
 
+first = int(slider_start_s * RATE_HZ)
 live(
     heard_in,
     label="overlap (%)",
     values=[0, 50, 75, 90],
-    sound=test.x[int(slider_start_s * RATE_HZ) :][: 5 * RATE_HZ],
+    sound=test.x[first : first + 5 * RATE_HZ],
     rate_hz=RATE_HZ,
 )
 
 # %% [markdown]
 # ## 5. One event, two reports
 #
-# A very long recording may not fit into memory, so many tools process it in **pieces**.
-# We cut ours into pieces of 5 s, each of which shares 1 s with the next, so that an
-# event at the end of a piece gets a second chance. Each piece is processed separately,
-# as if it were a file, and the lists of events are joined at the end.
+# A long recording may not fit into memory, so many tools process it in **pieces**. We
+# cut ours into pieces of 5 s, each of which shares 1 s with the next: an event that is
+# cut off at the end of a piece may be complete in the next. Each piece is processed
+# like a separate file, and the lists of events are joined at the end.
 
 # %%
 PIECE_S = 5
-STEP_S = 4  # from the start of one piece to the start of the next
+PIECE_HOP_S = 4  # from the start of one piece to the start of the next
 
 
 def events_in_pieces(recording):
-    """Events of each piece on its own, with times in the whole recording."""
+    """The events of all pieces, with times in the whole recording."""
     lists = []
     n_piece = PIECE_S * FRAMES_PER_S
+    piece_hop = PIECE_HOP_S * FRAMES_PER_S
     n_total = len(recording.levels_db)
-    for first in windows.window_starts(n_total, n_piece, STEP_S * FRAMES_PER_S):
+    for first in windows.window_starts(n_total, n_piece, piece_hop):
         levels_db = recording.levels_db[first : first + n_piece]
-        starts = windows.window_starts(len(levels_db), 50, 13)
-        p = window_probabilities(networks[1.0], levels_db, starts, 50)
-        found = events_from(mean_over_windows(p, starts, 50, len(levels_db)))
+        starts = windows.window_starts(len(levels_db), N_WINDOW, N_HOP)
+        p = window_probabilities(networks[1.0], levels_db, starts, N_WINDOW)
+        curve = mean_over_windows(p, starts, N_WINDOW, len(levels_db))
+        found = events_from(curve)
         found["onset"] += first * HOP_S
         found["offset"] += first * HOP_S
         lists.append(found)
@@ -888,7 +906,7 @@ def events_in_pieces(recording):
 
 
 reported = events_in_pieces(test)
-# Two pieces may report the same event at the same times; a list may not repeat rows
+# Two pieces may report exactly the same event, but an event list may not repeat rows
 reported = reported.drop_duplicates(ignore_index=True)
 merged = events.merge_touching(reported, gap_s=GAP_S)
 say(
@@ -899,13 +917,14 @@ say(
 # %% [markdown]
 # How good is a list of events? As in notebook 11, we match found and true events one to
 # one. Here, a found event is correct if it has the right class and its onset lies
-# within 0.5 s of the true one, the **collar**. Offsets are not judged. A second report
-# of the same event has no partner left and counts as a false positive. With $t$ correct
-# events, F1 is $2t$ divided by the sum of the numbers of true and of found events.
+# within 0.5 s of the true one; this tolerance is the **collar**. Offsets are not
+# judged. A second report of the same event has no partner left and counts as a false
+# positive. If $t$ events are correct,
+# $\text{F1} = 2t / (n_\text{true} + n_\text{found})$.
 #
-# For the intervals, we resample minutes (notebook 04), since each minute has its own
-# noise and its own events. Two systems are always compared on the same resampled
-# minutes.
+# For the intervals, we resample minutes, as we resampled sources in notebook 04: each
+# minute has its own noise and its own events. Two systems are always compared on the
+# same resampled minutes.
 
 # %%
 COLLAR_S = 0.5
@@ -931,7 +950,7 @@ def f1_percent(counts):
 
 def drawn_counts(counts):
     """Counts in each resample, (draws, 3); all calls draw the same minutes."""
-    n = len(counts)
+    n = len(counts)  # minutes
     rng = np.random.default_rng(seed)
     # How often each draw contains each minute, (draws, minutes)
     times_drawn = rng.multinomial(n, np.full(n, 1 / n), size=N_DRAWS)
@@ -954,7 +973,8 @@ def f1_difference(first, second):
 
 def with_interval(interval, sign=""):
     """A number and its interval as text, such as 71 (64 to 78)."""
-    low, high = (f"{value:{sign}.0f}" for value in (interval.low, interval.high))
+    low = f"{interval.low:{sign}.0f}"
+    high = f"{interval.high:{sign}.0f}"
     return f"{interval.mean:{sign}.0f} ({low} to {high})"
 
 
@@ -972,8 +992,8 @@ conclude(
     "gained_by_merging",
     by_merging.mean,
     unit="points",
-    if_clear=f"Merging changes F1 by **{with_interval(by_merging, '+')} points**, "
-    "without any change to the network.",
+    if_clear=f"Merging changes F1 by **{with_interval(by_merging, '+')} points**; the "
+    "network is the same.",
     if_not="This run does not show that merging changes F1.",
 )
 
@@ -982,8 +1002,8 @@ conclude(
 #
 # `reports` is a list of `(onset_s, offset_s, label)` in any order. Merge reports with
 # the same label that overlap or are at most `gap_s` apart. Return a list of the same
-# form, sorted by onset, and by label where onsets are equal. Three or more reports in a
-# row may become one event, and one report may lie entirely inside another.
+# form, sorted by onset; where onsets are equal, sort by label. A chain of three or more
+# reports may become one event, and one report may lie entirely inside another.
 #
 # <details><summary>Hint</summary>
 #
@@ -997,12 +1017,12 @@ conclude(
 def merge_reports(reports, gap_s):
     ### BEGIN SOLUTION
     merged = []
-    last_of = {}  # for each label the place of its latest event in `merged`
+    last_of = {}  # for each label, the index of its latest event in `merged`
     for onset, offset, label in sorted(reports):
-        place = last_of.get(label)
-        if place is not None and onset <= merged[place][1] + gap_s:
-            first, reached, _ = merged[place]
-            merged[place] = (first, max(reached, offset), label)
+        index = last_of.get(label)
+        if index is not None and onset <= merged[index][1] + gap_s:
+            first_onset, last_offset, _ = merged[index]
+            merged[index] = (first_onset, max(last_offset, offset), label)
         else:
             last_of[label] = len(merged)
             merged.append((onset, offset, label))
@@ -1016,11 +1036,10 @@ check("12.2", merge_reports)
 # ## 6. When was it? A clock that drifts
 #
 # With windows of 1 s and an overlap of 75 %, a window should start every 250 ms. But
-# our frames are 20 ms apart, and 250 ms are 12.5 frames. So the program rounds the hop
-# to 13 frames, or 260 ms. Suppose that the part of the program that writes the time
-# stamps ignores this rounding and stamps window $k$ with $k \times 250$ ms, based on
-# the *nominal* hop. With every window, the stamps fall another 10 ms behind. An error
-# of 10 ms goes unnoticed in a list of events, but it adds up.
+# our frames are 20 ms apart, and 250 ms are 12.5 frames, so the hop is rounded to 13
+# frames, or 260 ms. Suppose that the code that writes the time stamps ignores the
+# rounding and uses the *nominal* hop: window $k$ is stamped $k \times 250$ ms. With
+# every window, the stamps fall another 10 ms behind.
 
 # %%
 predict(
@@ -1035,7 +1054,7 @@ nominal_hop_s = 0.25
 true_hop_s = run.n_hop * HOP_S
 found = events_from(curve_of(run, n_frames))
 drifting = found.copy()
-for column in ("onset", "offset"):  # count in true hops, stamp in nominal ones
+for column in ("onset", "offset"):  # the number of true hops, times the nominal hop
     drifting[column] = found[column] * nominal_hop_s / true_hop_s
 
 drift_per_s = 1 - nominal_hop_s / true_hop_s
@@ -1079,22 +1098,21 @@ conclude(
     by_clock.mean,
     unit="points",
     if_clear=f"The drift costs **{with_interval(by_clock)} points** of F1 over "
-    f"{n_minutes} minutes. The detections are the same; only their times are wrong. "
-    f"After {collar_after_s:.0f} s, the stamps are early by more than the collar.",
+    f"{n_minutes} minutes, although the detections are the same. After "
+    f"{collar_after_s:.0f} s, the stamps are early by more than the collar.",
     if_not="This run does not show that the drift changes F1.",
 )
 
 # %% [markdown]
 # In the scores, a drifting clock looks like a bad network, and a test on clips would
 # not show it: after five seconds, the stamps are off by only 0.2 s. Rounding a hop to
-# whole samples has the same effect, but more slowly. At 22,050 Hz, 10 ms are 220.5
-# samples; at 44,100 Hz, they are exactly 441. Some programs use a hop of 1,024 samples
-# and call it 23.2 ms. And no quartz oscillator is exact: its frequency can be off by
-# tens of parts per million.
+# whole samples causes a slower drift. At 22,050 Hz, 10 ms are 220.5 samples (at
+# 44,100 Hz, exactly 441), and 1,024 samples at 44,100 Hz are often called 23.2 ms. And
+# no quartz oscillator is exact: its frequency can be off by tens of parts per million.
 
 # %% tags=["hide-input"]
 # Draws the drift of four clocks over an hour
-CLOCKS = [  # name, nominal hop in ms, hop in samples, sampling rate in Hz
+CLOCKS = [  # name, nominal hop in ms, true hop in samples, sampling rate in Hz
     ("10 ms at 22,050 Hz: 221 samples", 10.0, 221, 22_050),
     ("23.2 ms at 44,100 Hz: 1,024 samples", 23.2, 1024, 44_100),
     ("a quartz 50 parts per million slow", 10.0, 160.008, 16_000),
@@ -1104,8 +1122,7 @@ minutes = np.linspace(0, 60, 61)
 drifts = {}
 for name, nominal_ms, n_samples, rate in CLOCKS:
     true_ms = 1000 * n_samples / rate
-    # After the time t, the stamps are early by t * (1 - nominal / true)
-    drifts[name] = 60 * minutes * (true_ms / nominal_ms - 1) * nominal_ms / true_ms
+    drifts[name] = 60 * minutes * (1 - nominal_ms / true_ms)
 fig, ax = plt.subplots(figsize=(9, 3.4))
 plots.lines(minutes, drifts, ax, xlabel="time (minutes)", ylabel="stamp early by (s)")
 ax.axhline(COLLAR_S, color="grey", linewidth=1)
@@ -1116,26 +1133,26 @@ show(
     alt="Error of a time stamp over one hour for four clocks, rising straight to "
     + "; ".join(f"{values[-1]:.1f} s for {name}" for name, values in drifts.items())
     + ".",
-    caption="How early a stamp is when it is computed from the nominal hop.",
+    caption="How early stamps are when they are computed from the nominal hop.",
 )
 
 # %% [markdown]
 # To avoid errors from rounding, count in whole samples and divide by the sampling rate
 # once, at the end. In this course, `course_lib.audio.timebase` does all such
 # conversions. This does not help if the sampling rate itself is off, as with the
-# quartz: that error shows only against another clock.
+# quartz: you notice that only when you compare it with another clock.
 #
 # ### Exercise 12.3: remove the drift
 #
-# You are given an old list of events. The program that wrote it computed each time as
-# the frame number times the nominal hop `nominal_ms`, but its true hop was rounded to
-# whole samples (halves up) at the sampling rate `rate_hz`. Return the true time, in
-# seconds, of an event that the list puts at `stamp_s`.
+# A program computed each time in a list of events as the frame number times the nominal
+# hop `nominal_ms`, but its true hop was rounded to whole samples (halves up) at the
+# sampling rate `rate_hz`. Return the true time, in seconds, of an event that the list
+# puts at `stamp_s`.
 #
 # <details><summary>Hint</summary>
 #
 # Get the frame number from the stamp, then the true time from the frame number and the
-# hop in samples. `int(np.floor(x + 0.5))` rounds halves up.
+# hop in samples. For positive `x`, `int(x + 0.5)` rounds halves up.
 #
 # </details>
 
@@ -1154,14 +1171,15 @@ check("12.3", true_time_s)
 # %% [markdown]
 # ## 7. How much overlap, and how long a window?
 #
-# Now we try all twelve combinations of three window lengths with overlaps of 0, 50, 75
-# and 90 %. (Hops are rounded to whole frames: for windows of 0.5 s, 60 ms at 90 % and
-# 120 ms at 75 %.) One threshold for all would not be fair. A window that detects an
-# event raises the mean along its whole length, so a long window spreads the event
-# further than a short one, and needs another threshold to place the onset well. So each
-# combination gets the threshold with the highest F1 on a shorter **development**
-# recording, whose sounds come from another fold. The test recording is not used to
-# choose any threshold.
+# We try all twelve combinations of three window lengths and overlaps of 0, 50, 75 and
+# 90 %. Hops are rounded to whole frames: at 75 %, for example, windows of 0.5 s are
+# 120 ms apart instead of 125 ms.
+#
+# One threshold for all combinations would not be fair. A window that detects an event
+# raises the mean along its whole length, so long windows spread an event further than
+# short ones and need another threshold to place its onset well. So we choose each
+# threshold by F1 on a shorter **development** recording, whose sounds come from another
+# fold. The test recording is not used for this choice.
 
 # %%
 predict(
@@ -1178,35 +1196,24 @@ development = long_recording(
 )
 
 
-def events_above(curve, limit):
-    """The events of a curve at another threshold."""
-    found = events.from_frames(
-        (curve > limit)[None], ["recording"], classes, HOP_S, first_s=-HOP_S / 2
-    )
-    return events.merge_touching(found, gap_s=GAP_S)
-
-
-def best_threshold(length_s, overlap, trained_at_s=None, over_windows=None):
+def best_threshold(length_s, overlap, trained_at_s=None, aggregate=mean_over_windows):
     """The threshold with the highest F1 on the development recording."""
     run = run_windows(development, length_s, overlap, trained_at_s)
-    over_windows = over_windows or mean_over_windows
-    curve = over_windows(
-        run.probabilities, run.starts, run.n_window, len(development.levels_db)
-    )
+    n_total = len(development.levels_db)
+    curve = aggregate(run.probabilities, run.starts, run.n_window, n_total)
     scores = []
     for limit in THRESHOLDS:
-        counts = counts_by_minute(events_above(curve, limit), development)
+        counts = counts_by_minute(events_from(curve, limit), development)
         scores.append(float(f1_percent(counts.sum(axis=0))))
     return THRESHOLDS[int(np.argmax(scores))]
 
 
-def tested(length_s, overlap, trained_at_s=None, over_windows=None):
+def tested(length_s, overlap, trained_at_s=None, aggregate=mean_over_windows):
     """Counts by minute on the test recording, at the threshold from development."""
-    limit = best_threshold(length_s, overlap, trained_at_s, over_windows)
+    limit = best_threshold(length_s, overlap, trained_at_s, aggregate)
     run = run_windows(test, length_s, overlap, trained_at_s)
-    over_windows = over_windows or mean_over_windows
-    curve = over_windows(run.probabilities, run.starts, run.n_window, n_frames)
-    return counts_by_minute(events_above(curve, limit), test)
+    curve = aggregate(run.probabilities, run.starts, run.n_window, n_frames)
+    return counts_by_minute(events_from(curve, limit), test)
 
 
 swept = {}
@@ -1216,16 +1223,21 @@ for length_s in tqdm(LENGTHS_S, desc="window lengths"):
 
 # %% tags=["hide-input"]
 # Draws F1 against overlap for three lengths
+f1_series = {}
+f1_texts = []
+for length_s in LENGTHS_S:
+    found = [f1_interval(swept[length_s, overlap]) for overlap in SWEPT]
+    f1_series[f"{length_s:g} s"] = [(f1.mean, f1.low, f1.high) for f1 in found]
+    values = [
+        f"{f1.mean:.0f} at {100 * overlap:.0f} %"
+        for f1, overlap in zip(found, SWEPT, strict=True)
+    ]
+    f1_texts.append(f"{length_s:g} s: " + ", ".join(values) + ".")
+
 fig, ax = plt.subplots(figsize=(9, 3.8))
 plots.intervals(
     100 * np.array(SWEPT),
-    {
-        f"{length_s:g} s": [
-            (found.mean, found.low, found.high)
-            for found in (f1_interval(swept[length_s, overlap]) for overlap in SWEPT)
-        ]
-        for length_s in LENGTHS_S
-    },
+    f1_series,
     ax,
     xlabel="overlap (%)",
     ylabel="F1 (%)",
@@ -1235,16 +1247,7 @@ ax.set_ylim(0, 102)
 ax.legend(title="window", loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
-    alt="F1 in % against overlap for windows of three lengths. "
-    + " ".join(
-        f"{length_s:g} s: "
-        + ", ".join(
-            f"{f1_interval(swept[length_s, overlap]).mean:.0f} at {100 * overlap:.0f} %"
-            for overlap in SWEPT
-        )
-        + "."
-        for length_s in LENGTHS_S
-    ),
+    alt="F1 in % against overlap for windows of three lengths. " + " ".join(f1_texts),
     caption="F1 on the test recording, with 95 % intervals over minutes.",
 )
 
@@ -1267,8 +1270,8 @@ conclude(
     to_90.mean,
     unit="points",
     if_clear=f"From 75 to 90 %, F1 changes by {with_interval(to_90, '+')} points.",
-    if_not="At 90 %, the network computes about two and a half times as much as at "
-    "75 %, but this run cannot tell the two apart: a difference of "
+    if_not="An overlap of 90 % takes about two and a half times as much computation as "
+    "75 %, but this run cannot tell their F1 apart: a difference of "
     f"{with_interval(to_90, '+')} points.",
 )
 conclude(
@@ -1288,15 +1291,13 @@ conclude(
 #
 # ### Mean or maximum?
 #
-# Why average? A window reports an event that is *somewhere* inside it. The maximum over
-# windows treats this as *everywhere*: as soon as one window detects the event, its
-# whole length is marked, and the onset may come out almost a window too early. The mean
+# A detection means that an event is *somewhere* in the window. The maximum over windows
+# marks the whole window, so the onset may come out almost a window too early. The mean
 # falls off with the distance from the event, because fewer and fewer of the windows
-# over a frame contain it. A threshold then cuts off the frames that are far from the
-# event.
+# over a frame contain it. A threshold then cuts off the distant frames.
 
 # %%
-of_maximum = tested(1.0, 0.75, over_windows=max_over_windows)
+of_maximum = tested(1.0, 0.75, aggregate=max_over_windows)
 mean_minus_max = f1_difference(swept[1.0, 0.75], of_maximum)
 conclude(
     "mean_over_maximum",
@@ -1314,8 +1315,8 @@ conclude(
 #
 # In theory, the network costs $1 / (1 - \text{overlap})$ times as much as without
 # overlap, whatever the length of the window. The log-mel of the whole recording is
-# computed once, so its cost does not depend on the overlap. A MAC (multiply-accumulate)
-# is one multiplication and one addition.
+# computed once, so its cost does not depend on the overlap. We count
+# multiply-accumulates (MACs, notebook 05) and measure the time.
 
 # %%
 begin = time.perf_counter()
@@ -1334,40 +1335,38 @@ cost_table = pd.DataFrame(
 )
 display(cost_table.round(1).style.format(precision=1).hide(axis="index"))
 say(
-    f"The log-mel takes {log_mel_ms_per_s:.1f} ms per second of sound. All times were "
-    "measured on this machine, with large batches of windows."
+    f"The log-mel takes {log_mel_ms_per_s:.1f} ms per second of sound. All times are "
+    "from this machine, with large batches of windows."
 )
 
 # %% [markdown]
 # ## 8. How soon does an alarm respond?
 #
 # So far, we have analysed the recording as a whole. An alarm cannot wait for its end.
-# It is **causal**: it uses only windows that have already ended. Two things then delay
-# it:
+# It must be **causal**: it can use only windows that have already ended. Two things
+# then delay it:
 #
-# - the network must hear enough of the event, say $d$ seconds of it;
-# - after that, the next window has to end, up to one hop $H$ later and $H/2$ later on
-#   average.
+# - the network needs to hear some of the event, say $d$ seconds;
+# - after that, the next window has to end, which takes at most one hop $H$, and $H/2$
+#   on average.
 #
-# So the delay after the onset is between $d$ and $d + H$, plus the computing time. We
-# do not know $d$, so we shall measure the delay. (The mean over windows takes longer: a
-# frame lies in windows that end up to a window length later, and its mean is final only
-# after the last of them.)
+# So the delay after the onset is between $d$ and $d + H$, plus the computing time. (The
+# mean over windows would take longer: at any frame, it is final only when the last
+# window that contains the frame has ended.)
 #
 # ### Exercise 12.4: when does the alarm ring?
 #
-# The windows of an alarm last `window_s`. The first starts at 0 s, and each of the
-# others `hop_s` after the one before. A window detects an event if it contains at least
-# `needed_s` of it; the result is available `compute_s` after the end of the window. An
-# event starts at `onset_s` and lasts at least `needed_s`. Return the delay from the
-# onset to the first result that detects it, in seconds. (`needed_s` is at most
-# `window_s`.)
+# The windows of an alarm are `window_s` long and start at 0 s, `hop_s`, twice `hop_s`
+# and so on. A window detects an event if it contains at least `needed_s` of it; the
+# result is available `compute_s` after the end of the window. An event starts at
+# `onset_s` and lasts at least `needed_s`, which is at most `window_s`. Return the delay
+# from the onset to the first result that detects the event, in seconds.
 #
 # <details><summary>Hint</summary>
 #
 # Window $k$ ends at `window_s + k * hop_s`. Which is the first that ends at
 # `onset_s + needed_s` or later? Use `np.ceil`, and remember that $k$ cannot be
-# negative. To be safe from rounding errors, subtract `1e-9` before you round up.
+# negative. Subtract `1e-9` before you round up, to guard against rounding errors.
 #
 # </details>
 
@@ -1384,12 +1383,12 @@ def alarm_delay_s(onset_s, needed_s, window_s, hop_s, compute_s):
 check("12.4", alarm_delay_s)
 
 # %% [markdown]
-# Now we measure the delay. An alarm **rings** for a class when the probability of that
-# class rises above the threshold from one window to the next. An event is **answered**
-# by the first window that contains a part of it and gives its class a probability above
-# the threshold; the delay is the time from the onset to the end of that window, without
-# the computing time. A ring in a window that contains no part of an event of the class
-# is a **false alarm**.
+# We do not know $d$ for our network, so we measure the delay. An alarm **rings** for a
+# class when the probability of that class rises above the threshold from one window to
+# the next. A ring in a window without any event of that class is a **false alarm**. An
+# event is **answered** by the first window that contains a part of it and gives its
+# class a probability above the threshold. The delay is the time from the onset to the
+# end of that window, without the computing time.
 
 
 # %%
@@ -1399,7 +1398,7 @@ class Alarm:
 
     delays_s: np.ndarray  # one per event; infinite if it was not answered
     false_per_minute: float
-    false_near_events: float  # share of them in windows with another event
+    false_near_events: float  # share of the false alarms in windows with other events
     cost: float  # computation relative to windows without overlap
 
 
@@ -1411,25 +1410,27 @@ def alarm(recording, length_s, overlap, limit):
     above = run.probabilities > limit
 
     delays_s = np.full(len(recording.truth), np.inf)
-    explained = np.zeros_like(above)  # True if the window contains a part of this class
-    near_event = np.zeros(len(above), dtype=bool)  # a part of any event
+    # Whether each window contains a part of an event: of each class, and of any class
+    has_class = np.zeros_like(above)
+    has_event = np.zeros(len(above), dtype=bool)
     for row, event in enumerate(recording.truth.itertuples()):
         k = classes.index(event.event_label)
         touches = (starts_s < event.offset) & (ends_s > event.onset)
-        explained[:, k] |= touches
-        near_event |= touches
+        has_class[:, k] |= touches
+        has_event |= touches
         answering = np.flatnonzero(touches & above[:, k])
         if len(answering) > 0:
             delays_s[row] = ends_s[answering[0]] - event.onset
 
     rings = above.copy()
     rings[1:] &= ~above[:-1]  # above now, and not in the window before
-    false_rings = (rings & ~explained).sum(axis=1)  # in each window
+    false_rings = (rings & ~has_class).sum(axis=1)  # in each window
     n_false = int(false_rings.sum())
+    n_false_near_events = false_rings[has_event].sum()
     return Alarm(
         delays_s=delays_s,
         false_per_minute=n_false / recording.n_minutes,
-        false_near_events=float(false_rings[near_event].sum() / max(n_false, 1)),
+        false_near_events=float(n_false_near_events / max(n_false, 1)),
         cost=run.n_window / run.n_hop,
     )
 
@@ -1438,8 +1439,8 @@ def alarm(recording, length_s, overlap, limit):
 predict(
     "12.d",
     ...,
-    "Windows of 1 s, one every 100 ms: within how many ms of the onset has the alarm "
-    "answered half of the events that it answers at all?",
+    "Windows of 1 s, one every 100 ms: what is the median delay, in ms, of the events "
+    "that are answered?",
 )
 
 # %%
@@ -1508,29 +1509,24 @@ both = np.isfinite(dense_delays_s) & np.isfinite(sparse_delays_s)  # answered by
 saved_s = sparse_delays_s[both] - dense_delays_s[both]
 saved_ms = 1000 * float(saved_s.mean()) if both.any() else 0.0
 median_ms = 1000 * median_delay_s(dense_delays_s)
-answer(
-    "12.d",
-    round(median_ms) if np.isfinite(median_ms) else "never",
-    unit="ms",
-    within=0.15,
-)
+found_median = round(median_ms) if np.isfinite(median_ms) else "never"
+answer("12.d", found_median, unit="ms", within=0.15)
 conclude(
     "delay_saved_by_overlap",
     saved_ms,
     unit="ms",
-    if_clear="With windows of 1 s, the events that are answered both with 90 % overlap "
-    f"and without are answered **{saved_ms:.0f} ms** earlier with overlap, on average. "
-    "From the hops, we expect a difference of (1,000 - 100) / 2 = 450 ms.",
+    if_clear="With windows of 1 s, we compare the events that are answered both with "
+    f"and without overlap. With 90 % overlap, the answer comes **{saved_ms:.0f} ms** "
+    "earlier on average. From the hops, we expect (1,000 - 100) / 2 = 450 ms.",
     if_not="This run does not show that overlap makes the alarm faster.",
 )
 
 # %% [markdown]
-# Overlap shortens the wait for the next window; it cannot shorten $d$. But $d$ may be
-# shorter than both the window and the event: the network can detect an event as soon as
-# what it has heard of it resembles its training data closely enough.
+# Overlap shortens the wait for the next window, but not $d$. The network need not hear
+# the whole event, however, so $d$ may be shorter than both the window and the event.
 #
-# The last column of the table shows the price: each further window is another
-# opportunity for a false alarm. Where do the false alarms come from?
+# Each additional window is also another opportunity for a false alarm (last column of
+# the table). Where do the false alarms come from?
 
 # %%
 near_percent = 100 * alarms[1.0, 0.9].false_near_events
@@ -1541,20 +1537,19 @@ say(
 )
 
 # %% [markdown]
-# In training, an event lay entirely inside its excerpt or filled it. At an onset, the
-# alarm gets a kind of input on which it was not trained: noise, and at its end the
-# first tenths of a second of an event, which may resemble another class.
+# In training, an event was complete or filled its excerpt. At an onset, the alarm gets
+# an input of a kind that was not in the training data: noise that ends with the first
+# tenths of a second of an event. These may resemble another class.
 #
 # ### Causal or centred?
 #
-# Which *time* should an alarm report? It rings at the end of the first window above the
-# threshold. As an estimate of the onset, that time is late by the whole delay. If you
-# can wait, you can use the mean over windows instead, which looks at both sides of a
-# frame. Which is closer to the onset?
+# Which *time* should an alarm report? The end of the first window above the threshold
+# is later than the onset by the whole delay. If you can wait, you can use the mean over
+# windows instead, which looks at both sides of a frame. Which is closer to the onset?
 
 # %%
 run = run_windows(test, 1.0, 0.9)
-offline = events_above(curve_of(run, n_frames), best_threshold(1.0, 0.9))
+offline = events_from(curve_of(run, n_frames), best_threshold(1.0, 0.9))
 causal_errors_s = dense_delays_s[np.isfinite(dense_delays_s)]
 centred_errors_s = []
 for event in test.truth.itertuples():
@@ -1609,7 +1604,7 @@ conclude(
     unit="s",
     if_clear="The centred estimate of the onset has a median error of "
     f"**{centred_median_s:+.2f} s**, the causal one of **{causal_median_s:+.2f} s**. "
-    "When you report times, state which estimate they are.",
+    "When you report times, state which estimate you use.",
     if_not="This run cannot tell which of the two estimates is closer to the onset.",
 )
 
@@ -1618,9 +1613,8 @@ conclude(
 #
 # Our CNN accepts any number of frames, because it takes the mean and the maximum over
 # time before its dense layers. So we can train it on excerpts of one length and run it
-# with windows of another, for instance to respond faster without retraining.
-# **Predict:** on windows of 0.5 s, is a network trained on 2 s better or worse than one
-# trained on 0.5 s?
+# with windows of another, for instance to respond faster without retraining. How well
+# does that work?
 
 # %%
 predict(
@@ -1695,35 +1689,36 @@ conclude(
 )
 
 # %% [markdown]
-# Compare each column's other cells with the one on the diagonal: does every mismatch do
-# harm? That a network *accepts* another length does not tell you how well it works
-# there, so compute such a matrix before you change the window of a running system.
+# In each column, compare the other cells with the one on the diagonal: does every
+# mismatch do harm? A network may *accept* another length without working well at it, so
+# compute such a matrix before you change the window of a running system.
 #
 # ## 10. Can DiffRes stream?
 #
 # DiffRes (notebook 07) scales the scores of a clip to widths that sum to a fixed number
-# of output frames. The sum runs over the *whole* clip. So the width of the first frame
-# depends on the score of the last, which has not arrived yet in a stream. We apply a
-# layer that was trained on ESC-10 to 3 s of our recording, append two more seconds, and
-# apply it again. Do the widths of the first 3 s change? What comes next in a stream
-# could be anything, so we append silence, or 2 s from the onset of each of the ten
-# longest events.
+# of output frames. The sum is taken over the *whole* clip. So the width of the first
+# frame depends on the score of the last, which in a stream has not arrived yet.
+#
+# How much does this matter? We apply a layer that was trained on ESC-10 to 3 s of our
+# recording, append 2 s more, and apply it again. Anything could come next in a stream,
+# so we try several continuations: silence, and 2 s from the onset of each of the ten
+# longest events. Do the widths of the first 3 s change?
 
 # %%
-real = trained.load("esc10-diffres")  # trained on ESC-10, with a hop of 10 ms
+diffres_net = trained.load("esc10-diffres")  # trained on ESC-10, with a hop of 10 ms
 REDUCTION = 0.75  # the share of frames to remove: a quarter is kept
 
 
 def part_from(start_s, length_s):
-    """A part of the recording, five times louder: the layer knows louder sounds."""
+    """A part of the recording, amplified: the layer was trained on louder sounds."""
     first = int(start_s * RATE_HZ)
     return 5 * test.x[first : first + int(length_s * RATE_HZ)]
 
 
 def widths_of(x):
     """Widths that the layer gives to the frames of a waveform."""
-    levels_db = log_mel(x, real.spec)[:-1]  # 100 frames per second, without the last
-    return real.widths(levels_db[None], REDUCTION)[0]
+    levels_db = log_mel(x, diffres_net.spec)[:-1]  # exactly 100 frames per second
+    return diffres_net.widths(levels_db[None], REDUCTION)[0]
 
 
 three_seconds = part_from(test.truth["onset"].iloc[1] - 1, 3)
@@ -1734,13 +1729,14 @@ for event in longest_events.itertuples():
     futures[name] = part_from(event.onset, 2)
 
 # A score depends on the next 20 frames, so scores near the end may change as well.
-# We compare the first 2.5 s, whose scores stay the same.
+# We compare the first 2.5 s, where only the scaling can change.
 compared = slice(0, 250)
 widths_before = widths_of(three_seconds)
 widths_after = {}
 factor = {}  # how much wider the same frames become, on average
 for name, future in futures.items():
-    widths_after[name] = widths_of(np.concatenate([three_seconds, future]))
+    five_seconds = np.concatenate([three_seconds, future])
+    widths_after[name] = widths_of(five_seconds)
     ratios = widths_after[name][compared] / widths_before[compared]
     factor[name] = float(ratios.mean())
 lowest = min(factor, key=factor.get)
@@ -1754,10 +1750,12 @@ say(
 # %% tags=["hide-input"]
 # Draws the widths of the same three seconds with different futures
 fig, axes = plt.subplots(2, 1, figsize=(9, 4.8), sharex=True)
-with_lowest = log_mel(np.concatenate([three_seconds, futures[lowest]]), real.spec)[:-1]
-times_s = real.spec.frame_centres_s(len(with_lowest))
+spec = diffres_net.spec
+five_seconds = np.concatenate([three_seconds, futures[lowest]])
+with_lowest = log_mel(five_seconds, spec)[:-1]
+times_s = spec.frame_centres_s(len(with_lowest))
 plots.mel_spectrogram(
-    with_lowest, times_s, axes[0], centres_hz=real.spec.mel_centres_hz, bar=False
+    with_lowest, times_s, axes[0], centres_hz=spec.mel_centres_hz, bar=False
 )
 axes[0].set(xlabel="", title=f"three seconds, then {lowest}")
 axes[1].plot(times_s, widths_after[lowest], label=f"then {lowest}")
@@ -1773,7 +1771,7 @@ show(
     "same shape over the first 2.5 s, at different heights. Over these 2.5 s, "
     f"the mean factor is {factor[lowest]:.2f} if {lowest} follows and "
     f"{factor[highest]:.2f} if {highest} follows.",
-    caption="Widths of the same three seconds, with different sounds after them.",
+    caption="Widths of the same three seconds, followed by different sounds.",
 )
 
 # %% [markdown]
@@ -1788,26 +1786,27 @@ show(
 #   whole number, an output frame is complete and leaves the layer. (Dong & Xu, 2020, do
 #   this for speech recognition, with learned weights.)
 #
-# The second and third together make a layer that can run on a stream, but the number of
-# output frames is no longer fixed. We compare where the frames go. Apart from equal
-# widths, all methods use the same score, and all aim to keep a quarter of the frames.
-# Flux (notebook 08) would be a causal score, but the log-mel of noise fluctuates from
-# frame to frame, and flux mistakes these fluctuations for onsets. So we compare each
-# band with its own slow running mean: the score is how far it rises beyond 6 dB above
-# that mean, averaged over the bands.
+# The second and the third change together give a layer that can run on a stream, but
+# the number of output frames is no longer fixed.
+#
+# Where do the output frames go? All methods that we compare aim to keep a quarter of
+# the frames, and all except equal widths use the same causal score. Flux (notebook 08)
+# is causal too, but it mistakes the fluctuations of noise for onsets. Our score
+# compares each band with its own slow running mean: it counts how far the band exceeds
+# this mean plus 6 dB, and averages over the bands.
 
 
 # %%
 def excess_scores(levels_db):
-    """Mean excess over (background + 6 dB), where the background is causal."""
-    background_db = levels_db[0].astype(float)
+    """Excess of each frame over the running mean plus 6 dB, mean over bands."""
+    running_mean_db = levels_db[0].astype(float)
     scores = np.empty(len(levels_db))
     for j in range(len(levels_db)):
-        excess_db = levels_db[j] - background_db
+        excess_db = levels_db[j] - running_mean_db
         scores[j] = np.maximum(excess_db - 6, 0).mean()
         # The mean of all frames so far; after 5 s, an exponential moving average
         rate = max(1 / (j + 1), 0.002)
-        background_db += rate * excess_db
+        running_mean_db += rate * excess_db
     return scores
 
 
@@ -1838,8 +1837,7 @@ development_scores = excess_scores(development_db)
 
 # %% [markdown]
 # We choose the constant that keeps a quarter of the frames of the development
-# recording. The larger the constant, the fewer frames are kept, so we can find it by
-# bisection.
+# recording. A larger constant keeps fewer frames, so we can find it by bisection.
 
 # %%
 low, high = 1e-6, 1e6
@@ -1850,29 +1848,30 @@ for _ in range(60):
     else:
         high = constant
 
-WAYS = {
-    "equal widths": np.full(len(scores), 1 - REDUCTION),
-    "whole recording": widths_in_chunks(scores, len(scores)),
-    "chunks of 1 s": widths_in_chunks(scores, 100),
-    "chunks of 0.5 s": widths_in_chunks(scores, 50),
-    "integrate and fire": streamed_widths(scores, constant),
+METHODS = {  # the widths, and how far ahead the method looks
+    "equal widths": (np.full(len(scores), 1 - REDUCTION), "no"),
+    "whole recording": (widths_in_chunks(scores, len(scores)), "to the end"),
+    "chunks of 1 s": (widths_in_chunks(scores, 100), "up to 1 s"),
+    "chunks of 0.5 s": (widths_in_chunks(scores, 50), "up to 0.5 s"),
+    "integrate and fire": (streamed_widths(scores, constant), "no"),
 }
-LOOKS_AHEAD = ("no", "to the end", "up to 1 s", "up to 0.5 s", "no")
 
-inside = np.zeros(len(scores), dtype=bool)  # frames in which an event sounds
+has_event = np.zeros(len(scores), dtype=bool)  # frames in which an event sounds
 for event in test.truth.itertuples():
-    inside[int(event.onset * 100) : int(event.offset * 100) + 1] = True
+    first = int(event.onset * 100)
+    last = int(event.offset * 100)
+    has_event[first : last + 1] = True
 
 rows = []
-for (name, widths), ahead in zip(WAYS.items(), LOOKS_AHEAD, strict=True):
-    of_widths = inside[: len(widths)]
+for name, (widths, looks_ahead) in METHODS.items():
+    in_event = has_event[: len(widths)]  # an incomplete last chunk is left out
     rows.append(
         {
             "widths": name,
-            "looks ahead": ahead,
+            "looks ahead": looks_ahead,
             "frames per s": 100 * widths.mean(),
-            "in events": 100 * widths[of_widths].mean(),
-            "elsewhere": 100 * widths[~of_widths].mean(),
+            "in events": 100 * widths[in_event].mean(),
+            "elsewhere": 100 * widths[~in_event].mean(),
         }
     )
 stream_table = pd.DataFrame(rows)
@@ -1893,12 +1892,12 @@ plots.mel_spectrogram(
     bar=False,
 )
 axes[0].set_xlabel("")
-for row, widths in enumerate(WAYS.values()):
+for row, (widths, _) in enumerate(METHODS.values()):
     ends = finished_frames(widths)
     ends = ends[(ends >= view.start) & (ends < view.stop)]
     axes[1].vlines(ends / 100, row - 0.38, row + 0.38, linewidth=0.8)
-axes[1].set_yticks(range(len(WAYS)), list(WAYS))
-axes[1].set(xlabel="time (s)", ylim=(len(WAYS) - 0.5, -0.5))
+axes[1].set_yticks(range(len(METHODS)), list(METHODS))
+axes[1].set(xlabel="time (s)", ylim=(len(METHODS) - 0.5, -0.5))
 show(
     fig,
     alt="Log-mel of six seconds, and a row of strokes for each of five methods, one "
@@ -1915,20 +1914,20 @@ show(
 fired = stream_table.set_index("widths").loc["integrate and fire"]
 chunked = stream_table.set_index("widths").loc["chunks of 1 s"]
 say(
-    "Without looking ahead, integrate and fire outputs "
+    "Integrate and fire, which does not look ahead, outputs "
     f"**{fired['in events']:.0f}** frames per second in events and "
     f"**{fired['elsewhere']:.0f}** elsewhere; chunks of 1 s output "
     f"{chunked['in events']:.0f} and {chunked['elsewhere']:.0f}. Over the whole "
-    f"recording, integrate and fire outputs {fired['frames per s']:.1f} per second; "
-    f"its constant was set to output {100 * (1 - REDUCTION):.0f} on the development "
-    "recording."
+    f"recording, integrate and fire outputs {fired['frames per s']:.1f} frames per "
+    f"second. Its constant was chosen to output {100 * (1 - REDUCTION):.0f} on the "
+    "development recording."
 )
 
 # %% [markdown]
-# DiffRes has to use up a fixed number of output frames. If the largest width exceeds 1,
-# it divides all of them by it and shares out what is then missing among all frames with
-# room left, including those in which nothing happens (notebook 07). With a constant,
-# there is nothing to share out.
+# DiffRes must output a fixed number of frames. If the largest width exceeds 1, it
+# divides all widths by the largest and shares out what is then missing among all frames
+# with room left, including those in which nothing happens (notebook 07). With a
+# constant, there is nothing to share out.
 #
 # This shows where the frames go, not whether a classifier benefits. To find out, we
 # would have to train a classifier behind each method, as in notebook 08.
@@ -1937,9 +1936,9 @@ say(
 # ## 11. A whole file at once
 #
 # The command `course predict` combines the steps of this notebook. It reads a sound
-# file of any length block by block, moves windows over it, averages, and writes each
-# event as soon as no later window can change it. We save our recording and our network
-# to files, and run the command as you would in a terminal.
+# file of any length block by block, applies a network to overlapping windows, averages,
+# and writes each event as soon as no later window can change it. We save our recording
+# and our network to files, and run the command as you would in a terminal.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -1964,9 +1963,8 @@ course(
 )
 
 # %% [markdown]
-# The command wrote two files: a table for programs, and a label track for Audacity
-# (*File, Import, Labels*), where you can see and hear each event. These are their first
-# lines.
+# The command wrote two files: a table, and a label track for Audacity (*File, Import,
+# Labels*), where you can see and hear each event. These are their first lines.
 
 # %%
 for name in ("recording.events.csv", "recording.labels.txt"):
@@ -1977,19 +1975,20 @@ for name in ("recording.events.csv", "recording.labels.txt"):
 listed = pd.read_csv(folder / "recording.events.csv")
 listed = listed.rename(columns={"label": "event_label"}).assign(filename="recording")
 of_command = f1_interval(counts_by_minute(listed[events.COLUMNS], test))
-at_threshold = events_from(curve_of(run_windows(test, 1.0, 0.75), n_frames))
+run = run_windows(test, 1.0, 0.75)
+at_threshold = events_from(curve_of(run, n_frames))
 of_ours = f1_interval(counts_by_minute(at_threshold, test))
 say(
     f"F1 of the command: **{with_interval(of_command)} %**; of our own functions with "
-    f"the same network and threshold: {with_interval(of_ours)} %. The two may differ, "
-    "because the command hops by exactly 250 ms, cuts windows from the waveform, not "
-    "from the log-mel, and keeps one value per hop, and because the file stores the "
-    "larger weight tensors with 8 bits per number."
+    f"the same network and threshold: {with_interval(of_ours)} %. The two may differ. "
+    "The command hops by exactly 250 ms, cuts windows from the waveform instead of the "
+    "log-mel, and keeps one value per hop. Its file stores the larger weight tensors "
+    "with 8 bits per number."
 )
 
 # %% [markdown]
-# Without `--model`, the command uses a network that was trained on AudioSet and knows
-# 527 classes. To see what it finds in a recording of yours, set `own_recording` in the
+# Without `--model`, the command uses a network that was trained on the 527 classes of
+# AudioSet. To see what it finds in a recording of yours, set `own_recording` in the
 # parameters cell (or use a terminal).
 
 # %%
@@ -2005,20 +2004,20 @@ else:
 #
 # Phones and small boards often have neither Python nor PyTorch. The **ONNX** format
 # stores a network as a graph of basic operations that many programs can run. `to_onnx`
-# writes our network *together with its log-mel*, so the file takes a waveform and
-# returns probabilities. In it, the Fourier transform (notebook 01) is a convolution
-# with windowed sines and cosines. We run the file with ONNX Runtime and compare the
-# result with PyTorch.
+# writes our network *together with its log-mel*, so the file maps a waveform to
+# probabilities. In it, the Fourier transform (notebook 01) becomes a convolution with
+# windowed sines and cosines. We run the file with ONNX Runtime and compare the result
+# with PyTorch.
 
 # %%
-classifier_of_waves = wave_classifier.load(folder / "mine.safetensors")
+wave_net = wave_classifier.load(folder / "mine.safetensors")  # with its log-mel
 some_windows = test.x[: 32 * RATE_HZ].reshape(32, RATE_HZ)  # 32 windows of 1 s
 try:
-    about_file = export.to_onnx(classifier_of_waves, folder / "mine.onnx")
+    about_file = export.to_onnx(wave_net, folder / "mine.onnx")
     print(about_file.replace(f"{folder}/", ""))
     session = export.session_of(folder / "mine.onnx")
     (of_onnx,) = session.run(None, {"waves": some_windows})
-    of_torch = classifier_of_waves.probabilities(some_windows)
+    of_torch = wave_net.probabilities(some_windows)
     onnx_difference = float(np.abs(of_onnx - of_torch).max())
     assert onnx_difference < 1e-4
     say(f"On 32 windows, the probabilities differ by at most {onnx_difference:.0e}.")
@@ -2030,8 +2029,8 @@ except CourseError as error:
 #
 # ### Exercise 12.5: an alarm that answers within 500 ms (an open task)
 #
-# You build an alarm for a small computer. Choose the window (0.5, 1 or 2 s), the
-# overlap and the threshold so that, on the **test** recording,
+# Build an alarm for a small computer. Choose the window (0.5, 1 or 2 s), the overlap
+# and the threshold so that, on the **test** recording,
 #
 # - at least 45 % of all events are answered within 500 ms (events that are never
 #   answered count as late);
@@ -2041,13 +2040,13 @@ except CourseError as error:
 # The cell below the exercise tries your settings on the **development** recording, as
 # often as you like. Run the check, which uses the test recording, only when you have
 # decided. The two recordings contain different sounds, so leave yourself a margin.
-# **Predict** before each try which of the three limits will be the hardest to meet, and
-# write down why your choice works.
+# Before each try, **predict** which of the three limits is the hardest to meet. When
+# you have decided, write down why your choice works.
 #
 # <details><summary>Hint</summary>
 #
 # The table in section 8 lists the delays of all three windows at a threshold of 0.5.
-# Which window can be fast enough, at an overlap that is cheap enough? Then raise the
+# Which window is fast enough, at an overlap that is cheap enough? Then raise the
 # threshold until there are few enough false alarms.
 #
 # </details>
@@ -2098,12 +2097,11 @@ else:
 check("12.5", tried(test, my_alarm()))
 
 # %% [markdown]
-# At 15 per minute, there is a false alarm every four seconds, far too many for a real
-# alarm. Three changes might help: train on excerpts in which events are cut off, as
-# they are when an alarm meets them; ring only after two windows in a row; choose a
-# separate threshold for each class. Each takes a few lines in this notebook. The first
-# changes what the network learns; the other two trade missed or later answers for fewer
-# false alarms.
+# At the limit of 15 per minute, there is a false alarm every four seconds, far too many
+# for a real alarm. Three changes might help, each a few lines in this notebook: train
+# on excerpts in which events are cut off, as they are at an onset; ring only after two
+# windows in a row; choose a separate threshold for each class. The last two reduce
+# false alarms at the price of missed or later answers.
 
 # %% [markdown]
 # ## What we saw
@@ -2112,7 +2110,7 @@ check("12.5", tried(test, my_alarm()))
 if profile != "smoke":
     fast = alarms[0.5, 0.9]
     say(
-        f"""- On excerpts cut around the event, all outputs of the network for 1 s were
+        f"""- On excerpts of 1 s, cut around the event, all outputs of the network were
   correct in {100 * excerpt_accuracy[1.0].mean:.0f} % of the cases. In the recording,
   windows of 1 s reached an F1 of {f1_interval(swept[1.0, 0]).mean:.0f} % without
   overlap and {f1_interval(swept[1.0, 0.75]).mean:.0f} % with an overlap of 75 %.
@@ -2121,20 +2119,20 @@ if profile != "smoke":
   edge.
 - Time stamps from the nominal hop drift by {drift_s:.0f} s in ten minutes. F1 with true
   times minus F1 with these stamps was {by_clock.mean:.0f} points.
-- At a threshold of {threshold:g} and an overlap of 90 %, windows of 1 s answered half
-  of the events that they answered at all within {median_ms:.0f} ms of the onset;
-  windows of 0.5 s did so within {1000 * median_delay_s(fast.delays_s):.0f} ms, with
+- At a threshold of {threshold:g} and an overlap of 90 %, the median delay of the events
+  that were answered was {median_ms:.0f} ms with windows of 1 s. With windows of 0.5 s,
+  it was {1000 * median_delay_s(fast.delays_s):.0f} ms, with
   {fast.false_per_minute:.0f} false alarms per minute."""
     )
 
 # %% [markdown]
-# - A score on clips tells you nothing about seams, duplicates, clocks or delay. Test
-#   the complete system, on recordings as long as those it will be used on.
+# - A score on clips says nothing about seams, duplicates, clocks or delay. Test the
+#   complete system, on recordings as long as those it will be used on.
 # - The cost grows as $1 / (1 - \text{overlap})$. Measure what each increase gains.
 # - Average over overlapping windows, merge duplicate reports, and compute times from
 #   whole samples.
-# - An alarm waits until its network has heard enough, and then up to one more hop. More
-#   overlap shortens only the second wait.
+# - An alarm waits until the network has heard enough of the event, and then up to one
+#   hop. More overlap shortens only the second wait.
 # - A layer that divides by a sum over the whole clip, as DiffRes does, cannot run on a
 #   stream.
 #
@@ -2158,13 +2156,16 @@ record("log_mel_ms_per_s", log_mel_ms_per_s, unit="ms", kind="info")
 
 
 def judged(**how):
-    """How a number is judged: not at all in smoke, where twelve steps teach little."""
-    return {"kind": "info"} if profile == "smoke" else how
+    """How a later run's number is judged: not at all in smoke, after twelve steps."""
+    if profile == "smoke":
+        return {"kind": "info"}
+    return how
 
 
+one_excerpt = 100 / 400  # the weight of one of the 400 excerpts, in %
 for length_s, found in excerpt_accuracy.items():
-    of_one = judged(step=100 / 400)
-    record(f"excerpt_accuracy_{length_s:g}_s", 100 * found.mean, unit="%", **of_one)
+    name = f"excerpt_accuracy_{length_s:g}_s"
+    record(name, 100 * found.mean, unit="%", **judged(step=one_excerpt))
 for (length_s, overlap), counts in swept.items():
     name = f"f1_{length_s:g}_s_{100 * overlap:.0f}_percent"
     record(name, f1_interval(counts).mean, unit="%", **judged())
