@@ -1,19 +1,19 @@
 # %% [markdown]
 # # 10 · Audiovisual tagging
 #
-# A dog barks in the rain. A network that learned barks from two hundred short scenes
-# may miss it. A network pretrained on two million clips from videos knows what a bark
-# sounds like, and a third network, which has never heard a sound, sees the dog. Boes
-# and Van hamme (2021) asked what such pretrained auditory and visual features add to a
-# spectrogram. In this notebook you combine the three, and find out what our own data
-# can and cannot say about that question.
+# A dog barks in the rain. A network trained on two hundred short scenes may miss the
+# bark. A network pretrained on two million clips from videos has met many barks, and an
+# image network may recognise the dog. Boes and Van hamme (2021) asked what such
+# pretrained auditory and visual features add to a spectrogram. In this notebook you
+# combine all three inputs, and find out what our own data can and cannot say about that
+# question.
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **align** streams with different frame rates on one time base (exercise 10.1);
+# - **align** streams of different frame rates to one time base (exercise 10.1);
 # - **derive** the gradient of linear softmax pooling, and **say** which frames it
-#   trains (exercise 10.2);
+#   raises and which it lowers (exercise 10.2);
 # - **update** a mean teacher by hand (exercise 10.3);
 # - **score** tags by micro F1, and **compare** the score with constant answers
 #   (exercise 10.4);
@@ -23,18 +23,18 @@
 # ## Before you start
 #
 # You need notebooks 04 (intervals), 05 (training a CNN) and 06 (pretrained networks).
-# Reading takes 50 minutes, the five exercises 60. In `lesson` the computation takes
-# about two minutes, half of it for the four training runs of section 6. In `smoke` each
-# of them has a dozen steps: all cells run, but no conclusion is drawn.
+# Reading takes 50 minutes, the five exercises 60. In `lesson` the machine needs about
+# two minutes, half of them for the four training runs of section 6. In `smoke` each run
+# has a dozen steps, and no conclusion is drawn.
 #
 # **The scenes stand in for videos, but they are not videos.** We mix recordings into
-# scenes, so we know exactly what sounds when. The pictures are drawings on photographs
-# that *we* paired with the sounds, and nothing in them moves. If you have real videos,
-# `course_lib/scenes/recorded.py` loads them.
+# scenes, so we know exactly what sounds when. The pictures show drawings on
+# photographs. *We* paired the drawings with the sounds, and nothing moves. If you have
+# real videos, `course_lib/scenes/recorded.py` loads them.
 #
 # *This run* means the networks that you train here. *The study* means the course's
-# published results: networks trained beforehand with three to five seeds, on larger
-# sets of longer scenes.
+# published results, from networks trained with three to five seeds on more and longer
+# scenes.
 
 # %%
 import copy
@@ -80,11 +80,11 @@ plots.use_style()
 
 # %% tags=["parameters"]
 profile: str = "lesson"  # smoke, lesson or study
-dataset: str = "synth10"  # where the sounds come from: synth10 or esc10
-seed: int = 0  # seed of the weights and the order; the scenes are always the same
-n_steps: int = 0  # of each training; 0: 12 in smoke, 240 in lesson, 1000 in study
-test_fold: int = 1  # the fold whose sounds are heard in test scenes only
-auditory_from: str = "published"  # or "here": a small CNN trained in this notebook
+dataset: str = "synth10"  # synth10 or esc10: what the scenes are mixed from
+seed: int = 0  # of the weights and the order of the scenes; not of their content
+n_steps: int = 0  # per training run; 0: 12 in smoke, 240 in lesson, 1000 in study
+test_fold: int = 1  # the fold whose sounds are used only in the test scenes
+auditory_from: str = "published"  # or "here": features of a small CNN trained below
 
 # %%
 STEPS = {"smoke": 12, "lesson": 240, "study": 1000}
@@ -92,71 +92,79 @@ steps = n_steps or STEPS[profile]
 device = profiles.device()
 
 if profile == "study":  # the scenes of the study: 10 s with up to four events
-    asked = SceneSpec()
+    scene_spec = SceneSpec()
     spec = FeatureSpec(hop_ms=20.0)
     pictures_hz = 4.0
 else:  # 4 s with one or two events: quicker to mix, and easier to learn from
-    # Numbers of scenes: weakly labelled, unlabelled, validation, test
+    # Scenes with weak labels, without labels, for validation and for the test
     n_scenes = {"smoke": (24, 12, 12, 24), "lesson": (200, 40, 40, 120)}[profile]
-    short = {"clip_s": 4.0, "longest_s": 2.0, "most_events": 2, "quietest_db": 3.0}
-    asked = SceneSpec(*n_scenes, **short)
+    scene_spec = SceneSpec(
+        *n_scenes, clip_s=4.0, longest_s=2.0, most_events=2, quietest_db=3.0
+    )
     spec = FeatureSpec(hop_ms=40.0, window_ms=64.0)
     pictures_hz = 1.0
 
-# There are drawings for the classes of these two sets only. We load all clips, as in
-# the profile `study`, because each of the four parts needs recordings of its own
+# Only these two sets have drawings for their classes. In every profile we load all
+# clips, because each of the four parts needs recordings of its own
 source = dataset if dataset in ("synth10", "esc10") else "synth10"
 clips = load(source, profiles.get("study"))
-scenes = mixing.made_scenes(clips, test_fold, asked)
+scenes = mixing.made_scenes(clips, test_fold, scene_spec)
 classes = scenes.classes
 names = [label.replace("_", " ") for label in classes]
 say(
-    f"{len(clips)} clips of *{clips.name}* in {len(classes)} classes make "
-    f"{len(scenes)} scenes of {scenes.clip_s:g} s: **{asked.weak}** with weak labels "
-    f"(which classes they contain), **{asked.unlabelled}** without labels, "
-    f"{asked.validation} for validation and {asked.test} for the test. No recording is "
-    "used in more than one of these four parts."
+    f"From {len(clips)} clips of *{clips.name}* in {len(classes)} classes we mix "
+    f"{len(scenes)} scenes of {scenes.clip_s:g} s: **{scene_spec.weak}** with weak "
+    f"labels (which classes they contain), **{scene_spec.unlabelled}** without labels, "
+    f"{scene_spec.validation} for validation and {scene_spec.test} for the test. No "
+    "recording is used in more than one of these four parts."
 )
 
 # %% [markdown]
 # ## 1. What is in a scene?
 #
-# A scene is noise with a few events, which may overlap, each at its own level above the
-# noise. The figure shows a scene from the validation set, whose strong labels we are
-# allowed to look at. A solid bar means that a class is heard, a hatched bar that its
-# drawing is in view. The bottom row shows the pictures.
+# A scene is background noise with a few events. Each event has its own level above the
+# noise, and events may overlap. The figure shows a validation scene, because there we
+# may look at the strong labels, which have onset and offset times. Solid bars mark when
+# a class is heard, hatched bars when its drawing is in view. The bottom row shows the
+# pictures, one per second.
 
 
 # %%
 def seen_events(filename, heard, scene_spec):
     """When drawings of our classes are in view in a scene, as an event list."""
-    # The name of a scene begins with its part, which decides who draws
-    part = filename.split("-")[0]
+    part = filename.split("-")[0]  # "weak", for example; each part has its artists
     rows = []
+    # `in_view` lists all drawings in the scene, with their times
     for thing in images.in_view(heard, filename, part, scene_spec):
         onset_s = max(0.0, thing.start_s)
         offset_s = min(scene_spec.clip_s, thing.end_s)
         for label, drawings in images.STYLES[thing.style].items():
-            if thing.name in drawings:  # cars, trees and so on belong to no class
+            if thing.name in drawings:  # a car or a tree belongs to no class
                 rows.append((filename, onset_s, offset_s, label))
     return pd.DataFrame(rows, columns=events.COLUMNS)
 
 
-# Among the scenes with most classes heard, take one whose picture changes most often
-held = scenes.part("validation")
-best = (-1, -1)  # classes heard, changes of the picture; tuples compare in this order
-for filename, heard_here in held.events.groupby("filename"):
-    seen_here = seen_events(filename, heard_here, asked)
+# Of the scenes with the most classes heard, take one whose picture changes most often
+validation_scenes = scenes.part("validation")
+best = (-1, -1)  # classes heard, changes of the picture
+for filename, heard_here in validation_scenes.events.groupby("filename"):
+    seen_here = seen_events(filename, heard_here, scene_spec)
     n_heard = heard_here["event_label"].nunique()
-    changes = set(seen_here["onset"]) | set(seen_here["offset"])
-    if (n_heard, len(changes)) > best:
-        best = (n_heard, len(changes))
-        chosen, heard, seen = filename, heard_here, seen_here
+    change_times = set(seen_here["onset"]) | set(seen_here["offset"])
+    candidate = (n_heard, len(change_times))
+    if candidate > best:  # Python compares the first numbers, then the second
+        best = candidate
+        chosen = filename
+        heard = heard_here
+        seen = seen_here
 
-at = held.table["filename"].tolist().index(chosen)  # its place among these scenes
-wave = held.waves(16_000, slice(at, at + 1))[0]
-film = held.video_frames(1.0, 192, slice(at, at + 1))[0]  # one picture per second
-row = scenes.table["filename"].tolist().index(chosen)  # its place among all scenes
+place = validation_scenes.table["filename"].tolist().index(chosen)
+only = slice(place, place + 1)
+wave = validation_scenes.waves(16_000, only)[0]
+pictures = validation_scenes.video_frames(1.0, 192, only)[0]  # one per second
+
+# Its row in the features of all scenes
+scene_row = scenes.table["filename"].tolist().index(chosen)
 spectral = streams.spectral(scenes, spec)
 
 # %% tags=["hide-input"]
@@ -166,25 +174,26 @@ fig, axes = plt.subplots(
 )
 figures.lanes(heard, seen, scenes.clip_s, axes[0])
 plots.mel_spectrogram(
-    spectral.x[row],
+    spectral.x[scene_row],
     spectral.times_s,
     axes[1],
     centres_hz=spec.mel_centres_hz,
     bar=False,
 )
 axes[1].set_xlabel("")
-strip = np.concatenate(list(film), axis=1)
+strip = np.concatenate(list(pictures), axis=1)
 axes[2].imshow(strip, extent=(0, scenes.clip_s, 0, 1), aspect="auto")
-axes[2].vlines(np.arange(1, len(film)), 0, 1, color="white", linewidth=2)
+axes[2].vlines(np.arange(1, len(pictures)), 0, 1, color="white", linewidth=2)
 axes[2].set(yticks=[], xlabel="time (s)", xlim=(0, scenes.clip_s))
-in_words = ", ".join(sorted(set(heard["event_label"]))).replace("_", " ")
+heard_words = ", ".join(sorted(set(heard["event_label"]))).replace("_", " ")
 seen_words = ", ".join(sorted(set(seen["event_label"]))).replace("_", " ")
 show(
     fig,
     alt=f"One scene of {scenes.clip_s:g} s in three rows: bars for what is heard "
-    f"({in_words}) and hatched bars for what is in view ({seen_words or 'nothing'}); "
-    f"the log-mel; {len(film)} pictures with drawings on a photograph.",
-    caption=f"Heard: {in_words}. In view: {seen_words or 'none of our classes'}.",
+    f"({heard_words}) and hatched bars for what is in view "
+    f"({seen_words or 'nothing'}); the log-mel; {len(pictures)} pictures with drawings "
+    "on a photograph.",
+    caption=f"Heard: {heard_words}. In view: {seen_words or 'none of our classes'}.",
 )
 begin_s = max(0.0, min(heard["onset"].min() - 0.2, scenes.clip_s - 2))
 excerpt = wave[round(16_000 * begin_s) :][:32_000]
@@ -195,11 +204,10 @@ play(
 )
 
 # %% [markdown]
-# The drawings are hard to recognise in such small and noisy pictures, so here they are
-# again, enlarged and on white. Each row is one artist. The drawings in training scenes
-# come from three of them, those in validation scenes from a fourth and those in test
-# scenes from a fifth. This is deliberate: a network that has only memorised an artist's
-# drawings should fail.
+# The drawings are hard to recognise in pictures this small and noisy, so here they are
+# enlarged and on white, one artist per row. Three artists draw for the training scenes,
+# a fourth for the validation scenes and a fifth for the test scenes. A network that has
+# only memorised the drawings of its artists should therefore fail.
 
 # %% tags=["hide-input"]
 # Every class as each artist draws it, enlarged and on white
@@ -213,7 +221,7 @@ ARTISTS = [
 
 
 def on_white(style, drawing):
-    """A drawing on white paper, shape (128, 128, 3)."""
+    """A drawing on a white background, shape (128, 128, 3)."""
     rgba = images.pictogram(style, drawing).astype(float) / 255
     opaque = rgba[..., 3:]
     return rgba[..., :3] * opaque + (1 - opaque)
@@ -239,26 +247,28 @@ show(
     fig,
     alt="A table of drawings, one column per class and one row for each of five "
     f"artists. Missing: {', '.join(missing)}.",
-    caption="One drawing of each class by each artist, and the scenes it appears in.",
+    caption="One drawing per artist and class. In brackets: the scenes that use them.",
 )
 
 # %% tags=["hide-input"]
 # What the network sees: pictures from test scenes, at their real size and contrast
-tested = scenes.part("test")
-shown = []  # scenes with one drawing in their first picture (at 0.5 s), one per class
-for filename, heard_here in tested.events.groupby("filename"):
-    seen_here = seen_events(filename, heard_here, asked)
-    at_begin = seen_here[(seen_here["onset"] <= 0.5) & (seen_here["offset"] > 0.5)]
-    if len(at_begin) == 1:
-        label = at_begin["event_label"].iloc[0].replace("_", " ")
-        if label not in [shown_label for _, shown_label in shown]:
-            shown.append((filename, label))
-shown = shown[:5]
+test_scenes = scenes.part("test")
+# For each class, a scene whose first picture (at 0.5 s) shows this class alone
+shown = {}
+for filename, heard_here in test_scenes.events.groupby("filename"):
+    seen_here = seen_events(filename, heard_here, scene_spec)
+    is_first = (seen_here["onset"] <= 0.5) & (seen_here["offset"] > 0.5)
+    in_first = seen_here[is_first]
+    if len(in_first) == 1:
+        label = in_first["event_label"].iloc[0].replace("_", " ")
+        if label not in shown:
+            shown[label] = filename
+shown = dict(list(shown.items())[:5])
 fig, axes = plt.subplots(1, 5, figsize=(11, 2.6))
-for ax, (filename, label) in zip(axes, shown, strict=False):
-    at_test = tested.table["filename"].tolist().index(filename)
-    picture = tested.video_frames(1.0, 192, slice(at_test, at_test + 1))[0][0]
-    ax.imshow(picture)
+for ax, (label, filename) in zip(axes, shown.items(), strict=False):
+    place = test_scenes.table["filename"].tolist().index(filename)
+    pictures_here = test_scenes.video_frames(1.0, 192, slice(place, place + 1))[0]
+    ax.imshow(pictures_here[0])
     ax.set_xlabel(label)
 for ax in axes:
     ax.set(xticks=[], yticks=[])
@@ -267,24 +277,25 @@ show(
     fig,
     alt="Five pictures of test scenes as the network gets them: small drawings in "
     "random places on grey or coloured photographs, with noise and low contrast. In "
-    "view: " + ", ".join(label for _, label in shown) + ".",
+    "view: " + ", ".join(shown) + ".",
     caption="What the network sees. Below each picture: the class in view.",
 )
 
 # %% [markdown]
-# ### How good is an answer that does not listen?
+# ### How well does a constant answer score?
 #
-# A network *names* every class whose probability exceeds a threshold. **Micro F1** adds
-# up the counts over all scenes and classes. It is twice the number of correct tags,
-# divided by the number of true tags plus the number of tags named:
+# The network will *name* every class whose probability exceeds a threshold. **Micro
+# F1** sums the counts over all scenes and classes. It is twice the number of correct
+# tags, divided by the number of true tags plus the number of named tags:
 #
 # $$ F_1 = \frac{2 \cdot \text{correct}}{\text{true} + \text{named}}. $$
 #
-# Before we train anything, we need to know how well an answer scores that ignores the
-# scene. If you name every class, you find all the true tags. **Predict** the F1.
+# Before we train anything, we score *constant answers*, which are the same for every
+# scene. Naming every class finds all the true tags, among many false ones. **Predict**
+# its F1.
 
 # %%
-predict("10.a", ..., "If you name every class in every scene, what is the F1 in %?")
+predict("10.a", ..., "What is the F1, in %, of naming every class in every scene?")
 
 # %%
 test_tags = scenes.part("test").targets > 0  # (scenes, classes), True where it is heard
@@ -296,49 +307,48 @@ always_one = np.zeros_like(test_tags)
 always_one[:, most_frequent] = True
 never = np.zeros_like(test_tags)
 
-constant = {}  # F1 in %
-for name, named in [
-    ("every class", always_all),
-    (f"always {names[most_frequent]}", always_one),
-    ("nothing", never),
-]:
+constant_answers = {
+    "every class": always_all,
+    f"always {names[most_frequent]}": always_one,
+    "nothing": never,
+}
+constant_f1 = {}  # in %
+for name, named in constant_answers.items():
     correct = np.sum(named & test_tags)
-    constant[name] = 100 * 2 * correct / (test_tags.sum() + named.sum())
-all_classes = constant["every class"]
+    constant_f1[name] = 100 * 2 * correct / (test_tags.sum() + named.sum())
+every_class_f1 = constant_f1["every class"]
 tags_per_scene = test_tags.sum(axis=1).mean()
 
-answer("10.a", round(all_classes), unit="%", within=0.1)
+answer("10.a", round(every_class_f1), unit="%", within=0.1)
 say(
     f"A test scene has {tags_per_scene:.1f} classes on average. The constant answers "
     "have an F1 of "
-    + ", ".join(f"**{value:.0f} %** (*{name}*)" for name, value in constant.items())
-    + ". An F1 is evidence that a network has learned something only if it exceeds "
-    f"{all_classes:.0f} %."
+    + ", ".join(f"**{value:.0f} %** (*{name}*)" for name, value in constant_f1.items())
+    + f". Only an F1 above {every_class_f1:.0f} % is evidence that a network has "
+    "learned something."
 )
 
 # %% [markdown]
-# ## 2. Three streams, three clocks
+# ## 2. Three streams, three frame rates
 #
-# A stream is a sequence of feature vectors, each with a time. What it can tell us
-# depends on the task that its network was trained for:
+# A stream is a sequence of feature vectors, each with a time. What the features
+# describe depends on the task that their network was trained for:
 #
 # - **spectral**: the log-mel of notebook 02, which involves no training;
 # - **auditory**: features from mn04 (Schmid et al., 2023), a small CNN trained to tag
-#   ten-second clips with 527 labels (AudioSet, two million clips). It had to say
-#   *what*, once per clip;
-# - **visual**: features from the EfficientNet-Lite0 of notebook 06, trained to name
-#   what a photograph shows (ImageNet). It sees one picture at a time, and it was
-#   trained on photographs, not on drawings.
+#   ten-second clips with 527 labels (AudioSet, two million clips);
+# - **visual**: features from the EfficientNet-Lite0 of notebook 06, trained to classify
+#   photographs (ImageNet), not drawings. It sees one picture at a time.
 #
 # Neither network was trained to say *when*. If the weights of mn04 are not on your
-# machine, a small CNN takes its place. It learns the ten classes here, from the
-# recordings that the labelled scenes are made of.
+# machine, a small CNN takes its place. We train it on the recordings from which the
+# weakly labelled scenes are mixed.
 
 
 # %%
 def network_trained_here():
     """A 7-layer CNN trained on the recordings, and its input's mean and std."""
-    part = mixing.parts_of(clips, test_fold)
+    part_of_clip = mixing.parts_of(clips, test_fold)  # which scenes may use a clip
     x = features(clips, spec, progress=False)
     recipe = supervised.Recipe(
         steps=12 if profile == "smoke" else 160,
@@ -347,9 +357,10 @@ def network_trained_here():
         precision="fp32",
     )
     splits = {}
-    for name in ("weak", "validation"):  # the recordings used in scenes of this part
-        mine = part == name
-        splits[name] = supervised.Split(x[mine], clips.targets[mine], len(classes))
+    for name in ("weak", "validation"):
+        in_part = part_of_clip == name
+        labels = clips.targets[in_part]
+        splits[name] = supervised.Split(x[in_part], labels, len(classes))
     seed_everything(0)
     net = build("cnn7", len(classes))
     run = supervised.fit(
@@ -361,23 +372,23 @@ def network_trained_here():
 
 published = auditory_from == "published" and pretrained.available()
 if published:
-    listener = "mn04, trained on AudioSet"
+    auditory_network = "mn04, trained on AudioSet"
     auditory = streams.auditory(scenes, 320)  # a frame every 320 ms
 else:
-    listener = f"a CNN trained here, on {clips.name}"
-    net, mean, std = network_trained_here()
-    auditory = streams.own_auditory(scenes, net, mean, std, spec)
+    auditory_network = f"a CNN trained here, on {clips.name}"
+    own_net, own_mean, own_std = network_trained_here()
+    auditory = streams.own_auditory(scenes, own_net, own_mean, own_std, spec)
 visual = streams.visual(scenes, pictures_hz)
-found = {"spectral": spectral, "auditory": auditory, "visual": visual}
+stream_by_name = {"spectral": spectral, "auditory": auditory, "visual": visual}
 
 # %%
 networks = {
     "spectral": "none (log-mel)",
-    "auditory": listener,
+    "auditory": auditory_network,
     "visual": "EfficientNet-Lite0, trained on ImageNet",
 }
 rows = []
-for name, stream in found.items():
+for name, stream in stream_by_name.items():
     n_frames, n_features = stream.x.shape[1:]
     hop_ms = 1000 * np.median(np.diff(stream.times_s))
     rows.append((name, networks[name], n_frames, n_features, round(hop_ms)))
@@ -390,15 +401,17 @@ display(table.style.hide(axis="index"))
 # The three streams of the scene on one time axis
 
 
-def liveliest(stream, n):
-    """The `n` features that change most in the scene, each scaled from 0 to 1."""
+def most_variable(stream, n):
+    """The `n` features that vary most in the scene, each scaled from 0 to 1."""
     x = stream.x.astype(np.float32)
-    here = x[row]
-    # A feature's standard deviation in this scene, relative to that over all scenes
-    change = here.std(axis=0) / (x.std(axis=(0, 1)) + 1e-3)
-    picked = here[:, np.sort(change.argsort()[-n:])]  # the n largest, in their order
+    in_scene = x[scene_row]
+    overall_std = x.std(axis=(0, 1))
+    relative_std = in_scene.std(axis=0) / (overall_std + 1e-3)
+    largest = relative_std.argsort()[-n:]
+    picked = in_scene[:, np.sort(largest)]  # in their original order
     low = picked.min(axis=0)
-    return (picked - low) / np.maximum(np.ptp(picked, axis=0), 1e-9)
+    span = np.maximum(np.ptp(picked, axis=0), 1e-9)
+    return (picked - low) / span
 
 
 fig, axes = plt.subplots(
@@ -406,7 +419,7 @@ fig, axes = plt.subplots(
 )
 figures.lanes(heard, seen, scenes.clip_s, axes[0])
 plots.mel_spectrogram(
-    spectral.x[row],
+    spectral.x[scene_row],
     spectral.times_s,
     axes[1],
     centres_hz=spec.mel_centres_hz,
@@ -414,11 +427,11 @@ plots.mel_spectrogram(
 )
 axes[1].set_xlabel("")
 for ax, name in zip(axes[2:], ("auditory", "visual"), strict=True):
-    times_s = found[name].times_s
+    times_s = stream_by_name[name].times_s
     image = ax.pcolormesh(
         times_s,
         np.arange(40),
-        liveliest(found[name], 40).T,
+        most_variable(stream_by_name[name], 40).T,
         cmap="cividis",
         shading="nearest",
         rasterized=True,
@@ -428,34 +441,34 @@ for ax, name in zip(axes[2:], ("auditory", "visual"), strict=True):
 axes[-1].set(xlabel="time (s)", xlim=(0, scenes.clip_s))
 fig.colorbar(image, ax=axes, label="lowest to highest value in the scene", pad=0.01)
 # A picture counts as new if any of its features differs from the one before
-differences = np.diff(visual.x[row].astype(np.float32), axis=0)
-n_pictures = 1 + int((differences != 0).any(axis=1).sum())
+differences = np.diff(visual.x[scene_row].astype(np.float32), axis=0)
+n_changes = int((differences != 0).any(axis=1).sum())
 show(
     fig,
     alt="The bars of the scene, and below them the log-mel with "
-    f"{len(spectral.times_s)} "
-    f"frames, 40 auditory features with {len(auditory.times_s)} frames and 40 visual "
-    f"features with {len(visual.times_s)} frames. Ticks mark the centres of the "
-    "frames.",
-    caption="Three streams of one scene. Ticks mark the frame centres.",
+    f"{len(spectral.times_s)} frames, 40 auditory features with "
+    f"{len(auditory.times_s)} frames and 40 visual features with "
+    f"{len(visual.times_s)} frames. Ticks mark the frame centres.",
+    caption="Three streams of one scene. Ticks mark the frame centres: compare them.",
 )
 
 # %%
 say(
     f"In {scenes.clip_s:g} s there are {len(spectral.times_s)} spectral, "
-    f"{len(auditory.times_s)} auditory and {len(visual.times_s)} visual frames. The "
-    f"picture changes **{n_pictures - 1}** times, while the events have "
-    f"{2 * len(heard)} onsets and offsets."
+    f"{len(auditory.times_s)} auditory and {len(visual.times_s)} visual frames. "
+    "From one visual frame to the next, the picture changes in "
+    f"**{n_changes}** of {len(differences)} cases. The events have {2 * len(heard)} "
+    "onsets and offsets."
 )
 
 # %% [markdown]
 # ### A matrix that changes the frame rate
 #
-# The network that combines the streams needs all of them on the same time base. Suppose
-# that we have features every 40 ms and need them every 160 ms. We can average all
-# frames that lie within 80 ms of an output time. This is a matrix product, $W x$: the
-# matrix $W$ has a row for each output time and a column for each input frame. Each row
-# holds the weights of an average, so it **sums to 1**.
+# The network that combines the streams needs all of them on one time base. Suppose that
+# we have features every 40 ms and need them every 160 ms. We can average all frames
+# within 80 ms of each output time. This is a matrix product, $W x$: the matrix $W$ has
+# a row for each output time and a column for each input frame. Each row holds the
+# weights of an average, so it **sums to 1**.
 
 # %%
 times_s = 0.02 + 0.04 * np.arange(12)  # centres of the input frames
@@ -501,16 +514,16 @@ show(
     alt="Two matrices. Left, three rows of twelve columns: in each row four "
     "neighbouring columns hold 0.25. Right, six rows of three columns: each row holds "
     "a single 1, and every column is used in two rows.",
-    caption="Two alignment matrices.",
+    caption="Two alignment matrices. Left: to fewer frames. Right: to more frames.",
 )
 
 # %% [markdown]
-# The matrix on the right goes the other way, from coarse frames to fine ones. There are
-# fewer input frames than output frames, so each output frame takes the **nearest**
-# input frame, and the same input frame is used several times. The auditory stream of
-# our scene needs such a matrix, because its frames are further apart than those of the
-# network. **Predict** how many different values one auditory feature will have after
-# the alignment.
+# The matrix on the right goes the other way, from coarse frames to fine ones. Each
+# output frame takes the **nearest** input frame, so the same input frame is used
+# several times. Our auditory stream needs such a matrix. The network makes one output
+# frame from four log-mel frames, and the auditory frames are further apart than these.
+# **Predict** how many different values one auditory feature will have after the
+# alignment.
 
 # %%
 predict(
@@ -522,12 +535,12 @@ predict(
 )
 
 # %%
-out_s = crnn.output_times_s(spectral.times_s)  # four log-mel frames make one
-one_feature = liveliest(auditory, 1)[:, 0]
+out_s = crnn.output_times_s(spectral.times_s)  # one from four log-mel frames
+one_feature = most_variable(auditory, 1)[:, 0]
 nearest_weights = timebase.alignment(auditory.times_s, out_s)
 aligned = nearest_weights @ one_feature
-used = nearest_weights.argmax(axis=1)  # each row's single 1: the input frame used
-n_used = len(np.unique(used))
+input_frames = nearest_weights.argmax(axis=1)  # the column of the single 1 in each row
+n_used = len(np.unique(input_frames))
 
 # %% tags=["hide-input"]
 # One auditory feature before and after alignment
@@ -541,25 +554,26 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
     alt=f"One auditory feature against time: {len(one_feature)} dots, a staircase of "
-    f"{len(out_s)} aligned frames through them, and a flat line for the mean of all.",
+    f"{len(out_s)} aligned frames through them, and a flat line for the "
+    "mean of all frames.",
     caption="Aligning a coarse stream with a finer time base gives a staircase.",
 )
 
 # %%
 answer("10.b", n_used)
 say(
-    f"The staircase has {len(out_s)} frames but can have only **{n_used}** different "
-    "heights. A finer time base adds frames, not information. The flat line is the "
-    "other extreme: the mean over the whole scene discards *when*."
+    f"The staircase has {len(out_s)} frames but at most **{n_used}** different values. "
+    "A finer time base adds frames, not information. The flat line is the other "
+    "extreme: the mean over the whole scene discards all timing."
 )
 
 # %% [markdown]
 # ### Exercise 10.1: the nearest frame
 #
 # For each output time, find the nearest input frame. `times_s` holds the centres of the
-# input frames and `at_s` the output times, both in seconds and increasing. Return, for
-# each entry of `at_s`, the *index* of that frame in `times_s`. If two frames are
-# equally near, take the earlier one.
+# input frames and `at_s` the output times, both in seconds and increasing. For each
+# entry of `at_s`, return the *index* of the nearest frame in `times_s`. If two frames
+# are equally near, take the earlier one.
 #
 # <details><summary>Hint</summary>
 #
@@ -582,23 +596,23 @@ check("10.1", nearest_places)
 # %% [markdown]
 # ## 3. What can a picture say about a sound?
 #
-# For real videos, the answer is in the labels of LLP, a set of videos labelled second
-# by second, separately for what is heard and what is seen. In 91 % of the clips in
-# which a dog barks, it is also in view at some time. But of the seconds in which a dog
-# is in view, it barks in only 55 %. For a dog, the picture says **what**, but hardly
-# **when**.
+# For real videos, LLP has an answer (Tian et al., 2020). This data set labels 1,857
+# clips second by second, separately for what is heard and what is seen. In 91 % of the
+# clips in which a dog barks, it is also in view at some time. But of the seconds with a
+# dog in view, it barks in only 55 %. The picture says **what**, but hardly **when**.
 #
-# For the five of our classes that LLP has, the probability that a sounding thing is in
-# view at some time in a scene is the share counted in LLP. The shares of the other
-# classes, and how long a thing stays in view before and after its sound, are our
-# choice. **Predict** how much of its time in view a dog spends barking in the study's
-# scenes.
+# Our scenes follow LLP where they can. When one of the five classes that we share with
+# LLP is heard in a scene, it is also in view with the probability counted in LLP. For
+# the other classes we chose the probability ourselves. We also chose how long a drawing
+# stays in view before and after its sound. **Predict** how much of its time in view a
+# dog spends barking in the study's scenes.
 
 # %%
 predict("10.c", ..., "For what percentage of its time in view does a dog bark?")
 
 # %%
-# Shares in LLP: seen in a clip if heard in it, seen now if heard now, heard if seen
+# Shares counted in LLP, in the order of `shares` below: in view in a clip if heard in
+# it, in view now if heard now, heard now if in view now
 LLP = {
     "dog": (0.91, 0.90, 0.55),
     "rooster": (0.92, 0.90, 0.71),
@@ -606,29 +620,30 @@ LLP = {
     "helicopter": (0.91, 0.87, 0.97),
     "chainsaw": (0.98, 0.89, 0.91),
 }
-whole = SceneSpec()  # the scenes of the study; to count, we need not mix the sounds
-heard_there = mixing.truth(clips, test_fold, whole)
-for_training = heard_there["filename"].str.startswith(("weak", "unlabelled"))
-heard_there = heard_there[for_training]
-seen_there = events.merge_touching(
-    pd.concat(
-        seen_events(name, rows, whole) for name, rows in heard_there.groupby("filename")
-    )
+study_spec = SceneSpec()
+study_heard = mixing.truth(clips, test_fold, study_spec)  # labels; no sound is mixed
+in_training = study_heard["filename"].str.startswith(("weak", "unlabelled"))
+study_heard = study_heard[in_training]
+study_seen = pd.concat(
+    seen_events(filename, heard_here, study_spec)
+    for filename, heard_here in study_heard.groupby("filename")
 )
+study_seen = events.merge_touching(study_seen)  # joins overlapping events of a class
 
-QUARTER_S = 0.25  # we count in pieces of a quarter of a second
-# True where a class is heard or seen, (scenes, pieces, classes)
-n_pieces = round(whole.clip_s / QUARTER_S)
-filenames = heard_there["filename"].unique().tolist()
-is_heard = events.to_frames(heard_there, filenames, classes, n_pieces, QUARTER_S)
-is_seen = events.to_frames(seen_there, filenames, classes, n_pieces, QUARTER_S)
+# Cut each scene into pieces of a quarter of a second. `is_heard` and `is_seen` say in
+# which pieces a class is heard or seen, with shape (scenes, pieces, classes)
+PIECE_S = 0.25
+n_pieces = round(study_spec.clip_s / PIECE_S)
+filenames = study_heard["filename"].unique().tolist()
+is_heard = events.to_frames(study_heard, filenames, classes, n_pieces, PIECE_S)
+is_seen = events.to_frames(study_seen, filenames, classes, n_pieces, PIECE_S)
 
 heard_in_scene = is_heard.any(axis=1)  # (scenes, classes)
 seen_in_scene = is_seen.any(axis=1)
+n_scenes_both = (heard_in_scene & seen_in_scene).sum(axis=0)  # by class
 n_both = (is_heard & is_seen).sum(axis=(0, 1))  # number of pieces, by class
 shares = {
-    "in view in a scene,\nif heard in it": (heard_in_scene & seen_in_scene).sum(axis=0)
-    / heard_in_scene.sum(axis=0),
+    "in view in a scene,\nif heard in it": n_scenes_both / heard_in_scene.sum(axis=0),
     "in view now,\nif heard now": n_both / is_heard.sum(axis=(0, 1)),
     "heard now,\nif in view now": n_both / is_seen.sum(axis=(0, 1)),
 }
@@ -662,30 +677,31 @@ dog_share = [100 * share[dog] for share in shares.values()]
 answer("10.c", round(dog_share[2]), unit="%", within=0.15)
 say(
     f"A dog is in view in {dog_share[0]:.0f} % of the scenes in which it barks (LLP: "
-    f"{100 * LLP['dog'][0]:.0f} %), and it barks for **{dog_share[2]:.0f} %** of the "
-    f"time in view (LLP: {100 * LLP['dog'][2]:.0f} %). One event lasts at most "
-    f"{whole.longest_s:g} s here, and the time in view before the first bark and after "
-    f"the last is drawn with a mean of {images.SEEN['dog'][1]:g} s each."
+    f"{100 * LLP['dog'][0]:.0f} %), and it barks for **{dog_share[2]:.0f} %** of its "
+    f"time in view (LLP: {100 * LLP['dog'][2]:.0f} %). An event lasts at most "
+    f"{study_spec.longest_s:g} s here. The times in view before the first bark and "
+    f"after the last are random, with a mean of {images.SEEN['dog'][1]:g} s each."
 )
 
 # %% [markdown]
-# A picture can therefore mislead in two ways: the thing in view may be silent, or the
-# network may not recognise it. We expect the second to matter more here. The visual
-# network was trained on photographs, our scenes show drawings, and the test drawings
-# come from an artist that the tagger has never seen. So if pictures turn out to be
-# useless below, that is a finding about *these drawings*, not about video. There is one
-# more flaw: the validation artist has no helicopter and no chainsaw, so no picture of
-# these two plays a part in choosing the best state.
+# A picture can fail in two ways: the thing in view may be silent, or the network may
+# not recognise it. We expect the second to matter more here. The visual network was
+# trained on photographs, our scenes show drawings, and the test drawings come from an
+# artist that the tagger has never seen. So if pictures turn out to be useless below,
+# that is a finding about *these drawings*, not about video.
+#
+# The validation artist drew no helicopter and no chainsaw, so pictures of these two
+# classes have no influence on which state of a network we keep.
 #
 # ## 4. From frames to the tags of a scene
 #
-# Our network is a **CRNN**. Five convolutional layers turn the log-mel into learned
-# features, with a quarter of the frames. The other two streams are projected to 64
-# numbers per frame and aligned with those frames. The streams are then concatenated and
-# pass through two layers of gated recurrent units (GRUs), which run in both directions,
-# so each frame can use what comes before and after it. A linear layer and a sigmoid
-# give one probability per frame and class, and pooling reduces these to one per class
-# for the whole scene.
+# Our network is a **CRNN**, a convolutional recurrent network. Five convolutional
+# layers turn the log-mel into learned features, with a quarter of the frames. The other
+# two streams are projected to 64 numbers per frame and aligned with those frames. The
+# streams are then concatenated and pass through two layers of gated recurrent units
+# (GRUs), which run in both directions, so each frame can use what comes before and
+# after it. A linear layer and a sigmoid give one probability per frame and class, and
+# pooling reduces these to one per class for the whole scene.
 
 # %% tags=["hide-input"]
 # The CRNN as a diagram, with the shapes of this notebook
@@ -712,7 +728,7 @@ for y, name, work in [
     (1.2, "auditory", "project, align"),
     (0.0, "visual", "project, align"),
 ]:
-    n_frames, n_features = found[name].x.shape[1:]
+    n_frames, n_features = stream_by_name[name].x.shape[1:]
     box(0, y, f"{name}\n{n_frames} × {n_features}", colour="0.92")
     box(2.7, y, f"{work}\n{n_out} × 64")
     arrow(2.1, y + 0.4, 2.7, y + 0.4)
@@ -737,64 +753,66 @@ show(
 
 
 # %%
-def fresh(stream_names):
+def untrained_crnn(stream_names):
     """The course's CRNN for these streams, with new weights."""
     seed_everything(seed)
     shapes = {}
     for name in streams.NAMES:
         if name in stream_names:
-            shapes[name] = (found[name].times_s, found[name].x.shape[2])
+            stream = stream_by_name[name]
+            shapes[name] = (stream.times_s, stream.x.shape[2])
     dropout = 0.3 if profile == "study" else 0.2
     return crnn.CRNN(
         len(classes), shapes, spectral.times_s, log=spec.log, dropout=dropout
     )
 
 
-net = fresh(streams.NAMES)
+net = untrained_crnn(streams.NAMES)
 for name in streams.NAMES:
-    net.standardise(name, [found[name].x])
-net.eval()  # without dropout, so that the same input gives the same output
+    net.standardise(name, [stream_by_name[name].x])
+net.eval()  # no dropout: the same input gives the same output
 
 # %% [markdown]
-# Here are its steps, one by one, for our scene. First, the median of each mel band over
-# the scene is subtracted from the log-mel, which removes steady noise.
+# We now compute its output for our scene, step by step. First, the median of each mel
+# band over the scene is subtracted from the log-mel, which removes steady noise.
 
 # %%
 scene = {
-    name: torch.tensor(found[name].x[row : row + 1].astype(np.float32))
-    for name in streams.NAMES
+    name: torch.tensor(stream.x[scene_row : scene_row + 1].astype(np.float32))
+    for name, stream in stream_by_name.items()
 }
 with torch.no_grad():
     image = crnn.subtract_median(scene["spectral"])
     image = (image - net.spectral_mean) / net.spectral_deviation
-    convolved = net.encoder(image[:, None])[:, :n_out]  # (1, out, 64)
+    convolved = net.encoder(image[:, None])  # with an axis for the single channel
+    convolved = convolved[:, :n_out]  # (1, out, 64)
 
     parts = [convolved]
     for name in ("auditory", "visual"):
         mean = getattr(net, f"{name}_mean")
         std = getattr(net, f"{name}_deviation")
-        projected = net.projected[name].linear((scene[name] - mean) / std)
-        # (1, frames of the stream, 64): not aligned yet
-        align = timebase.alignment(found[name].times_s, out_s)  # rows sum to 1
-        parts.append(torch.tensor(align) @ projected)  # (1, out, 64)
+        standardised = (scene[name] - mean) / std
+        projected = net.projected[name].linear(standardised)  # (1, input frames, 64)
+        alignment = timebase.alignment(stream_by_name[name].times_s, out_s)
+        parts.append(torch.tensor(alignment) @ projected)  # (1, out, 64)
 
-    side_by_side = torch.cat(parts, dim=2)  # (1, out, 192)
-    remembered, _ = net.recurrent(side_by_side)  # (1, out, 128)
-    strong = net.head(remembered).sigmoid()  # (1, out, classes)
+    concatenated = torch.cat(parts, dim=2)  # (1, out, 192)
+    recurrent, _ = net.recurrent(concatenated)  # (1, out, 128)
+    strong = net.head(recurrent).sigmoid()  # (1, out, classes)
 
-    strong_of_library, weak_of_library = net(scene)
-assert torch.allclose(strong, strong_of_library, atol=1e-6)
+    library_strong, _ = net(scene)
+assert torch.allclose(strong, library_strong, atol=1e-6)
 say(
     f"Computed step by step, the {strong.shape[1]} × {strong.shape[2]} probabilities "
-    "of the frames equal those of the library's network. Like labels, they are called "
-    "*strong* because they have times; those of the scene are called *weak*."
+    "of the frames equal those of the library's network. Like labels with times, they "
+    "are called *strong*. The probabilities of a whole scene are called *weak*."
 )
 
 # %% [markdown]
-# The streams can also be combined before the convolutions (*early* fusion, which is how
-# we understand the paper), or summed after them with learned weights (*gate*).
-# Concatenating them after the convolutions (*mid*) is our choice; section 7 compares
-# the three.
+# We concatenate the streams after the convolutions (*mid* fusion), which is our choice.
+# They can also be combined before the convolutions (*early* fusion, which is how we
+# understand the paper), or summed after them with learned weights (*gate*). Section 7
+# compares the three.
 #
 # ### Pooling: one probability from many
 #
@@ -816,9 +834,9 @@ say(
 #    = \frac{2 y_i - A / B}{B}
 #    = \frac{2 y_i - Y}{\sum_j y_j}. $$
 #
-# The sign decides what happens to a frame. If the label says *yes*, training raises
-# $Y$. To do so, it raises the frames with $y_i > Y / 2$ and **lowers** those below. We
-# check the formula against torch.
+# The sign decides whether training raises or lowers a frame's probability. If the label
+# says *yes*, training raises $Y$. It then raises the frames with $y_i > Y / 2$ and
+# **lowers** those below. We check the formula against torch.
 
 # %%
 y = torch.tensor([0.05, 0.1, 0.3, 0.6, 0.9], requires_grad=True)
@@ -827,18 +845,17 @@ Y.backward()
 by_formula = (2 * y - Y) / y.sum()
 assert torch.allclose(y.grad, by_formula)
 
-pooled = crnn.linear_softmax_pool(y[None, :, None])[0, 0]  # (scenes, frames, classes)
+one_scene = y[None, :, None]  # (scenes, frames, classes)
+pooled = crnn.linear_softmax_pool(one_scene)[0, 0]
 assert torch.allclose(pooled, Y)
-display(
-    pd.DataFrame(
-        {"frame": y.detach().numpy(), "gradient": y.grad.numpy()}, index=range(1, 6)
-    ).round(2)
+table = pd.DataFrame(
+    {"probability": y.detach().numpy(), "gradient": y.grad.numpy()}, index=range(1, 6)
 )
+display(table.round(2))
 
 # %% [markdown]
-# Now take a scene with one bark: the probability is 0.9 in its frames and 0.05 in all
-# others. **Predict** the pooled probability $Y$ that linear softmax gives for a bark of
-# one second in a scene of ten seconds.
+# Now take a scene of ten seconds with one bark of one second. The probability is 0.9 in
+# the frames of the bark and 0.05 in all others. **Predict** the $Y$ of linear softmax.
 
 # %%
 predict("10.d", ..., "What is Y for one second of 0.9 and nine seconds of 0.05?")
@@ -854,7 +871,7 @@ FRAME_S = 0.08
 
 
 def bark(length_s):
-    """Probabilities of the frames of a scene with one bark in the middle."""
+    """Frame probabilities of a scene with one bark in the middle."""
     y = torch.full((N_FRAMES,), 0.05)
     n_high = max(1, round(length_s / FRAME_S))
     begin = (N_FRAMES - n_high) // 2
@@ -883,14 +900,15 @@ plots.lines(
 )
 left.axhline(0.5, color="grey", linewidth=1, linestyle=":")
 left.set_ylim(0, 1)
-spread_out = torch.linspace(0.01, 0.99, N_FRAMES, requires_grad=True)
+frame_values = torch.linspace(0.01, 0.99, N_FRAMES, requires_grad=True)
 gradients = {}
 for name, pool in POOLS.items():
-    [gradient] = torch.autograd.grad(pool(spread_out), spread_out)
-    gradients[name] = np.minimum(N_FRAMES * gradient.numpy(), 4)  # cuts the maximum's
-half_Y = POOLS["linear softmax"](spread_out).item() / 2
+    [gradient] = torch.autograd.grad(pool(frame_values), frame_values)
+    scaled = N_FRAMES * gradient.numpy()
+    gradients[name] = np.minimum(scaled, 4)  # the maximum's single peak is far higher
+half_Y = POOLS["linear softmax"](frame_values).item() / 2
 plots.lines(
-    spread_out.detach().numpy(),
+    frame_values.detach().numpy(),
     gradients,
     right,
     xlabel="probability of the frame",
@@ -906,15 +924,15 @@ show(
     "then flattens. Right, the gradient against the probability of a frame: constant "
     "for the mean, zero for the maximum except at the top, and for linear softmax a "
     f"line that crosses zero at {half_Y:.2f}.",
-    caption="Left: one bark. Right: frames from 0.01 to 0.99, gradients cut at 4.",
+    caption="Left: Y for one bark. Right: gradient by frame probability, cut off at 4.",
 )
 
 # %%
 say(
-    f"On the right, linear softmax raises the frames above {half_Y:.2f} = Y / 2 and "
-    "lowers those below. A *yes* without times thus pulls the frames of a scene apart: "
-    "likely ones go up, unlikely ones down. If the label says *no*, all signs are "
-    "reversed: the likeliest frames are lowered most, and those below Y / 2 are raised."
+    f"On the right, linear softmax raises the frames above Y / 2 = {half_Y:.2f} and "
+    "lowers those below. A weak label that says *yes* thus pushes likely frames up and "
+    "unlikely ones down. If it says *no*, all signs are reversed: the likeliest frames "
+    "are lowered most, and those below Y / 2 are raised."
 )
 
 
@@ -925,10 +943,10 @@ def gradient_figure(length_s):
     frames = bark(length_s).requires_grad_()
     fig, (above, below) = plt.subplots(2, 1, figsize=(8, 4.6), sharex=True)
     above.step(lengths_s, frames.detach(), color="black", linestyle="-", where="mid")
-    for place, (name, pool) in enumerate(POOLS.items()):
+    for k, (name, pool) in enumerate(POOLS.items()):
         value = pool(frames)
         [gradient] = torch.autograd.grad(value, frames)
-        style = {"color": plots.COLOURS[place], "linestyle": plots.LINES[place]}
+        style = {"color": plots.COLOURS[k], "linestyle": plots.LINES[k]}
         above.axhline(value.item(), label=f"{name}: {value.item():.2f}", **style)
         below.step(lengths_s, gradient, where="mid", label=name, **style)
     below.axhline(0, color="grey", linewidth=0.8, linestyle="-")
@@ -946,18 +964,18 @@ scrub(
     "horizontal lines for mean, maximum and linear softmax; below, their gradients. "
     "The longer the bark, the closer the three lines, and the smaller the gradients of "
     "maximum and linear softmax inside it.",
-    caption="One bark: its pooled probability, and which frames each pooling trains.",
+    caption="Top: a bark and its pooled probability. Bottom: gradient of each frame.",
 )
 
 # %% [markdown]
-# Move the slider. The maximum trains nothing outside the bark. (Here all frames of the
+# Move the slider. The maximum has no gradient outside the bark. (Here all frames of the
 # bark are equal, and torch divides the gradient among them.) The mean raises all frames
 # alike, even where nothing sounds. Linear softmax raises the bark and lowers the rest.
 #
 # ### Exercise 10.2: linear softmax
 #
 # Write linear softmax pooling for several classes. `y` holds probabilities of shape
-# `(frames, classes)`, all above 0; return an array of shape `(classes,)`.
+# `(frames, classes)`, all above 0. Return an array of shape `(classes,)`.
 
 
 # %% tags=["exercise"]
@@ -974,12 +992,12 @@ check("10.2", pool)
 #
 # Some of our scenes have no labels. What can a network learn from them? Its output
 # should not depend on random perturbations, such as which units dropout removes or
-# which bands SpecAugment masks. So we can ask the network to *agree with itself* on any
-# scene, labelled or not.
+# which bands SpecAugment masks (notebook 03). So we can ask the network to *agree with
+# itself* on any scene, labelled or not.
 #
-# The **mean teacher** (Tarvainen and Valpola, 2017) is a second copy of the network,
-# which is not trained by gradients. After each step, its weights $w$ move a little
-# towards the weights $v$ of the network that is trained, the **student**:
+# The **mean teacher** (Tarvainen and Valpola, 2017) is a second copy of the network
+# that is not trained by gradients. After each step, its weights $w$ move a little
+# towards the weights $v$ of the trained network, the **student**:
 #
 # $$ w \leftarrow a\,w + (1 - a)\,v. $$
 #
@@ -988,7 +1006,7 @@ check("10.2", pool)
 # the library:
 
 # %%
-EMA_DECAY = 0.98  # the a of the study's recipe
+EMA_DECAY = 0.98  # a in the study's recipe
 torch.manual_seed(0)
 teacher = nn.Linear(3, 2)
 student = nn.Linear(3, 2)
@@ -1018,62 +1036,63 @@ student_weight = trend + rng.normal(0, 0.15, 600)
 teacher_weights = {}
 for decay in (0.9, EMA_DECAY):
     average = student_weight[0]
-    path = []
+    averages = []
     for k in step_numbers:
-        share = min(1 - 1 / (k + 1), decay)  # at first a plain mean of all steps
-        average = share * average + (1 - share) * student_weight[k]
-        path.append(average)
-    teacher_weights[decay] = np.array(path)
+        # Until 1 - 1 / (k + 1) reaches a, the average is the plain mean of all steps
+        past_weight = min(1 - 1 / (k + 1), decay)
+        average = past_weight * average + (1 - past_weight) * student_weight[k]
+        averages.append(average)
+    teacher_weights[decay] = np.array(averages)
 
-noise = {decay: path[400:].std() for decay, path in teacher_weights.items()}
-# A weight of age k counts (1 - a) a^k, which makes the mean age a / (1 - a)
+teacher_std = {a: averages[400:].std() for a, averages in teacher_weights.items()}
+# The weight from k steps ago counts (1 - a) a^k, so the mean age is a / (1 - a)
 lag = EMA_DECAY / (1 - EMA_DECAY)
 answer("10.e", round(lag), unit="steps", within=0.1)
 
 # %% tags=["hide-input"]
-# A noisy weight and two teachers, and the weight of the consistency during training
+# A noisy weight and two teachers, and the weight of the consistency loss
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
 left.plot(step_numbers, student_weight, color="0.75", linewidth=0.8, linestyle="-")
-for place, (decay, path) in enumerate(teacher_weights.items()):
+for k, (decay, averages) in enumerate(teacher_weights.items()):
     left.plot(
         step_numbers,
-        path,
-        color=plots.COLOURS[place],
-        linestyle=plots.LINES[place],
+        averages,
+        color=plots.COLOURS[k],
+        linestyle=plots.LINES[k],
         label=f"teacher, a = {decay:g}",
     )
 left.set(xlabel="step", ylabel="one weight (simulated)")
 left.legend(title="grey: student")
 progress = np.linspace(0, 1, 101)
-ramp = np.exp(-5 * (1 - np.minimum(1, 2 * progress)) ** 2)
-right.plot(100 * progress, ramp)
-right.set(xlabel="progress of training (%)", ylabel="weight of the consistency")
+ramp_up = np.minimum(1, 2 * progress)  # reaches 1 half-way through training
+consistency_weight = np.exp(-5 * (1 - ramp_up) ** 2)
+right.plot(100 * progress, consistency_weight)
+right.set(xlabel="progress of training (%)", ylabel="weight of the consistency loss")
 show(
     fig,
     alt="Left, a noisy weight that rises to 1 with two running averages: with a = 0.9 "
     "close behind it and slightly rough, with a = 0.98 smooth and late. Right, the "
-    f"weight of the consistency, from {ramp[0]:.3f} at the start to 1 half-way through "
-    "training.",
-    caption="Left: a student and two teachers. Right: the weight of the consistency.",
+    f"weight of the consistency loss, from {consistency_weight[0]:.3f} at the start to "
+    "1 half-way through training.",
+    caption="Left: a student and two teachers. Right: for the loss, explained below.",
 )
 
 # %%
 say(
     "From step 400, when the trend has levelled off, the student's weight has a "
-    f"standard deviation of {student_weight[400:].std():.3f}, and the teacher's has "
-    f"{noise[0.9]:.3f} (a = 0.9) or **{noise[EMA_DECAY]:.3f}** (a = {EMA_DECAY:g}). In "
-    f"return, the latter lags behind a steady trend by a / (1 - a) = {lag:.0f} steps. "
-    "The right panel belongs to the loss, below: it shows how strongly the student is "
-    "asked to agree with the teacher."
+    f"standard deviation of {student_weight[400:].std():.3f}. The teacher's has "
+    f"{teacher_std[0.9]:.3f} (a = 0.9) or **{teacher_std[EMA_DECAY]:.3f}** "
+    f"(a = {EMA_DECAY:g}). The smoother teacher pays with a lag: it is a / (1 - a) = "
+    f"{lag:.0f} steps behind a steady trend."
 )
 
 # %% [markdown]
 # ### Exercise 10.3: one update
 #
-# In the first steps, the teacher should not hold on to its random initial weights. So
-# the weight of its own past is not always `past` (the $a$ above). With steps counted
-# from 0, it is `min(1 - 1 / (step + 1), past)`. Write one update of one weight with
-# this rule.
+# The teacher should quickly forget its random initial weights. In the first steps, its
+# own past therefore counts less than `past` (the $a$ above). With steps counted from 0,
+# the weight of the past is `min(1 - 1 / (step + 1), past)`. Write one update of one
+# weight with this rule.
 #
 # <details><summary>Hint</summary>
 #
@@ -1096,8 +1115,11 @@ check("10.3", followed)
 # ### The loss of one step
 #
 # The loss has two parts. The cross-entropy with the weak labels needs labelled scenes.
-# The mean squared difference between the student's and the teacher's probabilities (the
-# **consistency** loss) needs no labels, so unlabelled scenes contribute to it as well.
+# The **consistency** loss is the mean squared difference between the student's and the
+# teacher's probabilities, of the frames and of the scene. It needs no labels, so
+# unlabelled scenes contribute to it as well. Its weight rises in the first half of the
+# training (right panel above), because an untrained teacher has nothing to teach.
+#
 # We compute both for one batch, before any training. Student and teacher have the same
 # weights here, but their outputs differ because dropout removes different units in
 # each.
@@ -1114,48 +1136,49 @@ recipe = mean_teacher.TeacherRecipe(
 weak_x, weak_targets, unlabelled_x, _ = scene_run.learning_data(
     scenes, {"auditory": auditory}
 )
-student = fresh(["auditory"])
+student = untrained_crnn(["auditory"])
 student.standardise("auditory", [weak_x["auditory"], unlabelled_x["auditory"]])
 teacher = copy.deepcopy(student)
 
 n_weak = recipe.weak
-batch = np.concatenate(
-    [weak_x["auditory"][:n_weak], unlabelled_x["auditory"][: recipe.unlabelled]]
-)
+labelled_part = weak_x["auditory"][:n_weak]
+unlabelled_part = unlabelled_x["auditory"][: recipe.unlabelled]
+batch = np.concatenate([labelled_part, unlabelled_part])
 x = {"auditory": torch.tensor(batch.astype(np.float32))}
 strong, weak = student(x)
 with torch.no_grad():
-    strong_of_teacher, weak_of_teacher = teacher(x)
+    teacher_strong, teacher_weak = teacher(x)
 
 targets = torch.tensor(weak_targets[:n_weak])
 cross_entropy = functional.binary_cross_entropy(weak[:n_weak], targets)
-consistency = functional.mse_loss(strong, strong_of_teacher)
-consistency = consistency + functional.mse_loss(weak, weak_of_teacher)
+of_frames = functional.mse_loss(strong, teacher_strong)
+of_scenes = functional.mse_loss(weak, teacher_weak)
+consistency = of_frames + of_scenes
 
-# Gradients of the last layer's weights: from the labels, and from unlabelled scenes
-without_labels = functional.mse_loss(strong[n_weak:], strong_of_teacher[n_weak:])
+# Gradients in the last layer: from the labels, and from the unlabelled scenes' frames
+of_unlabelled = functional.mse_loss(strong[n_weak:], teacher_strong[n_weak:])
 last_layer = student.head.weight
-[by_labels] = torch.autograd.grad(cross_entropy, last_layer, retain_graph=True)
-[by_unlabelled] = torch.autograd.grad(without_labels, last_layer)
-gradient_ratio = float(by_unlabelled.norm() / by_labels.norm())
+[from_labels] = torch.autograd.grad(cross_entropy, last_layer, retain_graph=True)
+[from_unlabelled] = torch.autograd.grad(of_unlabelled, last_layer)
+gradient_ratio = float(from_unlabelled.norm() / from_labels.norm())
 say(
     f"Cross-entropy: **{cross_entropy.item():.3f}**. Consistency: "
-    f"**{consistency.item():.5f}**. In the last layer, the gradient of the unlabelled "
-    f"scenes' strong probabilities has {gradient_ratio:.2g} times the norm of the "
-    f"labels' gradient, and at first it is multiplied by {ramp[0]:.3f}. That factor "
-    "reaches 1 half-way through training, when the teacher is no longer untrained."
+    f"**{consistency.item():.5f}**. In the last layer, the consistency gradient from "
+    f"the frames of unlabelled scenes has {gradient_ratio:.2g} times the norm of the "
+    "gradient from the labels. At the first step, it is also multiplied by "
+    f"{consistency_weight[0]:.3f}."
 )
 
 # %% [markdown]
-# The teacher can be wrong, and then the student learns to agree with an error. Whether
-# the method helps has to be tested, and section 7 shows what the study found.
+# The teacher can be wrong, and then the student learns to agree with an error. Section
+# 7 shows whether the method helped in the study.
 #
 # ## 6. Four networks
 #
 # We train the CRNN on each stream by itself and on all three, with the same scenes, the
-# same recipe and one seed. The network that we test is the teacher, in the state with
-# the best validation score (the mean of its tagging, segment and event F1; notebook 11
-# introduces the last two). **Predict** what will happen.
+# same recipe and one seed. We test the teacher, in the state with the best validation
+# score (the mean of its tagging, segment and event F1; notebook 11 introduces the last
+# two). **Predict** what pretraining gains.
 
 # %%
 predict(
@@ -1175,10 +1198,10 @@ STREAMS_OF = {  # what each network gets
 
 
 def train(stream_names):
-    """A CRNN trained on these streams, in its best state on validation."""
-    mine = {name: found[name] for name in stream_names}
-    data = scene_run.learning_data(scenes, mine)
-    net = fresh(stream_names)
+    """A CRNN trained on these streams, in the state with the best validation score."""
+    inputs = {name: stream_by_name[name] for name in stream_names}
+    data = scene_run.learning_data(scenes, inputs)
+    net = untrained_crnn(stream_names)
     return mean_teacher.teach(net, *data, recipe, spec, seed=seed, device=device)
 
 
@@ -1221,13 +1244,13 @@ show(
         for name, entry in last.items()
     )
     + ".",
-    caption="Learning curves of the four networks.",
+    caption="Training loss, and validation F1 with a threshold of 0.5.",
 )
 
 # %% [markdown]
 # ### Exercise 10.4: micro F1
 #
-# Write the micro F1 of tags, as a fraction. You are given three arrays with one entry
+# Compute the micro F1 of tags, as a fraction. You are given three arrays with one entry
 # per class: `n_ref`, the number of scenes that contain the class; `n_sys`, the number
 # of scenes in which it was named; and `right`, the number of scenes in which it was
 # named correctly.
@@ -1243,10 +1266,12 @@ def micro_f1(n_ref, n_sys, right):
 check("10.4", micro_f1)
 
 # %% [markdown]
-# Now the test. Above which probability should a network name a class? One half is
-# usual, and the study uses it. But a network trained on few scenes may give
-# probabilities that are all too low or too high. So we choose a threshold for each
-# network **on the validation scenes**, never on the test scenes.
+# ### The test
+#
+# Above which probability should a network name a class? One half is usual, and the
+# study uses it. But a network trained on few scenes may give probabilities that are all
+# too low or too high. So we choose a threshold for each network **on the validation
+# scenes**, never on the test scenes.
 #
 # We also try a control that needs no training: the network with all streams gets the
 # **pictures of another scene**. If its output stayed the same, it would not be using
@@ -1259,12 +1284,13 @@ check("10.4", micro_f1)
 
 # %%
 def tag_probabilities(model, stream_names, part="test", other_pictures=False):
-    """Probabilities of the tags of the scenes of one part, (scenes, classes)."""
+    """Tag probabilities of the scenes of one part, (scenes, classes)."""
     of_part = (scenes.table["part"] == part).to_numpy()
-    x = {name: found[name].x[of_part] for name in stream_names}
+    x = {name: stream_by_name[name].x[of_part] for name in stream_names}
     if other_pictures:
         x["visual"] = np.roll(x["visual"], 1, axis=0)  # from the previous scene
-    return mean_teacher.probabilities(model, x)[1]
+    _, weak = mean_teacher.probabilities(model, x)
+    return weak
 
 
 def counts(named):
@@ -1326,11 +1352,12 @@ def interval_of(value, drawn):
     return Interval(float(value), float(low), float(high))
 
 
-score = {}  # F1 of all scenes with its interval
+score = {}  # F1 over all test scenes, with its interval
 drawn_f1 = {}
 for name, named in named_tags.items():
     scene_counts = counts(named)
-    drawn_f1[name] = f1_percent(scene_counts[draws])  # (draws, scenes, 3) to (draws,)
+    drawn_counts = scene_counts[draws]  # (draws, scenes, 3)
+    drawn_f1[name] = f1_percent(drawn_counts)  # (draws,)
     score[name] = interval_of(f1_percent(scene_counts), drawn_f1[name])
     library = detection.tagging_f1(test_tags, named).micro_f1
     assert np.isnan(library) or np.isclose(score[name].mean, 100 * library)
@@ -1344,12 +1371,12 @@ def gap(first, second):
 
 # %% tags=["hide-input"]
 # F1 of the networks and of constant answers
-at_half = {
+f1_at_half = {
     name: float(f1_percent(counts(p > 0.5))) for name, p in probabilities.items()
 }
 order = [*runs, swapped, "every class", f"always {names[most_frequent]}"]
 fig, ax = plt.subplots(figsize=(9, 3.6))
-ax.axvline(all_classes, color="black", linewidth=1, linestyle=":")
+ax.axvline(every_class_f1, color="black", linewidth=1, linestyle=":")
 for place, name in enumerate(order):
     value = score[name]
     if name not in probabilities:  # a constant answer
@@ -1367,7 +1394,7 @@ for place, name in enumerate(order):
         color=colour,
     )
     if name in probabilities:
-        ax.plot(at_half[name], place, "|", color="black", markersize=14)
+        ax.plot(f1_at_half[name], place, "|", color="black", markersize=14)
 ax.set_yticks(range(len(order)), order)
 ax.set(xlabel="micro F1 on the test scenes (%)", xlim=(0, 100))
 ax.set_ylim(len(order) - 0.5, -0.5)
@@ -1405,8 +1432,8 @@ def conclude_on_auditory(name, value, if_clear, if_not):
     else:
         record(name, value, unit="points", kind="info")
         say(
-            "The auditory network was trained here. Its spread over seeds is not on "
-            "file, so we draw no conclusion."
+            "The auditory network was trained here. Its spread over seeds has not been "
+            "measured, so we draw no conclusion."
         )
 
 
@@ -1433,23 +1460,23 @@ conclude(
     visual_gap.mean,
     unit="points",
     step=one_tag,
-    if_clear="The F1 of the visual network minus that of *every class*, which ignores "
-    f"the scene, is **{points(visual_gap)}**.",
+    if_clear="F1 of the visual network minus that of *every class*: "
+    f"**{points(visual_gap)}**.",
     if_not="This run does not show a difference between the visual network and *every "
     f"class* ({points(visual_gap)}).",
 )
 conclude_on_auditory(
     "all_over_auditory",
     all_gap.mean,
-    if_clear="Using all three streams instead of auditory features by themselves "
-    f"changes F1 by {points(all_gap)}.",
-    if_not="This run does not show a difference between all three streams and "
+    if_clear="Adding the log-mel and the pictures to the auditory features changes F1 "
+    f"by {points(all_gap)}.",
+    if_not="This run does not show a difference between all three streams and the "
     f"auditory features by themselves ({points(all_gap)}).",
 )
 
 # %% [markdown]
-# F1 depends on the threshold: in the figure, the ticks mark the F1 at one half. A
-# network that is unsure names little, and can lose to an answer that names everything.
+# F1 depends on the threshold: in the figure, the ticks mark the F1 at one half. An
+# unsure network names few classes, and can lose to an answer that names them all.
 # **Average precision** (AP) needs no threshold. It measures whether scenes with a class
 # get higher probabilities for it than scenes without. A constant answer has an AP equal
 # to the share of scenes with the class. A random ranking has a slightly higher AP on
@@ -1459,12 +1486,12 @@ conclude_on_auditory(
 # F1 at two thresholds and mean average precision
 rows = []
 for name in order:
-    f1_half = at_half.get(name, score[name].mean)
-    precision = test_tags.mean()  # AP of a constant answer, averaged over classes
+    f1_half = f1_at_half.get(name, score[name].mean)
+    mean_ap = test_tags.mean()  # AP of a constant answer, averaged over classes
     if name in probabilities:
-        precision = tagging.mean_average_precision(test_tags, probabilities[name])
+        mean_ap = tagging.mean_average_precision(test_tags, probabilities[name])
     n_named = named_tags[name].sum(axis=1).mean()
-    rows.append((name, f1_half, score[name].mean, n_named, 100 * precision))
+    rows.append((name, f1_half, score[name].mean, n_named, 100 * mean_ap))
 table = pd.DataFrame(
     rows,
     columns=["answer", "F1 at 0.5 (%)", "F1 (%)", "tags per scene", "mean AP (%)"],
@@ -1474,21 +1501,23 @@ display(table.style.hide(axis="index").format(precision=1))
 # %%
 visual_ap = float(table.set_index("answer").loc["visual", "mean AP (%)"])
 chance_ap = 100 * test_tags.mean()
-# In a random ranking of n scenes, a scene with the class at rank i has on average
-# (i - 1) (n_true - 1) / (n - 1) others before it. AP is the mean precision at its rank
+# AP is the mean of the precisions at the ranks of the true scenes. In a random ranking
+# of n scenes, every rank i is equally likely for a true scene, and on average
+# (i - 1) (n_true - 1) / (n - 1) of the i - 1 scenes before it are also true
 ranks = np.arange(1, n_test + 1)
 n_true = test_tags.sum(axis=0)
-n_true = n_true[n_true > 0]
-others = (ranks[:, None] - 1) * (n_true - 1) / (n_test - 1)  # (ranks, classes)
-random_ap = 100 * np.mean((1 + others) / ranks[:, None])
+n_true = n_true[n_true > 0]  # AP is not defined for a class without scenes
+true_before = (ranks[:, None] - 1) * (n_true - 1) / (n_test - 1)  # (ranks, classes)
+precision_at_rank = (1 + true_before) / ranks[:, None]
+random_ap = 100 * np.mean(precision_at_rank)
 conclude(
     "visual_ap_over_chance",
     visual_ap - chance_ap,
     unit="points",
     if_clear=f"The visual network has a mean average precision of {visual_ap:.0f} %. A "
     f"constant answer has {chance_ap:.0f} %, and a random ranking "
-    f"{random_ap:.0f} % on average. If the network is clearly above the random "
-    "ranking, the pictures hold information, even though the artist is new.",
+    f"{random_ap:.0f} % on average. A network clearly above the random ranking has "
+    "learned something from pictures that carries over to a new artist.",
     if_not=f"The visual network has a mean average precision of {visual_ap:.0f} %. "
     f"This run does not show a difference from a constant answer ({chance_ap:.0f} %).",
 )
@@ -1497,17 +1526,16 @@ conclude_on_auditory(
     swap_gap.mean,
     if_clear="For the network with all streams, using the right pictures instead of "
     f"those of another scene changes F1 by {points(swap_gap)}. So it does use its "
-    "pictures. This does not mean that it is better with pictures than without; only a "
-    "network trained without them can show that.",
+    "pictures. To see whether they help, we need a network trained without them.",
     if_not="For the network with all streams, using the right pictures instead of "
     f"those of another scene changes F1 by {points(swap_gap)}. This run does not show "
     "that it uses its pictures.",
 )
 
 # %% [markdown]
-# The intervals reflect which test scenes were drawn. They reflect neither the seed nor
-# the choice of recordings, which the test scenes share. One seed on a small set decides
-# little.
+# The intervals reflect which test scenes were drawn. They do not cover other seeds, nor
+# other recordings, because all test scenes are mixed from the same few. One seed on a
+# small set decides little.
 #
 # ## 7. What the study found
 #
@@ -1517,18 +1545,16 @@ conclude_on_auditory(
 # fold.
 #
 # Crosses in the figure are the paper's numbers. They come from real videos with another
-# set of classes and from other networks, so compare only differences, not levels. The
-# study's networks name a class above one half. Its published rows hold no
-# probabilities, so other thresholds cannot be tried afterwards.
+# set of classes and from other networks, so compare only differences, not levels.
 
 # %%
 study = figures.scene_rows()
-usual_rows = figures.usual_scenes(study, "streams")  # only the streams differ
-of_subset = {}
+usual_rows = figures.usual_scenes(study, "streams")  # usual settings, all streams
+rows_by_subset = {}
 for name in figures.SUBSETS:
     rows = usual_rows[usual_rows["streams"] == name].sort_values("seed")
     if len(rows) >= 2:
-        of_subset[name] = rows
+        rows_by_subset[name] = rows
 baseline = 100 * localisation.published_baselines().get("tagging", np.nan)
 paper = questions.paper_scores("tagging")
 
@@ -1537,7 +1563,7 @@ paper = questions.paper_scores("tagging")
 fig, ax = plt.subplots(figsize=(9, 3.8))
 ax.axvline(baseline, color="black", linewidth=1, linestyle=":")
 levels = {}
-for place, (name, rows) in enumerate(of_subset.items()):
+for place, (name, rows) in enumerate(rows_by_subset.items()):
     level = stats.mean_interval(rows["test_tagging_f1"]).scaled(100)
     levels[name] = level
     ax.errorbar(
@@ -1566,23 +1592,23 @@ show(
 # %%
 if "visual" in levels and levels["visual"].high < baseline:
     say(
-        f"**Visual-only tagging reaches {levels['visual'].mean:.1f} %, less than the "
-        f"{baseline:.1f} % of naming every class in every scene.** With such pictures, "
-        "the study cannot say what pictures contribute, so its verdict on the claims "
-        "about pictures is *not testable here*."
+        f"**Tagging from pictures reaches {levels['visual'].mean:.1f} %, less than the "
+        f"{baseline:.1f} % of naming every class in every scene.** With pictures this "
+        "weak, the study cannot say what pictures contribute, so its verdict on the "
+        "claims about pictures is *not testable here*."
     )
 
 # %% [markdown]
-# The table below lists the paper's claims about tagging. We could not read the paper's
-# tables, so its numbers come from a summary of it. *Holds* means that on our scenes the
-# interval of the difference lies above zero. C1 is a level, which cannot be compared
-# across different scenes.
+# The table lists the paper's claims about tagging. We could not read the paper's
+# tables, so its numbers come from a published summary. *Holds* means that on our scenes
+# the interval of the difference lies above zero. C1 is a level of F1, and levels cannot
+# be compared across different scenes.
 
 # %% tags=["hide-input"]
 # Claims C1 to C5b: the paper's number, ours, and the verdict
 evidence = claims.evidence_from("scenes")
 lines = [
-    "| | claim | the paper (%) | our rows (points) | verdict |",
+    "| | claim | the paper (%) | the study (points) | verdict |",
     "|---|---|---|---|---|",
 ]
 for claim in claims.claims():
@@ -1610,52 +1636,55 @@ if "auditory better than spectral" in answers.index:
     say(
         "Using auditory features instead of the log-mel changes F1 by "
         f"**{study_gap('auditory better than spectral')}** points. Adding the log-mel "
-        "to them changes it by "
-        f"{study_gap('spectral+auditory better than auditory')} points, and adding "
-        f"pictures by {study_gap('auditory+visual better than auditory')}."
+        "to the auditory features changes F1 by "
+        f"{study_gap('spectral+auditory better than auditory')} points. Adding "
+        "pictures to them changes it by "
+        f"{study_gap('auditory+visual better than auditory')} points."
     )
     if questions.points(answers.loc["auditory better than spectral"]).low > 4.8:
         say(
             "The first difference is larger than the paper's (+4.8). One likely reason "
-            "is that our network without pretraining learned from only about a dozen "
+            "is that our network without pretraining had labels for only about a dozen "
             "recordings per class, so there was more to gain."
         )
-harm = "spectral+visual better than spectral"
-if harm in answers.index and answers.loc[harm, "high"] < 0:
+pictures_added = "spectral+visual better than spectral"
+if pictures_added in answers.index and answers.loc[pictures_added, "high"] < 0:
     say(
-        f"Adding pictures to the log-mel even does harm: {study_gap(harm)} points. A "
-        "likely reason: the network learned to rely on the drawings of its training "
-        "artists, and those of another artist mislead it."
+        f"Adding pictures to the log-mel lowers F1 ({study_gap(pictures_added)} "
+        "points). One likely reason is that the network learned to rely on the "
+        "drawings of its training artists, and those of another artist mislead it."
     )
 
 # %% [markdown]
 # ### Class by class
 #
 # A single score over ten classes can hide that a stream helps some classes and harms
-# others. In the left panel, every class has its own constant answer, which names it in
+# others. In the left panel, the black lines mark the answer that names the class in
 # every scene. The right panel shows what pictures add to the two sound streams.
 
 # %% tags=["hide-input"]
 # F1 by class in the study, and what pictures add
 SHOWN = ("visual", "spectral", "auditory", questions.ALL_STREAMS)
-sound = "spectral+auditory"
+sound_streams = "spectral+auditory"
 gains = {}
-if set(SHOWN) | {sound} <= set(of_subset):
+if set(SHOWN) | {sound_streams} <= set(rows_by_subset):
     labels = [c.replace("_", " ") for c in usual_rows["classes"].iloc[0]]
-    by_class = {
+    f1_by_class = {
         name: 100 * np.stack(rows["test_tagging_by_class"])  # (seeds, classes)
-        for name, rows in of_subset.items()
+        for name, rows in rows_by_subset.items()
     }
-    truth = scene_run.published()
-    truth = truth[truth["content"] == usual_rows["content"].iloc[0]]
-    of_class = truth.drop_duplicates(["filename", "event_label"])
-    share = of_class["event_label"].value_counts() / usual_rows["n_test"].iloc[0]
+    true_events = scene_run.published()
+    true_events = true_events[true_events["content"] == usual_rows["content"].iloc[0]]
+    true_tags = true_events.drop_duplicates(["filename", "event_label"])
+    n_true_scenes = true_tags["event_label"].value_counts()
+    share = n_true_scenes / usual_rows["n_test"].iloc[0]  # of the test scenes
     share = share.reindex(usual_rows["classes"].iloc[0]).to_numpy()
-    order = np.argsort(by_class["spectral"].mean(axis=0))
+    always_named_f1 = 200 * share / (1 + share)  # in %, named in every scene
+    order = np.argsort(f1_by_class["spectral"].mean(axis=0))
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), sharey=True)
     places = np.arange(len(order))
     left.plot(
-        100 * 2 * share[order] / (1 + share[order]),
+        always_named_f1[order],
         places,
         "|",
         color="black",
@@ -1665,7 +1694,7 @@ if set(SHOWN) | {sound} <= set(of_subset):
     )
     for k, name in enumerate(SHOWN):
         left.plot(
-            by_class[name].mean(axis=0)[order],
+            f1_by_class[name].mean(axis=0)[order],
             places,
             plots.MARKERS[k],
             color=plots.COLOURS[k],
@@ -1674,7 +1703,7 @@ if set(SHOWN) | {sound} <= set(of_subset):
         )
     for k in order:
         gains[labels[k]] = paired_difference(
-            by_class[questions.ALL_STREAMS][:, k], by_class[sound][:, k]
+            f1_by_class[questions.ALL_STREAMS][:, k], f1_by_class[sound_streams][:, k]
         )
     plots.forest(
         [(g.mean, g.low, g.high) for g in gains.values()],
@@ -1694,7 +1723,7 @@ if set(SHOWN) | {sound} <= set(of_subset):
         "scene; "
         + "; ".join(
             f"{labels[k]}: "
-            + ", ".join(f"{n} {by_class[n][:, k].mean():.0f}" for n in SHOWN)
+            + ", ".join(f"{n} {f1_by_class[n][:, k].mean():.0f}" for n in SHOWN)
             for k in order
         )
         + ". Right, gain from pictures in points: "
@@ -1707,22 +1736,24 @@ if set(SHOWN) | {sound} <= set(of_subset):
 if gains:
     best_class = max(gains, key=lambda name: gains[name].mean)
     outside = [name for name, g in gains.items() if g.low > 0 or g.high < 0]
-    below = int((by_class["visual"].mean(axis=0) < 200 * share / (1 + share)).sum())
+    visual_f1 = f1_by_class["visual"].mean(axis=0)
+    n_below = int((visual_f1 < always_named_f1).sum())
     say(
-        f"For {below} of {len(labels)} classes, the visual network has a lower F1 than "
-        "naming the class in every scene. With pictures added to sound, the highest "
-        f"gain is that of **{best_class}** ({gains[best_class].mean:+.1f} points). Of "
-        f"the {len(gains)} intervals, {len(outside)} exclude zero"
+        f"For {n_below} of {len(labels)} classes, the visual network has a lower F1 "
+        "than naming the class in every scene. The largest gain from adding pictures "
+        f"to sound is that of **{best_class}** ({gains[best_class].mean:+.1f} points). "
+        f"Of the {len(gains)} intervals, {len(outside)} exclude zero"
         + (f" ({', '.join(outside)})" if outside else "")
-        + ". If pictures had no effect, about one interval in twenty would do so by "
-        "chance."
+        + ". If pictures had no effect, about one interval in twenty would exclude "
+        "zero by chance."
     )
 
 # %% [markdown]
 # ### Unlabelled scenes, the teacher, and the place of fusion
 #
-# The study also changes parts of the method, with three seeds each: it trains without
-# unlabelled scenes, without these and the teacher, and with the two other fusions.
+# The study also changes parts of the method, with three seeds each. It trains without
+# unlabelled scenes, with neither unlabelled scenes nor a teacher, and with the two
+# other fusions.
 
 # %% tags=["hide-input"]
 # Differences in tagging F1 between variants of the method
@@ -1736,16 +1767,16 @@ for question, label in [
 ]:
     if question in answers.index:
         changes[label] = questions.points(answers.loc[question])
-for asked_of_events in questions.questions():
-    if asked_of_events.text not in ("fusion early better than mid",
-                                    "fusion gate better than mid"):  # fmt: skip
+fusion_questions = ("fusion early better than mid", "fusion gate better than mid")
+for about_events in questions.questions():
+    if about_events.text not in fusion_questions:
         continue
-    # The study asks about events; here we ask the same rows about tags
-    about_tags = replace(asked_of_events, where="tagging", score="tagging")
+    # The study asks this about events; here we ask the same rows about tags
+    about_tags = replace(about_events, where="tagging", score="tagging")
     answered = questions.compared(about_tags, study)
     if answered is not None:
-        way = asked_of_events.first["fusion"]
-        changes[f"{way} fusion minus mid fusion"] = answered.interval.scaled(100)
+        fusion = about_events.first["fusion"]
+        changes[f"{fusion} fusion minus mid fusion"] = answered.interval.scaled(100)
 if changes:
     fig, ax = plt.subplots(figsize=(9, 2.6))
     plots.forest(
@@ -1762,18 +1793,18 @@ if changes:
             for name, c in changes.items()
         )
         + ".",
-        caption="Filled squares: the interval excludes zero. One test fold.",
+        caption="Filled squares: interval excludes zero. Three seeds, one test fold.",
     )
     zero = [name for name, c in changes.items() if c.low <= 0 <= c.high]
     say(
         f"{len(zero)} of the {len(changes)} intervals contain zero"
         + (f" ({'; '.join(zero)}): the study shows no difference there" if zero else "")
-        + ". All of them come from one test fold, so the study gives no verdict."
+        + ". With three seeds on one test fold, the study gives no verdict."
     )
 
 # %% [markdown]
-# The recipe was chosen on validation scenes *with* unlabelled scenes and a teacher,
-# which may favour them.
+# The recipe was chosen on validation scenes *with* unlabelled scenes and a teacher in
+# the training, which may favour them.
 #
 # ## 8. Your turn: a pooling function of your own
 #
@@ -1787,13 +1818,13 @@ if changes:
 # - equal the common value if all frames are equal;
 # - lie between the values of the lowest and the highest frame;
 # - not depend on the order of the frames;
-# - exceed one half if a tenth of the frames are at 0.9 and the others at 0.05, and stay
-#   below 0.2 if all are below 0.1;
+# - exceed one half if a tenth of the frames are at 0.9 and the others at 0.05;
+# - stay below 0.2 if all frames are below 0.1;
 # - have a gradient for at least two frames, so that training reaches more than one.
 #
-# There is no single right answer. Once the check passes, run the cell below it: it
-# trains the auditory network with your pooling, which in `lesson` takes well under a
-# minute, and compares it with the network of section 6. **Predict** the difference
+# There is no single right answer. Once the check passes, run the cell below it. It
+# trains the auditory network with your pooling, which takes well under a minute in
+# `lesson`, and compares it with the network of section 6. **Predict** the difference
 # before you run it. Then explain what you find: which frames does your gradient reach?
 #
 # <details><summary>Hint</summary>
@@ -1824,8 +1855,8 @@ class WithOwnPooling(crnn.CRNN):
         return strong, own_pool(strong)
 
 
-written = own_pool(torch.full((1, 4, 2), 0.5)) is not None  # False while it is `...`
-if written:
+trial = own_pool(torch.full((1, 4, 2), 0.5))
+if trial is not None:  # it is None until the exercise is written
     seed_everything(seed)
     shape = {"auditory": (auditory.times_s, auditory.x.shape[2])}
     net = WithOwnPooling(len(classes), shape, spectral.times_s, dropout=0.2)
@@ -1841,7 +1872,7 @@ else:
     say("Write `own_pool` first. This cell then trains a network with it.")
 
 # %% [markdown]
-# One seed is not enough to prefer one pooling function to the other. Repeat the
+# One seed is not enough to prefer one pooling function to another. Repeat the
 # comparison with other values of the parameter `seed`, and pair the results by seed.
 #
 # ## What we saw
@@ -1852,9 +1883,9 @@ lines = []
 if profile != "smoke":
     lines.append(
         "- On this run's test scenes, naming every class has an F1 of "
-        f"{all_classes:.0f} %. The networks have "
+        f"{every_class_f1:.0f} %. The networks have "
         + ", ".join(f"{score[name].mean:.0f} % ({name})" for name in runs)
-        + f". The auditory stream came from {listener}."
+        + f". The auditory stream came from {auditory_network}."
     )
 if "auditory better than spectral" in answers.index:
     lines.append(
@@ -1873,18 +1904,18 @@ if both_parts in answers.index:
 say("\n".join(lines))
 
 # %% [markdown]
-# - A matrix whose rows sum to 1 brings streams with different frame rates to one time
-#   base. A finer time base does not add information.
-# - Linear softmax trains frames from labels without times: if the label says *yes*, it
-#   raises frames above half of the pooled probability and lowers those below.
+# - A matrix whose rows sum to 1 aligns a stream with another time base. A finer time
+#   base adds frames, not information.
+# - With linear softmax, a weak label trains all frames. If it says *yes*, it raises
+#   frames above half of the pooled probability and lowers those below.
 # - A mean teacher rewards outputs that do not depend on random perturbations, on scenes
 #   with and without labels.
 # - Compare every F1 with that of the answer that names every class.
 #
 # ## What next
 #
-# Notebook 11 takes the same streams and asks **when** something sounds. Before you go
-# on: [questions to test yourself](quizzes/10_audiovisual_tagging.md).
+# Notebook 11 asks **when** something sounds. Before you go on:
+# [questions to test yourself](quizzes/10_audiovisual_tagging.md).
 #
 # ## References
 #
@@ -1906,7 +1937,7 @@ say("\n".join(lines))
 
 # %% tags=["record"]
 def judged(name, step):
-    """How a score is judged: not after a dozen steps, nor if the network is ours."""
+    """How a score is judged: not in smoke, nor if the auditory network is our own."""
     uses_auditory = "auditory" in name or "all" in name
     if profile == "smoke" or (uses_auditory and not published):
         return {"kind": "info"}
@@ -1914,11 +1945,11 @@ def judged(name, step):
 
 
 record("scenes", len(scenes), kind="exact")
-for name, stream in found.items():
+for name, stream in stream_by_name.items():
     # The number of auditory frames depends on which auditory network was used
     kind = "info" if name == "auditory" else "exact"
     record(f"frames_{name}", stream.x.shape[1], kind=kind)
-record("auditory_network", listener, kind="info")
+record("auditory_network", auditory_network, kind="info")
 record("steps_of_the_staircase", len(out_s), kind="exact")
 for name, share in zip(
     ("seen_in_scene", "seen_now", "heard_now"), dog_share, strict=True
@@ -1926,8 +1957,8 @@ for name, share in zip(
     record(f"{name}_dog", share, unit="%", kind="rel", rel=1e-3)
 for name, value in one_second.items():
     record(f"one_second_{name}", value, kind="rel", rel=1e-4)
-record("shake_of_the_teacher", float(noise[EMA_DECAY]), kind="rel", rel=1e-3)
-record("f1_every_class", all_classes, unit="%", kind="rel", rel=1e-3)
+record("shake_of_the_teacher", float(teacher_std[EMA_DECAY]), kind="rel", rel=1e-3)
+record("f1_every_class", every_class_f1, unit="%", kind="rel", rel=1e-3)
 for name in probabilities:
     record(f"tagging_{name}", score[name].mean, unit="%", **judged(name, one_tag))
 for question in answers.index:
