@@ -21,7 +21,7 @@
 #
 # You need notebooks 02 (log-mel), 04 (intervals), 05 (training a CNN) and 07 (DiffRes).
 # Notebook 11 is useful but not necessary. Reading takes 50 minutes, the five
-# exercises 60. In `lesson` the machine needs about two minutes, mostly for three short
+# exercises 60. In `lesson` the machine needs a few minutes, mostly for three short
 # training runs. In `smoke`, each run has only twelve steps and no conclusion is drawn.
 
 # %%
@@ -616,9 +616,9 @@ for name, x in {"0.3 s of noise": short_sound, "a minute of silence": silence}.i
 
 # %% [markdown]
 # Digital silence, at -100 dB in every band, lies far below anything in the training
-# data, and the output of a network for such an input is unpredictable: with some seeds,
-# ours finds events in silence. So `course predict` (section 11) sets the probabilities
-# to 0 in windows in which all samples lie below -80 dB of full scale.
+# data, so nothing in training told the network what to answer there. `course predict`
+# (section 11) therefore sets the probabilities to 0 in windows in which all samples lie
+# below -80 dB of full scale.
 #
 # ## 4. What happens at a seam?
 #
@@ -771,6 +771,8 @@ show(
 slider_start_s = float(np.clip(np.floor(middle_s) - 8, 0, 60 * n_minutes - 20))
 
 
+# %% tags=["hide-input"]
+# Draws the recording, the probabilities and the events for one overlap
 def overlap_figure(recording, run, start_s, length_s):
     """Log-mel, mean probabilities, and the events found below the true ones."""
     curve = curve_of(run, len(recording.levels_db))
