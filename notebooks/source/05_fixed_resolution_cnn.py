@@ -4,9 +4,10 @@
 # Tap a table with two fingers, one a moment after the other. With a hop of 10 ms, a
 # log-mel can show two taps; with a hop of 80 ms it shows one, at about an eighth of the
 # cost for a convolutional network. In this notebook we train the same small network at
-# one hop after another, on everyday sounds and on sounds whose required hop we know. We
-# want to find out what a finer hop buys, what it costs, and how to tell a hop that
-# *loses* something from one that only takes longer to learn from.
+# one hop after another, on everyday sounds and on a *timing probe*: sounds for which we
+# know how short the hop must be. We want to find out what a finer hop buys, what it
+# costs, and how to distinguish a hop that *loses* information from one that only needs
+# longer training.
 
 # %% [markdown]
 # ## You will be able to
@@ -87,7 +88,8 @@ device = profiles.device()
 clips = load(dataset, size)
 targets = clips.targets  # the class of each clip, as a number
 n_classes = clips.n_classes
-n_steps = n_steps or STEPS[profile]
+if n_steps == 0:
+    n_steps = STEPS[profile]
 
 # The network halves the frames four times, so a clip needs at least 16 of them
 hops_ms = cnn.hops_that_fit(HOPS_MS[profile], clips.length_s)
@@ -124,6 +126,7 @@ say(
 )
 
 # %% tags=["hide-input"]
+# Clips per fold, coloured by their use
 fold_of_clip = clips.table["fold"].to_numpy()
 fig, ax = plt.subplots(figsize=(8, 2.6))
 roles = [
@@ -179,7 +182,8 @@ log_mels_10 = features(clips, spec_10, progress=False)  # dB, (clips, frames, me
 # An example with many onsets: the training clip whose level changes most
 mean_level = log_mels_10.mean(axis=2)  # shape (clips, frames)
 change = np.abs(np.diff(mean_level, axis=1)).mean(axis=1)
-example = int(np.argmax(np.where(training, change, 0)))
+change[~training] = 0
+example = int(np.argmax(change))
 example_wave = clips.waves(RATE_HZ)[example]
 example_name = clips.table["label"].iloc[example].replace("_", " ")
 picture = log_mels_10[example]
@@ -191,10 +195,11 @@ def convolve_by_hand(x, kernel):
     n_frames, n_bands = x.shape
     padded = np.pad(x, 1)
     y = np.zeros((n_frames, n_bands))
-    # The formula counts from -1 to 1; here, padding moves everything by 1: from 0 to 2
+    # In the formula i and j run from -1 to 1; after padding, they run from 0 to 2
     for i in range(3):
         for j in range(3):
-            y += kernel[i, j] * padded[i : i + n_frames, j : j + n_bands]
+            shifted = padded[i : i + n_frames, j : j + n_bands]
+            y += kernel[i, j] * shifted
     return y
 
 
@@ -228,8 +233,10 @@ pooled = pool_by_hand(positive)
 print("before pooling:", positive.shape, " after:", pooled.shape)
 
 # %% tags=["hide-input"]
+# The log-mel, the output of the kernel, and the same after pooling
 fig, axes = plt.subplots(3, 1, figsize=(9, 6.6), sharex=True)
 times_s = spec_10.frame_centres_s(n_frames_10)
+half_hop_s = 0.005
 plots.mel_spectrogram(
     picture, times_s, axes[0], range_db=60, centres_hz=spec_10.mel_centres_hz
 )
@@ -239,9 +246,9 @@ for ax, values, step, name in [
     (axes[2], pooled, 2, "the same after max pooling"),
 ]:
     # Frames 0 and 1 become one value, so pooled values lie half a hop later
-    starts_s = times_s[: step * len(values) : step] + 0.005 * (step - 1)
+    centres_s = times_s[: step * len(values) : step] + half_hop_s * (step - 1)
     image = ax.pcolormesh(
-        starts_s, np.arange(values.shape[1]), values.T, vmin=0, vmax=20, cmap="magma"
+        centres_s, np.arange(values.shape[1]), values.T, vmin=0, vmax=20, cmap="magma"
     )
     fig.colorbar(image, ax=ax, label="rise (dB)", pad=0.01)
     ax.set(ylabel="band", title=name)
@@ -256,10 +263,13 @@ show(
 
 # %%
 loudest = int(np.abs(example_wave).argmax())
-start = max(0, min(loudest - RATE_HZ // 2, len(example_wave) - 2 * RATE_HZ))
+latest_start = len(example_wave) - 2 * RATE_HZ
+start = min(loudest - RATE_HZ // 2, latest_start)
+start = max(0, start)
 excerpt = example_wave[start : start + 2 * RATE_HZ]
+peak = max(np.abs(excerpt).max(), 1e-9)
 play(
-    0.8 * excerpt / max(np.abs(excerpt).max(), 1e-9),
+    0.8 * excerpt / peak,
     RATE_HZ,
     describe=f"Two seconds around the loudest moment of the clip: {example_name}.",
 )
@@ -287,7 +297,8 @@ play(
 #
 # Each convolution comes with one more layer, *batch normalisation*. It brings every
 # channel to mean 0 and standard deviation 1 over the batch, then scales and shifts it
-# by two learned numbers. Our blocks pool before it, so that it has fewer values to
+# by two learned numbers. A convolution, its pooling, its batch normalisation and a ReLU
+# form a *block*. Pooling comes before the normalisation, which then has fewer values to
 # process. The second block:
 
 # %%
@@ -296,6 +307,7 @@ network = build("cnn7", n_classes).eval()
 print(network.blocks[1])
 
 # %% tags=["hide-input"]
+# The layers of the network as a diagram, with their shapes
 shapes = [("log-mel", 1, n_frames_10, N_MELS)]
 with torch.inference_mode():
     x = torch.zeros(1, 1, n_frames_10, N_MELS)
@@ -331,7 +343,7 @@ predict("05.a", ..., "By what factor do the MACs grow from convolution 1 to 2?")
 
 # %%
 def layer_costs(network, n_frames, n_mels):
-    """One row per layer with weights: its output and its MACs in millions."""
+    """One row per convolution or dense layer: output shape and MACs in millions."""
     rows = []
     x = torch.zeros(1, 1, n_frames, n_mels)
     with torch.inference_mode():
@@ -371,9 +383,9 @@ say(
 #
 # ### Exercise 05.1
 #
-# Find the number of MACs of a 3 × 3 convolution with a border of zeros, from the frames
-# and bands of its *input* and the channels before and after it. (In our network the
-# pooling comes after the convolution.)
+# Return the number of MACs of a 3 × 3 convolution with a border of zeros. `n_frames` and
+# `n_mels` are those of its *input*, before any pooling; `n_in` and `n_out` are the
+# numbers of channels before and after it.
 #
 # <details><summary>Hint</summary>
 #
@@ -407,6 +419,7 @@ check("05.1", conv_macs)
 # $s = 1$; a pooling layer has $k = s = 2$.
 
 # %%
+# Convolution, pooling, convolution, and so on
 KERNELS = [3, 2, 3, 2, 3, 2, 3, 2, 3]
 STRIDES = [1, 2, 1, 2, 1, 2, 1, 2, 1]
 
@@ -426,6 +439,7 @@ say(
 )
 
 # %% tags=["hide-input"]
+# A log-mel with receptive fields as boxes
 def draw_fields(x, rate_hz, hop_ms, fields=(field,)):
     """The log-mel of a sound at one hop, with receptive fields as boxes."""
     spec = spec_at(hop_ms)
@@ -466,6 +480,7 @@ show(
 # hop. Move the slider:
 
 # %% tags=["hide-input"]
+# The receptive field of the last convolution, at one hop after another
 SHOWN_MS = (5.0, 10.0, 20.0, 40.0, 80.0)
 slides = {f"{ms:g} ms": draw_fields(example_wave, RATE_HZ, ms) for ms in SHOWN_MS}
 scrub(
@@ -503,9 +518,9 @@ if longer:
 # %% [markdown]
 # So when we change the hop and keep the network, two things change at once: how fine the
 # detail is, *and* how far a kernel reaches. If the accuracy changes, either may be the
-# reason. Scaling the network with the hop would only exchange this confound for
-# another, since the number of weights and the cost would then change too. We keep the
-# network, and keep the confound in mind.
+# reason: the two are *confounded*. Scaling the network with the hop would only exchange
+# this confound for another, since the number of weights and the cost would then change
+# too. We therefore keep the network fixed.
 #
 # ### Exercise 05.2
 #
@@ -530,8 +545,8 @@ check("05.2", reach_in_ms)
 # %% [markdown]
 # ## 5. The training loop, by hand
 #
-# Training needs five ingredients. We build each once, and compare the whole with the
-# library at the end.
+# Training needs five ingredients. We build each by hand and compare the result with the
+# library.
 #
 # **1. Normalised inputs.** Networks learn best from numbers around zero with a spread of
 # about one, and levels in dB are far from that. So we bring each band to mean 0 and
@@ -539,8 +554,8 @@ check("05.2", reach_in_ms)
 # all clips, they would leak a little information about the test clips.
 
 # %%
-coarse = spec_at(hops_ms[-1])
-log_mels = features(clips, coarse, progress=False)
+coarse_spec = spec_at(hops_ms[-1])  # the longest hop, where training is fastest
+log_mels = features(clips, coarse_spec, progress=False)
 x_train = log_mels[training]
 band_mean = x_train.mean(axis=(0, 1), dtype=np.float64)
 band_std = x_train.std(axis=(0, 1), dtype=np.float64)
@@ -558,8 +573,8 @@ print("the library's `Normalised` uses the same numbers:", same_mean and same_st
 # $$ p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad
 #    L = -\frac1n \sum_{\text{clips}} \ln p_c $$
 #
-# Its unit is the *nat*. A network that knows nothing gives each of $K$ classes the
-# probability $1/K$, which costs $\ln K$.
+# Its unit is the *nat*. A network that guesses gives each of $K$ classes the
+# probability $1/K$, and its loss is $\ln K$.
 
 # %%
 with torch.inference_mode():
@@ -573,27 +588,26 @@ loss_by_torch = functional.cross_entropy(
 ).item()
 say(
     f"Loss of the untrained network on eight clips: {loss_by_hand:.3f} nats by hand, "
-    f"{loss_by_torch:.3f} by PyTorch. Guessing costs ln {n_classes} = "
+    f"{loss_by_torch:.3f} by PyTorch. The loss of guessing is ln {n_classes} = "
     f"{np.log(n_classes):.3f}."
 )
 
 # %% [markdown]
 # **3. An order.** Each step uses a *batch* of clips. We shuffle all clips, take them
-# batch by batch, and shuffle them again when every clip has had its turn.
+# batch by batch, and shuffle again after each *epoch*, when every clip has been used.
 #
-# **4. A learning rate.** It says how far the weights move in one step. It rises over the
-# first tenth of the steps and then falls to zero along a cosine: large steps early, small
-# ones late.
+# **4. A learning rate.** It sets how far the weights move in one step. It rises over the
+# first tenth of the steps and then falls to zero along a cosine.
 
 # %%
 def shuffled_batches(n_clips, n_steps, batch_size):
     """Numbers of the clips in each batch, shape (steps, batch size)."""
-    n_turns = 1 + n_steps * batch_size // n_clips
-    turns = []
-    for turn in range(n_turns):
-        generator = np.random.default_rng([seed, 0, turn])  # as in the library
-        turns.append(generator.permutation(n_clips))
-    order = np.concatenate(turns)[: n_steps * batch_size]
+    n_epochs = 1 + n_steps * batch_size // n_clips
+    epochs = []
+    for epoch in range(n_epochs):
+        generator = np.random.default_rng([seed, 0, epoch])  # as in the library
+        epochs.append(generator.permutation(n_clips))
+    order = np.concatenate(epochs)[: n_steps * batch_size]
     return order.reshape(n_steps, batch_size)
 
 
@@ -604,6 +618,7 @@ def learning_rate(done, highest):
     return highest * warm_up * cosine
 
 # %% tags=["hide-input"]
+# The learning rate over the steps
 fig, ax = plt.subplots(figsize=(7, 2.4))
 done = np.linspace(0, 1, 200)
 ax.plot(100 * done, [learning_rate(share, 2e-3) for share in done], linestyle="-")
@@ -621,11 +636,11 @@ show(
 # AdamW (Loshchilov and Hutter, 2019), which also shrinks all weights a little at every
 # step.
 #
-# One more detail: `train()` and `eval()` switch dropout on and off. *Dropout* sets
-# randomly chosen values to zero during training, so that the network cannot rely on any
-# single one. The same switch tells batch normalisation what to use: the mean and
-# standard deviation of the batch (`train`), or running averages collected during
-# training (`eval`).
+# Two kinds of layers work differently in training. *Dropout* sets randomly chosen values
+# to zero, so that the network cannot rely on any single one; outside training it does
+# nothing. Batch normalisation uses the mean and standard deviation of the batch; outside
+# training it uses running averages collected before. The methods `train()` and `eval()`
+# switch between the two modes.
 
 # %%
 def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
@@ -658,7 +673,7 @@ def train_by_hand(network, x, y, n_steps, batch_size, highest_rate):
 # Is it really the same loop? We start both from the same weights:
 
 # %%
-PLAIN = {  # what the loop by hand does not do is switched off
+PLAIN = {  # switches off everything that the loop by hand leaves out
     "roll": False,
     "spec_augment": False,
     "mixup": 0.0,
@@ -676,7 +691,7 @@ short = Recipe(steps=8, batch_size=10, learning_rate=2e-3, n_evals=8, **PLAIN)
 
 seed_everything(seed)
 ours = Normalised(build("cnn7", n_classes), x_train)
-# Same memory layout as the library: in another, sums would be rounded differently
+# The library's memory layout; with another one, sums are rounded differently
 ours = ours.to(memory_format=torch.channels_last)
 losses_by_hand = train_by_hand(
     ours,
@@ -693,13 +708,14 @@ library = supervised.fit(
     split_of(log_mels, training),
     split_of(log_mels, validation),
     short,
-    coarse,  # the spec, which some augmentations need
+    coarse_spec,  # some augmentations need it
     seed=seed,
 )
 losses_by_library = [entry["loss"] for entry in library.history]
 loop_difference = np.abs(np.array(losses_by_hand) - losses_by_library).max()
 
 # %% tags=["hide-input"]
+# Losses of the loop by hand and of the library
 fig, ax = plt.subplots(figsize=(7, 2.8))
 step_numbers = np.arange(1, 9)
 ax.plot(step_numbers, losses_by_library, linestyle="-", linewidth=6, alpha=0.35,
@@ -720,14 +736,14 @@ same_loop = loop_difference < 1e-3
 remark = "which is rounding" if same_loop else "which is more than rounding explains"
 say(
     f"The largest difference between the two is {loop_difference:.0e} nats, {remark}. "
-    f"The first loss is {losses_by_hand[0]:.2f} nats; guessing costs "
+    f"The first loss is {losses_by_hand[0]:.2f} nats; the loss of guessing is "
     f"{np.log(n_classes):.2f}."
 )
 
 # %% [markdown]
 # Check the first loss in every project: it should be near the loss of guessing. If it is
-# far above, the network starts with strong opinions; if it is far below, the weights
-# are not fresh, or the loss is computed wrongly.
+# far above, the untrained network is too confident; if it is far below, the weights are
+# not fresh, or the loss is computed wrongly.
 #
 # ## 6. When to stop
 #
@@ -744,12 +760,13 @@ long_run = supervised.fit(
     split_of(log_mels, training),
     split_of(log_mels, validation),
     long,
-    coarse,
+    coarse_spec,
     seed=seed,
     device=device,
 )
 history = pd.DataFrame(long_run.history)
-kept = supervised.best_eval(long_run.history)  # explained below
+# The evaluation whose weights `fit` kept; the rule is explained below
+kept = supervised.best_eval(long_run.history)
 
 
 def accuracy_on(model, x, mask):
@@ -762,6 +779,7 @@ training_accuracy = accuracy_on(long_run.model, log_mels, training)
 validation_accuracy = 100 * kept["validation_accuracy"]
 
 # %% tags=["hide-input"]
+# Loss and accuracy during the longer training run
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.4))
 curves = {"training": history["loss"], "validation": history["validation_loss"]}
 plots.lines(history["step"], curves, axes[0], xlabel="step", ylabel="loss (nats)",
@@ -801,12 +819,12 @@ conclude(
 
 # %% [markdown]
 # Which of the ten states should we keep? `fit` keeps the one with the highest accuracy on
-# validation and, among equals, the one with the lowest validation loss. The training
-# loss has no say, and neither has the test fold.
+# validation and, among equals, the one with the lowest validation loss. It uses neither
+# the training loss nor the test fold.
 #
 # ### Exercise 05.3
 #
-# Code this choice. `history` is a list of evaluations, each a dictionary with the keys
+# Implement this rule. `history` is a list of evaluations, each a dictionary with the keys
 # `step`, `loss` (in training), `validation_loss` and `validation_accuracy`. Return the
 # `step` of the evaluation to keep.
 #
@@ -841,7 +859,7 @@ check("05.3", chosen_step)
 #
 # The **timing probe** has three tasks with two classes each. All its sounds are bursts of
 # white noise. The two classes of a task have the same spectrum and the same energy; they
-# differ only in *when* the energy comes:
+# differ only in *when* the energy arrives:
 #
 # | task | one class | the other | needs a hop of |
 # |---|---|---|---|
@@ -851,9 +869,10 @@ check("05.3", chosen_step)
 #
 # The last column follows from how the sounds are made. In *gap* and *order* it is the
 # length of the shorter silence or burst: if neither the hop nor the window is longer
-# than that, at least one frame lies mostly inside it. In *am* it is half a period of
-# the envelope's second harmonic, the lowest that differs between swelling and fading.
-# At longer hops, less and less of the difference is left.
+# than that, at least one frame has half of its length or more inside it. In *am*,
+# the lowest harmonic of the envelope that differs between the classes is the second.
+# Its period is about 20 ms, and the hop should be at most half of that. At longer hops,
+# less and less of the difference is left.
 
 # %%
 N_PROBE = {"smoke": 40, "lesson": 200, "study": 200}  # clips per class
@@ -897,6 +916,7 @@ def probe_spec(hop_ms, window_ms):
     )
 
 # %% tags=["hide-input"]
+# Log-mels of the two classes of the order task, at 10 and 40 ms
 classes = {"short burst first": "order_20_40ms", "long burst first": "order_40_20ms"}
 pictures = [(10.0, 0), (40.0, 0), (40.0, 1)]  # hop and number of the clip
 fig, axes = plt.subplots(2, 3, figsize=(11, 4.4), sharex=True, sharey=True)
@@ -929,9 +949,9 @@ show(
 
 # %% [markdown]
 # At 40 ms, one frame can hold parts of both bursts and the silence between them. What
-# the frames show then depends on where the bursts happen to fall: in one of the two
-# clips with the short burst first, the last of the three bright columns is the loudest;
-# in the other it is the quietest.
+# the frames show then depends on where the bursts lie relative to the frames: in one of
+# the two clips with the short burst first, the last of the three bright columns is the
+# loudest; in the other it is the quietest.
 
 # %% [markdown]
 # We train one network on all six classes. For each clip of the test fold we then ask: of
@@ -939,8 +959,8 @@ show(
 # right half of the time.
 #
 # With six classes the best *overall* accuracy can be computed in advance. At a hop of
-# 20 ms, say, *order* can be decided. For *gap* and *am* the network can still hear which
-# task it is, but has to guess between the two classes.
+# 20 ms, say, *order* can be decided. For *gap* and *am* the network can still recognise
+# the task, but has to guess between its two classes.
 
 # %%
 predict(
@@ -966,15 +986,15 @@ answer("05.b", best_accuracy(20.0), unit="%", within=0.02)
 # the parameters.
 #
 # - **Budget.** At every hop, training starts from the same weights and takes the same
-#   clips in the same order for the same number of steps. The budget counts steps and
-#   clips, never frames.
+#   clips in the same order for the same number of steps.
 # - **Windows.** On the sounds, the window is 2.5 hops long, the usual ratio of 25 to 10
 #   ms. With a fixed window of 25 ms, more than two thirds of every clip would lie in no
-#   window at a hop of 80 ms. On the probe, the window is as long as the hop, because that
-#   is the condition under which we know the answer. Exercise 05.5 asks what a longer
-#   window does.
+#   window at a hop of 80 ms. On the probe, the window is as long as the hop, because the
+#   required hops of section 7 hold only for windows no longer than these. Exercise 05.5
+#   asks what a longer window does.
 # - **Augmentation.** On the sounds, `roll=True` shifts each training clip circularly by a
-#   random number of frames (compare *shift* in notebook 03). All else is off.
+#   random number of frames (compare *shift* in notebook 03). There is no other
+#   augmentation.
 
 # %%
 PROBE_HOPS_MS = (2.5, 5.0, 10.0, 20.0, 40.0)
@@ -1005,7 +1025,7 @@ def train_on_probe(hop_ms, recipe):
     return run, x
 
 
-def right_within_task(model, x, task):
+def correct_within_task(model, x, task):
     """For each test clip of a task: is its class more probable than the other one?"""
     rows = np.flatnonzero(probe_test & (probe_task == task))
     two_classes = np.unique(probe.targets[rows])  # their columns among the six
@@ -1016,12 +1036,12 @@ def right_within_task(model, x, task):
 
 
 probe_runs = {}
-probe_right = {}
+probe_correct = {}
 for hop_ms in tqdm(PROBE_HOPS_MS[::-1], desc="probe, from coarse to fine"):
     run, x = train_on_probe(hop_ms, probe_recipe)
     probe_runs[hop_ms] = run
     for task in TASKS:
-        probe_right[hop_ms, task] = right_within_task(run.model, x, task)
+        probe_correct[hop_ms, task] = correct_within_task(run.model, x, task)
 
 # %% [markdown]
 # The same for the sounds. The progress bar counts frames, because a fine hop takes
@@ -1050,21 +1070,21 @@ def train_at(hop_ms):
 
 
 runs = {}
-right = {}
+correct = {}
 n_frames = {hop_ms: 1 + int(1000 * clips.length_s / hop_ms) for hop_ms in hops_ms}
 with tqdm(total=sum(n_frames.values()), unit="frame", desc="sounds") as bar:
     for hop_ms in hops_ms[::-1]:
         run, x = train_at(hop_ms)
         guesses = supervised.predict(run.model, x[test]).argmax(axis=1)
         runs[hop_ms] = run
-        right[hop_ms] = guesses == targets[test]
+        correct[hop_ms] = guesses == targets[test]
         bar.update(n_frames[hop_ms])
 
 # %% [markdown]
 # Each accuracy gets an interval. `accuracy_by_source` is the bootstrap of notebook 04: it
-# draws the sources of the test clips again and again, and returns the mean with the
-# middle 95 % of the draws. The interval reflects which clips are in the test fold. It
-# knows nothing of another seed or another fold, so the true uncertainty is larger.
+# redraws the sources of the test clips many times, and returns the accuracy with the
+# middle 95 % of the redrawn accuracies. The interval reflects which clips are in the
+# test fold. It does not cover other seeds or folds, so the true uncertainty is larger.
 
 # %%
 predict(
@@ -1080,25 +1100,26 @@ drawn = np.arange(test.sum()) if one_source else sources[test]
 
 accuracy = {}
 for hop_ms in hops_ms:
-    found = accuracy_by_source(right[hop_ms], drawn, seed=seed)
+    found = accuracy_by_source(correct[hop_ms], drawn, seed=seed)
     accuracy[hop_ms] = found.scaled(100)
 
 probe_accuracy = {}
-for (hop_ms, task), is_right in probe_right.items():
-    each_clip = np.arange(len(is_right))  # every clip of the probe is its own source
-    found = accuracy_by_source(is_right, each_clip, seed=seed)
+for (hop_ms, task), is_correct in probe_correct.items():
+    each_clip = np.arange(len(is_correct))  # every clip of the probe is its own source
+    found = accuracy_by_source(is_correct, each_clip, seed=seed)
     probe_accuracy[hop_ms, task] = found.scaled(100)
 probe_means = {key: interval.mean for key, interval in probe_accuracy.items()}
 
 # %% tags=["hide-input", "cover"]
-fig, (left, middle) = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+# Accuracy against the hop, on the probe and on the sounds
+fig, (probe_ax, sounds_ax) = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
 for place, task in enumerate(TASKS):
     of_task = [probe_accuracy[hop_ms, task] for hop_ms in PROBE_HOPS_MS]
     centres = np.array([interval.mean for interval in of_task])
     lows = np.array([interval.low for interval in of_task])
     highs = np.array([interval.high for interval in of_task])
     shift = 1 + 0.03 * (place - 1)  # side by side, so that bars do not overlap
-    left.errorbar(
+    probe_ax.errorbar(
         shift * np.array(PROBE_HOPS_MS),
         centres,
         [centres - lows, highs - centres],
@@ -1108,23 +1129,23 @@ for place, task in enumerate(TASKS):
         capsize=3,
         label=f"{task} (needs {needed_ms[task]:g} ms)",
     )
-    left.axvline(needed_ms[task], color=plots.COLOURS[place],
-                 linestyle=plots.LINES[place], linewidth=1, alpha=0.6)
-left.axhline(50, color="grey", linestyle=":")
-left.text(PROBE_HOPS_MS[0], 45.5, "guessing one of two", color="0.35", fontsize=11)
-left.set(title="timing probe, window = hop", xlabel="hop (ms)", xscale="log",
-         ylabel="accuracy on the test fold (%)", ylim=(0, 104))
-plots.log_ticks(left.xaxis, PROBE_HOPS_MS)
-left.legend(loc="lower left")
+    probe_ax.axvline(needed_ms[task], color=plots.COLOURS[place],
+                     linestyle=plots.LINES[place], linewidth=1, alpha=0.6)
+probe_ax.axhline(50, color="grey", linestyle=":")
+probe_ax.text(PROBE_HOPS_MS[0], 45.5, "guessing one of two", color="0.35", fontsize=11)
+probe_ax.set(title="timing probe, window = hop", xlabel="hop (ms)", xscale="log",
+             ylabel="accuracy on the test fold (%)", ylim=(0, 104))
+plots.log_ticks(probe_ax.xaxis, PROBE_HOPS_MS)
+probe_ax.legend(loc="lower left")
 
-middle.set_xscale("log")
+sounds_ax.set_xscale("log")
 found = [(accuracy[h].mean, accuracy[h].low, accuracy[h].high) for h in hops_ms]
-plots.intervals(hops_ms, {"": found}, middle, xlabel="hop (ms)", ylabel="")
-middle.axhline(100 / n_classes, color="grey", linestyle=":")
-middle.text(hops_ms[0], 100 / n_classes + 2, f"guessing one of {n_classes}",
-            color="0.35", fontsize=11)
-middle.set_title("sounds, window = 2.5 hops")
-plots.log_ticks(middle.xaxis, hops_ms)
+plots.intervals(hops_ms, {"": found}, sounds_ax, xlabel="hop (ms)", ylabel="")
+sounds_ax.axhline(100 / n_classes, color="grey", linestyle=":")
+sounds_ax.text(hops_ms[0], 100 / n_classes + 2, f"guessing one of {n_classes}",
+               color="0.35", fontsize=11)
+sounds_ax.set_title("sounds, window = 2.5 hops")
+plots.log_ticks(sounds_ax.xaxis, hops_ms)
 show(
     fig,
     alt="Accuracy on the test fold against the hop, with 95 % intervals. Left, the "
@@ -1149,17 +1170,16 @@ show(
 # %%
 fine_ms, coarse_ms = 5.0, 40.0  # on the probe, every profile runs these two
 
-# `smoke` runs only these two; there they stand in for both sides of a cliff
 before = {}
 cliffs = {}
 for task in TASKS:
     before_ms = needed_ms[task]
-    behind_ms = 2 * needed_ms[task]
-    if profile == "smoke":  # it has no other hops
+    beyond_ms = 2 * needed_ms[task]
+    if profile == "smoke":  # its only two hops stand in for the two sides of the cliff
         before_ms = fine_ms
-        behind_ms = coarse_ms
+        beyond_ms = coarse_ms
     before[task] = probe_means[before_ms, task]
-    cliffs[task] = before[task] - probe_means[behind_ms, task]
+    cliffs[task] = before[task] - probe_means[beyond_ms, task]
 mean_before = np.mean(list(before.values()))
 mean_cliff = np.mean(list(cliffs.values()))
 
@@ -1188,20 +1208,18 @@ worst_ms = min(hops_ms, key=lambda hop_ms: accuracy[hop_ms].mean)
 spread = accuracy[best_ms].mean - accuracy[worst_ms].mean
 answer("05.c", round(spread, 1), unit="points", within=0.3)
 
-# The probe's drop is fine minus coarse, the change of the sounds coarse minus fine. So
-# their sum is the drop on the probe minus the drop on the sounds.
 probe_drop = probe_mean(fine_ms) - probe_mean(coarse_ms)
 sounds_change = accuracy[hops_ms[-1]].mean - accuracy[hops_ms[0]].mean
+sounds_drop = -sounds_change
 conclude(
     "probe_drop_minus_sounds",
-    probe_drop + sounds_change,
+    probe_drop - sounds_drop,
     unit="points",
     step=one_test_clip,
     if_clear=f"From {fine_ms:g} to {coarse_ms:g} ms, the probe loses "
     f"**{probe_drop:.0f} points**. From {hops_ms[0]:g} to {hops_ms[-1]:g} ms, the "
-    f"accuracy on the sounds changes by **{sounds_change:+.0f} points**. The same kind "
-    "of network falls off a cliff on the probe. On the sounds there is no cliff of "
-    "that size.",
+    f"accuracy on the sounds changes by **{sounds_change:+.0f} points**. With the same "
+    "kind of network, the sounds show no cliff as large as the probe's.",
     if_not=f"The probe loses {probe_drop:.0f} points from {fine_ms:g} to "
     f"{coarse_ms:g} ms, and the sounds change by {sounds_change:+.0f} points from "
     f"{hops_ms[0]:g} to {hops_ms[-1]:g} ms. For these clips, we do not know whether "
@@ -1219,9 +1237,9 @@ for hop_ms in hops_ms:
     if hop_ms == usual_ms:
         continue
     # 1: right at this hop only, -1: right at the usual hop only, 0: no difference
-    change = right[hop_ms].astype(float) - right[usual_ms].astype(float)
-    gap = accuracy_by_source(change, drawn, seed=seed).scaled(100)
-    rows.append((f"{hop_ms:g} ms", gap.mean, gap.low, gap.high))
+    change = correct[hop_ms].astype(float) - correct[usual_ms].astype(float)
+    difference = accuracy_by_source(change, drawn, seed=seed).scaled(100)
+    rows.append((f"{hop_ms:g} ms", difference.mean, difference.low, difference.high))
 against_usual = pd.DataFrame(rows, columns=["hop", "points", "from", "to"])
 display(
     against_usual.style.format({c: "{:+.1f}" for c in ("points", "from", "to")})
@@ -1241,16 +1259,16 @@ say(
 )
 
 # %% [markdown]
-# ## 9. Not yet learned, or not there to learn?
+# ## 9. Too little training, or too little information?
 #
 # A low accuracy can have two reasons. Either the features do not contain what the network
 # would need, or the network has not learned to use it yet. The learning curves help us
 # to tell which.
 #
-# For the probe we know what to expect. If $g$ of the three tasks have to be guessed, the
-# network can at best give each of two classes the probability $\frac12$ for a share of
-# $g/3$ of the clips, and the probability 1 to the right class for the others. So no
-# network can bring the expected loss on *unseen* clips below
+# For the probe we know what to expect. If $g$ of the three tasks have to be guessed,
+# then for a share $g/3$ of the clips a network can at best give each of the two classes
+# the probability $\frac12$. For the other clips it can give the right class the
+# probability 1. So the expected loss on *unseen* clips cannot be lower than
 #
 # $$ L_\text{floor} = \frac{g}{3}\,\ln 2 + \frac{3 - g}{3}\,\ln 1 = \frac{g}{3}\,\ln 2. $$
 
@@ -1262,6 +1280,7 @@ def loss_floor(hop_ms):
 
 
 # %% tags=["hide-input"]
+# Learning curves on the probe and on the sounds
 fig, axes = plt.subplots(2, 2, figsize=(11.5, 7))
 sweeps = [("timing probe", PROBE_HOPS_MS, probe_runs), ("sounds", hops_ms, runs)]
 for row, (name, swept_ms, found) in enumerate(sweeps):
@@ -1306,7 +1325,7 @@ show(
 )
 
 # %%
-def spread_at(entry):
+def fine_minus_coarse(entry):
     """Validation accuracy at 5 ms minus that at 40 ms, at one evaluation, in points."""
     fine = probe_runs[fine_ms].history[entry]["validation_accuracy"]
     coarse = probe_runs[coarse_ms].history[entry]["validation_accuracy"]
@@ -1314,30 +1333,32 @@ def spread_at(entry):
 
 
 first_step = probe_runs[fine_ms].history[0]["step"]
+early = fine_minus_coarse(0)
+late = fine_minus_coarse(-1)
 conclude(
     "cliff_appears_late",
-    spread_at(-1) - spread_at(0),
+    late - early,
     unit="points",
     if_clear=f"On the probe, the validation accuracy at {fine_ms:g} ms minus that at "
-    f"{coarse_ms:g} ms is {spread_at(0):+.0f} points after {first_step} steps, and "
-    f"**{spread_at(-1):+.0f}** points at the end. Had we stopped early, we would have "
+    f"{coarse_ms:g} ms is {early:+.0f} points after {first_step} steps, and "
+    f"**{late:+.0f}** points at the end. Had we stopped early, we would have "
     "missed much of the effect of the hop.",
     if_not=f"On the probe, the validation accuracy at {fine_ms:g} ms minus that at "
-    f"{coarse_ms:g} ms is {spread_at(0):+.0f} points after {first_step} steps, and "
-    f"{spread_at(-1):+.0f} points at the end. For these clips, we do not know "
+    f"{coarse_ms:g} ms is {early:+.0f} points after {first_step} steps, and "
+    f"{late:+.0f} points at the end. For these clips, we do not know "
     "whether the difference is larger than the spread between seeds.",
 )
 
 # %% [markdown]
 # Two patterns to look for:
 #
-# - *Not there to learn.* The validation accuracy settles near one of the levels, and
-#   more steps do not raise it. The training loss falls more slowly near the matching
-#   floor. Later it can drop below the floor, which holds for unseen clips only: a
-#   network can learn its training clips by heart. The coarse hops of the probe are an
+# - *Too little information.* The validation accuracy settles near one of the dotted
+#   levels, and more steps do not raise it. The training loss falls more slowly near the
+#   matching floor. Later it can drop below the floor, which holds for unseen clips only:
+#   a network can learn its training clips by heart. The coarse hops of the probe are an
 #   example.
-# - *Not yet learned.* The training loss is still falling when the steps end. More steps
-#   may raise the accuracy, and perhaps not equally at all hops.
+# - *Too little training.* The training loss is still falling when the steps end. More
+#   steps may raise the accuracy, and perhaps not equally at all hops.
 
 # %%
 still_falling = 0
@@ -1353,11 +1374,11 @@ say(
 )
 
 # %% [markdown]
-# Wherever it still falls, the sweep of section 8 shows how fast the network learns at
-# that hop as much as how far it would get. If the hop with the lowest training loss is
-# also the most accurate one, its lead may be a matter of speed.
+# Where it is still falling, the accuracy in section 8 also depends on how fast the
+# network learns at that hop. If the hop with the lowest training loss is also the most
+# accurate one, it may be ahead only because the network learns faster there.
 #
-# On the probe, is it true that more steps do not help at 40 ms? We train three times as
+# Is it true that more steps do not help on the probe at 40 ms? We train three times as
 # long.
 
 # %%
@@ -1377,18 +1398,18 @@ answer("05.d", round(100 * last["validation_accuracy"]), unit="%", within=0.1)
 say(
     f"For unseen clips, the floor at 40 ms is {loss_floor(40.0):.2f} nats. The "
     f"training loss ends at **{last['loss']:.2f}**, and the validation accuracy at "
-    f"{100 * last['validation_accuracy']:.0f} %; if all three tasks are guessed, "
-    f"{best_accuracy(40.0):.0f} % is to be expected."
+    f"{100 * last['validation_accuracy']:.0f} %. Guessing in all three tasks gives "
+    f"{best_accuracy(40.0):.0f} % on average."
 )
 
 # %% [markdown]
 # If the training loss ends below the floor but the validation accuracy stays near its
-# level, the network has begun to memorise its training clips. That is the third pattern
-# to know.
+# level, the network has begun to *memorise* its training clips. This is a third pattern.
 #
 # The levels are not exact. At hops longer than the one a task needs, a little
-# information can remain: the longer silence of *gap* more often touches a second frame,
-# and some clips of *order* still show at 40 ms which burst was the longer one.
+# information can remain: with the longer silence of *gap*, the two clicks more often
+# fall into different frames, and some clips of *order* still show at 40 ms which burst
+# was the longer one.
 #
 # ## 10. What does a hop cost?
 #
@@ -1431,6 +1452,7 @@ costs = pd.DataFrame(
 display(costs.style.format(precision=1).hide(axis="index"))
 
 # %% tags=["hide-input"]
+# Accuracy against MACs and time, with the Pareto front
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
 names = [f"{hop_ms:g} ms" for hop_ms in hops_ms]
 for ax, column, label in [
@@ -1467,12 +1489,10 @@ say(
 )
 
 # %% [markdown]
-# The two factors need not agree. MACs count what has to be computed. (They can grow a
-# little more than the frames do: the odd last frame that pooling drops is a larger
-# share of a short picture.) The time also contains a fixed cost per call, such as
-# starting each layer, and the time to fetch data that do not fit into the processor's
-# fast memory. So give both numbers, and say which machine the time was measured on.
-# Notebook 08 comes back to this.
+# The two factors need not agree. MACs count what has to be computed. The time also
+# contains a fixed cost per call, such as starting each layer, and the time to fetch data
+# that do not fit into the processor's fast memory. So give both numbers, and say which
+# machine the time was measured on. Notebook 08 comes back to this.
 #
 # A system is **dominated** if another one costs no more *and* is at least as accurate,
 # and is better in at least one of the two. The systems that are not dominated form the
@@ -1513,11 +1533,12 @@ check("05.4", undominated)
 # %% [markdown]
 # ## 11. Five folds and more steps: the study
 #
-# A lesson has room for one fold and one seed. The study that accompanies this
-# course has run the sweep on the five official folds of ESC-10, with up to three seeds,
-# in three variants: a fixed window of 25 ms, windows of 2.5 hops, and more steps.
+# This notebook uses one fold and one seed. The study that accompanies the course has run
+# the sweep on the five official folds of ESC-10, with up to three seeds, in three
+# variants: a fixed window of 25 ms, windows of 2.5 hops, and more steps.
 
 # %% tags=["hide-input"]
+# The study's sweeps on ESC-10
 sweeps = figures.hop_sweeps(paths.published_dir())
 evidence = claims.evidence_from("lesson", "diffres", "scratch")
 if sweeps:
@@ -1539,7 +1560,7 @@ if sweeps:
 # at 10 ms: the network learns more slowly, or its receptive field is too short
 # (section 4). At 80 ms it can be a lack of information: with windows of 25 ms, more than
 # two thirds of the sound lies in no window. So this sweep mixes several effects, and its
-# differences do not show what a hop is worth.
+# differences do not measure temporal resolution alone.
 #
 # Of the other two variants, one changes the window and the other the number of steps.
 # (At a hop of 5 ms, a window of 2.5 hops is shorter than 25 ms; at 20 ms and above it
@@ -1547,39 +1568,41 @@ if sweeps:
 # width of the intervals. The table at the end has the study's verdicts.
 
 # %% tags=["hide-input"]
+# The study's sweeps on larger sets, where they are published
 larger = figures.long_sweeps()
 if larger:
     fig = figures.hops_figure(larger)
     show(fig, alt=figures.hops_text(larger),
-         caption="Larger sets of the study, with windows of 2.5 hops.")
+         caption="The same sweep on larger sets, with windows of 2.5 hops. Bands: 95 % "
+         "intervals.")
 
 # %% [markdown]
 # ## 12. At which hop is a class lost?
 #
 # In section 8, the window on the probe was as long as the hop. Most systems use longer
 # windows, and so did we on the sounds. Does a longer window move the cliff? The next
-# function trains this network on the two classes of *one* task, with any hop and any
+# function trains the network on the two classes of *one* task, with any hop and any
 # window, and returns its test accuracy in %. A call takes a few seconds.
 
 # %%
 def two_class_accuracy(task, hop_ms, window_ms):
     """Test accuracy in % of a network that is trained on the two classes of a task."""
     pair = load_timing(100, tasks=(task,))
-    train, choose, judge = folds.split(pair, 1)
+    in_training, in_validation, in_test = folds.split(pair, 1)
     spec = probe_spec(hop_ms, window_ms)
     x = features(pair, spec, progress=False)
     y = pair.targets
     seed_everything(seed)
     run = supervised.fit(
         build("cnn7", 2),
-        Split(x[train], y[train], 2),
-        Split(x[choose], y[choose], 2),
+        Split(x[in_training], y[in_training], 2),
+        Split(x[in_validation], y[in_validation], 2),
         Recipe(steps=80, batch_size=32, n_evals=4, **PLAIN),
         spec,
         seed=seed,
     )
-    guesses = supervised.predict(run.model, x[judge]).argmax(axis=1)
-    return 100 * np.mean(guesses == y[judge])
+    guesses = supervised.predict(run.model, x[in_test]).argmax(axis=1)
+    return 100 * np.mean(guesses == y[in_test])
 
 # %% [markdown]
 # ### Exercise 05.5: find the hop
@@ -1590,7 +1613,7 @@ def two_class_accuracy(task, hop_ms, window_ms):
 # continue between the longest that works and the shortest that does not. Return a
 # dictionary from the hop in ms to the accuracy in %.
 #
-# The check wants at least four hops. One must reach 90 %, and a longer one must have at
+# The check needs at least four hops. One must reach 90 %, and a longer one must have at
 # most 75 %, with no more than a factor of 2 between them.
 #
 # <details><summary>Hint</summary>
@@ -1623,10 +1646,8 @@ check("05.5", search_for_the_hop)
 # short burst. A likely reason is that the window blurs the two bursts, but neighbouring
 # windows overlap and blur in the same way, so that a network can still use the
 # *differences* between frames. A longer hop gives fewer frames, and in general the
-# missing ones cannot be computed from the others. (Section 7 of notebook 01 showed the
-# other side: a window that is shorter than the hop lets false rhythms through.)
-# Blurred pictures can also take longer to learn from, so after few steps the longer
-# window may look worse than it is.
+# missing ones cannot be computed from the others. Blurred pictures can also take longer
+# to learn from, so after few steps the longer window may look worse than it is.
 #
 # </details>
 
@@ -1634,6 +1655,7 @@ check("05.5", search_for_the_hop)
 # ## What we saw
 
 # %% tags=["hide-input"]
+# The study's verdicts on the papers' claims
 rows = []
 for claim in claims.claims():
     if claim.id not in ("A1", "D4a", "D4b"):
@@ -1650,6 +1672,7 @@ display(pd.DataFrame(rows, columns=columns).style.hide(axis="index"))
 # of their numbers. In this run:
 
 # %% tags=["hide-input"]
+# The numbers of this run
 say(
     f"""- Half the hop costs about twice the MACs. From {hops_ms[-1]:g} to \
 {hops_ms[0]:g} ms the MACs grew by a factor of {macs_ratio:.1f}.
@@ -1662,10 +1685,10 @@ clip is worth {one_test_clip:.3g}."""
 )
 
 # %% [markdown]
-# - Whatever we choose, we choose on the validation clips.
-# - If the training loss is still falling and the validation accuracy still rising, the
-#   network has *not yet learned* everything. If both have levelled off, the rest may be
-#   *not there to learn*. If the loss is falling but the accuracy is not rising, the
+# - Make every choice on the validation clips.
+# - If the training loss is still falling and the validation accuracy still rising, there
+#   was *too little training*. If both have levelled off, the features may hold *too
+#   little information*. If the loss is falling but the accuracy is not rising, the
 #   network is *memorising*.
 #
 # ## What next
@@ -1701,7 +1724,7 @@ if profile != "smoke":  # a dozen steps are noise, and not judged
         name = f"accuracy_{hop_ms:g}ms"
         record(name, accuracy[hop_ms].mean, unit="%", step=one_test_clip)
     for task in TASKS:
-        one_clip = 100 / len(probe_right[fine_ms, task])
+        one_clip = 100 / len(probe_correct[fine_ms, task])
         at_needed = probe_means[needed_ms[task], task]
         record(f"probe_{task}_at_needed", at_needed, unit="%", step=one_clip)
         record(f"cliff_{task}", cliffs[task], unit="points", step=one_clip)
