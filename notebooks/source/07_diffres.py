@@ -23,10 +23,10 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebooks 02 and 05. Reading takes 60 minutes, the six exercises 60. The
-# machine needs about a minute in `lesson`.
+# You need notebooks 02 and 05. Reading takes 60 minutes, the six exercises 60. With the
+# `lesson` profile, the notebook runs in about a minute.
 #
-# Results about trained networks come from three places, and the text says which:
+# Results about trained networks come from three sources, and the text says which:
 # networks that the study trained and the course ships, networks that you train briefly
 # here, and the published rows of the study.
 
@@ -107,11 +107,12 @@ concentration = loudest.sum(axis=1) / frame_power.sum(axis=1)
 # %%
 class_means = [concentration[clips.targets == k].mean() for k in range(clips.n_classes)]
 brief_class = int(np.argmax(class_means))
-if "dog" in clips.classes:
+if "dog" in clips.classes:  # the opening example, where the data set has it
     brief_class = clips.classes.index("dog")
 class_means[brief_class] = np.inf  # the steady sound is of another class
 steady_class = int(np.argmin(class_means))
 
+# In each of the two classes, the clip that shows the property most clearly
 of_brief = np.where(clips.targets == brief_class, concentration, -np.inf)
 of_steady = np.where(clips.targets == steady_class, concentration, np.inf)
 brief = int(np.argmax(of_brief))
@@ -120,7 +121,8 @@ brief_name = clips.classes[brief_class].replace("_", " ")
 steady_name = clips.classes[steady_class].replace("_", " ")
 
 # The two waves come in the order of the data set: swap them if the steady one is first
-waves = clips.where(np.isin(np.arange(len(clips)), [brief, steady])).waves(RATE_HZ)
+is_chosen = np.isin(np.arange(len(clips)), [brief, steady])
+waves = clips.where(is_chosen).waves(RATE_HZ)
 brief_wave, steady_wave = waves if brief < steady else waves[::-1]
 say(
     f"The loudest tenth of the frames holds **{100 * concentration[brief]:.0f} %** of "
@@ -150,7 +152,7 @@ show(
     alt=f"Log-mels of {brief_name} and {steady_name}, and below each the level of its "
     "frames. Squares mark the loudest tenth of the frames: in the first clip they "
     "cluster in a few places; in the second they are spread over the clip.",
-    caption="A brief and a steady sound, and the loudest tenth of the frames of each.",
+    caption="A brief and a steady sound. Squares mark the loudest tenth of the frames.",
 )
 
 
@@ -158,6 +160,7 @@ show(
 def loudest_part(wave, length_s):
     """The part of `wave` with the most energy, scaled to a peak of 0.8."""
     length = min(len(wave), timebase.seconds_to_samples(length_s, RATE_HZ))
+    # Differences of a running sum: the energy of each stretch of `length` samples
     energy_before = np.concatenate([[0], np.cumsum(wave.astype(np.float64) ** 2)])
     energy = energy_before[length:] - energy_before[:-length]
     start = int(np.argmax(energy))
@@ -179,17 +182,17 @@ play_pair(
 # the steady one, no frame is more important than another. Loudness is only our guess,
 # though: the silence between two clicks may matter more than the clicks.
 #
-# DiffRes does not guess. A small network, the **scorer**, gives every frame a score,
-# and the scorer is trained together with the classifier: good scores are those that
-# lower the classifier's loss. For that, the loss must be a differentiable function of
-# the scores, so picking the frames with the highest scores will not do.
+# DiffRes learns which frames matter. A small network, the **scorer**, gives every frame
+# a score, and the scorer is trained together with the classifier: good scores are those
+# that lower the classifier's loss. For that, the loss must be a differentiable function
+# of the scores, so picking the frames with the highest scores will not do.
 #
 # ## 2. From scores to widths
 #
 # Suppose we have twelve frames and can afford six output frames. The **width** of a
-# frame is the share of an output frame that it gets: a frame of width 1 takes up as
-# much space as a whole one, while ten frames of width 0.1 share that space. Widths
-# $s_j$ must therefore lie between 0 and 1 and sum to $n = 6$. Three steps turn positive
+# frame is the share of an output frame that it gets: a frame of width 1 takes up the
+# space of one output frame, and ten frames of width 0.1 share that space. Widths $s_j$
+# must therefore lie between 0 and 1 and sum to $n = 6$. Three steps turn positive
 # scores $p_j$ into such widths:
 #
 # 1. **scale** them to the sum: $s_j = n\, p_j / \sum_i p_i$;
@@ -242,10 +245,9 @@ say(
 
 # %% [markdown]
 # Capping keeps the ratios; filling up does not. When one frame stands out, all the
-# others get wider, because the widths still have to sum to six. If half of the frames
-# are to be removed, every width can be 0 or 1 only if the network singles out exactly
-# the other half. Multiplying all scores by a constant changes nothing. And every step
-# consists of sums, products, quotients and a maximum, so gradients can pass through it.
+# others get wider, because the widths still have to sum to six. Multiplying all scores
+# by a constant changes nothing. And every step consists of sums, products, quotients
+# and a maximum, so gradients can pass through it.
 #
 # ### Exercise 07.1
 #
@@ -309,7 +311,7 @@ for j in range(12):
     above.text(starts[j] + widths[j] / 2, 0, j, ha="center", va="center", fontsize=11)
 for cut in range(1, n_out):
     above.axvline(cut, color=plots.COLOURS[1], linestyle="--")
-above.set(xlim=(0, n_out), yticks=[], xlabel="edge")
+above.set(xlim=(0, n_out), yticks=[], xlabel="position on the line")
 above.set_title("twelve frames, end to end, and the cuts")
 below.pcolormesh(
     np.arange(n_out + 1), np.arange(13) - 0.5, warp, cmap="cividis", vmin=0, vmax=1
@@ -388,7 +390,7 @@ check("07.2", shared)
 # %% [markdown]
 # ## 4. Merging the frames
 #
-# An output frame now knows which frames it consists of. What is its level? Powers of
+# We now know which frames make up an output frame. What is its level? Powers of
 # independent sounds add; decibels do not. Take a sound at -20 dB and silence at
 # -100 dB. The mean of the decibels is -60 dB, a ten-thousandth of the sound's power;
 # the mean of the powers is -23 dB, half of it. So DiffRes goes back from the log-mel
@@ -412,7 +414,8 @@ for name, levels_db in [
     (steady_name, x[steady]),
     (brief_name, x[brief]),
 ]:
-    first, second = levels_db[:-1:2].astype(float), levels_db[1::2].astype(float)
+    first = levels_db[:-1:2].astype(float)
+    second = levels_db[1::2].astype(float)
     as_decibels = (first + second) / 2
     as_power = 10 * np.log10((10 ** (first / 10) + 10 ** (second / 10)) / 2)
     lost = as_power - as_decibels
@@ -451,7 +454,7 @@ def merged_db(first_db, second_db, share):
 check("07.3", merged_db)
 
 # %% [markdown]
-# The mean is the first of three pictures that DiffRes passes on:
+# The mean is the first of three channels that DiffRes passes to the classifier:
 #
 # - the **mean**, as above;
 # - the **peak**, the largest weighted frame of each output frame, scaled so that equal
@@ -514,8 +517,7 @@ show(
     "wide where it is loud; its mean and its peak in output frames, where the loud "
     "part takes up a larger share of the picture; and the merged position encoding, "
     "stripes that change more slowly where frames are wide.",
-    caption="A clip, and the three pictures of it that DiffRes passes to the "
-    "classifier.",
+    caption="A clip, and the three channels that DiffRes makes of it.",
 )
 
 # %% [markdown]
@@ -535,7 +537,7 @@ show(
 # %%
 n_half = timebase.out_frames(n_frames, 0.5)
 all_macs = cost.macs(build("cnn7", 10), n_frames, n_mels)
-# Behind DiffRes, the classifier gets three pictures as channels
+# Behind DiffRes, the classifier gets three channels
 half_macs = cost.macs(build("cnn7", 10, channels=3), 3, n_half, n_mels)
 
 cost_rows = []
@@ -601,8 +603,8 @@ check("07.4", reduced_cost)
 #
 # The twelve frames of section 2 show what that means. Make frame 2 wider by 0.1, and
 # its own edge and all later ones move by 0.1. (The line has a fixed length, so the
-# layer then scales it back to six: the edges before frame 2 move to the left, and the
-# others keep part of their shift, apart from the last, which returns to six.)
+# layer then scales it back to six. The edges before frame 2 move to the left, the last
+# one returns to six, and those in between keep part of their shift.)
 
 # %% tags=["hide-input"]
 wider = widths.copy()
@@ -660,10 +662,10 @@ print("test clips:", probe_x.shape, "classes:", ", ".join(contrast.classes))
 
 
 # %% [markdown]
-# To differentiate with respect to the edges, we replace the layer by one with widths
-# that we set ourselves. They are drawn at random and, as before training, do not favour
-# the bursts. (`network` normalises levels; inside it, `network.model` consists of the
-# layer, `frame_reducer`, and the classifier.)
+# To differentiate with respect to the edges, we replace the layer with one whose widths
+# we set ourselves. We draw them at random; like widths before training, they do not
+# favour the bursts. (`network` normalises levels; inside it, `network.model` consists
+# of the layer, `frame_reducer`, and the classifier.)
 
 
 # %%
@@ -704,11 +706,12 @@ def lag_1(values):
 
 
 n_probe_frames = len(probe_times_s)
+n_probe_out = 40  # output frames: 90 % of 401 are removed
 similarity = []
 errors = []
 for clip in range(0, len(probe_x), 5):
     random_scores = generator.uniform(0.2, 0.8, n_probe_frames)
-    random_widths = 40 * random_scores / random_scores.sum()
+    random_widths = n_probe_out * random_scores / random_scores.sum()
     by_edge, by_width = gradients(clip, random_widths)
     summed = reversed_cumulative_sum(by_edge)
     errors.append(np.abs(summed - by_width).max() / np.abs(by_width).max())
@@ -723,10 +726,10 @@ say(
 )
 
 # %% [markdown]
-# That the two agree proves little: torch obtains the gradient with respect to the edges
-# by differencing the one with respect to the widths, because we compute the widths as
-# differences of edges, and our sum undoes that. The real check is the finite difference
-# below, which changes one width and looks at the loss.
+# This agreement proves little. We compute the widths as differences of edges, so torch
+# obtains the gradient with respect to the edges by differencing the one with respect to
+# the widths, and our sum undoes that. The real check is the finite difference below,
+# which changes one width and compares the losses.
 #
 # **Predict:** take a clip with two bursts, and two neighbouring frames long before
 # them, which contain nothing but faint noise. Are the gradients of these two frames
@@ -743,16 +746,17 @@ first_s, last_s = bursts["onset_s"].min(), bursts["offset_s"].max()
 answer("07.d", "equal")
 
 # Without any calculus: make one frame a millionth wider, then a millionth narrower
-frame = int(np.argmax(probe_times_s > first_s)) - 40
-losses_there = []
+first_inside = int(np.argmax(probe_times_s > first_s))
+frame = first_inside - 40  # 40 frames of 2.5 ms: 100 ms earlier
+changed_losses = []
 for change in (1e-6, -1e-6):
     changed_widths = random_widths.copy()
     changed_widths[frame] += change
     given_widths.given = torch.tensor(changed_widths)
     logits = network(torch.tensor(probe_x[[shown]]).double())
     target = torch.tensor(probe_targets[[shown]])
-    losses_there.append(functional.cross_entropy(logits, target).item())
-by_difference = (losses_there[0] - losses_there[1]) / 2e-6
+    changed_losses.append(functional.cross_entropy(logits, target).item())
+by_difference = (changed_losses[0] - changed_losses[1]) / 2e-6
 say(
     f"Frame {frame} lies 100 ms before the first burst. Its gradient is "
     f"{by_width[frame]:+.3f}; the finite difference, from widening and narrowing it "
@@ -786,17 +790,16 @@ show(
 )
 
 # %% [markdown]
-# In the middle panel, the loss depends mostly on the edges at the bursts and on the
-# last edge, by which the layer scales the whole line. So in the lowest panel, all
-# frames before the bursts have nearly the same gradient, and all frames after them
-# nearly share another: a wider frame in either stretch does little but push the bursts
-# along the line of output frames. The two plateaus have opposite signs because the line
-# has a fixed length. Whether the bursts themselves should be wider shows only between
-# the plateaus.
+# The middle panel shows that the loss depends mostly on the edges at the bursts and on
+# the last edge, by which the layer scales the whole line. So in the bottom panel the
+# gradient is nearly constant before the bursts and nearly constant after them: a wider
+# frame in either stretch does little but push the bursts along the line of output
+# frames. The two plateaus have opposite signs because the line has a fixed length. Only
+# the part between the plateaus shows whether the bursts themselves should be wider.
 #
 # So the gradient of this clip says little about *which* frames matter. Mostly it says
-# in which direction to shift the sound. Clips with bursts in other places push
-# elsewhere. If these shifts cancel over many clips while the part that is tied to the
+# in which direction to shift the sound. Clips with bursts in other places call for
+# other shifts. If these cancel over many clips while the part that is tied to the
 # bursts adds up, that would be one reason why a scorer needs many clips and many steps.
 #
 # ### Exercise 07.5
@@ -867,13 +870,6 @@ def new_network():
     return classifier("cnn7", 2, reducer="diffres-contrast:0.9", n_mels=16)
 
 
-def widths_of(network, levels_db):
-    """The widths that a network's layer gives to log-mels, shape (clips, frames)."""
-    layer = network.model.frame_reducer
-    with torch.inference_mode():
-        return layer(torch.tensor(levels_db / NATS["db"])).scores.numpy()
-
-
 def accuracy_on_test(network):
     """Accuracy in % on the test clips of the gap task."""
     probabilities = supervised.predict(network, gap_test_x)
@@ -904,11 +900,11 @@ conclude(
 # %% [markdown]
 # ## 8. A run that succeeds, a run that fails, and a variant
 #
-# On all six classes of the probe, DiffRes does not always succeed: we count a run as a
+# On all six classes of the probe, DiffRes does not always succeed. We count a run as a
 # *success* if it classifies at least 95 % of the test clips correctly. Two networks
-# that the course ships differ in nothing but their seed: CNN7 behind DiffRes with the
-# light scorer, 90 % of the frames removed, 2,400 steps. A third one has the variant
-# that section 7 used.
+# that the course ships differ only in their seed: CNN7 behind DiffRes with the light
+# scorer, 90 % of the frames removed, 2,400 steps. A third network has the variant that
+# section 7 used.
 
 # %%
 runs = {
@@ -965,9 +961,9 @@ display(task_table.style.format(precision=0).hide(axis="index"))
 # %% [markdown]
 # What did their layers do? On the probe we know where the events are. The *pattern* of
 # a clip lasts from the start of its first burst to the end of its last one, pauses
-# included, because some classes differ only in their pauses. We compare the widths
-# with it: how many times as wide is a frame inside the pattern as one outside, and how
-# well do the widths correlate with it?
+# included, because some classes differ only in their pauses. How many times as wide is
+# a frame inside the pattern as one outside? And how well do the widths correlate with
+# a curve that is 1 inside the pattern and 0 outside?
 
 # %%
 half_window_s = PROBE_SPEC.window_ms / 2000  # a frame covers this much on either side
@@ -1117,8 +1113,9 @@ def before_training(run):
     for module in fresh.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
             module.momentum = None  # average over all that it sees, no running decay
-    with torch.no_grad():  # in training mode, a forward pass gathers the statistics
-        fresh.frame_reducer.train()(torch.tensor(train_x / NATS["db"]))
+    fresh.frame_reducer.train()  # in this mode, a forward pass gathers the statistics
+    with torch.no_grad():
+        fresh.frame_reducer(torch.tensor(train_x / NATS["db"]))
     return fresh.eval()
 
 
@@ -1195,7 +1192,7 @@ say(
 #
 # One run of each kind shows what can happen, not how often. The study repeats such runs
 # with other folds and seeds. The table counts the runs published so far, with exact
-# 95 % intervals for the share that succeeds; the interval of a single run excludes
+# 95 % intervals for the share that succeeds; an interval from a single run excludes
 # hardly anything. The shipped networks were picked because one succeeds and one fails,
 # so they say nothing about rates.
 
@@ -1223,9 +1220,9 @@ else:
 # ### Exercise 07.6: initial values of your own (open)
 #
 # Choose initial values for the gain and the bias, for any share of frames removed. Also
-# try values that you do not expect to work: a gain of 0.05, a bias of 2. Before you run
-# it, write down the accuracy that you expect; afterwards, use the initial widths, which
-# `trial` plots, to explain the result.
+# try values that you do not expect to work: a gain of 0.05, a bias of 2. Before each
+# run, write down the accuracy that you expect; afterwards, use the initial widths,
+# which `trial` plots, to explain the result.
 #
 # `trial` trains for a few seconds on the task of section 7. The check tests whether
 # your initial values leave the layer something to learn from, and whether the network
@@ -1254,7 +1251,9 @@ def trial(start):
     with torch.no_grad():
         layer.gain.fill_(gain)
         layer.bias.fill_(bias)
-        start_widths = layer.train()(torch.tensor(train.x / NATS["db"])).scores.numpy()
+        layer.train()  # a fresh layer has no statistics for batch normalisation yet
+        output = layer(torch.tensor(train.x / NATS["db"]))
+    start_widths = output.scores.numpy()
     seed_everything(seed)
     found = supervised.fit(network, train, validation, recipe, PROBE_SPEC, seed=seed)
     accuracy = accuracy_on_test(found.model)
@@ -1286,6 +1285,13 @@ def trial(start):
         "start_widths": start_widths,
         "accuracy": accuracy,
     }
+
+
+def widths_of(network, levels_db):
+    """The widths that a network's layer gives to log-mels, shape (clips, frames)."""
+    layer = network.model.frame_reducer
+    with torch.inference_mode():
+        return layer(torch.tensor(levels_db / NATS["db"])).scores.numpy()
 
 
 # %% tags=["exercise"]
@@ -1322,16 +1328,16 @@ for run in (fixed, real):
     )
 
 # %% [markdown]
-# A fold of ESC-10 has 80 clips, so one clip is worth more than a point, and a choice
-# based on one fold is a coarse one. Do not read the few points between the networks, or
-# between validation and test, as a result; notebook 08 makes such comparisons over
-# folds and seeds.
+# A fold of ESC-10 has 80 clips, so one clip is worth more than a point. Do not read the
+# few points between the networks, or between validation and test, as a result; notebook
+# 08 makes such comparisons over folds and seeds.
 
 # %% [markdown]
 # Most real recordings come without the times of their events, so we make a scene whose
 # onsets we know: the loudest 0.2 s of the brief sound, three times, over faint noise.
-# The layer has never heard this scene. We compare it with the layer from the probe,
-# whose frames are 2.5 ms apart and which was trained on nothing but bursts of noise.
+# We give it to two layers: the one from `esc10-diffres` (or from your own network), and
+# for comparison the one from the probe, whose frames are 2.5 ms apart and which was
+# trained on nothing but bursts of noise.
 
 # %%
 ONSETS_S = (0.3, 1.0, 1.35)
@@ -1344,11 +1350,11 @@ scene = scene.astype(np.float32)
 event_s = len(event) / RATE_HZ
 
 real_layer = f"of {real.name}" if own_network else "trained on ESC-10"
-listeners = {real_layer: real, "trained on the probe": contrast}
+layer_runs = {real_layer: real, "trained on the probe": contrast}
 scene_widths = {}
 scene_times_s = {}
 scene_ratio = {}
-for name, run in listeners.items():
+for name, run in layer_runs.items():
     levels_db = log_mel(scene, run.spec)
     scene_widths[name] = run.widths(levels_db[None])[0]
     scene_times_s[name] = run.spec.frame_centres_s(len(levels_db))
@@ -1371,7 +1377,7 @@ plots.mel_spectrogram(
     centres_hz=SPEC.mel_centres_hz,
 )
 axes[0].set(xlabel="", title=f"{brief_name}, three times")
-for ax, name in zip(axes[1:], listeners, strict=True):
+for ax, name in zip(axes[1:], layer_runs, strict=True):
     ax.plot(scene_times_s[name], scene_widths[name])
     for onset_s in ONSETS_S:
         ax.axvspan(onset_s, onset_s + event_s, color="0.88", zorder=0)
@@ -1409,13 +1415,15 @@ say(
 whole_clips = [brief, steady]
 if "clock_tick" in clips.classes and brief_class != clips.classes.index("clock_tick"):
     is_clock = clips.targets == clips.classes.index("clock_tick")
-    whole_clips.append(int(np.argmax(np.where(is_clock, concentration, -np.inf))))
+    of_clock = np.where(is_clock, concentration, -np.inf)
+    whole_clips.append(int(np.argmax(of_clock)))
 
 clip_widths = {}
 for clip in whole_clips:
     wave = clips.where(np.arange(len(clips)) == clip).waves(RATE_HZ)[0]
-    for name, run in listeners.items():
-        clip_widths[clip, name] = run.widths(log_mel(wave, run.spec)[None])[0]
+    for name, run in layer_runs.items():
+        levels_db = log_mel(wave, run.spec)
+        clip_widths[clip, name] = run.widths(levels_db[None])[0]
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(
@@ -1424,7 +1432,7 @@ fig, axes = plt.subplots(
 spreads = []
 for row, clip in enumerate(whole_clips):
     class_name = clips.classes[clips.targets[clip]].replace("_", " ")
-    for column, (name, run) in enumerate(listeners.items()):
+    for column, (name, run) in enumerate(layer_runs.items()):
         ax = axes[row, column]
         its_widths = clip_widths[clip, name]
         ax.plot(run.spec.frame_centres_s(len(its_widths)), its_widths, linewidth=1)
@@ -1454,9 +1462,10 @@ show(
 # ### Removing more and more
 #
 # The scores of a trained layer can be turned into widths for any number of output
-# frames. Move the slider from 0 to 95 % and watch the excerpt. To show the merged
-# frames on the time axis of the recording, we **unwarp** them: every frame gets back
-# the mixture of output frames that it contributed to.
+# frames. Move the slider from 0 to 95 % and watch which parts of the excerpt turn into
+# blocks first. To show the merged frames on the time axis of the recording, we
+# **unwarp** them: every frame gets back the mixture of output frames that it
+# contributed to.
 
 
 # %%
@@ -1566,16 +1575,17 @@ play_pair(
 # should be narrow. The paper's **guide loss** encourages this: the mean width of a
 # clip's *empty* frames is added to the loss whenever it exceeds half the mean width of
 # all frames. Its effect is limited: below that threshold it is zero, and it concerns
-# only empty frames, not quiet ones.
+# only empty frames, not quiet ones. None of the networks that we ship or train here
+# uses it.
 #
-# What is an empty frame? Many programs write a 0 into the log-mel. **Predict:** is a 0
-# in this log-mel `"quiet"` or `"loud"`?
+# What value makes a hidden frame empty? Many implementations of SpecAugment write a 0
+# into the log-mel. **Predict:** is a 0 in this log-mel `"quiet"` or `"loud"`?
 
 # %%
-predict("07.e", ..., "Is a level of 0 dB quiet or loud among the levels of this set?")
+predict("07.e", ..., "Is a level of 0 dB quiet or loud in this log-mel?")
 
 # %%
-mean_level_db, deviation_db = float(x.mean()), float(x.std())
+mean_level_db, std_db = float(x.mean()), float(x.std())
 masked = {}
 for fill in ("mean", "floor"):
     masked[f"masked with the {fill}"] = spec_augment.spec_augment(
@@ -1605,11 +1615,11 @@ show(
 )
 
 # %%
-zero_deviations = -mean_level_db / deviation_db
+zero_above_mean_sd = -mean_level_db / std_db
 answer("07.e", "loud")
 say(
     f"The mean level of these clips is {mean_level_db:.0f} dB with a standard "
-    f"deviation of {deviation_db:.0f} dB. A 0 lies **{zero_deviations:.1f} standard "
+    f"deviation of {std_db:.0f} dB. A 0 lies **{zero_above_mean_sd:.1f} standard "
     "deviations above** the mean. Empty has to mean no *power*: the floor of the "
     "log-mel."
 )
@@ -1622,14 +1632,14 @@ rate_line = "no rows are published yet"
 if len(counts) > 0:
     rate_line = f"{counts['runs'].sum()} runs are counted in section 8"
 ratio_variant = compared.loc["variant", "inside / outside"]
-trains = "smoke run" if profile == "smoke" else "one seed, see section 7"
+joint_reading = "smoke run" if profile == "smoke" else "one seed, see section 7"
 say(
     f"""| in the paper's words, shortened | what we measured | reading |
 |---|---|---|
 | a drop-in module between mel-spectrogram and classifier (Liu et al., 2024) | one \
-argument of `classifier`; output frames weigh exactly 1 | holds by construction |
+argument of `classifier`; total weight 1 per output frame | holds by construction |
 | trained jointly with the classifier | {gap_accuracy:.0f} % on the gap task with \
-10 % of the frames, no label for the scores | {trains} |
+10 % of the frames, no label for the scores | {joint_reading} |
 | merges non-essential frames and keeps important ones | in the shipped variant, \
 frames of the pattern are {ratio_variant:.1f} times as wide as others | \
 true of this network, which was picked for its widths; {rate_line} |"""
@@ -1650,7 +1660,7 @@ true of this network, which was picked for its widths; {rate_line} |"""
 #
 # ## What next
 #
-# Notebook 08 compares DiffRes with rules, with random scores and with a longer hop, and
+# Notebook 08 compares DiffRes with fixed rules, random scores and a longer hop, and
 # counts the full cost of each. Before you go on:
 # [questions to test yourself](quizzes/07_diffres.md).
 #
@@ -1680,4 +1690,4 @@ for which, frames in pattern_gets.items():
 for name, ratio in scene_ratio.items():
     whose = name.removeprefix("trained on ").replace(" ", "_")
     record(f"scene_ratio_{whose}", float(ratio), kind="rel", rel=0.05)
-record("zero_above_mean", zero_deviations, unit="sd", kind="rel", rel=0.02)
+record("zero_above_mean", zero_above_mean_sd, unit="sd", kind="rel", rel=0.02)
