@@ -1,21 +1,21 @@
 # %% [markdown]
 # # 06 · Transfer from photographs
 #
-# A network that was trained to name a thousand kinds of things in photographs knows
-# palaces and teapots, and has never heard a sound. Show it the spectrogram of a crying
-# baby as if it were a picture, and it may answer "screw" or "radiator". Yet replace its
-# last layer, train only that layer for a few seconds on sounds, and it can tell a baby
-# from a dog. This notebook takes such a network apart to see why that works, and then
-# asks what it is worth against a network that has only ever seen sounds.
+# Take an image classifier, trained to recognise a thousand kinds of things in
+# photographs, from palaces to teapots. Show it the spectrogram of a crying baby as if it
+# were a picture, and it may answer "screw" or "radiator". Yet replace its last layer,
+# train only that layer for a few seconds on sounds, and it can tell a baby from a dog.
+# This notebook takes such a network apart to see why that works, and then compares it
+# with a network trained only on sounds.
 
 # %% [markdown]
 # ## You will be able to
 #
-# - **find** the filters of a photograph network that respond to a spectrogram, and those
-#   that cannot (exercise 06.1);
-# - **turn** one channel into three, and **say** what each way adds;
+# - **find** which filters of an image classifier can respond to a spectrogram (exercise
+#   06.1);
+# - **turn** one channel into three in several ways, and **say** what each adds;
 # - **set** a learning rate for each part of a network (exercise 06.2), and **predict**
-#   how long its normalisation remembers photographs (exercise 06.3);
+#   how soon its normalisation adapts to sounds (exercise 06.3);
 # - **compare** two kinds of augmentation without a leak (exercise 06.4), and two networks
 #   on equal terms;
 # - **design** channels of your own and test what they are worth (exercise 06.5).
@@ -24,8 +24,8 @@
 # ## Before you start
 #
 # You need notebooks 02 to 05: log-mels, augmentation, splits by source, and the training
-# loop. Reading takes 50 minutes, the five exercises 45. The machine needs about a minute
-# and a half in `lesson`.
+# loop. Reading takes 50 minutes, the five exercises 45. With the `lesson` profile, the
+# notebook runs in about a minute and a half.
 #
 # A pretrained network reused for another task is called a *backbone*. Ours is
 # EfficientNet-Lite0, a version of EfficientNet (Tan and Le, 2019) for small devices.
@@ -109,7 +109,7 @@ say(
 )
 
 # %% [markdown]
-# ## 1. What does a photograph network see in a sound?
+# ## 1. What does an image classifier see in a sound?
 #
 # EfficientNet-Lite0 was trained on ImageNet, 1.28 million photographs in 1,000 classes
 # (Russakovsky et al., 2015). We load it as it was published.
@@ -140,7 +140,7 @@ image = functional.interpolate(image, size=224, mode="bilinear", antialias=True)
 
 
 def best_guesses(image, n=3):
-    """The `n` most probable classes of one picture, as a text with percentages."""
+    """The `n` most probable classes of one picture, a line of text for each."""
     with torch.inference_mode():
         probabilities = photo_net(image).softmax(dim=1)[0]
     top = probabilities.topk(n)
@@ -155,14 +155,13 @@ print(best_guesses(image))
 # %% [markdown]
 # Now for a sound. Its log-mel has one channel, so we use it three times: the picture is
 # grey. Time runs to the right and high frequencies are at the top. We scale every mel
-# band to mean 0 and standard deviation 1 over the training clips, so that its values
-# have roughly the range of those of a photograph.
+# band to mean 0 and standard deviation 1 over the training clips, so that the values
+# have roughly the same range as in a photograph.
 #
 # How large should the picture be? Lite0 halves its height and width five times, so 64
 # by 64 pixels shrink to 2 by 2, and we want no fewer. That means 64 mel bands, and a
 # hop of at most a 64th of the clip. We take 60 ms, or less for clips under 3.84 s. This
-# is coarse; what finer hops are worth was the question of notebook 05. As there, the
-# window is 2.5 hops long.
+# is coarse; notebook 05 examined finer hops. As there, the window is 2.5 hops long.
 
 # %%
 hop_ms = min(60.0, 1000 * clips.length_s / 64)
@@ -171,12 +170,12 @@ x = features(clips, spec)  # (clips, frames, mels), in dB
 
 band_mean = x[training].mean(axis=(0, 1))
 band_std = np.maximum(x[training].std(axis=(0, 1)), 1e-3)
-normal = torch.tensor((x - band_mean) / band_std)
+normalised = torch.tensor((x - band_mean) / band_std)
 
 
-def to_pictures(normal):
+def to_pictures(normalised):
     """Grey pictures (clips, 3, mels, frames) with high frequencies at the top."""
-    pictures = normal.transpose(1, 2).flip(1)
+    pictures = normalised.transpose(1, 2).flip(1)
     return pictures[:, None].expand(-1, 3, -1, -1)
 
 
@@ -189,31 +188,31 @@ say(
 # One clip to look at: the dog clip whose level changes most
 label = "dog" if "dog" in clips.classes else clips.classes[0]
 candidates = np.flatnonzero(training & (labels == label))
-one = candidates[normal[candidates].mean(dim=2).std(dim=1).argmax()]
-wave = clips.waves(spec.rate_hz)[one]
+example = candidates[normalised[candidates].mean(dim=2).std(dim=1).argmax()]
+wave = clips.waves(spec.rate_hz)[example]
 wave = 0.9 * wave / np.abs(wave).max()
 times_s = spec.frame_centres_s(x.shape[1])
 two_seconds = 2 * spec.rate_hz
-loudest = 0  # where the two seconds with the most energy begin
+loudest_start = 0  # where the two seconds with the most energy begin
 if len(wave) > two_seconds:
     energy_so_far = np.cumsum(wave.astype(np.float64) ** 2)
     energy = energy_so_far[two_seconds:] - energy_so_far[:-two_seconds]
-    loudest = int(energy.argmax())
+    loudest_start = int(energy.argmax())
 play(
-    wave[loudest : loudest + two_seconds],
+    wave[loudest_start : loudest_start + two_seconds],
     spec.rate_hz,
     describe=f"Up to two seconds of a clip of the class {label.replace('_', ' ')}.",
 )
 
 # %% tags=["hide-input"]
 guesses_photo = best_guesses(image)
-guesses_sound = best_guesses(to_pictures(normal[[one]]))
+guesses_sound = best_guesses(to_pictures(normalised[[example]]))
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[1, 1.6])
 axes[0].imshow(((image[0] + 1) / 2).clamp(0, 1).permute(1, 2, 0))
 axes[0].axis("off")
 axes[0].set_title(guesses_photo, fontsize=11)
 axes[1].pcolormesh(
-    times_s, range(spec.n_mels), normal[one].T, cmap="gray", rasterized=True
+    times_s, range(spec.n_mels), normalised[example].T, cmap="gray", rasterized=True
 )
 plots.mel_ticks(axes[1].yaxis, spec.mel_centres_hz)
 axes[1].set(xlabel="time (s)", ylabel="frequency (kHz)")
@@ -229,67 +228,68 @@ show(
 )
 
 # %% [markdown]
-# Its answers about sounds are nonsense, but are they *random* nonsense? Let us look at
-# what it sees most often in the training clips of each class.
+# The network's answers about sounds are nonsense, but are they *random* nonsense? For
+# each class, we look up the most frequent answer over the training clips.
 
 
 # %%
-def photo_guesses(normal):
+def photo_guesses(normalised):
     """Index of the most probable photograph class for each clip, shape (clips,)."""
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(normal), 32):
-            logits = photo_net(to_pictures(normal[start : start + 32]))
+        for start in range(0, len(normalised), 32):
+            logits = photo_net(to_pictures(normalised[start : start + 32]))
             parts.append(logits.argmax(dim=1))
     return torch.cat(parts).numpy()
 
 
-guesses = photo_guesses(normal)
+guesses = photo_guesses(normalised)
 rows = []
 for name in clips.classes:
     counts = pd.Series(guesses[training & (labels == name)]).value_counts()
     share = 100 * counts.iloc[0] / counts.sum()
     rows.append((name.replace("_", " "), photo_classes[counts.index[0]], share))
-seen_as = pd.DataFrame(rows, columns=["sound", "most often seen as", "of its clips"])
-display(seen_as.style.format({"of its clips": "{:.0f} %"}).hide(axis="index"))
+seen_as = pd.DataFrame(rows, columns=["sound", "most often seen as", "share of clips"])
+display(seen_as.style.format({"share of clips": "{:.0f} %"}).hide(axis="index"))
 
 # %% [markdown]
 # If sounds of one class often get the same wrong name, we can *rename* the answers: if
 # most training clips that look like a corkscrew are crying babies, then "corkscrew" means
-# "crying baby" from now on. Not a single weight changes. **Predict:** how often is the
-# renamed network right on validation clips?
+# "crying baby" from now on. No weight changes. **Predict:** how often are the renamed
+# answers right on validation clips?
 
 # %%
-predict("06.a", ..., "On what percentage of the validation clips is it right?")
+predict("06.a", ..., "On what percentage of the validation clips are they right?")
 
 # %%
 new_name = {}
 for guess in np.unique(guesses[training]):
-    new_name[guess] = pd.Series(labels[training & (guesses == guess)]).mode()[0]
+    labels_with_guess = pd.Series(labels[training & (guesses == guess)])
+    new_name[guess] = labels_with_guess.mode()[0]  # the most frequent label
 
 renamed = np.array([new_name.get(guess, "never seen") for guess in guesses])
 accuracy_renamed = 100 * np.mean(renamed[validation] == labels[validation])
 chance = 100 / clips.n_classes
 answer("06.a", round(accuracy_renamed), unit="%", within=0.15)
 say(
-    f"Renamed, the photograph network is right on **{accuracy_renamed:.0f} %** of the "
-    f"validation clips. Picking one of the {clips.n_classes} classes at random would "
-    f"be right on {chance:.0f} %."
+    f"The renamed answers are right on **{accuracy_renamed:.0f} %** of the validation "
+    f"clips. Guessing one of the {clips.n_classes} classes at random would be right on "
+    f"{chance:.0f} %."
 )
 
 # %% [markdown]
-# A single name is a meagre summary. The last layer chooses it from 1,280 numbers per
-# picture, and those hold much more. Transfer keeps everything that computes these numbers
-# and replaces the layer that reads them.
+# One name says little about a clip. The last layer derives it from 1,280 numbers per
+# picture, which hold much more. Transfer learning keeps the layers that compute these
+# numbers and replaces the last one.
 #
 # ## 2. Transfer in four steps
 #
 # 1. **Pretrain** a network on a large *source* set. Someone has done that for us.
 # 2. **Copy** all of it but the last layer. The copied part is the *body*.
-# 3. **Add** a new last layer with one output for each class of the *target* set, and
-#    random weights.
+# 3. **Add** a new last layer with random weights and one output for each class of the
+#    *target* set.
 # 4. **Train** on the target set: the new layer from scratch; the body either not at all
-#    (*frozen*), or slowly, from where it is (*fine-tuned*).
+#    (*frozen*), or slowly from its pretrained weights (*fine-tuned*).
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(9, 3.9))
@@ -306,7 +306,7 @@ show(
     f"of the body, a last layer with {len(photo_classes)} outputs. Right, ours: "
     "log-mel pictures go into a body whose weights are copied from the left; the last "
     f"layer with {clips.n_classes} outputs is new and has random weights.",
-    caption="Solid arrows: weights are copied. The last layer is not copied.",
+    caption="Horizontal arrows: copied weights. The last layer is not copied.",
 )
 
 # %% [markdown]
@@ -327,35 +327,35 @@ print(f"body: {cost.parameters(ours) - cost.parameters(ours._fc):,} parameters")
 # the pictures itself. With our new layer in place, its outputs should equal ours:
 
 # %%
-library = Backbone("lite0", clips.n_classes).eval()
-library.net._fc.load_state_dict(ours._fc.state_dict())
+library_net = Backbone("lite0", clips.n_classes).eval()
+library_net.net._fc.load_state_dict(ours._fc.state_dict())
 ours.eval()
 with torch.inference_mode():
-    difference = library(normal[:8]) - ours(to_pictures(normal[:8]))
+    difference = library_net(normalised[:8]) - ours(to_pictures(normalised[:8]))
 say(f"The largest difference is {difference.abs().max():.1g}.")
 
 # %% [markdown]
-# ## 3. Which filters can hear?
+# ## 3. Which filters respond to a sound?
 #
-# Why should a body made for photographs be of any use? We begin at its first layer. Each
-# filter there is a tiny colour picture, and its output is large where the input looks
-# like it.
+# Why should a body trained on photographs be of any use? We begin at its first layer.
+# Each filter there is a tiny colour picture, and its output is large where the input
+# resembles it.
 #
-# Our picture is grey: all three channels hold the same $p$. The output of a filter with
-# the colour planes $w_R$, $w_G$ and $w_B$ is a sum of three convolutions, and a
-# convolution is linear:
+# Our picture is grey: all three channels hold the same picture $p$. The output of a
+# filter with the colour planes $w_R$, $w_G$ and $w_B$ is a sum of three convolutions,
+# and convolution ($*$) is linear:
 #
 # $$ w_R * p + w_G * p + w_B * p = (w_R + w_G + w_B) * p = 3\,\bar w * p, $$
 #
 # with $\bar w$ the mean of the three planes. Only this mean responds to a grey picture;
-# the rest of the filter, its colour, finds nothing to respond to. We call the part of a
-# filter's energy that lies in the mean its *grey share*:
+# the rest of the filter, its colour, adds nothing. The energy of a filter is the sum of
+# its squared weights. The fraction of it that lies in the mean is its *grey share*:
 #
 # $$ g = \frac{3\,\lVert \bar w \rVert^2}
 #    {\lVert w_R \rVert^2 + \lVert w_G \rVert^2 + \lVert w_B \rVert^2}. $$
 #
-# It lies between 0 and 1. What would chance give? For independent random weights with
-# mean 0 and variance $\sigma^2$, the mean of three has the variance $\sigma^2/3$. Three
+# It lies between 0 and 1. What would chance give? If the weights are independent, with
+# mean 0 and variance $\sigma^2$, the mean of three has variance $\sigma^2/3$. Three
 # times that, divided by $3\sigma^2$, is a third.
 
 
@@ -380,22 +380,22 @@ predict("06.b", ..., "How many of the first 32 filters have a grey share under 7
 # %%
 seed_everything(seed)
 pretrained_net = Backbone(backbone, clips.n_classes)
-fresh_net = Backbone(backbone, clips.n_classes, pretrained=False)
+untrained_net = Backbone(backbone, clips.n_classes, pretrained=False)
 
 filters = first_filters(pretrained_net)[:32]
 shares = grey_share(filters)
-fresh_shares = grey_share(first_filters(fresh_net)[:32])
+untrained_shares = grey_share(first_filters(untrained_net)[:32])
 in_order = shares.argsort()
-n_deaf = int((shares < 0.07).sum())
+n_colour_only = int((shares < 0.07).sum())
 n_unused = int((filters.abs().amax(dim=(1, 2, 3)) < 0.01).sum())
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=[1.5, 1])
 plots.filter_mosaic(filters[in_order].numpy(), axes[0])
-axes[0].set_title("filters, from deaf to hearing")
+axes[0].set_title("filters, by grey share")
 curves = {
-    "photographs": 100 * shares.sort().values,
-    "fresh": 100 * fresh_shares.sort().values,
+    "pretrained": 100 * shares.sort().values,
+    "untrained": 100 * untrained_shares.sort().values,
 }
 ranks = np.arange(1, len(shares) + 1)
 plots.lines(
@@ -409,44 +409,45 @@ show(
     alt=f"Left, the first {len(shares)} filters of the pretrained network as small "
     "colour pictures, ordered by their grey share, from spots of a pure colour to "
     "edges between light and dark. Right, the grey share of each: pretrained from "
-    f"{100 * shares.min():.0f} to {100 * shares.max():.0f} %, fresh from "
-    f"{100 * fresh_shares.min():.0f} to {100 * fresh_shares.max():.0f} %, with a "
-    "dotted line at a third.",
-    caption="Left: the filters of the pretrained network, each scaled by itself. "
-    "Right: grey shares. Dotted: the third that chance would give.",
+    f"{100 * shares.min():.0f} to {100 * shares.max():.0f} %, untrained from "
+    f"{100 * untrained_shares.min():.0f} to {100 * untrained_shares.max():.0f} %, with "
+    "a dotted line at a third.",
+    caption="Left: the pretrained filters, each on its own scale; plain grey squares "
+    "are unused. Right: grey shares. Dotted: the third expected by chance.",
 )
 
 # %%
-answer("06.b", n_deaf, unit=f"of {len(shares)}")
+answer("06.b", n_colour_only, unit=f"of {len(shares)}")
 say(
-    f"**{n_deaf} of {len(shares)}** filters respond almost only to colour: to our "
-    f"pictures they are nearly deaf. {n_unused} hold no weight above 0.01: training "
-    "has left them unused. Of the fresh filters, "
-    f"{int((fresh_shares < 0.07).sum())} are deaf."
+    f"**{n_colour_only} of {len(shares)}** filters have a grey share under 7 %: they "
+    "respond almost only to colour, and hardly to our pictures. Of the untrained "
+    f"filters, {int((untrained_shares < 0.07).sum())} have so low a share. Training "
+    f"has left {n_unused} filters unused, with no weight above 0.01."
 )
 
 # %% [markdown]
-# What do the others hear? Move the slider from a deaf filter to one that is nearly all
-# grey, and look at the sum of its colours. If the left and right sides differ in sign,
-# the filter responds where the level changes over time, at onsets and ends of sounds. If
-# the upper and lower sides differ, it responds where the level changes with frequency,
-# as at the edges of a tone. If all places have the same sign, it follows the level.
+# What do the other filters respond to? Move the slider towards higher grey shares, and
+# look at the sum of each filter's colour planes. If its left and right sides differ in
+# sign, the filter responds where the level changes over time, at onsets and ends of
+# sounds. If the upper and lower sides differ, it responds where the level changes with
+# frequency, as at the edges of a tone. If all weights have the same sign, it follows the
+# level.
 
 
 # %%
-def response(filter_weights, normal_clip):
-    """Output of one filter for one clip, shape (mels, frames), the top row highest."""
-    picture = to_pictures(normal_clip[None])
+def response(filter_weights, normalised_clip):
+    """Output of one filter for one clip, (mels, frames), the highest band on top."""
+    picture = to_pictures(normalised_clip[None])
     padded = functional.pad(picture, (1, 1, 1, 1), mode="replicate")
     return functional.conv2d(padded, filter_weights[None])[0, 0]
 
 
 # %% tags=["hide-input"]
-def response_figure(normal_clip, rank):
-    """One filter, the grey part of it, and its response to a clip."""
+def response_figure(normalised_clip, rank):
+    """One filter, the sum of its colour planes, and its response to a clip."""
     k = in_order[rank]
     weights = filters[k]
-    out = response(weights, normal_clip).flip(0)
+    out = response(weights, normalised_clip).flip(0)
     limit = 12.0  # the same for all filters, so that their responses can be compared
     fig = plt.figure(figsize=(8.4, 3))
     axes = fig.subplot_mosaic(
@@ -461,7 +462,7 @@ def response_figure(normal_clip, rank):
     axes["grey"].set_title("sum of colours", fontsize=11)
     ax = axes["response"]
     mesh = ax.pcolormesh(
-        spec.frame_centres_s(len(normal_clip))[: out.shape[1]],
+        spec.frame_centres_s(len(normalised_clip))[: out.shape[1]],
         range(out.shape[0]),
         out,
         cmap="PuOr",
@@ -476,35 +477,38 @@ def response_figure(normal_clip, rank):
     return fig
 
 
-used = [r for r in range(len(shares)) if filters[in_order[r]].abs().max() > 0.5]
-shown = [used[int(i)] for i in np.linspace(0, len(used) - 1, 7)]
+used_ranks = []  # filters with a weight above 0.5, by their place in the order
+for rank in range(len(shares)):
+    if filters[in_order[rank]].abs().max() > 0.5:
+        used_ranks.append(rank)
+shown_ranks = [used_ranks[int(i)] for i in np.linspace(0, len(used_ranks) - 1, 7)]
 scrub(
-    {f"{rank + 1}": response_figure(normal[one], rank) for rank in shown},
-    label="filter, from deaf to hearing",
-    start=f"{shown[-2] + 1}",
-    alt="A filter, the sum of its three colours, and its response to the clip, for "
-    "seven filters in the order of their grey share. The first filters give next to no "
-    "response. Later ones respond to the onsets and ends of the sound, to the edges of "
-    "its bands, or follow its level.",
+    {f"{rank + 1}": response_figure(normalised[example], rank) for rank in shown_ranks},
+    label="filter, by grey share",
+    start=f"{shown_ranks[-2] + 1}",
+    alt="A filter, the sum of its three colour planes, and its response to the clip, "
+    "for seven filters in the order of their grey share. The first filters give next "
+    "to no response. Later ones respond to the onsets and ends of the sound, to the "
+    "edges of its bands, or follow its level.",
     caption="Responses of seven filters to the clip above. Orange is negative, purple "
     "positive.",
 )
 
 # %% [markdown]
-# With a live kernel, you can put a sound of your own in front of these filters:
+# With a live kernel, you can apply these filters to a sound of your own:
 
 
 # %% tags=["hide-input"]
 def own_sound(x, rate_hz, number):
     """The response of a filter, counted from 1 in the order above, to a sound."""
-    normal_sound = torch.tensor((log_mel(x, spec) - band_mean) / band_std)
-    return response_figure(normal_sound, int(number) - 1)
+    normalised_sound = torch.tensor((log_mel(x, spec) - band_mean) / band_std)
+    return response_figure(normalised_sound, int(number) - 1)
 
 
 live(
     own_sound,
     label="filter",
-    values=[rank + 1 for rank in shown],
+    values=[rank + 1 for rank in shown_ranks],
     sound=wave,
     rate_hz=spec.rate_hz,
 )
@@ -519,7 +523,7 @@ live(
 #
 # <details><summary>Hint</summary>
 #
-# The first formula of this section has the answer. Which axis holds the colours?
+# Look at the first formula of this section. Which axis holds the colours?
 #
 # </details>
 
@@ -536,14 +540,14 @@ check("06.1", one_channel_filters)
 # %% [markdown]
 # ## 4. How does one channel become three?
 #
-# Three equal channels leave the colour filters idle. Here are three ways to make three
+# Three equal channels leave the colour filters unused. Here are three ways to make three
 # channels from a log-mel $x[m]$, where $m$ counts the frames:
 #
 # - **copy**: the log-mel three times, a grey picture;
 # - **deltas**: the log-mel, its change $\Delta x$, and the change of that;
-# - **smoothed**: means over 1, 3 and 9 frames, so three temporal resolutions at once.
+# - **smoothed**: means over 1, 3 and 9 frames, three temporal resolutions at once.
 #
-# The change is half the difference between the next and the previous frame:
+# The change, or *delta*, is half the difference between the next and the previous frame:
 #
 # $$ \Delta x[m] = \frac{x[m+1] - x[m-1]}{2}. $$
 #
@@ -564,18 +568,18 @@ def delta(levels):
     return change
 
 
-levels_db = x[one]
+levels_db = x[example]
 change_db = delta(levels_db + 10) - delta(levels_db)
 answer("06.c", round(float(np.abs(change_db).max()), 3), unit="dB")
 
-of_library = three_channels(torch.tensor(levels_db[None]), "deltas")[0]
-largest = np.abs(of_library[2].numpy() - delta(delta(levels_db))).max()
+library_channels = three_channels(torch.tensor(levels_db[None]), "deltas")[0]
+largest = np.abs(library_channels[2].numpy() - delta(delta(levels_db))).max()
 say(f"The library's second delta and ours differ by at most {largest:.1g} dB.")
 
 # %% [markdown]
 # The 10 dB cancels out in the difference, so deltas do not depend on the recording
-# level. Now we look at the three ways *in colour*. In the first column, the three
-# channels are the red, green and blue of one picture, which is how the network gets
+# level. The next figure shows one clip in each of the three ways. In the first column,
+# the three channels are the red, green and blue of one picture, as the network receives
 # them.
 
 # %% tags=["hide-input"]
@@ -585,10 +589,10 @@ titles = {
     "deltas": ["x", "Δx", "ΔΔx"],
     "smoothed": ["1 frame", "3 frames", "9 frames"],
 }
-half = hop_ms / 2000
-extent = (times_s[0] - half, times_s[-1] + half, -0.5, spec.n_mels - 0.5)
+half_hop_s = hop_ms / 2000
+extent = (times_s[0] - half_hop_s, times_s[-1] + half_hop_s, -0.5, spec.n_mels - 0.5)
 for row, mode in enumerate(CHANNEL_MODES):
-    channels = three_channels(normal[[one]], mode)[0]
+    channels = three_channels(normalised[[example]], mode)[0]
     colours = ((channels + 2) / 5).clamp(0, 1).permute(2, 1, 0)
     look = {"origin": "lower", "aspect": "auto", "extent": extent}
     look["interpolation"] = "nearest"
@@ -605,7 +609,8 @@ for row, mode in enumerate(CHANNEL_MODES):
         )
         colour = ("red", "green", "blue")[k]
         axes[row, k + 1].set_title(f"{colour}: {titles[mode][k]}")
-        if (row, k) in ((0, 2), (1, 2)):
+        # One colour bar for levels, in the first row, one for changes, in the second
+        if k == 2 and mode in ("copy", "deltas"):
             fig.colorbar(image_of_channel, ax=axes[row, 3], label="std. deviations")
     axes[row, 0].set_ylabel("frequency (kHz)")
 plots.mel_ticks(axes[0, 0].yaxis, spec.mel_centres_hz)
@@ -624,9 +629,9 @@ show(
 
 # %% [markdown]
 # Copies waste two channels, and with them the filters that respond only to colour. With
-# deltas, the beginning and the end of a sound differ in colour, so even a deaf filter
-# can respond to them. With smoothed channels, short events differ in colour from long
-# ones. Whether any of this helps is a question for an experiment, in section 5.
+# deltas, the beginning and the end of a sound differ in colour, so these filters can
+# respond to them. With smoothed channels, short events differ in colour from long ones.
+# Section 5 tests whether any of this helps.
 
 # %% [markdown]
 # ## 5. What does a frozen body know?
@@ -637,13 +642,12 @@ show(
 # seconds.
 #
 # We do the same with an untrained body, as a baseline. Its weights are random, and its
-# normalisation layers (section 6) keep the statistics that they begin with, mean 0 and
-# variance 1. Nothing in it has been fitted to any data.
+# normalisation layers (section 6) keep their initial statistics, mean 0 and variance 1.
 
 
 # %%
 def body_output(model, x):
-    """What the last layer of `model` gets for every clip, shape (clips, numbers)."""
+    """Input of the last layer of `model` for every clip, shape (clips, numbers)."""
     model.eval()
     parts = []
     with torch.inference_mode():
@@ -653,7 +657,7 @@ def body_output(model, x):
 
 
 def new_last_layer(table, targets):
-    """A softmax regression on such a table; C is the inverse of the weight decay."""
+    """A softmax regression on outputs of a body; 1 / C is the weight decay."""
     scaled_regression = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.01, max_iter=500)
     )
@@ -662,12 +666,12 @@ def new_last_layer(table, targets):
 
 # %%
 began = time.perf_counter()
-table_photo = body_output(pretrained_net, normal)
-linear_photo = new_last_layer(table_photo[training], y[training])
+table_pretrained = body_output(pretrained_net, normalised)
+linear_pretrained = new_last_layer(table_pretrained[training], y[training])
 seconds_frozen = time.perf_counter() - began
 
-table_fresh = body_output(fresh_net, normal)
-linear_fresh = new_last_layer(table_fresh[training], y[training])
+table_untrained = body_output(untrained_net, normalised)
+linear_untrained = new_last_layer(table_untrained[training], y[training])
 
 
 def validation_accuracy(layer, table):
@@ -675,55 +679,58 @@ def validation_accuracy(layer, table):
     return 100 * layer.score(table[validation], y[validation])
 
 
-accuracy_photo = validation_accuracy(linear_photo, table_photo)
-accuracy_fresh = validation_accuracy(linear_fresh, table_fresh)
-gain_photographs = accuracy_photo - accuracy_fresh
-one_clip = 100 / validation.sum()
+accuracy_pretrained = validation_accuracy(linear_pretrained, table_pretrained)
+accuracy_untrained = validation_accuracy(linear_untrained, table_untrained)
+gain_pretraining = accuracy_pretrained - accuracy_untrained
+one_validation_clip = 100 / validation.sum()
 conclude(
     "frozen_photographs_against_fresh",
-    gain_photographs,
+    gain_pretraining,
     unit="points",
-    step=one_clip,
-    if_clear=f"A new last layer on a body that has never heard a sound reaches "
-    f"**{accuracy_photo:.1f} %** on validation. On an untrained body of the "
-    f"same design it is {accuracy_fresh:.1f} %. The gap of {gain_photographs:.0f} "
-    "points is what the photographs have taught, in weights and in the statistics of "
-    "normalisation.",
-    if_not=f"On the pretrained body, a new last layer reaches {accuracy_photo:.1f} % "
-    f"on validation, and on an untrained one {accuracy_fresh:.1f} %. For these clips, "
-    "we do not know whether the difference is larger than the spread between seeds.",
+    step=one_validation_clip,
+    if_clear="A new last layer on the pretrained body reaches "
+    f"**{accuracy_pretrained:.1f} %** on validation; on an untrained body of the same "
+    f"design it reaches {accuracy_untrained:.1f} %. The gap of {gain_pretraining:.0f} "
+    "points comes from pretraining on photographs: from the weights and the statistics "
+    "of normalisation.",
+    if_not="A new last layer on the pretrained body reaches "
+    f"{accuracy_pretrained:.1f} % on validation, and on an untrained one "
+    f"{accuracy_untrained:.1f} %. For these clips, we do not know whether the "
+    "difference is larger than the spread between seeds.",
 )
 say(
-    f"The body computes {table_photo.shape[1]:,} numbers per clip. Computing them and "
-    f"training the layer took {seconds_frozen:.1f} s."
+    f"Computing the {table_pretrained.shape[1]:,} numbers of every clip and training "
+    f"the layer took {seconds_frozen:.1f} s."
 )
 
 # %% [markdown]
-# Where in the body is this knowledge? Yosinski et al. (2014) asked which layers
-# transfer from some photographs to others. We use a simpler test: we take the output of
-# some intermediate layers, average each channel over the picture, and train a last
-# layer on that. A *hook* is a function that torch calls whenever a layer has produced
-# its output.
+# Which layers of the body are useful? Yosinski et al. (2014) asked which layers transfer
+# from one set of photographs to another. We use a simpler test. A body is a chain of
+# *blocks*: single layers, or small groups of them. We take the output of eight blocks,
+# average each channel over the picture, and train a last layer on that. To get at these
+# outputs we use *hooks*, functions that torch calls whenever a layer has produced its
+# output.
 #
-# Do not read too much into the first point. The first layer is linear, so the average
-# of its output over the picture hardly depends on anything but the clip's mean level,
-# whatever the filters are.
+# The first block is a single convolution, which is linear. Averaged over the picture, its
+# output holds little more than the clip's mean level, whatever the filters.
 #
-# Before you run it, sketch the two curves on paper, one for the pretrained and one for an
-# untrained body. Where do they separate?
+# Before you run the next cells, sketch two curves of accuracy against depth on paper, one
+# for the pretrained body and one for an untrained one. Where do they separate?
 
 
 # %%
-def outputs_on_the_way(model, layers, x):
-    """For each of `layers`, its output averaged over the picture, (clips, channels)."""
-    kept = {depth: [] for depth in layers}  # filled by the hooks, batch by batch
+def intermediate_outputs(model, blocks, x):
+    """For each of `blocks`, its output averaged over the picture, (clips, channels)."""
+    kept = {depth: [] for depth in blocks}  # filled by the hooks, batch by batch
     hooks = []
-    for depth, layer in layers.items():
-        # torch gives the first three; `depth=depth` fixes the number for this hook
-        def keep(layer, given, output, depth=depth):
-            kept[depth].append(output.flatten(2).mean(dim=2))
+    for depth, block in blocks.items():
+        # torch passes the first three arguments; each hook has its own `depth`
+        def keep(block, inputs, output, depth=depth):
+            if output.ndim > 2:  # a dense layer has no picture to average over
+                output = output.flatten(2).mean(dim=2)
+            kept[depth].append(output)
 
-        hooks.append(layer.register_forward_hook(keep))
+        hooks.append(block.register_forward_hook(keep))
     body_output(model, x)  # only to run the hooks; its own result is not needed
     for hook in hooks:
         hook.remove()
@@ -731,77 +738,71 @@ def outputs_on_the_way(model, layers, x):
 
 
 def accuracy_by_depth(model):
-    """Validation accuracy in % of a last layer after some parts of the body."""
-    layers = {}  # all parts of the body, numbered from 1; eight of them are chosen
-    for stage in model.stages[:-1]:
-        for part in stage:
-            layers[len(layers) + 1] = part
-    chosen = {}
-    for depth in np.unique(np.linspace(1, len(layers), 8).round().astype(int)):
-        chosen[int(depth)] = layers[int(depth)]
-    found = {}
-    for depth, table in outputs_on_the_way(model, chosen, normal).items():
+    """Validation accuracy in % of a last layer after up to eight blocks, by depth."""
+    blocks = [block for stage in model.stages[:-1] for block in stage]
+    depths = np.linspace(1, len(blocks), 8).round().astype(int)  # counted from 1
+    chosen = {int(depth): blocks[depth - 1] for depth in np.unique(depths)}
+    accuracies = {}
+    for depth, table in intermediate_outputs(model, chosen, normalised).items():
         layer = new_last_layer(table[training], y[training])
-        found[depth] = validation_accuracy(layer, table)
-    return found
+        accuracies[depth] = validation_accuracy(layer, table)
+    return accuracies
 
 
 by_depth = accuracy_by_depth(pretrained_net)
-by_depth_fresh = accuracy_by_depth(fresh_net)
+by_depth_untrained = accuracy_by_depth(untrained_net)
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(8.4, 3.6))
 curves = {
-    "photographs": list(by_depth.values()),
-    "fresh": list(by_depth_fresh.values()),
+    "pretrained": list(by_depth.values()),
+    "untrained": list(by_depth_untrained.values()),
 }
 plots.lines(
-    list(by_depth), curves, ax, xlabel="parts of the body, from the input",
+    list(by_depth), curves, ax, xlabel="depth (blocks from the input)",
     ylabel="validation accuracy (%)", markers=True,
 )  # fmt: skip
 ax.axhline(chance, color="grey", linewidth=1, linestyle=":")
 ax.set(ylim=(0, 102), xticks=list(by_depth))
 listed = ", ".join(f"{a:.0f}" for a in by_depth.values())
-listed_fresh = ", ".join(f"{a:.0f}" for a in by_depth_fresh.values())
+listed_untrained = ", ".join(f"{a:.0f}" for a in by_depth_untrained.values())
 show(
     fig,
-    alt="Validation accuracy in % of a last layer after parts "
-    f"{', '.join(str(depth) for depth in by_depth)} of the body. With weights from "
-    f"photographs: {listed}. With fresh weights: {listed_fresh}. A dotted line marks "
-    f"guessing at {chance:.0f} %.",
-    caption="Accuracy of a last layer after each of these parts of the body. Dotted: "
+    alt="Validation accuracy in % of a last layer after blocks "
+    f"{', '.join(str(depth) for depth in by_depth)} of the body. Pretrained: {listed}. "
+    f"Untrained: {listed_untrained}. A dotted line marks guessing at {chance:.0f} %.",
+    caption="Accuracy of a last layer trained on the output of each block. Dotted: "
     "guessing.",
 )
 
 # %%
 depths = list(by_depth)
-first_gap = by_depth[depths[0]] - by_depth_fresh[depths[0]]
-last_gap = by_depth[depths[-1]] - by_depth_fresh[depths[-1]]
+first_gap = by_depth[depths[0]] - by_depth_untrained[depths[0]]
+last_gap = by_depth[depths[-1]] - by_depth_untrained[depths[-1]]
 conclude(
     "gap_grows_with_depth",
     last_gap - first_gap,
     unit="points",
-    step=one_clip,
-    if_clear=f"Pretrained minus untrained is {first_gap:+.0f} points after the first "
-    f"layer and {last_gap:+.0f} after the last. The first number says little about "
-    "the filters: averaged over the picture, the output of a linear layer holds "
-    "little more than the picture's mean.",
+    step=one_validation_clip,
+    if_clear="Pretrained minus untrained grows from "
+    f"{first_gap:+.0f} points after the first block to **{last_gap:+.0f}** after the "
+    "last.",
     if_not=f"Pretrained minus untrained is {first_gap:+.0f} points after the first "
-    f"layer and {last_gap:+.0f} after the last. For these clips, we do not know "
+    f"block and {last_gap:+.0f} after the last. For these clips, we do not know "
     "whether the gap grows with depth.",
 )
 
 # %% [markdown]
-# Do colours help the frozen body?
+# Do deltas or smoothed channels help the frozen body?
 
 # %%
-tables = {"copy": table_photo}
+tables = {"copy": table_pretrained}
 for mode in ("deltas", "smoothed"):
     coloured_net = Backbone(backbone, clips.n_classes, channel_mode=mode)
-    tables[mode] = body_output(coloured_net, normal)
+    tables[mode] = body_output(coloured_net, normalised)
 
-linear = {"copy": linear_photo}
-by_mode = {"copy": accuracy_photo}
+linear = {"copy": linear_pretrained}
+by_mode = {"copy": accuracy_pretrained}
 for mode in ("deltas", "smoothed"):
     linear[mode] = new_last_layer(tables[mode][training], y[training])
     by_mode[mode] = validation_accuracy(linear[mode], tables[mode])
@@ -814,13 +815,14 @@ conclude(
     "deltas_over_copy",
     deltas_gain,
     unit="points",
-    step=one_clip,
-    if_clear=f"With deltas, the accuracy changes by **{deltas_gain:+.1f} points**, "
-    f"with smoothed channels by {smoothed_gain:+.1f}; one clip is worth "
-    f"{one_clip:.1f}.",
-    if_not=f"With deltas, the accuracy changes by {deltas_gain:+.1f} points, with "
-    f"smoothed channels by {smoothed_gain:+.1f}; one clip is worth {one_clip:.1f}. For "
-    "these clips, we do not know whether colours help the frozen body.",
+    step=one_validation_clip,
+    if_clear="Compared with copies, deltas change the accuracy by "
+    f"**{deltas_gain:+.1f} points**, and smoothed channels by {smoothed_gain:+.1f}; "
+    f"one clip is worth {one_validation_clip:.1f}.",
+    if_not="Compared with copies, deltas change the accuracy by "
+    f"{deltas_gain:+.1f} points, and smoothed channels by {smoothed_gain:+.1f}; one "
+    f"clip is worth {one_validation_clip:.1f}. For these clips, we do not know whether "
+    "either helps the frozen body.",
 )
 
 # %% [markdown]
@@ -864,11 +866,12 @@ check("06.2", stage_rates)
 
 # %% [markdown]
 # The training loop is `fit` from notebook 05, and the `Recipe` says how to train. Two
-# of its fields are new: `freeze_steps`, and `layer_decay`, which is $f$. A backbone has
-# four parts here: three thirds of the body and the new layer.
+# of its fields are new: `freeze_steps`, the steps in which only the new layer learns, and
+# `layer_decay`, which is $f$. We divide a backbone into four parts: three thirds of the
+# body and the new layer.
 #
-# While it trains, we measure how far each part has moved from where it began. For a part
-# with the weights $w$, which were $w_0$ before training, that is
+# During training we measure how far the weights $w$ of each part have moved from their
+# initial values $w_0$:
 #
 # $$ \frac{\lVert w - w_0 \rVert}{\lVert w_0 \rVert}. $$
 
@@ -898,7 +901,7 @@ def weights_of(model):
 
 
 def moved_percent(model, start):
-    """How far each part has moved, in % of the norm that it started with."""
+    """How far each part has moved, in % of its initial norm."""
     moved = []
     for now, before in zip(weights_of(model), start, strict=True):
         moved.append(float(100 * (now - before).norm() / before.norm()))
@@ -914,12 +917,12 @@ predict(
 train_split = Split(x[training], y[training], clips.n_classes)
 validation_split = Split(x[validation], y[validation], clips.n_classes)
 trained = {}  # results of `fit`, by name
-seconds = {}  # of training, with the evaluations on validation
-seconds_at = {}  # when each evaluation was done, counted from the start of training
+seconds = {}  # duration of training, including the evaluations on validation
+seconds_at = {}  # time of each evaluation, counted from the start of training
 
 
 def train(name, model, recipe, split=train_split, each_eval=None):
-    """Train `model`, keep the state that is best on validation."""
+    """Train `model` and keep the state that is best on validation."""
     began = time.perf_counter()
     seconds_at[name] = []
 
@@ -1008,19 +1011,19 @@ show(
     "rises and falls. Then all four rise and fall together, each earlier part at "
     f"{recipe.layer_decay} times the next. Right, how far the weights have moved, on a "
     f"logarithmic scale: 0 for the body while it is frozen, and at the end {ends}.",
-    caption="Shaded: the body is frozen. Left: learning rates. Right: how far the "
-    "weights have moved.",
+    caption="Shaded: the body is frozen. Left: learning rates of the four parts. "
+    "Right: how far their weights have moved, on a logarithmic scale.",
 )
 
 # %%
-moved_first, moved_new = moved[-1][0], moved[-1][3]
+moved_first, _, moved_last, moved_new = moved[-1]
 answer("06.d", round(moved_first, 1), unit="%", within=0.5)
 conclude(
     "new_layer_moves_further",
     moved_new - moved_first,
     unit="% of the norm",
     if_clear=f"By the end, the first third has moved by **{moved_first:.1f} %** of its "
-    f"norm, the last third by {moved[-1][2]:.1f} % and the new layer by "
+    f"norm, the last third by {moved_last:.1f} % and the new layer by "
     f"{moved_new:.0f} %. Fine-tuning changes early layers far less than the new one.",
     if_not=f"The first third has moved by {moved_first:.1f} % of its norm, the new "
     f"layer by {moved_new:.0f} %.",
@@ -1032,14 +1035,14 @@ conclude(
 # One thing in a body can change although no gradient reaches it: the statistics of *batch
 # normalisation* (Ioffe and Szegedy, 2015). Such a layer brings every channel to mean 0
 # and standard deviation 1. In training it uses the mean $\mu_n$ of the current batch,
-# number $n$. For tests it keeps a *running mean* $r$ (the variance is treated in the
-# same way), and after each batch
+# number $n$. For testing it keeps a *running mean* $r$, updated after each batch (the
+# variance is treated in the same way):
 #
 # $$ r_n = (1 - m)\, r_{n-1} + m\, \mu_n. $$
 #
-# The constant $m$ is called its *momentum*. The running means that came with our network
-# are those of photographs. Sounds have other means. How soon are the old ones forgotten?
-# If all batches had the same mean $\mu$, we could subtract it from both sides:
+# The constant $m$ is called the *momentum*. The running means that came with our network
+# are those of photographs, and sounds have other means. How soon are the old ones
+# forgotten? If all batches had the same mean $\mu$, we could subtract it from both sides:
 #
 # $$ r_n - \mu = (1 - m)\,(r_{n-1} - \mu)
 #    \quad\Rightarrow\quad r_n - \mu = (1 - m)^n\,(r_0 - \mu). $$
@@ -1047,9 +1050,9 @@ conclude(
 # So after $n$ batches the share $(1 - m)^n$ of the difference is left. **Predict:** Lite0
 # was published with $m = 0.01$. How much of the difference is left after 80 batches?
 #
-# The cell after your prediction compares the formula with real batches. It collects
-# what one normalisation layer in the middle of Lite0 receives for our training clips,
-# and updates its running mean with random batches of 16.
+# After your prediction, we compare the formula with real batches. We collect what one
+# normalisation layer in the middle of Lite0 receives for our training clips, and update
+# a copy of its running mean with random batches of 16.
 
 # %%
 predict("06.e", ..., "What percentage of the difference is left after 80 batches?")
@@ -1057,15 +1060,18 @@ predict("06.e", ..., "What percentage of the difference is left after 80 batches
 # %%
 answer("06.e", round(100 * (1 - 0.01) ** 80), unit="%", within=0.1)
 norm = photo_net._blocks[8]._bn1  # a normalisation layer in the middle of the body
-seen = []  # mean of each channel, for every clip that reaches this layer
-# A *pre*-hook is called before its layer, with the input that the layer gets
-hook = norm.register_forward_pre_hook(
-    lambda layer, given: seen.append(given[0].mean(dim=(2, 3)))
-)
-photo_guesses(normal[training])  # send all training clips through the network
+means_in_batches = []  # mean of each channel of this layer's input, for every clip
+
+
+def keep_means(layer, inputs):
+    means_in_batches.append(inputs[0].mean(dim=(2, 3)))
+
+
+hook = norm.register_forward_pre_hook(keep_means)  # called before the layer, not after
+photo_guesses(normalised[training])  # only to run the hook
 hook.remove()
 
-clip_means = torch.cat(seen).numpy()  # of what that layer gets, (clips, channels)
+clip_means = torch.cat(means_in_batches).numpy()  # (clips, channels)
 photo_mean = norm.running_mean.numpy()
 sound_mean = clip_means.mean(axis=0)
 to_photos = photo_mean - sound_mean
@@ -1075,13 +1081,14 @@ def shares_left(momentum, n_batches):
     """Share of the photographs' mean that is left after each batch of 16 clips."""
     rng = np.random.default_rng(seed)
     running = photo_mean.copy()
-    shares = [1.0]
+    left = [1.0]
     for _ in range(n_batches):
-        batch_mean = clip_means[rng.integers(len(clip_means), size=16)].mean(axis=0)
+        batch = rng.integers(len(clip_means), size=16)
+        batch_mean = clip_means[batch].mean(axis=0)
         running = (1 - momentum) * running + momentum * batch_mean
         # Projected onto the line between the means: 1 at photographs, 0 at sounds
-        shares.append((running - sound_mean) @ to_photos / (to_photos @ to_photos))
-    return np.array(shares)
+        left.append((running - sound_mean) @ to_photos / (to_photos @ to_photos))
+    return np.array(left)
 
 
 # %% tags=["hide-input"]
@@ -1106,14 +1113,14 @@ show(
     "With a momentum of 0.1 it is near 0 after 40 batches; with 0.01 it is still near "
     "45 % after 80. The points from the batches lie close to the two curves of the "
     "formula.",
-    caption="A normalisation layer inside Lite0, given batches of 16 sounds. "
+    caption="Points: a normalisation layer inside Lite0, with batches of 16 clips. "
     "Lines: the formula.",
 )
 
 # %% [markdown]
-# A short training run with $m = 0.01$ ends with statistics that are neither those of
-# photographs nor those of sounds, and the test uses them. So the course's `Backbone` sets
-# $m = 0.1$, and `fit` keeps a frozen part's statistics as they are.
+# A short training run with $m = 0.01$ ends with statistics that fit neither photographs
+# nor sounds, and the test uses them. So the course's `Backbone` sets $m = 0.1$. While the
+# body is frozen, `fit` leaves its statistics unchanged.
 #
 # ### Exercise 06.3: how long is the memory?
 #
@@ -1136,7 +1143,8 @@ show(
 # %% tags=["exercise"]
 def batches_to_forget(share, momentum):
     ### BEGIN SOLUTION
-    # For small m, log(1 - m) is about -m: half the momentum, twice the batches
+    # For small m, log(1 - m) is about -m: half the momentum, about twice the batches.
+    # Its size exceeds m, more so for a larger m: hence a little more than twice
     n = np.log(share) / np.log(1 - momentum)
     return int(np.ceil(n))
     ### END SOLUTION
@@ -1147,9 +1155,9 @@ check("06.3", batches_to_forget)
 # %% [markdown]
 # ## 7. Photographs or sounds?
 #
-# Is the detour through photographs worth it? That depends on the opponent. A Lite0 that
-# starts from random weights would be an easy one, because a network of this size is hard
-# to train on a few hundred clips.
+# Is pretraining on photographs worth it? That depends on the baseline. Lite0 with random
+# initial weights would be a weak one, because a network of this size is hard to train on
+# a few hundred clips.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1171,10 +1179,9 @@ if len(lite0_scratch) and len(cnn_scratch):
 # %% [markdown]
 # So our baseline is CNN7 from scratch, on the same clips, pictures and batches. What else
 # should be the same? There are two fair answers: *equal steps*, so that both networks
-# see the same number of clips, or *equal time*, in which CNN7 can take more steps,
-# because it is smaller and faster. How many more depends on the machine. So we train
-# CNN7 twice, with **equal steps** and with **four times the steps**, and time every
-# training run.
+# see the same number of clips, or *equal time*, in which CNN7 can take more steps because
+# it is smaller and faster. How many more depends on the machine, so we train CNN7 twice,
+# with **equal steps** and with **four times the steps**, and time every run.
 #
 # **Predict** both differences in test accuracy, the backbone minus CNN7.
 
@@ -1183,14 +1190,14 @@ predict("06.f", ..., "By how many points is the backbone ahead at equal steps?")
 predict("06.g", ..., "And if CNN7 gets four times the steps?")
 
 # %%
-from_scratch = replace(recipe, freeze_steps=0, layer_decay=1.0)
-longer = replace(from_scratch, steps=4 * n_steps)
+scratch_recipe = replace(recipe, freeze_steps=0, layer_decay=1.0)
+longer_recipe = replace(scratch_recipe, steps=4 * n_steps)
 NAMES = (FINE_TUNED, "CNN7, equal steps", "CNN7, four times the steps")
 
 seed_everything(seed)
-train("CNN7, equal steps", classifier("cnn7", clips.n_classes), from_scratch)
+train("CNN7, equal steps", classifier("cnn7", clips.n_classes), scratch_recipe)
 seed_everything(seed)
-train("CNN7, four times the steps", classifier("cnn7", clips.n_classes), longer)
+train("CNN7, four times the steps", classifier("cnn7", clips.n_classes), longer_recipe)
 
 # %% tags=["hide-input", "cover"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.9), sharey=True)
@@ -1207,9 +1214,9 @@ for place, name in enumerate(NAMES):
             color=plots.COLOURS[place],
             label=name,
         )
-axes[0].axhline(accuracy_photo, color="black", linewidth=1, linestyle=":")
+axes[0].axhline(accuracy_pretrained, color="black", linewidth=1, linestyle=":")
 axes[1].plot(
-    seconds_frozen, accuracy_photo, "k*", markersize=13, linestyle="", label=FROZEN
+    seconds_frozen, accuracy_pretrained, "k*", markersize=13, linestyle="", label=FROZEN
 )
 for ax in axes:
     ax.set_xlim(0, None)
@@ -1224,8 +1231,8 @@ show(
     fig,
     alt="Validation accuracy of three training runs, on the left against the step, "
     "on the right against the seconds they took. The frozen body, at "
-    f"{accuracy_photo:.0f} % after {seconds_frozen:.0f} s, is a dotted line on the "
-    f"left and a star on the right. Best accuracies: {'; '.join(ends)}.",
+    f"{accuracy_pretrained:.0f} % after {seconds_frozen:.0f} s, is a dotted line on "
+    f"the left and a star on the right. Best accuracies: {'; '.join(ends)}.",
     caption="The same training runs against steps and against time on this machine. "
     "Dotted line, star: the frozen body.",
 )
@@ -1305,33 +1312,30 @@ conclude(
     "by source).",
     if_not=f"With four times the steps for CNN7, {body_name} minus CNN7 is "
     f"{four_times.mean:+.1f} points ({four_times.low:+.1f} to {four_times.high:+.1f} "
-    "by source). We do not know that this is larger than the spread between seeds, so "
-    "this run cannot tell which network is better.",
+    "by source). We do not know whether this is larger than the spread between seeds, "
+    "so this run cannot tell which network is better.",
 )
 seconds_tuned = seconds[FINE_TUNED]
 seconds_four_times = seconds["CNN7, four times the steps"]
 say(
-    f"The longer run of CNN7 took {seconds_four_times:.1f} s, fine-tuning "
-    f"{seconds_tuned:.1f} s. At equal time on this machine, CNN7 would get "
-    f"{4 * seconds_tuned / seconds_four_times:.1f} times the steps. The frozen body "
-    f"took {seconds_frozen:.1f} s, and it reaches **{test_accuracy(FROZEN)} %** on the "
-    "test clips."
+    "At equal time on this machine, CNN7 would get "
+    f"{4 * seconds_tuned / seconds_four_times:.1f} times the steps of fine-tuning."
 )
-so_far = []  # validation accuracies that the three runs had reached by then
+so_far = []  # validation accuracies of the three runs within the frozen body's time
 for name in NAMES:
     for entry, at in zip(trained[name].history, seconds_at[name], strict=True):
         if at <= seconds_frozen:
             so_far.append(100 * entry["validation_accuracy"])
 if so_far:
     say(
-        f"In the same {seconds_frozen:.1f} s, the three runs reached at most "
-        f"{max(so_far):.0f} % on validation, where the frozen body has "
-        f"{accuracy_photo:.0f} %."
+        f"In the {seconds_frozen:.1f} s that the frozen body took, the three runs "
+        f"reached at most {max(so_far):.0f} % on validation; the frozen body reached "
+        f"{accuracy_pretrained:.0f} %."
     )
 
 # %% [markdown]
-# The frozen body, the star in the right panel above, is an opponent too. Did it pay to
-# train the body as well?
+# The frozen body, the star in the right panel above, is a baseline too. Was it worth
+# training the body as well?
 
 # %%
 over_frozen = test_difference(FINE_TUNED, FROZEN)
@@ -1346,23 +1350,22 @@ conclude(
     if_not=f"Fine-tuned minus frozen is {over_frozen.mean:+.1f} points on the test "
     f"clips ({over_frozen.low:+.1f} to {over_frozen.high:+.1f} by source), for "
     f"{seconds_tuned / seconds_frozen:.0f} times the training time. This run cannot "
-    "tell whether fine-tuning paid.",
+    "tell whether fine-tuning paid off.",
 )
 
 # %% [markdown]
 # Which comparison is right depends on your question. To learn how much each training step
-# achieves, compare at equal steps; to decide how to spend an hour of computing, at equal
-# time. Either way, say which. "Transfer gains ten points" means little unless we know
-# the opponent and what was held equal.
+# achieves, compare at equal steps; to decide how to spend an hour of computing, compare
+# at equal time. "Transfer gains ten points" means little unless you also state the
+# baseline and what was held equal.
 
 # %% [markdown]
 # ## 8. Augment the clip or its picture?
 #
-# Mushtaq, Su and Tran (2021) compare two kinds of augmentation. One changes the *clip*:
-# pitch, speed, shift and trim. They call this "meaningful" augmentation, NAA for short.
-# The other changes its *picture* like a photograph: zoom, shift, shear, rotation,
-# brightness and flip. This is "traditional" augmentation, TAA for short. You know both
-# from notebook 03.
+# Mushtaq, Su and Tran (2021) compare two kinds of augmentation, which you know from
+# notebook 03. "Meaningful" augmentation (`NAA` in our code) changes the *clip*: pitch,
+# speed, shift and trim. "Traditional" augmentation changes its *picture* like a
+# photograph: zoom, shift, shear, rotation, brightness and flip.
 #
 # First, nothing may leak: a copy belongs to the fold of its clip.
 #
@@ -1394,9 +1397,9 @@ def honest_masks(table, validation_fold, test_fold):
 check("06.4", honest_masks)
 
 # %% [markdown]
-# Equal terms again: each training clip gets three copies, made once, and all else is the
-# same. For one set we change the pitch, speed or position of the clip; for the other we
-# transform its picture at random, three times.
+# Again we compare on equal terms: each training clip gets three copies, made once. For
+# one set we change the pitch, speed or position of the clip; for the other we transform
+# its picture at random, three times. All else is the same.
 
 # %%
 kinds = ["pitch_up", "fast", "shift"]
@@ -1412,17 +1415,18 @@ for _ in kinds:
 x_pictures = np.concatenate(copies)
 
 say(
-    "With the training clips themselves, this makes "
-    f"{len(x_clips)} rows with copies of clips and {len(x_pictures)} with copies of "
-    "pictures."
+    f"With the originals, there are {len(x_clips)} rows in the first set and "
+    f"{len(x_pictures)} in the second."
 )
 
 # %% tags=["hide-input"]
-place = int(np.flatnonzero(np.flatnonzero(training) == one)[0])
+# Both sets hold the clips first, then a block of copies of each kind
+training_indices = np.flatnonzero(training)
+place_in_block = int(np.flatnonzero(training_indices == example)[0])
 fig, axes = plt.subplots(2, 4, figsize=(11, 4.6), sharex=True, sharey=True)
-for row, (kind, table) in enumerate({"clip": x_clips, "picture": x_pictures}.items()):
+for row, (kind, x_set) in enumerate({"clip": x_clips, "picture": x_pictures}.items()):
     for k in range(4):
-        picture = table[place + k * training.sum()]
+        picture = x_set[place_in_block + k * training.sum()]
         axes[row, k].pcolormesh(
             times_s,
             range(spec.n_mels),
@@ -1445,20 +1449,22 @@ show(
     "a higher pitch, faster, and shifted in time; silence fills the gaps, and vertical "
     "edges stay vertical. Lower row: the clip, then three copies of its picture, which "
     "are rotated, sheared, zoomed, brightened or reversed, so that these edges slant.",
-    caption="One clip with three copies of each kind.",
+    caption="One clip with three copies made from the clip (top) and three from its "
+    "picture (bottom).",
 )
 
 # %%
 copy_waves = augmented.waves(spec.rate_hz)
-# The clips come first, then a block of copies of each kind; "fast" is the second kind.
-# `place` is the place of our clip in each block
-faster = copy_waves[place + 2 * training.sum()]
+# After the clips themselves, "fast" is the second block of copies
+faster = copy_waves[place_in_block + 2 * training.sum()]
 faster = 0.9 * faster / np.abs(faster).max()
-part = slice(loudest, loudest + two_seconds)
 # At 1.2 times the speed, the same events come after 1 / 1.2 of the time
-sooner = slice(int(loudest / 1.2), int(loudest / 1.2) + two_seconds)
+faster_start = int(loudest_start / 1.2)
 play_pair(
-    {"the clip": wave[part], "its faster copy": faster[sooner]},
+    {
+        "the clip": wave[loudest_start : loudest_start + two_seconds],
+        "its faster copy": faster[faster_start : faster_start + two_seconds],
+    },
     spec.rate_hz,
     describe=f"Up to two seconds of a clip of the class {label.replace('_', ' ')}; "
     "then the same events, 1.2 times as fast at the same pitch.",
@@ -1471,8 +1477,8 @@ play_pair(
 #
 # On each set we train two things: CNN7, for as many steps as in its longer run
 # above, and a new last layer for the frozen body. `fit` smooths the labels: a tenth of
-# each target is spread over all classes. So with ten classes, the training loss cannot
-# fall below 0.50 nats.
+# each target is spread over all classes. The training loss therefore cannot fall below
+# the entropy of such a target, which is 0.50 nats for ten classes.
 #
 # **Predict:** on which set does CNN7's training loss end highest?
 
@@ -1489,12 +1495,12 @@ for kind, x_kind in {"clips": x_clips, "pictures": x_pictures}.items():
     name = f"CNN7, {kind}"
     split = Split(x_kind, y_copies, clips.n_classes)
     seed_everything(seed)
-    train(name, classifier("cnn7", clips.n_classes), longer, split)
+    train(name, classifier("cnn7", clips.n_classes), longer_recipe, split)
     test_network(name)
     last_loss[kind] = trained[name].history[-1]["loss"]
 
-    normal_kind = torch.tensor((x_kind - band_mean) / band_std)
-    layer = new_last_layer(body_output(pretrained_net, normal_kind), y_copies)
+    normalised_kind = torch.tensor((x_kind - band_mean) / band_std)
+    layer = new_last_layer(body_output(pretrained_net, normalised_kind), y_copies)
     test_layer(f"{body_name}, {kind}", layer, tables["copy"])
 
 # %%
@@ -1547,8 +1553,7 @@ say(
     "On the test clips, CNN7 with copies of clips minus CNN7 with copies of pictures "
     f"is {clips_over_pictures.mean:+.1f} points ({clips_over_pictures.low:+.1f} to "
     f"{clips_over_pictures.high:+.1f} by source). This is one seed on one fold; "
-    "another seed may differ by several points. The study has five folds, and for "
-    "Lite0 three seeds."
+    "another seed may differ by several points."
 )
 
 # %% [markdown]
@@ -1558,7 +1563,8 @@ say(
 # with 400 steps, 128 mel bands and a hop of 40 ms. Lite0 was trained with three seeds per
 # fold, the CNNs with one. Where clips are augmented, each training clip gets six
 # copies; where pictures are, they are transformed anew for every batch. Differences are
-# paired by fold, and the verdicts follow the rules in `study/protocol.md`.
+# paired by fold, and the verdicts follow the rules in `study/protocol.md`. D1 to D5 are
+# the paper's claims, which the table below lists.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1593,9 +1599,9 @@ else:
     say("The rows of this study have not been published yet.")
 
 # %% [markdown]
-# Here is what Mushtaq, Su and Tran (2021) claim, beside what the study and this run have
-# found. An asterisk marks a verdict that would not survive a wider interval, one that
-# allows for the training clips that the folds share.
+# The next table shows the claims of Mushtaq, Su and Tran (2021) beside the results of the
+# study and of this run. An asterisk marks a verdict that would be lost with a wider
+# interval, which allows for the training clips that the folds share.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1631,8 +1637,8 @@ say(
 )
 
 # %% [markdown]
-# A run of this notebook is one fold and one seed. Its differences may or may not have
-# the same *sign* as the study's; they cannot overrule it.
+# A run of this notebook covers one fold and one seed, so it cannot overrule the study,
+# whatever the sign of its differences.
 #
 # D2 and D3 state *levels* of accuracy, for networks that are not part of the study.
 # With the official folds, others report 92.89 % on ESC-50 and 87.42 % on UrbanSound8K
@@ -1648,10 +1654,10 @@ if len(large):
     on_validation = 100 * large["validation_accuracy"].mean()
     on_test = 100 * large["test_accuracy"].mean()
     say(
-        "One more number from the study. Its best recipe for Lite0 was chosen on the "
-        f"validation folds, where it scores {on_validation:.1f} %. On the test folds "
-        f"it scores **{on_test:.1f} %**. Quoting the first would have flattered it by "
-        f"about {on_validation - on_test:.0f} points."
+        "The study's best recipe for Lite0 was chosen on the validation folds, where "
+        f"it scores {on_validation:.1f} %. On the test folds it scores "
+        f"**{on_test:.1f} %**. Quoting the first number would overstate the accuracy "
+        f"by about {on_validation - on_test:.0f} points."
     )
 
 # %% [markdown]
@@ -1673,20 +1679,22 @@ for name in ("cnn7", *backbones.NAMES):
         network_name = name if name == "cnn7" else f"{name}-scratch"
         counted = classifier(network_name, clips.n_classes)
     counted_macs = cost.macs(counted, n_frames, spec.n_mels)
-    costs[name] = (cost.parameters(counted), counted_macs)
+    costs[name] = {"parameters": cost.parameters(counted), "MACs": counted_macs}
 
-cost_table = pd.DataFrame(costs, index=["parameters", "MACs"]).T / 1e6
+cost_table = pd.DataFrame(costs).T / 1e6
 cost_table = cost_table.rename(columns=lambda column: f"{column} (millions)")
 display(cost_table.style.format("{:,.1f}"))
 
-more_macs = max(("alexnet", "densenet161"), key=lambda name: costs[name][1])
+more_macs = max(("alexnet", "densenet161"), key=lambda name: costs[name]["MACs"])
 answer("06.i", "AlexNet" if more_macs == "alexnet" else "DenseNet-161")
+alexnet = costs["alexnet"]
+densenet = costs["densenet161"]
 say(
-    f"AlexNet has {costs['alexnet'][0] / costs['densenet161'][0]:.1f} times the "
+    f"AlexNet has {alexnet['parameters'] / densenet['parameters']:.1f} times the "
     "parameters of DenseNet-161, but DenseNet-161 needs "
-    f"{costs['densenet161'][1] / costs['alexnet'][1]:.0f} times as many "
-    "multiplications. AlexNet keeps most of its weights in dense layers, which are "
-    "used once per picture; the weights of a convolution are used at every position."
+    f"{densenet['MACs'] / alexnet['MACs']:.0f} times as many multiplications. AlexNet "
+    "keeps most of its weights in dense layers, which are used once per picture; the "
+    "weights of a convolution are used at every position."
 )
 
 # %% [markdown]
@@ -1696,7 +1704,7 @@ say(
 # %% [markdown]
 # ## 11. Three channels of your own
 #
-# Section 4 made three channels in three ways. What else could colour mean? The level of
+# Section 4 made three channels in three ways. What else could they hold? The level of
 # the neighbouring bands, the level minus a slow average, the loudest frame so far, the
 # difference from the band's median: anything that you can compute from one clip.
 #
@@ -1710,11 +1718,11 @@ say(
 # - each clip is treated by itself, as a new clip in a test would be.
 #
 # Below the check, every band of each channel is scaled to mean 0 and standard deviation
-# 1, and the channels go through the frozen body. Section 5 scaled only the log-mel,
-# before the deltas and means were computed. Before you run it, write down what your
-# channels show that the three copies do not, and on which classes that should help. Try
-# at least two designs. You choose on validation, so the number flatters the one that
-# you keep.
+# 1, and the channels go through the frozen body. (Section 5 scaled only the log-mel,
+# before the deltas and means were computed, so the comparison is not exact.) Before you
+# run it, write down what your channels show that the three copies do not, and on which
+# classes that should help. Try at least two designs. You choose on validation, so the
+# accuracy of the design that you keep is optimistic.
 #
 # <details><summary>Hint</summary>
 #
@@ -1759,12 +1767,12 @@ tuned_test = test_accuracy(FINE_TUNED)
 cnn_test = test_accuracy("CNN7, equal steps")
 cnn_longer_test = test_accuracy("CNN7, four times the steps")
 say(
-    f"""- With its answers renamed, a photograph network is right on \
+    f"""- With its answers renamed, an image classifier is right on \
 {accuracy_renamed:.0f} % of the validation clips; a new last layer on a frozen body
-  is right on {accuracy_photo:.0f} %.
-- {n_deaf} of {len(shares)} first-layer filters are nearly deaf to a grey picture.
-- The first third of the body moved by {moved_first:.1f} % in fine-tuning, the new layer
-  by {moved_new:.0f} %.
+  is right on {accuracy_pretrained:.0f} %.
+- {n_colour_only} of {len(shares)} first-layer filters hardly respond to a grey picture.
+- The first third of the body moved by {moved_first:.1f} % of its norm in fine-tuning,
+  the new layer by {moved_new:.0f} %.
 - On the test clips: frozen {frozen_test} %, fine-tuned {tuned_test} %, CNN7 with equal
   steps {cnn_test} %, with four times the steps {cnn_longer_test} %.
 - CNN7's training loss ended at {last_loss["clips"]:.2f} nats with copies of clips and
@@ -1799,7 +1807,7 @@ say(
 
 # %% tags=["record"]
 for name in is_right:
-    if "neither" not in name:  # these are on record under the names of section 7
+    if "neither" not in name:  # those are recorded under their names of section 7
         short = name.replace(", ", "_").replace(" ", "_").replace("-", "_")
         accuracy = 100 * is_right[name].mean()
         record(f"test_{short}", accuracy, unit="%", step=one_test_clip)
@@ -1809,16 +1817,18 @@ record(
     unit="points",
     step=one_test_clip,
 )
-record("validation_renamed", accuracy_renamed, unit="%", step=one_clip)
-record("validation_frozen", accuracy_photo, unit="%", step=one_clip)
+record("validation_renamed", accuracy_renamed, unit="%", step=one_validation_clip)
+record("validation_frozen", accuracy_pretrained, unit="%", step=one_validation_clip)
 for mode in ("deltas", "smoothed"):
-    record(f"validation_frozen_{mode}", by_mode[mode], unit="%", step=one_clip)
-record("filters_deaf_to_grey", n_deaf, unit="filters", kind="exact")
+    record(
+        f"validation_frozen_{mode}", by_mode[mode], unit="%", step=one_validation_clip
+    )
+record("filters_deaf_to_grey", n_colour_only, unit="filters", kind="exact")
 unchanged = "yes" if np.abs(change_db).max() < 0.01 else "no"
 record("delta_ignores_gain", unchanged, kind="exact")
 record("photo_mean_left_m_0.01", (1 - 0.01) ** 80, kind="rel", rel=1e-9)
 for name in dict.fromkeys((backbone, "resnet152")):
-    record(f"parameters_{name}", costs[name][0], kind="exact")
-    record(f"macs_{name}", costs[name][1], kind="exact")
+    record(f"parameters_{name}", costs[name]["parameters"], kind="exact")
+    record(f"macs_{name}", costs[name]["MACs"], kind="exact")
 for name, taken in seconds.items():
     record(f"seconds_{name}", taken, unit="s", kind="info")
