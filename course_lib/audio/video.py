@@ -132,7 +132,9 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer
         raise CourseError(f"{path}: is not a video, or is truncated ({_reason(error)}); get it again") from error
     with file:
         if file.format.name.endswith("_pipe") or file.format.name in ("image2", "tty"):
-            raise CourseError(f"{path}: is {file.format.long_name or 'not a video'}, expected a video such as MP4 or MKV")
+            raise CourseError(
+                f"{path}: is {file.format.long_name or 'not a video'}, expected a video such as MP4 or MKV"
+            )
         streams = [s for s in getattr(file.streams, kind) if not _is_cover(s)]
         if not streams:
             lacks = (

@@ -4,10 +4,10 @@
 # Tap a table with two fingers, one a moment after the other. With a hop of 10 ms, a
 # log-mel can show two taps; with a hop of 80 ms it shows one, at about an eighth of the
 # cost for a convolutional network. In this notebook we train the same small network at
-# one hop after another, on everyday sounds and on a *timing probe*: sounds for which we
-# know how short the hop must be. We want to find out what a finer hop buys, what it
-# costs, and how to distinguish a hop that *loses* information from one that only needs
-# longer training.
+# one hop after another, on everyday sounds (synthesised, unless you choose recordings)
+# and on a *timing probe*: sounds for which we know how short the hop must be. We want to
+# find out what a finer hop buys, what it costs, and how to distinguish a hop that
+# *loses* information from one that only needs longer training.
 
 # %% [markdown]
 # ## You will be able to
@@ -1085,6 +1085,7 @@ with tqdm(total=sum(n_frames.values()), unit="frame", desc="sounds") as bar:
 # redraws the sources of the test clips many times, and returns the accuracy with the
 # middle 95 % of the redrawn accuracies. The interval reflects which clips are in the
 # test fold. It does not cover other seeds or folds, so the true uncertainty is larger.
+# We report what the test fold shows, and choose nothing by it.
 
 # %%
 predict(

@@ -1320,6 +1320,9 @@ check("07.6", trial(my_start))
 real = trained.load(own_network or "esc10-diffres")
 fixed = trained.load("esc10-fixed")
 for run in (fixed, real):
+    if "validation_accuracy" not in run.found or "test_accuracy" not in run.found:
+        say(f"*{run.name}*: its file does not say how accurate it is.")
+        continue
     validated = 100 * run.found["validation_accuracy"]
     tested = 100 * run.found["test_accuracy"]
     say(

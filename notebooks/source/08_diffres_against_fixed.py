@@ -428,10 +428,9 @@ if idle_ms:
 # all the small operations, plus a time $b$ for each frame of each clip. With $B$ clips
 # in a batch, that is $a/B + b\,T$ per clip. The layer adds to $a$. For a single clip,
 # this can use up the time that the saved frames gain; in a batch, the clips share it.
-# So whether DiffRes saves time depends on how you use it: on the idle machine, it saves
-# little or nothing for single clips with half the frames, and clearly saves time in
-# batches and at strong reductions. A longer hop adds no layer, and needs fewer log-mel
-# frames as well.
+# So whether DiffRes saves time depends on how you use it: for one clip at a time or in
+# batches, with half the frames or a tenth of them. A longer hop adds no layer, and needs
+# fewer log-mel frames as well.
 #
 # ## 3. The rivals
 #

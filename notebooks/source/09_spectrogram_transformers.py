@@ -28,7 +28,7 @@
 # You need notebooks 02 (the timing probe), 04 (intervals) and 05 (training). It helps
 # to have met attention before, but we build it from scratch. Reading takes 60 minutes,
 # the five exercises 60. In `lesson` the machine needs two to three minutes, mostly for
-# the five trainings of section 7. In `smoke` each network trains for only a few steps:
+# the five training runs of section 7. In `smoke` each network trains for only a few steps:
 # all cells run, but no conclusion is drawn.
 #
 # *This run* means the small networks that you train here, on generated sounds. *The
@@ -80,11 +80,11 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the weights, the order of the clips and the resampling
-n_steps: int = 0  # of the long trainings; 0 means 8, 1000 or 4000, by profile
+n_steps: int = 0  # of the long training runs; 0 means 8, 1000 or 4000, by profile
 test_fold: int = 1  # the fold of the timing probe used for testing
 
 # %%
-STEPS = {"smoke": 8, "lesson": 1000, "study": 4000}  # of the long trainings
+STEPS = {"smoke": 8, "lesson": 1000, "study": 4000}  # of the long training runs
 # Results on the probe do not depend on `dataset`. Their spread over seeds, which
 # `conclude` needs, is stored under this data set's name
 ON_FILE = "synth10"
@@ -1291,7 +1291,7 @@ predict(
 
 # %%
 runs = {}
-for name in tqdm(("CNN7", "AST", "MAST"), desc="short trainings"):
+for name in tqdm(("CNN7", "AST", "MAST"), desc="short training"):
     runs[name, "short"] = train(name, BUDGETS["short"])
 
 # %% [markdown]
@@ -1300,7 +1300,7 @@ for name in tqdm(("CNN7", "AST", "MAST"), desc="short trainings"):
 # longer one has little to add.
 
 # %%
-for name in tqdm(("AST", "MAST"), desc="long trainings"):
+for name in tqdm(("AST", "MAST"), desc="long training"):
     runs[name, "long"] = train(name, BUDGETS["long"])
 
 # Accuracy of each run in %, with the bootstrap interval of notebook 04
@@ -1311,7 +1311,7 @@ for (name, budget), run in runs.items():
     accuracy[name, budget] = interval.scaled(100)
 
 # %% tags=["hide-input"]
-# Learning curves of the short and the long trainings
+# Learning curves of the short and the long training
 fig, axes = plt.subplots(2, 2, figsize=(10, 5.6), sharey="row", sharex="col")
 for column, budget in enumerate(BUDGETS):
     for place, name in enumerate(NETWORKS):

@@ -86,7 +86,7 @@ def test_esc50_is_found_in_its_form_at_16_khz(data, monkeypatch):
     monkeypatch.setenv("COURSE_DATA_DIR", str(data / "empty"))
     with pytest.raises(CourseError, match="esc50 is not on this machine; run: course data get esc50"):
         load("esc50", STUDY)
-    with pytest.raises(CourseError, match=r"no public address; put ESC-50-16k\.zip into a folder and set COURSE_MIRROR"):
+    with pytest.raises(CourseError, match=r"put ESC-50-16k\.zip into a folder and set COURSE_MIRROR to it"):
         load("esc50-16k", STUDY)
 
 

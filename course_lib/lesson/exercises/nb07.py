@@ -169,7 +169,7 @@ def start_of_scores(answer: object) -> str:
     if answer["steps"] >= LONG and answer["accuracy"] < LEARNED:
         raise NotYet(
             f"with {tried}, {answer['accuracy']:.0f} % of the test clips are right, and guessing gives {CHANCE} %; the "
-            "start looks plausible; try another seed, then another start"
+            "initial values look plausible; try another seed, then other values"
         )
     return (
         f"From {tried}, the widest twentieth starts {contrast:.1f} times as wide as the middle frame, and "
