@@ -28,8 +28,8 @@
 # You need notebooks 02 (the timing probe), 04 (intervals) and 05 (training). It helps
 # to have met attention before, but we build it from scratch. Reading takes 60 minutes,
 # the five exercises 60. In `lesson` the machine needs two to three minutes, mostly for
-# the five training runs of section 7. In `smoke` each network trains for only a few steps:
-# all cells run, but no conclusion is drawn.
+# the five training runs of section 7. In `smoke` each network trains for only a few
+# steps: all cells run, but no conclusion is drawn.
 #
 # *This run* means the small networks that you train here, on generated sounds. *The
 # study* means results over several folds and seeds that were computed beforehand and
@@ -80,11 +80,11 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # a name from `course data list`, or a path to your own sounds
 seed: int = 0  # seed of the weights, the order of the clips and the resampling
-n_steps: int = 0  # of the long training runs; 0 means 8, 1000 or 4000, by profile
+n_steps: int = 0  # of the long training runs; 0 means 16, 2000 or 4000, by profile
 test_fold: int = 1  # the fold of the timing probe used for testing
 
 # %%
-STEPS = {"smoke": 8, "lesson": 1000, "study": 4000}  # of the long training runs
+STEPS = {"smoke": 16, "lesson": 2000, "study": 4000}  # of the long training runs
 # Results on the probe do not depend on `dataset`. Their spread over seeds, which
 # `conclude` needs, is stored under this data set's name
 ON_FILE = "synth10"
@@ -1177,7 +1177,7 @@ say(
 #
 # In the study, AST and MAST were trained for the same number of steps, and MAST came
 # out ahead. A reviewer would ask whether AST had finished learning. We examine this
-# question on a problem small enough to train four times as long.
+# question on a problem small enough to train eight times as long.
 #
 # We use two tasks of the timing probe. In **gap**, two clicks are separated by 20 or 40
 # ms of silence. In **order**, a burst of 20 ms and one of 40 ms come in either order,
@@ -1246,7 +1246,7 @@ def new_network(name):
 
 
 long_steps = n_steps if n_steps else STEPS[profile]
-BUDGETS = {"short": long_steps // 4, "long": long_steps}
+BUDGETS = {"short": long_steps // 8, "long": long_steps}
 
 
 def train(name, steps):
@@ -1295,7 +1295,7 @@ for name in tqdm(("CNN7", "AST", "MAST"), desc="short training"):
     runs[name, "short"] = train(name, BUDGETS["short"])
 
 # %% [markdown]
-# Now we train AST and MAST for four times as many steps. We leave the CNN out: if the
+# Now we train AST and MAST for eight times as many steps. We leave the CNN out: if the
 # curves below show that it is right about nearly every clip after the short training, a
 # longer one has little to add.
 
@@ -1398,11 +1398,11 @@ conclude(
     unit="points",
     step=one_clip,
     dataset=ON_FILE,
-    if_clear="Four times as many steps change AST's accuracy by "
+    if_clear="Eight times as many steps change AST's accuracy by "
     f"**{ast_by_training.mean:+.0f} points**, to "
     f"{accuracy['AST', 'long'].mean:.0f} %. The short training measured how fast AST "
     "learns, not what it can learn.",
-    if_not="Four times as many steps change AST's accuracy by "
+    if_not="Eight times as many steps change AST's accuracy by "
     f"{ast_by_training.mean:+.0f} points; this run cannot tell whether that is more "
     "than the spread over seeds.",
 )

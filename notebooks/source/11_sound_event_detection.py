@@ -82,7 +82,7 @@ plots.use_style()
 profile: str = "lesson"  # smoke, lesson or study
 dataset: str = "synth10"  # synth10 or esc10: what the scenes are mixed from
 seed: int = 0  # of the weights, the order of the scenes and the bootstrap
-n_steps: int = 0  # of each training; 0: 40 in smoke, 300 in lesson, 1500 in study
+n_steps: int = 0  # of each training; 0: 40 in smoke, 600 in lesson, 1500 in study
 test_fold: int = 1  # the fold whose sounds are in the test scenes
 
 # %%
@@ -92,10 +92,10 @@ mixed_from = dataset if dataset in ("synth10", "esc10") else "synth10"
 # Scenes per part. Unlabelled ones are not used here, but there must be at least one
 SIZES = {
     "smoke": {"weak": 40, "unlabelled": 1, "validation": 20, "test": 40},
-    "lesson": {"weak": 200, "unlabelled": 1, "validation": 100, "test": 200},
+    "lesson": {"weak": 300, "unlabelled": 1, "validation": 100, "test": 400},
     "study": {"weak": 1200, "unlabelled": 1, "validation": 200, "test": 400},
 }
-STEPS = {"smoke": 40, "lesson": 300, "study": 1500}
+STEPS = {"smoke": 40, "lesson": 600, "study": 1500}
 steps = n_steps or STEPS[profile]
 COLLAR_S = 0.2  # tolerance for onsets and offsets, explained in section 2
 
