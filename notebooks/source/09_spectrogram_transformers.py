@@ -27,7 +27,7 @@
 #
 # You need notebooks 02 (the timing probe), 04 (intervals) and 05 (training). It helps
 # to have met attention before, but we build it from scratch. Reading takes 60 minutes,
-# the five exercises 60. In `lesson` the machine needs two to three minutes, mostly for
+# the five exercises 60. In `lesson` the machine needs one to two minutes, mostly for
 # the five training runs of section 7. In `smoke` each network trains for only a few
 # steps: all cells run, but no conclusion is drawn.
 #
@@ -100,8 +100,8 @@ size = profiles.get(profile)
 # whole tokens, so the order of the frames within a patch survives only as far as this
 # matrix encodes it.
 #
-# The patch therefore limits the temporal resolution. With a hop of $h$ ms, a patch of
-# $p$ frames and a stride of $s$ frames,
+# The patch can therefore limit the temporal resolution. With a hop of $h$ ms, a patch
+# of $p$ frames and a stride of $s$ frames,
 #
 # - a token **spans** $p\,h$ ms: 160 ms at a hop of 10 ms;
 # - a new token **begins** every $s\,h$ ms: every 100 ms.
@@ -215,7 +215,7 @@ live(
 # so it has 501, which makes the same number of tokens.)
 
 # %%
-predict("09.a", ..., "How many tokens does AST make of 500 frames of 128 mels?")
+predict("09.a", ..., "How many tokens does AST make from 500 frames of 128 mels?")
 
 # %%
 rows = []
@@ -904,6 +904,7 @@ def relative_positions(frames, depths):
         depths, transformers.STRIDE_Q, transformers.STRIDE_KV, strict=True
     ):
         for block in range(depth):
+            # Keys are pooled from the grid that enters the block
             key_grid = transformers.pooled_size(grid, stride_kv)
             if block == 0:  # only the first block of a stage pools the queries
                 grid = transformers.pooled_size(grid, stride_q)
@@ -1019,7 +1020,7 @@ time_ratio = {}
 for batch_size in BATCH_SIZES:
     time_ratio[batch_size] = least_ms["MAST", batch_size] / least_ms["AST", batch_size]
 answer("09.d", round(time_ratio[1], 2), within=0.15)
-study_cost = claims.measured_cost(claims.Evidence())
+study_cost = claims.measured_cost(claims.Evidence())  # "conditions: medians"
 conditions, _, medians = study_cost.partition(": ")
 say(
     f"MAST needs {macs_ratio:.2f} of AST's MACs. On this machine it takes "
@@ -1177,7 +1178,8 @@ say(
 #
 # In the study, AST and MAST were trained for the same number of steps, and MAST came
 # out ahead. A reviewer would ask whether AST had finished learning. We examine this
-# question on a problem small enough to train eight times as long.
+# question on a problem so small that we can afford two budgets, a short one and one of
+# eight times as many steps.
 #
 # We use two tasks of the timing probe. In **gap**, two clicks are separated by 20 or 40
 # ms of silence. In **order**, a burst of 20 ms and one of 40 ms come in either order,
@@ -1433,12 +1435,11 @@ conclude(
 )
 
 # %% [markdown]
-# Look at the *validation loss* of a short training before its accuracy. If the loss is
-# still falling when the steps run out, training stopped too early for a comparison. A
-# flat curve does not prove the opposite. A network can stay on a plateau for many steps
-# before its loss drops, and the learning rate falls to zero at the end of each
-# training, which flattens any curve. Only a second, larger budget shows what more steps
-# bring.
+# Look at the *validation loss* of a short run before its accuracy. If the loss is still
+# falling when the steps run out, training stopped too early for a comparison. A flat
+# curve does not prove the opposite. A network can stay on a plateau for many steps
+# before its loss drops, and the learning rate falls to zero at the end of each run,
+# which flattens any curve. Only a second, larger budget shows what more steps bring.
 #
 # Two assumptions are built into a convolution: neighbouring frames belong together, and
 # a pattern is the same wherever it occurs. Across tokens, AST has to learn both from
@@ -1829,7 +1830,7 @@ for name, first, second in [
 # pattern is loud, so energy is a strong baseline. Also compare the milliseconds with
 # the number of tokens. The first block still processes all tokens, and choosing or
 # merging takes time of its own, so a quarter of the tokens takes more than a quarter of
-# the time. With so few tokens per clip, it may save hardly any time.
+# the time. With so few tokens per clip, reducing them may save hardly any time.
 #
 # ### Exercise 09.5: a score that steady noise does not fool (an open task)
 #
@@ -1846,9 +1847,10 @@ for name, first, second in [
 #
 # There is no single right answer. When the check passes, run the cell below. It prunes
 # the trained AST by your score, first on the test clips as they are, then with a loud,
-# steady noise in the half of each clip without the pattern. The noise is only in the
-# levels that you *score*. The network gets the clean clip, because we test the score,
-# not the network. What accuracy do you expect from energy in the second case?
+# steady noise in the half of each clip in which the pattern does not begin. The noise
+# is only in the levels that you *score*. The network gets the clean clip, because we
+# test the score, not the network. What accuracy do you expect from energy in the second
+# case?
 #
 # <details><summary>Hint</summary>
 #
@@ -1881,7 +1883,7 @@ second_half = slice(n_probe_frames // 2, None)
 ripple_db = np.random.default_rng(0).normal(0, 1, with_noise.shape)
 noise_db = with_noise.max() + 5 + ripple_db
 for k in range(len(with_noise)):
-    # The noise goes into the half without the pattern
+    # The noise goes into the half in which the pattern does not begin
     half = first_half if pattern_start_s[k] > 0.5 else second_half
     with_noise[k, half] = np.maximum(with_noise[k, half], noise_db[k, half])
 
@@ -2095,8 +2097,8 @@ if profile != "smoke":
   10 ms, MAST's columns are {stage_column_ms[0]:.0f} ms apart in the first stage and
   {stage_column_ms[-1]:.0f} ms in the last.
 - `mast-tiny` has {macs_ratio:.2f} of the MACs of `ast-tiny`. On this machine it took
-  {time_ratio[1]:.2f} of its time for one clip and {time_ratio[16]:.2f} in batches of
-  16.
+  {time_ratio[1]:.2f} of AST's time for one clip and {time_ratio[16]:.2f} in batches
+  of 16.
 - On the probe, AST reached {accuracy["AST", "short"].mean:.0f} % after
   {BUDGETS["short"]} steps and {accuracy["AST", "long"].mean:.0f} % after
   {BUDGETS["long"]}; MAST {accuracy["MAST", "short"].mean:.0f} and
