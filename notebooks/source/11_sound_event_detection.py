@@ -3,9 +3,9 @@
 #
 # A dog barks from 3.2 s to 3.6 s while rain falls. A tagger only has to answer *dog,
 # rain*. A hearing aid, a video editor or an alarm also needs to know *when*. Features
-# from a large pretrained network identify the sounds in a scene well. Do they also show
-# when each sound begins and ends? In this notebook you turn probabilities into events,
-# score them, find out where in the network timing is lost, and measure recognition and
+# from a pretrained network identify the sounds in a scene well. Do they also show when
+# each sound begins and ends? In this notebook you turn probabilities into events, score
+# them, find out where in the network timing is lost, and measure recognition and
 # localisation separately.
 
 # %% [markdown]
@@ -499,16 +499,16 @@ say(
 # %% [markdown]
 # ## 3. A detector of your own
 #
-# Our detector takes its features from `mn04` (notebook 10; Schmid et al., 2023), which
-# was trained on the two million clips of AudioSet: one feature vector every 320 ms. On
-# these features we train a small recurrent network, with one GRU layer instead of the
-# two in notebook 10.
+# Our detector takes one feature vector every 320 ms from `mn04` (notebook 10; Schmid et
+# al., 2023), which was trained on the two million clips of AudioSet. On these features
+# we train a small recurrent network, with one GRU layer instead of the two in
+# notebook 10.
 #
 # It learns from **weak labels**: which classes a scene contains, not when. For each
 # class, linear softmax (notebook 10) pools the frames into one probability per scene,
 # $\sum_t y_t^2 / \sum_t y_t$, which the loss compares with the label. The event times
-# of the validation scenes serve only to choose the post-processing, those of the test
-# scenes only to score it.
+# of the validation scenes serve only to choose the post-processing, and those of the
+# test scenes only to score the detector.
 #
 # A second detector, for section 5, is the same except that its features come from an
 # *earlier* layer of `mn04`, one vector every 80 ms.
@@ -541,7 +541,7 @@ else:  # a CNN of the course, trained on the recordings of the weakly labelled s
     fitted = supervised.fit(
         build("cnn7", len(classes)), *splits, own_recipe, LOG_MEL, seed=seed
     )
-    own_net = fitted.model.cpu()
+    own_net = fitted.model.cpu()  # standardises the log-mel for the CNN in its `.model`
     stream_of = {
         320: streams.own_auditory(
             scenes,
@@ -930,11 +930,11 @@ def concluded(name, value, *, if_clear, if_not):
 concluded(
     "gain_of_tuned_post_processing",
     gain,
-    if_clear="Tuning threshold and filter for events on validation changes event F1 "
-    f"on the test by **{with_interval(gain, gain_draws, '+')} points**. If you "
-    "compare two detectors, tune the post-processing of both.",
-    if_not="Tuning threshold and filter for events on validation changes event F1 on "
-    f"the test by {with_interval(gain, gain_draws, '+')} points. This run cannot tell "
+    if_clear="Tuning threshold and filter on validation changes event F1 on the test "
+    f"scenes by **{with_interval(gain, gain_draws, '+')} points**. If you compare two "
+    "detectors, tune the post-processing of both.",
+    if_not="Tuning threshold and filter on validation changes event F1 on the test "
+    f"scenes by {with_interval(gain, gain_draws, '+')} points. This run cannot tell "
     "whether tuning helps.",
 )
 
@@ -1038,7 +1038,7 @@ predict(
 # %% [markdown]
 # The course ships the response of `mn04` at its four hops; you can measure it again
 # with `impulse.measure(pretrained.network())`. The burst was moved in steps of 10 ms,
-# so even frames 320 ms apart give a point every 10 ms.
+# so even with frames 320 ms apart, the response has a point every 10 ms.
 #
 # The table compares the width of the response with the **receptive field** of the
 # convolutions. The last column is the median change in frames more than 3.5 s from the
@@ -1105,12 +1105,12 @@ say(
 # %% [markdown]
 # Two mechanisms blur timing. First, the receptive field of the **convolutions** grows
 # with every layer, up to six seconds, although most of it has little influence. Second,
-# from 80 ms on, the features have passed through **gates** (squeeze and excitation). A
-# gate scales each channel by a factor computed from the means of all channels over the
-# *whole clip*. The burst therefore slightly changes even frames whose receptive field
-# does not contain it, which is the floor on the logarithmic axis. Nothing in the
-# network's training discouraged this blur, because each clip had one set of labels,
-# without times.
+# at hops of 80 ms or more, the features have passed through **gates** (squeeze and
+# excitation). A gate scales each channel by a factor computed from the means of all
+# channels over the *whole clip*. The burst therefore slightly changes even frames whose
+# receptive field does not contain it, which is the floor on the logarithmic axis.
+# Nothing in the network's training discouraged this blur, because each clip had one set
+# of labels, without times.
 #
 # The responses also peak slightly before zero: a frame responds most to sounds a little
 # *after* its own centre. Without a correction, all events would come early, so the
@@ -1333,10 +1333,9 @@ better_at_onsets = "finer" if gap_onsets.mean > 0 else "coarser"
 concluded(
     "onsets_within_100_ms_fine_over_coarse",
     gap_onsets.mean,
-    if_clear="With features every 80 ms, "
-    f"**{100 * within[FINE].mean():.0f} %** of the true onsets are found within "
-    f"100 ms, with features every 320 ms {100 * within[COARSE].mean():.0f} %, a "
-    f"difference of {gap_onsets.mean:+.0f} points "
+    if_clear=f"Within 100 ms, **{100 * within[FINE].mean():.0f} %** of the true onsets "
+    f"are found with features every 80 ms and {100 * within[COARSE].mean():.0f} % with "
+    f"features every 320 ms, a difference of {gap_onsets.mean:+.0f} points "
     f"({gap_onsets.low:+.0f} to {gap_onsets.high:+.0f}). At this collar, the "
     f"{better_at_onsets} features localise onsets better.",
     if_not="Onsets found within 100 ms, every 80 ms minus every 320 ms: "
@@ -1390,7 +1389,8 @@ if is_published:
 
 # %% [markdown]
 # The intervals are over seeds, on the same scenes of one fold. They show how much the
-# numbers would vary if the networks were trained again, but not with other sounds.
+# numbers would vary if the networks were trained again, not how much they would vary
+# with other sounds.
 #
 # Boes & Van hamme (2021) did not score the two abilities separately. With pretrained
 # input, their event F1 went from 33.03 to 32.65 %, while segment F1 gained 6.8 points.
@@ -1475,7 +1475,7 @@ def boxes_of(p, half, least_dip):
 
 
 for least_dip in (0.3, 0.5):
-    print(f"the bark of section 1, dips less than {least_dip} deep merged:")
+    print(f"the bark of section 1, boxes merged if the dip is below {least_dip}:")
     for first, after, confidence in boxes_of(bark, 2, least_dip):
         print(f"  frames {first} to {after - 1}, confidence {confidence:.2f}")
 
@@ -1520,8 +1520,8 @@ swept_boxes = pd.DataFrame(swept_boxes, columns=["half", "dip", "threshold", "f1
 best_boxes = swept_boxes.loc[swept_boxes["f1"].idxmax()]
 half = int(best_boxes["half"])
 say(
-    f"Best on validation: a step filter of {2 * 1000 * FRAME_S * half:.0f} ms, dips "
-    f"less than {best_boxes['dip']:g} deep merged, confidence above "
+    f"Best on validation: a step filter of {2 * 1000 * FRAME_S * half:.0f} ms, boxes "
+    f"merged if the dip is below {best_boxes['dip']:g}, and a confidence above "
     f"{best_boxes['threshold']:g}."
 )
 
@@ -1581,9 +1581,9 @@ say(
     f"{lengths['threshold'][0]:,.0f} to {lengths['threshold'][-1]:,.0f} ms with a "
     f"threshold on frames, and from {lengths['boxes'][0]:,.0f} to "
     f"{lengths['boxes'][-1]:,.0f} ms with boxes. "
-    "Event F1 on the test, each method tuned on validation: threshold and filter "
-    f"{with_interval(tuned_f1, tuned_draws)} %, boxes "
-    f"{with_interval(boxes_f1, boxes_draws)} %."
+    "With each method tuned on validation, event F1 on the test scenes is "
+    f"{with_interval(tuned_f1, tuned_draws)} % with threshold and filter, and "
+    f"{with_interval(boxes_f1, boxes_draws)} % with boxes."
 )
 concluded(
     "boxes_over_threshold",
@@ -1602,9 +1602,9 @@ concluded(
 #
 # ## 7. Your turn: an alarm
 #
-# An alarm for a crying baby cannot use our median filter, which waits for frames after
-# the current one: the alarm must react while the sound lasts. It should not ring
-# because of a single frame, nor stop and ring again at every breath.
+# An alarm for a crying baby must react while the sound lasts, so it should not wait for
+# later frames, as our median filter does. It should not ring because of a single frame,
+# nor stop and ring again at every breath.
 #
 # ### Exercise 11.5: an alarm (an open task)
 #
@@ -1614,9 +1614,9 @@ concluded(
 #
 # - use only the present and the past;
 # - never switch on while `p` is below 0.2, nor because of a single frame of 0.95;
-# - be on at the latest 0.4 s after `p` rises to 0.9, and stay on while `p` stays there;
+# - be on no later than 0.4 s after `p` rises to 0.9, and stay on while `p` stays there;
 # - stay on through a dip to 0.3 that lasts up to 0.3 s;
-# - be off at the latest 1.5 s after `p` falls to 0.05 and stays there.
+# - be off no later than 1.5 s after `p` falls to 0.05 and stays there.
 #
 # When the check passes, run the cell below to try your alarm on all test scenes.
 # **Predict** first: how late will it ring, and will it raise more or fewer false alarms
@@ -1828,8 +1828,8 @@ else:
 #
 # - Every detection score depends on a tolerance. Report the two together.
 # - Threshold and filter are part of the detector. Choose them on validation.
-# - Timing is lost in two places: by rounding to the grid of frames, and in the stretch
-#   of sound that each frame depends on. Measure both (section 4).
+# - Timing is lost in two ways: events are rounded to the grid of frames, and each frame
+#   depends on a stretch of sound around it. Measure both (section 4).
 # - Report recognition and localisation separately, each with a baseline that does not
 #   listen.
 #
