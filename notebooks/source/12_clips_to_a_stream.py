@@ -617,8 +617,8 @@ for name, x in {"0.3 s of noise": short_sound, "a minute of silence": silence}.i
 # %% [markdown]
 # Digital silence, at -100 dB in every band, lies far below anything in the training
 # data, so nothing in training told the network what to answer there. `course predict`
-# (section 11) therefore sets the probabilities to 0 in windows in which all samples lie
-# below -80 dB of full scale.
+# (section 11) therefore sets the probabilities to 0 in windows in which every sample is
+# more than 80 dB below full scale.
 #
 # ## 4. What happens at a seam?
 #
@@ -1107,10 +1107,10 @@ conclude(
 
 # %% [markdown]
 # In the scores, a drifting clock looks like a bad network, and a test on clips would
-# not show it: after five seconds, the stamps are off by only 0.2 s. Rounding a hop to
-# whole samples causes a slower drift. At 22,050 Hz, 10 ms are 220.5 samples (at
-# 44,100 Hz, exactly 441), and 1,024 samples at 44,100 Hz are often called 23.2 ms. And
-# no quartz oscillator is exact: its frequency can be off by tens of parts per million.
+# not show it: after five seconds, the stamps are off by only 0.2 s. Smaller rounding
+# errors cause slower drifts. At 22,050 Hz, 10 ms are 220.5 samples (at 44,100 Hz,
+# exactly 441), and 1,024 samples at 44,100 Hz are often called 23.2 ms. And no quartz
+# oscillator is exact: its frequency can be off by tens of parts per million.
 
 # %% tags=["hide-input"]
 # Draws the drift of four clocks over an hour
@@ -1361,8 +1361,9 @@ say(
 # The windows of an alarm are `window_s` long and start at 0 s, `hop_s`, twice `hop_s`
 # and so on. A window detects an event if it contains at least `needed_s` of it; the
 # result is available `compute_s` after the end of the window. An event starts at
-# `onset_s` and lasts at least `needed_s`, which is at most `window_s`. Return the delay
-# from the onset to the first result that detects the event, in seconds.
+# `onset_s` and lasts at least `needed_s + hop_s`; `needed_s` is at most `window_s`.
+# Return the delay from the onset to the first result that detects the event, in
+# seconds.
 #
 # <details><summary>Hint</summary>
 #
@@ -1613,10 +1614,10 @@ conclude(
 # %% [markdown]
 # ## 9. Trained at one length, tested at another
 #
-# Our CNN accepts any number of frames, because it takes the mean and the maximum over
-# time before its dense layers. So we can train it on excerpts of one length and run it
-# with windows of another, for instance to respond faster without retraining. How well
-# does that work?
+# Our CNN accepts any number of frames (at least 16), because it takes the mean and the
+# maximum over time before its dense layers. So we can train it on excerpts of one
+# length and run it with windows of another, for instance to respond faster without
+# retraining. How well does that work?
 
 # %%
 predict(
@@ -1725,7 +1726,8 @@ def widths_of(x):
 
 three_seconds = part_from(test.truth["onset"].iloc[1] - 1, 3)
 futures = {"silence": np.zeros(2 * RATE_HZ, dtype=np.float32)}
-longest_events = test.truth.loc[lengths_s.nlargest(10).index]
+durations_s = test.truth["offset"] - test.truth["onset"]
+longest_events = test.truth.loc[durations_s.nlargest(10).index]
 for event in longest_events.itertuples():
     name = f"the {event.event_label.replace('_', ' ')} at {event.onset:.0f} s"
     futures[name] = part_from(event.onset, 2)
@@ -1794,8 +1796,8 @@ show(
 # Where do the output frames go? All methods that we compare aim to keep a quarter of
 # the frames, and all except equal widths use the same causal score. Flux (notebook 08)
 # is causal too, but it mistakes the fluctuations of noise for onsets. Our score
-# compares each band with its own slow running mean: it counts how far the band exceeds
-# this mean plus 6 dB, and averages over the bands.
+# compares each band with its own slow running mean: it measures by how much the band
+# exceeds this mean plus 6 dB, and averages over the bands.
 
 
 # %%
@@ -1984,8 +1986,8 @@ say(
     f"F1 of the command: **{with_interval(of_command)} %**; of our own functions with "
     f"the same network and threshold: {with_interval(of_ours)} %. The two may differ. "
     "The command hops by exactly 250 ms, cuts windows from the waveform instead of the "
-    "log-mel, and keeps one value per hop. Its file stores the larger weight tensors "
-    "with 8 bits per number."
+    "log-mel, and keeps one value per hop. The saved network stores its larger weight "
+    "tensors with 8 bits per number."
 )
 
 # %% [markdown]
@@ -2099,11 +2101,11 @@ else:
 check("12.5", tried(test, my_alarm()))
 
 # %% [markdown]
-# At the limit of 15 per minute, there is a false alarm every four seconds, far too many
-# for a real alarm. Three changes might help, each a few lines in this notebook: train
-# on excerpts in which events are cut off, as they are at an onset; ring only after two
-# windows in a row; choose a separate threshold for each class. The last two reduce
-# false alarms at the price of missed or later answers.
+# At the limit of 15 per minute, there is a false alarm every four seconds, far too
+# often for a real alarm. Three changes might help, each a few lines in this notebook:
+# train on excerpts in which events are cut off, as they are at an onset; ring only
+# after two windows in a row; choose a separate threshold for each class. The last two
+# trade false alarms against missed or later answers.
 
 # %% [markdown]
 # ## What we saw
@@ -2158,7 +2160,7 @@ record("log_mel_ms_per_s", log_mel_ms_per_s, unit="ms", kind="info")
 
 
 def judged(**how):
-    """How a later run's number is judged: not at all in smoke, after twelve steps."""
+    """Arguments for `record`: in smoke, after twelve steps, a number is not judged."""
     if profile == "smoke":
         return {"kind": "info"}
     return how
