@@ -47,7 +47,7 @@ def _frames(length_s: float, hop_ms: float) -> int:
 class CNN(nn.Module):
     """Convolutions, a mean over frequency, mean plus maximum over time, two dense layers.
 
-    Input `(clips, frames, mels)`, any number of frames, or `(clips, channels, frames, mels)`; output logits
+    Input `(clips, frames, mels)` with 16 frames or more, or `(clips, channels, frames, mels)`; output logits
     `(clips, classes)`. Pooling comes before normalisation and ReLU, which then process a quarter of the values. Mean
     plus maximum over time is from Kong et al., "PANNs", IEEE/ACM TASLP 28, 2020: the mean responds to what lasts, the
     maximum to what happens once. Notebook: 05.
