@@ -411,7 +411,8 @@ check("05.1", conv_macs)
 # A value after the first convolution depends on three frames. The next convolution reads
 # three of *those* values, which lie two frames apart after pooling, and so on. The number
 # of frames that one value depends on is its **receptive field** $r$. If neighbouring
-# values lie $d$ frames apart, a layer with kernel size $k$ and stride $s$ gives
+# values lie $d$ frames apart, a layer with kernel size $k$ and *stride* $s$ (its
+# outputs lie $s$ of its inputs apart) gives
 #
 # $$ r \leftarrow r + (k - 1)\, d, \qquad d \leftarrow s\, d, $$
 #
@@ -639,7 +640,7 @@ show(
 # Two kinds of layers work differently in training. *Dropout* sets randomly chosen values
 # to zero, so that the network cannot rely on any single one; outside training it does
 # nothing. Batch normalisation uses the mean and standard deviation of the batch; outside
-# training it uses running averages collected before. The methods `train()` and `eval()`
+# training it uses running averages from training. The methods `train()` and `eval()`
 # switch between the two modes.
 
 # %%
@@ -869,10 +870,12 @@ check("05.3", chosen_step)
 #
 # The last column follows from how the sounds are made. In *gap* and *order* it is the
 # length of the shorter silence or burst: if neither the hop nor the window is longer
-# than that, at least one frame has half of its length or more inside it. In *am*,
-# the lowest harmonic of the envelope that differs between the classes is the second.
-# Its period is about 20 ms, and the hop should be at most half of that. At longer hops,
-# less and less of the difference is left.
+# than that, at least half of some frame lies inside the silence or burst. In *am*, the
+# envelopes of both classes have the same harmonics and differ only in their phases.
+# Each clip starts at a random point of the period, so the phase of the first harmonic
+# does not reveal the class; the second harmonic is needed too. Its period is about
+# 20 ms, and the hop should be at most half of that. At longer hops, less and less of
+# the difference is left.
 
 # %%
 N_PROBE = {"smoke": 40, "lesson": 200, "study": 200}  # clips per class
@@ -990,8 +993,8 @@ answer("05.b", best_accuracy(20.0), unit="%", within=0.02)
 # - **Windows.** On the sounds, the window is 2.5 hops long, the usual ratio of 25 to 10
 #   ms. With a fixed window of 25 ms, more than two thirds of every clip would lie in no
 #   window at a hop of 80 ms. On the probe, the window is as long as the hop, because the
-#   required hops of section 7 hold only for windows no longer than these. Exercise 05.5
-#   asks what a longer window does.
+#   hop that a task needs (section 7) was derived for windows no longer than that hop.
+#   Exercise 05.5 asks what a longer window does.
 # - **Augmentation.** On the sounds, `roll=True` shifts each training clip circularly by a
 #   random number of frames (compare *shift* in notebook 03). There is no other
 #   augmentation.
@@ -1008,7 +1011,7 @@ probe_recipe = Recipe(
 
 
 def train_on_probe(hop_ms, recipe):
-    """A network for the six classes of the probe, and the log-mels it reads."""
+    """The result of training on the probe at one hop, and the log-mels used."""
     spec = probe_spec(hop_ms, window_ms=hop_ms)
     x = features(probe, spec, progress=False)
     y = probe.targets
@@ -1053,7 +1056,7 @@ recipe = Recipe(steps=n_steps, batch_size=16, n_evals=N_EVALS, **ROLLED)
 
 
 def train_at(hop_ms):
-    """A network trained at one hop, and the log-mels it reads."""
+    """The result of training on the sounds at one hop, and the log-mels used."""
     spec = spec_at(hop_ms)
     x = features(clips, spec, progress=False)
     seed_everything(seed)
@@ -1085,7 +1088,7 @@ with tqdm(total=sum(n_frames.values()), unit="frame", desc="sounds") as bar:
 # redraws the sources of the test clips many times, and returns the accuracy with the
 # middle 95 % of the redrawn accuracies. The interval reflects which clips are in the
 # test fold. It does not cover other seeds or folds, so the true uncertainty is larger.
-# We report what the test fold shows, and choose nothing by it.
+# We report what the test fold shows, but base no choice on it.
 
 # %%
 predict(
@@ -1688,9 +1691,9 @@ clip is worth {one_test_clip:.3g}."""
 # %% [markdown]
 # - Make every choice on the validation clips.
 # - If the training loss is still falling and the validation accuracy still rising, there
-#   was *too little training*. If both have levelled off, the features may hold *too
-#   little information*. If the loss is falling but the accuracy is not rising, the
-#   network is *memorising*.
+#   was *too little training*. If both have levelled off and the accuracy is low, the
+#   features may hold *too little information*. If the loss is falling but the accuracy
+#   is not rising, the network is *memorising*.
 #
 # ## What next
 #
