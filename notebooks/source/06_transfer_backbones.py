@@ -125,6 +125,7 @@ def photograph_network():
 
 
 photo_net = photograph_network()
+# torchvision lists the class names with AlexNet; they are those of ImageNet
 photo_classes = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.meta["categories"]
 print(f"{cost.parameters(photo_net):,} parameters, {len(photo_classes)} classes")
 
@@ -413,7 +414,7 @@ show(
     f"{100 * untrained_shares.min():.0f} to {100 * untrained_shares.max():.0f} %, with "
     "a dotted line at a third.",
     caption="Left: the pretrained filters, each on its own scale; plain grey squares "
-    "are unused. Right: grey shares. Dotted: the third expected by chance.",
+    "are unused. Right: grey shares. Dotted: one third, as expected by chance.",
 )
 
 # %%
@@ -707,9 +708,9 @@ say(
 # Which layers of the body are useful? Yosinski et al. (2014) asked which layers transfer
 # from one set of photographs to another. We use a simpler test. A body is a chain of
 # *blocks*: single layers, or small groups of them. We take the output of eight blocks,
-# average each channel over the picture, and train a last layer on that. To get at these
-# outputs we use *hooks*, functions that torch calls whenever a layer has produced its
-# output.
+# average each channel over the picture, and train a last layer for each block. To get at
+# these outputs we use *hooks*, functions that torch calls whenever a layer has produced
+# its output.
 #
 # The first block is a single convolution, which is linear. Averaged over the picture, its
 # output holds little more than the clip's mean level, whatever the filters.
@@ -738,7 +739,8 @@ def intermediate_outputs(model, blocks, x):
 
 
 def accuracy_by_depth(model):
-    """Validation accuracy in % of a last layer after up to eight blocks, by depth."""
+    """Validation accuracy in % of a last layer at up to eight depths, keyed by depth."""
+    # `stages` are three parts of the body, each a list of blocks, and the last layer
     blocks = [block for stage in model.stages[:-1] for block in stage]
     depths = np.linspace(1, len(blocks), 8).round().astype(int)  # counted from 1
     chosen = {int(depth): blocks[depth - 1] for depth in np.unique(depths)}
@@ -832,7 +834,7 @@ conclude(
 # arbitrary. Passed back into the body, they could damage what it has learned from
 # photographs. Two precautions are common:
 #
-# - **Freeze first.** For some steps only the new layer learns.
+# - **Freeze first.** At first, only the new layer learns.
 # - **Discriminative learning rates.** Afterwards everything learns, but early parts
 #   more slowly than late ones, because general features such as edges need the least
 #   change. If the last of $K$ parts learns at the rate $\eta$, part $k$ learns at
@@ -1144,7 +1146,8 @@ show(
 def batches_to_forget(share, momentum):
     ### BEGIN SOLUTION
     # For small m, log(1 - m) is about -m: half the momentum, about twice the batches.
-    # Its size exceeds m, more so for a larger m: hence a little more than twice
+    # |log(1 - m)| exceeds m by a larger factor for larger m: hence a little more
+    # than twice
     n = np.log(share) / np.log(1 - momentum)
     return int(np.ceil(n))
     ### END SOLUTION
@@ -1318,8 +1321,9 @@ conclude(
 seconds_tuned = seconds[FINE_TUNED]
 seconds_four_times = seconds["CNN7, four times the steps"]
 say(
-    "At equal time on this machine, CNN7 would get "
-    f"{4 * seconds_tuned / seconds_four_times:.1f} times the steps of fine-tuning."
+    "On this machine, CNN7 could take "
+    f"{4 * seconds_tuned / seconds_four_times:.1f} times as many steps as {body_name} "
+    "in the same time."
 )
 so_far = []  # validation accuracies of the three runs within the frozen body's time
 for name in NAMES:
@@ -1364,7 +1368,7 @@ conclude(
 #
 # Mushtaq, Su and Tran (2021) compare two kinds of augmentation, which you know from
 # notebook 03. "Meaningful" augmentation (`NAA` in our code) changes the *clip*: pitch,
-# speed, shift and trim. "Traditional" augmentation changes its *picture* like a
+# speed, shift and trim. "Traditional" augmentation treats its *picture* as a
 # photograph: zoom, shift, shear, rotation, brightness and flip.
 #
 # First, nothing may leak: a copy belongs to the fold of its clip.
@@ -1480,7 +1484,8 @@ play_pair(
 # each target is spread over all classes. The training loss therefore cannot fall below
 # the entropy of such a target, which is 0.50 nats for ten classes.
 #
-# **Predict:** on which set does CNN7's training loss end highest?
+# **Predict:** does CNN7's training loss end highest with copies of clips, with copies of
+# pictures, or without copies?
 
 # %%
 predict("06.h", ..., "The highest loss: with copies of clips, of pictures, or neither?")
@@ -1564,7 +1569,7 @@ say(
 # fold, the CNNs with one. Where clips are augmented, each training clip gets six
 # copies; where pictures are, they are transformed anew for every batch. Differences are
 # paired by fold, and the verdicts follow the rules in `study/protocol.md`. D1 to D5 are
-# the paper's claims, which the table below lists.
+# the claims of Mushtaq, Su and Tran, which the table below lists.
 
 # %% tags=["hide-input"]
 # STUDY GRID
@@ -1611,7 +1616,7 @@ for kind, name in (("neither", no_copies), ("pictures", "CNN7, pictures")):
 loss_saved = validation_loss["neither"] - validation_loss["pictures"]
 HERE = {
     "D1": f"CNN7: {clips_over_pictures.mean:+.1f}",
-    "D4c": f"CNN7, last validation loss saved: {loss_saved:+.2f} nats",
+    "D4c": f"CNN7, last validation loss, neither minus pictures: {loss_saved:+.2f} nats",
     "D5a": f"{body_name} over CNN7, equal steps: {equal_steps.mean:+.1f}",
 }
 rows = []
