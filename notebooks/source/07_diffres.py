@@ -179,8 +179,8 @@ play_pair(
 
 # %% [markdown]
 # In the brief sound, most frames could be merged into one and little would be lost. In
-# the steady one, no frame is more important than another. Loudness is only our guess,
-# though: the silence between two clicks may matter more than the clicks.
+# the steady one, no frame is more important than another. Loudness is only a rough
+# guide, though: the silence between two clicks may matter more than the clicks.
 #
 # DiffRes learns which frames matter. A small network, the **scorer**, gives every frame
 # a score, and the scorer is trained together with the classifier: good scores are those
@@ -288,8 +288,9 @@ check("07.1", widths_from)
 #
 # $$ w_{jk} = \max\bigl(0,\; \min(C_j, k + 1) - \max(C_{j-1}, k)\bigr). $$
 #
-# The table of these shares is the **warp matrix**. **Predict:** what does each column
-# sum to, and what does each row sum to?
+# The table of these shares is the **warp matrix**. It has a row for each frame and a
+# column for each output frame. **Predict:** what does each column sum to, and what does
+# each row sum to?
 
 # %%
 predict("07.b", ..., "What does each column of the warp matrix sum to?")
@@ -664,8 +665,8 @@ print("test clips:", probe_x.shape, "classes:", ", ".join(contrast.classes))
 # %% [markdown]
 # To differentiate with respect to the edges, we replace the layer with one whose widths
 # we set ourselves. We draw them at random; like widths before training, they do not
-# favour the bursts. (`network` normalises levels; inside it, `network.model` consists
-# of the layer, `frame_reducer`, and the classifier.)
+# favour the bursts. (In the code, `network` is a wrapper; the layer is
+# `network.model.frame_reducer`.)
 
 
 # %%
@@ -682,7 +683,7 @@ network.model.frame_reducer = given_widths
 
 
 def gradients(clip, widths):
-    """Gradients of the loss for the edges and for the widths, each shape (frames,)."""
+    """Gradients of the loss w.r.t. the edges and the widths, each shape (frames,)."""
     levels = torch.tensor(probe_x[[clip]]).double()
     target = torch.tensor(probe_targets[[clip]])
 
@@ -900,11 +901,13 @@ conclude(
 # %% [markdown]
 # ## 8. A run that succeeds, a run that fails, and a variant
 #
-# On all six classes of the probe, DiffRes does not always succeed. We count a run as a
-# *success* if it classifies at least 95 % of the test clips correctly. Two networks
-# that the course ships differ only in their seed: CNN7 behind DiffRes with the light
-# scorer, 90 % of the frames removed, 2,400 steps. A third network has the variant that
-# section 7 used.
+# The probe has three tasks with two classes each: *gap* (two clicks, 5 or 10 ms apart),
+# *order* (a burst of 20 ms and one of 40 ms, in either order) and *am* (noise that
+# swells and cuts off, or the reverse). On all six classes, DiffRes does not always
+# succeed. We count a run as a *success* if it classifies at least 95 % of the test
+# clips correctly. Two networks that the course ships differ only in their seed: CNN7
+# behind DiffRes with the light scorer, 90 % of the frames removed, 2,400 steps. A third
+# network has the variant that section 7 used.
 
 # %%
 runs = {
@@ -1017,8 +1020,7 @@ show(
     "runs. The mean width inside the pattern, divided by that outside: "
     + "; ".join(f"{name} {compared.loc[name, 'inside / outside']:.1f}" for name in runs)
     + ", over all test clips.",
-    caption="Widths that three networks give to the same clips, beside the known "
-    "pattern.",
+    caption="Widths that three networks give to the same clips. The pattern is shaded.",
 )
 
 # %% [markdown]
@@ -1039,7 +1041,7 @@ show(
 # them better than those of any other run. Wide frames at the events are one way to
 # lower the loss, but not the only one, and they do not guarantee success.
 #
-# ### What may have held it back?
+# ### What may have held the failing run back?
 #
 # How much contrast would it take to keep every frame of a short pattern? Let the
 # pattern take up $q$ of $T$ frames, each of width 1. Then the other $T - q$ frames
@@ -1095,9 +1097,9 @@ say(
 #
 # We can compare a shipped network with its state before the first step, because the
 # same seed gives the same initial weights. (A fresh layer needs statistics for its
-# batch normalisation; we take them from the training clips.) We do so for the variant
-# and for the run that succeeds. In the figure, *published* refers to the published form
-# of the scores; the scorer is the light one in both.
+# batch normalisation; we take them from the training clips.) We make the comparison for
+# the variant and for the run that succeeds. In the figure, *published* refers to the
+# published form of the scores; the scorer is the light one in both.
 
 # %%
 is_probe_train, _, _ = folds.split(probe, test_fold=1)
@@ -1106,13 +1108,14 @@ train_x = features(probe, PROBE_SPEC, progress=False)[is_probe_train]
 
 def before_training(run):
     """The network of `run` with the weights that it started from."""
-    torch.manual_seed(run.run["seed"])
-    frame_reducer = run.run["frame_reducer"]
+    settings = run.run  # the settings of its training, by name
+    torch.manual_seed(settings["seed"])
+    frame_reducer = settings["frame_reducer"]
     fresh = classifier("cnn7", len(run.classes), reducer=frame_reducer, n_mels=16)
     fresh.standardise(run.model.mean, run.model.std)
     for module in fresh.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
-            module.momentum = None  # average over all that it sees, no running decay
+            module.momentum = None  # plain mean over batches, not an exponential one
     fresh.frame_reducer.train()  # in this mode, a forward pass gathers the statistics
     with torch.no_grad():
         fresh.frame_reducer(torch.tensor(train_x / NATS["db"]))
@@ -1219,10 +1222,10 @@ else:
 # %% [markdown]
 # ### Exercise 07.6: initial values of your own (open)
 #
-# Choose initial values for the gain and the bias, for any share of frames removed. Also
-# try values that you do not expect to work: a gain of 0.05, a bias of 2. Before each
-# run, write down the accuracy that you expect; afterwards, use the initial widths,
-# which `trial` plots, to explain the result.
+# Choose initial values for the gain and the bias, for any share of frames removed, and
+# return them in this order. Also try values that you do not expect to work: a gain of
+# 0.05, a bias of 2. Before each run, write down the accuracy that you expect;
+# afterwards, use the initial widths, which `trial` plots, to explain the result.
 #
 # `trial` trains for a few seconds on the task of section 7. The check tests whether
 # your initial values leave the layer something to learn from, and whether the network
