@@ -400,8 +400,8 @@ macs_ratio = macs["DiffRes, half"] / macs["all frames of 10 ms"]
 answer("08.b", "yes" if time_ratio[1] < 1 else "no")
 say(
     "On this machine, the CNN behind DiffRes with half the frames takes "
-    f"**{time_ratio[1]:.2f}** times as long as on all frames for one clip, and "
-    f"**{time_ratio[16]:.2f}** times as long in batches of 16. It needs "
+    f"**{time_ratio[1]:.2f}** times as long as the CNN on all frames for one clip, "
+    f"and **{time_ratio[16]:.2f}** times as long in batches of 16. It needs "
     f"{macs_ratio:.2f} times the MACs."
 )
 
@@ -427,10 +427,10 @@ if idle_ms:
 # A simple model helps to interpret the figure. A pass takes a fixed time $a$, to start
 # all the small operations, plus a time $b$ for each frame of each clip. With $B$ clips
 # in a batch, that is $a/B + b\,T$ per clip. The layer adds to $a$. For a single clip,
-# this can use up the time that the saved frames gain; in a batch, the clips share it.
+# this can cancel the time gained by saving frames; in a batch, the clips share it.
 # So whether DiffRes saves time depends on how you use it: for one clip at a time or in
-# batches, with half the frames or a tenth of them. A longer hop adds no layer, and needs
-# fewer log-mel frames as well.
+# batches, with half the frames or a tenth of them. A longer hop adds no layer, and
+# needs fewer log-mel frames as well.
 #
 # ## 3. The rivals
 #
@@ -569,7 +569,7 @@ scrub(
     alt=f"Log-mel of a clip labelled {chosen_label}, and below it a row of strokes for "
     "each rival, a stroke where an output frame ends. Equal widths: evenly spaced. "
     "Random: irregular. Energy and flux: crowded where the sound is loud or rises.",
-    caption="Where the strokes are dense, the resolution is fine.",
+    caption="The denser the strokes, the finer the resolution.",
 )
 
 # %%
@@ -782,6 +782,7 @@ show(
 )
 
 # %%
+# `with_events` appends the marks of the library's oracle to the log-mel as a last band
 of_library = with_events(probe_db, clips, PROBE)[..., -1]
 say(
     "The marks of the library's oracle differ from those of our second one in "
@@ -1355,8 +1356,8 @@ if len(in_both) and saved == 0.9 and profile != "smoke":
 #
 # Let each run succeed with probability $p$. Then the number of successes among $n$ runs
 # is binomial. The exact interval (Clopper and Pearson, 1934) contains every $p$ under
-# which the observed count is not too surprising: getting at least that many successes
-# must have a probability of 2.5 % or more, and so must getting at most that many. If
+# which the observed count is not too surprising: the probability of at least that many
+# successes must be 2.5 % or more, and so must the probability of at most that many. If
 # all $n$ runs succeed, the upper limit is 1, and the lower one follows from
 #
 # $$ p_\text{low}^{\,n} = 0.025
@@ -1366,8 +1367,8 @@ if len(in_both) and saved == 0.9 and profile != "smoke":
 predict(
     "08.e",
     ...,
-    "Ten of ten runs succeed. Up to which failure rate, in per cent, does the 95 % "
-    "interval reach?",
+    "Ten of ten runs succeed. What is the highest failure rate, in per cent, in the "
+    "95 % interval?",
 )
 
 # %%
@@ -1484,7 +1485,7 @@ for row in counts[counts["frame_reducer"].str.startswith("diffres")].itertuples(
 # example:
 
 # %%
-rows_of_study = questions.published("diffres")
+rows_of_study = questions.published("diffres")  # a grid: runs planned together
 FIELDS = {"dataset": "esc10", "recipe.steps": 800, "features.hop_ms": 10.0}
 
 
@@ -1539,6 +1540,7 @@ predict(
 # %%
 by_grid = [questions.answers(grid) for grid in ("diffres", "words", "esc50")]
 study = pd.concat([table for table in by_grid if len(table)], ignore_index=True)
+# `SHORT` stands for the runs of 240 steps, which we leave for later in this section
 asked = study[study["question"].isin(QUESTIONS) & (study["where"] != questions.SHORT)]
 asked = asked.assign(label=asked["question"].map(QUESTIONS))
 
@@ -1724,6 +1726,7 @@ say(
 # different machines (some of them on a GPU) and with different versions of the code.
 
 # %%
+# Two grids that share some runs; the one called "lesson" is not the profile `lesson`
 first = questions.published("lesson")[["key", "test_accuracy", "weights"]]
 second = questions.published("diffres")[["key", "test_accuracy", "weights"]]
 twice = first.merge(second, on="key", suffixes=("", "_again"))
