@@ -187,9 +187,9 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     `high` and the interval for folds that share training clips (`corrected_low`, `corrected_high`),
     `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `std` and `df` (of the differences, see
     `stats.Difference`), `macs` (of the first as a share of the second's, without features; NaN for scenes), `mixed`
-    (pairs on two kinds of machine, as `4 of 15`, or empty), `p` (corrected for the questions of the same claim) and
-    `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so their intervals cover the
-    randomness of training on these scenes, not the choice of sounds.
+    (pairs on two kinds of machine, as `4 of 15`, or empty), `p` (corrected for the questions of the same claim in this
+    grid) and `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so their intervals cover
+    the randomness of training on these scenes, not the choice of sounds.
     """
     if rows is None:
         path = paths.published_dir() / grid / "rows.parquet"

@@ -147,3 +147,25 @@ def test_the_figure_has_a_line_for_each_condition_and_open_marks_where_runs_part
     faces = {line.get_marker(): line.get_markerfacecolor() for line in drawn}
     assert faces["v"] == "white" and faces["s"] != "white"
     assert "DiffRes, light scorer: 75 % at 10 % (1 of 2 runs reach 95 %)" in budget.text(found)
+
+
+def test_the_curve_is_compared_once_all_its_rows_are_there(published):
+    rows = []
+    for saved in budget.REDUCTIONS:
+        for kind, right in (("diffres-contrast", 18), ("diffres-light", 18), ("uniform", 10), ("flux", 14)):
+            for each in every(kind, right, seeds=range(2), saved=saved):
+                # Folds differ alike for all conditions, seeds not at all: only one condition has a spread of its own
+                shift = each["fold"] + (kind == "flux") * (each["fold"] % 2)
+                rows.append(each | {"test_accuracy": each["test_accuracy"] - 0.02 * shift})
+    published(rows[:-1])
+    assert budget.answers() == []
+    published(rows)
+    found = budget.answers()
+    assert len(found) == 9 and found[0].about == "25 % of the frames, over equal widths"
+    gains = [part.found.interval.mean for part in found]
+    assert gains == pytest.approx([0.4, 0.2 + 0.02 * 3 / 5, 0.0] * 3)
+    assert [part.verdict for part in found] == ["holds", "holds", "not shown"] * 3
+    [std] = {round(part.found.std, 9) for part in found}
+    residuals = np.array([-1, 1, -1, 1, -1]) * 0.01 + 0.002  # of flux against its mean, in each of three reductions
+    left = np.outer(np.repeat([-1, -1, -1, 3], 3) / 4, residuals)  # twelve conditions in twelve rows
+    assert std == pytest.approx(np.sqrt(2 * (left**2).sum() / (11 * 4)))
