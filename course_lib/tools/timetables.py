@@ -49,13 +49,14 @@ def stated(source: Path) -> Minutes:
     Raises
     ------
     CourseError
-        It does not say how long reading takes, in the words that all notebooks use.
+        It does not say how long reading, or its exercises, take, in the words that all notebooks use.
     """
-    text = source.read_text(encoding="utf-8").split("Before you start", 1)[-1].split("# %%", 1)[0].replace("\n#", "")
+    whole = source.read_text(encoding="utf-8")
+    text = whole.split("Before you start", 1)[-1].split("# %%", 1)[0].replace("\n#", "")
     reading = re.search(r"Reading takes (?:about )?(\d+) minutes", text)
-    if not reading:
-        raise CourseError(f"{source.name}: 'Before you start' has to say 'Reading takes N minutes, the k exercises M'")
     exercises = re.search(r"minutes, the (?:\w+ )?exercises? (\d+)", text)
+    if not reading or (not exercises and re.search(r"^# #+ Exercise \d", whole, re.M)):
+        raise CourseError(f"{source.name}: 'Before you start' has to say 'Reading takes N minutes, the k exercises M'")
     return Minutes(float(reading[1]), float(exercises[1]) if exercises else 0.0)
 
 

@@ -21,8 +21,8 @@
 # ## Before you start
 #
 # You need notebook 04 for folds and intervals; each finding names the notebooks that
-# explain it. Reading takes 40 minutes, the four exercises another 40. Nothing is
-# trained here, so the notebook runs in less than a minute in every profile.
+# explain it. Reading takes 40 minutes, the four exercises 40. Nothing is trained here,
+# so the notebook runs in less than a minute in every profile.
 #
 # All numbers are computed from the published rows. The complete results are in
 # [study/RESULTS.md](../study/RESULTS.md), and the rules in
