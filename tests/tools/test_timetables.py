@@ -98,7 +98,7 @@ def test_what_it_points_at_is_there():
 def test_a_notebook_with_exercises_says_how_long_they_take(tmp_path):
     source = tmp_path / "13_x.py"
     source.write_text("# %% [markdown]\n# ## Before you start\n#\n# Reading takes 3 minutes.\n\n# %%\n")
-    assert timetables.stated(source) == (3, 0)
+    assert timetables.stated(source) == timetables.Minutes(3, 0)
     with source.open("a") as file:
         file.write("# ### Exercise 13.1: one\n")
     with pytest.raises(CourseError, match="the k exercises M"):
