@@ -739,7 +739,7 @@ def intermediate_outputs(model, blocks, x):
 
 
 def accuracy_by_depth(model):
-    """Validation accuracy in % of a last layer at up to eight depths, keyed by depth."""
+    """By depth, the validation accuracy (%) of a last layer; at most eight depths."""
     # `stages` are three parts of the body, each a list of blocks, and the last layer
     blocks = [block for stage in model.stages[:-1] for block in stage]
     depths = np.linspace(1, len(blocks), 8).round().astype(int)  # counted from 1
@@ -1616,7 +1616,8 @@ for kind, name in (("neither", no_copies), ("pictures", "CNN7, pictures")):
 loss_saved = validation_loss["neither"] - validation_loss["pictures"]
 HERE = {
     "D1": f"CNN7: {clips_over_pictures.mean:+.1f}",
-    "D4c": f"CNN7, last validation loss, neither minus pictures: {loss_saved:+.2f} nats",
+    "D4c": "CNN7, last validation loss, neither minus pictures: "
+    f"{loss_saved:+.2f} nats",
     "D5a": f"{body_name} over CNN7, equal steps: {equal_steps.mean:+.1f}",
 }
 rows = []
