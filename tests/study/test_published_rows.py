@@ -11,9 +11,9 @@ from course_lib.study import config, grid, records
 GRIDS = sorted(path.parent.name for path in paths.published_dir().glob("*/rows.parquet"))
 # SHA-256 over the sorted keys of each grid, as published. A change here is a change of what a run *is*: do not make it.
 KEYS = {
-    "budget": (7, "d7ed09217e6e45cb"),  # unfinished; this line grows with it
+    "budget": (164, "986450ead0072da3"),  # unfinished; this line grows with it
     "diffres": (685, "4b2b59ee85618fe8"),
-    "failures": (40, "5a2a47a95d1fc34e"),  # unfinished; this line grows with it
+    "failures": (153, "7e7861396163cf77"),  # unfinished; this line grows with it
     "lesson": (115, "fe18cd69b9a409eb"),
     "scenes": (80, "ec2d915df0b9a8b5"),
     "scratch": (30, "abe2ea5c7ec0bfb1"),
