@@ -374,7 +374,8 @@ def test_the_numbers_of_the_readme():
         f"10 ms over 50 ms on the timing probe: {points(covered(10.0, 50.0))} points",
         f"on ESC-10: {points(esc(LIGHT, ALL))} points against all frames, {points(esc(LIGHT, ('uniform:0.5', 10.0)))} ",
         f"{good['diffres-light']} training runs of DiffRes and {good['diffres-contrast']} of our variant reach 95 %; a "
-        f"hop as long reaches {100 * means(pick(COVERED, hop=25.0)).mean():.1f} % on average, equal widths "
+        f"plain hop of 25 ms, which keeps as few, reaches {100 * means(pick(COVERED, hop=25.0)).mean():.1f} % "
+        "on average, equal widths "
         f"{100 * means(rows['uniform']).mean():.1f} %.",
         f"needs {half[0]:.2f} times the multiply-accumulates of all frames, {half[1]:.2f} times the time for one clip "
         f"and {half[2]:.2f} times in batches of 16; a plain hop of 40 ms takes {hop_40[1]:.2f} and {hop_40[2]:.2f} ",
