@@ -1844,7 +1844,7 @@ for name, first, second in [
 # Compare *attention* with *energy*, not only with *random*. On the probe, only the
 # pattern is loud, so energy is a strong baseline. Also compare the milliseconds with
 # the number of tokens. The first block still processes all tokens, and choosing or
-# merging takes time of its own, so a quarter of the tokens takes more than a quarter of
+# merging them takes time too, so a quarter of the tokens takes more than a quarter of
 # the time. With so few tokens per clip, reducing them may save hardly any time.
 #
 # ### Exercise 09.5: a score that steady noise does not fool (an open task)

@@ -105,7 +105,7 @@ else:  # 4 s with one or two events: quicker to mix, and easier to learn from
     pictures_hz = 1.0
 
 # Only these two sets have drawings for their classes. In every profile we load all
-# clips, because each of the four parts needs recordings of its own
+# clips, because no recording may appear in more than one of the four parts
 source = dataset if dataset in ("synth10", "esc10") else "synth10"
 clips = load(source, profiles.get("study"))
 scenes = mixing.made_scenes(clips, test_fold, scene_spec)

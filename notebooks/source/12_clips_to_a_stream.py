@@ -301,7 +301,7 @@ def excerpts(part, length_s, n_excerpts, rng):
         background = backgrounds[rng.integers(len(backgrounds))]
         first = rng.integers(len(background) - n_samples)
         excerpt = background[first : first + n_samples].copy()
-        source = f"noise {k}"  # if there is no event: a source of its own
+        source = f"noise {k}"  # without an event, each excerpt counts as a source
         if rng.uniform() < 0.75:
             label, source, event = draw_event(part, rng)
             if len(event) > n_samples:  # a random part that fills the excerpt

@@ -625,8 +625,8 @@ say(claims_of(paper))
 #
 # The course began with this question. Ten classes at four hops, each compared with
 # 10 ms, make 40 questions, one per cell of the next figure. A cell is framed only if
-# its difference is significant after Holm's procedure for all 40. Each test uses the
-# five differences of its own cell, without pooling. We compare classes by F1, because a
+# its difference is significant after Holm's procedure for all 40. The test of a cell
+# uses only its five differences, without pooling. We compare classes by F1, because a
 # network that answers *dog* too often has a high recall for dogs.
 
 # %%

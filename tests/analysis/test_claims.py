@@ -160,7 +160,9 @@ def test_questions_name_the_claim_that_they_decide():
         for entry, part in zip(claim.parts, claims.parts_of(claim, Evidence()), strict=True):
             row = answers.loc[(entry["where"], entry["question"])]
             assert part.verdict == row["verdict"]
-            if claim.id != "A1":  # one of its questions is asked of another grid
+            if claim.id == "A1":  # its questions are put to two grids, and each grid corrects for fewer than the claim
+                assert part.p >= row["p"] > 0
+            else:
                 assert part.p == pytest.approx(row["p"])
 
 
