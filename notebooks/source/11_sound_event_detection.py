@@ -918,6 +918,9 @@ gain_draws = tuned_draws - usual_draws
 one_event = 100 / max(len(truth["test"]), 1)  # what one true event is worth, in points
 
 
+not_judged = {}  # effects that were measured without the published weights
+
+
 def concluded(name, value, *, if_clear, if_not):
     """`conclude` with the published weights; with other features, only `if_not`."""
     if published_net:
@@ -925,6 +928,7 @@ def concluded(name, value, *, if_clear, if_not):
         conclude(name, value, unit="points", step=one_event, **texts)
     else:
         say(if_not)
+        not_judged[name] = value
 
 
 concluded(
@@ -1862,6 +1866,8 @@ def trained(step):
     return {"step": step} if is_judged else {"kind": "info"}
 
 
+for name, value in not_judged.items():
+    record(name, value, unit="points", kind="info")
 for name, value in by_library.items():
     record(f"tiny_{name}", 100 * value, unit="%", kind="rel", rel=1e-9)
 record("events_in_all_scenes", len(every_event), kind="exact")
