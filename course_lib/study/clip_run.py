@@ -27,7 +27,7 @@ from course_lib.errors import CourseError, UsageError
 from course_lib.evaluation import tagging
 from course_lib.models.classifier import classifier
 from course_lib.provenance import code_hash, now, processor, provenance
-from course_lib.study import plugins
+from course_lib.study import disturbance, plugins
 from course_lib.study.config import Run, RunSpec, TagRun, to_dict
 from course_lib.training import cost, supervised
 
@@ -182,7 +182,8 @@ def read_test(
 
     Lists have one entry per clip: its name, its source, its class and the predicted class (indices into
     `clips.classes`), and 1 if the two agree, else 0. For clips with several labels, the mean average precision and the
-    average precision of each label take their place. Appends a line to `log` (see `log_reading`).
+    average precision of each label take their place. With `disturb`, the columns of `disturbance.answers` are added.
+    Appends a line to `log` (see `log_reading`).
     """
     _, _, test = folds.split(clips, spec.fold)
     test = _originals(clips, test)
@@ -195,7 +196,7 @@ def read_test(
         return {"n_test": len(targets), "test_map": float(np.nanmean(each)), "test_average_precisions": precisions}
     predicted = found.argmax(1)
     correct = predicted == targets
-    return {
+    row = {
         "n_test": len(targets),
         "test_accuracy": float(correct.mean()),
         "test_clips": clips.table["clip"][test].astype(str).tolist(),
@@ -204,6 +205,11 @@ def read_test(
         "test_predicted": predicted.tolist(),
         "test_correct": correct.astype(int).tolist(),
     }
+    if spec.disturb:
+        originals = clips_of(spec.dataset, spec.clips_per_class)
+        _, _, test = folds.split(originals, spec.fold)
+        row |= disturbance.answers(model, originals, test, spec.features, precision=precision)
+    return row
 
 
 def log_reading(log: Path | None, spec: Run, **read: int) -> None:

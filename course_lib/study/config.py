@@ -34,7 +34,13 @@ FIRST_NAMES = {
 }
 ALIASES = {first: today for today, first in FIRST_NAMES.items()}
 # Fields added after rows had been published. At these values they are left out of the key, so older keys stay valid
-BACKFILL_DEFAULTS = {"recipe.guide": 0.0, "recipe.mask_value": "mean", "refit": False, "plugin": "none"}
+BACKFILL_DEFAULTS = {
+    "recipe.guide": 0.0,
+    "recipe.mask_value": "mean",
+    "refit": False,
+    "disturb": False,
+    "plugin": "none",
+}
 NONE = "none"  # stands for None in a grid, because TOML has no null
 
 
@@ -54,6 +60,7 @@ class RunSpec:
     recipe : how to train.
     clips_per_class : how many clips per class to take, spread over the folds; None takes all.
     refit : train on the validation clips too, and keep the last step; for a recipe already chosen by other runs.
+    disturb : also keep the answers to test clips that are shifted, louder, softer or noisy (see `study.disturbance`).
     plugin : hash of the user's file that `model` or `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
 
@@ -67,11 +74,14 @@ class RunSpec:
     recipe: Recipe = field(default_factory=Recipe)
     clips_per_class: Count | None = None
     refit: bool = False
+    disturb: bool = False
     plugin: str = "none"
 
     def __post_init__(self) -> None:
         classifier.check_model(self.model)
         _check_reducer(self.frame_reducer)
+        if self.disturb and self.frame_reducer.startswith("oracle:"):
+            raise ValueError("disturb=True: the oracle is told where the events are, and not where a shift puts them")
 
     @property
     def key(self) -> str:
@@ -162,6 +172,11 @@ class TagRun(RunSpec):
     """Like `RunSpec`, for clips with several labels each: scored by mean average precision, without label smoothing."""
 
     task: Literal["tags"] = "tags"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.disturb:
+            raise ValueError("disturb=True: only for clips with one label each, whose answer is a single class")
 
 
 @checked
