@@ -16,7 +16,16 @@ import pandas as pd
 
 from course_lib.analysis import localisation, per_class, probe, questions, verdicts
 from course_lib.analysis.questions import ALL_STREAMS, DATA, SCENES, chosen
-from course_lib.analysis.verdicts import BY_CONSTRUCTION, NOT_RUN, NOT_SHOWN, NOT_TESTABLE, Part, overall, signed
+from course_lib.analysis.verdicts import (
+    BY_CONSTRUCTION,
+    NOT_RUN,
+    NOT_SHOWN,
+    NOT_TESTABLE,
+    UNCONVERGED,
+    Part,
+    overall,
+    signed,
+)
 from course_lib.checked import checked, nearest
 from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval
@@ -97,8 +106,9 @@ class Evidence:
         if macs:
             about += f", {row['macs']:.2f} of the MACs"
         if turned:
-            return Part(about, data, found.reversed(), margin, design=design)
-        return Part(about, data, found, row["margin"], design=design)
+            found = found.reversed()
+        margin = margin if turned else row["margin"]
+        return Part(about, data, found, margin, design=design, converged=row["verdict"] != UNCONVERGED)
 
 
 def evidence_from(*grids: str) -> Evidence:

@@ -29,9 +29,11 @@ DESIGN = ("dataset", "recipe.steps", "refit")  # what all conditions of a design
 DATA = {
     "esc10": "ESC-10", "fsdd": "spoken digits", "timing": "timing probe", "esc50": "ESC-50", "nsynth": "NSynth",
     "speechcommands": "Speech Commands", "fsd50k": "FSD50K", "urbansound8k": "UrbanSound8K",
+    "speechcommands10": "ten spoken words",
 }  # fmt: skip
 SCENES = "scenes of ESC-10"
 OWN_SPREAD = ("timing probe",)  # where conditions differ in variance: see study/protocol.md
+STILL_RISING = 0.02  # rise of the validation accuracy over the last quarter of the steps, a share; more is unconverged
 
 
 @checked
@@ -44,6 +46,9 @@ class Question:
     grid, score : the grid of those rows, and the score by which they are compared; empty for the only one they have.
     first, second : every field that the rows of the two conditions have, by dotted name.
     claim : the paper's claim that it tests, empty for a control.
+    family : the questions of the same place whose p values are corrected together; empty for one of its own, or for one
+        that tests a claim.
+    repeats : the runs that each condition must have before the question is asked; 0 for any number.
     paper : the paper's own difference in points, if it gives one.
     """
 
@@ -54,6 +59,8 @@ class Question:
     second: Mapping[str, object]
     score: str = ""
     claim: str = ""
+    family: str = ""
+    repeats: int = 0
     margin: float = 0.0
     paper: float | None = None
 
@@ -132,7 +139,8 @@ def _question(where: str, text: str, first: str | Mapping, second: str | Mapping
     if place.get("control"):
         more.pop("claim", None)
     try:
-        return Question(text, where, place["grid"], usual | first, usual | second, score, paper=paper, **more)
+        sides = usual | first, usual | second
+        return Question(text, where, place["grid"], *sides, score, repeats=place.get("repeats", 0), paper=paper, **more)
     except ValueError as error:
         raise CourseError(f"questions.toml: question {text!r}: {error}") from None
 
@@ -170,13 +178,32 @@ def design_of(question: Question, rows: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def compared(question: Question, rows: pd.DataFrame) -> stats.Difference | None:
-    """The difference that answers `question`, or None if there are fewer than two pairs."""
+    """The difference that answers `question`; None if it has fewer than two pairs, or fewer runs than it needs."""
     first, second = (chosen(rows, fields) for fields in (question.first, question.second))
-    if first.empty or second.empty:
+    if min(len(first), len(second)) < max(question.repeats, 1):
         return None
     scores = stats.scores_of(rows)
     score = scores[question.score] if question.score else next(iter(scores.values()))
     return stats.difference(first, second, score=score, design=design_of(question, rows))
+
+
+def converged(question: Question, rows: pd.DataFrame) -> bool:
+    """Whether both conditions had stopped improving when their training ended: see `STILL_RISING`.
+
+    Asked only where the protocol does, of questions that need a certain number of `repeats`.
+    """
+    if not question.repeats:
+        return True
+    return all(late_rise(chosen(rows, fields)) <= STILL_RISING for fields in (question.first, question.second))
+
+
+def late_rise(rows: pd.DataFrame) -> float:
+    """Rise of the validation accuracy over the last quarter of the steps, a share, mean over the runs `rows`."""
+    rises = []
+    for steps, accuracies in zip(rows["history.step"], rows["history.validation_accuracy"], strict=True):
+        from_step = np.abs(np.asarray(steps) - 0.75 * steps[-1]).argmin()
+        rises.append(accuracies[-1] - accuracies[from_step])
+    return float(np.mean(rises))
 
 
 def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -187,9 +214,9 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     `high` and the interval for folds that share training clips (`corrected_low`, `corrected_high`),
     `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `std` and `df` (of the differences, see
     `stats.Difference`), `macs` (of the first as a share of the second's, without features; NaN for scenes), `mixed`
-    (pairs on two kinds of machine, as `4 of 15`, or empty), `p` (corrected for the questions of the same claim in this
-    grid) and `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so their intervals cover
-    the randomness of training on these scenes, not the choice of sounds.
+    (pairs on two kinds of machine, as `4 of 15`, or empty), `p` (corrected for the questions of the same claim, or the
+    same family, in this grid) and `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so
+    their intervals cover the randomness of training on these scenes, not the choice of sounds.
     """
     if rows is None:
         path = paths.published_dir() / grid / "rows.parquet"
@@ -198,15 +225,20 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     if len(rows):  # they have many columns, most of them not needed here
         fields = config.defaults(config.RunSpec).keys() | config.defaults(config.SceneRun).keys()
         kept = {*fields, *stats.scores_of(rows).values(), "device", "macs", "n_train", "n_test"}
+        kept |= {"history.step", "history.validation_accuracy"}
         rows = rows[[name for name in rows.columns if name in kept]]
     asked = [question for question in questions() if question.grid == grid and len(rows)]
     found = [(question, compared(question, rows)) for question in asked]
     found = [(question, gap) for question, gap in found if gap]
-    parts = [Part(question.text, data_of(question.where), gap, question.margin) for question, gap in found]
+    parts = [
+        Part(question.text, data_of(question.where), gap, question.margin, converged=converged(question, rows))
+        for question, gap in found
+    ]
     judged: dict[int, Part] = {}
-    for claim in dict.fromkeys(question.claim for question, _ in found):
-        places = [k for k, (question, _) in enumerate(found) if question.claim == claim]
-        if claim:
+    families = [question.claim or question.family for question, _ in found]
+    for family in dict.fromkeys(families):
+        places = [k for k, other in enumerate(families) if other == family]
+        if family:
             judged |= zip(places, verdicts.corrected([parts[k] for k in places]), strict=True)
         else:  # controls, each a question of its own
             judged |= {k: verdicts.corrected([parts[k]])[0] for k in places}

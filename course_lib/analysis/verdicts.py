@@ -12,8 +12,8 @@ from course_lib.study.stats import Difference
 
 HOLDS, NOT_SHOWN, CONTRADICTED = "holds", "not shown", "contradicted"
 BY_CONSTRUCTION, NOT_TESTABLE = "met by construction", "not testable here"
-ONE_FOLD, NOT_RUN = "one fold: no verdict", "not run"
-VERDICTS = (HOLDS, NOT_SHOWN, CONTRADICTED, BY_CONSTRUCTION, ONE_FOLD, NOT_TESTABLE, NOT_RUN)
+ONE_FOLD, UNCONVERGED, NOT_RUN = "one fold: no verdict", "not converged: no verdict", "not run"
+VERDICTS = (HOLDS, NOT_SHOWN, CONTRADICTED, BY_CONSTRUCTION, ONE_FOLD, UNCONVERGED, NOT_TESTABLE, NOT_RUN)
 ENOUGH = 5  # fewest pairs on a single fold that get a verdict, about training on these sounds
 LEVEL = 0.05  # probability of a false answer to any question of a claim
 
@@ -52,6 +52,7 @@ class Part:
     p : the p value, corrected for the number of questions of the claim (`corrected`).
     unit, scale, digits : the unit of the printed difference, how many units make a share of 1, and its decimals.
     design : number of folds and seeds.
+    converged : False if one of the conditions was still improving when its training ended; there is then no verdict.
     """
 
     about: str
@@ -63,11 +64,14 @@ class Part:
     scale: float = 100
     digits: int = 1
     design: str = ""
+    converged: bool = True
 
     @property
     def verdict(self) -> str:
         """The answer to the question."""
-        return NOT_RUN if self.found is None else judged(self.found, self.margin, self.p)
+        if self.found is None:
+            return NOT_RUN
+        return judged(self.found, self.margin, self.p) if self.converged else UNCONVERGED
 
     @property
     def lost(self) -> bool:
@@ -105,6 +109,7 @@ def overall(words: Sequence[str]) -> str:
         return NOT_RUN
     if found == {HOLDS}:
         return HOLDS
-    if ONE_FOLD in found:
-        return ONE_FOLD
+    for without in (ONE_FOLD, UNCONVERGED):
+        if without in found:
+            return without
     return CONTRADICTED if CONTRADICTED in found and HOLDS not in found else NOT_SHOWN

@@ -149,15 +149,19 @@ def test_verdicts_of_the_published_rows(table):
 
 def test_questions_name_the_claim_that_they_decide():
     """Holm's procedure over the answers of a grid corrects as the claim does, if the grid has all its questions."""
+    families = {"ESC-50", "ten words"}  # where questions are corrected by family, and once more for the claim
+    larger = {"Speech Commands", "NSynth", "FSD50K", "UrbanSound8K"}  # not published yet
     parts = {(entry["question"], entry["where"]): claim.id for claim in CLAIMS for entry in claim.parts
-             if "question" in entry and claim.id[0] in "AB" and claim.id != "A5"}  # fmt: skip
-    larger = {"ESC-50", "ten words", "Speech Commands", "NSynth", "FSD50K", "UrbanSound8K"}  # not published yet
+             if "question" in entry and claim.id[0] in "AB" and claim.id != "A5"
+             and entry["where"] not in families}  # fmt: skip
     named = {(q.text, q.where): q.claim for q in questions.questions() if q.claim[:1] in tuple("AB") and q.claim
              and q.where not in larger}  # fmt: skip
     assert parts == named
     answers = pd.concat([questions.answers(grid) for grid in ("diffres", "budget")]).set_index(["where", "question"])
     for claim in CLAIMS[:4]:
         for entry, part in zip(claim.parts, claims.parts_of(claim, Evidence()), strict=True):
+            if entry["where"] in families:
+                continue
             row = answers.loc[(entry["where"], entry["question"])]
             assert part.verdict == row["verdict"]
             if claim.id == "A1":  # its questions are put to two grids, and each grid corrects for fewer than the claim

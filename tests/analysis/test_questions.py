@@ -13,6 +13,7 @@ from course_lib.analysis import figures, questions
 from course_lib.errors import CourseError
 from course_lib.study import config, grid, scene_run, stats
 from course_lib.study.config import to_dict, typed
+from course_lib.training.supervised import Recipe
 
 ASKED = questions.questions()
 
@@ -63,6 +64,42 @@ def test_rows_of_another_recipe_or_without_a_partner_are_not_mixed_in(rows):
     assert np.allclose(both["first"] - both["second"], both["difference"])
 
 
+def words(accuracy, hop_ms, *, seeds=(0, 1), rise=0.0):
+    """Rows of ten words at a hop, whose validation accuracy rises by `rise` in the last quarter of the steps."""
+    spec = config.RunSpec("speechcommands10", 1, 0, recipe=Recipe(steps=4000, spec_augment=False))
+    fields = to_dict(spec) | {"features.hop_ms": float(hop_ms), "features.window_ms": 2.5 * hop_ms, "macs": 100}
+    return [
+        fields | {"fold": fold, "seed": seed, "test_accuracy": accuracy + 0.001 * (fold + seed) * (hop_ms > 10),
+                  "device": "cpu", "history.step": [1000, 2000, 3000, 4000],
+                  "history.validation_accuracy": [0.5, 0.7, 0.9 - rise, 0.9]}
+        for fold in range(1, 6) for seed in seeds
+    ]  # fmt: skip
+
+
+def test_where_ten_runs_are_planned_fewer_are_not_asked():
+    half = pd.DataFrame([*words(0.9, 10), *words(0.8, 20, seeds=(0,)), *words(0.7, 40)])
+    assert {answer.split()[-2] for answer in questions.answers("words", half)["question"] if "better" in answer} == {
+        "40"
+    }
+
+
+def test_a_condition_that_still_improved_at_the_end_of_its_training_gets_no_verdict():
+    rows = pd.DataFrame([*words(0.9, 10), *words(0.8, 20, rise=0.019), *words(0.7, 40, rise=0.021)])
+    assert questions.late_rise(questions.chosen(rows, {"features.hop_ms": 40.0})) == pytest.approx(0.021)
+    found = questions.answers("words", rows).set_index("question")["verdict"]
+    assert found["all frames of 10 ms better than all frames of 20 ms"] == "holds"
+    assert found["all frames of 10 ms better than all frames of 40 ms"] == "not converged: no verdict"
+
+
+def test_the_questions_of_a_family_are_corrected_together():
+    rows = pd.DataFrame([*words(0.9, 10), *words(0.896, 20), *words(0.7, 40)])
+    found = questions.answers("words", rows).set_index("question")["p"]
+    alone = {q.text: questions.compared(q, rows).p() for q in ASKED if q.where == "ten words" and q.text in found}
+    close, far = (f"all frames of 10 ms better than all frames of {hop_ms} ms" for hop_ms in (20, 40))
+    assert alone[far] < alone[close]
+    assert found[far] == pytest.approx(2 * alone[far]) and found[close] == pytest.approx(alone[close])
+
+
 def test_no_rows_no_answers():
     for name in ("diffres", "scenes"):
         assert questions.answers(name, pd.DataFrame()).columns.tolist() == list(questions.COLUMNS)
@@ -100,7 +137,11 @@ def test_every_question_is_asked_once_and_answered_if_its_grid_is_published():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('grid = "esc50", fields = { dataset', 'grid = "esc50", fields = { datset', "datset: not a field of a run"),
+        (
+            '"UrbanSound8K" = { grid = "urbansound8k", fields = { dataset',
+            '"UrbanSound8K" = { grid = "urbansound8k", fields = { datset',
+            "datset: not a field of a run",
+        ),
         ('first = "fine-tuned"', 'first = "tuned"', "no condition 'tuned'; there are neither augmented,"),
         ('of = ["timing probe"]', 'of = ["probe"]', "no place 'probe'; there are ESC-10, 800 steps,"),
         ("margin = 0.02", "margni = 0.02", "question 'DiffRes, a quarter fewer frames, no worse than 10 ms': .*margni"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from course_lib.analysis import verdicts
-from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, ONE_FOLD, Part
+from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, ONE_FOLD, UNCONVERGED, Part
 from course_lib.evaluation.intervals import Interval
 from course_lib.study import stats
 
@@ -25,6 +25,7 @@ MISSING = Part("a question", "a set", None)
         ([HOLDS, HOLDS], HOLDS), ([HOLDS, NOT_SHOWN], NOT_SHOWN), ([HOLDS, CONTRADICTED], NOT_SHOWN),
         ([NOT_SHOWN, CONTRADICTED], CONTRADICTED), ([HOLDS, NOT_RUN], NOT_SHOWN), ([NOT_RUN, NOT_RUN], NOT_RUN),
         ([HOLDS, ONE_FOLD], ONE_FOLD), ([ONE_FOLD], ONE_FOLD),
+        ([HOLDS, UNCONVERGED], UNCONVERGED),
     ],
 )  # fmt: skip
 def test_a_claim_holds_when_all_of_it_does(words, word):
@@ -52,6 +53,14 @@ def test_many_questions_are_corrected_and_those_without_verdict_do_not_count():
     found = verdicts.corrected([close, few, MISSING])
     assert [p.verdict for p in found] == [HOLDS, ONE_FOLD, NOT_RUN] and found[0].p == pytest.approx(close.found.p())
     assert verdicts.corrected([part(0.5, pairs=5, paired_by="seed")])[0].verdict == HOLDS
+
+
+def test_without_convergence_there_is_no_verdict_whatever_the_interval():
+    assert [each.verdict for each in verdicts.corrected([part(0.5, converged=False), part(0.5)])] == [
+        UNCONVERGED,
+        HOLDS,
+    ]
+    assert Part("a question", "a set", None, converged=False).verdict == NOT_RUN
 
 
 def test_what_only_holds_while_folds_are_independent_is_marked():
