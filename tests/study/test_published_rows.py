@@ -11,7 +11,7 @@ from course_lib.study import config, grid, records
 GRIDS = sorted(path.parent.name for path in paths.published_dir().glob("*/rows.parquet"))
 # SHA-256 over the sorted keys of each grid, as published. A change here is a change of what a run *is*: do not make it.
 KEYS = {
-    "budget": (164, "986450ead0072da3"),  # unfinished; this line grows with it
+    "budget": (190, "25500e28fc052ee6"),
     "diffres": (685, "4b2b59ee85618fe8"),
     "failures": (153, "7e7861396163cf77"),  # unfinished; this line grows with it
     "lesson": (115, "fe18cd69b9a409eb"),
