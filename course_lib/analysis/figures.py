@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib import paths, plots
-from course_lib.analysis import budget, claims, frontier, localisation, pareto, per_class, questions
+from course_lib.analysis import budget, claims, disturbance, frontier, localisation, pareto, per_class, questions
 from course_lib.analysis.verdicts import signed
 from course_lib.audio import timing_probe
 from course_lib.audio.features import FeatureSpec, log_mel
@@ -463,6 +463,8 @@ FIGURES = {
         Published("lesson/classes.png", ("lesson",), lambda: (per_class.against(claims.sweep(claims.Evidence())),),
                   per_class.classes_text, per_class.classes_figure),
         Published("diffres/claims.png", ("diffres",), lambda: (questions.answers(),), claims_text, claims_figure),
+        Published("disturbance.png", tuple(disturbance.GRIDS), lambda: (disturbance.tables(),), disturbance.text,
+                  disturbance.figure),
         Published("scenes/tagging.png", ("scenes",), _tagging, scenes_subsets_text, scenes_subsets_figure),
     )
 }  # fmt: skip

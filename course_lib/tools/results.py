@@ -15,6 +15,7 @@ from course_lib import paths
 from course_lib.analysis import (
     budget,
     claims,
+    disturbance,
     figures,
     frontier,
     latency,
@@ -417,6 +418,61 @@ def diffres_table() -> str:
     return "\n".join([*text, below])
 
 
+def larger_sets_table() -> str:
+    """Accuracy of every condition on ten words and ESC-50, then the questions that have all their rows."""
+    text = []
+    for grid, place in disturbance.GRIDS.items():
+        text += [f"**{questions.data_of(place)}**", ""]
+        rows = questions.published(grid)
+        if rows.empty:
+            text += ["No row has been published.", ""]
+            continue
+        left = len(origin(grid).get("missing", []))
+        text += [f"{_rows_of(grid)}" + (f"; {left} rows are still to be run." if left else "."), ""]
+        text += [*table("condition | test accuracy: | runs: | million MACs: | ms:", _levels(rows)), ""]
+        answers = questions.answers(grid)
+        cells = [[row["question"], signed(questions.points(row)), row["verdict"]] for row in answers.to_dict("records")]
+        if cells:
+            text += [*table("question | difference: | answer", cells), ""]
+    return "\n".join(text[:-1])
+
+
+def _levels(rows: pd.DataFrame) -> list[list[str]]:
+    """The cells of a table of levels: a line for each condition of a larger set."""
+    cells = []
+    fields = ["copies", "recipe.image_augment", "frame_reducer", "features.hop_ms"]
+    for (copies, pictures, reducer, hop_ms), alike in rows.groupby(fields, sort=False):
+        got, ms = stats.accuracy(alike), alike["latency_ms"].median()
+        how = ", clips augmented" if copies != "none" else ", pictures augmented" if pictures else ""
+        cells.append([
+            frontier.name(hop_ms, reducer) + how, percent(got.mean, got.low, got.high), str(len(alike)),
+            f"{alike['macs'].median() / 1e6:.0f}", f"{ms:.1f}",
+        ])  # fmt: skip
+    return cells
+
+
+def disturbance_table() -> str:
+    """Answers that a shift changes, accuracy at other levels and in noise, and the questions that have their rows."""
+    found = disturbance.tables()
+    if not found:
+        return "No row has been published."
+    text = [picture("disturbance.png"), ""]
+    for grid, place in disturbance.GRIDS.items():
+        rows = found.get(questions.data_of(place))
+        if rows is None:
+            continue
+        cells = [
+            [row["condition"], f"{row['changed']:.1f} ({row['low']:.1f} to {row['high']:.1f})",
+             *(f"{row[name]:.1f}" for name in disturbance.SHARES)]
+            for row in rows.to_dict("records")
+        ]  # fmt: skip
+        levels = ": | ".join(name.replace("gain ", "").replace("noise", "SNR") for name in disturbance.LEVELS)
+        head = f"condition | changed: | of right answers: | by a whole hop: | accuracy: | {levels}:"
+        text += [f"**{questions.data_of(place)}**", "", *table(head, cells), ""]
+        text += [f"- {part.about}: {said(part)}; *{part.verdict}*" for part in disturbance.answers(grid)] + [""]
+    return "\n".join(text[:-1])
+
+
 def systems_table() -> str:
     """Accuracy, multiply-accumulates and milliseconds of every system on ESC-10, a table for each budget."""
     found, text = pareto.table(), [picture("systems.png"), ""]
@@ -502,6 +558,8 @@ PARTS = {
     "hop": hop_table,
     "classes": classes_figure,
     "diffres": diffres_table,
+    "larger": larger_sets_table,
+    "disturbance": disturbance_table,
     "systems": systems_table,
     "scenes": scenes_table,
     "leak": leak_table,

@@ -1,0 +1,146 @@
+"""Do answers change when a clip is shifted by part of a hop, and more often at a long hop or where widths are learned?
+
+Made from the rows of the grids `words` and `esc50`, which keep their answers to disturbed test clips. The rules are in
+study/protocol.md, *Shift and noise*.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from course_lib import plots
+from course_lib.analysis import frontier, questions, verdicts
+from course_lib.analysis.verdicts import Part
+from course_lib.study import stats
+from course_lib.study.disturbance import GAINS_DB, N_SHIFTS, SNRS_DB, UNCHANGED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GRIDS = {"words": "ten words", "esc50": "ESC-50"}  # and the place of each in questions.toml
+CONDITION = ["features.hop_ms", "frame_reducer"]
+N_RUNS = 10  # five folds with two seeds: a condition is shown once it has all of them
+LEVELS = (*(f"gain {gain_db:+g} dB" for gain_db in GAINS_DB), *(f"noise {snr_db:g} dB" for snr_db in SNRS_DB))
+SHARES = ("changed_right", "changed_by_hop", UNCHANGED, *LEVELS)
+ASKED = (  # is the rate of changed answers of the first condition (hop and frame reducer) higher than the second's?
+    ("all frames, 40 ms over 10 ms", (40.0, "none"), (10.0, "none")),
+    ("DiffRes over equal widths, half the frames", (10.0, "diffres-light:0.5"), (10.0, "uniform:0.5")),
+    ("DiffRes over equal widths, a quarter of the frames", (10.0, "diffres-light:0.75"), (10.0, "uniform:0.75")),
+    ("the variant over equal widths, half the frames", (10.0, "diffres-contrast:0.5"), (10.0, "uniform:0.5")),
+    ("the variant over equal widths, a quarter of the frames", (10.0, "diffres-contrast:0.75"), (10.0, "uniform:0.75")),
+)
+
+
+def runs(grid: str) -> pd.DataFrame:
+    """The published rows of `grid` without augmentation, of conditions with all `N_RUNS`, with rates as columns.
+
+    Shares: `changed` (of all pairs of a clip and a shift, those with another answer than the clip unshifted),
+    `changed_right` (the same of clips answered correctly unshifted), `changed_by_hop` (at the shift of a whole hop
+    alone), `changed_at` (an array, a share for each shift), `unchanged` and each of `LEVELS` (accuracy).
+    """
+    rows = questions.published(grid)
+    if rows.empty or "disturbed_predicted" not in rows:
+        return pd.DataFrame()
+    usual = {name: value for name, value in questions.usual_fields(GRIDS[grid]).items() if name not in CONDITION}
+    rows = questions.chosen(rows, usual)
+    rows = rows[rows.groupby(CONDITION)["fold"].transform("size") == N_RUNS].reset_index(drop=True)
+    return pd.concat([rows, pd.DataFrame([_rates(row) for row in rows.to_dict("records")])], axis=1)
+
+
+def _rates(row: Mapping) -> dict[str, object]:
+    """The columns that `runs` adds to a row."""
+    names, targets = list(row["disturbed_names"]), np.asarray(row["disturbed_targets"])
+    predicted = np.reshape(row["disturbed_predicted"], (len(names), len(targets)))
+    usual = predicted[names.index(UNCHANGED)]
+    shifts = [names.index(f"shift {k}/{N_SHIFTS} hop") for k in range(1, N_SHIFTS + 1)]
+    changed = predicted[shifts] != usual  # (shifts, clips)
+    accuracies = {name: float(np.mean(predicted[names.index(name)] == targets)) for name in (UNCHANGED, *LEVELS)}
+    return {
+        "changed": changed.mean(),
+        "changed_right": changed[:, usual == targets].mean(),
+        "changed_by_hop": changed[-1].mean(),
+        "changed_at": changed.mean(axis=1),
+    } | accuracies
+
+
+def table(grid: str) -> pd.DataFrame:
+    """One row per condition of `runs`, fixed hops first, rates in %: empty if there are no rows.
+
+    Columns: `condition` in words, `hop_ms`, `frame_reducer`, `merged` (False for fixed hops), `changed` with its t
+    interval over folds, `low` to `high`, and the other rates of `runs`.
+    """
+    rows, found = runs(grid), []
+    if rows.empty:
+        return rows
+    for (hop_ms, reducer), alike in rows.groupby(CONDITION):
+        rate = stats.repeats_interval(alike, "changed").scaled(100)
+        row = {"condition": frontier.name(hop_ms, reducer), "hop_ms": hop_ms, "frame_reducer": reducer}
+        row |= {"changed": rate.mean, "low": rate.low, "high": rate.high}
+        row |= {"changed_at": 100 * np.mean(np.stack(alike["changed_at"]), axis=0)}  # every fold has as many seeds
+        found.append(row | {name: 100 * stats.mean_score(alike, name) for name in SHARES})
+    made = pd.DataFrame(found)
+    merged = made["frame_reducer"] != "none"
+    return made.assign(merged=merged).sort_values(["merged", "hop_ms", "frame_reducer"], ignore_index=True)
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    """`table` of each grid that has rows, by the name of its data set."""
+    found = {questions.data_of(place): table(grid) for grid, place in GRIDS.items()}
+    return {data: rows for data, rows in found.items() if len(rows)}
+
+
+def answers(grid: str) -> list[Part]:
+    """The questions about `grid` in `ASKED` whose rows are all published, with the pooled standard deviation and Holm.
+
+    Empty until every one of them can be asked, because their p values are corrected together.
+    """
+    rows = runs(grid)
+    if rows.empty:
+        return []
+    by_condition = dict(tuple(rows.groupby(CONDITION)))
+    wanted = list(dict.fromkeys(condition for _, *both in ASKED for condition in both))
+    if not all(condition in by_condition for condition in wanted):
+        return []
+    design = pd.concat([by_condition[condition] for condition in wanted])
+    data, parts = questions.data_of(GRIDS[grid]), []
+    for about, first, second in ASKED:
+        gap = stats.difference(by_condition[first], by_condition[second], score="changed", design=design)
+        parts.append(Part(about, data, gap))
+    return verdicts.corrected(parts)
+
+
+def figure(found: Mapping[str, pd.DataFrame]) -> "Figure":
+    """The rate of changed answers, a row of panels for each data set, from its `table`.
+
+    Left against the shift in milliseconds, a line for each fixed hop, which ends at a shift of one hop; right for every
+    condition, over all shifts, with its interval.
+    """
+    with plt.rc_context(plots.STYLE):
+        height = sum(0.34 * len(rows) + 1.2 for rows in found.values())
+        fig, axes = plt.subplots(len(found), 2, figsize=(11, max(height, 3.4)), squeeze=False)
+        for (left, right), (data, rows) in zip(axes, found.items(), strict=True):
+            fixed = rows[~rows["merged"]]
+            for place, row in enumerate(fixed.itertuples()):
+                shifts_ms = np.arange(1, N_SHIFTS + 1) * row.hop_ms / N_SHIFTS
+                line = plots.LINES[place % len(plots.LINES)]
+                left.plot(shifts_ms, row.changed_at, linestyle=line, label=f"hop {row.hop_ms:g} ms")
+            left.set_title(data, loc="left")
+            left.set(xlabel="shift (ms)", ylabel="changed answers (%)", ylim=(0, None))
+            left.legend()
+            reach = [rows["changed"] - rows["low"], rows["high"] - rows["changed"]]
+            right.errorbar(rows["changed"], range(len(rows)), xerr=reach, fmt="o", capsize=3)
+            right.set_yticks(range(len(rows)), rows["condition"])
+            right.set(xlabel="changed answers, all shifts (%)", xlim=(0, None), ylim=(len(rows) - 0.5, -0.5))
+    return fig
+
+
+def text(found: Mapping[str, pd.DataFrame]) -> str:
+    """`figure` in sentences."""
+    panels = [
+        f"{data}: " + ", ".join(f"{row.condition} {row.changed:.1f}" for row in rows.itertuples())
+        for data, rows in found.items()
+    ]
+    return f"Answers in % that a shift of the clip by up to one hop changes. {'; '.join(panels)}."
