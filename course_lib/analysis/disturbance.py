@@ -1,4 +1,4 @@
-"""Do answers change when a clip is shifted by part of a hop, and more often at a long hop or where widths are learned?
+"""Do answers change when a clip is shifted by a few milliseconds, more often at a long hop or with learned widths?
 
 Made from the rows of the grids `words` and `esc50`, which keep their answers to disturbed test clips. The rules are in
 study/protocol.md, *Shift and noise*.
@@ -24,22 +24,39 @@ GRIDS = {"words": "ten words", "esc50": "ESC-50"}  # and the place of each in qu
 CONDITION = ["features.hop_ms", "frame_reducer"]
 N_RUNS = 10  # five folds with two seeds: a condition is shown once it has all of them
 LEVELS = (*(f"gain {gain_db:+g} dB" for gain_db in GAINS_DB), *(f"noise {snr_db:g} dB" for snr_db in SNRS_DB))
-SHARES = ("changed_right", "changed_by_hop", UNCHANGED, *LEVELS)
-ASKED = (  # is the rate of changed answers of the first condition (hop and frame reducer) higher than the second's?
-    ("all frames, 40 ms over 10 ms", (40.0, "none"), (10.0, "none")),
-    ("DiffRes over equal widths, half the frames", (10.0, "diffres-light:0.5"), (10.0, "uniform:0.5")),
-    ("DiffRes over equal widths, a quarter of the frames", (10.0, "diffres-light:0.75"), (10.0, "uniform:0.75")),
-    ("the variant over equal widths, half the frames", (10.0, "diffres-contrast:0.5"), (10.0, "uniform:0.5")),
-    ("the variant over equal widths, a quarter of the frames", (10.0, "diffres-contrast:0.75"), (10.0, "uniform:0.75")),
+ALIKE_MS = (2.5, 5.0, 7.5, 10.0)  # shifts that hops of 10, 20 and 40 ms have in common
+SHARES = ("changed_right", "changed_alike", "changed_by_hop", UNCHANGED, *LEVELS)
+ASKED = (  # is this rate of the first condition (hop and frame reducer) higher than that of the second?
+    ("all frames, 40 ms over 10 ms, shifts of 2.5 to 10 ms", "changed_alike", (40.0, "none"), (10.0, "none")),
+    ("DiffRes over equal widths, half the frames", "changed", (10.0, "diffres-light:0.5"), (10.0, "uniform:0.5")),
+    (
+        "DiffRes over equal widths, a quarter of the frames",
+        "changed",
+        (10.0, "diffres-light:0.75"),
+        (10.0, "uniform:0.75"),
+    ),
+    (
+        "the variant over equal widths, half the frames",
+        "changed",
+        (10.0, "diffres-contrast:0.5"),
+        (10.0, "uniform:0.5"),
+    ),
+    (
+        "the variant over equal widths, a quarter of the frames",
+        "changed",
+        (10.0, "diffres-contrast:0.75"),
+        (10.0, "uniform:0.75"),
+    ),
 )
 
 
 def runs(grid: str) -> pd.DataFrame:
     """The published rows of `grid` without augmentation, of conditions with all `N_RUNS`, with rates as columns.
 
-    Shares: `changed` (of all pairs of a clip and a shift, those with another answer than the clip unshifted),
-    `changed_right` (the same of clips answered correctly unshifted), `changed_by_hop` (at the shift of a whole hop
-    alone), `changed_at` (an array, a share for each shift), `unchanged` and each of `LEVELS` (accuracy).
+    Shares: `changed` (of all pairs of a clip and a shift, those whose answer is not that without the shift),
+    `changed_right` (the same of clips answered correctly unshifted), `changed_alike` (at the shifts `ALIKE_MS` alone; NaN
+    at a hop that does not have all of them), `changed_by_hop` (at the shift of a whole hop alone), `changed_at` (an
+    array, a share for each shift), `unchanged` and each of `LEVELS` (accuracy).
     """
     rows = questions.published(grid)
     if rows.empty or "disturbed_predicted" not in rows:
@@ -54,13 +71,16 @@ def _rates(row: Mapping) -> dict[str, object]:
     """The columns that `runs` adds to a row."""
     names, targets = list(row["disturbed_names"]), np.asarray(row["disturbed_targets"])
     predicted = np.reshape(row["disturbed_predicted"], (len(names), len(targets)))
-    usual = predicted[names.index(UNCHANGED)]
+    usual = predicted[names.index(f"shift 0/{N_SHIFTS} hop")]
     shifts = [names.index(f"shift {k}/{N_SHIFTS} hop") for k in range(1, N_SHIFTS + 1)]
     changed = predicted[shifts] != usual  # (shifts, clips)
+    shifts_ms = np.arange(1, N_SHIFTS + 1) * row["features.hop_ms"] / N_SHIFTS
+    alike = np.isin(shifts_ms, ALIKE_MS)
     accuracies = {name: float(np.mean(predicted[names.index(name)] == targets)) for name in (UNCHANGED, *LEVELS)}
     return {
         "changed": changed.mean(),
         "changed_right": changed[:, usual == targets].mean(),
+        "changed_alike": changed[alike].mean() if alike.sum() == len(ALIKE_MS) else np.nan,
         "changed_by_hop": changed[-1].mean(),
         "changed_at": changed.mean(axis=1),
     } | accuracies
@@ -101,14 +121,16 @@ def answers(grid: str) -> list[Part]:
     if rows.empty:
         return []
     by_condition = dict(tuple(rows.groupby(CONDITION)))
-    wanted = list(dict.fromkeys(condition for _, *both in ASKED for condition in both))
+    wanted = list(dict.fromkeys(condition for _, _, *both in ASKED for condition in both))
     if not all(condition in by_condition for condition in wanted):
         return []
     design = pd.concat([by_condition[condition] for condition in wanted])
     data, parts = questions.data_of(GRIDS[grid]), []
-    for about, first, second in ASKED:
-        gap = stats.difference(by_condition[first], by_condition[second], score="changed", design=design)
-        parts.append(Part(about, data, gap))
+    for about, rate, *both in ASKED:
+        first, second = (by_condition[condition] for condition in both)
+        gap = stats.difference(first, second, score=rate, design=design)
+        converged = max(map(questions.late_rise, (first, second))) <= questions.STILL_RISING
+        parts.append(Part(about, data, gap, converged=converged))
     return verdicts.corrected(parts)
 
 

@@ -15,14 +15,14 @@ from course_lib.audio.features import FeatureSpec, log_mel_torch
 from course_lib.data.clips import Clips
 from course_lib.training import supervised
 
-N_SHIFTS = 16  # shifts of the sound, each a sixteenth of a hop further than the last, up to a whole hop
+N_SHIFTS = 16  # shifts of the sound, each a sixteenth of a hop later than the last, up to a whole hop
 GAINS_DB = (-6.0, 6.0)
 SNRS_DB = (20.0, 10.0, 0.0)
 MOST_CLIPS = 200  # clips of a test fold that are disturbed, evenly spread over it
 UNCHANGED = "unchanged"
 NAMES = (
     UNCHANGED,
-    *(f"shift {k}/{N_SHIFTS} hop" for k in range(1, N_SHIFTS + 1)),
+    *(f"shift {k}/{N_SHIFTS} hop" for k in range(N_SHIFTS + 1)),
     *(f"gain {gain_db:+g} dB" for gain_db in GAINS_DB),
     *(f"noise {snr_db:g} dB" for snr_db in SNRS_DB),
 )
@@ -55,12 +55,14 @@ def answers(model: nn.Module, clips: Clips, test: np.ndarray, spec: FeatureSpec,
 def disturbances(waves: np.ndarray, hop_samples: int) -> Iterator[tuple[str, np.ndarray]]:
     """Each of `NAMES` with the disturbed `waves` `(clips, samples)`, float32.
 
-    Shifts are circular, so that no shift removes a part of a clip. The noise is white, and the same for a clip at every
-    signal-to-noise ratio and every hop.
+    For the shifts, every clip is made longer by a hop of silence. A shift moves this silence from the end to the
+    beginning, so that no part of the clip is lost or put elsewhere; after a shift of one hop, a frame holds what the
+    one before it held. The noise is white, and the same for a clip at every signal-to-noise ratio and every hop.
     """
     yield UNCHANGED, waves
-    for k in range(1, N_SHIFTS + 1):
-        yield f"shift {k}/{N_SHIFTS} hop", np.roll(waves, round(k * hop_samples / N_SHIFTS), axis=1)
+    for k in range(N_SHIFTS + 1):
+        before = round(k * hop_samples / N_SHIFTS)
+        yield f"shift {k}/{N_SHIFTS} hop", np.pad(waves, ((0, 0), (before, hop_samples - before)))
     for gain_db in GAINS_DB:
         yield f"gain {gain_db:+g} dB", waves * np.float32(10 ** (gain_db / 20))
     for snr_db in SNRS_DB:

@@ -8,6 +8,7 @@ from tiny_runs import ON_CLIPS as TINY
 from tiny_runs import lasting
 
 from course_lib import profiles
+from course_lib.audio.features import FeatureSpec, log_mel
 from course_lib.study import clip_run, disturbance
 from course_lib.study.config import from_fields
 
@@ -27,14 +28,24 @@ def test_each_disturbance_is_what_its_name_says(waves):
     found = dict(disturbance.disturbances(waves, hop_samples=160))
     assert tuple(found) == disturbance.NAMES
     assert found["unchanged"] is waves
-    np.testing.assert_array_equal(found["shift 1/16 hop"][:, 10:], waves[:, :-10])
-    np.testing.assert_array_equal(found["shift 16/16 hop"][:, :160], waves[:, -160:])
+    for k in (0, 1, 16):
+        shifted = found[f"shift {k}/16 hop"]
+        assert shifted.shape == (3, 1760)
+        np.testing.assert_array_equal(shifted[:, 10 * k : 10 * k + 1600], waves)
+        assert not shifted[:, : 10 * k].any() and not shifted[:, 10 * k + 1600 :].any()
     np.testing.assert_allclose(found["gain +6 dB"], waves * 10 ** (6 / 20), rtol=1e-6)
     for snr_db in (20, 10, 0):
         noise = found[f"noise {snr_db} dB"] - waves
         ratio = np.mean(waves[:2] ** 2, axis=1) / np.mean(noise[:2] ** 2, axis=1)
         np.testing.assert_allclose(10 * np.log10(ratio), snr_db, atol=0.01)
         assert not noise[2].any()  # silence has no level that noise could be relative to
+
+
+def test_a_shift_by_a_whole_hop_moves_every_frame_by_one(waves):
+    spec = FeatureSpec(hop_ms=10.0)
+    found = dict(disturbance.disturbances(waves, spec.hop_samples))
+    before, after = (log_mel(found[f"shift {k}/16 hop"], spec) for k in (0, 16))
+    np.testing.assert_allclose(after[:, 1:], before[:, :-1], atol=1e-4)
 
 
 def test_the_noise_of_a_clip_differs_from_that_of_another_but_not_with_the_level_or_the_hop(waves):

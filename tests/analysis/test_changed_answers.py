@@ -11,7 +11,7 @@ from course_lib.study.disturbance import NAMES
 from course_lib.training.supervised import Recipe
 
 N_CLIPS = 16
-SHIFTS = range(1, 17)  # the places of the shifts in NAMES
+SHIFTS = range(2, 18)  # the places in NAMES of the shifts that move a clip
 
 
 def row(hop_ms, reducer, fold, seed, changed, *, wrong=0, noisy=0):
@@ -28,7 +28,7 @@ def row(hop_ms, reducer, fold, seed, changed, *, wrong=0, noisy=0):
     return config.to_dict(spec) | {
         "features.hop_ms": hop_ms, "frame_reducer": reducer, "disturbed_names": list(NAMES),
         "disturbed_targets": targets.tolist(), "disturbed_predicted": predicted.ravel().tolist(),
-        "n_train": 10, "n_test": 5,
+        "n_train": 10, "n_test": 5, "history.step": [3, 4], "history.validation_accuracy": [0.9, 0.9],
     }  # fmt: skip
 
 
@@ -61,13 +61,20 @@ def test_a_shift_has_a_rate_of_its_own(published):
     rows = of_condition(40.0, "none", 0)
     for each in rows:
         predicted = np.reshape(each["disturbed_predicted"], (len(NAMES), -1))
-        predicted[SHIFTS] = predicted[0]
+        predicted[SHIFTS] = predicted[1]
         predicted[NAMES.index("shift 16/16 hop"), :8] += 1
         each["disturbed_predicted"] = predicted.ravel().tolist()
     published(rows)
     [found] = disturbance.table("words").to_dict("records")
     assert found["changed_at"].tolist() == [0] * 15 + [50]
     assert found["changed_by_hop"] == 50 and found["changed"] == pytest.approx(50 / 16)
+    assert found["changed_alike"] == 0  # shifts of 2.5 to 10 ms are the first four
+
+
+def test_only_hops_with_the_same_shifts_are_compared_at_them(published):
+    published([each for hop_ms in (5.0, 10.0, 20.0, 40.0, 60.0) for each in of_condition(hop_ms, "none", 2)])
+    rates = disturbance.table("words").set_index("hop_ms")["changed_alike"]
+    assert rates.notna().tolist() == [False, True, True, True, False]
 
 
 def test_conditions_that_lack_a_run_or_have_another_recipe_are_left_out(published):
@@ -79,15 +86,19 @@ def test_conditions_that_lack_a_run_or_have_another_recipe_are_left_out(publishe
 
 def test_questions_are_answered_together_once_all_can_be(published):
     changed = {(40.0, "none"): 9, (10.0, "none"): 2, (10.0, "diffres-light:0.75"): 1}
-    wanted = {condition for _, *both in disturbance.ASKED for condition in both}
+    wanted = {condition for _, _, *both in disturbance.ASKED for condition in both}
     rows = [each for condition in wanted for each in of_condition(*condition, changed.get(condition, 5))]
     for k, each in enumerate(rows):  # else every condition has the same folds, and no difference any spread
-        each["disturbed_predicted"][N_CLIPS] += k % 3
+        each["disturbed_predicted"][N_CLIPS * SHIFTS[3]] += k % 3
     published(rows)
     found = {part.about: part for part in disturbance.answers("words")}
-    assert found["all frames, 40 ms over 10 ms"].verdict == "holds"
+    assert found["all frames, 40 ms over 10 ms, shifts of 2.5 to 10 ms"].verdict == "holds"
     assert found["DiffRes over equal widths, a quarter of the frames"].verdict == "contradicted"
     assert found["DiffRes over equal widths, half the frames"].verdict == "not shown"
+    for each in rows:
+        each["history.validation_accuracy"] = [0.87, 0.9]
+    published(rows)
+    assert {part.verdict for part in disturbance.answers("words")} == {"not converged: no verdict"}
     assert len(found) == 5 and {part.data for part in found.values()} == {"ten spoken words"}
 
 
