@@ -4,6 +4,7 @@ Made from the rows of the grids `failures` and `budget`, which share their setti
 study/protocol.md, *Failures of learned widths* and *Budget curve*. Notebooks: 07, 08.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -24,16 +25,17 @@ VARIANT, PUBLISHED = "diffres-contrast", "diffres-light"
 REDUCTIONS = (0.75, 0.9, 0.95)
 SINGLE_SEEDS = (0, 1, 2, 3)  # of the runs that are counted individually
 CURVE_SEEDS, N_FOLDS = (0, 1), 5  # of the runs that the curve compares
-BAR_SINGLE, BAR_GROUPS = 18, 20  # successes needed among the 20 single runs, and among the 20 groups of three
+N_SINGLE = 20  # single runs of a form at a reduction: five folds, four seeds
+BAR_SINGLE, BAR_GROUPS = 18, 20  # successes needed among the single runs, and among the 20 groups of three
 CONDITIONS = {
     "none": "longer hop", "uniform": "equal widths", "random": "random widths", "energy": "widths by energy",
-    "flux": "widths by flux", PUBLISHED: "DiffRes, light scorer", "diffres": "DiffRes, published scorer",
-    VARIANT: "DiffRes, started with contrast", "shuffled": "DiffRes, widths shuffled", "oracle": "oracle",
+    "flux": "widths by flux", PUBLISHED: "DiffRes, light scorer", "diffres": "DiffRes, published scorer and guide loss",
+    VARIANT: "DiffRes, contrast variant", "shuffled": "DiffRes, widths shuffled", "oracle": "oracle",
 }  # fmt: skip
 STYLES = {
     "oracle": ("black", "D", "--"), "longer hop": ("grey", "o", "-"), "equal widths": (plots.COLOURS[0], "s", "-"),
     "widths by flux": (plots.COLOURS[2], "^", "-"), "DiffRes, light scorer": (plots.COLOURS[1], "v", "-"),
-    "DiffRes, started with contrast": (plots.COLOURS[3], "P", "-"),
+    "DiffRes, contrast variant": (plots.COLOURS[3], "P", "-"),
 }  # fmt: skip
 
 
@@ -76,36 +78,44 @@ def failures() -> pd.DataFrame:
     """How often a single run of either form of DiffRes succeeds, over the seeds in `SINGLE_SEEDS`.
 
     One row per reduction. Columns: `saved`; `variant`, `variant_runs`, `published`, `published_runs` (successes and
-    runs); `p`, of Fisher's exact test, two-sided, with Holm's correction over the reductions; `groups`, `groups_met`
-    (groups of three seeds of the variant, and those whose run with the best validation accuracy succeeds); `complete`
-    (all planned runs are published); and `bar_met`, which is meaningful only if `complete`.
+    runs), `variant_mean`, `published_mean` (test accuracy of the runs that succeed, in %); `p`, of Fisher's exact test,
+    two-sided, with Holm's correction over the reductions, NaN until all twenty runs of both forms are published at
+    every reduction; `groups`, `groups_met` (groups of three seeds of the variant, and those whose run with the best
+    validation accuracy succeeds); and `counts_met`: whether both counts of the bar are reached, None while one of them
+    can still change.
     """
     from scipy.stats import fisher_exact
 
     rows, found = runs(), []
     for saved in REDUCTIONS:
         at = rows[rows["saved"] == saved] if len(rows) else rows
-        counts = {}
-        for kind in (VARIANT, PUBLISHED):
-            good = [] if not len(at) else at[(at["kind"] == kind) & at["seed"].isin(SINGLE_SEEDS)]["test_accuracy"]
-            counts[kind] = (int(np.sum(np.asarray(good) >= probe.SUCCESS)), len(good))
-        table = [[good, total - good] for good, total in counts.values()]
-        p = fisher_exact(table).pvalue if all(total for _, total in counts.values()) else np.nan
+        row: dict[str, object] = {"saved": saved}
+        for name, kind in (("variant", VARIANT), ("published", PUBLISHED)):
+            single = at[(at["kind"] == kind) & at["seed"].isin(SINGLE_SEEDS)] if len(at) else at
+            accuracies = np.array(single["test_accuracy"]) if len(single) else np.array([])
+            good = accuracies >= probe.SUCCESS
+            mean = 100 * accuracies[good].mean() if good.any() else np.nan
+            row |= {name: int(good.sum()), f"{name}_runs": len(good), f"{name}_mean": mean}
         groups = best_of_three(at[at["kind"] == VARIANT]) if len(at) else []
         met = sum(accuracy >= probe.SUCCESS for accuracy in groups)
-        complete = all(total == 20 for _, total in counts.values()) and len(groups) == BAR_GROUPS
-        bar = counts[VARIANT][0] >= BAR_SINGLE and met == BAR_GROUPS
-        found.append((saved, *counts[VARIANT], *counts[PUBLISHED], p, len(groups), met, complete, bar))
-    columns = ["saved", "variant", "variant_runs", "published", "published_runs", "p", "groups", "groups_met",
-               "complete", "bar_met"]  # fmt: skip
-    table = pd.DataFrame(found, columns=columns)
-    asked = table["p"].notna()
-    table.loc[asked, "p"] = stats.holm(table.loc[asked, "p"].tolist())
-    return table
+        found.append(row | {"groups": len(groups), "groups_met": met, "counts_met": _counts_met(row, len(groups), met)})
+    table = pd.DataFrame(found)
+    counts = table[["variant", "variant_runs", "published", "published_runs"]].to_numpy()
+    p = np.full(len(table), np.nan)
+    if (counts[:, [1, 3]] == N_SINGLE).all():
+        p = stats.holm([fisher_exact([[a, n - a], [b, m - b]]).pvalue for a, n, b, m in counts])
+    return table.assign(p=p)
+
+
+def _counts_met(row: Mapping[str, object], groups: int, met: int) -> bool | None:
+    """Whether both counts of the bar are reached; None while that depends on runs that are still missing."""
+    if N_SINGLE - row["variant_runs"] + row["variant"] < BAR_SINGLE or met < groups:
+        return False
+    return True if row["variant_runs"] == N_SINGLE and groups == BAR_GROUPS else None
 
 
 def answers() -> list[Part]:
-    """Is the variant better than equal widths, than widths by flux and than the published form, at each reduction?
+    """Is the variant better than equal widths, than widths by flux and than the light scorer, at each reduction?
 
     Nine differences in accuracy, with the pooled standard deviation of both grids and Holm's correction. Empty until
     every row that one of them needs is published.

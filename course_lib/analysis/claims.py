@@ -36,6 +36,10 @@ from course_lib.study.grid import read_toml
 from course_lib.training import cost
 
 HALF = "DiffRes, half the frames, no worse than 10 ms"
+MEASURES = {
+    "silhouette": "silhouette", "davies_bouldin": "Davies-Bouldin index, sign reversed", "purity": "purity",
+    "nmi": "normalised mutual information",
+}  # fmt: skip
 CHANCE = 0.1  # accuracy of guessing one of ten classes of equal size
 MVITV2_B = (2, 3, 16, 3)  # depths of the stages of MViTv2-B: Li et al., CVPR 2022, arXiv 2112.01526, table 1
 SEPARABILITY = "09_spectrogram_transformers-study-synth10.json"
@@ -97,9 +101,7 @@ class Evidence:
         if rows.empty:
             return Part(about, data, None)
         row = rows.iloc[0]
-        gap, wide = (Interval(row["difference"], row[f"{name}low"], row[f"{name}high"]) for name in ("", "corrected_"))
-        wide = stats.UNKNOWN if np.isnan(wide.low) else wide
-        found = stats.Difference(gap, wide, row["pairs"], row["paired_by"], row["std"], row["df"])
+        found = questions.difference_of(row)
         design = f"{row['pairs']} folds x {row['seeds']}" if row["paired_by"] == "fold" else f"1 fold x {row['pairs']}"
         if row["mixed"]:
             design += f", {row['mixed']} pairs on two kinds of machine"
@@ -388,7 +390,8 @@ def separability(evidence: Evidence) -> list[Part]:
         reach = float(np.hypot(value[f"{ast}_reach"], value[f"{mast}_reach"]))
         gap = Interval(mean, mean - reach, mean + reach)
         found = stats.Difference(gap, pairs=1, paired_by="seed")
-        parts.append(Part(measure.replace("_", "-"), DATA["timing"], found, scale=1, digits=2, design="1 fold x 1"))
+        about = f"MAST minus AST, {MEASURES[measure]}"
+        parts.append(Part(about, DATA["timing"], found, scale=1, digits=2, design="1 fold x 1"))
     return parts
 
 
@@ -481,7 +484,7 @@ def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
     rows = rows.assign(loss=[losses[-1] for losses in rows["history.validation_loss"]])
     plain, augmented = chosen(rows, "neither augmented"), chosen(rows, f"{by} augmented")
     found = difference(plain, augmented, "loss")
-    about = f"{model.upper()}, last validation loss, neither minus augmented"
+    about = f"{model.upper()}, last validation loss, no augmentation minus {by} augmented"
     return Part(about, DATA["esc10"], found, unit="nats", scale=1, digits=2, design=design_of(augmented))
 
 

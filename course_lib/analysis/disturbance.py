@@ -54,8 +54,8 @@ def runs(grid: str) -> pd.DataFrame:
     """The published rows of `grid` without augmentation, of conditions with all `N_RUNS`, with rates as columns.
 
     Shares: `changed` (of all pairs of a clip and a shift, those whose answer is not that without the shift),
-    `changed_right` (the same of clips answered correctly unshifted), `changed_alike` (at the shifts `ALIKE_MS` alone; NaN
-    at a hop that does not have all of them), `changed_by_hop` (at the shift of a whole hop alone), `changed_at` (an
+    `changed_right` (the same of clips answered correctly unshifted), `changed_alike` (at the shifts `ALIKE_MS` alone;
+    NaN at a hop that does not have all of them), `changed_by_hop` (at the shift of a whole hop alone), `changed_at` (an
     array, a share for each shift), `unchanged` and each of `LEVELS` (accuracy).
     """
     rows = questions.published(grid)

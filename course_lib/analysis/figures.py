@@ -108,7 +108,7 @@ def long_sweeps() -> dict[str, pd.DataFrame]:
         rows = questions.chosen(rows, {"frame_reducer": "none", "copies": "none", "recipe.image_augment": False})
         rows = rows[np.isclose(rows["features.window_ms"], 2.5 * rows["features.hop_ms"]) & (rows["recipe.guide"] == 0)]
         runs = rows.groupby("features.hop_ms")["fold"].transform("size")
-        rows = rows[runs == runs.max()]  # a hop with fewer runs than others is not finished
+        rows = rows[runs == disturbance.N_RUNS]  # others are not finished, and cover only some of the folds
         made = [(hop_ms, stats.accuracy(of_hop)) for hop_ms, of_hop in rows.groupby("features.hop_ms")]
         if len(made) > 1:
             points = [(hop_ms, 100 * got.mean, 100 * got.low, 100 * got.high) for hop_ms, got in made]
@@ -481,8 +481,9 @@ FIGURES = {
 
 
 def stale() -> list[Published]:
-    """Figures that are missing, or were drawn from rows other than the published ones."""
-    return [figure for figure in FIGURES.values() if figure.source and figure.drawn_from != figure.source]
+    """Figures that are missing, or were drawn from other rows than the published ones, if these are enough for them."""
+    changed = [figure for figure in FIGURES.values() if figure.source and figure.drawn_from != figure.source]
+    return [figure for figure in changed if all(len(table) for table in figure.tables())]
 
 
 def write() -> list[Path]:

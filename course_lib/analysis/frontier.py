@@ -25,7 +25,7 @@ ACCURACY = {"dataset": "esc10", "recipe.steps": 800, "features.window_ms": 25.0}
 FAMILIES = ("fixed hop", "merged by rule", "DiffRes")
 PANELS = {1: "one clip at a time", 16: "batches of 16 clips"}
 RULES = {"average": "average pooling", "uniform": "equal widths", "flux": "widths by flux",
-         "diffres-light": "DiffRes (light scorer)", "diffres-contrast": "DiffRes (contrast)",
+         "diffres-light": "DiffRes (light scorer)", "diffres-contrast": "DiffRes (contrast variant)",
          "diffres": "DiffRes (published scorer)"}  # fmt: skip
 
 

@@ -228,21 +228,20 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
         kept |= {"history.step", "history.validation_accuracy"}
         rows = rows[[name for name in rows.columns if name in kept]]
     asked = [question for question in questions() if question.grid == grid and len(rows)]
-    found = [(question, compared(question, rows)) for question in asked]
-    found = [(question, gap) for question, gap in found if gap]
-    parts = [
-        Part(question.text, data_of(question.where), gap, question.margin, converged=converged(question, rows))
-        for question, gap in found
-    ]
+    parts = []
+    for question in asked:
+        found = compared(question, rows)
+        settled = found is None or converged(question, rows)
+        parts.append(Part(question.text, data_of(question.where), found, question.margin, converged=settled))
     judged: dict[int, Part] = {}
-    families = [question.claim or question.family for question, _ in found]
+    families = [question.claim or question.family for question in asked]
     for family in dict.fromkeys(families):
         places = [k for k, other in enumerate(families) if other == family]
         if family:
             judged |= zip(places, verdicts.corrected([parts[k] for k in places]), strict=True)
         else:  # controls, each a question of its own
             judged |= {k: verdicts.corrected([parts[k]])[0] for k in places}
-    table = [_answer(question, judged[k], rows) for k, (question, _) in enumerate(found)]
+    table = [_answer(question, judged[k], rows) for k, question in enumerate(asked) if judged[k].found is not None]
     return pd.DataFrame(table, columns=COLUMNS)
 
 
@@ -270,6 +269,15 @@ def _answer(question: Question, part: Part, rows: pd.DataFrame) -> dict[str, obj
         "macs": both["macs"].median() / both["macs_second"].median() if "macs" in both else np.nan,
         "mixed": _mixed(both), "p": part.p, "verdict": part.verdict,
     }  # fmt: skip
+
+
+def difference_of(answer: Mapping[str, object]) -> stats.Difference:
+    """The difference of a row of `answers`."""
+    gap, wide = (
+        Interval(answer["difference"], answer[f"{name}low"], answer[f"{name}high"]) for name in ("", "corrected_")
+    )
+    wide = stats.UNKNOWN if np.isnan(wide.low) else wide
+    return stats.Difference(gap, wide, answer["pairs"], answer["paired_by"], answer["std"], answer["df"])
 
 
 def points(answer: Mapping[str, object]) -> Interval:

@@ -95,11 +95,15 @@ class Part:
 def corrected(parts: Sequence[Part]) -> list[Part]:
     """The parts of one claim with p values corrected for their number.
 
-    Parts that get no verdict, because they were not run or have too few pairs, are not counted.
+    A part that has not been run counts with a p value of 1, so that the correction does not become stricter when it is.
+    Only parts that can never get a verdict, because a single fold has too few pairs, are not counted.
     """
-    asked = [part.found is not None and judged(part.found, part.margin, 0) != ONE_FOLD for part in parts]
-    raised = iter(stats.holm([part.found.p(part.margin) for part, counts in zip(parts, asked, strict=True) if counts]))
-    return [replace(part, p=float(next(raised))) if counts else part for part, counts in zip(parts, asked, strict=True)]
+    counted = [part.found is None or judged(part.found, part.margin, 0) != ONE_FOLD for part in parts]
+    alone = [1.0 if part.found is None else part.found.p(part.margin) for part in parts]
+    raised = iter(stats.holm([p for p, counts in zip(alone, counted, strict=True) if counts]))
+    return [
+        replace(part, p=float(next(raised))) if counts else part for part, counts in zip(parts, counted, strict=True)
+    ]
 
 
 def overall(words: Sequence[str]) -> str:

@@ -919,7 +919,7 @@ def train(reducer, x, run_seed):
 predict(
     "08.d",
     ...,
-    "By how many points will DiffRes, started with contrast, beat equal widths? "
+    "By how many points will the contrast variant of DiffRes beat equal widths? "
     "(What counts is the run chosen on validation.)",
 )
 
@@ -929,7 +929,7 @@ METHODS = {  # reducer, features, number of runs
     "equal widths": ("uniform", probe_db, 1),
     "flux": ("flux", probe_db, 1),
     "DiffRes, light scorer": ("diffres-light", probe_db, N_RUNS),
-    "DiffRes, started with contrast": ("diffres-contrast", probe_db, N_RUNS),
+    "DiffRes, contrast variant": ("diffres-contrast", probe_db, N_RUNS),
     "oracle, events": ("oracle", with_marks(event_marks), 1),
     "oracle, pattern": ("oracle", with_marks(pattern_marks), 1),
 }
@@ -962,7 +962,7 @@ KIND = {
     "equal widths": 0,
     "flux": 2,
     "DiffRes, light scorer": 1,
-    "DiffRes, started with contrast": 1,
+    "DiffRes, contrast variant": 1,
     "oracle, events": 3,
     "oracle, pattern": 3,
 }
@@ -1035,7 +1035,7 @@ def difference(first, second):
     return accuracy_by_source(gap, test_sources, seed=seed).scaled(100)
 
 
-learned = "DiffRes, started with contrast"
+learned = "DiffRes, contrast variant"
 tries = f"the best of {N_RUNS} runs on validation against a single run"
 over_equal = difference(learned, "equal widths")
 over_flux = difference(learned, "flux")
@@ -1526,8 +1526,8 @@ QUESTIONS = {  # question in study/questions.toml: its label in the figure
     "DiffRes better than random widths": "better than random widths",
     "DiffRes better than average pooling": "better than average pooling",
     "DiffRes better than widths by energy": "better than energy",
-    "DiffRes better than widths by rising levels": "better than flux",
-    "DiffRes better than widths by rising levels, half the frames": "better than flux",
+    "DiffRes better than widths by flux": "better than flux",
+    "DiffRes better than widths by flux, half the frames": "better than flux",
     "DiffRes better than its own widths, shuffled": "its own widths, shuffled",
 }
 predict(

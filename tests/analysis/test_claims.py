@@ -36,12 +36,12 @@ def evidence_of(grid, rows):
 def test_a_claim_has_a_row_for_each_data_set_with_design_and_control():
     published = Evidence()
     answer = published.part(**HALF)
-    missing, digits = ({"question": claims.HALF, "where": where} for where in ("ESC-50", "spoken digits"))
+    missing, digits = ({"question": claims.HALF, "where": where} for where in ("NSynth", "spoken digits"))
     claim = Claim("X1", "says", "Because of it.", "99", [HALF | {"about": "half"}, missing, digits],
                   [HALF, missing, {"compute": "worth_of_a_leak"}])  # fmt: skip
     rows = claims.judged(claim, published)
     assert [(row["data"], row["verdict"]) for row in rows] == [
-        ("ESC-10", HOLDS), ("ESC-50", NOT_RUN), ("spoken digits", NOT_SHOWN)
+        ("ESC-10", NOT_SHOWN), ("NSynth", NOT_RUN), ("spoken digits", NOT_SHOWN)
     ]  # fmt: skip
     row = rows[0]
     assert row["ours"] == f"half: {answer.difference}" and row["design"] == "5 folds x 3"
@@ -157,16 +157,15 @@ def test_questions_name_the_claim_that_they_decide():
     named = {(q.text, q.where): q.claim for q in questions.questions() if q.claim[:1] in tuple("AB") and q.claim
              and q.where not in larger}  # fmt: skip
     assert parts == named
+    # Each grid corrects for its own questions, the claim for those of all grids, rows or not
     answers = pd.concat([questions.answers(grid) for grid in ("diffres", "budget")]).set_index(["where", "question"])
     for claim in CLAIMS[:4]:
         for entry, part in zip(claim.parts, claims.parts_of(claim, Evidence()), strict=True):
             if entry["where"] in families:
                 continue
             row = answers.loc[(entry["where"], entry["question"])]
-            assert part.verdict == row["verdict"]
-            if claim.id == "A1":  # its questions are put to two grids, and each grid corrects for fewer than the claim
-                assert part.p >= row["p"] > 0
-            else:
+            assert part.p >= row["p"] > 0 and part.verdict in (row["verdict"], NOT_SHOWN)
+            if not any(entry["where"] in families or "2.5 hops" in entry["where"] for entry in claim.parts):
                 assert part.p == pytest.approx(row["p"])
 
 
