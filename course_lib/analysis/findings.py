@@ -80,16 +80,16 @@ def probe_headline() -> Headline:
     published, variant, hop = (rows.loc[name] for name in (budget.PUBLISHED, budget.VARIANT, "none"))
     numbers = (
         f"With a tenth of the frames, {published['successes']} of {published['runs']} training runs of DiffRes (light "
-        f"scorer) and "
-        f"{variant['successes']} of {variant['runs']} of our variant reach 95 %; on average, a plain hop of 25 ms, "
-        f"which keeps as few frames, reaches {hop['accuracy']:.1f} %, equal widths "
+        f"scorer) and {variant['successes']} of {variant['runs']} of our variant reach 95 %; on average, a plain hop "
+        f"of 25 ms, which keeps as few frames, reaches {hop['accuracy']:.1f} %, equal widths "
         f"{rows.loc['uniform', 'accuracy']:.1f} %, and widths by flux, which are not learned, "
         f"{rows.loc['flux', 'accuracy']:.1f} %."
     )
     sometimes = all(0 < form["successes"] < form["runs"] for form in (published, variant))
     better = not hop["successes"] and min(published["accuracy"], variant["accuracy"]) > hop["high"]
     meaning = (
-        "With a tenth of the frames, learned widths keep timing that a longer hop loses, but not in every training run."
+        "Learned widths can keep timing that a longer hop with as many frames loses, but they do not in every training "
+        "run."
     )
     return "Learning where to look", meaning if sometimes and better else "", numbers
 

@@ -1,23 +1,29 @@
-"""What a trained network answers when the clips of its test fold are shifted, change in level, or get noise.
+"""What a trained network answers when clips of its test fold are shifted, change in level, get noise, or are cut short.
 
-A row with `disturb = true` keeps these answers beside the usual ones. The plan is in study/protocol.md, *Shift and
-noise*; `course_lib.analysis.disturbance` reads the rows.
+A row with `disturb = true` keeps these answers beside the usual ones. The plans are in study/protocol.md, *Shift and
+noise* and *Hearing the beginning*; `course_lib.analysis.disturbance` reads the rows.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 
-from course_lib.audio import augment
+from course_lib.audio import augment, timebase
 from course_lib.audio.features import FeatureSpec, log_mel_torch
 from course_lib.data.clips import Clips
+from course_lib.models.classifier import ReducedClassifier
+from course_lib.models.cnn import CNN
+from course_lib.models.diffres import WarpMerge
 from course_lib.training import supervised
 
 N_SHIFTS = 16  # shifts of the sound, each a sixteenth of a hop later than the last, up to a whole hop
 GAINS_DB = (-6.0, 6.0)
 SNRS_DB = (20.0, 10.0, 0.0)
+HEARD_S = (1.0, 2.0, 3.0, 4.0, 5.0)  # how much of a clip of several seconds a network hears, from its beginning
+CHUNK_S = 1.0  # length of the chunks in which widths are assigned while a sound is still arriving
 MOST_CLIPS = 200  # clips of a test fold that are disturbed, evenly spread over it
 UNCHANGED = "unchanged"
 NAMES = (
@@ -29,7 +35,7 @@ NAMES = (
 
 
 def answers(model: nn.Module, clips: Clips, test: np.ndarray, spec: FeatureSpec, *, precision: str) -> dict:
-    """The columns of a row about disturbed clips: predicted classes for each of `NAMES`, on the same clips.
+    """The columns of a row about disturbed clips: predicted classes for each of `NAMES` and `beginnings`.
 
     `test` `(clips,)` is true for the clips of the test fold. Of these, at most `MOST_CLIPS` are taken. Lists:
     `disturbed_clips` and `disturbed_targets` have an entry per clip; `disturbed_predicted` has those of all clips for
@@ -39,17 +45,26 @@ def answers(model: nn.Module, clips: Clips, test: np.ndarray, spec: FeatureSpec,
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_CLIPS)).round().astype(int)]
     mask = np.isin(np.arange(len(clips)), chosen)
     waves = clips.where(mask).waves(spec.rate_hz)
-    predicted: list[int] = []
-    for _, disturbed in disturbances(waves, spec.hop_samples):
-        with torch.inference_mode():
-            x = log_mel_torch(torch.tensor(disturbed), spec).numpy()
-        predicted += supervised.predict(model, x, precision=precision).argmax(1).tolist()
+    predicted = {
+        name: _classes(model, _log_mels(disturbed, spec), precision)
+        for name, disturbed in disturbances(waves, spec.hop_samples)
+    }
+    predicted |= beginnings(model, waves, spec, precision=precision)
     return {
-        "disturbed_names": list(NAMES),
+        "disturbed_names": list(predicted),
         "disturbed_clips": clips.table["clip"][mask].astype(str).tolist(),
         "disturbed_targets": clips.targets[mask].tolist(),
-        "disturbed_predicted": predicted,
+        "disturbed_predicted": np.concatenate(list(predicted.values())).tolist(),
     }
+
+
+def _log_mels(waves: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    with torch.inference_mode():
+        return log_mel_torch(torch.tensor(waves), spec).numpy()
+
+
+def _classes(model: nn.Module, x: np.ndarray, precision: str) -> np.ndarray:
+    return supervised.predict(model, x, precision=precision).argmax(1)
 
 
 def disturbances(waves: np.ndarray, hop_samples: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -69,3 +84,50 @@ def disturbances(waves: np.ndarray, hop_samples: int) -> Iterator[tuple[str, np.
         generators = [np.random.default_rng([0, place]) for place in range(len(waves))]
         noisy = [augment.add_noise(wave, rng, snr_db) for wave, rng in zip(waves, generators, strict=True)]
         yield f"noise {snr_db:g} dB", np.stack(noisy)
+
+
+def beginnings(model: nn.Module, waves: np.ndarray, spec: FeatureSpec, *, precision: str) -> dict[str, np.ndarray]:
+    """Predicted classes `(clips,)` from the first seconds of each clip; empty for clips of less than two seconds.
+
+    There is an entry for each of `HEARD_S` that is no longer than a clip and leaves enough frames. For a network behind
+    a frame reducer that assigns widths, these are also assigned in chunks of `CHUNK_S`, each by itself, as they can be
+    while a sound is still arriving.
+    """
+    n_samples = waves.shape[1]
+    if n_samples < 2 * spec.rate_hz:
+        return {}
+    net, reducer = model.model, None
+    if isinstance(net, ReducedClassifier):
+        net, reducer = net.net, net.frame_reducer
+    fewest = net.smallest if isinstance(net, CNN) else 1
+    found = {}
+    for heard_s in HEARD_S:
+        n_frames = round(1000 * heard_s / spec.hop_ms)
+        left = timebase.out_frames(n_frames, getattr(reducer, "reduction", 0.0))
+        if round(heard_s * spec.rate_hz) > n_samples or left < fewest:
+            continue
+        x = _log_mels(waves[:, : round(heard_s * spec.rate_hz)], spec)[:, :n_frames]
+        found[f"first {heard_s:g} s"] = _classes(model, x, precision)
+        if isinstance(reducer, WarpMerge):
+            with in_chunks(reducer, round(1000 * CHUNK_S / spec.hop_ms)):
+                found[f"first {heard_s:g} s, in chunks"] = _classes(model, x, precision)
+    return found
+
+
+@contextmanager
+def in_chunks(reducer: WarpMerge, n_chunk: int) -> Iterator[None]:
+    """Inside this context, `reducer` assigns widths to each `n_chunk` frames by themselves; it then takes whole chunks.
+
+    The frames are still merged and numbered as one clip: the widths of a chunk sum to a whole number of frames.
+    """
+    whole_clip = reducer.widths
+
+    def widths(x: torch.Tensor, n_out: int) -> torch.Tensor:
+        chunks = x.unflatten(1, (-1, n_chunk)).flatten(0, 1)
+        return whole_clip(chunks, timebase.out_frames(n_chunk, reducer.reduction)).reshape(len(x), -1)
+
+    reducer.widths = widths
+    try:
+        yield
+    finally:
+        del reducer.widths

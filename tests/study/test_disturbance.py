@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tiny_runs import ON_CLIPS as TINY
 from tiny_runs import lasting
 
 from course_lib import profiles
 from course_lib.audio.features import FeatureSpec, log_mel
+from course_lib.models import classifier, diffres
 from course_lib.study import clip_run, disturbance
 from course_lib.study.config import from_fields
 
@@ -98,3 +100,62 @@ def test_copies_of_training_clips_are_not_among_them():
 def test_what_cannot_be_disturbed_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         from_fields({"fold": 1, "seed": 0, "disturb": True} | fields)
+
+
+# --- The beginning of a clip
+
+
+@pytest.fixture(scope="module")
+def long_waves():
+    return np.random.default_rng(0).standard_normal((4, 5 * 16_000)).astype(np.float32)
+
+
+def network(reducer, hop_ms):
+    torch.manual_seed(0)
+    x = np.random.default_rng(1).normal(-50, 10, (4, 100, 64)).astype(np.float32)
+    return classifier.Normalised(classifier.classifier("cnn7", 10, reducer=reducer), x), FeatureSpec(hop_ms=hop_ms)
+
+
+def test_a_network_hears_the_first_seconds_as_long_as_it_gets_enough_frames(long_waves):
+    cases = ("none", 40.0, "12345"), ("none", 80.0, "2345"), ("diffres-light:0.75", 20.0, "2345")
+    for reducer, hop_ms, seconds in cases:
+        model, spec = network(reducer, hop_ms)
+        found = disturbance.beginnings(model, long_waves, spec, precision="fp32")
+        plain = [name for name in found if "chunks" not in name]
+        assert plain == [f"first {second} s" for second in seconds]
+        assert len(found) == (1 if reducer == "none" else 2) * len(seconds)
+    model, spec = network("none", 10.0)
+    assert disturbance.beginnings(model, long_waves[:, :16_000], spec, precision="fp32") == {}
+
+
+def test_what_comes_later_does_not_matter(long_waves):
+    model, spec = network("diffres-light:0.5", 10.0)
+    other = long_waves.copy()
+    other[:, 3 * 16_000 :] = 0
+    first, second = (disturbance.beginnings(model, waves, spec, precision="fp32") for waves in (long_waves, other))
+    for name in ("first 1 s", "first 3 s", "first 3 s, in chunks"):
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_in_chunks_the_widths_of_a_chunk_depend_on_that_chunk_alone(long_waves):
+    reducer = diffres.DiffRes(64, 0.75, scorer="light").eval()
+    x = torch.tensor(np.random.default_rng(2).normal(-10, 3, (2, 300, 64)), dtype=torch.float32)
+    changed = x.clone()
+    changed[:, 200:] += 5
+    whole = reducer(x).scores
+    with disturbance.in_chunks(reducer, 100), torch.inference_mode():
+        before, after = reducer(x), reducer(changed)
+    torch.testing.assert_close(before.scores[:, :200], after.scores[:, :200])
+    torch.testing.assert_close(before.scores.unflatten(1, (3, 100)).sum(2), torch.full((2, 3), 25.0))
+    assert before.features.shape == (2, 3, 75, 64)
+    torch.testing.assert_close(reducer(x).scores, whole)  # and outside, everything is as it was
+
+
+def test_chunks_of_one_clip_are_merged_like_clips_of_their_own():
+    reducer = diffres.DiffRes(64, 0.75, scorer="light").eval()
+    x = torch.tensor(np.random.default_rng(3).normal(-10, 3, (2, 200, 64)), dtype=torch.float32)
+    with torch.inference_mode():
+        apart = [reducer(part).features[:, :2] for part in x.split(100, dim=1)]
+        with disturbance.in_chunks(reducer, 100):
+            together = reducer(x).features[:, :2]
+    torch.testing.assert_close(together, torch.cat(apart, dim=2), atol=0.01, rtol=0)  # nats; widths differ by rounding
