@@ -102,14 +102,15 @@ def beginnings(model: nn.Module, waves: np.ndarray, spec: FeatureSpec, *, precis
     fewest = net.smallest if isinstance(net, CNN) else 1
     found = {}
     for heard_s in HEARD_S:
-        n_frames = round(1000 * heard_s / spec.hop_ms)
+        n_heard = timebase.seconds_to_samples(heard_s, spec.rate_hz)
+        n_frames = n_heard // spec.hop_samples
         left = timebase.out_frames(n_frames, getattr(reducer, "reduction", 0.0))
-        if round(heard_s * spec.rate_hz) > n_samples or left < fewest:
+        if n_heard > n_samples or left < fewest:
             continue
-        x = _log_mels(waves[:, : round(heard_s * spec.rate_hz)], spec)[:, :n_frames]
+        x = _log_mels(waves[:, :n_heard], spec)[:, :n_frames]
         found[f"first {heard_s:g} s"] = _classes(model, x, precision)
         if isinstance(reducer, WarpMerge):
-            with in_chunks(reducer, round(1000 * CHUNK_S / spec.hop_ms)):
+            with in_chunks(reducer, timebase.seconds_to_samples(CHUNK_S, spec.rate_hz) // spec.hop_samples):
                 found[f"first {heard_s:g} s, in chunks"] = _classes(model, x, precision)
     return found
 
