@@ -149,7 +149,8 @@ def hops_text(sweeps: Mapping[str, pd.DataFrame]) -> str:
     return f"Test accuracy against the hop, {len(sweeps)} panels with bands for the interval. {'; '.join(panels)}."
 
 
-FRONT = {"ESC-10, 800 steps": "recordings (ESC-10)", "timing probe, 2,400 steps": "timing probe"}
+FRONT = {"ESC-10, 800 steps": "everyday sounds (ESC-10)", "ten spoken words, 4,000 steps": "spoken words",
+         "timing probe, 2,400 steps": "timing probe"}  # fmt: skip
 FRONT_HOPS_MS = (2.5, 20.0)
 
 

@@ -129,6 +129,12 @@ def hop_finding() -> str:
     verdicts = [f"*{verdict_on('A1', data)}* on {data.replace('timing', 'the timing')}" for data in sets]
     lines = [f"- {part.data}, {part.about}: {said(part)}" for part in found]
     controls = [claims.short_training(judged()[0]), claims.wide_windows(judged()[0])]
+    if any(part.data == questions.DATA["speechcommands10"] for part in found):
+        lines.append("")
+        lines.append(
+            "A word has 26 frames of 40 ms, of which the poolings of the CNN leave a single step in time, so part of "
+            "the difference on words may come from the network."
+        )
     return "\n".join([
         *begun(hop_headline(), "hops.png"),
         f"A fixed resolution is not optimal for all sounds (A1): {listed(verdicts)}.", "", *lines, "",
@@ -150,8 +156,19 @@ def widths_finding() -> str:
         f"DiffRes against equal widths: {found['DiffRes better than equal widths']}. Against its own widths, shuffled "
         f"among the frames: {found['DiffRes better than its own widths, shuffled']}. Against all frames of 10 ms: "
         f"{found[claims.HALF]}; after 240 steps: {difference_text(questions.points(early))}.",
+        *merging_on_larger_sets(),
         "", NOT_THE_METHOD,
     ])  # fmt: skip
+
+
+def merging_on_larger_sets() -> list[str]:
+    """Lines with the answers of the larger sets about DiffRes and its variant."""
+    lines = []
+    for grid in disturbance.GRIDS:
+        for row in questions.answers(grid).to_dict("records"):
+            if "DiffRes" in row["question"] or "variant" in row["question"]:
+                lines.append(f"- {row['data']}, {row['question']}: {difference_text(questions.points(row))}")
+    return ["", *lines] if lines else []
 
 
 def probe_finding() -> str:
@@ -509,11 +526,12 @@ def larger_sets_table() -> str:
 def _finished_levels(rows: pd.DataFrame) -> list[list[str]]:
     """The cells of a table of levels: a line for each condition of a larger set that has all its runs."""
     cells = []
-    fields = ["copies", "recipe.image_augment", "recipe.guide", "frame_reducer", "features.hop_ms"]
-    for values, alike in rows.groupby(fields, sort=False):
+    rows = rows.assign(merged=rows["frame_reducer"] != "none")
+    fields = ["copies", "recipe.image_augment", "merged", "features.hop_ms", "recipe.guide", "frame_reducer"]
+    for values, alike in rows.groupby(fields):
         if len(alike) < disturbance.N_RUNS:
             continue
-        copies, pictures, guide, reducer, hop_ms = values
+        copies, pictures, _, hop_ms, guide, reducer = values
         how = ", clips augmented" if copies != "none" else ", pictures augmented" if pictures else ""
         how += ", guide loss" if guide else ""
         got, ms = stats.accuracy(alike), latency.milliseconds(rows, alike.iloc[0])
@@ -542,7 +560,7 @@ def disturbance_table() -> str:
         levels = ": | ".join(name.replace("gain ", "").replace("noise", "SNR") for name in disturbance.LEVELS)
         head = "condition | changed: | of right answers: | at 2.5 to 10 ms: | by a whole hop: | accuracy: | "
         head += f"{levels}:"
-        text += [f"**{questions.data_of(place)}**", "", *table(head, cells), ""]
+        text += [f"**{LARGER[grid]}**", "", *table(head, cells), ""]
         text += [f"- {part.about}: {said(part)}; {answered(part)}" for part in disturbance.answers(grid)] + [""]
     return "\n".join(text[:-1])
 

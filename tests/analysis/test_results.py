@@ -221,6 +221,7 @@ def test_the_finding_on_hops():
     ]  # fmt: skip
     larger = [on_larger_set(grid)(ALL, ("none", 40.0)) for grid in ("words", "esc50")]
     found += [f"10 ms over 40 ms: {words(one)}" for one in larger if one]
+    found += [f"A word has {1000 // 40 + 1} frames of 40 ms"] if larger[0] else []
     assert_all(block("finding-hop"), found, "1", "-10", "25", f"{100 * (1 - 25 / 80):.0f}")  # A1, ESC-10
 
 
