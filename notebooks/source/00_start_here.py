@@ -472,7 +472,8 @@ COURSE = [
     ("Attend", [("09", "What does attention cost?")]),
     ("Ask when", [("10", "Which sounds, with pictures to help?"),
                   ("11", "When does each event begin and end?")]),
-    ("Sum up", [("12", "What do all experiments say together?")]),
+    ("Listen on", [("12", "What if sound does not come in clips?")]),
+    ("Sum up", [("13", "What did the study find?")]),
 ]
 
 fig, ax = plt.subplots(figsize=(9, 5))
@@ -491,12 +492,12 @@ ax.set(xlim=(0, 10), ylim=(-len(COURSE) + 0.4, 0.6))
 ax.axis("off")
 show(
     fig,
-    alt="Map of the course in seven steps from top to bottom. Look: 01 and 02, "
+    alt="Map of the course in eight steps from top to bottom. Look: 01 and 02, "
     "windows, hops and log-mel features. Prepare: 03 and 04, augmentation and fair "
     "tests. Fix the hop: 05 and 06, networks at fixed hops. Learn it: 07 and 08, "
     "learned resolution. Attend: 09, transformers. Ask when: 10 and 11, pictures and "
-    "events. Sum up: 12.",
-    caption="Twelve more notebooks, in order. Each asks one question.",
+    "events. Listen on: 12, streams. Sum up: 13, the study.",
+    caption="Thirteen more notebooks, in order. Each asks one question.",
 )
 
 # %% [markdown]
@@ -510,8 +511,8 @@ show(
 # | profile | what it is for |
 # |---|---|
 # | `smoke` | to test whether everything runs; no conclusions are drawn |
-# | `lesson` | for a class or an evening: enough to see every effect |
-# | `study` | every fold and three seeds: the numbers of the study report |
+# | `lesson` | for a class or an evening; where an effect is unclear, the text says so |
+# | `study` | all clips, longer training; `course study` runs the study itself |
 #
 # `lesson` is the default. In the `parameters` cell above you can choose another profile
 # or another data set; the command `course run` does the same for all notebooks at once.

@@ -1811,8 +1811,8 @@ display(settings.style.hide(axis="index"))
 # Guide loss and SpecAugment belong together: SpecAugment empties some frames, and the
 # loss teaches the scorer that empty frames do not matter. A layer trained without them
 # may well be weaker. So *not shown* in section 7 is a verdict on *this layer with this
-# recipe*. If the study has published rows with the authors' recipe by the time you read
-# this, they are in `study/RESULTS.md`.
+# recipe*. On the timing probe, the rows of section 6 include the published scorer with
+# its guide loss, but without SpecAugment: no row has the authors' whole recipe.
 #
 # ## 9. Your turn: a rival that cannot look ahead
 #

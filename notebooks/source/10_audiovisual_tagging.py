@@ -24,8 +24,8 @@
 #
 # You need notebooks 04 (intervals), 05 (training a CNN) and 06 (pretrained networks).
 # Reading takes 50 minutes, the five exercises 60. In `lesson` the machine needs about
-# two minutes, half of them for the four training runs of section 6. In `smoke` each run
-# has a dozen steps, and no conclusion is drawn.
+# a minute, much of it for the four training runs of section 6. In `smoke` each run has
+# a dozen steps, and no conclusion is drawn.
 #
 # **The scenes stand in for videos, but they are not videos.** We mix recordings into
 # scenes, so we know exactly what sounds when. The pictures show drawings on
@@ -342,7 +342,8 @@ say(
 #
 # Neither network was trained to say *when*. If the weights of mn04 are not on your
 # machine, a small CNN takes its place. We train it on the recordings from which the
-# weakly labelled scenes are mixed.
+# weakly labelled scenes are mixed. To use mn04 instead, run `pretrained.network()` once
+# in a cell of your own: it downloads the weights (4 MB). Then run the notebook again.
 
 
 # %%

@@ -523,7 +523,10 @@ if published_net:
     stream_of = {hop_ms: streams.auditory(scenes, hop_ms) for hop_ms in HOPS_MS}
 else:  # a CNN of the course, trained on the recordings of the weakly labelled scenes
     feature_source = "a small CNN trained here (the published weights are missing)"
-    say("Without the published weights, *every 80 ms* below stands for the log-mel.")
+    say(
+        "Without the published weights, *every 80 ms* below stands for the log-mel. "
+        "Notebook 10, section 2, says how to download them."
+    )
     part_of = mixing.parts_of(clips, test_fold)
     splits = []
     for part in ("weak", "validation"):

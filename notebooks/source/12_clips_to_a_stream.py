@@ -21,7 +21,7 @@
 #
 # You need notebooks 02 (log-mel), 04 (intervals), 05 (training a CNN) and 07 (DiffRes).
 # Notebook 11 is useful but not necessary. Reading takes 50 minutes, the five
-# exercises 60. In `lesson` the machine needs a few minutes, mostly for three short
+# exercises 60. In `lesson` the machine needs about a minute, mostly for three short
 # training runs. In `smoke`, each run has only twelve steps and no conclusion is drawn.
 
 # %%
