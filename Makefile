@@ -52,7 +52,7 @@ lab: .venv/.ready ## copy the notebooks into work/, for you to edit, and open th
 	@$(UV) sync --locked --compile-bytecode --group site --group export
 	@touch $@
 
-site: .venv/.site ## make a site of the latest run of the notebooks in runs/site/html (make course first)
+site: .venv/.site ## make a site of the latest complete run in runs/site/html (make course first)
 	@$(RUN) course site $(ARGS)
 
 generate: .venv/.ready ## write everything derived: notebooks, tables, figures, data cards, metadata
@@ -71,7 +71,7 @@ expect: .venv/.ready ## measure the expected values over five seeds (PROFILE, DA
 doctor: .venv/.ready ## report what this machine has and lacks
 	@$(RUN) course doctor
 
-bench: .venv/.ready ## measure speed against other libraries
+bench: .venv/.ready ## run the benchmarks (on an idle machine)
 	@$(UV) run --locked --group bench python bench/features.py --json bench/results/features.json
 	@$(UV) run --locked --group bench python bench/augment.py --json bench/results/augment.json
 	@$(UV) run --locked --group bench python bench/train.py --json bench/results/train.json

@@ -118,13 +118,17 @@ def run(
     jobs: JobsOption = min(2, os.cpu_count() or 1),
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     param: Annotated[list[str], typer.Option("--param", "-p", help="A notebook's own parameter, name=value.")] = [],  # noqa: B006
-    resume: Annotated[bool, typer.Option(help="Keep green results of an earlier, interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Keep the notebooks that passed in an earlier, interrupted run.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Output folder [default: runs/...].")] = None,
     clip_s: Annotated[
         float | None,
         typer.Option("--clip-s", min=0.05, help="Length in s of clips of your own sounds [default: from the files]."),
     ] = None,
-    publish: Annotated[bool, typer.Option(help="Store the numbers of green notebooks in study/results.")] = False,
+    publish: Annotated[
+        bool, typer.Option(help="Store in study/results the numbers of the notebooks that passed.")
+    ] = False,
 ) -> None:
     """Execute the notebooks and judge them.
 
@@ -273,7 +277,9 @@ def generate() -> None:
 
 @app.command()
 def site(
-    run: Annotated[Path | None, typer.Option(help="Folder of executed notebooks [default: the latest].")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of executed notebooks [default: the latest complete run].")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write to [default: runs/site].")] = None,
 ) -> None:
     """Build the site of the course from executed notebooks; `make site` also installs what this needs."""
@@ -305,7 +311,7 @@ def data_list() -> None:
         e = registry.entry(name)
         here = "yes" if download.present(name) else "no"
         size = f"{e.download_mb:,}" if e.download_mb else ""
-        table.add_row(name, f"{e.clips:,}", str(e.classes), size, "embedded" if e.embedded else here, e.title)
+        table.add_row(name, f"{e.clips:,}", str(e.classes), size, "generated" if e.embedded else here, e.title)
     screen.print_table(table, console)
     console.print("get one: course data get NAME    more on it: course data card NAME")
 

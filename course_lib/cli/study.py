@@ -57,7 +57,9 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps [default: the fastest available].")] = None,
     output: OutputOption = None,
 ) -> None:
-    """Run the rows without a record, of one grid or of each in a list. The same command resumes an interrupted run.
+    """Run the rows of a grid that are not on record yet; for a list of grids, one grid after the other.
+
+    The same command resumes an interrupted run.
 
     Exits 1 when a row failed, 130 when interrupted.
     """

@@ -79,7 +79,7 @@ def test_wrong_use_is_code_2(course, words):
 
 def test_list_card_verify_doctor(course, offline):
     code, out, _ = course("data", "list")
-    assert code == 0 and "synth10" in out and "embedded" in out
+    assert code == 0 and "synth10" in out and "generated" in out
     code, out, _ = course("data", "card", "esc10")
     assert code == 0 and "CC BY" in out and "doi:10.1145/2733373.2806390" in out
     assert course("data", "verify", "synth10")[0] == 0

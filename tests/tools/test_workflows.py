@@ -23,6 +23,6 @@ def test_every_target_of_make_exists(workflow):
     assert asked and set(asked) <= set(targets)
 
 
-def test_both_commands_of_the_readme_are_checked():
+def test_the_tests_and_the_course_are_run():
     given = " ".join(command for workflow in WORKFLOWS for command in commands(workflow))
     assert "make test" in given and "make course" in given
