@@ -227,8 +227,9 @@ def longer_training() -> list[str]:
         *table(f"condition | {kept}", cells),
         "",
         "The oracle spends all frames on the events and the short pauses between them; with 5 % of the frames it is no "
-        "upper bound, because the events of one class fill half a clip. The variant was chosen with seed 0. Of the runs "
-        f"with seeds 1 to 3, {without_the_pilot_seed()} of the frames reach 95 % (variant and light scorer). {state}",
+        "upper bound, because the events of one class fill half a clip. The variant was chosen with seed 0. Of the "
+        f"runs with seeds 1 to 3, {without_the_pilot_seed()} of the frames reach 95 % (variant and light scorer). "
+        f"{state}",
         *counted_failures(),
         *curve_answers(),
     ]  # fmt: skip
