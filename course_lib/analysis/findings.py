@@ -11,21 +11,26 @@ from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_SHOWN, Part, s
 
 
 @cache
-def judged() -> tuple[Evidence, pd.DataFrame]:
-    """The evidence of the published rows, and the table of verdicts; computed once per process."""
-    evidence = Evidence()
-    return evidence, claims.table(evidence)
+def evidence() -> Evidence:
+    """The evidence of the published rows; computed once per process."""
+    return Evidence()
+
+
+@cache
+def claims_table() -> pd.DataFrame:
+    """The verdict on every claim and data set; computed once per process."""
+    return claims.table(evidence())
 
 
 @cache
 def parts() -> dict[str, list[Part | str]]:
     """`claims.parts_of` every claim, by its id."""
-    return {claim.id: claims.parts_of(claim, judged()[0]) for claim in claims.claims()}
+    return {claim.id: claims.parts_of(claim, evidence()) for claim in claims.claims()}
 
 
 def verdict_on(claim: str, data: str) -> str:
     """The verdict on a claim on one data set."""
-    found = judged()[1].set_index(["id", "data"])["verdict"]
+    found = claims_table().set_index(["id", "data"])["verdict"]
     return found[claim, data]
 
 
@@ -50,8 +55,8 @@ def hop_headline() -> Headline:
     probe = verdicts.pop("timing probe")
     still_open = [data for data, verdict in verdicts.items() if verdict == NOT_SHOWN]
     holding = [data for data, verdict in verdicts.items() if verdict == HOLDS]
-    meaning = f"With hops of 5 to 40 ms, we cannot show a difference on {listed(still_open)}"
-    better = f"on {listed(holding)} the shorter hop is better, and " if holding else ""
+    meaning = f"With hops of 5 to 40 ms, we cannot show a difference on {joined(still_open)}"
+    better = f"on {joined(holding)} the shorter hop is better, and " if holding else ""
     meaning += f"; {better}on the timing probe, where milliseconds define the classes, a shorter hop is far better."
     expected = probe == HOLDS and still_open and len(still_open) + len(holding) == len(verdicts)
     return "Hop", meaning if expected else "", f"{'; '.join(texts)}."
@@ -59,7 +64,7 @@ def hop_headline() -> Headline:
 
 def widths_headline() -> Headline:
     """2. Learned widths on recordings."""
-    rows = judged()[0].answers.query("where == @questions.LONG").set_index("question")
+    rows = evidence().answers.query("where == @questions.LONG").set_index("question")
     full, equal = (rows.loc[name] for name in (claims.HALF, "DiffRes better than equal widths"))
     numbers = (
         f"DiffRes with half the frames on ESC-10: {signed(questions.points(full))} points against all frames, "
@@ -136,7 +141,7 @@ def localisation_headline() -> Headline:
     return "Pretrained features", meaning if expected else "", numbers
 
 
-def listed(words: Sequence[str]) -> str:
+def joined(words: Sequence[str]) -> str:
     """Words joined by commas, the last two by *and*."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 

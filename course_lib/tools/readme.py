@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from course_lib.analysis import figures
+from course_lib.analysis import figures, findings
 from course_lib.errors import CourseError
 from course_lib.paths import atomic_write, repo_root
 from course_lib.tools import authoring, regression
@@ -90,8 +90,8 @@ def fill(path: Path, parts: Mapping[str, Callable[[], str]]) -> list[Path]:
 
 def refresh() -> list[Path]:
     """Regenerate what follows from the published rows: figures, study/RESULTS.md, README.md; returns what changed."""
-    study.judged.cache_clear()  # rows may have been published since
-    study.parts.cache_clear()
+    for computed in (findings.evidence, findings.claims_table, findings.parts):
+        computed.cache_clear()  # rows may have been published since
     return figures.write() + fill(study.path(), study.PARTS) + fill(readme_path(), PARTS)
 
 

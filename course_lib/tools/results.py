@@ -29,11 +29,12 @@ from course_lib.analysis import (
 )
 from course_lib.analysis.findings import (
     Headline,
+    claims_table,
     cost_beside_all_frames,
+    evidence,
     headlines,
     hop_headline,
-    judged,
-    listed,
+    joined,
     localisation_headline,
     parts,
     probe_headline,
@@ -128,7 +129,7 @@ def hop_finding() -> str:
     sets = dict.fromkeys(part.data for part in found)
     verdicts = [f"*{verdict_on('A1', data)}* on {data.replace('timing', 'the timing')}" for data in sets]
     lines = [f"- {part.data}, {part.about}: {said(part)}" for part in found]
-    controls = [claims.short_training(judged()[0]), claims.wide_windows(judged()[0])]
+    controls = [claims.short_training(evidence()), claims.wide_windows(evidence())]
     if any(part.data == questions.DATA["speechcommands10"] for part in found):
         lines.append("")
         lines.append(
@@ -137,7 +138,7 @@ def hop_finding() -> str:
         )
     return "\n".join([
         *begun(hop_headline(), "hops.png"),
-        f"A fixed resolution is not optimal for all sounds (A1): {listed(verdicts)}.", "", *lines, "",
+        f"A fixed resolution is not optimal for all sounds (A1): {joined(verdicts)}.", "", *lines, "",
         f"On ESC-10, {controls[0]} points with windows of 25 ms; {controls[1]} (one seed). At a hop of 80 ms, windows "
         "of 25 ms leave 69 % of the signal outside every window.",
     ])  # fmt: skip
@@ -145,7 +146,7 @@ def hop_finding() -> str:
 
 def widths_finding() -> str:
     """2. On real sounds, does it help to learn which frames to keep?"""
-    answers = judged()[0].answers
+    answers = evidence().answers
     rows = answers[(answers["where"] == questions.LONG) & answers["question"].isin(figures.WIDTHS)]
     early = answers[(answers["where"] == questions.SHORT) & (answers["question"] == claims.HALF)].iloc[0]
     apart = rows[(rows["low"] > 0) | (rows["high"] < 0)]
@@ -184,7 +185,7 @@ def probe_finding() -> str:
         "condition | runs that reach 95 %: | 95 % interval of this share (%): | mean accuracy of these runs (%): | "
         "best of three seeds (%):"
     )
-    over = [claims.best_of_three(judged()[0], name) for name in ("uniform:0.75", "flux:0.75", "none")]
+    over = [claims.best_of_three(evidence(), name) for name in ("uniform:0.75", "flux:0.75", "none")]
     return "\n".join([
         *begun(probe_headline(), "budget.png"),
         *longer_training(), "",
@@ -245,7 +246,7 @@ def without_the_pilot_seed() -> str:
             accuracies = rows.loc[(rows["kind"] == kind) & (rows["saved"] == saved), "test_accuracy"]
             counts.append(f"{int((accuracies >= probe.SUCCESS).sum())} of {len(accuracies)}")
         clauses.append(f"{counts[0]} and {counts[1]} at {100 * (1 - saved):g} %")
-    return listed(clauses)
+    return joined(clauses)
 
 
 def curve_answers() -> list[str]:
@@ -320,7 +321,7 @@ def time_finding() -> str:
 
 def gpu_of(rows: pd.DataFrame) -> str:
     """The graphics cards that `rows` were measured on."""
-    return listed(sorted(rows.loc[rows["device"] == "cuda", "device_name"].unique()))
+    return joined(sorted(rows.loc[rows["device"] == "cuda", "device_name"].unique()))
 
 
 def localisation_finding() -> str:
@@ -348,7 +349,7 @@ def localisation_finding() -> str:
 
 def verdict_table() -> str:
     """One row for each claim and data set."""
-    found = judged()[1]
+    found = claims_table()
     lost = {(claim, part.data) for claim, each in parts().items() for part in each
             if isinstance(part, Part) and part.found is not None and part.lost}  # fmt: skip
     cells = [
@@ -373,7 +374,7 @@ def claim_tables() -> str:
                 cells += [_question(claim, found) for found in parts()[claim.id]]
         head = " | data set: question | difference: | shared clips: | answer"
         text += [*table(head, [cell for cell in cells if cell]), ""]
-        found = judged()[1].drop_duplicates("id")
+        found = claims_table().drop_duplicates("id")
         for row in found[found["id"].str.startswith(letter)].to_dict("records"):
             paper_said = f" The paper: {row['paper']}." if row["paper"] else ""
             control = f" Beside it: {row['control']}." if row["control"] else ""
@@ -462,7 +463,7 @@ def hop_table() -> str:
 
 def classes_figure() -> str:
     """The effect of the hop on the F1 of every class, and what a separate hop for each would gain."""
-    rows = claims.sweep(judged()[0])
+    rows = claims.sweep(evidence())
     asked = per_class.against(rows)
     asked = asked[asked["hop_ms"] != per_class.USUAL_MS]
     gain, _ = per_class.own_hop(rows)
@@ -477,7 +478,7 @@ def diffres_table() -> str:
     """Questions about DiffRes and its controls, a table for each data set and budget."""
     rows, text = questions.published(DIFFRES), [picture("diffres/claims.png"), ""]
     asked = {(question.text, question.where): question for question in questions.questions()}
-    answers = judged()[0].answers
+    answers = evidence().answers
     answers = answers[answers["grid"] == DIFFRES]
     for where, of_place in answers.groupby("where", sort=False):
         cells = []
@@ -594,7 +595,7 @@ def scenes_table() -> str:
             cells.append([words, streams, f"{row.paper:.2f}", f"{row.mean:.1f} ({row.low:.1f} to {row.high:.1f})"])
         cells.append([words, "*every class, active all the time*", "", f"{100 * constant[score]:.1f}"])
     text += [*table("micro F1 in % | the network gets | paper: | here:", cells), ""]
-    answers = judged()[0].answers
+    answers = evidence().answers
     answers = answers[answers["grid"] == SCENES]
     for score, words in SCORES.items():
         asked = [
@@ -616,7 +617,7 @@ def _offsets_undone(rows: pd.DataFrame) -> str:
     found, offsets = questions.offsets_undone(rows, scene_run.published())
     moved = ", ".join(f"{offset:+.0f} ms at {hop} ms" for hop, offset in offsets.items())
     left = ", ".join(signed(questions.points(row)) for row in found.to_dict("records"))
-    hops = listed([row["question"].split()[2] for row in found.to_dict("records")])
+    hops = joined([row["question"].split()[2] for row in found.to_dict("records")])
     return (
         f"Taking the nearest frame every 80 ms shifts events by an amount that depends on the hop: {moved}. With the "
         f"detected events corrected for that, the event F1 of features every {hops} ms minus 320 ms is {left} points."

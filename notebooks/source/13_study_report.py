@@ -71,7 +71,7 @@ paper: str = "A"  # whose claims section 5 lists in full: A, B, C or D
 # %%
 started = time.perf_counter()
 # `evidence` gives access to the published rows and to the answers computed from them
-evidence, verdict_table = findings.judged()
+evidence, verdict_table = findings.evidence(), findings.claims_table()
 
 # %% [markdown]
 # ## 1. Five findings
