@@ -28,6 +28,11 @@ def expect(name: str, value: object, kind: type | UnionType, meaning: str) -> No
         raise UsageError(f"{name}: got {type(value).__name__}, expected {expected}, {meaning}")
 
 
+def first_line(error: BaseException, if_empty: str = "") -> str:
+    """First line of the message; for an empty one `if_empty`, or else the name of the error's type."""
+    return (str(error).strip().splitlines() or [if_empty or type(error).__name__])[0]
+
+
 def disk_is_full(error: BaseException | None) -> bool:
     """True for the error of a disk that cannot be written to because it is full or read-only."""
     return isinstance(error, OSError) and error.errno in FULL

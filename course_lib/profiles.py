@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from course_lib.errors import UsageError
+from course_lib.errors import UsageError, first_line
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def check_device(name: str, *, here: bool = True) -> None:
         if here:
             torch.zeros(1, device=name).item()  # one without values, such as `meta`, is of no use either
     except (AssertionError, ImportError, RuntimeError) as error:  # which one depends on the build
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UsageError(f"--device {name}: cannot be used on this machine ({reason}); {choose}") from None
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from course_lib import paths, profiles
 from course_lib.data import download, registry
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, first_line
 from course_lib.lesson import screen
 
 PACKAGES = ("torch", "torchaudio", "torchvision", "librosa", "numpy", "scikit-learn", "papermill", "jupyterlab")
@@ -41,8 +41,7 @@ def _device() -> tuple[str, str, str]:
     try:
         return "device", profiles.device(), ""
     except (ImportError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return "device", f"torch does not load: {reason}", "run `uv sync --locked --reinstall-package torch`"
+        return "device", f"torch does not load: {first_line(error)}", "run `uv sync --locked --reinstall-package torch`"
 
 
 def _folders() -> list[tuple[str, str, str]]:

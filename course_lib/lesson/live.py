@@ -11,7 +11,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from course_lib.audio import io as audio_io
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, first_line
 from course_lib.lesson import pictures
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def _panel(draw: Callable, label: str, values: Sequence[float], sound: np.ndarra
             alt = f"The figure above for {name}, with {label} at {slider.value:g}."
             picture.value = pictures.single(fig, alt, "")
         except Exception as error:  # whatever goes wrong, the old picture stays
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            line.value = html.escape(f"{name} cannot be drawn: {reason}")
+            line.value = html.escape(f"{name} cannot be drawn: {first_line(error)}")
             return
         state.update(sound=x, name=name)
         line.value = html.escape(f"Shown: {name}")

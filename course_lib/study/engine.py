@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from course_lib.data.load import is_own
-from course_lib.errors import CourseError, disk_is_full
+from course_lib.errors import CourseError, disk_is_full, first_line
 from course_lib.paths import atomic_write, lock
 from course_lib.profiles import one_thread
 from course_lib.provenance import code_hash, now
@@ -178,9 +178,8 @@ def _attempt(spec: Run, folder: Path, device: str | None) -> dict:
 
 def failure(spec: Run, error: BaseException) -> dict:
     """The record of a row that failed: its fields, and the error in one line."""
-    lines = str(error).strip().splitlines() or ["no message"]
     origin = {"key": spec.key, "date": now(), "status": FAILED}
-    return to_dict(spec) | origin | {"error": f"{type(error).__name__}: {lines[0]}"}
+    return to_dict(spec) | origin | {"error": f"{type(error).__name__}: {first_line(error, 'no message')}"}
 
 
 def _write(folder: Path, record: dict) -> None:

@@ -18,7 +18,7 @@ from course_lib.audio.features import mel_bank, padded_window
 from course_lib.checked import nearest
 from course_lib.data import download, folds, registry
 from course_lib.data.load import is_own
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, first_line
 from course_lib.scenes.load import is_real
 from course_lib.study import config, plugins
 from course_lib.study.config import SPECS, Run, RunSpec, SceneRun
@@ -172,11 +172,7 @@ def _place(where: str) -> Iterator[None]:
         yield
     except (CourseError, ValueError, RuntimeError) as error:
         kind = type(error) if isinstance(error, CourseError) else UsageError
-        raise kind(f"{where}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise kind(f"{where}: {first_line(error)}") from None
 
 
 def _runs(where: str, common: dict[str, list], part: dict, kind: type, plugin: Plugin | None) -> Iterator[Run]:
@@ -288,4 +284,4 @@ def _check_network(where: str, run: RunSpec, shape: tuple[int, int], n_classes: 
     except refused as error:
         net = run.model if run.frame_reducer == "none" else f"{run.model} behind {run.frame_reducer}"
         hop = f"features.hop_ms={run.features.hop_ms:g} gives {shape[0]} frames of {shape[1]} mels"
-        raise UsageError(f"{where}: {hop}, which {net} cannot take: {_first_line(error)}") from None
+        raise UsageError(f"{where}: {hop}, which {net} cannot take: {first_line(error)}") from None

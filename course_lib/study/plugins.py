@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.errors import UsageError
+from course_lib.errors import UsageError, first_line
 from course_lib.models import classifier
 from course_lib.paths import atomic_write
 
@@ -62,7 +62,7 @@ def read(path: Path) -> Plugin:
         try:
             exec(compile(text, path, "exec"), module.__dict__)
         except Exception as error:  # whatever the user's code raises
-            line = (str(error).splitlines() or ["no message"])[0]
+            line = first_line(error, "no message")
             raise UsageError(f"plugin {path}: cannot be imported: {type(error).__name__}: {line}") from None
         models, reducers = getattr(module, "MODELS", {}), getattr(module, "REDUCERS", {})
         if not isinstance(models, dict) or not isinstance(reducers, dict) or not (models or reducers):

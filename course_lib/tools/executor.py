@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from course_lib.errors import disk_line
+from course_lib.errors import disk_line, first_line
 from course_lib.lesson.live import EXECUTED
 
 POLL_S = 0.3
@@ -301,7 +301,7 @@ def _bounded_engine(task: Task) -> type:
 def one_line(error: Exception) -> str:
     """An error in one line: the course's own wording for disk errors, otherwise its type and first line."""
     line = disk_line(error) if isinstance(error, OSError) else None
-    return line or f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
+    return line or f"{type(error).__name__}: {first_line(error, 'no message')}"
 
 
 # --- What an executed copy shows
