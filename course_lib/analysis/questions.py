@@ -182,9 +182,13 @@ def compared(question: Question, rows: pd.DataFrame) -> stats.Difference | None:
     first, second = (chosen(rows, fields) for fields in (question.first, question.second))
     if min(len(first), len(second)) < max(question.repeats, 1):
         return None
+    return stats.difference(first, second, score=_score_column(question, rows), design=design_of(question, rows))
+
+
+def _score_column(question: Question, rows: pd.DataFrame) -> str:
+    """The column of `rows` by which `question` compares its two conditions."""
     scores = stats.scores_of(rows)
-    score = scores[question.score] if question.score else next(iter(scores.values()))
-    return stats.difference(first, second, score=score, design=design_of(question, rows))
+    return scores[question.score] if question.score else next(iter(scores.values()))
 
 
 def converged(question: Question, rows: pd.DataFrame) -> bool:
@@ -233,15 +237,14 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
         found = compared(question, rows)
         settled = found is None or converged(question, rows)
         parts.append(Part(question.text, data_of(question.where), found, question.margin, converged=settled))
-    judged: dict[int, Part] = {}
-    families = [question.claim or question.family for question in asked]
-    for family in dict.fromkeys(families):
-        places = [k for k, other in enumerate(families) if other == family]
-        if family:
-            judged |= zip(places, verdicts.corrected([parts[k] for k in places]), strict=True)
-        else:  # controls, each a question of its own
-            judged |= {k: verdicts.corrected([parts[k]])[0] for k in places}
-    table = [_answer(question, judged[k], rows) for k, question in enumerate(asked) if judged[k].found is not None]
+    groups: dict[str | int, list[int]] = {}
+    for place, question in enumerate(asked):
+        groups.setdefault(question.claim or question.family or place, []).append(place)  # each control on its own
+    for places in groups.values():
+        for place, part in zip(places, verdicts.corrected([parts[k] for k in places]), strict=True):
+            parts[place] = part
+    answered = [(question, part) for question, part in zip(asked, parts, strict=True) if part.found is not None]
+    table = [_answer(question, part, rows) for question, part in answered]
     return pd.DataFrame(table, columns=COLUMNS)
 
 
@@ -253,8 +256,7 @@ def _answers_of_published(grid: str, path: Path, changed_ns: int) -> pd.DataFram
 
 def _answer(question: Question, part: Part, rows: pd.DataFrame) -> dict[str, object]:
     """The row of one question in the table of answers."""
-    scores = stats.scores_of(rows)
-    score = scores[question.score] if question.score else next(iter(scores.values()))
+    score = _score_column(question, rows)
     needed = rows.columns.intersection([*stats.REPEATS, score, "device", "macs"])
     first, second = (chosen(rows, fields)[needed] for fields in (question.first, question.second))
     both = first.merge(second, on=list(stats.REPEATS), suffixes=("", "_second"))
