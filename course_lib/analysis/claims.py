@@ -242,7 +242,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
 # --- control; if rows are missing it raises `NotRun`
 
 
-def design_of(rows: pd.DataFrame) -> str:
+def folds_and_seeds(rows: pd.DataFrame) -> str:
     """How many folds and seeds rows on clips have."""
     return f"{rows['fold'].nunique()} folds x {rows['seed'].nunique()}"
 
@@ -268,8 +268,8 @@ def short_training(evidence: Evidence) -> str:
     """A1: 10 ms over 80 ms at 240 steps, with a window of 25 ms at every hop."""
     rows = sweep(evidence)
     usual, longest = (chosen(rows, {"features.hop_ms": hop_ms}) for hop_ms in (10.0, 80.0))
-    gap = stats.difference(usual, longest, design=rows)
-    return f"10 ms over 80 ms after 240 steps: {signed(gap.interval.scaled(100))}"
+    gap = difference(usual, longest, design=rows).interval.scaled(100)
+    return f"10 ms over 80 ms after 240 steps: {signed(gap)}"
 
 
 def wide_windows(evidence: Evidence) -> str:
@@ -333,18 +333,20 @@ def stages(evidence: Evidence) -> str:
 
 def counted_cost(evidence: Evidence, length: str, frames: int, n_classes: int) -> str:
     """B4: MACs and parameters of both networks of base size."""
-    both = base_networks(frames, n_classes)
-    times = both["AST"]["macs"] / both["MAST"]["macs"]
-    percent = 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
+    times, percent = _ast_over_mast(base_networks(frames, n_classes))
     return f"at {length} AST needs {times:.1f} times the MACs; MAST has {percent:.1f} % fewer parameters"
 
 
 def own_depths(evidence: Evidence, length: str, frames: int, n_classes: int) -> str:
     """B4: the same with the depths of MViTv2-B, on which the paper builds."""
-    both = base_networks(frames, n_classes, MVITV2_B)
-    times = both["AST"]["macs"] / both["MAST"]["macs"]
-    percent = 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
+    times, percent = _ast_over_mast(base_networks(frames, n_classes, MVITV2_B))
     return f"with the depths of MViTv2-B {times:.1f} times the MACs, {percent:.1f} % fewer parameters at {length}"
+
+
+def _ast_over_mast(both: Mapping[str, Mapping]) -> tuple[float, float]:
+    """How many times MAST's MACs AST needs, and how many per cent fewer parameters MAST has."""
+    times = both["AST"]["macs"] / both["MAST"]["macs"]
+    return times, 100 * (1 - both["MAST"]["parameters"] / both["AST"]["parameters"])
 
 
 def measured_cost(evidence: Evidence) -> str:
@@ -469,7 +471,7 @@ def over_chance(evidence: Evidence, model: str) -> Part:
     if len(by_fold) < 2:
         raise NotRun("scratch")
     found = stats.of_values((by_fold - CHANCE).to_numpy(), overlap=overlap_of(rows))
-    return Part(f"{model.upper()} over chance", DATA["esc10"], found, design=design_of(rows))
+    return Part(f"{model.upper()} over chance", DATA["esc10"], found, design=folds_and_seeds(rows))
 
 
 def overlap_of(rows: pd.DataFrame) -> float:
@@ -485,7 +487,7 @@ def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
     plain, augmented = chosen(rows, "neither augmented"), chosen(rows, f"{by} augmented")
     found = difference(plain, augmented, "loss")
     about = f"{model.upper()}, last validation loss, no augmentation minus {by} augmented"
-    return Part(about, DATA["esc10"], found, unit="nats", scale=1, digits=2, design=design_of(augmented))
+    return Part(about, DATA["esc10"], found, unit="nats", scale=1, digits=2, design=folds_and_seeds(augmented))
 
 
 def risen_losses(evidence: Evidence) -> str:
