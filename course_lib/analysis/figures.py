@@ -89,9 +89,7 @@ def every_sweep() -> dict[str, pd.DataFrame]:
     ):
         rows = pd.concat([questions.chosen(questions.published(grid), fields) for grid in grids])
         if len(rows):
-            made = [(hop_ms, stats.accuracy(of_hop)) for hop_ms, of_hop in rows.groupby("features.hop_ms")]
-            points = [(hop_ms, 100 * got.mean, 100 * got.low, 100 * got.high) for hop_ms, got in made]
-            found[title] = pd.DataFrame(points, columns=["hop_ms", "mean", "low", "high"])
+            found[title] = _by_hop(rows)
     return found
 
 
@@ -109,12 +107,17 @@ def long_sweeps() -> dict[str, pd.DataFrame]:
         rows = rows[np.isclose(rows["features.window_ms"], 2.5 * rows["features.hop_ms"]) & (rows["recipe.guide"] == 0)]
         runs = rows.groupby("features.hop_ms")["fold"].transform("size")
         rows = rows[runs == disturbance.N_RUNS]  # others are not finished, and cover only some of the folds
-        made = [(hop_ms, stats.accuracy(of_hop)) for hop_ms, of_hop in rows.groupby("features.hop_ms")]
-        if len(made) > 1:
-            points = [(hop_ms, 100 * got.mean, 100 * got.low, 100 * got.high) for hop_ms, got in made]
+        if rows["features.hop_ms"].nunique() > 1:
             n_steps = int(rows["recipe.steps"].iloc[0])
-            found[f"{title}, {n_steps:,} steps"] = pd.DataFrame(points, columns=["hop_ms", "mean", "low", "high"])
+            found[f"{title}, {n_steps:,} steps"] = _by_hop(rows)
     return found
+
+
+def _by_hop(rows: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy in % with its interval by source: `hop_ms`, `mean`, `low`, `high`."""
+    made = [(hop_ms, stats.accuracy(of_hop)) for hop_ms, of_hop in rows.groupby("features.hop_ms")]
+    points = [(hop_ms, 100 * got.mean, 100 * got.low, 100 * got.high) for hop_ms, got in made]
+    return pd.DataFrame(points, columns=["hop_ms", "mean", "low", "high"])
 
 
 def hops_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
