@@ -167,6 +167,15 @@ def atomic_write(path: Path, content: str | bytes) -> None:
             partial.unlink(missing_ok=True)
 
 
+def write_if_changed(path: Path, text: str) -> list[Path]:
+    """Write `text` unless the file holds it already; returns the path if that changed it."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, text)
+    return [path]
+
+
 # --- One run per folder: a file names the process that writes there, and is locked for as long as that process lives
 
 PATIENCE_S = 0.5  # longer than a check of whether the folder is in use takes

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.errors import CourseError, UsageError
-from course_lib.paths import atomic_write, repo_root
+from course_lib.paths import repo_root, write_if_changed
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -129,10 +129,7 @@ def write_notebooks() -> list[Path]:
     changed = []
     for source_path in sources():
         for path, text in rendered(source_path).items():
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                atomic_write(path, text)
-                changed.append(path)
+            changed += write_if_changed(path, text)
     return changed
 
 

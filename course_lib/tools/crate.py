@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from course_lib.paths import atomic_write, published_dir, repo_root
+from course_lib.paths import published_dir, repo_root, write_if_changed
+from course_lib.study.records import ORIGIN, ROWS, SUMMARY
 
 FILE = "ro-crate-metadata.json"
 LICENCES = {
@@ -23,21 +24,16 @@ FOLDERS = {
     "study/": "Grids, protocol, claims and published rows of the study",
     "tests/": "Tests, and the expected values of the notebooks",
 }
-ROWS = {  # the files of a published grid
-    "rows.parquet": "application/vnd.apache.parquet",
-    "summary.csv": "text/csv",
-    "provenance.json": "application/json",
+FILES = {  # the files of a published grid
+    ROWS: "application/vnd.apache.parquet",
+    SUMMARY: "text/csv",
+    ORIGIN: "application/json",
 }
 
 
 def write_crate() -> list[Path]:
     """Write the crate; returns its path if that changed it."""
-    path = repo_root() / FILE
-    text = json.dumps(crate(), indent=1, ensure_ascii=False) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return []
-    atomic_write(path, text)
-    return [path]
+    return write_if_changed(repo_root() / FILE, json.dumps(crate(), indent=1, ensure_ascii=False) + "\n")
 
 
 def crate() -> dict:
@@ -45,7 +41,7 @@ def crate() -> dict:
     root = repo_root()
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    grids = [_grid(path.parent) for path in sorted(published_dir().glob("*/provenance.json"))]
+    grids = [_grid(path.parent) for path in sorted(published_dir().glob(f"*/{ORIGIN}"))]
     papers = [_paper(reference) for reference in citation["references"]]
     authors = [
         {"@id": f"#author-{k}", "@type": "Organization", "name": author["name"]}
@@ -89,7 +85,7 @@ def _ids(entities: list[dict]) -> list[dict] | dict:
 
 def _grid(folder: Path) -> list[dict]:
     """A published grid: its folder, its files, and the run that made them."""
-    origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
     place = folder.relative_to(repo_root()).as_posix() + "/"
     files = [
         {
@@ -98,7 +94,7 @@ def _grid(folder: Path) -> list[dict]:
             "name": f"{name} of the grid {folder.name}",
             "encodingFormat": kind,
         }
-        for name, kind in ROWS.items()
+        for name, kind in FILES.items()
     ]
     about = origin["about"].strip().replace("\n", " ")
     rows = {

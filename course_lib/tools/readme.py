@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from course_lib.analysis import figures, findings
 from course_lib.errors import CourseError
-from course_lib.paths import atomic_write, repo_root
+from course_lib.paths import repo_root, write_if_changed
 from course_lib.tools import authoring, regression
 from course_lib.tools import results as study
 from course_lib.tools.results import table
@@ -80,12 +80,7 @@ def filled(text: str, parts: Mapping[str, Callable[[], str]], where: str) -> str
 
 def fill(path: Path, parts: Mapping[str, Callable[[], str]]) -> list[Path]:
     """Regenerate the generated parts of the file `path`; returns it if that changed it."""
-    text = path.read_text(encoding="utf-8")
-    new = filled(text, parts, str(path))
-    if new == text:
-        return []
-    atomic_write(path, new)
-    return [path]
+    return write_if_changed(path, filled(path.read_text(encoding="utf-8"), parts, str(path)))
 
 
 def refresh() -> list[Path]:
