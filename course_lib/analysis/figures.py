@@ -42,11 +42,11 @@ def _accuracy_by_hop(summary: pd.DataFrame) -> str:
 def hop_sweeps(folder: Path) -> dict[str, pd.DataFrame]:
     """Summaries of the hop sweeps that are published below `folder`, each in order of the hop, by window and steps."""
     found = {}
-    if (folder / "lesson" / "summary.csv").is_file():
-        parts = dict(tuple(pd.read_csv(folder / "lesson" / "summary.csv").groupby("part")))
+    if (folder / "lesson" / records.SUMMARY).is_file():
+        parts = dict(tuple(pd.read_csv(folder / "lesson" / records.SUMMARY).groupby("part")))
         found |= {"window 25 ms, 240 steps": parts["hop"], "window 2.5 hops, 240 steps": parts["overlap"]}
-    if (folder / "diffres" / "summary.csv").is_file():
-        rows = pd.read_csv(folder / "diffres" / "summary.csv")
+    if (folder / "diffres" / records.SUMMARY).is_file():
+        rows = pd.read_csv(folder / "diffres" / records.SUMMARY)
         rows = rows[(rows["frame_reducer"] == "none") & rows["part"].str.startswith("patience")]
         found["window 25 ms, 800 steps"] = rows.drop_duplicates("features.hop_ms")
     return {label: rows.sort_values("features.hop_ms") for label, rows in found.items()}
@@ -432,7 +432,7 @@ class Published:
     @property
     def source(self) -> str:
         """A hash of the published files of its grids and of `files`, empty if no grid is published."""
-        found = [paths.published_dir() / grid / name for grid in self.grids for name in ("rows.parquet", "summary.csv")]
+        found = [paths.published_dir() / grid / name for grid in self.grids for name in (records.ROWS, records.SUMMARY)]
         contents = [path.read_bytes() for path in found if path.is_file()]
         if contents:
             files = [paths.repo_root() / name for name in self.files]

@@ -15,7 +15,7 @@ from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval
 from course_lib.study import config, scene_run, stats
 from course_lib.study.grid import read_toml
-from course_lib.study.records import done, gather
+from course_lib.study.records import ROWS, done, gather
 
 EQUAL = 0.02  # the margin of *no worse*, as a share: two points (study/protocol.md)
 LONG, SHORT = "ESC-10, 800 steps", "ESC-10, 240 steps"
@@ -223,7 +223,7 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     their intervals cover the randomness of training on these scenes, not the choice of sounds.
     """
     if rows is None:
-        path = paths.published_dir() / grid / "rows.parquet"
+        path = paths.published_dir() / grid / ROWS
         changed_ns = path.stat().st_mtime_ns if path.is_file() else 0
         return _answers_of_published(grid, path, changed_ns).copy(deep=False)
     if len(rows):  # they have many columns, most of them not needed here
@@ -289,7 +289,7 @@ def points(answer: Mapping[str, object]) -> Interval:
 
 def published(grid: str = "diffres") -> pd.DataFrame:
     """The published rows of a grid that did not fail; an empty table if nothing is published."""
-    path = paths.published_dir() / grid / "rows.parquet"
+    path = paths.published_dir() / grid / ROWS
     if not path.is_file():
         return pd.DataFrame()
     return _read(path, path.stat().st_mtime_ns).copy(deep=False)

@@ -242,7 +242,7 @@ def _report_one(chosen: "Grid", folder: Path, against: dict, publish: bool, unfi
     rows.write(every, summary, folder)
     if not publish:
         return []
-    readings = folder / "test_readings.jsonl"  # one line for each reading of a test fold
+    readings = folder / rows.READINGS  # one line for each reading of a test fold
     read = len(readings.read_text(encoding="utf-8").splitlines()) if readings.exists() else 0
     about = {"grid": chosen.name, "about": chosen.about, "test_readings": read}
     if missing:

@@ -20,6 +20,7 @@ from course_lib.models.trained import Trained
 from course_lib.profiles import one_thread
 from course_lib.study import clip_run
 from course_lib.study.config import RunSpec, to_dict
+from course_lib.study.records import READINGS
 from course_lib.training import supervised
 from course_lib.training.supervised import Recipe
 
@@ -124,7 +125,7 @@ def train(spec: RunSpec, folder: Path) -> Trained:
     paths.atomic_write(untested, trained.save_network(fitted.model, about))
     stored = trained.load(untested)
     untested.unlink()
-    tested = clip_run.read_test(stored.model, spec, clips, x, precision="fp32", log=folder / "test_readings.jsonl")
+    tested = clip_run.read_test(stored.model, spec, clips, x, precision="fp32", log=folder / READINGS)
     _, _, test = folds.split(clips, spec.fold)
     exact = supervised.predict(fitted.model, np.asarray(x[test]))
     rounded = supervised.predict(stored.model, np.asarray(x[test]))

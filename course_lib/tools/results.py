@@ -45,7 +45,7 @@ from course_lib.analysis.findings import (
 from course_lib.analysis.questions import chosen
 from course_lib.analysis.verdicts import NOT_SHOWN, Part, difference_text, signed
 from course_lib.paths import repo_root
-from course_lib.study import scene_run, stats
+from course_lib.study import records, scene_run, stats
 
 GRID, DIFFRES, SCENES = "lesson", "diffres", "scenes"
 SCORES = {"tagging": "tagging", "segment": "segments of 1 s", "event": "events within 200 ms"}
@@ -432,7 +432,7 @@ def percent(mean: float, low: float, high: float) -> str:
 
 def origin(grid: str) -> dict:
     """Where the published rows of a grid come from."""
-    return json.loads((paths.published_dir() / grid / "provenance.json").read_text(encoding="utf-8"))
+    return json.loads((paths.published_dir() / grid / records.ORIGIN).read_text(encoding="utf-8"))
 
 
 def _rows_of(grid: str) -> str:

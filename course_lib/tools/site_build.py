@@ -17,7 +17,7 @@ from rich.markup import escape
 from course_lib.data import registry
 from course_lib.errors import CourseError, UsageError
 from course_lib.paths import as_folder, repo_root, runs_dir
-from course_lib.tools import authoring, site_explorer, site_pages
+from course_lib.tools import authoring, executor, site_explorer, site_pages
 from course_lib.tools.run_report import PASSED
 
 # --- A run of the notebooks, as `course run` left it
@@ -110,7 +110,7 @@ def complaints(run: Run) -> list[str]:
 def _own_cells(path: Path) -> list[str]:
     """Text of every cell, without the one that papermill adds."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return ["".join(c["source"]) for c in cells if "injected-parameters" not in c["metadata"].get("tags", [])]
+    return ["".join(c["source"]) for c in cells if executor.INJECTED not in c["metadata"].get("tags", [])]
 
 
 # --- The site
