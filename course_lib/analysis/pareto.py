@@ -105,8 +105,7 @@ def table(published: Callable[[str], pd.DataFrame] = questions.published) -> pd.
     """One row per system; `published` gives the rows of a grid by its name. Families that were not run are left out.
 
     Columns: `panel`, `family`, `system`, `accuracy`, `low`, `high` (%), `macs` (millions per clip, without log-mel),
-    `ms_cpu` and `ms_gpu` (see `latency.milliseconds`; NaN where not measured), `parameters`, `folds`, `seeds`, and
-    `pareto_optimal` (no other system of the panel has at most its MACs and at least its accuracy).
+    `ms_cpu` and `ms_gpu` (see `latency.milliseconds`; NaN where not measured), `parameters`, `folds` and `seeds`.
     """
     found = []
     for family in FAMILIES:
@@ -122,13 +121,7 @@ def table(published: Callable[[str], pd.DataFrame] = questions.published) -> pd.
                     ms.get("CPU", np.nan), ms.get("GPU", np.nan), int(of_system["parameters"].median()),
                     of_system["fold"].nunique(), of_system["seed"].nunique(),
                 ))  # fmt: skip
-    made = pd.DataFrame(found, columns=list(COLUMNS))
-    made["pareto_optimal"] = False
-    for _, rows in made.groupby("panel"):
-        cheaper = rows["macs"].to_numpy()[:, None] <= rows["macs"].to_numpy()
-        better = rows["accuracy"].to_numpy()[:, None] >= rows["accuracy"].to_numpy()
-        made.loc[rows.index, "pareto_optimal"] = (cheaper & better).sum(axis=0) == 1  # none but itself
-    return made
+    return pd.DataFrame(found, columns=list(COLUMNS))
 
 
 def systems_figure(systems: pd.DataFrame) -> "Figure":
