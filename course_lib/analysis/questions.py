@@ -278,7 +278,6 @@ def difference_of(answer: Mapping[str, object]) -> stats.Difference:
     gap, wide = (
         Interval(answer["difference"], answer[f"{name}low"], answer[f"{name}high"]) for name in ("", "corrected_")
     )
-    wide = stats.UNKNOWN if np.isnan(wide.low) else wide
     return stats.Difference(gap, wide, answer["pairs"], answer["paired_by"], answer["std"], answer["df"])
 
 

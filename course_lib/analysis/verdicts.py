@@ -76,7 +76,7 @@ class Part:
     @property
     def lost(self) -> bool:
         """Whether `HOLDS` or `CONTRADICTED` would be lost with the interval for folds that share training clips."""
-        if self.verdict not in (HOLDS, CONTRADICTED) or self.found.corrected is stats.UNKNOWN:
+        if self.verdict not in (HOLDS, CONTRADICTED):
             return False
         return self.found.corrected.low <= -self.margin <= self.found.corrected.high
 

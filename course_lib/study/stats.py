@@ -53,8 +53,12 @@ class Difference:
 
     def reversed(self) -> "Difference":
         """The second condition minus the first."""
-        turned = (Interval(-gap.mean, -gap.high, -gap.low, gap.level) for gap in (self.interval, self.corrected))
-        return replace(self, **dict(zip(("interval", "corrected"), turned, strict=True)))
+        return replace(self, interval=_turned(self.interval), corrected=_turned(self.corrected))
+
+
+def _turned(gap: Interval) -> Interval:
+    """The interval of the opposite difference."""
+    return Interval(-gap.mean, -gap.high, -gap.low, gap.level)
 
 
 def condition_fields(rows: pd.DataFrame) -> list[str]:
