@@ -23,6 +23,7 @@ from course_lib.analysis.verdicts import (
     NOT_TESTABLE,
     UNCONVERGED,
     Part,
+    level_text,
     overall,
     signed,
 )
@@ -408,7 +409,7 @@ def level(evidence: Evidence, score: str, streams: str) -> str:
     """C1 to C4: our level of one score of one input, in %."""
     found = questions.levels(evidence.rows("scenes"))
     found = found[(found["score"] == score) & (found["streams"] == streams)]
-    return "".join(f"{streams} {r.mean:.1f} ({r.low:.1f} to {r.high:.1f}) on our scenes" for r in found.itertuples())
+    return "".join(f"{streams} {level_text(r.mean, r.low, r.high)} on our scenes" for r in found.itertuples())
 
 
 def constant_baseline(evidence: Evidence, score: str) -> str:
@@ -453,7 +454,7 @@ def lite0_at_its_best(evidence: Evidence) -> str:
     levels = []
     for how in ("", ", half the steps, refit"):
         got = stats.accuracy(evidence.run("transfer", f"Lite0, 224 bands{how}")).scaled(100)
-        levels.append(f"{got.mean:.1f} ({got.low:.1f} to {got.high:.1f})")
+        levels.append(level_text(got.mean, got.low, got.high))
     return f"EfficientNet-Lite0 on ESC-10, folds by recording: {levels[0]}; refit on four folds {levels[1]}"
 
 

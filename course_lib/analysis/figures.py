@@ -19,7 +19,7 @@ import pandas as pd
 
 from course_lib import paths, plots
 from course_lib.analysis import budget, claims, disturbance, frontier, localisation, pareto, per_class, questions
-from course_lib.analysis.verdicts import signed
+from course_lib.analysis.verdicts import level_text, signed
 from course_lib.audio import timing_probe
 from course_lib.audio.features import FeatureSpec, log_mel
 from course_lib.paths import atomic_write
@@ -380,7 +380,7 @@ def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mappi
 def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping[str, float]) -> str:
     """`scenes_subsets_figure` in sentences."""
     points = [
-        f"{row.streams} {100 * row.tagging:.1f} ({100 * row.tagging_low:.1f} to {100 * row.tagging_high:.1f})"
+        f"{row.streams} {level_text(100 * row.tagging, 100 * row.tagging_low, 100 * row.tagging_high)}"
         for row in _subsets(table).itertuples()
     ]
     papers = [f"{streams} {value:.1f}" for streams, value in paper.items()]

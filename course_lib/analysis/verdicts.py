@@ -23,6 +23,11 @@ def signed(gap: Interval, digits: int = 1) -> str:
     return f"{gap.mean:+.{digits}f} ({gap.low:+.{digits}f} to {gap.high:+.{digits}f})"
 
 
+def level_text(mean: float, low: float, high: float) -> str:
+    """A level with its interval, in %."""
+    return f"{mean:.1f} ({low:.1f} to {high:.1f})"
+
+
 def difference_text(gap: Interval) -> str:
     """A difference in points, in the words that its interval supports: higher, lower, or no difference shown."""
     ends = f"({gap.low:+.1f} to {gap.high:+.1f})"

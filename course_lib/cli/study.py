@@ -363,8 +363,10 @@ def _summary_table(summary: "pd.DataFrame", by: list[str]) -> Table:
 
 def _percent(row: Mapping, score: str, prefix: str) -> str:
     """A score in per cent with its interval, if it has one."""
-    low, high = (100 * row[f"{prefix}{end}"] for end in ("low", "high"))
-    return f"{100 * row[score]:.1f}" + ("" if math.isnan(low) else f" ({low:.1f} to {high:.1f})")
+    from course_lib.analysis.verdicts import level_text
+
+    mean, low, high = (100 * row[name] for name in (score, f"{prefix}low", f"{prefix}high"))
+    return f"{mean:.1f}" if math.isnan(low) else level_text(mean, low, high)
 
 
 def _points(row: Mapping, name: str) -> str:

@@ -43,7 +43,7 @@ from course_lib.analysis.findings import (
     widths_headline,
 )
 from course_lib.analysis.questions import chosen
-from course_lib.analysis.verdicts import NOT_SHOWN, Part, difference_text, signed
+from course_lib.analysis.verdicts import NOT_SHOWN, Part, difference_text, level_text, signed
 from course_lib.paths import repo_root
 from course_lib.study import records, scene_run, stats
 
@@ -427,7 +427,7 @@ def open_by_holm(part: Part) -> str:
 
 def percent(mean: float, low: float, high: float) -> str:
     """A share with its interval, in %."""
-    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    return level_text(100 * mean, 100 * low, 100 * high)
 
 
 def origin(grid: str) -> dict:
@@ -555,7 +555,7 @@ def disturbance_table() -> str:
         if rows is None:
             continue
         cells = [
-            [row["condition"], f"{row['changed']:.1f} ({row['low']:.1f} to {row['high']:.1f})",
+            [row["condition"], level_text(row["changed"], row["low"], row["high"]),
              *("" if np.isnan(row[name]) else f"{row[name]:.1f}" for name in disturbance.SHARES)]
             for row in rows.to_dict("records")
         ]  # fmt: skip
@@ -572,7 +572,7 @@ def systems_table() -> str:
     found, text = pareto.table(), [picture("systems.png"), ""]
     for panel, rows in found.groupby("panel", sort=False):
         cells = [
-            [row.system, f"{row.accuracy:.1f} ({row.low:.1f} to {row.high:.1f})", f"{row.macs:.0f}",
+            [row.system, level_text(row.accuracy, row.low, row.high), f"{row.macs:.0f}",
              *("" if np.isnan(ms) else f"{ms:.1f}" for ms in (row.ms_cpu, row.ms_gpu))]
             for row in rows.sort_values("macs").itertuples()
         ]  # fmt: skip
@@ -592,7 +592,7 @@ def scenes_table() -> str:
     for score, words in SCORES.items():
         for row in levels[levels["score"] == score].itertuples():
             streams = row.streams.replace("+", ", ")
-            cells.append([words, streams, f"{row.paper:.2f}", f"{row.mean:.1f} ({row.low:.1f} to {row.high:.1f})"])
+            cells.append([words, streams, f"{row.paper:.2f}", level_text(row.mean, row.low, row.high)])
         cells.append([words, "*every class, active all the time*", "", f"{100 * constant[score]:.1f}"])
     text += [*table("micro F1 in % | the network gets | paper: | here:", cells), ""]
     answers = evidence().answers
