@@ -48,21 +48,21 @@ def _by_fold(rows: pd.DataFrame) -> pd.DataFrame:
     return scores(rows).pivot(index="fold", columns=["label", "hop_ms"], values="f1").sort_index(axis=1).dropna()
 
 
-def against(rows: pd.DataFrame, hop_ms: float = USUAL_MS) -> pd.DataFrame:
-    """How the F1 of each class at each hop differs from that at `hop_ms`: one row per class and hop, shares.
+def against(rows: pd.DataFrame) -> pd.DataFrame:
+    """How the F1 of each class at each hop differs from that at `USUAL_MS`: one row per class and hop, shares.
 
     Columns: `label`, `hop_ms`, `f1`, `difference` with its t interval over folds `low` to `high` and its standard
     deviation `std`, `p` (Holm's, over every difference of the table), `sure` (whether `p` is below 0.05), and `shrunk`,
     the difference moved towards the mean of its hop by the share of the spread among classes that is noise between
-    folds (James and Stein). For `hop_ms` itself the difference is 0, and `sure` is false.
+    folds (James and Stein). For `USUAL_MS` itself the difference is 0, and `sure` is false.
     Source: Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
     """
     wide = _by_fold(rows).T
     table = wide.mean(axis=1).rename("f1").reset_index()
-    gaps = [wide.loc[(row.label, row.hop_ms)] - wide.loc[(row.label, hop_ms)] for row in table.itertuples()]
+    gaps = [wide.loc[(row.label, row.hop_ms)] - wide.loc[(row.label, USUAL_MS)] for row in table.itertuples()]
     seen = [paired_difference(gap.to_numpy(), np.zeros(len(gap))) for gap in gaps]
     table[["difference", "low", "high"]] = [(s.mean, s.low, s.high) for s in seen]
-    asked = table["hop_ms"] != hop_ms
+    asked = table["hop_ms"] != USUAL_MS
     table["std"] = [gap.std(ddof=1) for gap in gaps]
     errors = table["std"].to_numpy() / math.sqrt(wide.shape[1])
     table["p"] = 1.0
@@ -119,9 +119,9 @@ def _first_best(shares: np.ndarray) -> np.ndarray:
     return shares.round(9).argmax(axis=-1)
 
 
-def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
+def classes_figure(table: pd.DataFrame) -> "Figure":
     """Draw `against` as a heat map, classes by hops; significant cells are framed."""
-    points = 100 * table.pivot(index="label", columns="hop_ms", values="difference").drop(columns=hop_ms)
+    points = 100 * table.pivot(index="label", columns="hop_ms", values="difference").drop(columns=USUAL_MS)
     sure = table.pivot(index="label", columns="hop_ms", values="sure").loc[points.index, points.columns]
     reach = max(1.0, float(points.abs().max().max()))
     with plt.rc_context(plots.STYLE):
@@ -135,19 +135,19 @@ def classes_figure(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> "Figure":
         ax.set_xticks(range(points.shape[1]), [f"{hop:g}" for hop in points.columns])
         ax.set_yticks(range(len(points)), [label.replace("_", " ") for label in points.index])
         ax.set_xlabel("hop (ms)")
-        fig.colorbar(image, ax=ax, label=f"F1 in points against {hop_ms:g} ms")
+        fig.colorbar(image, ax=ax, label=f"F1 in points against {USUAL_MS:g} ms")
     return fig
 
 
-def classes_text(table: pd.DataFrame, hop_ms: float = USUAL_MS) -> str:
+def classes_text(table: pd.DataFrame) -> str:
     """`classes_figure` in a sentence."""
-    asked = table[table["hop_ms"] != hop_ms]
+    asked = table[table["hop_ms"] != USUAL_MS]
     lines = []
     for label, rows in asked.groupby("label"):
         points = [f"{100 * row.difference:+.0f} at {row.hop_ms:g} ms" for row in rows.itertuples()]
         lines.append(f"{label.replace('_', ' ')} {', '.join(points)}")
     framed = int(asked["sure"].sum())
     return (
-        f"F1 minus that at {hop_ms:g} ms in points, classes by hops; {framed} of {len(asked)} differences are "
+        f"F1 minus that at {USUAL_MS:g} ms in points, classes by hops; {framed} of {len(asked)} differences are "
         f"significant and framed: {'; '.join(lines)}."
     )

@@ -75,10 +75,8 @@ def outcomes(notebook: dict) -> list[dict]:
     return [output["data"][CHECK_MIME] for output in outputs if CHECK_MIME in output.get("data", {})]
 
 
-def expect_number(
-    answer: object, expected: float, *, unit: str, rel: float = 0.0, slips: Mapping[float, str] | None = None
-) -> None:
-    """Pass when `answer` is within the fraction `rel` of `expected`.
+def expect_number(answer: object, expected: float, *, unit: str, slips: Mapping[float, str] | None = None) -> None:
+    """Pass when `answer` is `expected`, up to rounding.
 
     `slips` maps the wrong value that a known mistake produces to the sentence that names the mistake.
     """
@@ -87,9 +85,9 @@ def expect_number(
     if isinstance(answer, bool) or not isinstance(answer, int | float | np.number):
         raise NotYet(f"expected one number in {unit}, got {type(answer).__name__} {answer!r}")
     for wrong, reason in (slips or {}).items():
-        if np.isclose(answer, wrong, rtol=max(rel, 1e-6)) and not np.isclose(answer, expected, rtol=max(rel, 1e-9)):
+        if np.isclose(answer, wrong, rtol=1e-6) and not np.isclose(answer, expected, rtol=1e-9):
             raise NotYet(f"{answer:g} {unit}: {reason}")
-    if not np.isclose(answer, expected, rtol=max(rel, 1e-9), atol=0):
+    if not np.isclose(answer, expected, rtol=1e-9, atol=0):
         raise NotYet(f"{answer:g} {unit} is too {'small' if answer < expected else 'large'}")
 
 

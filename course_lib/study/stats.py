@@ -13,6 +13,7 @@ from course_lib.study.config import RunSpec, SceneRun, defaults
 REPEATS = ("fold", "seed")  # fields that replicate a condition instead of defining another
 SCORES = ("tagging", "segment", "event")  # of rows on scenes
 COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_seconds", "minutes")
+LEVEL, POWER = 0.95, 0.8  # of intervals, and of the test behind the minimum detectable effect
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
@@ -125,7 +126,6 @@ def difference(
     first: pd.DataFrame,
     second: pd.DataFrame,
     *,
-    level: float = 0.95,
     score: str = "test_accuracy",
     design: pd.DataFrame | None = None,
 ) -> Difference | None:
@@ -145,7 +145,7 @@ def difference(
     if paired_by == "fold" and "n_train" in both and "n_train" in second:
         overlap = float(both["n_test"].median() / min(first["n_train"].min(), second["n_train"].min()))
     values = (means[f"{score}_first"] - means[f"{score}_second"]).to_numpy()
-    return of_values(values, paired_by=paired_by, pooled=pooled, overlap=overlap, level=level)
+    return of_values(values, paired_by=paired_by, pooled=pooled, overlap=overlap)
 
 
 def of_values(
@@ -154,7 +154,6 @@ def of_values(
     paired_by: str = "fold",
     pooled: tuple[float, int] | None = None,
     overlap: float = 0.0,
-    level: float = 0.95,
 ) -> Difference:
     """The `Difference` of given differences `(pairs,)`, at least two.
 
@@ -168,10 +167,10 @@ def of_values(
     values = np.asarray(values, dtype=np.float64)
     mean, pairs = float(values.mean()), len(values)
     std, df = pooled or (float(values.std(ddof=1)), pairs - 1)
-    reach = float(t.ppf((1 + level) / 2, df)) * std / math.sqrt(pairs)
+    reach = float(t.ppf((1 + LEVEL) / 2, df)) * std / math.sqrt(pairs)
     wide = reach * math.sqrt(1 + pairs * overlap)
-    corrected = Interval(mean, mean - wide, mean + wide, level) if overlap else UNKNOWN
-    return Difference(Interval(mean, mean - reach, mean + reach, level), corrected, pairs, paired_by, std, df)
+    corrected = Interval(mean, mean - wide, mean + wide, LEVEL) if overlap else UNKNOWN
+    return Difference(Interval(mean, mean - reach, mean + reach, LEVEL), corrected, pairs, paired_by, std, df)
 
 
 def pooled_std(design: pd.DataFrame, repeats: pd.DataFrame, score: str) -> tuple[float, int]:
@@ -205,10 +204,8 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return found
 
 
-def minimum_detectable_effect(
-    std: float, pairs: int, *, df: int | None = None, power: float = 0.8, level: float = 0.95
-) -> float:
-    """True difference that a two-sided paired t test detects with probability `power`, in the unit of `std`.
+def minimum_detectable_effect(std: float, pairs: int, *, df: int | None = None, level: float = LEVEL) -> float:
+    """True difference that a two-sided paired t test detects with probability `POWER`, in the unit of `std`.
 
     `std` is the standard deviation of the differences, `pairs` their number, `df` its degrees of freedom if it does not
     come from these pairs. Solved with the noncentral t distribution.
@@ -217,10 +214,10 @@ def minimum_detectable_effect(
     Raises
     ------
     ValueError
-        Fewer than two pairs, a negative standard deviation, a power or level not between 0 and 1.
+        Fewer than two pairs, a negative standard deviation, a level not between 0 and 1.
     """
-    if pairs < 2 or std < 0 or not 0 < power < 1 or not 0 < level < 1:
-        raise ValueError(f"std={std}, pairs={pairs}, power={power}, level={level}: need std >= 0, pairs >= 2, shares")
+    if pairs < 2 or std < 0 or not 0 < level < 1:
+        raise ValueError(f"std={std}, pairs={pairs}, level={level}: need std >= 0, pairs >= 2, a share")
     from scipy.optimize import brentq
     from scipy.stats import nct, t
 
@@ -229,7 +226,7 @@ def minimum_detectable_effect(
 
     def lacking(standard_errors: float) -> float:
         wrong_way = np.nan_to_num(nct.cdf(-critical, df, standard_errors))  # scipy returns NaN near 0
-        return nct.sf(critical, df, standard_errors) + wrong_way - power
+        return nct.sf(critical, df, standard_errors) + wrong_way - POWER
 
     return std / math.sqrt(pairs) * float(brentq(lacking, 0, 8 * critical))
 
