@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
+SHOWN_KHZ = (0.1, 0.5, 1, 2, 4, 7)  # labels of an axis of mel bands
 
 STYLE = {
     "figure.figsize": (9, 3.4),
@@ -40,11 +41,11 @@ def use_style() -> None:
     mpl.rcParams.update(STYLE)
 
 
-def waveform(x: np.ndarray, rate_hz: float, ax: Axes, *, start_s: float = 0.0, label: str | None = None) -> Axes:
+def waveform(x: np.ndarray, rate_hz: float, ax: Axes, *, start_s: float = 0.0) -> Axes:
     """`x` `(samples,)` against time in milliseconds, or in seconds if it lasts a second or more."""
     long = len(x) >= rate_hz
     times = (start_s + np.arange(len(x)) / rate_hz) * (1 if long else 1000)
-    ax.plot(times, x, linewidth=0.8, linestyle="-", label=label)
+    ax.plot(times, x, linewidth=0.8, linestyle="-")
     ax.set(xlabel="time (s)" if long else "time (ms)", ylabel="amplitude", xlim=(times[0], times[-1]))
     return ax
 
@@ -84,9 +85,9 @@ def mel_spectrogram(
     return ax
 
 
-def mel_ticks(axis: Axis, centres_hz: np.ndarray, shown_khz: Sequence[float] = (0.1, 0.5, 1, 2, 4, 7)) -> Axis:
-    """`axis` of mel bands, labelled in kHz at those of `shown_khz` that lie within `centres_hz`."""
-    shown = [khz for khz in shown_khz if centres_hz[0] <= 1000 * khz <= centres_hz[-1]]
+def mel_ticks(axis: Axis, centres_hz: np.ndarray) -> Axis:
+    """`axis` of mel bands, labelled in kHz at those of `SHOWN_KHZ` that lie within `centres_hz`."""
+    shown = [khz for khz in SHOWN_KHZ if centres_hz[0] <= 1000 * khz <= centres_hz[-1]]
     bands = np.interp(np.array(shown) * 1000, centres_hz, np.arange(len(centres_hz)))
     axis.set_ticks(bands, [f"{khz:g}" for khz in shown])
     return axis
@@ -236,15 +237,16 @@ def intervals(
 
 # Where a label may go beside its point, offsets in typographic points, the best place first
 BESIDE = (("left", (5, 5)), ("left", (5, -14)), ("right", (-5, 5)), ("right", (-5, -14)), ("left", (5, 20)))
+MARGIN = 4  # pixels around a point that labels keep clear of
 
 
-def around(x: np.ndarray, y: np.ndarray, ax: Axes, margin: float = 4) -> list[Bbox]:
-    """Screen boxes around data points, which `place` keeps clear of labels."""
+def around(x: np.ndarray, y: np.ndarray, ax: Axes) -> list[Bbox]:
+    """Screen boxes around data points, which `place_label` keeps clear of labels."""
     at = ax.transData.transform(np.column_stack([x, y]))
-    return [Bbox.from_extents(a - margin, b - margin, a + margin, b + margin) for a, b in at]
+    return [Bbox.from_extents(a - MARGIN, b - MARGIN, a + MARGIN, b + MARGIN) for a, b in at]
 
 
-def place(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]) -> None:
+def place_label(text: Text, choices: Iterable[Mapping[str, object]], taken: list[Bbox]) -> None:
     """Set `text` to the first of `choices` at which it overlaps nothing in `taken`, else to the last; add its box."""
     for choice in choices:
         text.set(**choice)
@@ -269,7 +271,7 @@ def pareto(cost: np.ndarray, gain: np.ndarray, labels: Sequence[str], ax: Axes, 
     taken = around(cost, gain, ax)
     for x, y, label in zip(cost, gain, labels, strict=True):
         text = ax.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=11)
-        place(text, [{"position": at, "ha": ha} for ha, at in BESIDE], taken)
+        place_label(text, [{"position": at, "ha": ha} for ha, at in BESIDE], taken)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(loc="best")
     return ax

@@ -164,7 +164,7 @@ def _names(systems: pd.DataFrame, named: pd.Series, ax: "Axes") -> None:
         sides = [("left", 1.05), ("right", 0.95)]
         shifts = product(sorted(line * np.arange(-12, 12, 0.5), key=abs), sides)
         places = ({"x": by * row.ms_cpu, "y": row.accuracy + shift, "ha": side} for shift, (side, by) in shifts)
-        plots.place(text, places, taken)
+        plots.place_label(text, places, taken)
 
 
 def systems_text(systems: pd.DataFrame) -> str:
