@@ -60,7 +60,7 @@ def sweeps_figure(sweeps: Mapping[str, pd.DataFrame]) -> "Figure":
         for k, (label, rows) in enumerate(sweeps.items()):
             middle, low, high = 100 * rows[["accuracy", "low", "high"]].to_numpy().T
             at = rows["features.hop_ms"] * 1.04 ** (k - 1)  # beside each other, not on top
-            ax.errorbar(at, middle, yerr=[middle - low, high - middle], marker="osD"[k % 3], capsize=3, label=label)
+            ax.errorbar(at, middle, yerr=[middle - low, high - middle], marker=plots.MARKERS[k], capsize=3, label=label)
         ax.set_xscale("log", base=2)
         ax.set_xticks(hops, [f"{hop:g}" for hop in hops])
         ax.set(xlabel="hop (ms)", ylabel="test accuracy (%)")

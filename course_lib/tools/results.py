@@ -262,11 +262,7 @@ def counted_failures() -> list[str]:
         return []
     cells = []
     for row in found.itertuples():
-        both = [
-            f"{good} of {budget.N_SINGLE} ({100 * share.low:.0f} to {100 * share.high:.0f} %), {mean}"
-            for good, mean in ((row.variant, mean_of(row.variant_mean)), (row.published, mean_of(row.published_mean)))
-            for share in [probe.success_interval(good, budget.N_SINGLE)]
-        ]
+        both = [single_runs(row.variant, row.variant_mean), single_runs(row.published, row.published_mean)]
         state = {True: "reached", False: "missed", None: "open"}[row.counts_met]
         p = "< 0.001" if row.p < 0.001 else f"{row.p:.2f}"
         cells.append([f"{100 * (1 - row.saved):g} %", *both, p, f"{row.groups_met} of {row.groups}", state])
@@ -284,9 +280,11 @@ def counted_failures() -> list[str]:
     ]
 
 
-def mean_of(accuracy: float) -> str:
-    """The mean accuracy of the runs that succeed, `none` if there are none."""
-    return "none" if np.isnan(accuracy) else f"mean {accuracy:.1f}"
+def single_runs(successes: int, accuracy: float) -> str:
+    """How many single runs of a form succeed, with the interval of their share, and their mean accuracy in %."""
+    share = probe.success_interval(successes, budget.N_SINGLE)
+    mean = "none" if np.isnan(accuracy) else f"mean {accuracy:.1f}"
+    return f"{successes} of {budget.N_SINGLE} ({100 * share.low:.0f} to {100 * share.high:.0f} %), {mean}"
 
 
 def _level(row: pd.Series) -> str:

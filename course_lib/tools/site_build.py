@@ -251,11 +251,9 @@ def render(source: Path, html: Path) -> Path:
 
 def _refuse_foreign(folder: Path) -> None:
     """Raise for a folder that a site must not replace: one that is not empty and was not made here."""
-    if (
-        not (folder / MARK).is_file()
-        and folder.exists()
-        and not (folder.is_dir() and next(folder.iterdir(), None) is None)
-    ):
+    made_here = (folder / MARK).is_file()
+    empty = folder.is_dir() and next(folder.iterdir(), None) is None
+    if folder.exists() and not made_here and not empty:
         raise UsageError(
             f"{folder}: exists and is not an earlier site, which a new one would replace; "
             "name another folder (--output), or move it away"
