@@ -152,17 +152,13 @@ def grade(
 
 def _task(cells: list[dict], scratch: Path, bounds: Mapping[str, float | None]) -> executor.Task:
     """How a submission is executed: a notebook of its code, in an empty folder."""
+    from nbformat import v4
+
     (scratch / "empty").mkdir(parents=True)
-    notebook = {
-        "cells": [
-            {"cell_type": "code", "id": f"cell-{place}", "execution_count": None, "outputs": [], **cell}
-            for place, cell in enumerate(cells)
-        ],
-        "metadata": {"kernelspec": authoring.KERNEL, "language_info": {"name": "python"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    (scratch / "submitted.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    about = {"kernelspec": authoring.KERNEL, "language_info": {"name": "python"}}
+    code = [v4.new_code_cell(**cell, id=f"cell-{place}") for place, cell in enumerate(cells)]
+    notebook = json.dumps(v4.new_notebook(cells=code, metadata=about))  # escapes what UTF-8 cannot hold
+    (scratch / "submitted.ipynb").write_text(notebook, encoding="utf-8")
     return executor.Task(
         scratch / "submitted.ipynb",
         {},  # they are in the notebook already
