@@ -26,7 +26,6 @@ class Section:
     """A numbered section of a notebook, or the introduction before the first or the summary after the last."""
 
     name: str
-    title: str
     words: int
     exercises: tuple[str, ...]
 
@@ -72,7 +71,7 @@ def sections(source: Path) -> list[Section]:
         text = "\n".join(lines)
         exercises = tuple(re.findall(r'^check\("(\d\d\.\d)"', text, re.M))
         if title not in UNREAD:
-            found.append(Section(name, title, len(re.findall(r"\w+", text)), exercises))
+            found.append(Section(name, len(re.findall(r"\w+", text)), exercises))
         name, title, lines = heading[1] or heading[2], heading[2], []
     return found
 
