@@ -12,7 +12,8 @@ class Profile:
     """A size of the course: how many clips, hops, training steps and seeds a notebook may use.
 
     `clips_per_class` limits the embedded sets, `real_clips_per_class` the recorded ones, spread over their folds; None
-    takes all.
+    takes all. `hops_ms` are the hops that are compared, `folds` is the number of folds that are tested, and `seeds` are
+    those of the training runs. `cell_timeout_s` is the time that one cell of a notebook may take.
     """
 
     name: str

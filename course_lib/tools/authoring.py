@@ -7,7 +7,8 @@
 - the one cell tagged `parameters` holds what the runner may change;
 - a cell tagged `hide-input` only draws: its code is folded in JupyterLab and on the site.
 
-The functions here are pure: text in, text out. `write_notebooks` is the only one that touches files.
+The functions here take and return texts and notebooks; only `sources` and `rendered` read files, and only
+`write_notebooks` writes them.
 """
 
 import ast
