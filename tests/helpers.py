@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import soundfile as sf
 
+from course_lib.audio import windows
 from course_lib.tools import authoring
 
 PATIENCE_S = 280  # for a busy machine
@@ -147,3 +148,10 @@ def workers(process=None):
 def gone(process):
     """True for a process that has ended, whether or not somebody asked for its end."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def cut_windows(x, window, hop):
+    """Starts and windows of the waveform `x`, cut from the whole: what a stream of blocks must give too."""
+    starts = windows.window_starts(len(x), window, hop)
+    padded = np.pad(x, (0, max(0, window - len(x))))
+    return starts, np.stack([padded[start : start + window] for start in starts])

@@ -9,6 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def nearest_whole(exact: float) -> int:
+    """The whole number nearest to `exact`, ties upwards."""
+    # To a millionth first: a tie that floating point left just below one half must still go up
+    return int(np.floor(np.round(exact, 6) + 0.5))
+
+
 def ms_to_samples(duration_ms: float, rate_hz: float) -> int:
     """Whole number of samples nearest to `duration_ms`, ties upwards.
 
@@ -21,8 +27,7 @@ def ms_to_samples(duration_ms: float, rate_hz: float) -> int:
         raise ValueError(f"rate_hz must be above 0, got {rate_hz}")
     if not np.isfinite(duration_ms):
         raise ValueError(f"a duration must be finite, got {duration_ms} ms")
-    # To a millionth of a sample first: a tie that floating point left just below one half must still go up
-    samples = int(np.floor(np.round(duration_ms * rate_hz / 1000, 6) + 0.5))
+    samples = nearest_whole(duration_ms * rate_hz / 1000)
     if duration_ms > 0 and samples < 1:
         raise ValueError(
             f"{duration_ms} ms is less than one sample at {rate_hz} Hz; use at least {1000 / rate_hz:.3g} ms"
@@ -42,7 +47,7 @@ def seconds_to_samples(duration_s: float, rate_hz: float) -> int:
 
 def resampled_count(n_samples: int, from_hz: float, to_hz: float) -> int:
     """Samples at `to_hz` of a recording of `n_samples` at `from_hz`, at least one: rounded, halves up."""
-    return max(1, int(np.floor(np.round(n_samples * to_hz / from_hz, 6) + 0.5)))
+    return max(1, nearest_whole(n_samples * to_hz / from_hz))
 
 
 def centre_padding(n_fft: int) -> int:
@@ -95,7 +100,7 @@ def out_frames(n_frames: int, reduction: float) -> int:
     """
     if not 0 <= reduction < 1:
         raise ValueError(f"reduction={reduction}: must be at least 0 and below 1, the share of frames to remove")
-    left = int(np.floor(np.round(n_frames * (1 - reduction), 6) + 0.5))
+    left = nearest_whole(n_frames * (1 - reduction))
     if left < 1:
         raise ValueError(f"reduction={reduction}: leaves none of {n_frames} frames; use at most {1 - 0.5 / n_frames:g}")
     return left

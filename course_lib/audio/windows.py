@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from course_lib.audio import timebase
+
 
 def hop_for(window_samples: int, overlap: float) -> int:
     """Samples between the starts of two windows that share the part `overlap` (0 to below 1) of their length.
@@ -20,7 +22,7 @@ def hop_for(window_samples: int, overlap: float) -> int:
     """
     if not 0 <= overlap < 1:
         raise ValueError(f"overlap={overlap}: must be at least 0 and below 1, the part that two windows share")
-    return max(1, int(np.floor(np.round(window_samples * (1 - overlap), 6) + 0.5)))
+    return max(1, timebase.nearest_whole(window_samples * (1 - overlap)))
 
 
 def window_starts(n_samples: int, window_samples: int, hop_samples: int) -> np.ndarray:
@@ -41,20 +43,10 @@ def window_starts(n_samples: int, window_samples: int, hop_samples: int) -> np.n
     return starts if starts[-1] == last else np.append(starts, last)
 
 
-def cut_windows(x: np.ndarray, window_samples: int, hop_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Starts `(windows,)` and windows `(windows, window_samples)` of the waveform `x` `(samples,)`.
-
-    Errors as `window_starts`.
-    """
-    starts = window_starts(len(x), window_samples, hop_samples)
-    padded = np.pad(x, (0, max(0, window_samples - len(x))))
-    return starts, np.stack([padded[start : start + window_samples] for start in starts])
-
-
 def stream_windows(
     blocks: Iterable[np.ndarray], window_samples: int, hop_samples: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The same windows from consecutive `blocks` `(samples,)` of any sizes: each start with its window.
+    """Windows from consecutive `blocks` `(samples,)` of any sizes: each start, as in `window_starts`, with its window.
 
     Holds at most one window and one block in memory. A window is yielded once all its samples are there. No blocks, or
     empty ones, give no windows.

@@ -269,10 +269,9 @@ def generate() -> None:
     written = authoring.write_notebooks() + readme.refresh()
     written += readme.fill(root / "bench" / "README.md", readme.BENCH_PARTS)
     written += readme.fill(root / "INSTRUCTORS.md", timetables.parts())
-    written += crate.write_crate()
-    changed = [path.relative_to(root) for path in written]
-    changed += ["data/README.md"] if registry.write_cards() else []
-    console.print("\n".join(f"wrote {name}" for name in changed) or "all derived files are up to date")
+    written += crate.write_crate() + registry.write_cards()
+    lines = [f"wrote {path.relative_to(root)}" for path in written]
+    console.print("\n".join(lines) or "all derived files are up to date")
 
 
 @app.command()

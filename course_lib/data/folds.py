@@ -141,24 +141,6 @@ def check_classes(name: str, table: pd.DataFrame) -> None:
         )
 
 
-def leaky_split(table: pd.DataFrame, by: str = "clip", n_folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Folds of the rows, `(rows,)`, from 1, that separate what belongs together: to show leakage, never for results.
-
-    Rows that agree in column `by` stay together, and everything else is shuffled: `clip` separates the clips of a
-    source and the copies of a clip; `original` (of `AugmentedClips`) keeps a clip and its copies in one fold, but
-    separates the clips of a source. Classes are spread evenly. The folds are returned, not written to the table, where
-    `AugmentedClips` refuses them. Notebook: 04.
-
-    Raises
-    ------
-    UsageError
-        The table has no such column, or a class has fewer values of `by` than there are folds.
-    """
-    if by not in table.columns:
-        raise UsageError(f"by={by!r}: no such column; the table has {', '.join(table.columns)}")
-    return folds_by_source(table.assign(source=table[by]), n_folds, seed)
-
-
 def crossing_sources(table: pd.DataFrame) -> list[str]:
     """Sources with clips in more than one fold, sorted."""
     folds = table.groupby("source")["fold"].nunique()

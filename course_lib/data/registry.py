@@ -4,7 +4,7 @@ import fnmatch
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from course_lib import paths
@@ -58,11 +58,11 @@ missing. For any other corpus, write the manifest yourself: a row for each sound
 class RemoteFile:
     """One file to download; a `url` without a host is looked for in the mirror only.
 
-    `checksum` is `algorithm:hex`; `keep` are patterns of members, empty for all of them.
+    `checksum` is `algorithm:hex`, None where the manifest checks the sounds instead; `keep` are patterns of members,
+    empty for all of them.
     """
 
     url: str
-    kind: str
     strip: int = 0
     checksum: str | None = None
     keep: tuple[str, ...] = ()
@@ -191,7 +191,7 @@ def _address(file: RemoteFile) -> str:
 
 def _check(e: Entry, file: RemoteFile) -> str:
     """What a downloaded file is checked by, for its card."""
-    if file.kind == "content":
+    if not file.checksum:
         return f"its sounds, one by one: `manifests/{e.manifest}` (the host regenerates the archive)"
     return f"`{file.checksum}`"
 
@@ -210,10 +210,6 @@ def lists_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_cards() -> bool:
-    """Write `data/README.md`; returns whether it changed."""
-    path = paths.repo_root() / "data" / "README.md"
-    if path.exists() and path.read_text(encoding="utf-8") == all_cards():
-        return False
-    paths.atomic_write(path, all_cards())
-    return True
+def write_cards() -> list[Path]:
+    """Write `data/README.md`; returns its path if that changed it."""
+    return paths.write_if_changed(paths.repo_root() / "data" / "README.md", all_cards())

@@ -292,5 +292,15 @@ def _detection(counts: list, errors: tuple, files: pd.Index, classes: Sequence, 
     by_class = pd.DataFrame({name: x[:-1] for name, x in by_class.items()}, pd.Index(classes, name="event_label"))
     by_file = pd.DataFrame({n: x.sum(axis=1) for n, x in zip(("n_ref", "n_sys", "tp"), counts, strict=True)}, files)
     rates = [float(x / parts[-1]) for x in errors]
-    overall = [float(x[-1]) for x in (f1, precision, recall)]
-    return Detection(*overall, float(by_class["f1"].mean()), sum(rates), *rates, by_class, by_file)
+    return Detection(
+        micro_f1=float(f1[-1]),
+        micro_precision=float(precision[-1]),
+        micro_recall=float(recall[-1]),
+        macro_f1=float(by_class["f1"].mean()),
+        error_rate=sum(rates),
+        substitution_rate=rates[0],
+        deletion_rate=rates[1],
+        insertion_rate=rates[2],
+        by_class=by_class,
+        by_file=by_file,
+    )

@@ -7,7 +7,7 @@ no more memory than a minute. Notebook: 12.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -215,24 +215,3 @@ def event_table(found: Iterable[Event], filename: str, classes: Sequence[str]) -
     rows = [(filename, e.onset_s, e.offset_s, classes[e.label], e.confidence) for e in ordered]
     kinds = {"filename": "str", "onset": float, "offset": float, "event_label": "str", "confidence": float}
     return pd.DataFrame(rows, columns=[*COLUMNS, "confidence"]).astype(kinds)
-
-
-def merge_seams(found: Iterable[Event], gap_s: float = 0.0) -> list[Event]:
-    """Events in which those of one class that overlap, touch or are at most `gap_s` apart are made one.
-
-    For networks that list the events of each window: an event that lies across a seam, or in the overlap of two
-    windows, is found in both. The confidence is the higher one. `data.events.merge_touching` does the same for lists
-    of several files, which have no confidence.
-    """
-    merged: list[Event] = []
-    latest: dict[int, int] = {}  # where in `merged` the last event of each class is
-    for event in sorted(found, key=lambda event: event.onset_s):
-        place = latest.get(event.label)
-        if place is not None and event.onset_s <= merged[place].offset_s + gap_s + ROUNDING_S:
-            before = merged[place]
-            offset_s, confidence = max(before.offset_s, event.offset_s), max(before.confidence, event.confidence)
-            merged[place] = replace(before, offset_s=offset_s, confidence=confidence)
-        else:
-            latest[event.label] = len(merged)
-            merged.append(event)
-    return merged

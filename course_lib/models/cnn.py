@@ -18,15 +18,15 @@ CNN7 = ((16, True), (32, True), (64, True), (128, True), (128, False))
 CNN9 = ((16, True), (32, True), (32, False), (64, True), (64, False), (128, True), (128, False))
 
 
-def hops_that_fit(hops_ms: Sequence[float], length_s: float, layers: Sequence[tuple[int, bool]] = CNN7) -> list[float]:
-    """Those of `hops_ms` at which a clip of `length_s` seconds has enough centred frames for the poolings of `layers`.
+def hops_that_fit(hops_ms: Sequence[float], length_s: float) -> list[float]:
+    """Those of `hops_ms` at which a clip of `length_s` seconds has enough centred frames for the poolings of `CNN7`.
 
     Raises
     ------
     CourseError
         The clip has too few frames at every one of them.
     """
-    halvings = sum(halved for _, halved in layers)
+    halvings = sum(halved for _, halved in CNN7)
     needed = 2**halvings
     frames = {hop_ms: _frames(length_s, hop_ms) for hop_ms in hops_ms}
     fitting = [hop_ms for hop_ms in hops_ms if frames[hop_ms] >= needed]

@@ -473,8 +473,8 @@ class DiffResContrast(DiffRes):
         As `DiffRes`.
     """
 
-    def __init__(self, n_mels: int, reduction: float, *, scorer: str = "light") -> None:
-        super().__init__(n_mels, reduction, scorer=scorer)
+    def __init__(self, n_mels: int, reduction: float) -> None:
+        super().__init__(n_mels, reduction, scorer="light")
         bias = math.log((1 - reduction) / max(reduction, 0.01))  # if nothing is removed, any finite number will do
         self.gain = nn.Parameter(torch.tensor(max(0.3, -bias / 2)))
         self.bias = nn.Parameter(torch.tensor(bias))

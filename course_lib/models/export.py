@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec, mel_bank, padded_window
-from course_lib.errors import CourseError, UsageError
+from course_lib.errors import CourseError, UsageError, first_line
 from course_lib.models import mobilenet
 from course_lib.models.wave_classifier import WaveClassifier
 from course_lib.paths import atomic_write
@@ -144,7 +144,7 @@ def to_onnx(classifier: WaveClassifier, path: str | Path) -> str:
                 dynamic_axes={"waves": {0: "clips", 1: "samples"}, "probabilities": {0: "clips"}},
             )
     except Exception as error:  # the exporter has its own exceptions for what it cannot write
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise CourseError(f"{classifier.name}: has parts that cannot be written as ONNX ({reason})") from error
     model = onnx.load_from_string(buffer.getvalue())
     about = {"rate_hz": str(classifier.rate_hz), "classes": json.dumps(classifier.classes), "model": classifier.name}

@@ -90,8 +90,8 @@ class Shuffled(DiffRes):
     If accuracy does not fall, the network did not need the scores that it learned.
     """
 
-    def __init__(self, n_mels: int, reduction: float, *, scorer: str = "light") -> None:
-        super().__init__(n_mels, reduction, scorer=scorer)
+    def __init__(self, n_mels: int, reduction: float) -> None:
+        super().__init__(n_mels, reduction, scorer="light")
         table = torch.rand(TABLE, generator=torch.Generator().manual_seed(0))
         self.register_buffer("table", table, persistent=False)
 

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from course_lib.audio.features import FeatureSpec
 from course_lib.audio.timebase import out_frames
 from course_lib.checked import nearest
-from course_lib.errors import CourseError, UsageError, expect
+from course_lib.errors import CourseError, UsageError, expect, first_line
 from course_lib.models.classifier import NATS, Normalised, classifier
 from course_lib.models.diffres import WarpMerge, check_log_power
 from course_lib.paths import atomic_write, study_dir
@@ -166,7 +166,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         text = given.get("about", "null")
         about = json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise CourseError(f"{path}: is damaged or not a safetensors file ({reason}); fetch it again") from error
     if not isinstance(about, dict) or "sha256" not in given:
         raise CourseError(f"{path}: holds weights, but not which network they are for; expected a file of this course")

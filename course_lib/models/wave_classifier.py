@@ -15,7 +15,7 @@ from torch import nn
 from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec, log_mel_torch
 from course_lib.checked import nearest
-from course_lib.errors import UsageError
+from course_lib.errors import UsageError, first_line
 from course_lib.models import mobilenet, pretrained, trained
 from course_lib.profiles import one_thread
 
@@ -77,7 +77,7 @@ class WaveClassifier(nn.Module):
             n_samples = timebase.seconds_to_samples(window_s, self.rate_hz)
             self.probabilities(np.zeros((1, n_samples), np.float32))
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise UsageError(f"window of {window_s:g} s: {self.name} cannot take it ({reason})") from None
         return n_samples
 

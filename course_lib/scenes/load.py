@@ -1,10 +1,8 @@
 """One function that turns the name of a set, or of a kind of set and a folder, into `Scenes`."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from course_lib import profiles
 from course_lib.data.load import load
 from course_lib.scenes import recorded
 from course_lib.scenes.mixing import made_scenes
@@ -32,5 +30,4 @@ def load_scenes(dataset: str, fold: int, spec: SceneSpec) -> Scenes:
     if is_real(dataset):
         kind, _, folder = dataset.partition(":")
         return REAL[kind](Path(folder).expanduser())
-    every = replace(profiles.get("study"), clips_per_class=None, real_clips_per_class=None)
-    return made_scenes(load(dataset, every), fold, spec)
+    return made_scenes(load(dataset), fold, spec)

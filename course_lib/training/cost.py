@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib.audio.features import FeatureSpec
+from course_lib.audio.features import FeatureSpec, mel_bank
 
 OF_PROCESS = Path("/proc/self/status")  # Linux
 
@@ -49,8 +49,6 @@ def feature_macs(spec: FeatureSpec, n_samples: int) -> int:
 
     A real FFT of N samples counts N/2 log2 N, the bank one for each bin that each band touches.
     """
-    from course_lib.audio.features import mel_bank
-
     transform = round(spec.fft_samples * math.log2(spec.fft_samples) / 2)
     return spec.frame_count(n_samples) * (transform + int((mel_bank(spec) > 0).sum()))
 

@@ -119,9 +119,10 @@ def teach(
     arrays = [tags, *(part[name] for part in (*both, validation.x) for name in sorted(part))]
     parts = {"student": model, "teacher": teacher, "optimiser": optimiser}
     reached = Progress(checkpoint, settings, arrays, parts, evaluated="teacher", best_eval=best_eval)
+    eval_steps = schedule.eval_steps(recipe.steps, recipe.n_evals)
     for step in range(reached.step, recipe.steps):
         reached.losses.append(_step(model, teacher, optimiser, both, tags, recipe, spec, seed, step))
-        if step + 1 in schedule.eval_steps(recipe.steps, recipe.n_evals):
+        if step + 1 in eval_steps:
             entry = reached.evaluate(step + 1, partial(_evaluate, teacher, validation, recipe.median_ms))
             if on_eval is not None:
                 on_eval(entry)

@@ -160,6 +160,7 @@ def fit(
     parts = {"weights": model, "optimiser": optimiser}
     reached = Progress(checkpoint, settings, arrays, parts, evaluated="weights", best_eval=best_eval)
     bar = tqdm(desc="training", unit="step", total=recipe.steps, initial=reached.step, disable=not progress)
+    eval_steps = schedule.eval_steps(recipe.steps, recipe.n_evals)
     for step, chosen in _batches(len(y), recipe, seed, first=reached.step):
         _set_stages(model, optimiser, recipe, step)
         clips, targets = augmented(x[chosen], y[chosen], recipe, spec, np.random.default_rng([seed, 1, step]))
@@ -172,7 +173,7 @@ def fit(
         optimiser.step()
         reached.losses.append(loss.detach())
         bar.update()
-        if step + 1 in schedule.eval_steps(recipe.steps, recipe.n_evals):
+        if step + 1 in eval_steps:
             entry = reached.evaluate(step + 1, partial(_evaluate, model, validation, precision))
             bar.set_postfix({name: entry[name] for name in SCORES if name in entry})
             if on_eval is not None:

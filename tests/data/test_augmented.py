@@ -1,4 +1,4 @@
-"""Copies keep label, fold and source of their clip; nothing but `leaky_split` parts them; sounds are made once."""
+"""Copies keep label, fold and source of their clip; nothing parts them; sounds are made once."""
 
 import os
 import signal
@@ -167,26 +167,13 @@ def test_a_table_whose_copies_differ_from_their_clip_cannot_be_copies(column):
 @pytest.mark.parametrize("by", ["clip", "original"])
 def test_folds_that_leak_cannot_enter_copies(by):
     copies = with_copies(small(), TWO)
-    leaky = copies.table.assign(fold=folds.leaky_split(copies.table, by))
+    leaky = copies.table.assign(fold=folds.folds_by_source(copies.table.assign(source=copies.table[by])))
     with pytest.raises(CourseError, match=r"source '.*' is in folds"):
         replace(copies, table=leaky)
     clips = small()
+    leaky = clips.table.assign(fold=folds.folds_by_source(clips.table.assign(source=clips.table["clip"])))
     with pytest.raises(CourseError, match=r"source '.*' is in folds"):
-        with_copies(replace(clips, table=clips.table.assign(fold=folds.leaky_split(clips.table))), TWO)
-
-
-def test_the_leaky_split_really_parts_and_only_what_it_says():
-    table = with_copies(small(), TWO).table
-    for by, parts_clips in (("clip", True), ("original", False)):
-        fold = folds.leaky_split(table, by, seed=3)
-        leaky = table.assign(fold=fold)
-        assert len(folds.crossing_sources(leaky)) > 0.5 * SOURCES * len(LABELS)
-        assert (leaky.groupby("original")["fold"].nunique() > 1).any() == parts_clips
-        assert leaky.groupby(["fold", "label"]).size().agg(np.ptp) <= 3
-        np.testing.assert_array_equal(fold, folds.leaky_split(table, by, seed=3))
-        assert (fold != folds.leaky_split(table, by, seed=4)).any()
-    with pytest.raises(UsageError, match="by='recording': no such column; the table has clip, label"):
-        folds.leaky_split(table, "recording")
+        with_copies(replace(clips, table=leaky), TWO)
 
 
 # --- the sounds ----------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def toy(host, tmp_path, monkeypatch):
     common |= {"needs": ("audio/*.wav",), "manifest": "toy.sha256"}
 
     def change(checksum=None, **kwargs):
-        file = RemoteFile(host.url, "archive" if checksum else "content", 1, checksum, ("audio/*.wav",))
+        file = RemoteFile(host.url, 1, checksum, ("audio/*.wav",))
         entry = Entry(**common | {"files": (file,)} | kwargs)
         monkeypatch.setattr(registry, "_entries", lambda: {"toy": entry})
 
@@ -274,7 +274,7 @@ both_kinds = pytest.mark.parametrize("make", [as_zip, tarred])
 
 def unpack(archive, tmp_path, limit=10**7, strip=0, keep=()):
     (tmp_path / "into").mkdir()
-    download.unpack(archive, tmp_path / "into", RemoteFile("", "archive", strip, keep=keep), limit)
+    download.unpack(archive, tmp_path / "into", RemoteFile("", strip, keep=keep), limit)
     return download.listing(tmp_path / "into")
 
 

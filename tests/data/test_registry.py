@@ -39,8 +39,7 @@ def test_every_download_is_checked_by_something(name):
     assert e.files and e.needs and e.unpacked_mb > 0
     for file in e.files:
         assert re.fullmatch(r"https?://\S+|[\w.-]+\.zip", file.url), "an address, or a name to look for in the mirror"
-        assert file.kind in ("archive", "content")
-        if file.kind == "archive":
+        if file.checksum:
             assert re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", file.checksum)
         else:
             assert e.manifest and re.search(r"[0-9a-f]{40}", file.url), "an archive made anew is pinned by its commit"
@@ -55,7 +54,7 @@ def test_every_manifest_lists_each_clip_once(name):
 
 
 def test_file_names_are_the_last_part_of_the_address():
-    assert registry.RemoteFile("https://host/a/b/c.zip?download=1", "archive").filename == "c.zip"
+    assert registry.RemoteFile("https://host/a/b/c.zip?download=1").filename == "c.zip"
 
 
 @pytest.mark.parametrize("name", ["esc50-16k", "speechcommands10"])

@@ -5,9 +5,10 @@ import psutil
 import pytest
 import soundfile as sf
 import torch
+from helpers import cut_windows
 from torch import nn
 
-from course_lib.audio import timebase, windows
+from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec
 from course_lib.errors import CourseError, UsageError
 from course_lib.evaluation import recordings, streams
@@ -67,7 +68,7 @@ def test_blocks_change_nothing(classifier):
     x = (0.002 * np.random.default_rng(0).standard_normal(61_234)).astype(np.float32)
     x[20_000:40_000] *= 100
     window, hop = 8_000, 3_000
-    starts, waves = windows.cut_windows(x, window, hop)
+    starts, waves = cut_windows(x, window, hop)
     whole = streams.aggregate(starts, classifier.probabilities(waves), window, hop, len(x))
     assert len(np.unique(whole)) > 2
     for size in (501, 7_000, 61_234):

@@ -126,11 +126,3 @@ def test_no_frames_no_events_and_an_even_median_is_refused():
     assert found([]) == [] and found([[], []], median_frames=3) == []
     with pytest.raises(ValueError, match="median_frames=2: must be an odd number"):
         found([[0.9]], median_frames=2)
-
-
-def test_duplicates_at_seams_become_one_event():
-    seen = [Event(8, 10, 0, 0.6), Event(9.5, 12, 0, 0.9), Event(9.5, 12, 1, 0.5), Event(12.05, 13, 0, 0.4)]
-    assert streams.merge_seams(seen) == [Event(8, 12, 0, 0.9), Event(9.5, 12, 1, 0.5), Event(12.05, 13, 0, 0.4)]
-    assert streams.merge_seams(seen, gap_s=0.1)[0] == Event(8, 13, 0, 0.9)
-    inside = [Event(0, 10, 0, 0.6), Event(2, 3, 0, 0.9), Event(9, 11, 0, 0.1)]
-    assert streams.merge_seams(inside) == [Event(0, 11, 0, 0.9)]

@@ -102,6 +102,16 @@ def test_what_onnx_does_not_know_is_one_line_and_no_file(runtime, tmp_path, capf
     assert not path.exists() and "graph" not in capfd.readouterr().out
 
 
+def test_a_network_that_fails_without_a_message_is_one_line(runtime, tmp_path):
+    class Failing(torch.nn.Module):
+        def forward(self, x):
+            raise AssertionError
+
+    classifier = wave_classifier.WaveClassifier("failing", Failing(), ["a", "b"], FeatureSpec(), multilabel=False)
+    with pytest.raises(CourseError, match=r"failing: has parts that cannot be written as ONNX \(AssertionError\)"):
+        export.to_onnx(classifier, tmp_path / "failing.onnx")
+
+
 def test_a_file_that_differs_from_torch_is_not_written(runtime, tmp_path, monkeypatch):
     true = export.fourier_kernels
     monkeypatch.setattr(export, "fourier_kernels", lambda window, n_fft: true(window**2, n_fft))

@@ -67,6 +67,16 @@ def test_models_that_cannot_be_had(tmp_path, monkeypatch, name, kind, message):
         wave_classifier.load(name)
 
 
+def test_a_window_that_the_network_refuses_without_a_message():
+    class Failing(torch.nn.Module):
+        def forward(self, x):
+            raise ValueError
+
+    found = wave_classifier.WaveClassifier("failing", Failing(), ["a", "b"], FeatureSpec(), multilabel=False)
+    with pytest.raises(UsageError, match=r"window of 0\.5 s: failing cannot take it \(ValueError\)"):
+        found.check_window(0.5)
+
+
 def test_a_window_that_the_network_cannot_take():
     found = wave_classifier.load("esc10-fixed")
     assert found.check_window(0.5) == 8_000
