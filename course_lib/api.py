@@ -67,6 +67,9 @@ def fit(
         Arguments of the wrong type or shape, or a recipe with SpecAugment and no `spec`.
     CourseError
         The loss is no longer finite.
+    ValueError
+        `net` is already normalised, or has more or fewer outputs than classes; a class number is negative, or a label
+        neither 0 nor 1.
     """
     expect("net", net, nn.Module, "such as classifier('cnn7', clips.n_classes)")
     expect("x", x, np.ndarray, OF_X)

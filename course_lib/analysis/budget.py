@@ -54,8 +54,7 @@ def curve() -> pd.DataFrame:
 
     Columns: `condition` in words, `frame_reducer` (without its share), `saved`, `runs`, `folds`, `accuracy`, `low`,
     `high` (%, interval by source), `successes` (runs of at least `probe.SUCCESS`), and `success_low`, `success_high`
-    (exact 95 % interval of their share). `longer hop` at
-    `saved` 0 stands for all frames of 2.5 ms.
+    (exact 95 % interval of their share). `longer hop` at `saved` 0 stands for all frames of 2.5 ms.
     """
     columns = ["condition", "frame_reducer", "saved", "runs", "folds", "accuracy", "low", "high", "successes",
                "success_low", "success_high"]  # fmt: skip

@@ -38,10 +38,12 @@ SNRS_DB = (-120.0, 120.0)
 def shift(x: np.ndarray, n_samples: int, *, circular: bool = False) -> np.ndarray:
     """`x` `(samples,)` delayed by `n_samples`, or advanced if negative; padded with zeros, or wrapped with `circular`.
 
+    Notebook: 03.
+
     Raises
     ------
     ValueError
-        `x` is not a waveform, or `n_samples` not an integer. Notebook: 03.
+        `x` is not a waveform, or `n_samples` not an integer.
     """
     x = _waveform(x)
     if not isinstance(n_samples, int | np.integer):
@@ -57,10 +59,12 @@ def shift(x: np.ndarray, n_samples: int, *, circular: bool = False) -> np.ndarra
 def random_shift(x: np.ndarray, rng: np.random.Generator, largest_fraction: float = 0.2) -> np.ndarray:
     """`x` shifted by a number of samples drawn uniformly, up to `largest_fraction` of the clip in either direction.
 
+    Notebook: 03.
+
     Raises
     ------
     ValueError
-        As `shift`; `largest_fraction` is not within 0 to 1. Notebook: 03.
+        As `shift`; `largest_fraction` is not within 0 to 1.
     """
     x = _waveform(x)
     _within("largest_fraction", largest_fraction, 0, 1)
@@ -81,12 +85,12 @@ def time_stretch(
     A rate above 1 is faster and shorter. What was at sample `k` is then at `k / rate`, to the accuracy given at the top
     of this module. `n_fft` is the window of `librosa`, whose hop is a quarter of it; that of `signalsmith` is 60 ms.
     Noise loses level, because overlapping windows no longer agree on its phases: 1 dB, or up to 3 dB with `librosa`.
+    Notebook: 03.
 
     Raises
     ------
     ValueError
         `x` is not a single waveform, or shorter than one window; `rate` is not within 0.1 to 10; an unknown engine.
-        Notebook: 03.
     """
     x = _waveform(x)
     _within("rate", rate, *RATES)
@@ -99,12 +103,12 @@ def pitch_shift(
     """`x` `(samples,)` with every frequency times `2 ** (semitones / 12)`, at the same length.
 
     Stretched in time and then resampled back, with either engine, so that the pitch is exact; Signalsmith's own
-    transposition is off by up to 5 cents at 220 Hz. What would rise above half the sampling rate is lost.
+    transposition is off by up to 5 cents at 220 Hz. What would rise above half the sampling rate is lost. Notebook: 03.
 
     Raises
     ------
     ValueError
-        As `time_stretch`; `semitones` is not within -24 to 24. Notebook: 03.
+        As `time_stretch`; `semitones` is not within -24 to 24.
     """
     x = _waveform(x)
     _within("semitones", semitones, *SEMITONES)
@@ -135,12 +139,12 @@ def trim_silence(x: np.ndarray, threshold_db: float = 40.0, *, rate_hz: int) -> 
 
     It keeps everything from the first to the last frame of 25 ms whose root mean square lies less than `threshold_db`
     below that of the loudest frame. Both cuts fall on whole hops of 10 ms, or the end of the clip, so a sharp onset is
-    located to within half a window plus a hop. A silent clip stays whole. Source: `librosa.effects.trim`.
+    located to within half a window plus a hop. A silent clip stays whole. Source: `librosa.effects.trim`. Notebook: 03.
 
     Raises
     ------
     ValueError
-        `x` is not a waveform, or `threshold_db` not above 0 and finite. Notebook: 03.
+        `x` is not a waveform, or `threshold_db` not above 0 and finite.
     """
     x = _waveform(x)
     if not 0 < threshold_db < np.inf:
@@ -154,12 +158,12 @@ def add_noise(x: np.ndarray, noise: np.ndarray | np.random.Generator, snr_db: fl
     """`x` `(samples,)` plus noise, `snr_db` below the mean power of the whole clip.
 
     `noise` is a recording `(samples,)`, repeated or cut to the length of `x`, or a generator that draws white noise.
-    A silent clip stays silent.
+    A silent clip stays silent. Notebook: 03.
 
     Raises
     ------
     ValueError
-        `x` or `noise` is not a waveform, the noise is silent, or `snr_db` is not within -120 to 120. Notebook: 03.
+        `x` or `noise` is not a waveform, the noise is silent, or `snr_db` is not within -120 to 120.
     """
     x = _waveform(x)
     _within("snr_db", snr_db, *SNRS_DB)

@@ -36,8 +36,8 @@ def read(
     """Waveform `(samples,)`, float32 within ±1, mono, and its rate in Hz.
 
     Channels are averaged. `rate_hz` resamples, `length_s` then cuts or pads at the end; None leaves either as stored.
-    With `start_s` only the `length_s` seconds from there are decoded. If the channels cancel each other in the average,
-    the path is added to `cancelled`, or logged as a warning.
+    With `start_s`, which needs `length_s`, only that part of the file is decoded. If the channels cancel each other in
+    the average, the path is added to `cancelled`, or logged as a warning.
 
     Raises
     ------

@@ -66,7 +66,7 @@ def warp(
 ) -> torch.Tensor:
     """The image zoomed, then sheared, then rotated, all about its middle, and shifted last; interpolated once.
 
-    Each parameter is one number for all clips or one per clip, `(clips,)`.
+    Each parameter is one number for all clips or one per clip, `(clips,)`. Notebook: 03.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def warp(
     ------
     ValueError
         `features` are not floats of shape `(frames, mels)` or `(clips, frames, mels)`; a parameter is not finite, out
-        of its range, or neither one number nor one per clip. Notebook: 03.
+        of its range, or neither one number nor one per clip.
     """
     x, one_each = _batch(features)
     time, mel = one_each("zoom_time", zoom_time, low=1e-3), one_each("zoom_mel", zoom_mel, low=1e-3)
@@ -136,12 +136,13 @@ def spec_augment(
     The width of each mask is drawn uniformly from 0 to the widest, in ms or Hz, then its start from where it fits. A
     frame or mel band is masked if its centre lies inside: the same `rng` hides the same piece of sound at every hop and
     every number of mels. Source: Park et al., "SpecAugment", Interspeech 2019, which counts frames and bands instead.
+    Notebook: 03.
 
     Raises
     ------
     ValueError
         `features` are invalid or have another number of mels than `spec`; a width is negative, or wider than the clip
-        or the mel bands; a number of masks is negative; `mask_value` is unknown. Notebook: 03.
+        or the mel bands; a number of masks is negative; `mask_value` is unknown.
     """
     x, _ = _batch(features)
     n_frames, n_mels = x.shape[1:]
@@ -173,7 +174,7 @@ def mixup(
     Raises
     ------
     ValueError
-        `alpha` is not above 0 and finite, or targets and features do not have the same number of clips. Notebook: 03.
+        `alpha` is not above 0 and finite, or targets and features do not have the same number of clips.
     """
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha={alpha}: must be above 0 and finite")

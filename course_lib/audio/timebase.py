@@ -41,7 +41,7 @@ def samples_to_ms(n_samples: float, rate_hz: float) -> float:
 
 
 def seconds_to_samples(duration_s: float, rate_hz: float) -> int:
-    """Whole number of samples nearest to `duration_s`, ties upwards."""
+    """Whole number of samples nearest to `duration_s`, ties upwards. Errors as `ms_to_samples`."""
     return ms_to_samples(1000 * duration_s, rate_hz)
 
 
@@ -153,12 +153,12 @@ def alignment(times_s: np.ndarray, at_s: np.ndarray, how: str = "nearest") -> np
 
     Each row sums to 1: `weights @ x` is `x` `(times, dims)` on the other time base. `nearest` takes one frame;
     `average` the mean of the frames within half the spacing of `at_s`, or the nearest if there is none; `repeat` the
-    mean of all frames, everywhere, which discards time.
+    mean of all frames, everywhere, which discards time. Notebook: 10.
 
     Raises
     ------
     ValueError
-        No frames, times that do not increase, or an unknown `how`. Notebook: 10.
+        No frames, times that do not increase, or an unknown `how`.
     """
     times_s, at_s = np.asarray(times_s, dtype=np.float64), np.asarray(at_s, dtype=np.float64)
     if how not in ALIGNMENTS:

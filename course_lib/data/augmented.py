@@ -97,14 +97,14 @@ def with_copies(clips: Clips, transforms: Mapping[str, Transform], *, seed: int 
 
     Sounds are computed on all cores when `waves` is first called, and kept on disk, one array per transform. The cache
     key includes what the transform does to a probe signal, so that a changed transform of the same name is not mistaken
-    for the old one.
+    for the old one. Notebook: 04.
 
     Raises
     ------
     UsageError
         `clips` already contains copies, or a transform is called `original`.
     CourseError
-        A source of `clips` lies in two folds. Notebook: 04.
+        A source of `clips` lies in two folds.
     """
     if isinstance(clips, AugmentedClips):
         raise UsageError(

@@ -88,7 +88,13 @@ class Clips:
         return self.table["labels"].str.get_dummies(BETWEEN) if self.multilabel else pd.get_dummies(self.table["label"])
 
     def waves(self, rate_hz: int = 16_000, length_s: float | None = None) -> np.ndarray:
-        """All clips as one read-only array `(clips, samples)`, float32 within ±1, mono, resampled to `rate_hz`."""
+        """All clips as one read-only array `(clips, samples)`, float32 within ±1, mono, resampled to `rate_hz`.
+
+        Raises
+        ------
+        CourseError
+            A sound cannot be read, or has changed since the data set was loaded, or the array does not fit into memory.
+        """
         return self.reader(self.table, rate_hz, self.length_s if length_s is None else length_s)
 
     def where(self, mask: np.ndarray | pd.Series) -> "Clips":
@@ -181,6 +187,8 @@ def features(clips: Clips, spec: FeatureSpec, *, length_s: float | None = None, 
     ------
     UsageError
         `clips` is not a `Clips`, or `spec` not a `FeatureSpec`.
+    CourseError
+        As `Clips.waves`.
     """
     expect("clips", clips, Clips, "clips as load() returns them")
     expect("spec", spec, FeatureSpec, SPEC_MEANS)

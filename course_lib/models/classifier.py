@@ -116,7 +116,7 @@ def classifier(
     It takes log-mels `(clips, frames, mels)` and returns logits `(clips, n_classes)`. `reducer` is a name and the share
     of frames to remove, such as `diffres:0.5`. It merges power, so `n_mels` and `log` must be those of the log-mel.
     `n_frames` is the number of input frames, which a transformer needs to know. Notebooks: 05, 07. Errors as `build`
-    and `parse_reducer`.
+    and `parse_reducer`, and ValueError for a reducer with `log="none"`.
     """
     if reducer == "none":
         return build(model, n_classes, shape=None if n_frames is None else (n_frames, n_mels))
@@ -249,6 +249,8 @@ def build(name: str, n_classes: int, *, channels: int = 1, shape: Shape | None =
     ------
     UsageError
         No such model, `n_classes` is not a whole number above 0, or a transformer is built without a shape.
+    CourseError
+        The pretrained weights are not here and cannot be downloaded.
     """
     if not isinstance(n_classes, int | np.integer) or n_classes < 1:
         raise UsageError(f"n_classes={n_classes!r}: must be a whole number of at least 1")

@@ -172,6 +172,11 @@ class Pooling(nn.Module):
     pooling in torch does; `subsample` takes single frames, evenly spaced from the first to the last. `average` is that
     of log power, `linear` that of power; `average-max` is the mean of average and maximum. `convolution` averages after
     three residual blocks over all mels, which are trained.
+
+    Raises
+    ------
+    ValueError
+        `how` is unknown, or `reduction` is not in [0, 1). `forward`: `x` is not natural log power of `n_mels` bands.
     """
 
     channels = 1

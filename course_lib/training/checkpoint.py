@@ -25,7 +25,7 @@ class TrainResult:
     `history` has one entry per evaluation: `step`, `loss` (training, mean since the last one), the scores on validation
     if there is any, `seconds`. In supervised training these are `validation_loss` and `validation_accuracy` (share; for
     several labels per clip `validation_map`, mean average precision). `chosen_step` is the step whose weights the model
-    has.
+    has, `precision` the one that it was trained in, `fp32` or `bf16`, and `seconds` the time that the training took.
     """
 
     model: nn.Module

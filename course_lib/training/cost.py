@@ -54,7 +54,7 @@ def feature_macs(spec: FeatureSpec, n_samples: int) -> int:
 
 
 def latency_ms(model: nn.Module, *shape: int, repeats: int = 7) -> float:
-    """Median milliseconds of one clip `(frames, mels)` through `model` on its device, in evaluation mode."""
+    """Median milliseconds of one clip `(frames, mels)` through `model` on its device; it is left in evaluation mode."""
     device = next(model.parameters()).device
     x, taken = torch.zeros(1, *shape, device=device), []
     model.eval()
