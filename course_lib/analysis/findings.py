@@ -49,17 +49,20 @@ def headlines() -> list[Headline]:
 
 def hop_headline() -> Headline:
     """1. The hop."""
-    shown = [part for part in parts()["A1"] if part.found is not None and part.about in HOPS_SHOWN]
-    texts = [f"{part.about} on {part.data.replace('timing', 'the timing')}: {points(part)}" for part in shown]
+    texts = []
+    for about in HOPS_SHOWN:
+        shown = [part for part in parts()["A1"] if part.found is not None and part.about == about]
+        each = [f"{gap(part)} on {part.data.replace('timing', 'the timing')}" for part in shown]
+        texts.append(f"{about}: {', '.join(each)}")
     verdicts = {part.data: verdict_on("A1", part.data) for part in parts()["A1"] if part.found is not None}
     probe = verdicts.pop("timing probe")
     still_open = [data for data, verdict in verdicts.items() if verdict == NOT_SHOWN]
     holding = [data for data, verdict in verdicts.items() if verdict == HOLDS]
     meaning = f"With hops of 5 to 40 ms, we cannot show a difference on {joined(still_open)}"
-    better = f"on {joined(holding)} the shorter hop is better, and " if holding else ""
-    meaning += f"; {better}on the timing probe, where milliseconds define the classes, a shorter hop is far better."
+    better = f"better on {joined(holding)}, and " if holding else ""
+    meaning += f"; a shorter hop is {better}far better on the timing probe, where milliseconds define the classes."
     expected = probe == HOLDS and still_open and len(still_open) + len(holding) == len(verdicts)
-    return "Hop", meaning if expected else "", f"{'; '.join(texts)}."
+    return "Hop", meaning if expected else "", f"In points, {'; '.join(texts)}."
 
 
 def widths_headline() -> Headline:
@@ -67,7 +70,7 @@ def widths_headline() -> Headline:
     rows = evidence().answers.query("where == @questions.LONG").set_index("question")
     full, equal = (rows.loc[name] for name in (claims.HALF, "DiffRes better than equal widths"))
     numbers = (
-        f"DiffRes with half the frames on ESC-10: {signed(questions.points(full))} points against all frames, "
+        f"Half the frames on ESC-10: {signed(questions.points(full))} points against all frames, "
         f"{signed(questions.points(equal))} against equal widths."
     )
     open_question = all(row["low"] < 0 < row["high"] for row in (full, equal))
@@ -79,18 +82,29 @@ def widths_headline() -> Headline:
 
 
 def merging_on_larger_sets() -> str:
-    """A sentence for each larger set with a verdict on A3, that merging loses nothing there, or on the loss."""
+    """A sentence for each larger set about half of the frames and a quarter, as far as these questions are answered."""
     sentences = ""
     for data in (questions.DATA["speechcommands10"], questions.DATA["esc50"]):
-        loss, learning = verdict_on("A3", data), verdict_on("A2", data)
-        if loss not in (HOLDS, CONTRADICTED):
-            continue
-        said = "costs accuracy" if loss == CONTRADICTED else "costs no accuracy"
-        learned = "do better than equal ones" if learning == HOLDS else "are not shown to do better than equal ones"
-        sentences += (
-            f" On {data}, merging a half and three quarters of the frames {said}, and learned widths {learned}."
-        )
+        clauses = [
+            clause for share in ("half the frames", "a quarter of the frames") if (clause := _merged(data, share))
+        ]
+        sentences += f" On {data}, {'; '.join(clauses)}." if clauses else ""
     return sentences
+
+
+def _merged(data: str, share: str) -> str:
+    """What DiffRes loses with `share` of the frames, and gains over equal widths; empty if that is not answered."""
+    [loss] = [part for part in parts()["A3"] if part.data == data and part.about.startswith(f"{share}, no worse")]
+    [gain] = [part for part in parts()["A2"] if part.data == data and part.about == f"over equal widths, {share}"]
+    if loss.verdict == CONTRADICTED:
+        clause = f"DiffRes with {share} loses {-100 * loss.found.interval.mean:.1f} points"
+    elif loss.verdict == HOLDS:
+        clause = f"DiffRes with {share} loses less than two points"
+    else:
+        return ""
+    if gain.verdict == HOLDS:
+        clause += f", {100 * gain.found.interval.mean:.1f} fewer than equal widths"
+    return clause
 
 
 def probe_headline() -> Headline:
@@ -100,10 +114,9 @@ def probe_headline() -> Headline:
     published, variant, hop = (rows.loc[name] for name in (budget.PUBLISHED, budget.VARIANT, "none"))
     numbers = (
         f"With a tenth of the frames, {published['successes']} of {published['runs']} training runs of DiffRes (light "
-        f"scorer) and {variant['successes']} of {variant['runs']} of our variant reach 95 %; on average, a plain hop "
-        f"of 25 ms, which keeps as few frames, reaches {hop['accuracy']:.1f} %, equal widths "
-        f"{rows.loc['uniform', 'accuracy']:.1f} %, and widths by flux, which are not learned, "
-        f"{rows.loc['flux', 'accuracy']:.1f} %."
+        f"scorer) and {variant['successes']} of {variant['runs']} of our variant reach 95 %; means: a hop of 25 ms "
+        f"{hop['accuracy']:.1f} %, equal widths {rows.loc['uniform', 'accuracy']:.1f} %, widths by flux, which are not "
+        f"learned, {rows.loc['flux', 'accuracy']:.1f} %."
     )
     sometimes = all(0 < form["successes"] < form["runs"] for form in (published, variant))
     better = not hop["successes"] and min(published["accuracy"], variant["accuracy"]) > hop["high"]
@@ -118,9 +131,9 @@ def time_headline() -> Headline:
     """4. Multiply-accumulates and time."""
     half, hop_40 = cost_beside_all_frames("diffres-light:0.5", 10.0), cost_beside_all_frames("none", 40.0)
     numbers = (
-        f"With half the frames, DiffRes needs {half['macs']:.2f} times the multiply-accumulates of all frames, "
-        f"{half[1]:.2f} times the time for one clip and {half[16]:.2f} times in batches of 16; a plain hop of 40 ms "
-        f"takes {hop_40[1]:.2f} and {hop_40[16]:.2f} times the time."
+        f"Half the frames: {half['macs']:.2f} times the multiply-accumulates of all frames, {half[1]:.2f} times the "
+        f"time for one clip and {half[16]:.2f} times in batches of 16; a plain hop of 40 ms: {hop_40[1]:.2f} and "
+        f"{hop_40[16]:.2f} times the time."
     )
     meaning = "With half the frames, DiffRes saves time in batches, but not for one clip at a time."
     return "Time", meaning if half[16] < 1 < half[1] else "", numbers
@@ -146,9 +159,14 @@ def joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def gap(part: Part) -> str:
+    """The difference of a part that was run, with its interval, as a number of points."""
+    return signed(part.found.interval.scaled(100))
+
+
 def points(part: Part) -> str:
-    """The difference of a part that was run, with its interval, in points."""
-    return f"{signed(part.found.interval.scaled(100))} points"
+    """`gap` with its unit."""
+    return f"{gap(part)} points"
 
 
 def cost_beside_all_frames(reducer: str, hop_ms: float) -> dict[str | int, float]:

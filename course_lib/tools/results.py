@@ -5,7 +5,7 @@ generated here; `tests/analysis/test_results.py` computes them again from the ro
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +168,8 @@ def merging_on_larger_sets() -> list[str]:
     for grid in disturbance.GRIDS:
         for row in questions.answers(grid).to_dict("records"):
             if "DiffRes" in row["question"] or "variant" in row["question"]:
-                lines.append(f"- {row['data']}, {row['question']}: {difference_text(questions.points(row))}")
+                part = _as_part(row)
+                lines.append(f"- {row['data']}, {row['question']}: {said(part)}; {answered(part)}")
     return ["", *lines] if lines else []
 
 
@@ -348,10 +349,10 @@ def localisation_finding() -> str:
 def verdict_table() -> str:
     """One row for each claim and data set."""
     found = claims_table()
-    lost = {(claim, part.data) for claim, each in parts().items() for part in each
+    lost = {(claim, part.data, part.verdict) for claim, each in parts().items() for part in each
             if isinstance(part, Part) and part.found is not None and part.lost}  # fmt: skip
     cells = [
-        [row.id, row.claim, row.data, f"**{row.verdict}**{' *' if (row.id, row.data) in lost else ''}"]
+        [row.id, row.claim, row.data, f"**{row.verdict}**{' *' if (row.id, row.data, row.verdict) in lost else ''}"]
         for row in found.itertuples()
     ]
     return "\n".join(table(" | claim | data set | verdict", cells))
@@ -514,13 +515,18 @@ def larger_sets_table() -> str:
         text += [*table("condition | test accuracy: | million MACs: | ms:", _finished_levels(rows)), ""]
         cells = []
         for row in questions.answers(grid).to_dict("records"):
-            found = questions.difference_of(row)
-            settled = row["verdict"] != verdicts.UNCONVERGED
-            part = Part(row["question"], row["data"], found, row["margin"], row["p"], converged=settled)
-            cells.append([part.about, signed(found.interval.scaled(100)), corrected_ends(part), answered(part)])
+            part = _as_part(row)
+            cells.append([part.about, part.difference, corrected_ends(part), answered(part)])
         if cells:
             text += [*table("question | difference: | shared clips: | answer", cells), ""]
     return "\n".join(text[:-1])
+
+
+def _as_part(row: Mapping[str, object]) -> Part:
+    """A row of `questions.answers` as a part."""
+    converged = row["verdict"] != verdicts.UNCONVERGED
+    found = questions.difference_of(row)
+    return Part(row["question"], row["data"], found, row["margin"], row["p"], converged=converged)
 
 
 def _finished_levels(rows: pd.DataFrame) -> list[list[str]]:
