@@ -38,7 +38,6 @@ needs = ["audio/*.wav"]
 manifest = "{manifest}"
 [[datasets.toy.files]]
 url = "{url}"
-kind = "archive"
 strip = 1
 keep = ["audio/*.wav"]
 {checksum}
