@@ -46,8 +46,8 @@ class Question:
     grid, score : the grid of those rows, and the score by which they are compared; empty for the only one they have.
     first, second : every field that the rows of the two conditions have, by dotted name.
     claim : the paper's claim that it tests, empty for a control.
-    family : the questions of the same place whose p values are corrected together; empty for one of its own, or for one
-        that tests a claim.
+    family : a name shared by the questions of a place whose p values are corrected together; empty for a question that
+        decides a claim, or is corrected alone.
     repeats : the runs that each condition must have before the question is asked; 0 for any number.
     paper : the paper's own difference in points, if it gives one.
     """

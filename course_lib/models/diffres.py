@@ -388,8 +388,8 @@ class WarpMerge(nn.Module):
         self.n_mels, self.reduction = n_mels, reduction
 
     def raw_scores(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores of 0 or more, `(clips, frames)`, for `x` `(clips, frames, mels)`."""
-        raise NotImplementedError
+        """Scores of 0 or more, `(clips, frames)`, for `x` `(clips, frames, mels)`; every subclass defines its own."""
+        raise NotImplementedError(f"{type(self).__name__}: define raw_scores, or widths")
 
     def widths(self, x: torch.Tensor, n_out: int) -> torch.Tensor:
         """Widths that sum to `n_out`, `(clips, frames)`."""

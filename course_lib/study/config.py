@@ -81,7 +81,7 @@ class RunSpec:
         classifier.check_model(self.model)
         _check_reducer(self.frame_reducer)
         if self.disturb and self.frame_reducer.startswith("oracle:"):
-            raise ValueError("disturb=True: the oracle is told where the events are, and not where a shift puts them")
+            raise ValueError("disturb=True: the oracle does not know where shifted events are; take another reducer")
 
     @property
     def key(self) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import publisher
 from scipy.stats import beta
 
 from course_lib.analysis import budget
@@ -23,12 +24,7 @@ def row(kind, fold, seed, right, hop_ms=2.5, saved=0.9, of=20, validation=None):
 @pytest.fixture
 def published(monkeypatch):
     """A function that publishes rows, in both grids together."""
-
-    def publish(rows):
-        tables = {"failures": pd.DataFrame(rows), "budget": pd.DataFrame()}
-        monkeypatch.setattr(budget.questions, "published", tables.get)
-
-    return publish
+    return publisher(monkeypatch, "failures", "budget")
 
 
 def every(kind, right, seeds=range(4), saved=0.9):

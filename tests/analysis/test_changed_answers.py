@@ -2,8 +2,8 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
+from made_rows import publisher
 
 from course_lib.analysis import disturbance
 from course_lib.study import config
@@ -39,12 +39,7 @@ def of_condition(hop_ms, reducer, changed, **more):
 @pytest.fixture
 def published(monkeypatch):
     """A function that publishes rows of ten words."""
-
-    def publish(rows):
-        tables = {"words": pd.DataFrame(rows), "esc50": pd.DataFrame()}
-        monkeypatch.setattr(disturbance.questions, "published", tables.get)
-
-    return publish
+    return publisher(monkeypatch, "words", "esc50")
 
 
 def test_the_rate_counts_pairs_of_a_clip_and_a_shift(published):

@@ -93,7 +93,10 @@ def test_copies_of_training_clips_are_not_among_them():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"dataset": "timing", "frame_reducer": "oracle:0.5"}, "disturb=True: the oracle is told where the events are"),
+        (
+            {"dataset": "timing", "frame_reducer": "oracle:0.5"},
+            "disturb=True: the oracle does not know where shifted events are",
+        ),
         ({"dataset": "fsd50k", "task": "tags"}, "disturb=True: only for clips with one label each"),
     ],
 )
