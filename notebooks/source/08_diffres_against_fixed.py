@@ -1613,8 +1613,16 @@ say(
 # %% [markdown]
 # *Not shown* does not mean *false*. Either the interval contains the limit, or it
 # excludes the limit only without the correction for the number of questions. In both
-# cases these folds cannot decide.
-#
+# cases these folds cannot decide. The table at the end corrects for the questions of a
+# claim on *all* data sets, so an answer that holds in its panel here can be *not shown*
+# there.
+
+# %% tags=["hide-input"]
+on_larger_sets = findings.merging_on_larger_sets().strip()
+if on_larger_sets:
+    say(on_larger_sets)
+
+# %% [markdown]
 # The rows of the timing probe need not agree with your run in section 5: they keep a
 # quarter of the frames instead of a tenth, the scorer does not start with contrast, and
 # runs that failed are part of the mean.
