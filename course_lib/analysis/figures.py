@@ -329,14 +329,15 @@ def claims_figure(answers: pd.DataFrame) -> "Figure":
 
 
 def claims_text(answers: pd.DataFrame) -> str:
-    """`claims_figure` in sentences."""
-    panels = [f"{where}: {'; '.join(_differences(rows))}" for where, rows in answers.groupby("where", sort=False)]
-    return f"Differences in test accuracy in points with 95 % intervals, one line per question. {'. '.join(panels)}."
-
-
-def _differences(answers: pd.DataFrame) -> list[str]:
-    """Each question of a table of `questions.answers` with its difference in points."""
-    return [f"{row['question']} {signed(questions.points(row))}" for row in answers.to_dict("records")]
+    """`claims_figure` in sentences, without its numbers: they stand in tables wherever it is shown."""
+    panels = []
+    for where, rows in answers.groupby("where", sort=False):
+        apart = (rows["low"] > 0) | (rows["high"] < 0)
+        panels.append(f"{where}, {apart.sum()} of {len(rows)} intervals exclude 0")
+    return (
+        "Differences in test accuracy in points with 95 % intervals, one line per question, in panels: "
+        f"{'; '.join(panels)}. A dotted line marks a margin. The tables below have the numbers."
+    )
 
 
 def scene_rows() -> pd.DataFrame:
@@ -384,10 +385,11 @@ def scenes_subsets_text(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mapping
         for row in _subsets(table).itertuples()
     ]
     papers = [f"{streams} {value:.1f}" for streams, value in paper.items()]
+    gaps = [f"{row['question']} {signed(questions.points(row))}" for row in pairs.to_dict("records")]
     return (
         f"Left, tagging F1 in % by network input, with 95 % intervals over seeds: {', '.join(points)}; "
         f"crosses are the paper's: {', '.join(papers)}. Right, differences in points, paired by seed: "
-        f"{', '.join(_differences(pairs))}."
+        f"{', '.join(gaps)}."
     )
 
 
@@ -440,14 +442,14 @@ class Published:
         return hashlib.sha256(b"".join(contents)).hexdigest() if contents else ""
 
     @property
-    def drawn_from(self) -> str:
-        """The `source` that the file was drawn from, empty if there is no file."""
+    def metadata(self) -> dict[str, str]:
+        """What its file says about itself: the `source` that it was drawn from and its text."""
         from PIL import Image
 
         if not self.path.is_file():
-            return ""
+            return {}
         with Image.open(self.path) as image:
-            return getattr(image, "text", {}).get("Source", "")
+            return getattr(image, "text", {})
 
     @property
     def markdown(self) -> str:
@@ -476,7 +478,8 @@ FIGURES = {
         Published("localisation.png", ("scenes",), localisation_tables, localisation_text, localisation_figure),
         Published("lesson/classes.png", ("lesson",), lambda: (per_class.against(claims.sweep(claims.Evidence())),),
                   per_class.classes_text, per_class.classes_figure),
-        Published("diffres/claims.png", ("diffres",), lambda: (questions.answers(),), claims_text, claims_figure),
+        Published("diffres/claims.png", ("diffres",), lambda: (questions.answers(),), claims_text, claims_figure,
+                  ("study/questions.toml",)),
         Published("disturbance.png", tuple(disturbance.GRIDS), lambda: (disturbance.tables(),), disturbance.text,
                   disturbance.figure),
         Published("scenes/tagging.png", ("scenes",), _tagging, scenes_subsets_text, scenes_subsets_figure),
@@ -485,9 +488,17 @@ FIGURES = {
 
 
 def stale() -> list[Published]:
-    """Figures that are missing, or were drawn from other rows than the published ones, if these are enough for them."""
-    changed = [figure for figure in FIGURES.values() if figure.source and figure.drawn_from != figure.source]
-    return [figure for figure in changed if all(len(table) for table in figure.tables())]
+    """Figures that are missing, drawn from other rows, or described in other words, if the rows are enough for them."""
+    found = []
+    for figure in FIGURES.values():
+        if not figure.source:
+            continue
+        tables, written = figure.tables(), figure.metadata
+        if not all(len(table) for table in tables):
+            continue
+        if written.get("Source") != figure.source or written.get("Description") != figure.text(*tables):
+            found.append(figure)
+    return found
 
 
 def write() -> list[Path]:

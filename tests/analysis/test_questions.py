@@ -238,5 +238,5 @@ def test_the_figure_marks_what_leaves_out_zero(rows):
     drawn = [bar[0] for bar in ax.containers]
     assert np.allclose([line.get_xdata()[0] for line in drawn], 100 * answers["difference"])
     assert [line.get_marker() for line in drawn] == ["o", "s"], "only the second interval leaves out 0"
-    assert "-1.0" in figures.claims_text(answers)
+    assert "ESC-10, 240 steps, 1 of 2 intervals exclude 0" in figures.claims_text(answers)
     plt.close(fig)

@@ -1,6 +1,7 @@
 """From source to notebooks: answers are taken out whole, marks must pair, parameters must be readable."""
 
 import re
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -127,6 +128,12 @@ def test_pictures_of_the_study_are_drawn_from_the_published_rows():
     text = results.path().read_text(encoding="utf-8")
     shown = re.findall(r"\]\(results/(\S+\.png)\)", text)
     assert set(shown) == set(figures.FIGURES) - {"front.png"} and len(shown) == len(set(shown))
+
+
+def test_a_picture_is_drawn_again_if_its_words_change(monkeypatch):
+    renamed = replace(figures.FIGURES["widths.png"], text=lambda answers: "other words")
+    monkeypatch.setattr(figures, "FIGURES", {"widths.png": renamed})
+    assert [one.name for one in figures.stale()] == ["widths.png"]
 
 
 def test_a_page_without_its_marks_is_an_error():
