@@ -623,9 +623,14 @@ def asked():
 
 
 def printed():
-    """The table of verdicts on the page."""
-    lines = [line.strip("| ").split(" | ") for line in block("verdicts").splitlines()[2:]]
-    return {(cells[0], cells[2].strip()): cells[3].strip("* ") for cells in lines if len(cells) == 4}
+    """The table of verdicts on the page: the verdict on every claim and data set."""
+    found = {}
+    for line in block("verdicts").splitlines()[2:]:
+        claim, _, clauses = line.strip("| ").split(" | ")
+        for word, places in re.findall(r"\*\*(.+?)\*\*(?: on ([^;]+))?", clauses):
+            for place in re.split(", | and ", places):
+                found[claim, place.replace(r" \*", "").removeprefix("the ")] = word
+    return found
 
 
 def test_every_verdict_follows_from_the_rows(asked):
