@@ -50,33 +50,44 @@ ASKED = (  # is this rate of the first condition (hop and frame reducer) higher 
 )
 
 
+def complete(grid: str) -> pd.DataFrame:
+    """The published rows of `grid` without augmentation that keep such answers, of conditions with all `N_RUNS`."""
+    rows = questions.published(grid)
+    if rows.empty or "disturbed_predicted" not in rows:
+        return pd.DataFrame()
+    usual = {name: value for name, value in questions.usual_fields(GRIDS[grid]).items() if name not in CONDITION}
+    rows = questions.chosen(rows, usual)
+    return rows[rows.groupby(CONDITION)["fold"].transform("size") == N_RUNS].reset_index(drop=True)
+
+
+def answers_in(row: Mapping) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The predicted classes `(clips,)` of a row by the name of the disturbance, and the true classes `(clips,)`."""
+    names, targets = list(row["disturbed_names"]), np.asarray(row["disturbed_targets"])
+    predicted = np.reshape(row["disturbed_predicted"], (len(names), len(targets)))
+    return dict(zip(names, predicted, strict=True)), targets
+
+
 def runs(grid: str) -> pd.DataFrame:
-    """The published rows of `grid` without augmentation, of conditions with all `N_RUNS`, with rates as columns.
+    """The rows of `complete` with rates as columns.
 
     Shares: `changed` (of all pairs of a clip and a shift, those whose answer is not that without the shift),
     `changed_right` (the same of clips answered correctly unshifted), `changed_alike` (at the shifts `ALIKE_MS` alone;
     NaN at a hop that does not have all of them), `changed_by_hop` (at the shift of a whole hop alone), `changed_at` (an
     array, a share for each shift), `unchanged` and each of `LEVELS` (accuracy).
     """
-    rows = questions.published(grid)
-    if rows.empty or "disturbed_predicted" not in rows:
-        return pd.DataFrame()
-    usual = {name: value for name, value in questions.usual_fields(GRIDS[grid]).items() if name not in CONDITION}
-    rows = questions.chosen(rows, usual)
-    rows = rows[rows.groupby(CONDITION)["fold"].transform("size") == N_RUNS].reset_index(drop=True)
+    rows = complete(grid)
     return pd.concat([rows, pd.DataFrame([_rates(row) for row in rows.to_dict("records")])], axis=1)
 
 
 def _rates(row: Mapping) -> dict[str, object]:
     """The columns that `runs` adds to a row."""
-    names, targets = list(row["disturbed_names"]), np.asarray(row["disturbed_targets"])
-    predicted = np.reshape(row["disturbed_predicted"], (len(names), len(targets)))
-    usual = predicted[names.index(f"shift 0/{N_SHIFTS} hop")]
-    shifts = [names.index(f"shift {k}/{N_SHIFTS} hop") for k in range(1, N_SHIFTS + 1)]
-    changed = predicted[shifts] != usual  # (shifts, clips)
+    predicted, targets = answers_in(row)
+    usual = predicted[f"shift 0/{N_SHIFTS} hop"]
+    shifted = np.stack([predicted[f"shift {k}/{N_SHIFTS} hop"] for k in range(1, N_SHIFTS + 1)])
+    changed = shifted != usual  # (shifts, clips)
     shifts_ms = np.arange(1, N_SHIFTS + 1) * row["features.hop_ms"] / N_SHIFTS
     alike = np.isin(shifts_ms, ALIKE_MS)
-    accuracies = {name: float(np.mean(predicted[names.index(name)] == targets)) for name in (UNCHANGED, *LEVELS)}
+    accuracies = {name: float(np.mean(predicted[name] == targets)) for name in (UNCHANGED, *LEVELS)}
     return {
         "changed": changed.mean(),
         "changed_right": changed[:, usual == targets].mean(),

@@ -18,7 +18,17 @@ import numpy as np
 import pandas as pd
 
 from course_lib import paths, plots
-from course_lib.analysis import budget, claims, disturbance, frontier, localisation, pareto, per_class, questions
+from course_lib.analysis import (
+    beginnings,
+    budget,
+    claims,
+    disturbance,
+    frontier,
+    localisation,
+    pareto,
+    per_class,
+    questions,
+)
 from course_lib.analysis.verdicts import level_text, signed
 from course_lib.audio import timing_probe
 from course_lib.audio.features import FeatureSpec, log_mel
@@ -482,6 +492,8 @@ FIGURES = {
                   ("study/questions.toml",)),
         Published("disturbance.png", tuple(disturbance.GRIDS), lambda: (disturbance.tables(),), disturbance.text,
                   disturbance.figure),
+        Published("beginnings.png", (beginnings.GRID,), lambda: (beginnings.table(),), beginnings.text,
+                  beginnings.figure),
         Published("scenes/tagging.png", ("scenes",), _tagging, scenes_subsets_text, scenes_subsets_figure),
     )
 }  # fmt: skip

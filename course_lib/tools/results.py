@@ -14,6 +14,7 @@ import pandas as pd
 
 from course_lib import paths
 from course_lib.analysis import (
+    beginnings,
     budget,
     claims,
     disturbance,
@@ -46,6 +47,7 @@ from course_lib.analysis.questions import chosen
 from course_lib.analysis.verdicts import NOT_SHOWN, Part, difference_text, level_text, signed
 from course_lib.paths import repo_root
 from course_lib.study import records, scene_run, stats
+from course_lib.study.disturbance import HEARD_S
 
 GRID, DIFFRES, SCENES = "lesson", "diffres", "scenes"
 SCORES = {"tagging": "tagging", "segment": "segments of 1 s", "event": "events within 200 ms"}
@@ -577,6 +579,25 @@ def disturbance_table() -> str:
     return "\n".join(text[:-1])
 
 
+def beginnings_table() -> str:
+    """Accuracy against the seconds heard, and the questions about widths in chunks once they have their rows."""
+    found = beginnings.table()
+    if found.empty:
+        return "No condition has all ten runs yet."
+    cells = []
+    for row in found.to_dict("records"):
+        levels = []
+        for heard_s in HEARD_S:
+            whole, in_chunks = (row.get(f"first {heard_s:g} s{how}", np.nan) for how in ("", ", in chunks"))
+            text = "" if np.isnan(whole) else f"{whole:.1f}"
+            levels.append(text if np.isnan(in_chunks) else f"{text} ({in_chunks:.1f})")
+        cells.append([row["condition"], f"{row['frames_per_s']:g}", *levels])
+    after = " | ".join(f"after {heard_s:g} s:" for heard_s in HEARD_S)
+    lines = [picture("beginnings.png"), "", *table(f"condition | frames per second: | {after}", cells), ""]
+    lines += [f"- {part.about}, in chunks no worse: {said(part)}; {answered(part)}" for part in beginnings.answers()]
+    return "\n".join(lines).rstrip()
+
+
 def systems_table() -> str:
     """Accuracy, multiply-accumulates and milliseconds of every system on ESC-10, a table for each budget."""
     found, text = pareto.table(), [picture("systems.png"), ""]
@@ -666,6 +687,7 @@ PARTS = {
     "diffres": diffres_table,
     "larger": larger_sets_table,
     "disturbance": disturbance_table,
+    "beginnings": beginnings_table,
     "systems": systems_table,
     "scenes": scenes_table,
     "leak": leak_table,
