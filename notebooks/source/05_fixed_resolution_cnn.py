@@ -868,9 +868,10 @@ check("05.3", chosen_step)
 # | am | noise that swells and cuts off about every 40 ms | the same, reversed | 10 ms |
 # | order | a burst of 20 ms, then one of 40 ms | the other way round | 20 ms |
 #
-# The last column follows from how the sounds are made. In *gap* and *order* it is the
-# length of the shorter silence or burst: if neither the hop nor the window is longer
-# than that, at least half of some frame lies inside the silence or burst. In *am*, the
+# The last column holds for windows no longer than the hop, and follows from how the
+# sounds are made. In *gap* and *order* it is the length of the shorter silence or
+# burst: if neither the hop nor the window is longer than that, at least half of some
+# frame lies inside the silence or burst. In *am*, the
 # envelopes of both classes have the same harmonics and differ only in their phases.
 # Each clip starts at a random point of the period, so the phase of the first harmonic
 # does not reveal the class; the second harmonic is needed too. Its period is about
@@ -1544,9 +1545,11 @@ check("05.4", undominated)
 # %% tags=["hide-input"]
 # The study's sweeps on ESC-10
 sweeps = figures.hop_sweeps(paths.published_dir())
-evidence = claims.evidence_from("lesson", "diffres", "scratch")
+GRIDS = ("lesson", "diffres", "budget", "words", "esc50", "scratch")
+evidence = claims.evidence_from(*GRIDS)
 if sweeps:
     trained = claims.sweep(evidence)
+    # `history.loss` holds a list of losses for each run; `.str[-1]` takes the last one
     trained = trained.assign(last_loss=trained["history.loss"].str[-1])
     last_loss = trained.groupby("features.hop_ms")["last_loss"].mean()
     fig = figures.sweeps_figure(sweeps)
@@ -1566,10 +1569,11 @@ if sweeps:
 # two thirds of the sound lies in no window. So this sweep mixes several effects, and its
 # differences do not measure temporal resolution alone.
 #
-# Of the other two variants, one changes the window and the other the number of steps.
-# (At a hop of 5 ms, a window of 2.5 hops is shorter than 25 ms; at 20 ms and above it
-# is longer.) Compare the lines hop by hop, and compare their differences with the
-# width of the intervals. The table at the end has the study's verdicts.
+# Of the other two variants, one changes the window. (At a hop of 5 ms, a window of 2.5
+# hops is shorter than 25 ms; at 20 ms and above it is longer.) The other has more
+# steps, a higher learning rate and *mixup* (training on weighted means of pairs of
+# clips). Compare the lines hop by hop, and compare their differences with the width of
+# the intervals. The table at the end has the study's verdicts.
 
 # %% tags=["hide-input"]
 # The study's sweeps on larger sets, where they are published
@@ -1581,6 +1585,10 @@ if larger:
          "intervals.")
 
 # %% [markdown]
+# *Ten spoken words* are clips of 1 s. At a hop of 40 ms, such a clip has 26 frames, of
+# which the poolings leave one step in time (section 4), so part of a difference between
+# hops may come from the network.
+#
 # ## 12. At which hop is a class lost?
 #
 # In section 8, the window on the probe was as long as the hop. Most systems use longer
@@ -1673,7 +1681,8 @@ display(pd.DataFrame(rows, columns=columns).style.hide(axis="index"))
 # %% [markdown]
 # Claims marked A are from Liu et al. (2024), those marked D from Mushtaq, Su and Tran
 # (2021). Our layers, data and budgets are not theirs, so no row confirms or refutes one
-# of their numbers. In this run:
+# of their numbers. *Holds* and *contradicted* mean a significant difference in or against
+# the direction of the claim; *not shown* leaves the question open. In this run:
 
 # %% tags=["hide-input"]
 # The numbers of this run

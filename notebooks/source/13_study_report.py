@@ -140,7 +140,11 @@ answer("13.a", round(gain, 1), unit="points", within=0.3)
 # steps is a control. On ESC-10 the window is fixed at 25 ms, so long hops leave gaps
 # between windows: more than a third of a recording at 40 ms, and more than two thirds
 # at 80 ms (notebook 05, section 11). Part of a difference may come from these gaps. On
-# the probe and on the larger sets, the windows grow with the hop and leave none.
+# the probe and on the larger sets, windows are 2.5 hops long and leave none. They
+# overlap, so the probe can be solved at longer hops than those that notebook 05 derives
+# for windows no longer than the hop. A spoken word has 26 frames of 40 ms, of which the
+# poolings of the CNN leave one step in time, so part of the difference on words may
+# come from the network.
 #
 # ### On recordings, does it help to learn which frames to keep?
 #
@@ -155,13 +159,17 @@ show_finding(
 )
 
 # %% [markdown]
+# To do better than equal widths does not yet show that learning is needed. Widths by
+# flux follow a rule; the comparison with them on the spoken words is in finding 2 of
+# [study/RESULTS.md](../study/RESULTS.md).
+#
 # ### Where milliseconds decide, do learned widths find them?
 #
-# On the timing probe we know which frames matter. The figure shows how the accuracy
-# falls as fewer frames of 2.5 ms are kept: by DiffRes, by rules without learning, and by
-# a longer hop. The oracle keeps the frames of the events and of the short pauses
-# between them. A training run succeeds if its test accuracy is at least 95 %
-# (notebook 08, section 6).
+# On the timing probe we know which frames matter. The figure shows the accuracy against
+# the share of frames of 2.5 ms that are kept, for DiffRes, rules without learning and a
+# longer hop. The oracle keeps the frames of the events and of the short pauses between
+# them; at 5 % it is no upper bound (notebook 08, section 6). A training run succeeds if
+# its test accuracy is at least 95 %.
 
 # %%
 show_finding(
@@ -386,8 +394,9 @@ say(
 #
 # with $(k-1)(f-1)$ degrees of freedom. The factor of 2 is there because both conditions
 # vary. Pooling assumes that all conditions have the same spread. On the timing probe
-# they do not, because some runs fail, so each difference there has its own standard
-# deviation.
+# they do not, because some runs fail, so the questions of the claims use the standard
+# deviation of their own pairs there. (The comparisons of the variant with its rivals
+# are pooled, as planned; where runs fail, their intervals are too narrow.)
 #
 # The folds are not independent, because their training sets share clips. Nadeau and
 # Bengio's correction widens the interval by a factor of

@@ -489,12 +489,13 @@ def test_the_numbers_of_the_readme():
         f"10 ms over 50 ms: {points(covered(10.0, 50.0))} on the timing probe.",
         f"Half the frames on ESC-10: {points(esc(LIGHT, ALL))} points against all frames, "
         f"{points(esc(LIGHT, ('uniform:0.5', 10.0)))} against equal widths.",
-        f"{good['diffres-light']} training runs of DiffRes (light scorer) and {good['diffres-contrast']} of our "
-        f"variant reach 95 %; means: a hop of 25 ms {100 * means(pick(COVERED, hop=25.0)).mean():.1f} %, "
-        f"equal widths {100 * means(rows['uniform']).mean():.1f} %, widths by flux, which are not learned, "
-        f"{100 * means(rows['flux']).mean():.1f} %.",
-        f"{half[0]:.2f} times the multiply-accumulates of all frames, {half[1]:.2f} times the time for one clip "
-        f"and {half[2]:.2f} times in batches of 16; a plain hop of 40 ms: {hop_40[1]:.2f} and {hop_40[2]:.2f} ",
+        f"{good['diffres-light']} runs of DiffRes (light scorer) and {good['diffres-contrast']} of our "
+        f"variant reach 95 % accuracy. The mean is {100 * means(pick(COVERED, hop=25.0)).mean():.1f} % with a hop of "
+        f"25 ms, {100 * means(rows['uniform']).mean():.1f} % with equal widths, and "
+        f"{100 * means(rows['flux']).mean():.1f} % with widths that follow rises in level",
+        f"{half[0]:.2f} times the multiply-accumulates of all frames of 10 ms, and take {half[1]:.2f} times as long "
+        f"for one clip and {half[2]:.2f} times as long in batches of 16. A plain hop of 40 ms takes {hop_40[1]:.2f} "
+        f"and {hop_40[2]:.2f} times as long.",
         f"over the log-mel: {points(scenes('tagging', 'auditory', 'spectral'))} points",
         f"both recognise: {points(localised(('auditory', 320), ('spectral', 320)))} points",
     ):
