@@ -691,3 +691,21 @@ def test_the_corrected_interval_is_wider_by_what_folds_share():
     ends = f"{100 * (found['mean'] - reach):+.1f} to {100 * (found['mean'] + reach):+.1f}"
     [line] = [line for line in block("claims").splitlines() if "ESC-10: half the frames, no worse" in line]
     assert ends in line
+
+
+def test_the_tables_of_leaks():
+    text = block("leak")
+    for dataset, title in (("esc10", "ESC-10"), ("esc50", "ESC-50")):
+        file = STUDY / "results" / f"04_folds_and_leakage-study-{dataset}.json"
+        value = {name: one["value"] for name, one in json.loads(file.read_text(encoding="utf-8"))["recorded"].items()}
+        table = text.split(f"**{title}**")[1].split("**")[0]
+        assert f"{value['siblings_met_random']:.0f} % meet a sibling" in table
+        for protocol in "ABCDE":
+            cells = [
+                f"{value[f'accuracy_{protocol}_{name}']:.1f} ({value[f'interval_{protocol}_{name}']})"
+                for name in ("forest", "SVM", "1-NN")
+            ]
+            assert f"| {' | '.join(cells)} |" in table
+            for name in ("forest", "SVM", "1-NN"):
+                low, high = map(float, value[f"interval_{protocol}_{name}"].split(" to "))
+                assert low < value[f"accuracy_{protocol}_{name}"] < high
