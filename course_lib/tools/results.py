@@ -221,7 +221,7 @@ def longer_training() -> list[str]:
         f"{n_rows} rows are published and {left} are still to be run, so conditions have different numbers of runs; a "
         "question is answered once it has all its rows."
         if left
-        else f"{n_rows} rows."
+        else f"All {n_rows} planned rows are published."
     )
     kept = " | ".join(f"{100 * (1 - saved):g} % of the frames:" for saved in budget.REDUCTIONS)
     return [

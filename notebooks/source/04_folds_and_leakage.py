@@ -1246,7 +1246,7 @@ stored = {
     questions.DATA[name]: claims.recorded(run) for name, run in claims.LEAKAGE.items()
 }
 
-fig, axes = plt.subplots(1, 2, figsize=(12, 4))
+fig, axes = plt.subplots(1, 2, figsize=(12, 4), sharey=True)
 for ax, (title, values) in zip(axes, stored.items(), strict=True):
     levels = {}
     for p in PROTOCOLS:

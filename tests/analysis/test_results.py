@@ -353,7 +353,8 @@ def longer_training():
         len(json.loads((folder / "provenance.json").read_text(encoding="utf-8")).get("missing", []))
         for folder in folders
     )
-    return [*found, f"{len(rows)} rows are published and {missing} are still" if missing else f"{len(rows)} rows."]
+    state = f"{len(rows)} rows are published and {missing} are still" if missing else f"All {len(rows)} planned rows"
+    return [*found, state]
 
 
 def counted_failures():
@@ -482,6 +483,9 @@ def test_the_numbers_of_the_readme():
         name: pick(longer, reducer=f"{name}:0.9") for name in ("diffres-light", "diffres-contrast", "uniform", "flux")
     }
     good = {name: f"{int(of['test_accuracy'].ge(0.95).sum())} of {len(of)}" for name, of in rows.items()}
+    variant = rows["diffres-contrast"]
+    groups = [group for _, group in variant.groupby(["fold", variant["seed"] // 3]) if len(group) == 3]
+    chosen = sum(best(group).iloc[0] >= 0.95 for group in groups)
     half, hop_40 = needed(*LIGHT), needed("none", 40.0)
     for text in (
         f"In points, 10 ms over 40 ms: {points(esc(ALL, ('none', 40.0)))} on ESC-10, "
@@ -490,9 +494,10 @@ def test_the_numbers_of_the_readme():
         f"Half the frames on ESC-10: {points(esc(LIGHT, ALL))} points against all frames, "
         f"{points(esc(LIGHT, ('uniform:0.5', 10.0)))} against equal widths.",
         f"{good['diffres-light']} runs of DiffRes (light scorer) and {good['diffres-contrast']} of our "
-        f"variant reach 95 % accuracy. The mean is {100 * means(pick(COVERED, hop=25.0)).mean():.1f} % with a hop of "
+        f"variant reach 95 % accuracy, and {chosen} of {len(groups)} if the best of three runs is chosen by "
+        f"validation. The mean is {100 * means(pick(COVERED, hop=25.0)).mean():.1f} % with a hop of "
         f"25 ms, {100 * means(rows['uniform']).mean():.1f} % with equal widths, and "
-        f"{100 * means(rows['flux']).mean():.1f} % with widths that follow rises in level",
+        f"{100 * means(rows['flux']).mean():.1f} % with widths by a rule",
         f"{half[0]:.2f} times the multiply-accumulates of all frames of 10 ms, and take {half[1]:.2f} times as long "
         f"for one clip and {half[2]:.2f} times as long in batches of 16. A plain hop of 40 ms takes {hop_40[1]:.2f} "
         f"and {hop_40[2]:.2f} times as long.",
