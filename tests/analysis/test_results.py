@@ -562,7 +562,8 @@ def on_larger_set(grid):
         sides = [pick(usual, reducer=reducer, hop=hop) for reducer, hop in (first, second)]
         if not all(len(side) for side in sides):
             return None
-        rises = [np.mean([curve[-1] - curve[8] for curve in side["history.validation_accuracy"]]) for side in sides]
+        curves = [side["history.validation_accuracy"] for side in sides]
+        rises = [np.mean([curve[-1] - curve[-1 - len(curve) // 4] for curve in of_side]) for of_side in curves]
         found = interval(means(sides[0]) - means(sides[1]), *residual_std(rows, by))
         shared = sides[0]["n_test"].median() / min(side["n_train"].min() for side in sides)
         return found | {"converged": max(rises) <= 0.02, "shared": shared}
@@ -714,3 +715,19 @@ def test_the_tables_of_leaks():
             for name in ("forest", "SVM", "1-NN"):
                 low, high = map(float, value[f"interval_{protocol}_{name}"].split(" to "))
                 assert low < value[f"accuracy_{protocol}_{name}"] < high
+
+
+def test_the_bar_on_esc10():
+    gap, family = on_larger_set("contrast"), {}
+    for kept, share in (("three quarters", "0.25"), ("half", "0.5"), ("a quarter", "0.75")):
+        both = [(f"{form}:{share}", 10.0) for form in ("diffres-contrast", "diffres-light")]
+        family[f"| the variant, {kept} of the frames, no worse than the light scorer | "] = gap(*both)
+    family = {about.replace("half of", "half"): one for about, one in family.items()}
+    p = holm([p_of(one, 0.02) if one else 1.0 for one in family.values()])
+    text = block("larger").split("both forms of DiffRes**")[1]
+    for (about, one), corrected in zip(family.items(), p, strict=True):
+        if one is None:
+            assert about not in text
+        else:
+            [line] = [line for line in text.splitlines() if line.startswith(about)]
+            assert f"{about}{points(one)} |" in line and line.endswith(f"| {in_full(one, 0.02, corrected)} |")
