@@ -98,9 +98,9 @@ size = profiles.get(profile)
 # ## 1. What does the layer cost?
 #
 # The paper claims *equal or better accuracy with at least 25 % less computation* (A3 in
-# the table at the end; Liu et al., 2024). Save a quarter of the frames, and the classifier
-# behind the layer computes a quarter less. But the network that chooses the frames, the
-# **scorer**, has to look at *all* of them.
+# the table at the end; Liu et al., 2024). Save a quarter of the frames, and the
+# classifier behind the layer computes a quarter less. But the network that chooses the
+# frames, the **scorer**, has to look at *all* of them.
 #
 # Let a clip have $T$ frames, and let the classifier cost $C$ and the scorer $S$
 # multiply-accumulates (MACs) per frame. The classifier alone needs $T C$. With a layer
@@ -909,10 +909,11 @@ def train(reducer, x, run_seed):
 # DiffRes comes in two forms. The first is the published form with our light scorer. The
 # second is `diffres-contrast` from notebook 07, whose scores start with as much
 # contrast as the reduction needs. Training sometimes fails with both (notebook 07,
-# section 8). So in `lesson` we train each three times and choose the best run **on the validation fold**. That is fair as
-# long as we say so: it uses no test clips, but it costs two more training runs. The
-# figure shows all runs. The intervals come from `accuracy_by_source`, the bootstrap of
-# notebook 04; on the probe, each clip is its own source.
+# section 8). So in `lesson` we train each three times and choose the best run **on the
+# validation fold**. That is fair as long as we say so: it uses no test clips, but it
+# costs two more training runs. The figure shows all runs. The intervals come from
+# `accuracy_by_source`, the bootstrap of notebook 04; on the probe, each clip is its own
+# source.
 
 # %%
 predict(
@@ -1354,8 +1355,8 @@ if answered:
         f"- {part.about}: {part.difference}, *{part.verdict}*" for part in answered
     ]
     say(
-        "The contrast variant minus its rivals, in points of accuracy, over seeds 0 and "
-        "1 and with a correction for nine questions:\n\n" + "\n".join(lines)
+        "The contrast variant minus its rivals, in points of accuracy, over seeds 0 "
+        "and 1 and with a correction for nine questions:\n\n" + "\n".join(lines)
     )
 
 # %% [markdown]
