@@ -1251,9 +1251,9 @@ for row in budget.failures().itertuples():
         chosen.append(f"{row.groups_met} of {row.groups} with {kept_percent:.0f} %")
 if chosen:
     say(
-        "There is a plain remedy that costs three trainings: of every three runs of "
-        "the variant on a fold, take the one with the best *validation* accuracy. It "
-        f"succeeds in {', in '.join(chosen)} of the frames."
+        "What if you train the variant three times on a fold, and keep the run with "
+        "the best *validation* accuracy? The run that is kept succeeds in "
+        f"{', in '.join(chosen)} of the frames."
     )
 
 # %% [markdown]

@@ -140,9 +140,9 @@ answer("13.a", round(gain, 1), unit="points", within=0.3)
 # steps is a control. On ESC-10 the window is fixed at 25 ms, so long hops leave gaps
 # between windows: more than a third of a recording at 40 ms, and more than two thirds
 # at 80 ms (notebook 05, section 11). Part of a difference may come from these gaps. On
-# the probe and on the larger sets, windows are 2.5 hops long and leave none. They
-# overlap, so the probe can be solved at longer hops than those that notebook 05 derives
-# for windows no longer than the hop. A spoken word has 26 frames of 40 ms, of which the
+# the probe and on the larger sets, windows are 2.5 hops long and leave none. Because
+# they overlap, a network can solve the probe at longer hops than in notebook 05, where
+# windows are no longer than the hop. A spoken word has 26 frames of 40 ms, of which the
 # poolings of the CNN leave one step in time, so part of the difference on words may
 # come from the network.
 #
