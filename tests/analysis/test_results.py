@@ -547,7 +547,7 @@ def augmented():
 
 
 def on_larger_set(grid):
-    """Differences of conditions of `grid` by their reducers and hops; None while one of them lacks any of its ten runs.
+    """Differences of conditions of `grid`: reducer, hop, copies and "pictures"; None while one lacks any of its ten runs.
 
     The standard deviation is pooled over the conditions that have all runs.
     """
@@ -556,10 +556,12 @@ def on_larger_set(grid):
         return lambda first, second: None
     rows = rows_of(grid)
     rows = rows[rows.groupby(by)["fold"].transform("size") == 10]
-    usual = rows[(rows["copies"] == "none") & ~rows["pictures"]]
 
     def gap(first, second):
-        sides = [pick(usual, reducer=reducer, hop=hop) for reducer, hop in (first, second)]
+        sides = [
+            pick(rows, reducer=reducer, hop=hop, copies=more[0] if more else "none", pictures="pictures" in more)
+            for reducer, hop, *more in (first, second)
+        ]
         if not all(len(side) for side in sides):
             return None
         curves = [side["history.validation_accuracy"] for side in sides]
@@ -581,6 +583,11 @@ def questions():
             light = (f"diffres-light:{share}", 10.0)
             found["A2"].append((data, gap(light, (f"uniform:{share}", 10.0)), 0))
             found["A3"].append((data, gap(light, ALL), 0.02))
+    esc50 = on_larger_set("esc50")
+    found["D1"].append(("ESC-50", esc50(("none", 40.0, "naa"), ("none", 40.0, "none", "pictures")), 0))
+    on_esc50 = esc50(LIGHT, ALL)
+    if on_esc50:  # until then, A5 has a single line without a data set
+        found["A5"] = [(data, on_esc50 if data == "ESC-50" else None, 0.02) for data in TASKS]
     return found
 
 
@@ -614,8 +621,9 @@ def questions_of_the_first_study():
     }  # fmt: skip
 
 
+TASKS = ("ESC-50", "Speech Commands", "NSynth", "FSD50K")  # of A5
 BY_DESIGN = {
-    ("A5", ""): "not testable here", ("B1", ""): "met by construction", ("B2", "ESC-10"): "not shown",
+    ("A5", ""): "not run", ("B1", ""): "met by construction", ("B2", "ESC-10"): "not shown",
     ("B2", "spoken digits"): "not shown", ("B3", ""): "not testable here", ("B4", ""): "met by construction",
     ("B5", "timing probe"): "one fold: no verdict", ("C1", ""): "not testable here",
     ("C3", SCENES): "not testable here",
@@ -641,7 +649,7 @@ def printed():
 
 
 def test_every_verdict_follows_from_the_rows(asked):
-    wanted = dict(BY_DESIGN)
+    wanted = {at: word for at, word in BY_DESIGN.items() if at[0] not in asked}
     for claim, found in asked.items():
         p = holm([p_of(one, margin) if one else 1.0 for _, one, margin in found])
         answers = [
