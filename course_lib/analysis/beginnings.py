@@ -37,6 +37,9 @@ def runs() -> pd.DataFrame:
     These are accuracies, shares; NaN where too few frames are left for the network.
     """
     rows = disturbance.complete(GRID)
+    if rows.empty:
+        return rows
+    rows = rows.assign(n_test=rows["disturbed_targets"].map(len))  # of a fold, no more clips than these were heard
     return pd.concat([rows, pd.DataFrame([_accuracies(row) for row in rows.to_dict("records")])], axis=1)
 
 
@@ -55,8 +58,7 @@ def table() -> pd.DataFrame:
     rows, found = runs(), []
     for (hop_ms, reducer), alike in rows.groupby(CONDITION) if len(rows) else ():
         row = {"condition": frontier.name(hop_ms, reducer), "hop_ms": hop_ms, "frame_reducer": reducer}
-        saved = 0.0 if reducer == "none" else classifier.parse_reducer(reducer)[1]
-        row["frames_per_s"] = 1000 / hop_ms * (1 - saved)
+        row["frames_per_s"] = 1000 / hop_ms * (1 - saved(reducer))
         accuracies = {name: 100 * stats.mean_score(alike, name) for name in alike if name.startswith("first ")}
         found.append(row | accuracies)
     if not found:
@@ -64,6 +66,11 @@ def table() -> pd.DataFrame:
     made = pd.DataFrame(found)
     merged = made["frame_reducer"] != "none"
     return made.assign(merged=merged).sort_values(["merged", "hop_ms", "frame_reducer"], ignore_index=True)
+
+
+def saved(reducer: str) -> float:
+    """The share of the frames that a frame reducer saves."""
+    return 0.0 if reducer == "none" else classifier.parse_reducer(reducer)[1]
 
 
 def answers() -> list[Part]:
@@ -84,22 +91,27 @@ def answers() -> list[Part]:
 
 
 def figure(found: pd.DataFrame) -> "Figure":
-    """Accuracy against the seconds heard, from `table`: left fixed hops; right merged frames, dashed in chunks."""
+    """Accuracy against the seconds heard, from `table`: fixed hops, then merged frames by share, dashed in chunks."""
     names = [f"first {heard_s:g} s" for heard_s in HEARD_S]
+    shares = found["frame_reducer"].map(lambda name: "fixed" if name == "none" else f"{100 - 100 * saved(name):g} %")
+    panels = dict(tuple(found.groupby(shares, sort=False)))
     with plt.rc_context(plots.STYLE):
-        fig, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-        for ax, (merged, rows) in zip(axes, found.groupby("merged"), strict=False):
-            for place, row in enumerate(rows.to_dict("records")):
-                look = {"color": plots.COLOURS[place % len(plots.COLOURS)]}
-                look["marker"] = plots.MARKERS[place % len(plots.MARKERS)]
-                ax.plot(HEARD_S, [row.get(name, np.nan) for name in names], **look, label=row["condition"])
-                if merged:
+        fig, axes = plt.subplots(1, len(panels), figsize=(1 + 4.5 * len(panels), 4.2), sharey=True, squeeze=False)
+        for ax, (share, rows) in zip(axes[0], panels.items(), strict=True):
+            looks = zip(plots.COLOURS, plots.MARKERS, strict=True)
+            for row, (colour, marker) in zip(rows.to_dict("records"), looks, strict=False):
+                look = {"color": colour, "marker": marker}
+                label = row["condition"].partition(", ")[0]
+                ax.plot(HEARD_S, [row.get(name, np.nan) for name in names], **look, linestyle="-", label=label)
+                if share != "fixed":
                     in_chunks = [row.get(f"{name}, in chunks", np.nan) for name in names]
                     ax.plot(HEARD_S, in_chunks, **look, linestyle="--")
-            ax.set_title("merged frames; dashed: in chunks of 1 s" if merged else "fixed hops", loc="left")
+            title = "fixed hops" if share == "fixed" else f"{share} of the frames; dashed: in chunks"
+            ax.set_title(title, loc="left")
             ax.set_xlabel("heard, from the beginning of the clip (s)")
+            ax.set_xticks(HEARD_S)
             ax.legend()
-        axes[0].set_ylabel("test accuracy (%)")
+        axes[0, 0].set_ylabel("test accuracy (%)")
     return fig
 
 

@@ -51,7 +51,10 @@ ASKED = (  # is this rate of the first condition (hop and frame reducer) higher 
 
 
 def complete(grid: str) -> pd.DataFrame:
-    """The published rows of `grid` without augmentation that keep such answers, of conditions with all `N_RUNS`."""
+    """The published rows of `grid` that keep such answers, without augmentation and guide loss.
+
+    Of conditions that have all `N_RUNS`.
+    """
     rows = questions.published(grid)
     if rows.empty or "disturbed_predicted" not in rows:
         return pd.DataFrame()
@@ -76,6 +79,9 @@ def runs(grid: str) -> pd.DataFrame:
     array, a share for each shift), `unchanged` and each of `LEVELS` (accuracy).
     """
     rows = complete(grid)
+    if rows.empty:
+        return rows
+    rows = rows.assign(n_test=rows["disturbed_targets"].map(len))  # of a fold, no more clips than these were disturbed
     return pd.concat([rows, pd.DataFrame([_rates(row) for row in rows.to_dict("records")])], axis=1)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from course_lib.analysis import budget, claims, frontier, questions
 from course_lib.analysis.claims import Evidence
-from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_SHOWN, Part, signed
+from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_SHOWN, UNCONVERGED, Part, signed
 
 
 @cache
@@ -58,10 +58,15 @@ def hop_headline() -> Headline:
     texts = []
     for about in HOPS_SHOWN:
         shown = [part for part in parts()["A1"] if part.found is not None and part.about == about]
-        each = [f"{gap(part)} on {part.data.replace('timing', 'the timing')}" for part in shown]
+        each = [
+            f"{gap(part)} on {part.data.replace('timing', 'the timing')}"
+            f"{'' if part.converged else ' (training not converged)'}"
+            for part in shown
+        ]
         texts.append(f"{about}: {', '.join(each)}")
     verdicts = {part.data: verdict_on("A1", part.data) for part in parts()["A1"] if part.found is not None}
     probe = verdicts.pop("timing probe")
+    verdicts = {data: verdict for data, verdict in verdicts.items() if verdict != UNCONVERGED}
     still_open = [data for data, verdict in verdicts.items() if verdict == NOT_SHOWN]
     holding = [data for data, verdict in verdicts.items() if verdict == HOLDS]
     between = " or between ".join(f"{COMPARED[data]} on {data}" for data in still_open)

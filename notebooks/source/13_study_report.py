@@ -820,9 +820,9 @@ say(
 )
 
 # %% [markdown]
-# `course study run esc50` starts such a grid. After an interruption, the same command
-# resumes it. Once the grid is complete, `course study report esc50 --publish` publishes
-# its rows.
+# `course study run urbansound8k` starts such a grid. After an interruption, the same
+# command resumes it. Once the grid is complete, `course study report urbansound8k
+# --publish` publishes its rows.
 #
 # ### Exercise 13.4
 #

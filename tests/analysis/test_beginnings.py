@@ -7,6 +7,7 @@ from made_rows import publisher
 
 from course_lib.analysis import beginnings
 from course_lib.study import config
+from course_lib.study.stats import holm
 from course_lib.training.supervised import Recipe
 
 N_CLIPS = 100
@@ -57,10 +58,17 @@ def test_four_questions_are_answered_together(published):
         place = len(WHOLE) * N_CLIPS - 1
         rows[0]["disturbed_predicted"][place] = 0
     published([row for rows in conditions.values() for row in rows])
+    parts = beginnings.answers()
+    assert [part.verdict for part in parts] == ["holds", "contradicted", "holds", "holds"]
+    assert parts[1].found.interval.mean == pytest.approx(-0.15 - 0.01 / 10)
+    assert all(part.found.df == 4 for part in parts), "the standard deviation of its own five pairs"
+    assert [part.p for part in parts] == pytest.approx(holm([part.found.p(0.02) for part in parts]))
+    assert parts[0].found.corrected.high > parts[0].found.interval.high, "folds share training clips"
+    for row in conditions["diffres-light:0.5"]:
+        row["history.validation_accuracy"] = [0.87, 0.9]
+    published([row for rows in conditions.values() for row in rows])
     verdicts = [part.verdict for part in beginnings.answers()]
-    assert verdicts == ["holds", "contradicted", "holds", "holds"]
-    gap = beginnings.answers()[1].found.interval
-    assert gap.mean == pytest.approx(-0.15 - 0.01 / 10)
+    assert verdicts == ["not converged: no verdict", "contradicted", "holds", "holds"]
     published([row for rows in list(conditions.values())[1:] for row in rows])
     assert beginnings.answers() == [], "one of the four has no rows"
 
@@ -70,11 +78,22 @@ def test_nothing_is_said_without_rows(published):
     assert beginnings.table().empty and beginnings.answers() == []
 
 
-def test_the_figure_shows_fixed_hops_and_merged_frames(published):
-    merged = of_condition(10.0, "diffres-light:0.5", dict.fromkeys(WHOLE, 80) | dict.fromkeys(CHUNKS, 70))
-    published([*fixed(80.0, 50, 60, 70, 80), *fixed(10.0, 30, 60, 70, 80, 90), *merged])
+def test_the_figure_shows_fixed_hops_and_merged_frames_by_share(published):
+    merged = dict.fromkeys(WHOLE, 80) | dict.fromkeys(CHUNKS, 70)
+    reducers = ("uniform:0.5", "diffres-light:0.5", "diffres-light:0.75")
+    behind = [row for reducer in reducers for row in of_condition(10.0, reducer, merged)]
+    published([*fixed(80.0, 50, 60, 70, 80), *fixed(10.0, 30, 60, 70, 80, 90), *behind])
     fig = beginnings.figure(beginnings.table())
-    left, right = fig.axes
-    assert [line.get_ydata()[-1] for line in left.get_lines()] == [90, 80]
-    assert [line.get_linestyle() for line in right.get_lines()] == ["-", "--"]
+    hops, half, quarter = fig.axes
+    assert [line.get_ydata()[-1] for line in hops.get_lines()] == [90, 80]
+    assert [line.get_linestyle() for line in half.get_lines()] == ["-", "--", "-", "--"]
+    assert len({(line.get_color(), line.get_marker()) for line in half.get_lines()}) == 2, "a look for each condition"
+    assert len(quarter.get_lines()) == 2 and "25 % of the frames" in quarter.get_title(loc="left")
+    plt.close(fig)
+
+
+def test_the_figure_has_no_empty_panel(published):
+    published(fixed(80.0, 50, 60, 70, 80))
+    fig = beginnings.figure(beginnings.table())
+    assert len(fig.axes) == 1
     plt.close(fig)

@@ -8,6 +8,7 @@ from made_rows import publisher
 from course_lib.analysis import disturbance
 from course_lib.study import config
 from course_lib.study.disturbance import NAMES
+from course_lib.study.stats import holm
 from course_lib.training.supervised import Recipe
 
 N_CLIPS = 16
@@ -90,6 +91,9 @@ def test_questions_are_answered_together_once_all_can_be(published):
     assert found["all frames, 40 ms over 10 ms, shifts of 2.5 to 10 ms"].verdict == "holds"
     assert found["DiffRes over equal widths, a quarter of the frames"].verdict == "contradicted"
     assert found["DiffRes over equal widths, half the frames"].verdict == "not shown"
+    parts = list(found.values())
+    assert [part.p for part in parts] == pytest.approx(holm([part.found.p() for part in parts])), "five together"
+    assert {part.found.df for part in parts} == {4 * (len(wanted) - 1)}, "pooled over all conditions asked about"
     for each in rows:
         each["history.validation_accuracy"] = [0.87, 0.9]
     published(rows)

@@ -50,10 +50,12 @@ def test_the_next_runs_cost_what_their_steps_did(monkeypatch):
     runs = grid.read(grid.find("nsynth")).specs
     assert found.loc["nsynth", "rows"] == len(runs) and found.loc["nsynth", "unknown"] == 0
     assert found.loc["nsynth", "hours"] == pytest.approx(len(runs) * (0.02 * 20_000 * 2 + 6) / 3600)
-    lite = [run for run in grid.read(grid.find("esc50")).specs if run.model.startswith("lite0")]
-    assert found.loc["esc50", "unknown"] == len(lite), "no row tells what a network costs that was never run"
+    lite = [run for run in grid.read(grid.find("urbansound8k")).specs if run.model.startswith("lite0")]
+    unknown = found.loc["urbansound8k", "unknown"]
+    assert unknown == len(lite) > 0, "no row tells what a network costs that was never run"
     assert math.isnan(found.loc["speechcommands", "minimum_detectable_effect"]), "one split has no folds to pair"
-    assert found.loc["urbansound8k", "minimum_detectable_effect"] < found.loc["esc50", "minimum_detectable_effect"]
+    effects = found["minimum_detectable_effect"]
+    assert effects.idxmin() == "urbansound8k" and effects["urbansound8k"] < 1, "ten folds of many clips see most"
 
 
 def test_what_ran_on_a_cpu_alone_is_scaled_by_what_ran_on_both():
