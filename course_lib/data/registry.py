@@ -17,7 +17,7 @@ its files, and the cards below are generated from the registry (`make generate`)
 
 ```
 course data list                 # what there is
-course data get esc10            # 400 recordings of ten classes, 42 MB, every file checked
+course data get esc10            # 400 clips of ten classes, 42 MB, every file checked
 course data card esc10           # licence, citation, protocol, known flaws
 make course DATASET=esc10        # run the notebooks on them
 ```

@@ -38,7 +38,7 @@ def check_installed() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise CourseError(
-            f"{missing[0]} is not installed; run: uv sync --group export (or: pip install onnx onnxruntime)"
+            f"{missing[0]} is not installed; run: uv sync --inexact --group export (or: pip install onnx onnxruntime)"
         )
 
 

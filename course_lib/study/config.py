@@ -60,7 +60,8 @@ class RunSpec:
     recipe : how to train.
     clips_per_class : how many clips per class to take, spread over the folds; None takes all.
     refit : train on the validation clips too, and keep the last step; for a recipe already chosen by other runs.
-    disturb : also keep the answers to test clips that are shifted, louder, softer or noisy (see `study.disturbance`).
+    disturb : also keep the answers to test clips that are shifted, louder, softer, noisy or cut short (see
+        `study.disturbance`).
     plugin : hash of the user's file that `model` or `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
 

@@ -177,4 +177,4 @@ def test_export_writes_a_file_and_says_so(course, tmp_path):
 def test_export_without_onnx_says_what_to_install(course, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None)
     code, _, err = course("export", MODEL, "--output", "net.onnx")
-    assert code == 1 and "onnx is not installed; run: uv sync --group export" in err
+    assert code == 1 and "onnx is not installed; run: uv sync --inexact --group export" in err

@@ -131,5 +131,6 @@ def made_copy(root: Path) -> Path:
     write_notebooks(root / "notebooks", NOTEBOOKS)
     (root / "data" / "manifests").mkdir(parents=True)
     shutil.copy(repo_root() / "data" / "registry.toml", root / "data")
+    shutil.copytree(repo_root() / "study" / "networks", root / "study" / "networks")
     (root / "little.toml").write_text(GRID, encoding="utf-8")
     return root

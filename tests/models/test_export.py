@@ -125,5 +125,5 @@ def test_missing_packages_and_a_wrong_ending_are_told(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"x\.pt: expected a name that ends in \.onnx"):
         export.to_onnx(classifier, tmp_path / "x.pt")
     monkeypatch.setattr(export, "find_spec", lambda name: None)
-    with pytest.raises(CourseError, match="onnx is not installed; run: uv sync --group export"):
+    with pytest.raises(CourseError, match="onnx is not installed; run: uv sync --inexact --group export"):
         export.to_onnx(classifier, tmp_path / "x.onnx")
