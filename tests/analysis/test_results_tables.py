@@ -453,9 +453,8 @@ def rates(row):
 
 def in_order(rows):
     """Every condition of `rows`, with its frame reducer and hop: fixed hops first."""
-    for (_, hop_ms, reducer), alike in rows.assign(merged=rows["reducer"] != "none").groupby(
-        ["merged", "hop", "reducer"]
-    ):
+    rows = rows.assign(merged=rows["reducer"] != "none")
+    for (_, hop_ms, reducer), alike in rows.groupby(["merged", "hop", "reducer"]):
         yield reducer, hop_ms, alike
 
 
@@ -498,7 +497,7 @@ def disturbance():
             shares = [share(alike, name) for name in ("of_right", "alike", "by_hop", *LEVELS)]
             tables[-1].append(line(condition(reducer, hop_ms), changed, *shares))
         texts += changed_answers(rows)
-    return tables, texts or ["No condition has all ten runs yet."], "50", "-10"
+    return tables, texts if tables else ["No condition has all ten runs yet."], "50", "-10", "-50"
 
 
 def changed_answers(rows):
