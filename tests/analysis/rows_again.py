@@ -35,9 +35,10 @@ TRANSFER, TRANSFORMERS, MIXED = rows_of("transfer"), rows_of("transformers"), ro
 
 
 def pick(rows, **fields):
+    right = np.ones(len(rows), dtype=bool)
     for name, value in fields.items():
-        rows = rows[rows[name] == value]
-    return rows
+        right &= (rows[name] == value).to_numpy()
+    return rows[right]
 
 
 def interval(values, std=None, df=None):
