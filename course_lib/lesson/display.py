@@ -237,8 +237,9 @@ def conclude(
 
     `if_clear` is shown if `value` is at least three standard deviations away from zero, on the same side as the mean;
     mean and standard deviation over seeds are on file in `tests/expected/`, for this profile and data set. Without a
-    measurement (your own sounds, or an installation without the course) `if_not` is shown. A `smoke` run says that it
-    draws no conclusion, and its number is not judged. `step` is as in `record`.
+    measurement (your own sounds, or an installation without the course), or if no seed changes the value, `if_not` is
+    shown: for a value without a seed, give an interval over sources instead. A `smoke` run says that it draws no
+    conclusion, and its number is not judged. `step` is as in `record`.
 
     Profile and data set are the variables `profile` and `dataset` of the notebook, which its `parameters` cell sets;
     the name of an effect is unique in the course, so nothing else is needed to find it. If an effect does not depend on

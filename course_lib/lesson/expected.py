@@ -43,8 +43,12 @@ def effect(profile: str, dataset: str, name: str) -> Mapping | None:
 
 
 def is_clear(value: float, on_file: Mapping | None) -> bool:
-    """Whether `value` is at least three standard deviations on file away from zero, on the side of the mean."""
+    """Whether `value` is at least three standard deviations on file away from zero, on the side of the mean.
+
+    An effect that has the same value with every seed is not clear: seeds do not show how uncertain it is.
+    """
     if on_file is None:
         return False
+    depends_on_seed = on_file["sd"] > 1e-9 * abs(on_file["mean"])  # more than rounding
     same_side = math.copysign(1, value) == math.copysign(1, on_file["mean"])
-    return value != 0 and same_side and abs(value) >= LEAST_SDS * on_file["sd"]
+    return depends_on_seed and same_side and abs(value) >= LEAST_SDS * on_file["sd"]

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# Two barks of a dog, 150 ms apart. Rain, which sounds the same from one second to the
-# next. A computer that has to tell them apart can look at the sound a hundred times per
-# second, or only six times, and the cost of everything it does afterwards grows with
-# that number. This course asks how often it has to look: which **temporal resolution**
-# audio classification needs.
+# A dog barks twice, with 50 ms of silence between the barks. Rain sounds the same from
+# one second to the next. A computer that has to tell them apart can look at the sound a
+# hundred times per second, or only six times, and the cost of everything it does
+# afterwards grows with that number. This course asks how often it has to look: which
+# **temporal resolution** audio classification needs.
 #
 # Listen first.
 
@@ -37,6 +37,7 @@ plots.use_style()
 RATE_HZ = 16_000
 OPENING_S = 0.96
 
+# Two barks, from 0.20 to 0.30 s and from 0.35 to 0.46 s
 barks = synth10.score(np.array([0.2, 0.35]), np.array([0.3, 0.46]))
 shower = synth10.score(np.array([0.0]), np.array([5.0]))
 dog = synth10.dog(
@@ -106,12 +107,14 @@ scrub(
 )
 
 # %% [markdown]
-# Up to 40 ms you can see two barks. At 80 ms the gap between them is gone: this computer
-# no longer knows whether the dog barked once or twice. The rain hardly changes. For rain,
-# six looks per second would do.
+# Up to 40 ms you can see two barks. A look of 80 ms is longer than the silence between
+# them, so no look falls within the silence. The gap is gone, and this computer no longer
+# knows whether the dog barked once or twice. The rain hardly changes. For rain, six looks
+# per second would do.
 #
-# You can hear the difference, too. The next two sounds are noise, shaped to have the
-# levels of the picture: one level for each frequency every 160 ms, and nothing else.
+# You can hear the difference, too. The next three sounds are noise, shaped to have the
+# levels of the picture: one level for each frequency in each look, and nothing else. The
+# two dogs are made of the same noise and differ only in how often we look.
 
 # %% tags=["hide-input"]
 def rebuilt(x, hop_ms, seed):
@@ -126,17 +129,19 @@ def rebuilt(x, hop_ms, seed):
 
 
 play_pair(
-    {"dog, every 160 ms": rebuilt(opening["dog"], 160, 0),
+    {"dog, every 10 ms": rebuilt(opening["dog"], 10, 0),
+     "dog, every 160 ms": rebuilt(opening["dog"], 160, 0),
      "rain, every 160 ms": rebuilt(opening["rain"], 160, 1)},
     RATE_HZ,
-    describe="One dull burst where the dog barked twice; then rain, still rain.",
+    describe="Two hoarse barks; one dull burst in their place; then rain, still rain.",
 )
 
 # %% [markdown]
-# Looking every 160 ms instead of every 10 takes a sixteenth of the columns. It keeps the
-# rain and loses the dog. So no single resolution is right for all sounds: which one is
-# right depends on the sounds, and on the question. The course shows how to find out
-# which resolution *you* need, and whether a network can find out by itself.
+# Looking every 10 ms keeps both the dog and the rain. But it takes sixteen times as many
+# columns as looking every 160 ms, and for the rain they are hardly worth it. So the
+# coarsest resolution that will do depends on the sounds, and on the question. The course
+# shows how to find out which resolution *you* need, and whether a network can find out by
+# itself.
 
 # %% [markdown]
 # ## You will be able to
@@ -217,7 +222,9 @@ show(
 # How many samples lie between two looks?
 #
 # Replace the `...` with your answer and run the cell. The check answers in one of four
-# ways: *passed*, *not yet* (with the reason), *not attempted*, or *cannot check*.
+# ways: *passed*; *not yet* (your answer is wrong, and the check says how); *not
+# attempted* (the `...` is still there); or *cannot check* (the check itself failed, which
+# is not your fault).
 #
 # <details><summary>Hint</summary>
 #
@@ -238,8 +245,9 @@ check("00.1", samples_between_two_looks)
 #
 # `synth10`, the default, has ten classes of synthetic sounds. They are computed on the
 # spot from simple physical models and random numbers. `esc10` has recordings of the same
-# ten classes from Freesound (Piczak, 2015); get it with `course data get esc10`. A folder
-# of your own works as well, with one sub-folder per class.
+# ten classes from Freesound (Piczak, 2015); get it with `course data get esc10` in a
+# terminal (section 6 says where to find the command `course`). A folder of your own works
+# as well, with one sub-folder per class.
 
 # %%
 size = profiles.get(profile)
@@ -394,31 +402,32 @@ def busiest_tenth(energy):
 check("00.2", busiest_tenth)
 
 # %% [markdown]
-# **Change a setting.** Make the frames ten times as long, 100 ms. Is the share of the
-# most concentrated class then higher or lower? Enter your prediction, run both cells, and
-# explain what you see before you read on.
+# **Change a setting.** Make the frames ten times as long, 100 ms. The share of the most
+# concentrated class then falls: by how many points? Enter your prediction and run both
+# cells. Before you read on, explain why it could not have risen.
 
 # %%
-predict("00.b", ..., "With frames of 100 ms, is the share higher or lower?")
+predict("00.b", ..., "With frames of 100 ms, by how many points does the share fall?")
 
 # %%
 coarse_ms = 100  # try other lengths
 coarse = median_per_class(coarse_ms)
-change = float(coarse[most] - concentration[most])
-answer("00.b", "lower" if change < 0 else "higher")
+answer("00.b", round(concentration[most] - coarse[most], 1), unit="points", within=0.2)
 say(f"*{most.replace('_', ' ')}*: {concentration[most]:.0f} % with frames of 10 ms, "
     f"{coarse[most]:.0f} % with frames of {coarse_ms} ms.")
 
 # %% [markdown]
-# A frame that is much longer than an event mostly contains what surrounds the event. The
-# energy is averaged over the frame, so the frames become more alike. The slider at the
-# top did the same to the barks.
+# In a clip of 5 s, the busiest tenth is five frames of 100 ms. They consist of fifty
+# frames of 10 ms, and no fifty frames hold more energy than the busiest fifty, so the
+# share cannot rise. How far it falls depends on the sound: a long frame around a short
+# event also contains the silence next to it. The wide columns at the top did the same to
+# the barks.
 
 # %% [markdown]
 # ## 4. What does a finer look cost?
 #
 # Twice as many looks mean twice as many columns to store, and about twice as much work
-# for a network:
+# for most networks. (Notebook 09 meets networks for which it is more.)
 
 # %%
 rows = []
@@ -515,7 +524,11 @@ show(
 # | `study` | all clips, longer training; `course study` runs the study itself |
 #
 # `lesson` is the default. In the `parameters` cell above you can choose another profile
-# or another data set; the command `course run` does the same for all notebooks at once.
+# or another data set. In a terminal, the command `course run` runs all of the course's
+# notebooks, but not your copies of them, with the profile and the data set that you name:
+# `course run --profile smoke --dataset esc10`. Your terminal finds `course` after
+# `source .venv/bin/activate`, typed in the course's folder. (Windows:
+# `.venv\Scripts\activate`; conda: `conda activate temporal-resolution`.)
 #
 # The course runs on two cores and 4 GB of memory, without a graphics card. Here is what
 # this machine has. Where something is missing, the last column says what to do.
@@ -536,20 +549,22 @@ else:
 # ## What we saw
 
 # %%
-say(f"""- Looking every 80 ms merges two barks 150 ms apart, and hardly changes rain.
+say(f"""- Looking every 80 ms merges two barks with 50 ms of silence between them, and
+  hardly changes rain.
 - {len(clips)} clips of {clips.n_classes} classes in {n_folds} folds; all clips from one
   source are in the same fold.
 - Depending on the class, the busiest tenth of the frames holds between
   {concentration.iloc[0]:.0f} and {concentration.iloc[-1]:.0f} % of the energy.
-- Cost grows with the number of looks: four times the hop, a quarter of the cost.""")
+- Where the cost is proportional to the number of looks, four times the hop means a
+  quarter of the cost.""")
 
 # %% [markdown]
 # ## What next
 #
 # Notebook 01 splits the word "look" into window and hop, and finds out what each of them
-# can and cannot show. If you would rather try first and read later: the site of the
-# course (`make site`) has an [explorer](../site/explorer.md), in which you move the
-# window and the hop of your own voice.
+# can and cannot show. If you would rather try first and read later, use the explorer: you
+# choose a window and a hop, and see and hear what is left of your own voice. It is a page
+# of the course's website, which you build with `make course` and then `make site`.
 #
 # Before you go on: [questions to test yourself](quizzes/00_start_here.md).
 #

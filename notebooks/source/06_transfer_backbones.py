@@ -811,20 +811,36 @@ for mode in ("deltas", "smoothed"):
 
 shown_modes = pd.DataFrame({"validation accuracy (%)": by_mode})
 display(shown_modes.style.format("{:.1f}"))
-deltas_gain = by_mode["deltas"] - by_mode["copy"]
-smoothed_gain = by_mode["smoothed"] - by_mode["copy"]
-conclude(
-    "deltas_over_copy",
-    deltas_gain,
-    unit="points",
-    step=one_validation_clip,
-    if_clear="Compared with copies, deltas change the accuracy by "
-    f"**{deltas_gain:+.1f} points**, and smoothed channels by {smoothed_gain:+.1f}; "
-    f"one clip is worth {one_validation_clip:.1f}.",
-    if_not="Compared with copies, deltas change the accuracy by "
-    f"{deltas_gain:+.1f} points, and smoothed channels by {smoothed_gain:+.1f}; one "
-    f"clip is worth {one_validation_clip:.1f}. For these clips, we do not know whether "
-    "either helps the frozen body.",
+
+# %% [markdown]
+# The pretrained weights, the clips and the regression are the same with every seed, so
+# other seeds cannot show how certain these differences are. The bootstrap of notebook 04
+# can: it resamples the sources of the validation clips.
+
+
+# %%
+def resampling_units(mask):
+    """Source of each clip in `mask`; if it is a single one, each clip is a unit."""
+    found = clips.table.loc[mask, "source"].to_numpy()
+    return found if len(np.unique(found)) > 1 else np.arange(len(found))
+
+
+def right_on_validation(mode):
+    """1 for each validation clip that is classified correctly, else 0."""
+    predicted = linear[mode].predict(tables[mode][validation])
+    return (predicted == y[validation]).astype(float)
+
+
+for mode in ("deltas", "smoothed"):
+    gap = right_on_validation(mode) - right_on_validation("copy")  # on the same clips
+    over_copy = accuracy_by_source(gap, resampling_units(validation)).scaled(100)
+    say(
+        f"- {mode} minus copy: **{over_copy.mean:+.1f} points** ({over_copy.low:+.1f} "
+        f"to {over_copy.high:+.1f} by source)"
+    )
+say(
+    f"One clip is worth {one_validation_clip:.1f} points. Where the interval contains "
+    "0, these clips cannot tell whether the channels help the frozen body."
 )
 
 # %% [markdown]
@@ -1020,16 +1036,20 @@ show(
 # %%
 moved_first, _, moved_last, moved_new = moved[-1]
 answer("06.d", round(moved_first, 1), unit="%", within=0.5)
-conclude(
-    "new_layer_moves_further",
-    moved_new - moved_first,
-    unit="% of the norm",
-    if_clear=f"By the end, the first third has moved by **{moved_first:.1f} %** of its "
-    f"norm, the last third by {moved_last:.1f} % and the new layer by "
-    f"{moved_new:.0f} %. Fine-tuning changes early layers far less than the new one.",
-    if_not=f"The first third has moved by {moved_first:.1f} % of its norm, the new "
-    f"layer by {moved_new:.0f} %.",
+say(
+    f"By the end, the first third has moved by **{moved_first:.1f} %** of its norm, "
+    f"the last third by {moved_last:.1f} % and the new layer by {moved_new:.0f} %. The "
+    "recipe itself makes early layers slow: the learning rate of the first third is "
+    f"{recipe.layer_decay**3:.2f} times that of the new layer, and 0 for the first "
+    f"{recipe.freeze_steps} steps."
 )
+
+# %% [markdown]
+# How much of the difference is due to the recipe? **Change a setting:** predict how far
+# the first third moves with equal rates and without the frozen phase. Then set
+# `layer_decay=1.0` and `freeze_steps=0` in the recipe above, and run the cells from there
+# to here again. Set both back and run them once more before you go on, because section 7
+# uses this network.
 
 # %% [markdown]
 # ### What moves without a gradient
@@ -1247,9 +1267,7 @@ show(
 # validation. Intervals are by source, as in notebook 04.
 
 # %%
-test_sources = clips.table.loc[test, "source"].to_numpy()
-if len(np.unique(test_sources)) == 1:  # a fold with one source: resample its clips
-    test_sources = np.arange(len(test_sources))
+test_sources = resampling_units(test)
 is_right = {}  # for each system: 1 where a test clip is classified correctly, else 0
 
 
@@ -1480,9 +1498,13 @@ play_pair(
 # and a bark becomes a sweep.
 #
 # On each set we train two things: CNN7, for as many steps as in its longer run
-# above, and a new last layer for the frozen body. `fit` smooths the labels: a tenth of
-# each target is spread over all classes. The training loss therefore cannot fall below
-# the entropy of such a target, which is 0.50 nats for ten classes.
+# above, and a new last layer for the frozen body. With copies there are four times as
+# many rows. CNN7 takes the same number of steps with and without copies, so with copies
+# it sees each row a quarter as often.
+#
+# `fit` smooths the labels: a tenth of each target is spread over all classes. The
+# training loss therefore cannot fall below the entropy of such a target, which is 0.50
+# nats for ten classes.
 #
 # **Predict:** does CNN7's training loss end highest with copies of clips, with copies of
 # pictures, or without copies?
@@ -1517,13 +1539,15 @@ conclude(
     unit="nats",
     if_clear=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
-    f"**{last_loss['pictures']:.2f}** with copies of pictures. With pictures, it fits "
-    "even its own training set less well. That is a sign of *underfitting*, which more "
-    "variety does not cure.",
+    f"**{last_loss['pictures']:.2f}** with copies of pictures. The runs with copies "
+    f"see every row equally often, and after {longer_recipe.steps} steps CNN7 fits the "
+    "pictures less well: either they are harder to fit, or they take more steps. The "
+    "run without copies sees each row four times as often, so its loss proves little.",
     if_not=f"CNN7's training loss ends at {last_loss['neither']:.2f} nats without "
     f"copies, {last_loss['clips']:.2f} with copies of clips and "
     f"{last_loss['pictures']:.2f} with copies of pictures. For these clips, we do not "
-    "know whether the last two differ by more than the spread between seeds.",
+    "know whether the last two differ by more than the spread between seeds. The run "
+    "without copies sees each row four times as often, so its loss proves little.",
 )
 
 # %% tags=["hide-input"]
@@ -1554,11 +1578,20 @@ show(
 
 # %%
 clips_over_pictures = gaps["CNN7: clips minus pictures"]
-say(
+difference = (
     "On the test clips, CNN7 with copies of clips minus CNN7 with copies of pictures "
-    f"is {clips_over_pictures.mean:+.1f} points ({clips_over_pictures.low:+.1f} to "
-    f"{clips_over_pictures.high:+.1f} by source). This is one seed on one fold; "
-    "another seed may differ by several points."
+    f"is **{clips_over_pictures.mean:+.1f} points** ({clips_over_pictures.low:+.1f} to "
+    f"{clips_over_pictures.high:+.1f} by source)."
+)
+conclude(
+    "clips_over_pictures_cnn7",
+    clips_over_pictures.mean,
+    unit="points",
+    step=one_test_clip,
+    if_clear=f"{difference} That is more than three times the spread between seeds.",
+    if_not=f"{difference} The interval leaves out the spread between seeds, and we do "
+    "not know whether the difference is larger than that. So one run cannot tell which "
+    "augmentation is better.",
 )
 
 # %% [markdown]
@@ -1704,8 +1737,9 @@ say(
 )
 
 # %% [markdown]
-# To run this notebook with another backbone, type
-# `course run --only 06 -p backbone=alexnet` in a terminal. The weights are fetched once.
+# To run this notebook with another backbone, change `backbone` in its `parameters` cell,
+# or type `course run --only 06 -p backbone=alexnet` in a terminal. (Section 6 of
+# notebook 00 says where to find `course`.) The weights are fetched once.
 
 # %% [markdown]
 # ## 11. Three channels of your own
@@ -1777,8 +1811,8 @@ say(
 {accuracy_renamed:.0f} % of the validation clips; a new last layer on a frozen body
   is right on {accuracy_pretrained:.0f} %.
 - {n_colour_only} of {len(shares)} first-layer filters hardly respond to a grey picture.
-- The first third of the body moved by {moved_first:.1f} % of its norm in fine-tuning,
-  the new layer by {moved_new:.0f} %.
+- With a learning rate for each part, the first third of the body moved by \
+{moved_first:.1f} % of its norm in fine-tuning, the new layer by {moved_new:.0f} %.
 - On the test clips: frozen {frozen_test} %, fine-tuned {tuned_test} %, CNN7 with equal
   steps {cnn_test} %, with four times the steps {cnn_longer_test} %.
 - CNN7's training loss ended at {last_loss["clips"]:.2f} nats with copies of clips and
@@ -1817,12 +1851,7 @@ for name in is_right:
         short = name.replace(", ", "_").replace(" ", "_").replace("-", "_")
         accuracy = 100 * is_right[name].mean()
         record(f"test_{short}", accuracy, unit="%", step=one_test_clip)
-record(
-    "clips_over_pictures_cnn7",
-    clips_over_pictures.mean,
-    unit="points",
-    step=one_test_clip,
-)
+record("new_layer_moves_further", moved_new - moved_first, unit="% of the norm")
 record("validation_renamed", accuracy_renamed, unit="%", step=one_validation_clip)
 record("validation_frozen", accuracy_pretrained, unit="%", step=one_validation_clip)
 for mode in ("deltas", "smoothed"):

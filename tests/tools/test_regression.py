@@ -113,7 +113,7 @@ def test_an_effect_is_judged_as_a_band_and_knows_its_spread():
 @pytest.mark.parametrize(
     ("value", "mean", "sd", "clear"),
     [(3.0, 5.0, 1.0, True), (2.9, 5.0, 1.0, False), (-3.0, 5.0, 1.0, False), (-3.0, -5.0, 1.0, True),
-     (0.1, 0.1, 0.0, True), (0.0, 0.0, 0.0, False)],
+     (-1.25, -1.25, 0.0, False), (0.1, 0.1, 1e-17, False), (0.0, 0.0, 0.0, False)],
 )  # fmt: skip
 def test_an_effect_is_clear_at_three_deviations_on_the_side_on_file(value, mean, sd, clear):
     assert expected.is_clear(value, {"mean": mean, "sd": sd}) is clear

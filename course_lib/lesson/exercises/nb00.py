@@ -47,7 +47,7 @@ def busiest_tenth(answer: object) -> str:
 
 
 def affordable_hop_ms(answer: object) -> str:
-    """00.3: the hop at which a cost that grows with the number of looks meets a budget."""
+    """00.3: the hop at which a cost that is proportional to the number of looks meets a budget."""
 
     def reference(hop_ms: float, cost: float, budget: float) -> float:
         return hop_ms * cost / budget
