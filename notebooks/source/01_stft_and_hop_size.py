@@ -251,14 +251,16 @@ answer("01.a", centred_frames, unit="frames")
 # %% [markdown]
 # ### Exercise 01.1
 #
-# Count the frames yourself. `n_fft` is what most libraries call the length of the
-# window in samples. If `centred` is true, pad `n_fft // 2` samples on each side. A
-# signal that is shorter than the window, padding included, has no frame.
+# Count the frames yourself. `n_fft` is the length of the Fourier transform in samples.
+# Here it equals the length of the window. A library may also take a shorter window
+# (`win_length`), which it pads with zeros to `n_fft`; the number of frames then depends
+# on `n_fft`. If `centred` is true, pad the signal by `n_fft // 2` samples on each side.
+# A signal that is shorter than `n_fft`, padding included, has no frame.
 #
 # <details><summary>Hint</summary>
 #
 # First find the length of the signal after padding. The formula above does the rest,
-# except where that length is shorter than the window.
+# except where that length is shorter than `n_fft`.
 #
 # </details>
 
@@ -402,7 +404,9 @@ display(shapes.round(2))
 
 # %% [markdown]
 # - **width**: the width of the main lobe at half its height. Two equal tones closer than
-#   this merge (Harris, 1978).
+#   this merge while they are in phase (Harris, 1978). Averaged over all phases, as in
+#   section 5, they show a dip of about 3 dB at this distance, and a shallower one when
+#   they are a little closer.
 # - **side lobe**: the level of the highest side lobe, the most that leaks outside the
 #   main lobe.
 # - **ENBW**, the *equivalent noise bandwidth*: the width of an ideal filter with the same
@@ -426,10 +430,11 @@ show(fig, alt="Level against distance from a tone in bins. The rectangular windo
 # %%
 width = shapes["width (bins)"]
 side_lobe = shapes["side lobe (dB)"]
-say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apart, "
-    f"but its side lobes reach {side_lobe['rectangular']:.0f} dB. Hann needs "
-    f"{width['Hann']:.1f} bins and reaches {side_lobe['Hann']:.0f} dB, and its side "
-    "lobes fall off faster. Every shape is a compromise. This course uses Hann.")
+say("To separate two tones in phase, the rectangular window needs "
+    f"{width['rectangular']:.1f} bins between them, but its side lobes reach "
+    f"{side_lobe['rectangular']:.0f} dB. Hann needs {width['Hann']:.1f} bins; its side "
+    f"lobes reach {side_lobe['Hann']:.0f} dB and fall off faster. Every shape is a "
+    "compromise. This course uses Hann.")
 
 # %% [markdown]
 # ### Exercise 01.2
@@ -440,12 +445,22 @@ say(f"The rectangular window separates tones {width['rectangular']:.1f} bins apa
 #
 # $$ \mathrm{ENBW} = N \; \frac{\sum_n w_n^2}{\left(\sum_n w_n\right)^2} $$
 #
-# Before you write it, explain why a smoother window has the larger bandwidth, and so
-# collects more noise.
+# Before you write it, explain why a window that fades in and out has a larger bandwidth
+# than the rectangular one. Then compare your explanation with ours.
 #
 # <details><summary>Hint</summary>
 #
 # `w` is an array. The sum of the squares is not the square of the sum.
+#
+# </details>
+#
+# <details><summary>Our explanation</summary>
+#
+# The samples near the ends hardly count, so the window is effectively shorter, and the
+# main lobe of a shorter window is wider. It lets through more noise *relative to a tone*
+# at its peak, not more noise as such: the window also weakens the tone. In the formula,
+# $N \sum w_n^2 / (\sum w_n)^2$ is 1 if all $w_n$ are equal, and grows as they become less
+# equal. (It is one plus the variance of $w_n$ divided by the square of their mean.)
 #
 # </details>
 

@@ -15,11 +15,11 @@
 # - **turn** power spectra into mel bands (exercise 02.1), and powers into decibels
 #   without breaking on silence (exercise 02.2);
 # - **calculate** how much memory a hop costs (exercise 02.3);
-# - **predict** the false rhythm that a coarse hop reports (exercise 02.4), and prevent
-#   it (exercise 02.5);
-# - **separate** what neighbouring frames share because of the sound from what they share
-#   because their windows overlap;
-# - **read** from an experiment at which hop a difference in timing is lost.
+# - **predict** the false rhythm that a coarse hop reports (exercise 02.4), and suppress
+#   most of it (exercise 02.5);
+# - **tell** how much correlation overlapping windows produce by themselves;
+# - **read** from an experiment how long frames may be before a classifier misses a
+#   difference in timing.
 
 # %% [markdown]
 # ## Before you start
@@ -535,13 +535,28 @@ show(
 )
 
 # %% [markdown]
-# Formulas leave choices open. Is the window periodic or symmetric? Are the edges of the
-# clip padded with zeros or with a mirror image? Do the triangles have unit height or unit
-# area? Two programs that answer differently give features that look alike and differ by
-# several decibels. Our library implements the steps above twice, in numpy for reading
-# (`log_mel`) and in torch for speed (`log_mel_torch`), and librosa implements them as
-# well. We compare all three with our version, down to 80 dB below the clip's maximum.
-# Differences farther down would be rounding errors.
+# Formulas leave choices open, and programs choose differently. Is the window periodic or
+# symmetric? Are the edges of the clip padded with zeros or with a mirror image? Do the
+# triangles have unit height or unit area? Some of these choices hardly matter:
+
+# %%
+symmetric = signal.get_window("hann", n_window, fftbins=False)  # ours is periodic
+window_changes_db = 10 * np.log10(np.sum(symmetric**2) / np.sum(hann**2))
+base_hz = points_hz[2:] - points_hz[:-2]
+height_raises_db = 10 * np.log10(base_hz / 2)  # from a height of 2 / base to 1
+say(
+    f"A symmetric window would change the level of white noise by "
+    f"{window_changes_db:.2f} dB, and a mirror image would change only the first and "
+    "last frames. But triangles of unit height would raise our bands by "
+    f"**{height_raises_db.min():.0f} to {height_raises_db.max():.0f} dB**, each by a "
+    "different amount."
+)
+
+# %% [markdown]
+# Our library implements the steps above twice, in numpy for reading (`log_mel`) and in
+# torch for speed (`log_mel_torch`), and librosa implements them as well. We compare all
+# three with our version, down to 80 dB below the clip's maximum. Differences farther
+# down would be rounding errors.
 
 # %%
 def with_librosa(x):
@@ -598,13 +613,13 @@ def neighbour_correlation(levels_db):
 
 
 # %% [markdown]
-# A high correlation has two possible causes. The *sound* may repeat itself from one frame
-# to the next; or the two *windows* may overlap and see, in part, the same samples. A
-# control separates them: white noise never repeats itself, so any correlation between
-# its frames comes from the overlap.
+# A high correlation has two possible causes. The level of the *sound* may change slowly;
+# or the two *windows* may overlap and see, in part, the same samples. A control shows how
+# much the overlap produces by itself: white noise has a constant level, so any
+# correlation between its frames comes from the overlap.
 #
-# That part can be calculated. For white noise, the complex values of one bin in two
-# frames $H$ samples apart have the correlation
+# That correlation can be calculated. For white noise, the complex values of one bin in
+# two frames $H$ samples apart have the correlation
 #
 # $$ \rho(H) = \frac{\sum_n w_n\, w_{n+H}}{\sum_n w_n^2} , $$
 #
@@ -688,14 +703,23 @@ show(
 at_5 = costs.loc[5.0]
 answer("02.b", round(float(at_5["white noise"]), 2), within=0.1)
 level_moved_db = abs(finest["mean level (dB)"] - coarsest["mean level (dB)"])
+# The finest hop at which the windows no longer overlap, or hardly
+apart = costs[costs["overlap"] < 0.01].iloc[0]
 say(
     f"At 5 ms, neighbouring frames of these clips have a correlation of "
-    f"{at_5['correlation']:.2f}. White noise, which never repeats itself, already "
+    f"{at_5['correlation']:.2f}. White noise, whose level is constant, already "
     f"reaches {at_5['white noise']:.2f}; the overlap of the windows predicts "
     f"{at_5['overlap']:.2f}. At 10 ms the correlation is "
     f"{costs.loc[10.0, 'correlation']:.2f} for the clips and "
-    f"{costs.loc[10.0, 'white noise']:.2f} for noise. From 25 ms on the windows no "
-    "longer overlap, so whatever correlation is left belongs to the sound."
+    f"{costs.loc[10.0, 'white noise']:.2f} for noise."
+)
+say(
+    "Can we subtract one from the other? No: correlations with two causes do not add "
+    "up. (If a level is a slow curve plus fluctuations that are independent of it, its "
+    "correlation is a weighted *mean* of theirs.) To see what the sound contributes, "
+    "look at hops where the control is near zero. At "
+    f"{apart.name:g} ms the clips have a correlation of {apart['correlation']:.2f}, "
+    "and all of it belongs to the sound."
 )
 say(
     f"The mean level moves by {level_moved_db:.2f} dB over the whole range. The "
@@ -966,8 +990,11 @@ check("02.4", my_hop_and_rhythm)
 #
 # Write `average_frames`. It takes levels in dB, `(frames, bands)`, and returns the level
 # of the mean *power* of each group of `factor` frames, again in dB. Frames that do not
-# fill a group at the end are left out. (Would the mean of the decibels do as well? The
-# check will tell you.)
+# fill a group at the end are left out.
+#
+# (The mean of the decibels would be another quantity. It does not keep the energy,
+# because a single quiet frame pulls it down. Would it suppress the false rhythm as well?
+# Make a guess; the sentence below the next figure has the answer.)
 
 # %% tags=["exercise"]
 def average_frames(levels_db, factor):
@@ -986,6 +1013,7 @@ fine_db = log_mel(helicopter, FeatureSpec(hop_ms=10))[:400]
 skipped_db = fine_db[::8]
 group_power = (10 ** (fine_db / 10)).reshape(50, 8, -1).mean(axis=1)
 averaged_db = 10 * np.log10(group_power)
+mean_of_db = fine_db.reshape(50, 8, -1).mean(axis=1)
 fig, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
 swings_db = {}
 for ax, name, picture, first_s in (
@@ -1009,6 +1037,14 @@ show(
     caption="A frame every 80 ms, made by skipping and by averaging.",
 )
 
+# %%
+say(
+    f"The mean of the decibels gives ± {np.std(mean_of_db.mean(axis=1)):.1f} dB: it "
+    "suppresses the false rhythm about as well. But its level is "
+    f"{np.mean(averaged_db - mean_of_db):.1f} dB lower on average, and how much lower "
+    "depends on how uneven the sound is."
+)
+
 # %% [markdown]
 # The average does not bring the blades back; at 12.5 frames per second, nothing can. But
 # little is left of the false rhythm, and the energy of everything in between is kept.
@@ -1017,15 +1053,22 @@ show(
 #
 # ## 8. The timing probe: where does a hop lose what matters?
 #
-# At 80 ms you can still recognise the helicopter, by its timbre. A coarse hop *must* fail
-# where nothing but timing differs, and the data set `timing` is made that way. Each of
-# its three tasks has two classes. Both are white noise, shaped in time, with the same
-# spectrum and the same energy:
+# At 80 ms you can still recognise the helicopter, by its timbre. A coarse hop should fail
+# where nothing but timing differs and each frame keeps only its energy. The data set
+# `timing` is made to test this. Each of its three tasks has two classes. Both are white
+# noise, shaped in time, with the same spectrum and the same energy:
 #
 # - **gap**: two clicks of noise with a gap of 5 or 10 ms between them;
 # - **am** (amplitude modulation): noise that swells slowly and breaks off, about every
 #   40 ms, or the same reversed (ramped and damped sounds; Patterson, 1994);
 # - **order**: a burst of 20 ms, then one of 40 ms, or the other way round.
+#
+# How long may the frames be? We say that a task *needs* frames no longer than the detail
+# that sets its classes apart: the gap of 5 ms in *gap*, the burst of 20 ms in *order*.
+# At least half of some frame then lies inside that detail. *am* needs 10 ms, for another
+# reason. Each clip starts at a random point of a swell, so the first harmonic of the
+# swelling, with its period of 40 ms, is alike in both classes. The second, with a period
+# of 20 ms, is not, and the sampling theorem asks for at least two frames per period.
 
 # %%
 probe = load_timing(probe_clips, seed)
@@ -1102,14 +1145,17 @@ def in_order(energy, n_kept=12):
 # is the test fold once.
 
 # %%
-def accuracy(task, frame_ms):
-    own = (probe.table["task"] == task).to_numpy()
-    labels = probe.table.loc[own, "label"]
-    folds = PredefinedSplit(probe.table.loc[own, "fold"])
+def waves_of(task):
+    return probe_waves[(probe.table["task"] == task).to_numpy()]
+
+
+def accuracy(task, inputs):
+    """Share of the clips of a task that the trees classify correctly from `inputs`."""
+    own = probe.table[probe.table["task"] == task]
     trees = ExtraTreesClassifier(100, random_state=seed)
-    inputs = in_order(energy_of_frames(probe_waves[own], frame_ms))
-    guesses = cross_val_predict(trees, inputs, labels, cv=folds)
-    return float(np.mean(guesses == labels))
+    folds = PredefinedSplit(own["fold"])
+    guesses = cross_val_predict(trees, inputs, own["label"], cv=folds)
+    return float(np.mean(guesses == own["label"]))
 
 
 # %%
@@ -1122,7 +1168,10 @@ predict(
 # %%
 found = pd.DataFrame(index=pd.Index(size.hops_ms, name="frame (ms)"))
 for task in timing_probe.TASKS:
-    found[task] = [accuracy(task, frame_ms) for frame_ms in size.hops_ms]
+    found[task] = [
+        accuracy(task, in_order(energy_of_frames(waves_of(task), frame_ms)))
+        for frame_ms in size.hops_ms
+    ]
 display((100 * found).style.format("{:.0f} %").format_index("{:g}"))
 
 # %% tags=["cover", "hide-input"]
@@ -1152,8 +1201,21 @@ show(
     caption="What the classifier gets right as the frames grow longer.",
 )
 
+# %% [markdown]
+# Read off for each task the longest frame with which the trees still reach 90 %, and
+# compare it with what the task needs. The next cell does the same. (The need is a limit,
+# not a promise: frames of just that length can only just resolve the difference.)
+
 # %%
 answer("02.d", round(100 * found["gap"].iloc[-1]), unit="%", within=0.1)
+limits = []
+for task in found:
+    good_ms = found.index[found[task] >= 0.9]
+    reached = f"{good_ms.max():g} ms" if len(good_ms) else "none"
+    needed_ms = timing_probe.needed_resolution_ms(task)
+    limits.append(f"*{task}* {reached} (needs {needed_ms:g} ms)")
+say("The longest frames with at least 90 %: " + ", ".join(limits) + ".")
+
 # Accuracies with frames that are fine enough for their task, and with far too long ones
 fine = []
 coarse = []
@@ -1171,19 +1233,59 @@ conclude(
     step=one_clip,
     if_clear="With frames at most half as long as the task needs, the trees are "
     f"right for **{fine_percent:.0f} %** of the clips; with frames at least four "
-    f"times too long, for **{coarse_percent:.0f} %**, where guessing gives 50 %. In "
-    "between, each task has its own limit. No later layer can bring back what "
-    "the frames have lost.",
+    f"times as long as that, for **{coarse_percent:.0f} %**, where guessing gives "
+    "50 %. The trees find little of the timing in the energies of such long frames.",
     if_not=f"With short frames the trees are right for {fine_percent:.0f} % of the "
     f"clips, with long ones for {coarse_percent:.0f} %. One run with one seed does not "
     "show how much of that is chance.",
 )
 
 # %% [markdown]
+# Is the timing lost from the long frames, or only from their energies? In notebook 01, a
+# frame with two clicks $d$ apart still held their distance: its spectrum rose and fell
+# every $1/d$. The clicks of *gap* are different pieces of noise, so their ripples are
+# irregular, but they still have a period of about $1/d$. We compute a fine spectrum of
+# the loudest long frame of each clip and then, by a second transform, how strongly it
+# ripples for each $d$. (This is the autocorrelation of the samples of the frame.)
+
+# %%
+def ripples(waves, frame_ms):
+    """Ripples in the spectrum of each clip's loudest frame, for d = 0, 1 ... 19 ms."""
+    n = timebase.ms_to_samples(frame_ms, rate_hz)
+    n_whole = waves.shape[1] // n  # frames in a clip
+    frames = waves[:, : n_whole * n].reshape(len(waves), n_whole, n)
+    loudest = np.sum(frames**2, axis=2).argmax(axis=1)
+    frame = frames[np.arange(len(waves)), loudest]
+    fine_spectrum = np.abs(np.fft.rfft(frame, 2 * n)) ** 2
+    strength = np.abs(np.fft.irfft(fine_spectrum))  # one value per sample of distance
+    ms = timebase.ms_to_samples(1, rate_hz)
+    strength = strength[:, : 20 * ms].reshape(len(waves), 20, ms).sum(axis=2)
+    return strength / strength.sum(axis=1, keepdims=True)
+
+
+longest_ms = float(found.index[-1])
+by_energies = 100 * found["gap"].iloc[-1]
+by_ripples = 100 * accuracy("gap", ripples(waves_of("gap"), longest_ms))
+conclude(
+    "gap_in_fine_spectrum", by_ripples - by_energies, unit="points", step=one_clip,
+    if_clear=f"From the energies of frames of {longest_ms:g} ms, the trees are right "
+    f"for {by_energies:.0f} % of the clips of *gap*. From the ripples in one such "
+    f"frame they are right for **{by_ripples:.0f} %**. So the frame still holds the "
+    "timing; it is its energy that does not show it.",
+    if_not=f"From the energies of frames of {longest_ms:g} ms, the trees are right for "
+    f"{by_energies:.0f} % of the clips of *gap*, and from the ripples in one such "
+    f"frame for {by_ripples:.0f} %. One run with one seed does not show how much of "
+    "that is chance.",
+)
+
+# %% [markdown]
+# Most of our mel bands are wider than these ripples and would average them away.
+#
 # Compare this with section 6. A high correlation between neighbouring frames suggests
 # that half of them could go. For clips that also differ in pitch, timbre or length, that
-# may well be true; in the probe, it would throw away the only difference there is.
-# Whether a hop is fine enough depends on the sounds *and* on the question.
+# may well be true; in the probe, with one energy per frame, it would throw away the only
+# difference there is. Whether a hop is fine enough depends on the sounds, on the question
+# *and* on what each frame keeps.
 #
 # ## 9. An aside: PCEN
 #
@@ -1195,9 +1297,9 @@ conclude(
 
 # %%
 def pcen(x):
-    mels = stft_power(x) @ bank
-    # librosa's default settings are meant for samples that are 32-bit integers
-    return librosa.pcen(mels.T * 2**31, sr=rate_hz, hop_length=hop).T
+    magnitudes = np.sqrt(stft_power(x)) @ bank
+    # librosa's default settings expect magnitudes, of samples that are 32-bit integers
+    return librosa.pcen(magnitudes.T * 2**31, sr=rate_hz, hop_length=hop).T
 
 
 loud = clip
@@ -1247,8 +1349,10 @@ say(f"""- A log-mel takes three steps: power spectrum, triangles equally wide in
 - A rhythm faster than half the frame rate comes back as a slower one:
   {blades_hz:.1f} per second as {slow_hz:.1f} at a hop of 80 ms, 60 as
   {reported_hz:.0f} at 10 ms.
-- Where two classes differ only in timing, the hop limits how well any classifier can
-  do.""")
+- Where two classes differ only in timing, trees that see the energies of frames were
+  right for {fine_percent:.0f} % of the clips with short frames and for
+  {coarse_percent:.0f} % with frames far too long. From the fine spectrum of one long
+  frame, they were right for {by_ripples:.0f} % of the clips of *gap*.""")
 
 # %% [markdown]
 # ## What next
@@ -1295,5 +1399,6 @@ record("60_Hz_at_10_ms", reported_hz, unit="Hz", kind="rel", rel=1e-6)
 record("probe_where_fine_enough", fine_percent, unit="%", step=one_clip)
 record("probe_where_far_too_coarse", coarse_percent, unit="%", step=one_clip)
 record("probe_gap_at_5_ms", 100 * float(found.loc[5.0, "gap"]), unit="%", step=one_clip)
+record("probe_gap_from_ripples", by_ripples, unit="%", step=one_clip)
 record("gain_in_log_mel", log_mel_moved, unit="dB")
 record("gain_in_pcen", pcen_moved)

@@ -494,17 +494,21 @@ scrub(
 # ### Exercise 03.3
 #
 # Which is the shortest window, a power of two in samples, with which neither tone has a
-# companion? And how long, in ms, will a click over faint noise be then? Estimate the
-# window with notebook 01's rule $N \ge 2/\Delta f$, where $N$ is in seconds, take the
-# power of two that is nearest, and check it on the slider. Take the length of the click
-# from the slider, or measure it with `stretch_by_hand` and `duration_ms`. Return both
-# numbers.
+# companion, at 1018 or at 1042 Hz? Weaker clutter at other frequencies does not count.
+# And how long, in ms, will a click over faint noise be then?
+#
+# Notebook 01's rule $N \ge 2/\Delta f$, with $N$ in seconds, gives 533 samples, between
+# two powers of two. But the rule asks for a dip of 3 dB between the tones, which is not
+# the same as having no companion. So look at *both* powers of two on the slider. Take the
+# length of the click from the slider as well, or measure it with `stretch_by_hand` and
+# `duration_ms`. Return both numbers.
 
 # %% tags=["exercise"]
 def shortest_window_and_click():
     ### BEGIN SOLUTION
-    n_fft = 512  # 2 / 60 Hz is 33 ms, or 533 samples; 512 is nearest
-    click_ms = 0.85 * 1000 * n_fft / 16_000
+    n_fft = 512  # the companions, there at 256, are gone; 1024 is longer than needed
+    slow_click = stretch_by_hand(over_noise, rate, n_fft)
+    click_ms = duration_ms(slow_click, right_place)
     return n_fft, click_ms
     ### END SOLUTION
 
@@ -689,11 +693,11 @@ say(
 #
 # ## 5. Shifting and trimming
 #
-# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. At
-# one end, zeros enter or, if the shift is *circular*, what left at the other end.
-# A shift by a whole number of samples does not alter the sound that remains, but it
-# moves every onset, so *strong labels*, which give the times of onsets and offsets,
-# must move with it.
+# Two transforms have nothing to do with spectra. A **shift** moves a clip in time. The
+# gap that opens at one end is filled with zeros or, in a *circular* shift, with what fell
+# off the other end. A shift by a whole number of samples does not alter the sound that
+# remains, but it moves every onset, so *strong labels*, which give the times of onsets
+# and offsets, must move with it.
 #
 # ### Exercise 03.4
 #
@@ -854,12 +858,16 @@ display(pd.DataFrame({"error against the clip (dB)": lost}).style.format("{:.1f}
 
 # %%
 answer("03.d", sum(error_db < -100 for error_db in lost.values()))
+# Four semitones up, anything above this frequency passes half the sampling rate
+kept_khz = rate_hz / 2 / 2 ** (4 / 12) / 1000
 say(
     "At 0 dB, the error has as much energy as the clip itself. A circular shift and a "
     "known noise are undone up to rounding. A shift with zeros has lost what fell off "
     f"the end ({lost['shift there and back']:.1f} dB). Pitch up and down restores the "
-    f"pitch but not the waveform ({lost['pitch +4, then -4']:.1f} dB), because the "
-    "phases are new: the two may sound alike, but sample by sample they differ."
+    f"pitch but not the waveform ({lost['pitch +4, then -4']:.1f} dB), for two "
+    f"reasons. The phases are new; and whatever lay above {kept_khz:.1f} kHz was moved "
+    "beyond half the sampling rate and is lost. The two may still sound alike, but "
+    "sample by sample they differ."
 )
 
 # %% [markdown]
@@ -891,9 +899,9 @@ one_click = np.zeros(n_long)
 one_click[(edge + n_frames // 4) * fine.hop_samples] = 0.9
 
 
-def picture_of(sound):
+def picture_of(sound, at_hop=fine):
     """Log-mel in dB below its maximum, at most 60, without the frames at the edges."""
-    levels_db = log_mel(sound, fine)[edge:-edge]
+    levels_db = log_mel(sound, at_hop)[edge:-edge]
     levels_db = np.maximum(levels_db - levels_db.max(), -60)
     return torch.from_numpy(levels_db)
 
@@ -952,10 +960,13 @@ scrub(
 # And a rotated tone?
 
 # %%
-rotated = spec_augment.warp(picture_of(steady), degrees=30).numpy()
-centres_hz = fine.mel_centres_hz
-loudest_hz = centres_hz[rotated.argmax(axis=1)]  # the loudest band of every frame
+def rotated_tone_hz(at_hop):
+    """Centre of the loudest band in every frame of the rotated tone, in Hz."""
+    rotated = spec_augment.warp(picture_of(steady, at_hop), degrees=30).numpy()
+    return at_hop.mel_centres_hz[rotated.argmax(axis=1)]
 
+
+loudest_hz = rotated_tone_hz(fine)
 first = n_frames // 2 - 20
 last = n_frames // 2 + 20
 risen_hz = loudest_hz[last] - loudest_hz[first]
@@ -964,7 +975,7 @@ answer("03.e", "chirp")
 say(
     f"A rotated tone is a **chirp**: in the 0.2 s around the middle it rises from "
     f"{loudest_hz[first]:.0f} to {loudest_hz[last]:.0f} Hz, "
-    f"or by {chirp_hz_per_s / 1000:.0f} kHz per second."
+    f"or by {chirp_hz_per_s / 1000:.1f} kHz per second."
 )
 
 # The rotated tone as sound: half a second, or 100 frames of 80 samples each
@@ -979,6 +990,23 @@ play_pair(
 )
 
 # %% [markdown]
+# That was at a hop of 5 ms. A rotation counts in frames and bands, not in milliseconds.
+# What does the same rotation do at a hop of 10 ms?
+
+# %%
+at_10_ms_hz = rotated_tone_hz(FeatureSpec(hop_ms=10))
+middle = len(at_10_ms_hz) // 2
+# The same 0.2 s, now 20 frames
+risen_hz = at_10_ms_hz[middle + 10] - at_10_ms_hz[middle - 10]
+chirp_at_10_ms = float(risen_hz / 0.2)
+say(
+    f"At a hop of 10 ms, the 30 degrees give a chirp of {chirp_at_10_ms / 1000:.1f} "
+    f"kHz per second instead of {chirp_hz_per_s / 1000:.1f}. In bands per second it is "
+    "half as steep. Shear counts in frames and bands as well. **At another hop, the "
+    "same setting of either is another augmentation.**"
+)
+
+# %% [markdown]
 # Is a flip really time reversal? We flip the picture of the click and compare it with the
 # picture of the reversed click.
 
@@ -989,10 +1017,13 @@ flip_error_db = float((of_the_reversed - flipped).abs().max())
 say(f"The largest difference between the two is {flip_error_db:.3f} dB.")
 
 # %% [markdown]
-# And a shift upwards? It looks like a pitch shift, but it is not one. A pitch shift
-# multiplies every frequency by the same factor. A height shift moves every *band* by the
-# same number of bands, and mel bands are equally wide neither in Hz nor in octaves. Take
-# two tones, three octaves apart.
+# And a shift upwards? It looks like a pitch shift, but in general it is not one. A pitch
+# shift multiplies every frequency by the same factor. A height shift moves every *band*
+# by the same number of bands, and our mel bands are equally wide in Hz below 1 kHz and in
+# octaves above. So it adds the same number of Hz to all frequencies that stay below 1 kHz
+# and multiplies all those above by the same factor. An interval above 1 kHz survives; one
+# that reaches below 1 kHz does not. Take two tones three octaves apart, one on each side
+# of 1 kHz.
 
 # %%
 narrow = FeatureSpec(window_ms=64, n_mels=128)
@@ -1023,9 +1054,10 @@ say(
     f"Two tones {before:.2f} octaves apart are {by_pitch:.2f} octaves apart after a "
     "pitch shift of 7 semitones, the same to within a mel band, but "
     f"**{by_height:.2f}** octaves apart after a height shift of a tenth of the "
-    "picture. The overtones of a voice or a flute no longer fit "
-    "their fundamental. Such sounds exist, bells and stiff strings among them, but a "
-    "bark raised in this way is neither a higher bark nor a bell."
+    "picture. Where the partials of a voice or a flute reach below 1 kHz, the "
+    "overtones no longer fit their fundamental. Such sounds exist, bells and stiff "
+    "strings among them, but a bark raised in this way is neither a higher bark nor a "
+    "bell."
 )
 
 # %% [markdown]
@@ -1100,9 +1132,9 @@ say(f"""- A phase vocoder adds up the phase of each bin on its own. That keeps t
 - A circular shift can be undone, and a shift with zeros cannot. Shifting the pitch up
   and down again restores the pitch but not the waveform (an error of
   {lost['pitch +4, then -4']:.0f} dB).
-- A rotated tone is a chirp of {chirp_hz_per_s / 1000:.0f} kHz per second, a flip is
-  time reversal, and a height shift changes an interval by
-  {by_height - before:+.2f} octaves.
+- A rotated tone is a chirp, of {chirp_hz_per_s / 1000:.1f} kHz per second at a hop of
+  5 ms and {chirp_at_10_ms / 1000:.1f} at 10 ms. A flip is time reversal. A height shift
+  changed an interval that reaches below 1 kHz by {by_height - before:+.2f} octaves.
 - Masks in ms hide the same sound at every hop.""")
 
 # %% [markdown]
