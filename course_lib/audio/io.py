@@ -17,7 +17,8 @@ from course_lib.audio import file_length, timebase
 from course_lib.errors import CourseError, UsageError
 
 log = logging.getLogger(__name__)
-# Part of the key of every cached array of decoded or resampled sound: raise it if `read` or `resample` change numbers
+# Part of the key of every cached array of decoded or resampled sound, and of features of video frames: raise it if
+# `read`, `resample` or `audio.video` change numbers
 DECODING_VERSION = 1
 # A lossy decoder or a resampler exceeds full scale by a few tenths, integers saved as floats exceed it by thousands
 OVERSHOOT = 2.0

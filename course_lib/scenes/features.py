@@ -44,7 +44,7 @@ def spectral(scenes: Scenes, spec: FeatureSpec) -> Stream:
         with torch.inference_mode():
             return log_mel_torch(torch.tensor(scenes.waves(spec.rate_hz, rows)), spec).numpy()
 
-    made = _cached("spectral", scenes, (spec, FEATURES_VERSION), make)
+    made = _cached("spectral", scenes, (spec, (FEATURES_VERSION, DECODING_VERSION)), make)
     return Stream(made, spec.frame_centres_s(made.shape[1]))
 
 
@@ -110,7 +110,7 @@ def visual(scenes: Scenes, frame_rate_hz: float) -> Stream:
         seen = pretrained.visual(flat[new])
         return seen[np.cumsum(new) - 1].reshape(*images.shape[:2], -1).astype(np.float16)
 
-    key = (float(frame_rate_hz), FRAME_PX, pretrained.EXTRACTION_VERSION)
+    key = (float(frame_rate_hz), FRAME_PX, (pretrained.EXTRACTION_VERSION, DECODING_VERSION))
     made = _cached("visual", scenes, key, make)
     return Stream(made, timebase.video_frame_times_s(scenes.clip_s, frame_rate_hz))
 
