@@ -91,7 +91,7 @@ class ReducedClassifier(nn.Module):
             raise ValueError(f"the log-mel has {found} bands, the classifier expects {made}: give it n_mels={found}")
         self.mean.copy_(mean)
         self.std.copy_(std)
-        if isinstance(self.frame_reducer, diffres.DiffRes):
+        if hasattr(self.frame_reducer, "standardise"):
             self.frame_reducer.standardise(mean / self.nat, std / self.nat)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -221,7 +221,8 @@ def register_reducer(name: str, make: Callable[[int, float], nn.Module]) -> None
     """Register your own frame reducer under `name`, for use as `name:SHARE`; like `register_model` for networks.
 
     `make(n_mels, reduction)` returns a module from natural log power `(clips, frames, mels)` to a `diffres.Reduced`,
-    with the attribute `channels`, the number of channels of its features. Errors as `register_model`.
+    with the attribute `channels`, the number of channels of its features. If it has a method `standardise(mean, std)`,
+    it gets the statistics of the training clips in natural log power, both `(mels,)`. Errors as `register_model`.
     """
     _check_free(name)
     REDUCERS[name] = make
