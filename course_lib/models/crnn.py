@@ -54,9 +54,9 @@ class CRNN(nn.Module):
     paper's way, as far as it is described); `mid`, after them, concatenated; `gate`, after them, as a sum with weights
     that are learned frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With
     `frame_reducer` the log-mel first goes through a frame reducer of `models.classifier`, and the probabilities are
-    brought back to the times of its input. The convolutions are centred `EARLY_FRAMES` frames of the log-mel before
-    `out_s`, so events come out late by that much; the published rows are from this network, and `study.scene_run`
-    undoes the offset.
+    brought back to the times of its input; the guide loss of DiffRes is not used. The convolutions are centred
+    `EARLY_FRAMES` frames of the log-mel before `out_s`, so events come out late by that much; the published rows are
+    from this network, and `study.scene_run` undoes the offset.
 
     A scene's probability is the linear softmax of those of its frames. Source: Boes & Van hamme, Interspeech 2021, for
     the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
@@ -121,7 +121,6 @@ class CRNN(nn.Module):
         self.recurrent = nn.GRU(n_in, width, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout)
         self.head = nn.Linear(2 * width, n_classes)
         nn.init.constant_(self.head.bias, -1.5)  # most frames contain no event of a class: start below a half
-        self.guide_loss = torch.zeros(())
 
     def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
         """Set a stream's mean and standard deviation to those of `parts`, each `(scenes, frames, dims)`."""
@@ -165,7 +164,6 @@ class CRNN(nn.Module):
     def _forward_reduced(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Through the frame reducer and back: each frame gets the probabilities of the merged frame at its middle."""
         merged = self.frame_reducer(x / self.nat)
-        self.guide_loss = merged.guide_loss.mean()
         levels, positions = merged.features[:, :2] * self.nat, merged.features[:, 2:]
         image = torch.cat([self._standardised("spectral", levels), positions], 1)
         strong, _ = self._classified(self._fused([self.encoder(image)]))
