@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from course_lib.audio.features import NATS
 from course_lib.audio.timebase import out_frames
 from course_lib.checked import nearest
 from course_lib.errors import UsageError
 from course_lib.models import backbones, cnn, diffres, frame_pooling, transformers
 
-NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # one nat of power in the unit of the log-mel
 REDUCERS: dict[str, Callable[[int, float], nn.Module]] = {
     "diffres": diffres.DiffRes,
     "diffres-light": partial(diffres.DiffRes, scorer="light"),
@@ -54,6 +54,21 @@ def parse_reducer(reducer: str) -> tuple[str, float]:
     return name, reduction
 
 
+def nats_of(log: str) -> float:
+    """One nat of power in the unit of a log-mel with this `log`, for a frame reducer to divide by.
+
+    Raises
+    ------
+    ValueError
+        The log-mel is no logarithm.
+    """
+    if log not in NATS:
+        raise ValueError(
+            f"log={log!r}: a frame reducer merges power, which it can only recover from {' or '.join(NATS)}"
+        )
+    return NATS[log]
+
+
 class ReducedClassifier(nn.Module):
     """A frame reducer, a normalisation and a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
 
@@ -64,11 +79,7 @@ class ReducedClassifier(nn.Module):
 
     def __init__(self, frame_reducer: nn.Module, net: nn.Module, n_mels: int, log: str) -> None:
         super().__init__()
-        if log not in NATS:
-            raise ValueError(
-                f"log={log!r}: a frame reducer merges power, which it can only recover from {' or '.join(NATS)}"
-            )
-        self.frame_reducer, self.net, self.nat = frame_reducer, net, NATS[log]
+        self.frame_reducer, self.net, self.nat = frame_reducer, net, nats_of(log)
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
         self.guide_loss = torch.zeros(())

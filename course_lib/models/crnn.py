@@ -64,7 +64,8 @@ class CRNN(nn.Module):
     Raises
     ------
     ValueError
-        No streams, no such fusion or alignment, or a frame reducer with other streams than the log-mel.
+        No streams, no such fusion or alignment, or a frame reducer with other streams than the log-mel or with
+        `log="none"`.
     """
 
     def __init__(
@@ -105,7 +106,8 @@ class CRNN(nn.Module):
         self.frame_reducer, self.nat = None, 1.0
         if frame_reducer != "none":
             name, reduction = classifier.parse_reducer(frame_reducer)
-            self.frame_reducer, self.nat = classifier.REDUCERS[name](n_mels, reduction), classifier.NATS[log]
+            self.nat = classifier.nats_of(log)
+            self.frame_reducer = classifier.REDUCERS[name](n_mels, reduction)
             if self.frame_reducer.channels != 3:
                 raise ValueError(
                     f"frame_reducer={frame_reducer!r}: only frame reducers that merge by widths can be undone in time"
