@@ -202,11 +202,13 @@ MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = {
     "ast-base": partial(_transformer, "ast-base", transformers.ast_base),
     "mast-base": partial(_transformer, "mast-base", transformers.mast_base),
 }
+SCRATCH: dict[str, str] = {}  # pretrained network -> the same one with random weights
 for _name in backbones.NAMES:
     for _mode in backbones.CHANNEL_MODES:
         _suffix = "" if _mode == "copy" else f"-{_mode}"
         MODELS[f"{_name}{_suffix}"] = partial(_backbone, _name, True, _mode)
         MODELS[f"{_name}-scratch{_suffix}"] = partial(_backbone, _name, False, _mode)
+        SCRATCH[f"{_name}{_suffix}"] = f"{_name}-scratch{_suffix}"
 
 BUILT_IN = frozenset(MODELS) | frozenset(REDUCERS)
 
