@@ -236,6 +236,8 @@ def _statistics(parts: Sequence[np.ndarray], work: Callable | None = None) -> tu
         for start in range(0, len(part), 64):  # a few scenes at a time, because a whole set does not fit twice
             x = torch.tensor(np.asarray(part[start : start + 64], dtype=np.float32))
             flat = (x if work is None else work(x)).flatten(0, 1).double()
-            count, total, squares = count + len(flat), total + flat.sum(0), squares + flat.square().sum(0)
+            count = count + len(flat)
+            total = total + flat.sum(0)
+            squares = squares + flat.square().sum(0)
     mean = total / count
     return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()

@@ -203,7 +203,7 @@ def test_a_full_disk_stops_the_run_and_is_no_rows_fault(tmp_path, monkeypatch, w
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*(checkpoints, "write") if where == "checkpoint" else (engine, "_write"), full)
+    monkeypatch.setattr(*(checkpoints, "write_if_due") if where == "checkpoint" else (engine, "_write"), full)
     with pytest.raises(OSError, match="No space left"):
         run_grid([TINY], tmp_path)
     monkeypatch.undo()
