@@ -90,7 +90,7 @@ def overhead(specs: list, repeats: int) -> dict:
     alone, added = [], []
     for _ in range(repeats):
         in_row, kept = [], []
-        with clocked(clip_run, "run_one", in_row), clocked(checkpoint, "write", kept):
+        with clocked(clip_run, "run_one", in_row), clocked(checkpoint, "write_if_due", kept):
             whole = ends_s(specs, 1)[-1]
         alone.append((sum(in_row) - sum(kept)) / len(specs))
         added.append((whole - sum(in_row) + sum(kept)) / len(specs))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FEATURES_VERSION = 1  # part of the key of every cached log-mel: raise it when the formula changes numbers
 LOGS = ("db", "ln", "none")
+NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # one nat of power in the unit of the log-mel
 SPEC_MEANS = "the settings of a log-mel, such as FeatureSpec(hop_ms=10)"  # for the error about any other type
 # Sizes for the torch version on a CPU. A block of frames stays in the processor's cache between window, transform and
 # mel bank; a group of clips is padded at once. Neither grows with the batch, nor does memory beyond the result.
@@ -205,18 +206,16 @@ def log_mel(x: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     """
     power = mel_power(x, spec)
     if spec.log != "none":
-        power = np.log(np.maximum(power, spec.floor)) * _log_unit(spec)
+        power = np.log(np.maximum(power, spec.floor)) * NATS[spec.log]
     return power.astype(np.float32)
 
 
-def _log_unit(spec: FeatureSpec) -> float:
-    """One unit of natural logarithm in the unit of the log-mel: 1, or 4.34 dB."""
-    return 10 / math.log(10) if spec.log == "db" else 1.0
-
-
 def floor_level(spec: FeatureSpec) -> float:
-    """The level of silence in a log-mel of `spec`, in its unit: -100 dB with the defaults."""
-    return spec.floor if spec.log == "none" else math.log(spec.floor) * _log_unit(spec)
+    """The level of silence in a log-mel of `spec`, in its unit: -100 dB with the defaults.
+
+    With `log="none"`, where silence is 0, it is `spec.floor`, which has no effect there.
+    """
+    return spec.floor if spec.log == "none" else math.log(spec.floor) * NATS[spec.log]
 
 
 def _check(shape: tuple[int, ...], *, floating: bool) -> None:
@@ -281,7 +280,7 @@ def _log_mel_of_frames(frames: "torch.Tensor", spec: FeatureSpec) -> "torch.Tens
     # selecting one of the two, or at adding them.
     squares = torch.view_as_real(spectrum).flatten(-2).square_()
     mels = torch.cat([squares[:, bins] @ bank for bins, bank in banks], dim=-1)
-    return mels if spec.log == "none" else mels.clamp(min=spec.floor).log() * _log_unit(spec)
+    return mels if spec.log == "none" else mels.clamp(min=spec.floor).log() * NATS[spec.log]
 
 
 @lru_cache

@@ -14,10 +14,11 @@ import soxr
 from tqdm import tqdm
 
 from course_lib.audio import file_length, timebase
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
 
 log = logging.getLogger(__name__)
-# Part of the key of every cached array of decoded or resampled sound: raise it if `read` or `resample` change numbers
+# Part of the key of every cached array of decoded or resampled sound, and of features of video frames: raise it if
+# `read`, `resample` or `audio.video` change numbers
 DECODING_VERSION = 1
 # A lossy decoder or a resampler exceeds full scale by a few tenths, integers saved as floats exceed it by thousands
 OVERSHOOT = 2.0
@@ -44,21 +45,26 @@ def read(
     CourseError
         The file is missing, a folder, empty, truncated, several recordings joined, not audio, without samples, or
         contains NaN, infinity or values far outside ±1.
+    UsageError
+        `start_s` without `length_s`, below 0, or not before the end of the sound.
     """
     path = Path(path)
+    if start_s is not None and length_s is None:
+        raise UsageError(f"{path}: start_s={start_s}: needs length_s, the seconds to read from there")
+    if start_s is not None and start_s < 0:
+        raise UsageError(f"{path}: start_s={start_s}: expected 0 or more")
     file, n_samples = _open(path)
     with file:
         stored_hz = file.samplerate
+        start = None
         n_read, expected = file.frames, n_samples  # with some formats the only way to read everything
         if start_s is not None:
-            start = min(timebase.seconds_to_samples(start_s, stored_hz), n_samples)
+            start = timebase.seconds_to_samples(start_s, stored_hz)
+            if start >= n_samples:
+                lasts_s = n_samples / stored_hz
+                raise UsageError(f"{path}: start_s={start_s}: the sound lasts {lasts_s:g} s; choose an earlier start")
             n_read = expected = min(n_samples - start, timebase.seconds_to_samples(length_s, stored_hz))
-        try:
-            if start_s is not None:
-                file.seek(start)
-            channels = file.read(n_read, dtype="float32", always_2d=True)
-        except (sf.LibsndfileError, MemoryError, ValueError) as error:
-            raise CourseError(f"{path}: damaged audio ({_reason(error)}); get a new copy or save it again") from error
+        channels = _decode(path, file, n_read, start)
     x = channels.mean(axis=1)
     if len(x) < expected:
         raise CourseError(f"{path}: truncated, {len(x)} of {expected} samples are there; get it again")
@@ -93,11 +99,7 @@ def read_blocks(path: str | Path, rate_hz: int | None = None, block_s: float = 1
         done, power, power_of_channels = 0, 0.0, 0.0
         while done < n_samples:
             wanted = min(block_samples, n_samples - done)
-            try:
-                channels = file.read(wanted, dtype="float32", always_2d=True)
-            except (sf.LibsndfileError, MemoryError, ValueError) as error:
-                reason = _reason(error)
-                raise CourseError(f"{path}: damaged audio ({reason}); get a new copy or save it again") from error
+            channels = _decode(path, file, wanted)
             if len(channels) < wanted:
                 found = done + len(channels)
                 raise CourseError(f"{path}: truncated, {found} of {n_samples} samples are there; get it again")
@@ -113,6 +115,16 @@ def read_blocks(path: str | Path, rate_hz: int | None = None, block_s: float = 1
             if len(x):
                 yield np.clip(x, -1, 1)
     note_cancelled(path, power, power_of_channels, None)
+
+
+def _decode(path: Path, file: sf.SoundFile, n_samples: int, start: int | None = None) -> np.ndarray:
+    """Up to `n_samples` of a file, `(samples, channels)`, float32, from sample `start`, or from where it is read to."""
+    try:
+        if start is not None:
+            file.seek(start)
+        return file.read(n_samples, dtype="float32", always_2d=True)
+    except (sf.LibsndfileError, MemoryError, ValueError) as error:
+        raise CourseError(f"{path}: damaged audio ({reason_of(error)}); get a new copy or save it again") from error
 
 
 def _check_values(path: Path, x: np.ndarray, start: int = 0, rate_hz: int | None = None) -> None:
@@ -226,16 +238,13 @@ def threaded(work, items: Sequence, title: str, unit: str) -> list:
 
 def _open(path: Path) -> tuple[sf.SoundFile, int]:
     """The sound file and its number of samples, at least one, as checked by `file_length`."""
-    if not path.is_file():
-        raise CourseError(f"{path}: is a folder, expected a sound file" if path.is_dir() else f"{path}: no such file")
     try:
-        if path.stat().st_size == 0:
-            raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
+        check_there(path, "a sound file")
         file_length.check_ogg(path)
         file = sf.SoundFile(path)
     except (sf.LibsndfileError, OSError) as error:
         raise CourseError(
-            f"{path}: cannot be read as audio ({_reason(error)}); expected WAV, FLAC, OGG or MP3"
+            f"{path}: cannot be read as audio ({reason_of(error)}); expected WAV, FLAC, OGG or MP3"
         ) from error
     except TypeError as error:  # soundfile's answer to the ending .raw
         raise CourseError(f"{path}: {file_length.NO_HEADER}") from error
@@ -246,6 +255,14 @@ def _open(path: Path) -> tuple[sf.SoundFile, int]:
         raise
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong, without the file name that libsndfile's message repeats."""
+def check_there(path: Path, expected: str) -> None:
+    """Raise CourseError if there is no file `path`, or an empty one; `expected` says in words what it should be."""
+    if not path.is_file():
+        raise CourseError(f"{path}: is a folder, expected {expected}" if path.is_dir() else f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, without the file name that messages of libsndfile and FFmpeg repeat."""
     return str(getattr(error, "error_string", None) or getattr(error, "strerror", None) or error).strip().rstrip(".")

@@ -353,10 +353,14 @@ def synth10_waves(table: pd.DataFrame) -> np.ndarray:
 
 def draw_source(label: str, number: int, seed: int) -> Source:
     """Source `number` of the class `label`."""
-    rng, ranges, pace = _rng(seed, label, number), SOUNDS[label].ranges, SOUNDS[label].pace
+    rng, sound = _rng(seed, label, number), SOUNDS[label]
+    parameters = {name: _log_uniform(rng, limits) for name, limits in sound.ranges.items()}
+    mean_s = None
+    if sound.pace is not None:
+        mean_s = _log_uniform(rng, sound.pace.lasting_s), _log_uniform(rng, sound.pace.pause_s)
     return Source(
-        parameters={name: _log_uniform(rng, limits) for name, limits in ranges.items()},
-        mean_s=pace and (_log_uniform(rng, pace.lasting_s), _log_uniform(rng, pace.pause_s)),
+        parameters=parameters,
+        mean_s=mean_s,
         snr_db=rng.uniform(*SNR_DB),
         level_db=rng.uniform(*LEVEL_DB),
         background_db_per_octave=rng.uniform(*BACKGROUND_DB_PER_OCTAVE),

@@ -56,10 +56,11 @@ def centre_padding(n_fft: int) -> int:
 
 
 def frame_count(n_samples: int, n_fft: int, hop_samples: int, *, centred: bool = True) -> int:
-    """Number of whole frames of `n_fft` samples, `hop_samples` apart; 0 when the signal is shorter than a window.
+    """Number of whole frames of `n_fft` samples, `hop_samples` apart.
 
-    For centred frames of an even window this is `1 + n_samples // hop_samples`; with an odd window it can be one fewer,
-    because both paddings round down.
+    Uncentred frames lie within the signal: there are none if it is shorter than a window. Of centred frames of an even
+    window there are `1 + n_samples // hop_samples`, at least one; with an odd window there can be one fewer, because
+    both paddings round down.
 
     Raises
     ------

@@ -121,15 +121,14 @@ def _lasts_s(frame: av.VideoFrame, stream: av.VideoStream) -> float:
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer, av.stream.Stream]]:
     """The file and its first stream of kind `audio` or `video`; errors inside become one line with the file's name."""
-    if not path.is_file():
-        raise CourseError(f"{path}: is a folder, expected a video" if path.is_dir() else f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise CourseError(f"{path}: the file is empty (0 bytes); get it again")
+    audio_io.check_there(path, "a video")
     try:
         # Absolute, because a name like `a:b.mp4` reads as a protocol; tags in old encodings must not stop it
         file = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise CourseError(f"{path}: is not a video, or is truncated ({_reason(error)}); get it again") from error
+        raise CourseError(
+            f"{path}: is not a video, or is truncated ({audio_io.reason_of(error)}); get it again"
+        ) from error
     with file:
         if file.format.name.endswith("_pipe") or file.format.name in ("image2", "tty"):
             raise CourseError(
@@ -144,7 +143,9 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[av.container.InputContainer
         try:
             yield file, streams[0]
         except (av.FFmpegError, MemoryError, ValueError) as error:
-            raise CourseError(f"{path}: damaged or truncated video ({_reason(error)}); get it again") from error
+            raise CourseError(
+                f"{path}: damaged or truncated video ({audio_io.reason_of(error)}); get it again"
+            ) from error
 
 
 def _frames(file, stream, path: Path) -> Iterator[tuple[av.VideoFrame | av.AudioFrame, float]]:
@@ -172,7 +173,3 @@ def _frames(file, stream, path: Path) -> Iterator[tuple[av.VideoFrame | av.Audio
 def _is_cover(stream: av.stream.Stream) -> bool:
     """Whether a video stream is cover art."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")

@@ -66,7 +66,7 @@ def stream_windows(
             yield start, held[start - first : start - first + window_samples]
             start += hop_samples
         # The window that ends with the recording may begin up to one sample after the last one that was yielded
-        needed = max(first, min(start, end - window_samples))
+        needed = max(0, end - window_samples)
         held, first = held[needed - first :], needed
     if 0 < end < window_samples:
         yield 0, np.pad(held, (0, window_samples - end))

@@ -159,8 +159,34 @@ def _identity(transform: Transform) -> str:
     rng = np.random.default_rng(0)
     probe = rng.uniform(-1, 1, 2 * PROBE_RATE_HZ) * np.geomspace(1, 1e-5, 2 * PROBE_RATE_HZ)
     done = np.asarray(transform(probe.astype(np.float32), PROBE_RATE_HZ, rng))
-    if isinstance(transform, partial):
-        settings = [transform.args, sorted(transform.keywords.items())]
-    else:
-        settings = [cell.cell_contents for cell in getattr(transform, "__closure__", None) or ()]
+    settings = _lasting(_settings(transform), within=(transform,))
     return digest(done.dtype, done.shape, hashlib.sha256(done.tobytes()).hexdigest(), settings)
+
+
+def _settings(function: object) -> list:
+    """What a function was made with: the arguments of a partial, else what a function closes over."""
+    if isinstance(function, partial):
+        return [function.args, sorted(function.keywords.items())]
+    return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+
+
+def _lasting(value: object, within: tuple) -> object:
+    """`value`, with other text for the parts of it whose text differs between processes or leaves numbers out.
+
+    Functions and objects whose text is a place in memory become their name and their settings, arrays a hash. `within`
+    are those around `value`: a function may close over itself.
+    """
+    if isinstance(value, np.ndarray):
+        return digest(value.dtype, value.shape, hashlib.sha256(value.tobytes()).hexdigest())
+    if type(value) in (list, tuple):
+        return type(value)(_lasting(part, within) for part in value)
+    if type(value) is dict:
+        return {name: _lasting(part, within) for name, part in value.items()}
+    if isinstance(value, str) or " at 0x" not in repr(value):
+        return value
+    named = value if hasattr(value, "__qualname__") else type(value)
+    name = f"{named.__module__}.{named.__qualname__}"
+    if any(value is outer for outer in within):
+        return name
+    parts = [_settings(value), *(getattr(value, part, None) for part in ("func", "__self__", "__dict__"))]
+    return [name, *(_lasting(part, (*within, value)) for part in parts)]

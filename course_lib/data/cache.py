@@ -2,11 +2,10 @@
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -59,10 +58,10 @@ def _load(path: Path) -> np.ndarray | None:
 def _save(array: np.ndarray, path: Path) -> None:
     """Write `array` to a temporary file next to `path`, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".partial", dir=path.parent)
-    partial = Path(name)
+    # Not by `tempfile`, whose files only their owner may read: a cache can be shared
+    partial = path.with_name(f"{path.stem}-{uuid4().hex}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             np.save(file, array, allow_pickle=False)
         partial.replace(path)
     except BaseException:

@@ -65,7 +65,10 @@ class Clips:
 
     @property
     def targets(self) -> np.ndarray:
-        """Index of each clip's label in `classes`, shape `(clips,)`, int64."""
+        """Index of each clip's label in `classes`, shape `(clips,)`, int64.
+
+        In a part of a set (see `where`) they are numbered among the classes of that part.
+        """
         return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
 
     @property
@@ -98,7 +101,11 @@ class Clips:
         return self.reader(self.table, rate_hz, self.length_s if length_s is None else length_s)
 
     def where(self, mask: np.ndarray | pd.Series) -> "Clips":
-        """The clips for which `mask` is true, with their strong labels."""
+        """The clips for which `mask` is true, with their strong labels.
+
+        `classes`, `targets` and `tags` are then those of the part, in which a class of the whole may be missing. To
+        compare with a network that was trained on the whole, take `clips.targets[mask]` or `clips.tags[mask]`.
+        """
         table = self.table[np.asarray(mask)].reset_index(drop=True)
         events = None if self.events is None else self.events[self.events["clip"].isin(table["clip"])]
         return replace(self, table=table, events=events)

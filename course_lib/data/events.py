@@ -165,16 +165,32 @@ def encode_events(events: pd.DataFrame, filenames: Sequence[str], classes: Seque
     ValueError
         A file or label is not among them, or one of them is named twice.
     """
-    table = {}
-    for column, source, known in (("file", "filename", filenames), ("label", "event_label", classes)):
-        index = pd.Index(known)
-        if not index.is_unique:
-            raise ValueError(f"{source} {index[index.duplicated()][0]!r} is listed twice; name each once")
-        table[column] = index.get_indexer(events[source])
-        if (table[column] < 0).any():
-            strange = events[source].iloc[table[column].argmin()]
-            raise ValueError(f"{source} {strange!r} is not one of the {len(index)} known ones")
+    table = {"file": _places(events["filename"], filenames), "label": _places(events["event_label"], classes)}
     return pd.DataFrame(table | {name: pd.to_numeric(events[name]).to_numpy(float) for name in ("onset", "offset")})
+
+
+def _places(column: pd.Series, known: Sequence[str]) -> np.ndarray:
+    """Indices into `known` of the entries of a column, whose name is in the messages of errors."""
+    index = pd.Index(known)
+    if not index.is_unique:
+        raise ValueError(f"{column.name} {index[index.duplicated()][0]!r} is listed twice; name each once")
+    places = index.get_indexer(column)
+    if (places < 0).any():
+        raise ValueError(f"{column.name} {column.iloc[places.argmin()]!r} is not one of the {len(index)} known ones")
+    return places
+
+
+def to_tags(labels: pd.DataFrame, filenames: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Which class is in which file, bool `(files, classes)`, from columns `filename` and `event_label`.
+
+    Raises
+    ------
+    ValueError
+        A file or label is unknown, or a file or class is named twice.
+    """
+    found = np.zeros((len(filenames), len(classes)), dtype=bool)
+    found[_places(labels["filename"], filenames), _places(labels["event_label"], classes)] = True
+    return found
 
 
 def to_frames(

@@ -136,7 +136,7 @@ def find_events(
     """
     if median_frames < 1 or median_frames % 2 == 0:
         raise ValueError(f"median_frames={median_frames}: must be an odd number of at least 1")
-    longest_gap = int(np.floor(gap_s / frame_s + ROUNDING_S))
+    longest_gap = int(np.floor((gap_s + ROUNDING_S) / frame_s))
     runs: dict[int, list] = {}  # of each class that was active lately: first frame, frame after the last, peak
     now = 0
     for probabilities, active in _smoothed(blocks, threshold, median_frames):

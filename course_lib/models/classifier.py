@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from course_lib.audio.features import NATS
 from course_lib.audio.timebase import out_frames
 from course_lib.checked import nearest
 from course_lib.errors import UsageError
 from course_lib.models import backbones, cnn, diffres, frame_pooling, transformers
 
-NATS = {"ln": 1.0, "db": 10 / math.log(10)}  # one nat of power in the unit of the log-mel
 REDUCERS: dict[str, Callable[[int, float], nn.Module]] = {
     "diffres": diffres.DiffRes,
     "diffres-light": partial(diffres.DiffRes, scorer="light"),
@@ -54,6 +54,21 @@ def parse_reducer(reducer: str) -> tuple[str, float]:
     return name, reduction
 
 
+def nats_of(log: str) -> float:
+    """One nat of power in the unit of a log-mel with this `log`, for a frame reducer to divide by.
+
+    Raises
+    ------
+    ValueError
+        The log-mel is no logarithm.
+    """
+    if log not in NATS:
+        raise ValueError(
+            f"log={log!r}: a frame reducer merges power, which it can only recover from {' or '.join(NATS)}"
+        )
+    return NATS[log]
+
+
 class ReducedClassifier(nn.Module):
     """A frame reducer, a normalisation and a classifier: from `(clips, frames, mels)` to logits `(clips, classes)`.
 
@@ -64,11 +79,7 @@ class ReducedClassifier(nn.Module):
 
     def __init__(self, frame_reducer: nn.Module, net: nn.Module, n_mels: int, log: str) -> None:
         super().__init__()
-        if log not in NATS:
-            raise ValueError(
-                f"log={log!r}: a frame reducer merges power, which it can only recover from {' or '.join(NATS)}"
-            )
-        self.frame_reducer, self.net, self.nat = frame_reducer, net, NATS[log]
+        self.frame_reducer, self.net, self.nat = frame_reducer, net, nats_of(log)
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
         self.guide_loss = torch.zeros(())
@@ -91,7 +102,7 @@ class ReducedClassifier(nn.Module):
             raise ValueError(f"the log-mel has {found} bands, the classifier expects {made}: give it n_mels={found}")
         self.mean.copy_(mean)
         self.std.copy_(std)
-        if isinstance(self.frame_reducer, diffres.DiffRes):
+        if hasattr(self.frame_reducer, "standardise"):
             self.frame_reducer.standardise(mean / self.nat, std / self.nat)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -191,11 +202,13 @@ MODELS: dict[str, Callable[[int, int, Shape | None], nn.Module]] = {
     "ast-base": partial(_transformer, "ast-base", transformers.ast_base),
     "mast-base": partial(_transformer, "mast-base", transformers.mast_base),
 }
+SCRATCH: dict[str, str] = {}  # pretrained network -> the same one with random weights
 for _name in backbones.NAMES:
     for _mode in backbones.CHANNEL_MODES:
         _suffix = "" if _mode == "copy" else f"-{_mode}"
         MODELS[f"{_name}{_suffix}"] = partial(_backbone, _name, True, _mode)
         MODELS[f"{_name}-scratch{_suffix}"] = partial(_backbone, _name, False, _mode)
+        SCRATCH[f"{_name}{_suffix}"] = f"{_name}-scratch{_suffix}"
 
 BUILT_IN = frozenset(MODELS) | frozenset(REDUCERS)
 
@@ -221,7 +234,8 @@ def register_reducer(name: str, make: Callable[[int, float], nn.Module]) -> None
     """Register your own frame reducer under `name`, for use as `name:SHARE`; like `register_model` for networks.
 
     `make(n_mels, reduction)` returns a module from natural log power `(clips, frames, mels)` to a `diffres.Reduced`,
-    with the attribute `channels`, the number of channels of its features. Errors as `register_model`.
+    with the attribute `channels`, the number of channels of its features. If it has a method `standardise(mean, std)`,
+    it gets the statistics of the training clips in natural log power, both `(mels,)`. Errors as `register_model`.
     """
     _check_free(name)
     REDUCERS[name] = make

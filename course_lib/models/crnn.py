@@ -54,9 +54,9 @@ class CRNN(nn.Module):
     paper's way, as far as it is described); `mid`, after them, concatenated; `gate`, after them, as a sum with weights
     that are learned frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With
     `frame_reducer` the log-mel first goes through a frame reducer of `models.classifier`, and the probabilities are
-    brought back to the times of its input. The convolutions are centred `EARLY_FRAMES` frames of the log-mel before
-    `out_s`, so events come out late by that much; the published rows are from this network, and `study.scene_run`
-    undoes the offset.
+    brought back to the times of its input; the guide loss of DiffRes is not used. The convolutions are centred
+    `EARLY_FRAMES` frames of the log-mel before `out_s`, so events come out late by that much; the published rows are
+    from this network, and `study.scene_run` undoes the offset.
 
     A scene's probability is the linear softmax of those of its frames. Source: Boes & Van hamme, Interspeech 2021, for
     the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
@@ -64,7 +64,8 @@ class CRNN(nn.Module):
     Raises
     ------
     ValueError
-        No streams, no such fusion or alignment, or a frame reducer with other streams than the log-mel.
+        No streams, no such fusion or alignment, or a frame reducer with other streams than the log-mel or with
+        `log="none"`.
     """
 
     def __init__(
@@ -105,7 +106,8 @@ class CRNN(nn.Module):
         self.frame_reducer, self.nat = None, 1.0
         if frame_reducer != "none":
             name, reduction = classifier.parse_reducer(frame_reducer)
-            self.frame_reducer, self.nat = classifier.REDUCERS[name](n_mels, reduction), classifier.NATS[log]
+            self.nat = classifier.nats_of(log)
+            self.frame_reducer = classifier.REDUCERS[name](n_mels, reduction)
             if self.frame_reducer.channels != 3:
                 raise ValueError(
                     f"frame_reducer={frame_reducer!r}: only frame reducers that merge by widths can be undone in time"
@@ -121,7 +123,6 @@ class CRNN(nn.Module):
         self.recurrent = nn.GRU(n_in, width, num_layers=2, batch_first=True, bidirectional=True, dropout=dropout)
         self.head = nn.Linear(2 * width, n_classes)
         nn.init.constant_(self.head.bias, -1.5)  # most frames contain no event of a class: start below a half
-        self.guide_loss = torch.zeros(())
 
     def standardise(self, name: str, parts: Sequence[np.ndarray]) -> None:
         """Set a stream's mean and standard deviation to those of `parts`, each `(scenes, frames, dims)`."""
@@ -165,7 +166,6 @@ class CRNN(nn.Module):
     def _forward_reduced(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Through the frame reducer and back: each frame gets the probabilities of the merged frame at its middle."""
         merged = self.frame_reducer(x / self.nat)
-        self.guide_loss = merged.guide_loss.mean()
         levels, positions = merged.features[:, :2] * self.nat, merged.features[:, 2:]
         image = torch.cat([self._standardised("spectral", levels), positions], 1)
         strong, _ = self._classified(self._fused([self.encoder(image)]))
@@ -236,6 +236,8 @@ def _statistics(parts: Sequence[np.ndarray], work: Callable | None = None) -> tu
         for start in range(0, len(part), 64):  # a few scenes at a time, because a whole set does not fit twice
             x = torch.tensor(np.asarray(part[start : start + 64], dtype=np.float32))
             flat = (x if work is None else work(x)).flatten(0, 1).double()
-            count, total, squares = count + len(flat), total + flat.sum(0), squares + flat.square().sum(0)
+            count = count + len(flat)
+            total = total + flat.sum(0)
+            squares = squares + flat.square().sum(0)
     mean = total / count
     return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()

@@ -315,7 +315,8 @@ class LogSumsAndPeaks(torch.autograd.Function):
 
         # 1 for the maxima of an output frame, else 0; silent ones have none, as no frame has the tiny value
         crossing_values = values.view(-1, n_mels).index_select(0, crossing_rows).view(*crossing.shape, n_mels)
-        products, buffer = (values * weight[..., None]).view(-1, n_mels), of_frames(peaks)
+        products = (values * weight[..., None]).view(-1, n_mels)
+        buffer = of_frames(peaks)
         is_max = products.eq_(buffer)
         crossing_is_max = (crossing_values * crossing_weight[..., None]).eq_(peaks[:, :-1])
         count = torch.zeros_like(peaks)

@@ -28,9 +28,10 @@ class Uniform(WarpMerge):
 
 
 class Random(WarpMerge):
-    """Scores drawn uniformly from 0 to 1, different for every clip (`frozen`: the same for all).
+    """Scores drawn uniformly from 0 to 1, by the clip (`frozen`: the same for all).
 
     A clip's highest level selects its section of a table of random numbers, so its scores are the same in every batch.
+    In float32 the levels of loud clips leave only some hundred sections to choose from, so such clips may share one.
     """
 
     def __init__(self, n_mels: int, reduction: float, *, frozen: bool = False) -> None:
@@ -87,7 +88,8 @@ class Oracle(WarpMerge):
 class Shuffled(DiffRes):
     """DiffRes in training; in evaluation its scores are shuffled over the frames, always in the same order.
 
-    If accuracy does not fall, the network did not need the scores that it learned.
+    That is so in evaluation, also on the validation clips by which the step is chosen. If accuracy does not fall, the
+    network did not need the scores that it learned.
     """
 
     def __init__(self, n_mels: int, reduction: float) -> None:
@@ -128,7 +130,8 @@ class Distortion(WarpMerge):
     def widths(self, x: torch.Tensor, n_out: int) -> torch.Tensor:
         """One over the length of the segment, `(clips, frames)`."""
         n_clips, n_frames, _ = x.shape
-        costs = _segment_costs(x, min(n_frames, math.ceil(LONGEST / (1 - self.reduction))))
+        most = math.ceil(round(LONGEST / (1 - self.reduction), 6))  # 1 - 0.9 is a little less than 0.1
+        costs = _segment_costs(x, min(n_frames, most))
         longest = costs.shape[2]
         best = torch.full((n_clips, n_frames + 1), torch.inf, device=x.device, dtype=costs.dtype)
         best[:, 0] = 0

@@ -143,7 +143,8 @@ class AudioMobileNet(nn.Module):
         if not hops_ms or any(hop not in HOPS_MS for hop in hops_ms):
             known = ", ".join(map(str, HOPS_MS))
             raise ValueError(f"hops_ms={tuple(hops_ms)}: choose from {known} (None: one vector per clip)")
-        hop_of_layer = {LAST_LAYER[hop or 320]: hop or 320 for hop in hops_ms}
+        needed_ms = [320 if hop is None else hop for hop in hops_ms]  # one vector is the mean of the frames of 320 ms
+        hop_of_layer = {LAST_LAYER[hop]: hop for hop in needed_ms}
         image, features = _as_image(x), {}
         for k, layer in enumerate(self.net.features[: max(hop_of_layer) + 1]):
             image = layer(image)  # (clips, channels, bands, frames)

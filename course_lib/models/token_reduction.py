@@ -102,8 +102,10 @@ def reduced_logits(
     Raises
     ------
     ValueError
-        `after` is not from 1 to the number of blocks, or `n_out` not from 1 to the number of tokens.
+        `after` is not from 1 to the number of blocks, `n_out` not from 1 to the number of tokens, or `how` unknown.
     """
+    if not isinstance(how, torch.Tensor) and how not in ("merge", "attention"):
+        raise ValueError(f"how={how!r}: choose attention, merge or a tensor of scores")
     if not 1 <= after <= len(net.v.blocks):
         raise ValueError(f"after={after}: expected 1 to {len(net.v.blocks)}, the number of blocks")
     n_prefix = net.v.num_prefix_tokens

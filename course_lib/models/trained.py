@@ -21,7 +21,7 @@ from course_lib.audio.features import FeatureSpec
 from course_lib.audio.timebase import out_frames
 from course_lib.checked import nearest
 from course_lib.errors import CourseError, UsageError, expect, first_line
-from course_lib.models.classifier import NATS, Normalised, classifier
+from course_lib.models.classifier import SCRATCH, Normalised, classifier, nats_of
 from course_lib.models.diffres import WarpMerge, check_log_power
 from course_lib.paths import atomic_write, study_dir
 
@@ -71,7 +71,7 @@ class Trained:
         layer = getattr(self.model.model, "frame_reducer", None)
         if not isinstance(layer, WarpMerge):
             raise UsageError(f"{self.name}: this network gives no widths (frame_reducer {self.run['frame_reducer']!r})")
-        levels = torch.as_tensor(x, dtype=torch.float32) / NATS[self.spec.log]
+        levels = torch.as_tensor(x, dtype=torch.float32) / nats_of(self.spec.log)
         check_log_power(levels, layer.n_mels)
         n_out = out_frames(levels.shape[1], layer.reduction if reduction is None else reduction)
         with torch.inference_mode():
@@ -89,7 +89,7 @@ def names() -> list[str]:
 
 
 def load(name: str | Path) -> Trained:
-    """The network `name`, one of `names()`, or one in a file of yours that `save_network` wrote.
+    """The network `name`, one of `names()`, or one in a file of yours that `write` wrote.
 
     Raises
     ------
@@ -104,21 +104,45 @@ def load(name: str | Path) -> Trained:
         raise UsageError(f"trained network {str(name)!r}: there is no file {path}; {known}")
     stored, about = _read(path)
     try:
-        features = {key.removeprefix("features."): v for key, v in about["run"].items() if key.startswith("features.")}
-        spec = FeatureSpec(**features)
-        net = classifier(
-            about["run"]["model"],
-            len(about["classes"]),
-            reducer=about["run"]["frame_reducer"],
-            n_mels=spec.n_mels,
-            log=spec.log,
-        )
+        model, spec = _described(about["run"], len(about["classes"]))
         fields = {key: about[key] for key in ("classes", "run", "found", "history", "origin")}
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise CourseError(f"{path}: does not describe a network of this course ({error}); fetch it again") from error
-    model = Normalised(net, np.zeros((1, 1, spec.n_mels), np.float32))
-    _fill(model, _whole(stored), path)
+    weights = _whole(stored)
+    misfit = _misfit(model, weights)
+    if misfit is not None:
+        raise CourseError(f"{path}: {misfit}: weights of another net")
+    model.load_state_dict(weights)
     return Trained(path.stem, model.eval().requires_grad_(False), spec, **fields)
+
+
+def _described(run: Mapping[str, object], n_classes: int) -> tuple[Normalised, FeatureSpec]:
+    """The network that `run` describes, with fresh weights, and the log-mel that it takes.
+
+    A backbone begins without its pretrained weights, which are replaced in any case. Errors as `classifier`.
+    """
+    features = {key.removeprefix("features."): v for key, v in run.items() if key.startswith("features.")}
+    spec = FeatureSpec(**features)
+    net = classifier(
+        SCRATCH.get(run["model"], run["model"]),
+        n_classes,
+        reducer=run["frame_reducer"],
+        n_mels=spec.n_mels,
+        n_frames=run.get("n_frames"),
+        log=spec.log,
+    )
+    return Normalised(net, np.zeros((1, 1, spec.n_mels), np.float32)), spec
+
+
+def _misfit(model: Normalised, weights: Mapping[str, torch.Tensor]) -> str | None:
+    """The first of `weights` that does not fit `model`, in words; None if all fit."""
+    wanted = model.state_dict()
+    for name, value in wanted.items():
+        found = tuple(weights[name].shape) if name in weights else "missing"
+        if found != tuple(value.shape):
+            return f"{name} is {found}, expected shape {tuple(value.shape)}"
+    extra = sorted(weights.keys() - wanted.keys())
+    return f"{extra[0]} is not part of the network" if extra else None
 
 
 def save_network(model: Normalised, about: Mapping[str, object]) -> bytes:
@@ -136,23 +160,35 @@ def write(
     *,
     network: str = "cnn7",
     reducer: str = "none",
+    n_frames: int | None = None,
     multilabel: bool = False,
 ) -> None:
     """Write a network of your own to `path`, which `load` and `course predict --model` then take.
 
-    `model` is that of the result of `fit`, `spec` the log-mel it was trained on, `network` and `reducer` what
-    `classifier` was given; with `multilabel` each of the `classes` has its own probability.
+    `model` is that of the result of `fit`, `spec` the log-mel it was trained on, `network`, `reducer` and, for a
+    transformer, `n_frames` what `classifier` was given; with `multilabel` each of the `classes` has its own
+    probability. Large tensors of weights are rounded to 8 bits, which changes the logits a little. A network that is
+    not from the course must be known to `classifier.register_model`, here and in the process that loads it.
 
     Raises
     ------
     UsageError
-        The ending is not `.safetensors`, or `model` does not come from `fit`.
+        The ending is not `.safetensors`, `model` does not come from `fit`, or it is another network than described.
     """
     expect("model", model, Normalised, "the model of what fit() returned")
     if not str(path).endswith(ENDING):
         raise UsageError(f"{path}: expected a name that ends in {ENDING}")
-    run = {"model": network, "frame_reducer": reducer, "multilabel": multilabel}
+    run = {"model": network, "frame_reducer": reducer, "n_frames": n_frames, "multilabel": multilabel}
     run |= {f"features.{name}": value for name, value in asdict(spec).items()}
+    given = f"network={network!r}, reducer={reducer!r}"
+    try:
+        with torch.random.fork_rng(devices=[]):  # fresh weights for the comparison move nothing that is drawn later
+            described, _ = _described(run, len(classes))
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{given}: {error}; give what classifier was given, n_frames too if it was") from None
+    misfit = _misfit(described, model.state_dict())
+    if misfit is not None:
+        raise UsageError(f"{given}: {misfit}; give what classifier was given, and one class per output")
     about = {"run": run, "classes": list(classes), "found": {}, "history": [], "origin": {}}
     atomic_write(Path(path), save_network(model, about))
 
@@ -173,19 +209,6 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     if _sum_of(stored, text) != given["sha256"]:
         raise CourseError(f"{path}: its content is not what was saved (SHA-256 differs); fetch it again")
     return stored, about
-
-
-def _fill(model: Normalised, weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Copy `weights` into `model`, or raise CourseError with what does not fit."""
-    wanted = model.state_dict()
-    for name, value in wanted.items():
-        found = tuple(weights[name].shape) if name in weights else "missing"
-        if found != tuple(value.shape):
-            raise CourseError(f"{path}: {name} is {found}, expected shape {tuple(value.shape)}: weights of another net")
-    extra = sorted(weights.keys() - wanted.keys())
-    if extra:
-        raise CourseError(f"{path}: {extra[0]} is not part of the network: weights of another net")
-    model.load_state_dict(weights)
 
 
 def _small(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -209,7 +232,7 @@ def _whole(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if name + SCALE in stored:
             shape = (-1,) + (1,) * (value.ndim - 1)
             value = value.float() * stored[name + SCALE].view(shape)
-        if not name.endswith(SCALE):
+        if not (name.endswith(SCALE) and name.removesuffix(SCALE) in stored):
             tensors[name] = value
     return tensors
 

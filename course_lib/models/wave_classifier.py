@@ -35,7 +35,11 @@ class WaveClassifier(nn.Module):
         self, name: str, net: nn.Module, classes: list[str], spec: FeatureSpec | None, *, multilabel: bool
     ) -> None:
         super().__init__()
-        self.name, self.net, self.classes, self.spec, self.multilabel = name, net.eval(), classes, spec, multilabel
+        self.name = name
+        self.net = net.eval()
+        self.classes = classes
+        self.spec = spec
+        self.multilabel = multilabel
         self.rate_hz = mobilenet.RATE_HZ if spec is None else spec.rate_hz
 
     def log_mel(self, waves: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,7 @@ def spectral(scenes: Scenes, spec: FeatureSpec) -> Stream:
         with torch.inference_mode():
             return log_mel_torch(torch.tensor(scenes.waves(spec.rate_hz, rows)), spec).numpy()
 
-    made = _cached("spectral", scenes, (spec, FEATURES_VERSION), make)
+    made = _cached("spectral", scenes, (spec, (FEATURES_VERSION, DECODING_VERSION)), make)
     return Stream(made, spec.frame_centres_s(made.shape[1]))
 
 
@@ -58,7 +58,8 @@ def auditory(scenes: Scenes, hop_ms: int, *, net: str = "mn04_as") -> Stream:
     UsageError
         The network gives no frames of that hop.
     """
-    times_s, dims = auditory_shape(net, hop_ms, scenes.clip_s)
+    wanted = _hop_of(net, hop_ms)
+    times_s, dims = _auditory_shape(net, wanted, scenes.clip_s)
     hops_ms, rate_hz = pretrained.published(net).hops_ms, mobilenet.RATE_HZ
 
     def make(rows: slice) -> np.ndarray:
@@ -70,9 +71,9 @@ def auditory(scenes: Scenes, hop_ms: int, *, net: str = "mn04_as") -> Stream:
     made = _cached("auditory", scenes, (net, (pretrained.EXTRACTION_VERSION, DECODING_VERSION)), make)
     first = 0
     for hop in hops_ms:
-        if hop == (hop_ms or None):
+        if hop == wanted:
             break
-        before_s, before_dims = auditory_shape(net, hop or 0, scenes.clip_s)
+        before_s, before_dims = _auditory_shape(net, hop, scenes.clip_s)
         first += len(before_s) * before_dims
     part = made[:, first : first + len(times_s) * dims]
     return Stream(part.reshape(len(scenes), len(times_s), dims), times_s)
@@ -86,15 +87,26 @@ def auditory_shape(net: str, hop_ms: int, clip_s: float) -> tuple[np.ndarray, in
     UsageError
         There is no such network, or it gives no frames of that hop.
     """
+    return _auditory_shape(net, _hop_of(net, hop_ms), clip_s)
+
+
+def _hop_of(net: str, hop_ms: int) -> int | None:
+    """`hop_ms` as `net` takes it: None for 0, one vector per scene."""
+    hop = None if hop_ms == 0 else hop_ms
     dims = pretrained.published(net).dims
-    if (hop_ms or None) not in dims:
-        known = ", ".join(str(hop or 0) for hop in dims)
+    if hop not in dims:
+        known = ", ".join("0" if other is None else str(other) for other in dims)
         raise UsageError(f"auditory_ms={hop_ms}: {net} has frames of {known} ms (0: one vector per scene)")
-    if not hop_ms:
-        return np.array([clip_s / 2]), dims[None]
+    return hop
+
+
+def _auditory_shape(net: str, hop: int | None, clip_s: float) -> tuple[np.ndarray, int]:
+    """`auditory_shape` for a hop as the network takes it."""
+    dims = pretrained.published(net).dims[hop]
+    if hop is None:
+        return np.array([clip_s / 2]), dims
     n_samples = timebase.seconds_to_samples(clip_s, mobilenet.RATE_HZ)
-    times_s = mobilenet.frame_centres_s(mobilenet.frame_count(n_samples, hop_ms), hop_ms)
-    return times_s, dims[hop_ms]
+    return mobilenet.frame_centres_s(mobilenet.frame_count(n_samples, hop), hop), dims
 
 
 def visual(scenes: Scenes, frame_rate_hz: float) -> Stream:
@@ -110,7 +122,7 @@ def visual(scenes: Scenes, frame_rate_hz: float) -> Stream:
         seen = pretrained.visual(flat[new])
         return seen[np.cumsum(new) - 1].reshape(*images.shape[:2], -1).astype(np.float16)
 
-    key = (float(frame_rate_hz), FRAME_PX, pretrained.EXTRACTION_VERSION)
+    key = (float(frame_rate_hz), FRAME_PX, (pretrained.EXTRACTION_VERSION, DECODING_VERSION))
     made = _cached("visual", scenes, key, make)
     return Stream(made, timebase.video_frame_times_s(scenes.clip_s, frame_rate_hz))
 

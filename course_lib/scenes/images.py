@@ -58,11 +58,12 @@ def in_view(planned: pd.DataFrame, filename: str, part: str, spec: SceneSpec) ->
     found = [_thing(rng, style, CLUTTER[style], 0.0, spec.clip_s) for _ in range(rng.integers(3))]
     heard = set(planned["event_label"])
     silent = sorted(set(known) - heard)
-    if rng.uniform() < DECOYS:
+    if rng.uniform() < DECOYS and silent:  # the draw comes first, so that all later ones stay the same
         found.append(_thing(rng, style, known[silent[rng.integers(len(silent))]], 0.0, spec.clip_s))
     for label, group in planned.groupby("event_label", sort=True):
         share, beyond_s = SEEN[label]
-        seen, margins_s = rng.uniform() < share, rng.exponential(beyond_s, size=2)
+        seen = rng.uniform() < share
+        margins_s = rng.exponential(beyond_s, size=2)
         hands = [s for s in (style, *STYLES_OF[part]) if label in STYLES[s]]
         if not seen or not hands:
             continue

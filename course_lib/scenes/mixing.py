@@ -88,7 +88,8 @@ def plan(items: pd.DataFrame, part: str, n_scenes: int, spec: SceneSpec) -> pd.D
     weight = 1 / items.groupby(["label", "source"])["row"].transform("size")  # a source with many events counts once
     taken = np.empty(len(scene), dtype=np.int64)
     for label in labels:
-        mine, share = items["label"] == label, weight[items["label"] == label]
+        mine = items["label"] == label
+        share = weight[mine]
         chosen = rng.choice(np.flatnonzero(mine), size=int(np.sum(wanted == label)), p=share / share.sum())
         taken[wanted == label] = chosen
     item = items.iloc[taken].reset_index(drop=True)

@@ -109,11 +109,7 @@ class Scenes:
         """
         if (self.table["part"] == "unlabelled").any():
             raise CourseError(f"{self.name}: unlabelled scenes have no targets; take a part of them")
-        found = np.zeros((len(self), len(self.classes)), dtype=np.float32)
-        place = pd.Series(range(len(self)), index=self.table["filename"])
-        column = pd.Series(range(len(self.classes)), index=self.classes)
-        found[place[self.tags["filename"]], column[self.tags["event_label"]]] = 1
-        return found
+        return lists.to_tags(self.tags, self.table["filename"], self.classes).astype(np.float32)
 
 
 @checked

@@ -83,6 +83,9 @@ class RunSpec:
         _check_reducer(self.frame_reducer)
         if self.disturb and self.frame_reducer.startswith("oracle:"):
             raise ValueError("disturb=True: the oracle does not know where shifted events are; take another reducer")
+        _check_log(self.frame_reducer, self.features.log)
+        if self.recipe.spec_augment and self.frame_reducer.startswith("oracle:"):
+            raise ValueError("recipe.spec_augment=True: would mask the band that tells the oracle; set it to false")
 
     @property
     def key(self) -> str:
@@ -93,6 +96,15 @@ class RunSpec:
 def _check_reducer(frame_reducer: str) -> None:
     if frame_reducer != NONE:
         classifier.parse_reducer(frame_reducer)
+
+
+def _check_log(frame_reducer: str, log: str) -> None:
+    if frame_reducer == NONE:
+        return
+    try:
+        classifier.nats_of(log)
+    except ValueError as error:
+        raise ValueError(f"features.{error}") from None
 
 
 def current_name(name: str) -> str:
@@ -220,6 +232,12 @@ class SceneRun:
         if set(names) - set(kinds.NAMES) or len(set(names)) < len(names):
             raise ValueError(f"streams={self.streams!r}: expected some of {', '.join(kinds.NAMES)}, joined by +")
         _check_reducer(self.frame_reducer)
+        _check_log(self.frame_reducer, self.features.log)
+        if self.frame_reducer.startswith("oracle:"):
+            raise ValueError(
+                f"frame_reducer={self.frame_reducer!r}: training scenes have no times of events, which the oracle "
+                "needs; take another reducer"
+            )
 
     @property
     def key(self) -> str:

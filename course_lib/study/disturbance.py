@@ -110,8 +110,12 @@ def beginnings(model: nn.Module, waves: np.ndarray, spec: FeatureSpec, *, precis
         x = _log_mels(waves[:, :n_heard], spec)[:, :n_frames]
         found[f"first {heard_s:g} s"] = _classes(model, x, precision)
         if isinstance(reducer, WarpMerge):
-            with in_chunks(reducer, timebase.seconds_to_samples(CHUNK_S, spec.rate_hz) // spec.hop_samples):
-                found[f"first {heard_s:g} s, in chunks"] = _classes(model, x, precision)
+            n_chunk = timebase.seconds_to_samples(CHUNK_S, spec.rate_hz) // spec.hop_samples
+            whole_chunks = x[:, : n_frames // n_chunk * n_chunk]  # fewer frames only if the hop does not divide CHUNK_S
+            if timebase.out_frames(whole_chunks.shape[1], reducer.reduction) < fewest:
+                continue
+            with in_chunks(reducer, n_chunk):
+                found[f"first {heard_s:g} s, in chunks"] = _classes(model, whole_chunks, precision)
     return found
 
 

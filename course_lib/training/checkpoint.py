@@ -63,8 +63,14 @@ class Progress:
         evaluated: str,
         best_eval: Callable[[list[dict[str, float]]], dict[str, float]],
     ) -> None:
-        self.path, self.parts, self.network, self.best_eval = path, parts, parts[evaluated], best_eval
-        self.step, self.losses, self.history, self.best = 0, [], [], {}
+        self.path = path
+        self.parts = parts
+        self.network = parts[evaluated]
+        self.best_eval = best_eval
+        self.step = 0
+        self.losses = []
+        self.history = []
+        self.best = {}
         self.started = time.perf_counter()
         self.identity = _identity(settings, arrays, self.network) if path is not None else ""
         if path is not None and path.exists():
@@ -94,7 +100,7 @@ class Progress:
             self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
         if self.path is not None:
             states = {name: part.state_dict() for name, part in self.parts.items()}
-            write(self.path, {"identity": self.identity, "history": self.history, "best": self.best} | states)
+            write_if_due(self.path, {"identity": self.identity, "history": self.history, "best": self.best} | states)
         return entry
 
     def result(self, precision: str = "fp32") -> TrainResult:
@@ -104,7 +110,7 @@ class Progress:
         return TrainResult(self.network.eval(), self.history, chosen["step"], precision, self.history[-1]["seconds"])
 
 
-def write(path: Path, kept: dict) -> None:
+def write_if_due(path: Path, kept: dict) -> None:
     """Write the state to `path` atomically, unless the one there is younger than `EVERY_S`.
 
     An interrupted training loses a few seconds, and a short one does not spend them on writing.

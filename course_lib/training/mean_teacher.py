@@ -200,10 +200,7 @@ def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, obj
 
 def tags_of(judged: EvalSet) -> np.ndarray:
     """Which classes are in which scene, `(scenes, classes)`, bool."""
-    place = pd.Series(range(len(judged.filenames)), index=judged.filenames)
-    found = np.zeros((len(judged.filenames), len(judged.classes)), dtype=bool)
-    found[place[judged.events["filename"]], [judged.classes.index(c) for c in judged.events["event_label"]]] = True
-    return found
+    return events.to_tags(judged.events, judged.filenames, judged.classes)
 
 
 def _evaluate(model: nn.Module, validation: EvalSet, median_ms: float) -> dict[str, float]:

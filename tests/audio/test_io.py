@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.audio import io as audio_io
-from course_lib.errors import CourseError
+from course_lib.errors import CourseError, UsageError
 
 
 def tone(rate_hz=16_000, length_s=0.5, hz=440.0):
@@ -71,6 +71,22 @@ def test_shortest_clip_is_padded_to_the_asked_length(saved):
 def test_long_clip_is_cut_at_its_end(saved):
     x, _ = audio_io.read(saved("long.wav", subtype="FLOAT"), length_s=0.25)
     np.testing.assert_array_equal(x, tone().astype(np.float32)[:4_000])
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"start_s": 0.5, "length_s": 0.1}, "start_s=0.5: the sound lasts 0.5 s; choose an earlier start"),
+        ({"start_s": 9, "length_s": 0.1}, "start_s=9: the sound lasts 0.5 s; choose an earlier start"),
+        ({"start_s": -0.1, "length_s": 0.1}, "start_s=-0.1: expected 0 or more"),
+        ({"start_s": 0.1}, "start_s=0.1: needs length_s, the seconds to read from there"),
+    ],
+)
+def test_a_part_that_there_is_not(saved, part, said):
+    path = saved("part.wav")
+    with pytest.raises(UsageError, match=said) as caught:
+        audio_io.read(path, **part)
+    assert str(caught.value).startswith(str(path))
 
 
 def test_overshoot_is_clipped(saved):

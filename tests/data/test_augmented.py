@@ -292,6 +292,49 @@ def test_a_changed_transform_of_the_same_name_is_another():
     assert content(augment.NAA["slow"]) != content(augment.naa(engine="librosa")["slow"])
 
 
+class Chain:
+    """Several transforms, one after the other."""
+
+    def __init__(self, *transforms):
+        self.transforms = transforms
+
+    def of(self, x, rate_hz, rng):
+        for transform in self.transforms:
+            x = transform(x, rate_hz, rng)
+        return x
+
+
+def test_a_transform_made_of_functions_is_the_same_in_another_process():
+    """Where a function lies in memory is not what it does; what it closes over is, also where no probe shows it."""
+    clips = small()
+
+    def trimmed(threshold_db, table):
+        return lambda x, rate_hz, rng: augment.trim_silence(x, threshold_db, rate_hz=rate_hz)[: len(table) or None]
+
+    def again(x, rate_hz, rng):
+        return x if len(x) < 10 else np.append(again(x[:9], rate_hz, rng), x[9:])
+
+    def twice(first):
+        return lambda x, rate_hz, rng: first(first(x, rate_hz, rng), rate_hz, rng)
+
+    def listed(transforms, x, rate_hz, rng):
+        return Chain(*transforms).of(x, rate_hz, rng)
+
+    def chained(*transforms):
+        chain = Chain(*transforms)
+        return lambda x, rate_hz, rng: chain.of(x, rate_hz, rng)
+
+    table = np.zeros(100_000)
+    other_table = table.copy()
+    other_table[50_000] = 1  # which the text of an array leaves out
+    settings = ((40, table), (40.001, table), (40, other_table))
+    for make in (twice, chained, lambda first: partial(listed, [first, quieter])):
+        made = [make(trimmed(*setting)) for setting in (*settings, *settings)]
+        contents = [with_copies(clips, {"name": transform}).content for transform in made]
+        assert contents[:3] == contents[3:] and len(set(contents)) == 3
+    assert with_copies(clips, {"name": twice(again)}).content  # a function that closes over itself
+
+
 def running_workers():
     commands = []
     for child in psutil.Process().children(recursive=True):

@@ -59,6 +59,14 @@ def test_a_cache_that_cannot_be_written_costs_no_result(monkeypatch, caplog, num
     assert not [path for path in paths.cache_dir().rglob("*") if path.is_file()]
 
 
+def test_an_entry_may_be_read_by_all_who_may_read_other_files(tmp_path):
+    """On a shared disk, whoever comes second must not find a file that only the first can read."""
+    ramp()
+    (file,) = paths.cache_dir().rglob("*.npy")
+    (tmp_path / "any").touch()
+    assert file.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
     target = tmp_path / "results.json"
     paths.atomic_write(target, "old")

@@ -7,6 +7,7 @@ import torch
 from course_lib.audio.features import FeatureSpec, floor_level
 from course_lib.audio.spec_augment import spec_augment
 from course_lib.models.classifier import REDUCERS, Normalised, ReducedClassifier, build, classifier, parse_reducer
+from course_lib.models.diffres import WarpMerge
 from course_lib.training import supervised
 
 DB = 10 / np.log(10)
@@ -79,6 +80,19 @@ def test_the_normalisation_stands_behind_the_merge():
     power = (torch.tensor(x) / DB).exp().view(64, 40, 2, 64).mean(2).log() * DB
     wanted = (power - torch.tensor(x.mean((0, 1)))) / torch.tensor(x.std((0, 1)))
     assert torch.allclose(mean, wanted, atol=1e-2)
+
+
+def test_a_reducer_of_your_own_gets_the_statistics_too():
+    """As in scenes: in natural log power, if it has a method for them."""
+
+    class Own(WarpMerge):
+        def standardise(self, mean, std):
+            self.given = mean, std
+
+    frame_reducer, x = Own(64, 0.5), clips(8)
+    Normalised(ReducedClassifier(frame_reducer, build("cnn7", 5, channels=3), 64, "db"), x)
+    torch.testing.assert_close(frame_reducer.given[0], torch.tensor(x.mean((0, 1)) / DB, dtype=torch.float32))
+    torch.testing.assert_close(frame_reducer.given[1], torch.tensor(x.std((0, 1)) / DB, dtype=torch.float32))
 
 
 def test_power_itself_has_no_logarithm_to_undo():

@@ -123,6 +123,7 @@ def test_features_are_brought_to_mean_0_and_standard_deviation_1():
         (tuple(STREAMS), {"align": "warp"}, "align='warp'"),
         (tuple(STREAMS), {"frame_reducer": "diffres:0.5"}, "must be the only stream"),
         (("spectral",), {"frame_reducer": "average:0.5"}, "only frame reducers that merge by widths"),
+        (("spectral",), {"frame_reducer": "uniform:0.5", "log": "none"}, "log='none': a frame reducer merges power"),
     ],
 )
 def test_bad_requests(names, options, said):

@@ -195,6 +195,13 @@ def test_equal_widths_are_the_linear_pooling_where_frames_divide():
     assert torch.allclose(Uniform(16, 0.75)(x).features[:, 0], pooled, atol=1e-4)
 
 
+def test_the_optimal_segmentation_has_no_segment_of_more_than_four_mean_lengths():
+    """Forty frames where one in ten is left. Of a silence of 41 and nine steady sounds, the silence loses a frame."""
+    lengths, heights = [41, 7, *4 * [6, 7]], [0, 1, *4 * [11, 21]]  # the nearest sound is the most like silence
+    x = torch.tensor(heights).repeat_interleave(torch.tensor(lengths)).float()[None, :, None].expand(1, 100, 16)
+    assert 1 / float(Distortion(16, 0.9).widths(x, 10).min()) == pytest.approx(40)
+
+
 def test_an_unknown_pooling_is_one_line():
     with pytest.raises(ValueError, match=r"how='median': choose one of subsample, average"):
         Pooling(16, 0.5, "median")

@@ -113,7 +113,12 @@ def test_impossible_reductions_are_one_line(net, x, n_out, after, words):
             reduced_logits(net, x, n_out, how, after=after)
 
 
-def test_the_published_size_is_supported():
+def test_an_unknown_way_is_one_line(net, x):
+    with pytest.raises(ValueError, match="how='atention': choose attention, merge or a tensor of scores"):
+        reduced_logits(net, x, 5, "atention")
+
+
+def test_the_small_size_of_the_course_is_supported():
     net = ast_tiny(100, 64, 4).eval()
     with torch.no_grad():
         assert reduced_logits(net, torch.randn(2, 100, 64), 10, "merge").shape == (2, 4)

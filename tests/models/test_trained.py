@@ -10,12 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from course_lib.analysis import probe
+from course_lib.audio.features import NATS
 from course_lib.data import folds
 from course_lib.data.clips import features
 from course_lib.data.load import load_timing
 from course_lib.errors import CourseError, UsageError
 from course_lib.models import trained
-from course_lib.models.classifier import NATS, Normalised, classifier
+from course_lib.models.classifier import Normalised, classifier
 from course_lib.study import networks
 from course_lib.training import supervised
 

@@ -7,7 +7,7 @@ import torch
 from course_lib.audio.features import FeatureSpec, log_mel_torch
 from course_lib.errors import CourseError, UsageError
 from course_lib.models import pretrained, trained, wave_classifier
-from course_lib.models.classifier import Normalised, classifier
+from course_lib.models.classifier import MODELS, SCRATCH, Normalised, classifier
 
 
 def noise(n_clips, n_samples=16_000):
@@ -38,6 +38,62 @@ def test_a_network_of_your_own_is_written_and_read(tmp_path, multilabel):
     logits = model.eval()(log_mel_torch(torch.tensor(waves), spec))
     expected = logits.sigmoid() if multilabel else logits.softmax(1)
     np.testing.assert_allclose(found.probabilities(waves), expected.detach().numpy(), atol=0.02)  # 8-bit weights
+
+
+@pytest.mark.parametrize(
+    ("network", "reducer"),
+    [("ast-tiny", "none"), ("mast-tiny", "uniform:0.5"), ("squeezenet1_1", "none"), ("squeezenet1_1-deltas", "none")],
+)
+def test_any_network_of_the_course_is_written_and_read_without_a_download(tmp_path, monkeypatch, network, reducer):
+    """A file holds every weight: those for photographs, which a backbone begins with, are not needed."""
+    monkeypatch.delenv("COURSE_MIRROR", raising=False)
+    monkeypatch.setenv("COURSE_OFFLINE", "1")
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    x = np.random.default_rng(0).normal(-50, 10, (2, 101, 64)).astype(np.float32)
+    model = Normalised(classifier(SCRATCH.get(network, network), 2, reducer=reducer, n_frames=101), x)
+    path = tmp_path / "mine.safetensors"
+    trained.write(path, model, FeatureSpec(), ["a", "b"], network=network, reducer=reducer, n_frames=101)
+    with torch.inference_mode():
+        logits, back = model.eval()(torch.tensor(x)), trained.load(path).model(torch.tensor(x))
+    np.testing.assert_allclose(back, logits, atol=0.05)  # 8-bit weights
+
+
+class Gained(torch.nn.Module):
+    """The mean level times a parameter that has the name of what is stored beside rounded weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.weight = torch.nn.Parameter(torch.tensor([3.0, 5.0])), torch.nn.Parameter(torch.rand(100, 100))
+
+    def forward(self, x):
+        return x.mean((-2, -1))[:, None] * self.scale * self.weight.sum()
+
+
+def test_a_parameter_called_scale_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "gained", lambda n_classes, channels, shape: Gained())
+    model = Normalised(classifier("gained", 2), np.zeros((1, 20, 64), np.float32))
+    path = tmp_path / "mine.safetensors"
+    trained.write(path, model, FeatureSpec(), ["a", "b"], network="gained")
+    assert trained.load(path).model.model.scale.tolist() == [3.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, r"network='cnn7', reducer='none': model\.blocks\.\S+ is .*, expected .*; give what classifier was given"),
+        ({"network": "cnn9", "reducer": "diffres-light:0.5"}, "is missing, expected"),
+        ({"network": "cnn8"}, "model 'cnn8' is unknown"),
+        ({"network": "ast-tiny"}, "a position embedding for every token.*n_frames"),
+        ({"network": "cnn9", "reducer": "difres:0.5"}, "did you mean diffres"),
+    ],
+)
+def test_what_does_not_describe_the_network_is_refused_before_it_is_written(tmp_path, given, message):
+    model = Normalised(classifier("cnn9", 2), np.zeros((1, 20, 64), np.float32))
+    before = torch.random.get_rng_state()
+    with pytest.raises(UsageError, match=message):
+        trained.write(tmp_path / "mine.safetensors", model, FeatureSpec(), ["a", "b"], **given)
+    assert not list(tmp_path.iterdir())
+    assert torch.equal(before, torch.random.get_rng_state()), "the check moves nothing that is drawn later"
 
 
 def test_writing_checks_what_it_is_given(tmp_path):

@@ -44,6 +44,21 @@ def test_features_are_made_once(scenes, monkeypatch):
         features.visual(scenes, 1.0)
 
 
+def test_sounds_and_frames_that_are_read_in_another_way_are_computed_again(scenes, monkeypatch):
+    keys = []
+
+    def kept(name, scenes, key, make):
+        keys.append((name, key))
+        return np.zeros((len(scenes), {"spectral": 501, "visual": 20}[name], 1), np.float32)
+
+    monkeypatch.setattr(features, "_cached", kept)
+    for version in (1, 2):
+        monkeypatch.setattr(features, "DECODING_VERSION", version)
+        features.spectral(scenes, SPEC)
+        features.visual(scenes, 2.0)
+    assert len(set(keys)) == 4
+
+
 def test_equal_frames_are_computed_once(scenes, monkeypatch):
     looked = []
 

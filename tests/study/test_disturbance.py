@@ -131,6 +131,13 @@ def test_a_network_hears_the_first_seconds_as_long_as_it_gets_enough_frames(long
     assert disturbance.beginnings(model, long_waves[:, :16_000], spec, precision="fp32") == {}
 
 
+def test_a_hop_that_does_not_divide_a_second_leaves_whole_chunks(long_waves):
+    """At 80 ms a chunk has 12 frames, and three seconds have 37: the last one belongs to no chunk."""
+    model, spec = network("diffres-light:0.5", 80.0)
+    found = disturbance.beginnings(model, long_waves, spec, precision="fp32")
+    assert {f"first {second} s, in chunks" for second in (3, 4, 5)} <= set(found)
+
+
 def test_what_comes_later_does_not_matter(long_waves):
     model, spec = network("diffres-light:0.5", 10.0)
     other = long_waves.copy()

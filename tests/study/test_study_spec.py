@@ -9,7 +9,7 @@ import pytest
 from course_lib.audio.features import FeatureSpec
 from course_lib.errors import CourseError, UsageError
 from course_lib.study import grid as grids
-from course_lib.study.config import FIELDS, RunSpec, from_dict, to_dict
+from course_lib.study.config import FIELDS, RunSpec, from_dict, from_fields, to_dict
 from course_lib.study.stats import REPEATS
 from course_lib.training.supervised import Recipe
 
@@ -59,6 +59,27 @@ def test_fields_are_read_by_their_first_names_too():
     assert first == today and first.key == today.key
     with pytest.raises(ValueError, match=r"^recipe\.rat: no such field"):
         from_dict({"dataset": "synth10", "fold": 1, "seed": 0, "recipe.rat": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"features.log": "none", "frame_reducer": "diffres:0.5"}, "features.log='none': a frame reducer merges power"),
+        (
+            {"features.log": "none", "frame_reducer": "diffres:0.5", "task": "scenes"},
+            "features.log='none': a frame reducer merges power",
+        ),
+        ({"frame_reducer": "oracle:0.5"}, "recipe.spec_augment=True: would mask the band that tells the oracle"),
+        (
+            {"frame_reducer": "oracle:0.5", "task": "scenes"},
+            "frame_reducer='oracle:0.5': training scenes have no times",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_feature_is_computed(fields, message):
+    with pytest.raises(ValueError, match=message) as found:
+        from_fields({"dataset": "timing", "fold": 1, "seed": 0} | fields)
+    assert "\n" not in str(found.value)
 
 
 def written(folder, text):

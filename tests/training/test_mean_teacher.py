@@ -68,6 +68,14 @@ def test_events_are_found_in_time_with_weak_labels_alone(learnt):
     assert found["tagging"].micro_f1 == best["validation_tagging"], "the state kept is the one that was chosen"
 
 
+def test_a_network_behind_a_learned_reducer_can_be_taught_again():
+    torch.manual_seed(0)
+    network = CRNN(2, {"spectral": (FRAMES_S, 32)}, FRAMES_S, width=16, frame_reducer="diffres-light:0.5")
+    for _ in range(2):
+        found = teach(network, *everything(), replace(RECIPE, steps=2, n_evals=1), SPEC)
+        assert np.isfinite(found.history[0]["loss"])
+
+
 def test_the_same_seed_gives_the_same_weights(learnt):
     assert same(learnt, taught()) and not same(learnt, taught(seed=1))
 

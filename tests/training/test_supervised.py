@@ -121,21 +121,23 @@ def test_without_validation_the_state_after_the_last_step_is_returned():
     assert same(weights(found.model), weights(once.model)), "evaluation changes nothing"
 
 
-@pytest.mark.parametrize("frames", [(20, 160), (40, 41)])
-def test_the_hop_moves_neither_the_order_of_clips_nor_what_is_drawn(frames):
-    """Same clips a step, same pieces of sound turned and hidden, whatever the number of frames."""
-    recipe, ends, moved = supervised.Recipe(steps=5, batch_size=8, spec_augment=False), [], []
-    for n_frames in frames:
-        rng = np.random.default_rng(3)
+@pytest.mark.parametrize("hops_ms", [(20.0, 2.5), (10.0, 8.0)])
+def test_the_hop_does_not_move_what_is_drawn(hops_ms):
+    """Same pieces of sound turned and hidden in clips of 400 ms, whatever the number of frames."""
+    recipe, ends, moved, hidden = supervised.Recipe(steps=5, batch_size=8), [], [], []
+    y, only_roll = torch.eye(2)[torch.arange(8) % 2], replace(recipe, mixup=0.0, spec_augment=False)
+    for hop_ms in hops_ms:
+        rng, n_frames, spec = np.random.default_rng(3), round(400 / hop_ms) + 1, replace(SPEC, hop_ms=hop_ms)
         x = torch.linspace(0, 1, n_frames)[None, :, None].expand(8, n_frames, 16)  # each frame knows its time
-        rolled, _ = supervised.augmented(x, torch.eye(2)[torch.arange(8) % 2], replace(recipe, mixup=0.0), SPEC, rng)
-        moved.append(rolled[:, 0, 0])
-        supervised.augmented(x, torch.eye(2)[torch.arange(8) % 2], replace(recipe, image_augment=True), SPEC, rng)
+        moved.append(supervised.augmented(x, y, only_roll, spec, rng)[0][:, 0, 0])
+        masked, _ = supervised.augmented(x, y, replace(only_roll, roll=False, spec_augment=True), spec, rng)
+        hidden.append((masked != x).all(2).float().mean(1))  # of the frames of each clip
+        supervised.augmented(x, y, replace(recipe, image_augment=True), spec, rng)
         ends.append(rng.bit_generator.state)
-    assert ends[0] == ends[1]
-    assert (moved[0] - moved[1]).abs().max() < 2 / min(frames)
-    orders = [[c.tolist() for _, c in supervised._batches(40, recipe, 0, 0)] for _ in frames]
-    assert orders[0] == orders[1]
+    one_frame = max(hops_ms) / 400
+    assert recipe.spec_augment and ends[0] == ends[1]
+    assert (moved[0] - moved[1]).abs().max() < 2 * one_frame
+    assert (hidden[0] - hidden[1]).abs().max() < 4 * one_frame and hidden[0].max() > 0.2  # two masks, four edges
 
 
 def test_every_clip_has_its_turn_before_any_has_its_second():
