@@ -794,8 +794,7 @@ show(fig, alt="Spectrum of one frame of 64 ms with two clicks in it, from 0 to 5
 # ### A sound of your own (optional)
 #
 # In a live kernel you can look at a sound of your own through any of these windows. (The
-# [explorer](../site/explorer.md) on the site of the course does the same in a browser,
-# with a microphone.)
+# explorer of the course's website does the same with a microphone.)
 
 # %% tags=["hide-input"]
 def look_through(x, rate_hz, window_ms):

@@ -953,8 +953,8 @@ play_pair(
 
 # %% [markdown]
 # Try your own sounds in a live kernel: anything with a steady beat, such as a motor, a
-# fan close to the microphone, or a rolled *r*. On the site of the course, the
-# [explorer](../site/explorer.md) draws the log-mel of whatever you say into it.
+# fan close to the microphone, or a rolled *r*. The explorer of the course's website draws
+# the log-mel of whatever you say into it.
 
 # %%
 live(
