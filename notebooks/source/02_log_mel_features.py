@@ -1204,7 +1204,7 @@ show(
 # %% [markdown]
 # Read off for each task the longest frame with which the trees still reach 90 %, and
 # compare it with what the task needs. The next cell does the same. (The need is a limit,
-# not a promise: frames of just that length can only just resolve the difference.)
+# not a promise: frames of exactly that length barely resolve the difference.)
 
 # %%
 answer("02.d", round(100 * found["gap"].iloc[-1]), unit="%", within=0.1)

@@ -76,7 +76,7 @@ def window(answer: object) -> str:
     measured_ms = click_length_ms(int(n_fft))
     if abs(click_ms - measured_ms) > 0.25 * measured_ms:
         raise NotYet(f"the window is right; with it the click is {measured_ms:.0f} ms long, you predicted {click_ms:g}")
-    return f"512 samples, just short of the rule's 533, are enough. The click is {measured_ms:.0f} ms long."
+    return f"512 samples, a little short of the rule's 533, are enough. The click is {measured_ms:.0f} ms long."
 
 
 def shift(answer: object) -> str:
