@@ -21,7 +21,7 @@ def test_every_sweep_has_a_panel_of_its_own():
     assert [ax.get_lines()[0].get_ydata().tolist() for ax in fig.axes] == [[90, 70], [99, 80]]
     assert [t.get_text() for t in fig.axes[1].get_xticklabels()] == ["2.5", "5"]
     plt.close(fig)
-    assert "coarse: 90.0 and 70.0 % at 20 and 80 ms; fine: 99.0 % at 2.5 ms" in figures.hops_text(SWEEPS)
+    assert "coarse: 90.0 and 70.0 % at 20 and 80 ms; fine: 99.0 and 80.0 % at 2.5 and 5 ms" in figures.hops_text(SWEEPS)
 
 
 def test_a_hop_of_a_larger_set_is_drawn_once_it_has_all_its_runs(monkeypatch):
