@@ -251,12 +251,13 @@ def expect(
     dataset: DatasetOption = "synth10",
     only: OnlyOption = "",
     seeds: Annotated[int, typer.Option(min=5, help="Seeds to measure the bands from.")] = 5,  # regression.MIN_SEEDS
+    add: Annotated[bool, typer.Option("--add", help="Keep the values of another machine, and add these.")] = False,
     jobs: JobsOption = min(2, os.cpu_count() or 1),
 ) -> None:
     """Measure what the notebooks record over several seeds, and write it to `tests/expected/`."""
     from course_lib.tools import runner
 
-    runner.measure_expectations(profile, dataset, only=only, seeds=seeds, jobs=jobs, console=console)
+    runner.measure_expectations(profile, dataset, only=only, seeds=seeds, jobs=jobs, console=console, add=add)
 
 
 @app.command()

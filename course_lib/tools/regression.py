@@ -109,15 +109,17 @@ def band(values: Sequence[float], step: float = 0.0) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
-    """Expectations from what one notebook recorded in several runs, one per seed.
+def measure(per_seed: Sequence[Mapping[str, Mapping]], earlier: Mapping[str, Mapping] | None = None) -> dict[str, dict]:
+    """Expectations, by metric, from what one notebook recorded in several runs, one per seed.
+
+    Bands and effects also take in the values of `earlier`, expectations that were measured on another machine.
 
     Raises
     ------
     CourseError
         A metric that should not depend on the seed does, or one is missing in a run.
     """
-    expectations = {}
+    expectations, on_file = {}, earlier or {}
     for name, first in per_seed[0].items():
         if first["kind"] == "info":
             continue
@@ -127,6 +129,7 @@ def measure(per_seed: Sequence[Mapping[str, Mapping]]) -> dict[str, dict]:
         entry = {"kind": first["kind"], "unit": first["unit"]}
         if first["kind"] in OF_SEEDS:
             step = max(run[name].get("step", 0.0) for run in per_seed)
+            values = [*on_file.get(name, {}).get("values", []), *values]
             low, high = band(values, step)
             entries = {"low": low, "high": high, "values": values} | ({"step": step} if step else {})
             if first["kind"] == "effect":

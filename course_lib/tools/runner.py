@@ -24,6 +24,7 @@ from course_lib.data import download, folds, registry
 from course_lib.data.clips import Clips
 from course_lib.data.load import load, resolve_dataset
 from course_lib.errors import CourseError, UsageError
+from course_lib.lesson import expected
 from course_lib.lesson.display import records
 from course_lib.provenance import provenance
 from course_lib.tools import authoring, executor, regression, run_report
@@ -219,17 +220,24 @@ def run_course(
     return int(FAILED in states)
 
 
-def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, jobs: int, console: Console) -> None:
+def measure_expectations(
+    profile: str, dataset: str, *, only: str, seeds: int, jobs: int, console: Console, add: bool = False
+) -> None:
     """Run the notebooks with several seeds and store what they record as the expected values.
+
+    With `add`, the values on file, measured on another machine, are kept and count as more seeds; so do its minutes.
 
     Raises
     ------
     CourseError
-        A notebook recorded nothing with one of the seeds.
+        A notebook recorded nothing with one of the seeds, or has no values on file to add to.
     """
     size = profiles.get(profile)
     notebooks = chosen_notebooks(only)
     name, todo = resolve_dataset(dataset), []
+    on_file = {n.stem: expected.stored(profile).get(name, {}).get(n.stem) for n in notebooks} if add else {}
+    if missing := [stem for stem, entry in on_file.items() if entry is None]:
+        raise CourseError(f"--add: {', '.join(missing)}: no values of {profile} on {name} on file; leave out --add")
     for seed in range(seeds):
         parameters = {"profile": profile, "dataset": name, "seed": seed}
         folder = paths.runs_dir() / f"expect-{run_report.label(profile, name)}" / f"seed-{seed}"
@@ -242,9 +250,13 @@ def measure_expectations(profile: str, dataset: str, *, only: str, seeds: int, j
         broken = next((r for r in runs if not r.recorded), None)
         if broken is not None:
             raise CourseError(f"{notebook.stem} did not run: {broken.message}; its expectations were not written")
-        metrics = regression.measure([r.recorded for r in runs])
         minutes = round(statistics.median(r.minutes for r in runs), 2)
         origin = provenance() | {"seeds": seeds, "notebooks_at_a_time": jobs, "minutes": minutes}
+        earlier = on_file.get(notebook.stem, {"metrics": {}})
+        metrics = regression.measure([r.recorded for r in runs], earlier["metrics"])
+        if add:
+            before = earlier["provenance"]
+            origin |= {"added_to": before, "minutes": before["minutes"]}
         where = regression.store(profile, dataset, notebook.stem, metrics, origin)
         console.print(f"{notebook.stem}: {len(metrics)} expectations in {where.relative_to(paths.repo_root())}")
         for line in regression.unclear_effects(metrics) if profile != "smoke" else []:

@@ -87,6 +87,15 @@ def test_measure_keeps_kinds_and_finds_what_moves():
         regression.measure(runs)
 
 
+def test_measure_adds_seeds_to_the_values_of_another_machine():
+    earlier = {"a": {"kind": "effect", "values": [1.0, 2.0, 3.0]}, "gone": {"kind": "band", "values": [9.0]}}
+    runs = [{"a": found(v, "effect"), "new": found(v)} for v in (4.0, 5.0, 6.0, 7.0, 8.0)]
+    measured = regression.measure(runs, earlier)
+    assert measured["a"]["values"] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0] and measured["a"]["mean"] == 4.5
+    assert (measured["a"]["low"], measured["a"]["high"]) == regression.band(range(1, 9))
+    assert measured["new"]["values"] == [4.0, 5.0, 6.0, 7.0, 8.0] and "gone" not in measured
+
+
 def test_measure_carries_the_largest_step_into_the_band():
     runs = [{"a": found(50.0, step=step)} for step in (0.5, 0.5, 2.0, 0.5, 0.5)]
     measured = regression.measure(runs)["a"]
@@ -168,7 +177,7 @@ def test_the_name_of_an_effect_is_unique_in_the_course():
 
 
 def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path, monkeypatch):
-    kept = {}
+    kept, origins = {}, {}
 
     def ran(jobs, **_):
         seeds = [job.parameters["seed"] for job in jobs]
@@ -181,6 +190,7 @@ def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path
 
     def store(profile, dataset, name, metrics, provenance):
         kept[name] = metrics["a"]["values"], provenance["minutes"], provenance["notebooks_at_a_time"]
+        origins[name] = provenance
         return expected.expected_path(profile)
 
     monkeypatch.setattr(runner, "run", ran)
@@ -195,3 +205,10 @@ def test_seeds_of_one_notebook_run_beside_each_other_and_are_kept_apart(tmp_path
         "01_a": ([400.0 + s for s in range(6)], 3.5, 2),
         "02_longer": ([900.0 + s for s in range(6)], 3.5, 2),
     }
+    with pytest.raises(CourseError, match="--add: 01_a, 02_longer: no values of smoke on synth10 on file"):
+        runner.measure_expectations("smoke", "synth10", only="", seeds=6, jobs=2, console=Console(), add=True)
+    earlier = {"provenance": {"minutes": 0.5, "processor": "A"}, "metrics": {"a": {"values": [400.0]}}}
+    monkeypatch.setattr(expected, "stored", lambda profile: {"synth10": {"01_a": earlier}})
+    runner.measure_expectations("smoke", "synth10", only="1", seeds=6, jobs=2, console=Console(), add=True)
+    assert kept["01_a"] == ([400.0, *(400.0 + s for s in range(6))], 0.5, 2)
+    assert origins["01_a"]["added_to"] == earlier["provenance"]
