@@ -1234,8 +1234,9 @@ if of_variant:
     is_better = [part.verdict == "holds" for part in of_variant]
     say(
         "Accuracy of the variant minus that of DiffRes with the light scorer, in "
-        f"points, over seeds 0 and 1 of every fold: {gaps}. *Holds*: the variant is "
-        "better; *contradicted*: it is worse; *not shown*: the rows leave it open. "
+        "points, over seeds 0 and 1 of every fold (the table counts more seeds): "
+        f"{gaps}. *Holds*: the variant is better; *contradicted*: it is worse; *not "
+        "shown*: the rows leave it open. "
         + (
             "It is better at every share."
             if all(is_better)
