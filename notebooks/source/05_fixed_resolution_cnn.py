@@ -276,7 +276,7 @@ play(
 
 # %% [markdown]
 # This kernel responds wherever the level rises. (It also responds in the very last
-# frame, because the zeros beyond the edge lie far above the levels in dB.) Others
+# frame, because the zeros beyond the edge lie far above the levels in dB.) Other kernels
 # respond to steady tones, or to edges between bands. A network has hundreds of kernels,
 # and learns all of their weights.
 #
@@ -408,11 +408,12 @@ check("05.1", conv_macs)
 # %% [markdown]
 # ## 4. How much of the sound does one value see?
 #
-# A value after the first convolution depends on three frames. The next convolution reads
-# three of *those* values, which lie two frames apart after pooling, and so on. The number
-# of frames that one value depends on is its **receptive field** $r$. If neighbouring
-# values lie $d$ frames apart, a layer with kernel size $k$ and *stride* $s$ (its
-# outputs lie $s$ of its inputs apart) gives
+# A value after the first convolution depends on three frames. Pooling combines two
+# neighbouring values, so each pooled value depends on four frames, and the next one lies
+# two frames further on. The second convolution reads three of these, and so on. The
+# number of frames that one value depends on is its **receptive field** $r$. If the
+# inputs of a layer lie $d$ frames apart, its kernel size is $k$ and its *stride* is $s$
+# (its outputs lie $s$ of its inputs apart), then the layer changes $r$ and $d$ to
 #
 # $$ r \leftarrow r + (k - 1)\, d, \qquad d \leftarrow s\, d, $$
 #
@@ -455,13 +456,17 @@ def draw_fields(x, rate_hz, hop_ms, fields=(field,)):
         width_s = timebase.span_ms(
             frames, spec.window_samples, spec.hop_samples, rate_hz
         ) / 1000
-        height = min(frames, N_MELS) - 0.4
+        height = min(frames, N_MELS - 1) - 0.4  # a full-height box stays inside the axes
         corner = ((length_s - width_s) / 2, (N_MELS - 1 - height) / 2)
         ax.add_patch(
             Rectangle(corner, width_s, height, fill=False, edgecolor="white",
                       linewidth=2, linestyle=plots.LINES[place])
         )
-    ax.set(xlim=(0, length_s), title=f"hop {hop_ms:g} ms, {len(levels)} frames")
+    # A field longer than the clip has no visible sides, so the title gives its length
+    ax.set(
+        xlim=(0, length_s),
+        title=f"hop {hop_ms:g} ms, {len(levels)} frames; largest field {width_s:.1f} s",
+    )
     return fig
 
 

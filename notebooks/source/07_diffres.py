@@ -1196,10 +1196,9 @@ say(
 #
 # One run of each kind shows what can happen, not how often. The study repeats such runs
 # with other folds and seeds. The table counts the runs published so far, with exact
-# 95 % intervals for the share that succeeds; an interval from a single run excludes
-# hardly anything. The variant was chosen with seed 0, so its runs with that seed are no
-# independent test. The shipped networks were picked because one succeeds and one fails,
-# so they say nothing about rates.
+# 95 % intervals for the share that succeeds. The variant was chosen with seed 0, so its
+# runs with that seed are no independent test. The shipped networks were picked because
+# one succeeds and one fails, so they say nothing about rates.
 
 # %%
 study_curve = budget.curve()
@@ -1235,8 +1234,9 @@ if of_variant:
     is_better = [part.verdict == "holds" for part in of_variant]
     say(
         "Accuracy of the variant minus that of DiffRes with the light scorer, in "
-        f"points, over seeds 0 and 1 of every fold: {gaps}. *Holds*: the variant is "
-        "better; *contradicted*: it is worse; *not shown*: the rows leave it open. "
+        "points, over seeds 0 and 1 of every fold (the table counts more seeds): "
+        f"{gaps}. *Holds*: the variant is better; *contradicted*: it is worse; *not "
+        "shown*: the rows leave it open. "
         + (
             "It is better at every share."
             if all(is_better)
@@ -1497,10 +1497,10 @@ show(
 )
 
 # %% [markdown]
-# Compare the two columns with what you know about these sounds. Each layer widens the
-# frames that helped to lower *its* loss: for one layer, those that distinguish patterns
-# of bursts; for the other, those that distinguish the classes of its training set. The
-# frames of an event that a listener would mark need not be among them.
+# Compare the two columns with what you know about these sounds. The widths of each layer
+# were trained to lower *its* loss: one had to distinguish patterns of bursts, the other
+# the classes of its own training set. The frames that a listener would mark need not be
+# the wide ones.
 #
 # ### Removing more and more
 #

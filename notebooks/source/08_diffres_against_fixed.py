@@ -222,7 +222,7 @@ plots.lines(
 )
 ax.axhline(0, color="grey", linewidth=1, linestyle="-")
 ax.axhline(25, color="black", linewidth=1, linestyle=":")
-ax.text(68, 16, "the paper's 25 %")
+ax.text(92, 16, "the paper's 25 %", ha="right")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 show(
     fig,
@@ -669,7 +669,7 @@ say(
 )
 
 # %% [markdown]
-# With a tenth of the frames, there is room for every frame of every event.
+# Unless you changed `saved`, there is room for every frame of every event.
 # **Predict:** what percentage of the test clips will a CNN behind this oracle get
 # right? (Half are right without any timing.)
 
@@ -1171,7 +1171,9 @@ conclude(
 # %% [markdown]
 # A drop in accuracy shows that *this* network relies on its widths. It does not show
 # that a network trained with equal widths from the start does worse; for that, we had
-# to train one.
+# to train one. Nor does the size of the drop measure what the widths are worth: with
+# shuffled widths, the classifier gets pictures unlike any that it was trained on, and
+# can do worse than guessing.
 #
 # ### The same layer on another sound
 #
@@ -1309,8 +1311,8 @@ def unpublished(*reducers):
 missing_limits = unpublished("none", "uniform", "oracle")
 if len(curve):
     say(
-        f"Published so far: {curve['runs'].sum()} runs, from at most "
-        f"{curve['folds'].max()} of the five folds at each point."
+        f"Published so far: {curve['runs'].sum()} runs, on up to "
+        f"{curve['folds'].max()} of 5 folds per point."
     )
 if missing_limits:
     say(
@@ -1355,8 +1357,10 @@ if answered:
         f"- {part.about}: {part.difference}, *{part.verdict}*" for part in answered
     ]
     say(
-        "The contrast variant minus its rivals, in points of accuracy, over seeds 0 "
-        "and 1 and with a correction for nine questions:\n\n" + "\n".join(lines)
+        "The contrast variant minus its rivals, in points of accuracy, with a "
+        "correction for nine questions. Only seeds 0 and 1 are compared; the means "
+        "above include all published seeds, so they can point the other way.\n\n"
+        + "\n".join(lines)
     )
 
 # %% [markdown]
@@ -1454,7 +1458,7 @@ if len(counts):
                 color=colour,
                 markersize=8,
             )
-            ax.text(105, place, f"{row.successes} of {row.runs}", va="center")
+            ax.text(109, place, f"{row.successes} of {row.runs}", va="center")
         ax.set_title(f"{100 * share:g} % saved")
         ax.set(xlabel="runs that succeed (%)", xlim=(-4, 104), xticks=[0, 50, 100])
     axes[0, 0].set_yticks(range(len(names)), names)
@@ -1958,8 +1962,8 @@ say(
 if profile != "smoke":
     say(
         f"""- With a quarter of the frames saved, the published layer saves
-  {b2_published:.0f} % of the MACs in front of EfficientNet-B2 and {cnn_published:.0f} %
-  in front of our CNN.
+  {b2_published:.0f} % of the MACs in front of EfficientNet-B2, and adds
+  {-cnn_published:.0f} % in front of our CNN.
 - On this machine, DiffRes with half the frames takes {time_ratio[1]:.2f} times as long
   as all frames for one clip, and {time_ratio[16]:.2f} times as long in batches of 16.
 - On the probe with {100 * saved:.0f} % saved, this run got \
