@@ -290,7 +290,7 @@ LENGTHS_S = (0.5, 1.0, 2.0)
 def excerpts(part, length_s, n_excerpts, rng):
     """Log-mels (excerpts, frames, mels), targets (excerpts, classes), and sources."""
     n_window = round(length_s * FRAMES_PER_S)
-    # One extra frame at either end: its Fourier window extends beyond the excerpt
+    # One extra frame at either end, removed below: its Fourier window is incomplete
     n_samples = timebase.seconds_to_samples(length_s + 2 * HOP_S, RATE_HZ)
     # Excerpts are cut from 20 backgrounds of 10 s: faster than new noise for each
     backgrounds = np.stack([noise(10, rng) for _ in range(20)])
@@ -623,11 +623,11 @@ for name, x in {"0.3 s of noise": short_sound, "a minute of silence": silence}.i
 # ## 4. What happens at a seam?
 #
 # Without overlap, an event that lies across the **seam** between two windows is cut in
-# two. Neither window contains all of it, but the network was trained on whole events.
-# How much does the position in the window matter? With windows of 1 s every 100 ms
-# (overlap 90 %), the network sees each event in many positions. For the events of at
-# most 0.8 s, we average the probability of their class at each distance between the
-# middle of the event and the middle of the window.
+# two, and neither window contains all of it. In training, by contrast, an event was
+# complete or filled its excerpt. How much does the position in the window matter? With
+# windows of 1 s every 100 ms (overlap 90 %), the network sees each event in many
+# positions. For the events of at most 0.8 s, we average the probability of their class
+# at each distance between the middle of the event and the middle of the window.
 
 # %%
 predict(
@@ -1544,7 +1544,7 @@ say(
 )
 
 # %% [markdown]
-# If the first percentage is clearly above the last, events cause false alarms. One
+# If the first percentage is clearly above the second, events cause false alarms. One
 # possible reason: in training, an event was complete or filled its excerpt. At an
 # onset, the alarm gets noise that ends with the first tenths of a second of an event.
 # Such an input was not in the training data, and may resemble another class.

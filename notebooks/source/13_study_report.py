@@ -71,7 +71,8 @@ paper: str = "A"  # whose claims section 5 lists in full: A, B, C or D
 # %%
 started = time.perf_counter()
 # `evidence` gives access to the published rows and to the answers computed from them
-evidence, verdict_table = findings.evidence(), findings.claims_table()
+evidence = findings.evidence()
+verdict_table = findings.claims_table()
 
 # %% [markdown]
 # ## 1. Five findings
@@ -142,9 +143,9 @@ answer("13.a", round(gain, 1), unit="points", within=0.3)
 # at 80 ms (notebook 05, section 11). Part of a difference may come from these gaps. On
 # the probe and on the larger sets, windows are 2.5 hops long and leave none. Because
 # they overlap, a network can solve the probe at longer hops than in notebook 05, where
-# windows are no longer than the hop. A spoken word has 26 frames of 40 ms, of which the
-# poolings of the CNN leave one step in time, so part of the difference on words may
-# come from the network.
+# windows are no longer than the hop. At a hop of 40 ms, a spoken word has 26 frames, of
+# which the poolings of the CNN leave one step in time, so part of the difference on
+# words may come from the network.
 #
 # ### On recordings, does it help to learn which frames to keep?
 #
@@ -159,9 +160,9 @@ show_finding(
 )
 
 # %% [markdown]
-# To do better than equal widths does not yet show that learning is needed. Widths by
-# flux follow a rule; the comparison with them on the spoken words is in finding 2 of
-# [study/RESULTS.md](../study/RESULTS.md).
+# Doing better than equal widths does not yet show that learning is needed: a rule, such
+# as widths by flux, might do as well. For that comparison on the spoken words, see
+# *Larger sets* in [study/RESULTS.md](../study/RESULTS.md).
 #
 # ### Where milliseconds decide, do learned widths find them?
 #
@@ -395,8 +396,9 @@ say(
 # with $(k-1)(f-1)$ degrees of freedom. The factor of 2 is there because both conditions
 # vary. Pooling assumes that all conditions have the same spread. On the timing probe
 # they do not, because some runs fail, so the questions of the claims use the standard
-# deviation of their own pairs there. (The comparisons of the variant with its rivals
-# are pooled, as planned; where runs fail, their intervals are too narrow.)
+# deviation of their own pairs there. One exception was planned: the comparisons of our
+# variant of DiffRes (notebook 07, section 8) with its rivals are pooled, and where runs
+# fail, their intervals are too narrow.
 #
 # The folds are not independent, because their training sets share clips. Nadeau and
 # Bengio's correction widens the interval by a factor of
@@ -423,7 +425,7 @@ say(
 # Claim A3, *as good as fixed resolution or better with at least 25 % less computation*,
 # is tested by ten questions on five data sets. Suppose that each true difference were
 # exactly minus the margin. Each question would still get a false answer in 5 of 100
-# studies, and at least one of the ten would in up to 50 of 100.
+# studies, so at least one of the ten answers would be false in up to 50 of 100.
 #
 # **Holm's procedure** keeps the probability of any false answer at 5 % or less. Sort
 # the p values. The smallest must pass the strictest test, $p < 0.05/10$, the next one
@@ -478,9 +480,9 @@ say(
 # set. The claim **holds** there if all its questions hold, is **contradicted** if at
 # least one is contradicted and none holds, and is **not shown** otherwise.
 #
-# Some verdicts follow from the design, whatever the numbers:
+# Some verdicts do not depend on the size of the difference:
 #
-# - *met by construction*: what was counted was built to match the paper's figure;
+# - *met by construction*: what we count was built to match the paper's number;
 # - *not testable here*: our data or networks cannot answer the question;
 # - *one fold: no verdict*: there are fewer than five pairs, on a single fold;
 # - *not converged: no verdict*: a condition was still improving when its training ended;
@@ -759,6 +761,7 @@ for effect in effects:
     while stats.minimum_detectable_effect(pooled_std, n_pairs) > effect:
         n_pairs += 1
     by_t_test.append(n_pairs)
+pooled_effect = 100 * answers_long["minimum_detectable_effect"].median()
 
 # %% tags=["hide-input"]
 # Draw the number of pairs that each effect needs
@@ -787,7 +790,9 @@ say(
     f"test, you need {by_t_test[1]} folds to detect one point and {by_t_test[3]} to "
     f"detect two; ESC-10 has {n_folds}. With few pairs the rule of thumb is too "
     "optimistic, because it treats the standard deviation as known. The t test "
-    "estimates it from the same pairs."
+    "estimates it from the same pairs. The study pools it over all conditions, so its "
+    f"{n_folds} folds can detect {pooled_effect:.1f} points (*ESC-10, 800 steps* in "
+    "the first figure of this section)."
 )
 
 # %% [markdown]
@@ -796,9 +801,9 @@ say(
 # ESC-10 has only five folds, but larger data sets have more clips, and UrbanSound8K has
 # more folds. A **grid** is a file that lists the runs of an experiment, and grids for
 # larger sets are ready in `study/grids`. We estimate their cost from the training times
-# in the published rows. The smallest detectable effect is estimated on the assumption
-# that the spread of the differences shrinks with the square root of the number of test
-# clips per fold.
+# in the published rows. For the smallest detectable effect, we assume that the standard
+# deviation of the differences is inversely proportional to the square root of the
+# number of test clips per fold.
 
 # %%
 plan = power.next_runs(evidence.rows)
@@ -815,8 +820,9 @@ n_untimed = int(plan["unknown"].sum())  # rows of networks that no published row
 without = f", without {n_untimed} rows of networks never timed" if n_untimed else ""
 say(
     f"All grids together take about {plan['hours'].sum():.0f} hours on one GPU "
-    f"({n_weeks:.1f} weeks{without}). The most sensitive is *{sharpest['grid']}*, "
-    f"which could detect {sharpest['minimum_detectable_effect']:.1f} points."
+    f"({n_weeks:.1f} weeks{without}). Where we can estimate it, the smallest detectable "
+    f"effect is lowest for *{sharpest['grid']}*: "
+    f"{sharpest['minimum_detectable_effect']:.1f} points."
 )
 
 # %% [markdown]

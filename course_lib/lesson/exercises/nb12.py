@@ -24,7 +24,7 @@ def window_starts(answer: object) -> str:
         if min(got) < 0:
             raise NotYet(f"{given} a window starts at {min(got)}, before the recording")
         if max(got) + window > max(n_samples, window):
-            raise NotYet(f"{given} the last window ends at {max(got) + window}, beyond the end; it must end there")
+            raise NotYet(f"{given} the last window ends at {max(got) + window}, beyond the end; end it there instead")
         if len(set(got)) < len(got):
             raise NotYet(f"{given} a window comes twice; add the last one only if some samples are not covered yet")
         if max(got) + window < n_samples:
@@ -130,7 +130,7 @@ def alarm_delay_s(answer: object) -> str:
             lambda o, n, w, h, c: after(o, w, h) + c - o,
         "that window ends before it has heard enough: round up, not down":
             lambda o, n, w, h, c: w + max(0, np.floor((o + n - w) / h)) * h + c - o,
-        "a window is late by its length only if the event must fill it: `needed_s` may be less":
+        "that waits until the event fills a whole window; `needed_s` of it is enough":
             lambda o, n, w, h, c: after(o + w, w, h) + c - o,
         "no window ends before the first one does: k cannot be negative":
             lambda o, n, w, h, c: w + np.ceil((o + n - w) / h - 1e-9) * h + c - o,
