@@ -402,10 +402,12 @@ def larger():
         rows = rows_of(grid)
         texts += [*origin(grid), *machines(rows)]
         tables.append(["| condition | test accuracy | million MACs | ms |"])
-        fields = ["copies", "pictures", "merged", "hop", "recipe.guide", "reducer"]
-        for values, alike in rows.assign(merged=rows["reducer"] != "none").groupby(fields):
+        plain_first = (rows["copies"] == "naa") | rows["pictures"]
+        fields = ["plain first", "merged", "hop", "recipe.guide", "reducer", "copies", "pictures"]
+        marked = rows.assign(**{"merged": rows["reducer"] != "none", "plain first": plain_first})
+        for values, alike in marked.groupby(fields):
             if len(alike) == N_RUNS:
-                copies, pictures, _, hop_ms, guide, reducer = values
+                _, _, hop_ms, guide, reducer, copies, pictures = values
                 how = ", clips augmented" if copies == "naa" else ", pictures augmented" if pictures else ""
                 how += ", guide loss" if guide else ""
                 ms = times(milliseconds(rows, reducer=reducer, hop=hop_ms))
