@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib.analysis import localisation, per_class, probe, questions, verdicts
-from course_lib.analysis.questions import ALL_STREAMS, DATA, SCENES, chosen
+from course_lib.analysis.questions import ALL_STREAMS, DATA, chosen
 from course_lib.analysis.verdicts import (
     BY_CONSTRUCTION,
     NOT_RUN,
@@ -423,22 +423,28 @@ def constant_baseline(evidence: Evidence, score: str) -> str:
     return f"every class in every scene, from start to end: {100 * found[score]:.1f}"
 
 
-def localised_by(evidence: Evidence, first: str, second: str, first_ms: int = 0, margin: float = 0.0) -> Part:
-    """C7 and C8: event F1 of `first` minus `second` (streams) on events that both recognise, over seeds.
+def localised_by(
+    evidence: Evidence, first: str, second: str, first_ms: int = 0, margin: float = 0.0, where: str = "event"
+) -> Part:
+    """C7 and C8: event F1 of `first` minus `second` (streams) on events that both recognise.
 
-    `first_ms` is the hop of the auditory features of `first`, if it is not the usual one.
+    `first_ms` is the hop of the auditory features of `first`, if it is not the usual one; `where` a place of
+    `questions.toml`, whose rows answer.
     """
-    fields = {"streams": first} | ({"auditory_ms": first_ms} if first_ms else {})
-    rows, truth = evidence.rows("scenes"), scene_run.published()
-    found = localisation.localised(fields, {"streams": second}, rows, truth)[0] if len(rows) else None
-    if found is None:
-        raise NotRun("scenes")
     names = [name.replace(ALL_STREAMS, "all three") for name in (first, second)]
     if first_ms:
         names = [f"{first} every {first_ms} ms", "every 320 ms" if second == first else second]
     worse = ", no worse" if margin else ""
     about = f"events that both recognise, {names[0]} over {names[1]}{worse}"
-    return Part(about, SCENES, found, margin, design=f"1 fold x {found.pairs}")
+    sides = [{"streams": first} | ({"auditory_ms": first_ms} if first_ms else {}), {"streams": second}]
+    found, table = localisation.localised(*sides, where, evidence.rows)
+    if found is None:
+        return Part(about, questions.data_of(where), None, margin)
+    design = f"{table['fold'].nunique()} folds x {table['seed'].nunique()}"
+    if found.paired_by == "seed":
+        design = f"1 fold x {found.pairs}"
+    settled = questions.all_converged(where, sides, evidence.rows)
+    return Part(about, questions.data_of(where), found, margin, design=design, converged=settled)
 
 
 def offsets_undone(evidence: Evidence) -> str:
@@ -479,14 +485,8 @@ def over_chance(evidence: Evidence, model: str) -> Part:
     by_fold = rows.groupby("fold")["test_accuracy"].mean()
     if len(by_fold) < 2:
         raise NotRun("scratch")
-    found = stats.of_values((by_fold - CHANCE).to_numpy(), overlap=overlap_of(rows))
+    found = stats.of_values((by_fold - CHANCE).to_numpy(), overlap=stats.overlap_of(rows))
     return Part(f"{model.upper()} over chance", DATA["esc10"], found, design=folds_and_seeds(rows))
-
-
-def overlap_of(rows: pd.DataFrame) -> float:
-    """Test clips divided by training clips of a fold; 0 if the rows do not record them."""
-    known = {"n_test", "n_train"} <= set(rows.columns)
-    return float(rows["n_test"].median() / rows["n_train"].min()) if known else 0.0
 
 
 def loss_saved(evidence: Evidence, model: str, by: str) -> Part:
@@ -531,7 +531,7 @@ def lite0_over(evidence: Evidence, model: str, how: str) -> Part:
     if len(gaps) < 2:
         raise NotRun("scratch")
     originals = evidence.run("scratch", questions.condition("neither augmented"))  # copies do not count as clips
-    found = stats.of_values(gaps, overlap=overlap_of(originals))
+    found = stats.of_values(gaps, overlap=stats.overlap_of(originals))
     design = f"{len(gaps)} folds x {lite0['seed'].nunique()} against {cnn['seed'].nunique()}"
     return Part(f"Lite0 over {model.upper()}", DATA["esc10"], found, design=design)
 

@@ -34,7 +34,7 @@ from course_lib.analysis.verdicts import level_text, signed
 from course_lib.audio import timing_probe
 from course_lib.audio.features import FeatureSpec, log_mel
 from course_lib.paths import atomic_write
-from course_lib.study import records, scene_run, stats
+from course_lib.study import records, stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -278,12 +278,12 @@ def localisation_tables() -> tuple[pd.DataFrame, dict[str, float]]:
     Columns: `hop_ms`, tagging F1 in % (`tagging`, `tagging_low`, `tagging_high`, over seeds), and event F1 minus that
     of the spectral network in points, on the events that both recognise (`gap`, `gap_low`, `gap_high`).
     """
-    rows, truth, found = questions.published("scenes"), scene_run.published(), []
+    rows, found = questions.published("scenes"), []
     usual = questions.usual_fields("tagging")
     for hop_ms in HOPS_MS:
         fields = {"streams": "auditory", "auditory_ms": hop_ms}
         tagging = stats.mean_interval(questions.chosen(rows, usual | fields)["test_tagging_f1"]).scaled(100)
-        gap = localisation.localised(fields, {"streams": "spectral"}, rows, truth)[0].interval.scaled(100)
+        gap = localisation.localised(fields, {"streams": "spectral"})[0].interval.scaled(100)
         found.append((hop_ms, tagging.mean, tagging.low, tagging.high, gap.mean, gap.low, gap.high))
     spectral = questions.chosen(rows, usual | {"streams": "spectral"})["test_tagging_f1"]
     levels = {"log-mel": 100 * spectral.mean(), "every class": 100 * localisation.published_baselines()["tagging"]}

@@ -5,6 +5,7 @@ on the events of the classes that both recognise in a scene. Notebook: 11.
 """
 
 import io
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -28,17 +29,19 @@ def estimated(row: dict) -> pd.DataFrame:
 
 
 def on_shared_pairs(first: pd.DataFrame, second: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Event F1 of two conditions on the pairs of scene and class that both recognise, one row per seed of both.
+    """Event F1 of two conditions on the pairs of scene and class that both recognise, for every fold and seed of both.
 
     `first` and `second` are rows on the same scenes, `truth` is what `study.scene_run.published` returns. Columns:
-    `seed`, `pairs` (of scene and class), and `first` and `second`, event F1 as a share with a collar of 200 ms.
+    `fold`, `seed`, `pairs` (of scene and class), and `first` and `second`, event F1 as a share with a collar of 200 ms.
     """
     found = []
-    both = first.merge(second, on=["fold", "seed", "content"], suffixes=("", "_second"))
-    others = {row["seed"]: row for row in second.to_dict("records")}
-    for row in first[first["seed"].isin(both["seed"])].to_dict("records"):
+    others = {(row["fold"], row["seed"], row["content"]): row for row in second.to_dict("records")}
+    for row in first.to_dict("records"):
+        other = others.get((row["fold"], row["seed"], row["content"]))
+        if other is None:
+            continue
         true = truth.loc[truth["content"] == row["content"], COLUMNS]
-        lists = [estimated(row), estimated(others[row["seed"]])]
+        lists = [estimated(row), estimated(other)]
         shared = true[PAIR].drop_duplicates()
         for events in lists:
             shared = shared.merge(events[PAIR].drop_duplicates(), on=PAIR)
@@ -46,25 +49,35 @@ def on_shared_pairs(first: pd.DataFrame, second: pd.DataFrame, truth: pd.DataFra
         for events in lists:
             kept = (true.merge(shared, on=PAIR)[COLUMNS], events.merge(shared, on=PAIR)[COLUMNS], list(row["classes"]))
             scores.append(detection.event_based_f1(*kept, COLLAR_S, COLLAR_S, zero_division=0).micro_f1)
-        found.append((row["seed"], len(shared), *scores))
-    return pd.DataFrame(found, columns=["seed", "pairs", "first", "second"])
+        found.append((row["fold"], row["seed"], len(shared), *scores))
+    return pd.DataFrame(found, columns=["fold", "seed", "pairs", "first", "second"])
 
 
 def localised(
-    first: dict, second: dict, rows: pd.DataFrame, truth: pd.DataFrame
+    first: dict,
+    second: dict,
+    where: str = "event",
+    published: Callable[[str], pd.DataFrame] = questions.published,
 ) -> tuple[stats.Difference | None, pd.DataFrame]:
-    """Event F1 on shared pairs, `first` minus `second`, over seeds; and the table of `on_shared_pairs`.
+    """Event F1 on shared pairs, `first` minus `second`; and the table of `on_shared_pairs`.
 
-    `first` and `second` are fields that differ from the usual ones of scenes. None for fewer than two seeds.
+    `where` is a place of questions.toml; `first` and `second` are fields that differ from the usual ones there.
+    `published` returns the rows of a grid by its name. The difference is over folds, after averaging their seeds, or
+    over the seeds of a single fold. It is None for fewer than two, or if a condition lacks some of its runs.
     """
-    usual = questions.usual_fields("event")
+    grid, repeats = questions.grid_of(where)
+    rows, truth = published(grid), scene_run.published(grid)
+    usual = questions.usual_fields(where)
     sides = [questions.chosen(rows, usual | fields) for fields in (first, second)]
-    if truth.empty or any(side.empty for side in sides):
+    if truth.empty or min(len(side) for side in sides) < repeats:
         return None, pd.DataFrame()
     table = on_shared_pairs(*sides, truth)
     if len(table) < 2:
         return None, table
-    return stats.of_values((table["first"] - table["second"]).to_numpy(), paired_by="seed"), table
+    paired_by = "fold" if table["fold"].nunique() > 1 else "seed"
+    gaps = (table["first"] - table["second"]).groupby(table[paired_by]).mean()
+    overlap = stats.overlap_of(sides[0]) if paired_by == "fold" else 0.0
+    return stats.of_values(gaps.to_numpy(), paired_by=paired_by, overlap=overlap), table
 
 
 def constant_answers(truth: pd.DataFrame, filenames: int, clip_s: float) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Questions about the rows of the study, listed in `study/questions.toml`; each is answered by a paired difference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -164,7 +164,16 @@ def _mixed(both: pd.DataFrame) -> str:
 
 def data_of(where: str) -> str:
     """The data set of a place, in words."""
-    return SCENES if "score" in _file()["places"][where] else DATA[usual_fields(where)["dataset"]]
+    place = _file()["places"][where]
+    if "score" in place:
+        return place.get("data", SCENES)
+    return DATA[usual_fields(where)["dataset"]]
+
+
+def grid_of(where: str) -> tuple[str, int]:
+    """The grid of a place, and the runs that each of its conditions must have before a question is asked."""
+    place = _file()["places"][where]
+    return place["grid"], max(place.get("repeats", 0), 1)
 
 
 def design_of(question: Question, rows: pd.DataFrame) -> pd.DataFrame | None:
@@ -201,12 +210,25 @@ def converged(question: Question, rows: pd.DataFrame) -> bool:
     return all(late_rise(chosen(rows, fields)) <= STILL_RISING for fields in (question.first, question.second))
 
 
+def all_converged(where: str, conditions: Sequence[Mapping], published: Callable[[str], pd.DataFrame]) -> bool:
+    """Like `converged`, for fields that differ from the usual ones of the place `where`."""
+    grid, repeats = grid_of(where)
+    if repeats == 1:
+        return True
+    rows, usual = published(grid), usual_fields(where)
+    return all(late_rise(chosen(rows, usual | fields)) <= STILL_RISING for fields in conditions)
+
+
 def late_rise(rows: pd.DataFrame) -> float:
-    """Rise of the validation accuracy over the last quarter of the steps, a share, mean over the runs `rows`."""
+    """Rise of the validation accuracy over the last quarter of the steps, a share, mean over the runs `rows`.
+
+    For scenes, it is that of the tagging F1.
+    """
+    validated = "validation_accuracy" if "history.validation_accuracy" in rows else "validation_tagging"
     rises = []
-    for steps, accuracies in zip(rows["history.step"], rows["history.validation_accuracy"], strict=True):
+    for steps, scores in zip(rows["history.step"], rows[f"history.{validated}"], strict=True):
         from_step = np.abs(np.asarray(steps) - 0.75 * steps[-1]).argmin()
-        rises.append(accuracies[-1] - accuracies[from_step])
+        rises.append(scores[-1] - scores[from_step])
     return float(np.mean(rises))
 
 
@@ -219,8 +241,8 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     `minimum_detectable_effect`, `margin`, `pairs`, `paired_by`, `seeds`, `std` and `df` (of the differences, see
     `stats.Difference`), `macs` (of the first as a share of the second's, without features; NaN for scenes), `mixed`
     (pairs on two kinds of machine, as `4 of 15`, or empty), `p` (corrected for the questions of the same claim, or the
-    same family, in this grid) and `verdict`. Scores and differences are shares. Rows on scenes all have one fold, so
-    their intervals cover the randomness of training on these scenes, not the choice of sounds.
+    same family, in this grid) and `verdict`. Scores and differences are shares. Rows of the grid `scenes` all have one
+    fold, so their intervals cover the randomness of training on these scenes, not the choice of sounds.
     """
     if rows is None:
         path = paths.published_dir() / grid / ROWS
@@ -229,7 +251,7 @@ def answers(grid: str = "diffres", rows: pd.DataFrame | None = None) -> pd.DataF
     if len(rows):  # they have many columns, most of them not needed here
         fields = config.defaults(config.RunSpec).keys() | config.defaults(config.SceneRun).keys()
         kept = {*fields, *stats.scores_of(rows).values(), "device", "macs", "n_train", "n_test"}
-        kept |= {"history.step", "history.validation_accuracy"}
+        kept |= {"history.step", "history.validation_accuracy", "history.validation_tagging"}
         rows = rows[[name for name in rows.columns if name in kept]]
     asked = [question for question in questions() if question.grid == grid and len(rows)]
     parts = []

@@ -146,15 +146,16 @@ def video_frame_times_s(length_s: float, frame_rate_hz: float) -> np.ndarray:
     return (np.arange(n_frames) + 0.5) / frame_rate_hz
 
 
-ALIGNMENTS = ("repeat", "nearest", "average")
+ALIGNMENTS = ("repeat", "nearest", "average", "interpolate")
 
 
 def alignment(times_s: np.ndarray, at_s: np.ndarray, how: str = "nearest") -> np.ndarray:
     """Weights that bring frames centred at `times_s` to frames centred at `at_s`, `(at, times)`, float32.
 
     Each row sums to 1: `weights @ x` is `x` `(times, dims)` on the other time base. `nearest` takes one frame;
-    `average` the mean of the frames within half the spacing of `at_s`, or the nearest if there is none; `repeat` the
-    mean of all frames, everywhere, which discards time. Notebook: 10.
+    `average` the mean of the frames within half the spacing of `at_s`, or the nearest if there is none; `interpolate`
+    the two neighbours, weighted linearly, so that no frame is moved in time; `repeat` the mean of all frames,
+    everywhere, which discards time. Outside `times_s`, the first or last frame is repeated. Notebook: 10.
 
     Raises
     ------
@@ -168,6 +169,9 @@ def alignment(times_s: np.ndarray, at_s: np.ndarray, how: str = "nearest") -> np
         raise ValueError("times_s, at_s: expected at least one time each, in increasing order")
     if how == "repeat":
         return np.full((len(at_s), len(times_s)), 1 / len(times_s), dtype=np.float32)
+    if how == "interpolate":
+        each_frame = np.eye(len(times_s))
+        return np.stack([np.interp(at_s, times_s, frame) for frame in each_frame], axis=1).astype(np.float32)
     apart = np.abs(at_s[:, None] - times_s)
     weights = np.zeros(apart.shape)
     weights[np.arange(len(at_s)), apart.argmin(1)] = 1

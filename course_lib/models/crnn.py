@@ -54,9 +54,9 @@ class CRNN(nn.Module):
     paper's way, as far as it is described); `mid`, after them, concatenated; `gate`, after them, as a sum with weights
     that are learned frame by frame. `align` is one of `ALIGNMENTS`, for all streams but the log-mel. With
     `frame_reducer` the log-mel first goes through a frame reducer of `models.classifier`, and the probabilities are
-    brought back to the times of its input; the guide loss of DiffRes is not used. The convolutions are centred
-    `EARLY_FRAMES` frames of the log-mel before `out_s`, so events come out late by that much; the published rows are
-    from this network, and `study.scene_run` undoes the offset.
+    brought back to the times of its input; the guide loss of DiffRes is not used. Unless `centred`, the convolutions
+    are centred `EARLY_FRAMES` frames of the log-mel before `out_s`, so events come out late by that much; the first
+    published rows are from this network, and `study.scene_run` undoes the offset.
 
     A scene's probability is the linear softmax of those of its frames. Source: Boes & Van hamme, Interspeech 2021, for
     the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
@@ -78,6 +78,7 @@ class CRNN(nn.Module):
         align: str = "nearest",
         frame_reducer: str = "none",
         log: str = "db",
+        centred: bool = False,
         width: int = 64,
         dropout: float = 0.3,
     ) -> None:
@@ -115,7 +116,7 @@ class CRNN(nn.Module):
         bands = n_mels * (len(streams) if fusion == "early" else 1)
         convolved = fusion == "early" or "spectral" in streams
         channels = 1 if self.frame_reducer is None else 3
-        self.encoder = Encoder(channels, bands, width, dropout) if convolved else None
+        self.encoder = Encoder(channels, bands, width, dropout, centred=centred) if convolved else None
         meeting = 1 if fusion == "early" else len(streams)
         self.gate = nn.Linear(meeting * width, meeting) if fusion == "gate" else None
         self.dropout = nn.Dropout(dropout)
@@ -201,14 +202,17 @@ class Encoder(nn.Sequential):
     """Five convolutions that leave a quarter of the frames and a thirty-second of the bands, and a dense layer.
 
     `(scenes, channels, frames, bands)` to `(scenes, frames / 4, width)`. The first two halve by their stride, because
-    pooling their large maps would take half of the time.
+    pooling their large maps would take half of the time. Their kernels have an odd number of frames, so that an output
+    frame looks at its first input frame; with one more frame, `centred`, it looks at the middle of its four.
     """
 
-    def __init__(self, n_in: int, bands: int, width: int, dropout: float) -> None:
+    def __init__(self, n_in: int, bands: int, width: int, dropout: float, *, centred: bool = False) -> None:
         layers: list[nn.Module] = []
         for k, (n_out, pool) in enumerate(zip(CHANNELS, POOLS, strict=True)):
             size, strided = (5, 3, 3, 3, 3)[k], k < STRIDED
-            layers.append(nn.Conv2d(n_in, n_out, size, pool if strided else 1, size // 2, bias=False))
+            n_frames = size + 1 if strided and centred else size
+            stride = pool if strided else 1
+            layers.append(nn.Conv2d(n_in, n_out, (n_frames, size), stride, size // 2, bias=False))
             layers += [] if strided else [nn.MaxPool2d(pool)]
             layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
             n_in = n_out

@@ -40,6 +40,7 @@ BACKFILL_DEFAULTS = {
     "refit": False,
     "disturb": False,
     "plugin": "none",
+    "centred": False,
 }
 NONE = "none"  # stands for None in a grid, because TOML has no null
 
@@ -206,7 +207,7 @@ class SceneRun:
     streams : the inputs of the network: `spectral`, `auditory`, `visual`, joined by `+`.
     auditory, auditory_ms : the pretrained audio network and the hop of its features; 0 is one vector per scene.
     frame_rate_hz : video frames per second.
-    fusion, align, frame_reducer : see `models.crnn.CRNN`.
+    fusion, align, frame_reducer, centred : see `models.crnn.CRNN`.
     recipe : how to train.
     plugin : hash of the user's file that `frame_reducer` comes from (see `study.plugins`), or `none`.
     """
@@ -223,6 +224,7 @@ class SceneRun:
     fusion: Literal[*crnn.FUSIONS] = "mid"
     align: Literal[*crnn.ALIGNMENTS] = "nearest"
     frame_reducer: str = "none"
+    centred: bool = False
     recipe: TeacherRecipe = field(default_factory=TeacherRecipe)
     plugin: str = "none"
     task: Literal["scenes"] = "scenes"

@@ -10,7 +10,7 @@ import pandas as pd
 from course_lib import paths
 from course_lib.errors import CourseError, UsageError
 from course_lib.provenance import code_hash, now, provenance
-from course_lib.study.config import BACKFILL_DEFAULTS, current_name
+from course_lib.study.config import BACKFILL_DEFAULTS, RunSpec, SceneRun, current_name, defaults
 
 # Rows published before data sets had versions identify their sounds by hashes of source code. Each is followed by the
 # current `content` of the same sounds; the samples are bit-identical, see tests/data/test_data_identity.py.
@@ -71,15 +71,11 @@ def current(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def filled(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` on clips with the fields that were added later, at the values implied before; rows on scenes unchanged."""
-    if "copies" not in rows.columns:
-        return rows
-    added = {name: rows[name] if name in rows.columns else value for name, value in BACKFILL_DEFAULTS.items()}
-    return (
-        rows.assign(**added)
-        .fillna(BACKFILL_DEFAULTS)
-        .astype({name: type(value) for name, value in BACKFILL_DEFAULTS.items()})
-    )
+    """`rows` with the fields that were added later, at the values implied before."""
+    fields = defaults(RunSpec if "copies" in rows.columns else SceneRun)
+    later = {name: value for name, value in BACKFILL_DEFAULTS.items() if name in fields}
+    added = {name: rows[name] if name in rows.columns else value for name, value in later.items()}
+    return rows.assign(**added).fillna(later).astype({name: type(value) for name, value in later.items()})
 
 
 def done(rows: pd.DataFrame) -> pd.DataFrame:

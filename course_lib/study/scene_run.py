@@ -15,6 +15,7 @@ from course_lib.audio import timebase
 from course_lib.audio.features import FeatureSpec
 from course_lib.data.events import COLUMNS
 from course_lib.evaluation import detection
+from course_lib.evaluation.psds import PSDS1, PSDS2, Tolerance, psds
 from course_lib.models import crnn, pretrained
 from course_lib.models.crnn import CRNN
 from course_lib.paths import atomic_write, published_dir
@@ -31,6 +32,7 @@ from course_lib.training.mean_teacher import EvalSet
 
 SEGMENTS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # lengths of segments and collars for the curves
 COLLARS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+TOLERANCES = {"psds1": PSDS1, "psds2": PSDS2}
 
 
 @lru_cache(maxsize=4)
@@ -87,6 +89,7 @@ def network(spec: SceneRun, n_classes: int, shapes: dict[str, tuple[np.ndarray, 
         align=spec.align,
         frame_reducer=spec.frame_reducer,
         log=spec.features.log,
+        centred=spec.centred,
     )
 
 
@@ -118,6 +121,7 @@ def run_one(
     row = to_dict(spec) | {"key": spec.key, "content": scenes.content, "classes": scenes.classes}
     row |= {name: chosen[name] for name in chosen if name.startswith("validation_")}
     row |= {"chosen_step": learnt.chosen_step, "weights": weights_hash(learnt.model)}
+    row |= {"n_train": int((scenes.table["part"] == "weak").sum())}
     row |= read_test(learnt.model, spec, scenes, found, log=readings)
     row |= {f"history.{name}": [entry[name] for entry in learnt.history] for name in chosen if name != "seconds"}
     row |= {"parameters": cost.parameters(learnt.model), "peak_memory_mb": cost.peak_memory_mb(device)}
@@ -144,8 +148,8 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
     """The columns of a row about the test scenes, which no other function reads; appends a line to `log`.
 
     F1 as shares for tagging, segments of 1 s and events within 200 ms: micro, macro and by class, with error rates;
-    micro F1 also as lists over `SEGMENTS_S` and `COLLARS_S`. `test_estimated` holds the detected events as CSV, from
-    which other scores can be computed later.
+    micro F1 also as lists over `SEGMENTS_S` and `COLLARS_S`; PSDS1 and PSDS2. `test_estimated` holds the detected
+    events as CSV, from which other scores can be computed later.
     """
     test = judged(scenes, found, "test")
     log_reading(log, spec, scenes=len(test.filenames))
@@ -163,7 +167,21 @@ def read_test(model: CRNN, spec: SceneRun, scenes: Scenes, found: dict[str, Stre
         detection.event_based_f1(*lists, collar_s, collar_s, zero_division=0).micro_f1 for collar_s in COLLARS_S
     ]
     row["test_estimated"] = got["estimated"].to_csv(index=False, float_format="%.3f")
-    return row
+    smoothed = mean_teacher.smoothed(got["strong"], model.out_s, spec.recipe.median_ms)
+    return row | {f"test_{name}": psds_of(smoothed, test, model.out_s, how) for name, how in TOLERANCES.items()}
+
+
+def psds_of(strong: np.ndarray, judged: EvalSet, out_s: np.ndarray, tolerance: Tolerance) -> float:
+    """PSDS of probabilities `(scenes, frames, classes)`, over the classes that occur in `judged`; NaN if none does."""
+    occur = np.isin(judged.classes, judged.events["event_label"].unique())
+    if not occur.any():
+        return float("nan")
+    classes = np.array(judged.classes)[occur].tolist()
+    frame_s = float(np.median(np.diff(out_s)))
+    return psds(
+        judged.events, strong[:, :, occur], judged.filenames, classes, frame_s, judged.clip_s, tolerance,
+        first_s=out_s[0] - frame_s / 2,
+    ).score  # fmt: skip
 
 
 # --- The strong labels of the test scenes, stored beside the rows; and scores corrected for the offset of features
@@ -184,9 +202,9 @@ def keep(specs: Iterable[SceneRun], folder: Path) -> Path:
     return folder / TRUTH
 
 
-def published() -> pd.DataFrame:
-    """The table that `keep` wrote beside the published rows on scenes; empty if there is none."""
-    path = published_dir() / "scenes" / TRUTH
+def published(grid: str = "scenes") -> pd.DataFrame:
+    """The table that `keep` wrote beside the published rows of `grid`; empty if there is none."""
+    path = published_dir() / grid / TRUTH
     if not path.is_file():
         return pd.DataFrame(columns=["content", *COLUMNS])
     return current(pd.read_parquet(path))
@@ -196,8 +214,8 @@ def offset_s(spec: SceneRun) -> float:
     """Mean time in s of the sound that an output frame describes, minus the frame's own time, for one stream.
 
     Negative if the sound is earlier. If one hop divides the other, alignment by the nearest frame shifts all frames in
-    the same direction, by an amount that depends on both hops; and the strided convolutions on the log-mel look one and
-    a half frames before `out_s`. Events detected from such frames are early or late.
+    the same direction, by an amount that depends on both hops; and unless they are `centred`, the strided convolutions
+    on the log-mel look one and a half frames before `out_s`. Events detected from such frames are early or late.
 
     Raises
     ------
@@ -210,6 +228,8 @@ def offset_s(spec: SceneRun) -> float:
         )
     frames_s = frame_times_s(spec.features, spec.scenes.clip_s)
     if spec.names == ("spectral",):
+        if spec.centred:
+            return 0.0
         return crnn.EARLY_FRAMES * spec.features.hop_ms / -1000
     (times_s, _), out_s = shapes_of(spec, spec.scenes.clip_s)[spec.names[0]], crnn.output_times_s(frames_s)
     inside = (times_s[0] <= out_s) & (out_s <= times_s[-1])  # outside, the first or last frame is repeated

@@ -173,6 +173,12 @@ def of_values(
     return Difference(Interval(mean, mean - reach, mean + reach, LEVEL), corrected, pairs, paired_by, std, df)
 
 
+def overlap_of(rows: pd.DataFrame) -> float:
+    """Test clips divided by training clips of a fold; 0 if the rows do not record them."""
+    known = {"n_test", "n_train"} <= set(rows.columns)
+    return float(rows["n_test"].median() / rows["n_train"].min()) if known else 0.0
+
+
 def pooled_std(design: pd.DataFrame, repeats: pd.DataFrame, score: str) -> tuple[float, int]:
     """Standard deviation of the difference of two conditions of a design, and its degrees of freedom.
 

@@ -586,12 +586,15 @@ def _as_part(row: Mapping[str, object]) -> Part:
 def _finished_levels(rows: pd.DataFrame) -> list[list[str]]:
     """The cells of a table of levels: a line for each condition of a larger set that has all its runs."""
     cells = []
-    rows = rows.assign(merged=rows["frame_reducer"] != "none")
-    fields = ["copies", "recipe.image_augment", "merged", "features.hop_ms", "recipe.guide", "frame_reducer"]
+    augmented = (rows["copies"] != "none") | rows["recipe.image_augment"]
+    rows = rows.assign(merged=rows["frame_reducer"] != "none", augmented=augmented)
+    fields = [
+        "augmented", "merged", "features.hop_ms", "recipe.guide", "frame_reducer", "copies", "recipe.image_augment",
+    ]  # fmt: skip
     for values, alike in rows.groupby(fields):
         if len(alike) < disturbance.N_RUNS:
             continue
-        copies, pictures, _, hop_ms, guide, reducer = values
+        _, _, hop_ms, guide, reducer, copies, pictures = values
         how = ", clips augmented" if copies != "none" else ", pictures augmented" if pictures else ""
         how += ", guide loss" if guide else ""
         got, ms = stats.accuracy(alike), latency.milliseconds(rows, alike.iloc[0])

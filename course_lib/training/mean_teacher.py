@@ -174,16 +174,25 @@ def detected(
     `out_s` are the middles of the frames in seconds; an event begins half a frame before the middle of its first active
     frame.
     """
+    active = smoothed(strong > THRESHOLD, out_s, median_ms)
     frame_s = float(np.median(np.diff(out_s)))
-    width = max(1, int(median_ms / 1000 / frame_s) | 1)
-    active = median_filter(strong > THRESHOLD, size=(1, width, 1), mode="nearest")
     return events.from_frames(active, filenames, classes, frame_s, clip_s, first_s=out_s[0] - frame_s / 2)
+
+
+def smoothed(frames: np.ndarray, out_s: np.ndarray, median_ms: float) -> np.ndarray:
+    """Decisions or probabilities `(scenes, frames, classes)` after a median filter of `median_ms` over time.
+
+    It does not matter whether decisions are smoothed or the probabilities that they are taken from.
+    """
+    width = max(1, int(median_ms / 1000 / np.median(np.diff(out_s))) | 1)
+    return median_filter(frames, size=(1, width, 1), mode="nearest")
 
 
 def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, object]:
     """Scores of `judged`: `tagging`, `segment` and `event`, each a `Detection`, and the `estimated` events.
 
-    `weak` are the probabilities `(scenes, classes)`. A class that is never predicted has F1 0, as in DCASE task 4.
+    `strong` and `weak` are the probabilities `(scenes, frames, classes)` and `(scenes, classes)`. A class that is never
+    predicted has F1 0, as in DCASE task 4.
     """
     strong, weak = probabilities(model, judged.x)
     found = detected(strong, judged.filenames, judged.classes, model.out_s, judged.clip_s, median_ms)
@@ -194,6 +203,7 @@ def scores(model: nn.Module, judged: EvalSet, median_ms: float) -> dict[str, obj
         "segment": detection.segment_based_f1(*lists, judged.clip_s, SEGMENT_S, zero_division=0),
         "event": detection.event_based_f1(*lists, COLLAR_S, COLLAR_S, zero_division=0),
         "estimated": found,
+        "strong": strong,
         "weak": weak,
     }
 

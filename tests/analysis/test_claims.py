@@ -17,10 +17,14 @@ from course_lib.analysis.verdicts import (
     NOT_SHOWN,
     NOT_TESTABLE,
     ONE_FOLD,
+    UNCONVERGED,
 )
+from course_lib.data.events import COLUMNS
 from course_lib.errors import CourseError
 from course_lib.evaluation.intervals import Interval
 from course_lib.models import transformers
+from course_lib.study import grid, scene_run
+from course_lib.study.config import to_dict
 from course_lib.training import cost
 
 CLAIMS = claims.claims()
@@ -204,6 +208,47 @@ def test_what_there_was_to_curb_is_the_rise_of_the_loss_where_nothing_is_augment
     rows = [clip_row(9, f, model=m, **{"history.validation_loss": losses[m]}) for f in (1, 2) for m in losses]
     rows += [clip_row(9, copies="naa", **{"history.validation_loss": [0.1, 9.0]})]
     assert claims.risen_losses(evidence_of("scratch", rows)).endswith("CNN7 0.30, CNN9 0.00")
+
+
+DOG = pd.DataFrame([("a", 1.0, 2.0, "dog"), ("b", 3.0, 4.0, "dog")], columns=COLUMNS)
+
+
+def rows_on_five_folds(late_s):
+    """A row per run of the grid `events` that hears both dogs, `late_s(streams)` late; tagging is best with both."""
+    tagging = {"spectral": 0.6, "auditory": 0.8, "spectral+auditory": 0.82}
+    rows = []
+    for spec in grid.read(grid.find("events")).specs:
+        moved = DOG.assign(onset=DOG["onset"] + late_s(spec), offset=DOG["offset"] + late_s(spec))
+        f1 = tagging[spec.streams] + 0.01 * (spec.fold % 3) * (spec.streams == "spectral")
+        scores = {f"test_{name}_f1": f1 for name in ("tagging", "segment", "event")}
+        curves = {"history.step": [1125, 1500], "history.validation_tagging": [0.6, 0.6]}
+        counts = {"n_test": 300, "n_train": 1200, "content": f"fold {spec.fold}", "device": "cpu", "classes": ["dog"]}
+        rows.append(to_dict(spec) | scores | curves | counts | {"test_estimated": moved.to_csv(index=False)})
+    return rows
+
+
+def verdicts_on_five_folds(rows):
+    found = claims.table(evidence_of("events", rows))
+    return found[found["data"].str.endswith("(five folds)")].set_index("id")["verdict"]
+
+
+def test_scenes_on_five_folds_get_verdicts_over_folds(monkeypatch):
+    truth = pd.concat([DOG.assign(content=f"fold {fold}") for fold in range(1, 6)])
+    monkeypatch.setattr(scene_run, "published", lambda grid="scenes": truth if grid == "events" else truth.iloc[:0])
+    rows = rows_on_five_folds(lambda spec: float(spec.auditory_ms == 320 and spec.streams == "auditory"))
+    found = verdicts_on_five_folds(rows)
+    assert dict(found) == {"C2": HOLDS, "C6": HOLDS, "C7a": HOLDS, "C7b": HOLDS, "C7c": HOLDS, "C8": HOLDS}
+    localised = claims.localised_by(evidence_of("events", rows), "spectral", "auditory", where="tagging, five folds")
+    assert localised.design == "5 folds x 2" and localised.found.paired_by == "fold"
+    assert localised.found.interval.mean == pytest.approx(1) and localised.found.pairs == 5
+
+    lacking = verdicts_on_five_folds(rows[1:])
+    assert dict(lacking) == {"C8": HOLDS}, "only this claim needs no row of the log-mel"
+
+    rising = {"history.validation_tagging": [0.6, 0.63]}
+    rows = [row | rising if row["streams"] == "spectral" else row for row in rows]
+    found = verdicts_on_five_folds(rows)
+    assert found["C8"] == HOLDS and set(found.drop("C8")) == {UNCONVERGED}
 
 
 def test_networks_of_base_size_are_counted_without_computing():

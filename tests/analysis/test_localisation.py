@@ -26,9 +26,11 @@ def test_only_events_that_both_recognise_are_scored():
     second = row(0, ("a", 1.0, 2.0, "dog"), ("b", 4.0, 5.0, "dog"), ("a", 5.0, 6.0, "rain"), ("b", 8.0, 9.0, "rain"))
     truth = TRUE.assign(content="made")
     [found] = localisation.on_shared_pairs(pd.DataFrame([first]), pd.DataFrame([second]), truth).to_dict("records")
-    assert found == {"seed": 0, "pairs": 2, "first": 1.0, "second": 0.5}
+    assert found == {"fold": 1, "seed": 0, "pairs": 2, "first": 1.0, "second": 0.5}
     alone = localisation.on_shared_pairs(pd.DataFrame([first]), pd.DataFrame([second | {"seed": 1}]), truth)
     assert alone.empty, "seeds are compared one by one"
+    elsewhere = localisation.on_shared_pairs(pd.DataFrame([first]), pd.DataFrame([second | {"fold": 2}]), truth)
+    assert elsewhere.empty, "and folds"
 
 
 def test_events_of_a_class_that_is_not_there_are_no_shared_pair():

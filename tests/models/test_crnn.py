@@ -62,6 +62,17 @@ def test_the_receptive_field_lies_one_and_a_half_frames_before_the_time_of_the_o
     assert late_s == pytest.approx(crnn.EARLY_FRAMES * (FRAMES_S[1] - FRAMES_S[0]))
 
 
+def test_centred_convolutions_look_at_the_time_of_the_output():
+    model = made(("spectral",), centred=True)
+    x = torch.randn(1, 1, len(FRAMES_S), STREAMS["spectral"][1], requires_grad=True)
+    middle = len(model.out_s) // 2
+    encoded = model.encoder(x)
+    assert encoded.shape[1] == len(model.out_s), "four frames each, and no further one made from fewer"
+    encoded[0, middle].sum().backward()
+    seen_s = FRAMES_S[(x.grad[0, 0].abs().amax(1) > 0).numpy()]
+    assert (seen_s[0] + seen_s[-1]) / 2 == pytest.approx(model.out_s[middle])
+
+
 def test_a_learned_alignment_begins_as_the_nearest_frame_and_learns():
     x = features(("auditory",))["auditory"]
     nearest, learned = (made(("auditory",), align=a).projected["auditory"] for a in ("nearest", "learned"))
@@ -144,6 +155,10 @@ def test_alignment_weights_are_means(how):
     if how == "nearest":
         assert np.abs(weights @ times_s - at_s).max() < 0.17
     finer = timebase.alignment(at_s, times_s, how)
+    if how == "interpolate":
+        inside = (at_s >= times_s[0]) & (at_s <= times_s[-1])
+        np.testing.assert_allclose((weights @ times_s)[inside], at_s[inside], atol=1e-6)
+        assert (weights @ times_s)[0] == pytest.approx(0.03) and weights[-1, -1] == 1, "the last frame is repeated"
     if how == "average":  # the middle of the frames that fall together
         np.testing.assert_allclose((finer @ at_s)[1:-1], times_s[1:-1], atol=0.05)
     for bad, said in ((([], at_s), "expected at least one"), ((times_s[::-1], at_s), "increasing")):

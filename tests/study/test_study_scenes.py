@@ -35,6 +35,7 @@ def test_a_row_has_scores_curves_and_where_it_came_from(row):
     assert row["test_segment_curve"][scene_run.SEGMENTS_S.index(1.0)] == row["test_segment_f1"]
     assert row["test_event_curve"][scene_run.COLLARS_S.index(0.2)] == row["test_event_f1"]
     assert row["n_test"] == 4 and row["commit"] and row["content"]
+    assert 0 <= row["test_psds1"] <= row["test_psds2"] <= 1
 
 
 def test_rows_are_judged_again_by_the_truth_that_lies_beside_them(tmp_path, monkeypatch, row):
@@ -55,7 +56,8 @@ def test_rows_are_judged_again_by_the_truth_that_lies_beside_them(tmp_path, monk
 @pytest.mark.parametrize(
     ("change", "moved_ms"),
     [({"auditory_ms": 40}, -15), ({"auditory_ms": 80}, 5), ({"auditory_ms": 160}, -35), ({"auditory_ms": 320}, 20),
-     ({"auditory_ms": 320, "align": "learned"}, 20), ({"auditory_ms": 0}, 0), ({"streams": "spectral"}, -30)],
+     ({"auditory_ms": 320, "align": "learned"}, 20), ({"auditory_ms": 320, "align": "interpolate"}, 0),
+     ({"auditory_ms": 0}, 0), ({"streams": "spectral"}, -30), ({"streams": "spectral", "centred": True}, 0)],
 )  # fmt: skip
 def test_what_an_alignment_moves_is_known(change, moved_ms):
     spec = replace(SceneRun("esc10", 1, 0, streams="auditory"), **change)
