@@ -20,7 +20,7 @@ from course_lib.study.disturbance import GAINS_DB, N_SHIFTS, SNRS_DB, UNCHANGED
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GRIDS = {"words": "ten words", "esc50": "ESC-50"}  # and the place of each in questions.toml
+GRIDS = {"words": "ten spoken words", "esc50": "ESC-50"}  # and the place of each in questions.toml
 CONDITION = ["features.hop_ms", "frame_reducer"]
 N_RUNS = 10  # five folds with two seeds: a condition is shown once it has all of them
 LEVELS = (*(f"gain {gain_db:+g} dB" for gain_db in GAINS_DB), *(f"noise {snr_db:g} dB" for snr_db in SNRS_DB))

@@ -111,7 +111,7 @@ def _merged(data: str, share: str) -> str:
     [loss] = [part for part in parts()["A3"] if part.data == data and part.about.startswith(f"{share}, no worse")]
     [gain] = [part for part in parts()["A2"] if part.data == data and part.about == f"over equal widths, {share}"]
     if loss.verdict == CONTRADICTED:
-        clause = f"DiffRes with {share} loses {-100 * loss.found.interval.mean:.1f} points"
+        clause = f"DiffRes with {share} loses {-100 * loss.found.interval.mean:.1f} points against all frames"
     elif loss.verdict == HOLDS:
         clause = f"DiffRes with {share} loses less than two points"
     else:
@@ -162,7 +162,7 @@ def time_headline() -> Headline:
 
 def localisation_headline() -> Headline:
     """5. Pretrained features."""
-    [recognised], [instead] = parts()["C2"], parts()["C7b"]
+    recognised, instead = parts()["C2"][0], parts()["C7b"][0]  # the scenes of one fold
     numbers = (
         f"Tagging F1 of auditory features over the log-mel: {points(recognised)}; event F1 on events that both "
         f"recognise: {signed(instead.found.reversed().interval.scaled(100))} points."

@@ -175,6 +175,8 @@ def _agrees(prediction: float | str, value: float | str, within: float) -> bool:
 
 
 def _as_word(given: object) -> str:
+    if isinstance(given, float):
+        given = f"{given:g}"
     return str(given).strip().casefold().replace("_", " ")
 
 

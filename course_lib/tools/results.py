@@ -358,7 +358,7 @@ def gpu_of(rows: pd.DataFrame) -> str:
 
 def localisation_finding() -> str:
     """5. Do pretrained features help to say what sounds, and when?"""
-    [alone], recognised, [instead], [beside] = (parts()["C2"], parts()["C7a"][0], parts()["C7b"], parts()["C7c"])
+    alone, recognised, instead, beside = (parts()[claim][0] for claim in ("C2", "C7a", "C7b", "C7c"))  # of one fold
     by_hop, levels = figures.localisation_tables()
     finer = ", ".join(
         f"{row.gap:+.1f} ({row.gap_low:+.1f} to {row.gap_high:+.1f}) at {row.hop_ms} ms" for row in by_hop.itertuples()

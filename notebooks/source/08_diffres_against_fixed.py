@@ -440,7 +440,8 @@ if idle_ms:
 # - **equal widths**: DiffRes without learning. Every frame gets the same width;
 # - **random**: widths drawn at random for each clip. Randomly dropping parts of the
 #   input can itself help training (Koutini et al., 2022); this rival shows whether
-#   DiffRes does more;
+#   DiffRes does more than a weak form of that, in which a clip always gets the same
+#   random widths;
 # - **energy**: loud frames are wide;
 # - **flux**: frames that are louder than the frame before are wide.
 #

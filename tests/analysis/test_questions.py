@@ -94,7 +94,8 @@ def test_a_condition_that_still_improved_at_the_end_of_its_training_gets_no_verd
 def test_the_questions_of_a_family_are_corrected_together():
     rows = pd.DataFrame([*words(0.9, 10), *words(0.896, 20), *words(0.7, 40)])  # of hops of 5 and 60 ms there are none
     found = questions.answers("words", rows).set_index("question")["p"]
-    alone = {q.text: questions.compared(q, rows).p() for q in ASKED if q.where == "ten words" and q.text in found}
+    of_words = [q for q in ASKED if q.where == "ten spoken words" and q.text in found]
+    alone = {q.text: questions.compared(q, rows).p() for q in of_words}
     close, far = (f"all frames of 10 ms better than all frames of {hop_ms} ms" for hop_ms in (20, 40))
     assert alone[far] < alone[close]
     assert found[far] == pytest.approx(4 * alone[far]) and found[close] == pytest.approx(min(1, 3 * alone[close]))

@@ -123,7 +123,7 @@ def headline_on(grid):
         verdict = answer(loss, 0.02, p["A3"][place["A3"]])
         better = answer(gain, 0, p["A2"][place["A2"]]) == "holds"
         if verdict == "contradicted":
-            texts.append(f"DiffRes with {kept} loses {-100 * loss['mean']:.1f} points")
+            texts.append(f"DiffRes with {kept} loses {-100 * loss['mean']:.1f} points against all frames")
         elif verdict == "holds":
             texts.append(f"DiffRes with {kept} loses less than two points")
         if verdict in ("contradicted", "holds") and better:

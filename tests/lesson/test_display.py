@@ -150,6 +150,7 @@ def test_a_pair_is_one_figure_with_a_player_each(displayed):
         (0.5, 0.123456, 0.1, "You predicted 0.5; it is 0.123 frames."),
         (1e4, 16_000, 0.1, "You predicted 10,000; it is 16,000 frames."),
         ("Clock tick", "clock_tick", 0.0, "You predicted Clock tick, and that is right: it is clock_tick frames."),
+        (2.0, "2", 0.0, "You predicted 2, and that is right: it is 2 frames."),
         ([98], 101, 0.0, "No prediction entered. It is 101 frames."),
     ],
 )
