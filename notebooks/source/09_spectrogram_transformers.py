@@ -86,7 +86,7 @@ test_fold: int = 1  # the fold of the timing probe used for testing
 # %%
 STEPS = {"smoke": 16, "lesson": 2000, "study": 4000}  # of the long training runs
 # Results on the probe do not depend on `dataset`. Their spread over seeds, which
-# `conclude` needs, is stored under this data set's name
+# `conclude` needs, is stored under this name
 ON_FILE = "synth10"
 device = profiles.device()
 size = profiles.get(profile)
@@ -105,6 +105,8 @@ size = profiles.get(profile)
 #
 # - a token **spans** $p\,h$ ms: 160 ms at a hop of 10 ms;
 # - a new token **begins** every $s\,h$ ms: every 100 ms.
+#
+# (We count hops. The windows of the first and the last frame reach a few ms further.)
 #
 # Here are the patches of the clip whose level varies most.
 
@@ -146,7 +148,7 @@ play(
 # %% tags=["hide-input"]
 # Outlines of the patches on a log-mel, for several strides
 def picture_of_patches(sound, rate_hz, stride):
-    """A log-mel with the outlines of its patches; every second column in orange."""
+    """A log-mel with the outlines of its patches; every second column in green."""
     sound_spec = FeatureSpec(rate_hz=rate_hz)
     levels = log_mel(np.asarray(sound, dtype=np.float32), sound_spec)
     fig, ax = plt.subplots(figsize=(9, 3.4))
@@ -163,7 +165,7 @@ def picture_of_patches(sound, rate_hz, stride):
     hop_s = sound_spec.hop_ms / 1000
     for column in range(n_columns):
         left_s = (column * stride - 0.5) * hop_s
-        colour = plots.COLOURS[1] if column % 2 else "white"
+        colour = plots.COLOURS[2] if column % 2 else "white"
         for row in range(n_rows):
             bottom = row * stride - 0.5
             outline = Rectangle(
@@ -172,7 +174,7 @@ def picture_of_patches(sound, rate_hz, stride):
                 height=PATCH,
                 fill=False,
                 edgecolor=colour,
-                linewidth=1,
+                linewidth=1.2,
             )
             ax.add_patch(outline)
     span_ms = PATCH * sound_spec.hop_ms
@@ -196,8 +198,8 @@ scrub(
     alt=f"Log-mel of two seconds of {example_name} with the outlines of its patches. "
     "At a stride of 16 the patches touch. At smaller strides there are more of them, "
     "with more overlap. They are always 160 ms wide.",
-    caption="Patches of 16 frames by 16 mels. A smaller stride makes more tokens, not "
-    "shorter ones.",
+    caption="Patches of 16 frames by 16 mels, every second column in green. A smaller "
+    "stride makes more tokens, not shorter ones.",
 )
 
 # %%
@@ -284,9 +286,10 @@ check("09.1", token_count)
 #                  {\sum_l \exp(q_i \cdot k_l / \sqrt{d})},
 #    \qquad y_i = \sum_j a_{ij}\, v_j . $$
 #
-# Here $d$ is the length of a query. The softmax makes the weights of each token $i$ sum
-# to 1. *Multi-head* attention cuts queries, keys and values into pieces of length $d$.
-# Each piece, a head, has its own weights $a_{ij}$. A last matrix mixes the heads.
+# Here $d$ is the dimension of a query. The softmax makes the weights of each token $i$
+# sum to 1. *Multi-head* attention cuts queries, keys and values into pieces of
+# dimension $d$. Each set of pieces, a head, has its own weights $a_{ij}$. A last matrix
+# mixes the heads.
 
 
 # %%
@@ -465,9 +468,9 @@ check("09.2", attention_share)
 #
 # MAST (Zhu & Omar, 2023) starts with a finer grid of tokens and coarsens it in stages.
 # Some stages pool along time only (1-D), others along time and frequency (2-D). As the
-# tokens become fewer, they become wider. The paper's table of stages is not public, so
-# our MAST is a reconstruction. It follows MViTv2 (Li et al., 2022), a related network
-# whose table is public; section 6 explains the choice.
+# tokens become fewer, they become wider. We could not read the paper's table of stages,
+# so our MAST is a reconstruction. It follows MViTv2 (Li et al., 2022), a related
+# network whose stages we know; section 6 explains the choice.
 #
 # The pooling happens *inside* the attention. Queries, keys and values are put back on
 # their grid, and each goes through a convolution with a stride and a layer norm. The
@@ -703,10 +706,10 @@ say(
 # %% [markdown]
 # ### Exercise 09.3: grids of a pyramid
 #
-# With an odd kernel, padded by half its width, pooling with stride $s$ turns $n$ rows
-# or columns into $\lceil n / s \rceil$. You are given the first grid `(rows, columns)`
-# and a list of strides `(rows, columns)`, one for each pooling. Return the list of all
-# grids, including the first.
+# With an odd kernel and half its width (rounded down) as padding on either side,
+# pooling with stride $s$ turns $n$ rows or columns into $\lceil n / s \rceil$. You are
+# given the first grid `(rows, columns)` and a list of strides `(rows, columns)`, one for
+# each pooling. Return the list of all grids, including the first.
 #
 # <details><summary>Hint</summary>
 #
@@ -818,8 +821,9 @@ say(
 
 # %% [markdown]
 # So, apart from the position embedding and the edges of the clip, shifts by whole
-# quanta do not change the output of an untrained network; all other shifts do. Training
-# can reduce their effect, and a finer grid shortens the quantum.
+# quanta do not change the output, whatever the weights. All other shifts change the
+# output of these untrained networks. Training can reduce that change, and a finer grid
+# shortens the quantum.
 #
 # ### Exercise 09.4: the quantum
 #
@@ -1158,7 +1162,8 @@ for name in small:
 products_ratio = products_ms["MAST"] / products_ms["AST"]
 say(
     f"A pass through MAST consists of **{operations['MAST']} operations**, a pass "
-    f"through AST of {operations['AST']}. For one clip, MAST's matrix products take "
+    f"through AST of {operations['AST']} (views, which move no data, are counted as "
+    "well). For one clip, MAST's matrix products take "
     f"**{products_ratio:.2f}** of the time that AST's take. Everything except matrix "
     f"products and attention takes {other_percent['AST']:.0f} % of AST's time and "
     f"{other_percent['MAST']:.0f} % of MAST's."
@@ -1670,7 +1675,8 @@ our_sizes.tolist()
 
 # %% [markdown]
 # The list shows the sizes of the remaining tokens: first the even ones that were not
-# merged, then the odd ones. In attention, a token of size $s$ should count like $s$
+# merged, then the odd ones. One round removes at most half of the tokens; to remove
+# more, the library repeats it. In attention, a token of size $s$ should count like $s$
 # equal tokens. Adding $\ln s$ to its similarities achieves that, because
 # $e^{q \cdot k + \ln s} = s\,e^{q \cdot k}$.
 #

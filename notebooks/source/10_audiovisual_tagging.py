@@ -12,8 +12,8 @@
 # ## You will be able to
 #
 # - **align** streams of different frame rates to one time base (exercise 10.1);
-# - **derive** the gradient of linear softmax pooling, and **say** which frames it
-#   raises and which it lowers (exercise 10.2);
+# - **write** linear softmax pooling (exercise 10.2), and **say** which frames its
+#   gradient raises and which it lowers;
 # - **update** a mean teacher by hand (exercise 10.3);
 # - **score** tags by micro F1, and **compare** the score with constant answers
 #   (exercise 10.4);
@@ -204,10 +204,10 @@ play(
 )
 
 # %% [markdown]
-# The drawings are hard to recognise in pictures this small and noisy, so here they are
-# enlarged and on white, one artist per row. Three artists draw for the training scenes,
-# a fourth for the validation scenes and a fifth for the test scenes. A network that has
-# only memorised the training drawings should therefore fail on the test scenes.
+# Here are the drawings without photographs and noise, one artist (a set of icons) per
+# row. Three artists draw for the training scenes, a fourth for the validation scenes
+# and a fifth for the test scenes. A network that has only memorised the training
+# drawings should therefore fail on the test scenes.
 
 # %% tags=["hide-input"]
 # Every class as each artist draws it, enlarged and on white
@@ -275,7 +275,7 @@ for ax in axes:
     ax.spines[:].set_visible(False)
 show(
     fig,
-    alt="Five pictures of test scenes as the network gets them: small drawings in "
+    alt="Five pictures of test scenes as the network gets them: drawings in "
     "random places on grey or coloured photographs, with noise and low contrast. In "
     "view: " + ", ".join(shown) + ".",
     caption="What the network sees. Below each picture: the class in view.",
@@ -440,7 +440,7 @@ for ax, name in zip(axes[2:], ("auditory", "visual"), strict=True):
     ax.plot(times_s, np.full(len(times_s), -3), "|", color="black", markersize=8)
     ax.set(ylabel=f"{name}\nfeature", ylim=(-5, 39.5))
 axes[-1].set(xlabel="time (s)", xlim=(0, scenes.clip_s))
-fig.colorbar(image, ax=axes, label="lowest to highest value in the scene", pad=0.01)
+fig.colorbar(image, ax=axes, label="features: lowest to highest in the scene", pad=0.01)
 # A picture counts as new if any of its features differs from the one before
 differences = np.diff(visual.x[scene_row].astype(np.float32), axis=0)
 n_changes = int((differences != 0).any(axis=1).sum())
@@ -597,13 +597,13 @@ check("10.1", nearest_places)
 # %% [markdown]
 # ## 3. What can a picture say about a sound?
 #
-# For real videos, LLP has an answer (Tian et al., 2020). This data set labels 1,857
-# clips second by second, separately for what is heard and what is seen. In 91 % of the
-# clips in which a dog barks, it is also in view at some time. But of the seconds with a
-# dog in view, it barks in only 55 %. For a dog, the picture says **what**, but hardly
-# **when**. Other classes differ: a helicopter in view is heard 97 % of the time.
+# For real videos, LLP has an answer (Tian et al., 2020). This data set labels about
+# 1,850 clips second by second, separately for what is heard and what is seen. In 91 %
+# of the clips in which a dog barks, it is also in view at some time. But of the seconds
+# with a dog in view, it barks in only 55 %. For a dog, the picture says **what**, but
+# hardly **when**. Other classes differ: a helicopter in view is heard 97 % of the time.
 #
-# Our scenes follow LLP where they can. When one of the five classes that we share with
+# Our scenes follow LLP in one respect. When one of the five classes that we share with
 # LLP is heard in a scene, it is also in view with the probability counted in LLP. For
 # the other classes we chose the probability ourselves. We also chose how long a drawing
 # stays in view before and after its sound. **Predict** how much of its time in view a
@@ -676,13 +676,18 @@ show(
 # %%
 dog = classes.index("dog")
 dog_share = [100 * share[dog] for share in shares.values()]
+heard_now = shares["heard now,\nif in view now"]
+n_lower = sum(heard_now[classes.index(label)] < LLP[label][2] for label in LLP)
 answer("10.c", round(dog_share[2]), unit="%", within=0.15)
 say(
     f"A dog is in view in {dog_share[0]:.0f} % of the scenes in which it barks (LLP: "
     f"{100 * LLP['dog'][0]:.0f} %), and it barks for **{dog_share[2]:.0f} %** of its "
     f"time in view (LLP: {100 * LLP['dog'][2]:.0f} %). An event lasts at most "
     f"{study_spec.longest_s:g} s here. The times in view before the first bark and "
-    f"after the last are random, with a mean of {images.SEEN['dog'][1]:g} s each."
+    f"after the last are random, with a mean of {images.SEEN['dog'][1]:g} s each. In "
+    f"the right panel, our share is below LLP's for **{n_lower}** of the {len(LLP)} "
+    "classes that both have. The lower this share, the less a picture says about "
+    "*when*."
 )
 
 # %% [markdown]
@@ -1181,7 +1186,8 @@ say(
     f"the frames of unlabelled scenes has {gradient_ratio:.2g} times the norm of the "
     "gradient from the labels. In the loss of the first step, it is multiplied by "
     f"{consistency_weight[0]:.3f} (the weight of the consistency loss) and by "
-    f"{len(unlabelled_part)}/{len(batch)} (the unlabelled share of the batch)."
+    f"{len(unlabelled_part)}/{len(batch)} (the unlabelled share of the batch), so "
+    "unlabelled scenes hardly count at first."
 )
 
 # %% [markdown]
@@ -1271,7 +1277,7 @@ say(
     f"From step {at_steps[-2]} to step {at_steps[-1]}, validation F1 changes, in "
     "points, by "
     + ", ".join(f"{change:+.1f} ({name})" for name, change in late_change.items())
-    + ". A network whose F1 is still rising would gain from longer training, so the "
+    + ". A network whose F1 is still rising may gain from longer training, so the "
     f"comparison below holds only for training with {steps} steps."
 )
 
@@ -1302,8 +1308,8 @@ check("10.4", micro_f1)
 # scenes**, never on the test scenes.
 #
 # We also try a control that needs no training: the network with all streams gets the
-# **pictures of another scene**. If its output stayed the same, it would not be using
-# its pictures.
+# **pictures of another scene**. If its F1 stays the same, it hardly matters which
+# pictures it gets.
 #
 # The intervals come from the bootstrap of notebook 04, with scenes in place of sources:
 # we draw as many scenes as there are, with replacement, and compute F1 from the counts
@@ -1557,7 +1563,7 @@ conclude_on_auditory(
     "pictures. To see whether they help, we need a network trained without them.",
     if_not="For the network with all streams, using the right pictures instead of "
     f"those of another scene changes F1 by {points(swap_gap)}. This run does not show "
-    "that it uses its pictures.",
+    "that it matters which pictures it gets.",
 )
 
 # %% [markdown]
@@ -1770,7 +1776,7 @@ if gains:
     say(
         f"For {n_below} of {len(labels)} classes, the visual network has a lower F1 "
         "than naming the class in every scene. The largest gain from adding pictures "
-        f"to sound is that of **{best_class}** ({gains[best_class].mean:+.1f} points). "
+        f"to sound is for **{best_class}** ({gains[best_class].mean:+.1f} points). "
         f"Of the {len(gains)} intervals, {len(outside)} exclude zero"
         + (f" ({', '.join(outside)})" if outside else "")
         + ". If pictures had no effect, about one interval in twenty would exclude "

@@ -1140,10 +1140,10 @@ say(
 #   *both* detectors report at least one event.
 #
 # These shared pairs are easier than average. Both detectors get the usual
-# post-processing here (threshold 0.5, filter 400 ms), although section 3 recommends
-# tuning it for each: with a longer filter, a detector can lose all events of a pair, so
-# the set of shared pairs would depend on the tuning. Tags are decided at 0.5 as well,
-# as in the study. So part of a difference can come from the thresholds.
+# post-processing here (threshold 0.5, filter 400 ms). Section 3 recommends tuning it
+# for each detector, but a long filter can remove all events of a pair, so the set of
+# shared pairs would then depend on the tuning. Tags are decided at 0.5 as well, as in
+# the study. So part of a difference can come from the thresholds.
 
 # %%
 PAIR = ["filename", "event_label"]
@@ -1394,8 +1394,9 @@ if is_published:
         "every class in every scene). Event F1 minus that of the log-mel, on events "
         f"that both recognise: {'; '.join(gaps)}. Below 320 ms there are three seeds "
         "on one fold, so the study gives no verdict on which hop localises best. "
-        "(Corrected for the offset of the nearest frame, the differences between hops "
-        "are smaller: study/RESULTS.md, claim C8.)"
+        "(Alignment takes the nearest frame, which shifts the events of each hop by a "
+        "different offset. Correcting for these offsets changes the differences "
+        "between hops by a few points: study/RESULTS.md, claim C8.)"
     )
 
 # %% [markdown]
@@ -1708,8 +1709,8 @@ else:
 # delay is the onset of a ring minus the closest true onset. Change your thresholds and
 # watch the three numbers: which do you trade for which?
 #
-# A real alarm also needs a detector that does not look ahead. Ours does, because its
-# recurrent layer runs in both directions and its features depend on later sound.
+# A real alarm also needs a detector that does not look ahead. Ours looks ahead: its
+# recurrent layer runs in both directions, and its features depend on later sound.
 # Notebook 12 is about streams.
 #
 # ## 8. PSDS in one picture (optional)

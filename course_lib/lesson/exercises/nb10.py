@@ -99,9 +99,7 @@ def followed(answer: object) -> str:
     }
     cases = [(0.4, 1.0, 0, 0.99), (0.4, 1.0, 3, 0.99), (-0.5, 0.7, 1000, 0.99), (2.0, -1.0, 50, 0.9)]
     expect_function(answer, reference, cases, unit="", slips=slips)
-    return (
-        "At step 0 the teacher becomes equal to the student. After a thousand steps, a hundredth of the gap is closed."
-    )
+    return "At step 0 the teacher becomes equal to the student. At step 1000, one update closes a hundredth of the gap."
 
 
 def micro_f1(answer: object) -> str:
@@ -134,7 +132,7 @@ def micro_f1(answer: object) -> str:
     if isinstance(got, np.ndarray) and got.ndim:
         raise NotYet(f"return one number for all classes, not an array of shape {got.shape}: add up the counts first")
     expect_function(answer, reference, cases, unit="", slips=slips)
-    return "In the third case one class is present and one never named: both lower the score."
+    return "In the third case, one class is never named and another only once, wrongly: both lower the score."
 
 
 N_FRAMES, N_SHORT = 40, 4  # of the scenes that a learner's pooling is tried on; frames of the short event

@@ -143,7 +143,7 @@ def needed_collar(answer: object) -> str:
         ((1.0, 2.0), (0.875, 2.25)),
     ]
     expect_function(answer, needed, cases, unit="s", slips=slips)
-    return "The second detection ends a second early, yet 0.25 s is enough: that is within a fifth of its 8 s."
+    return "The second detection ends a second early, yet a collar of 0.25 s is enough: a fifth of the 8 s is 1.6 s."
 
 
 def reported(answer: object) -> str:
@@ -167,7 +167,9 @@ def reported(answer: object) -> str:
         for reason, slip in _choices(swept).items():
             if np.isclose(got, slip):
                 raise NotYet(reason)
-        raise NotYet(f"it gives {got:g}, expected {wanted:g}: of the shortest filter that is best on validation")
+        raise NotYet(
+            f"it gives {got:g}, expected {wanted:g}, the test F1 of the shortest of the best filters on validation"
+        )
     return "Another filter in the list has a higher test F1. It may not be reported."
 
 
