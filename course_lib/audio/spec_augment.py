@@ -75,7 +75,8 @@ def warp(
     height : it moves up by this fraction of its mel bands. This is not a pitch shift, as bands are not octaves.
     frames_per_mel : shear; each mel band is delayed by this many frames relative to the one below: a click becomes a
         sweep. We take the paper's 0.3 as this slope. Early versions of Keras read it in radians, which is nearly the
-        same; later ones in degrees, where 0.3 does next to nothing. Which version the paper used is not public.
+        same; later ones in degrees, where 0.3 does next to nothing. We do not know which version the
+        paper used.
     degrees : anticlockwise rotation; a steady tone becomes a chirp that rises `tan(degrees)` mel bands per frame.
 
     Raises

@@ -1,6 +1,6 @@
 """CNNs from scratch: the 7- and the 9-layer network of the course.
 
-The layers of the paper's two networks (Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581) are not public. These
+We do not know the layers of the paper's two networks (Mushtaq, Su & Tran, Applied Acoustics 172 (2021), 107581). These
 are ours: five or seven convolutions and two dense layers. Notebook: 05.
 """
 

@@ -59,7 +59,7 @@ class CRNN(nn.Module):
     published rows are from this network, and `study.scene_run` undoes the offset.
 
     A scene's probability is the linear softmax of those of its frames. Source: Boes & Van hamme, Interspeech 2021, for
-    the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The paper's sizes are not public; these are ours.
+    the parts; Wang, Li & Metze, ICASSP 2019, for the pooling. The sizes are ours; we do not know the paper's.
 
     Raises
     ------

@@ -7,7 +7,7 @@ other, and a linear head reads the class logits off the result.
 - AST: patches of 16 x 16 every 10; twelve blocks on one grid, named as in the published code. Source: Gong, Chung &
   Glass, "AST: Audio spectrogram transformer", arXiv 2104.01778.
 - MAST: a finer grid that is pooled between four stages, along time or along time and frequency, while the tokens get
-  wider. The authors' stage table is not public; ours follows MViTv2, with depths that fit the published cost.
+  wider. We do not have the authors' table of stages; ours follows MViTv2, with depths that fit the published cost.
   Source: Zhu & Omar, "Multiscale audio spectrogram transformer for efficient audio classification", arXiv 2303.10757;
   Li et al., "MViTv2", arXiv 2112.01526, with timm's names of the weights.
 

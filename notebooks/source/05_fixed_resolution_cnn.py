@@ -283,8 +283,8 @@ play(
 # ## 3. A network with seven layers
 #
 # A **convolutional neural network** (CNN) stacks such layers. Mushtaq, Su and Tran (2021)
-# trained networks of seven and of nine layers on pictures of mel spectrograms. Their
-# exact layers are not public, so we use our own (`course_lib/models/cnn.py`): five
+# trained networks of seven and of nine layers on pictures of mel spectrograms. We do not
+# know their exact layers, so we use our own (`course_lib/models/cnn.py`): five
 # convolutions, the first four followed by pooling, and two *dense* layers. Each
 # convolution has several kernels. Each kernel reads all *channels* (output pictures) of
 # the layer before it and makes one channel of its own.
