@@ -456,7 +456,7 @@ def draw_fields(x, rate_hz, hop_ms, fields=(field,)):
         width_s = timebase.span_ms(
             frames, spec.window_samples, spec.hop_samples, rate_hz
         ) / 1000
-        height = min(frames, N_MELS - 1) - 0.4  # a full-height box stays inside the axes
+        height = min(frames, N_MELS - 1) - 0.4  # a high box stays inside the axes
         corner = ((length_s - width_s) / 2, (N_MELS - 1 - height) / 2)
         ax.add_patch(
             Rectangle(corner, width_s, height, fill=False, edgecolor="white",

@@ -820,8 +820,8 @@ n_untimed = int(plan["unknown"].sum())  # rows of networks that no published row
 without = f", without {n_untimed} rows of networks never timed" if n_untimed else ""
 say(
     f"All grids together take about {plan['hours'].sum():.0f} hours on one GPU "
-    f"({n_weeks:.1f} weeks{without}). Where we can estimate it, the smallest detectable "
-    f"effect is lowest for *{sharpest['grid']}*: "
+    f"({n_weeks:.1f} weeks{without}). Where we can estimate it, the smallest "
+    f"detectable effect is lowest for *{sharpest['grid']}*: "
     f"{sharpest['minimum_detectable_effect']:.1f} points."
 )
 

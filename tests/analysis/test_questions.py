@@ -118,7 +118,7 @@ def runs_of(name):
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: f"{question.where}: {question.text}")
 def test_every_question_is_asked_of_runs_that_the_grid_holds(question):
     """A misspelt value would otherwise be a question that is silently never answered."""
-    kind = config.SPECS["scenes" if question.grid == "scenes" else "clips"]
+    kind = config.SPECS["scenes" if question.score else "clips"]
     assert question.first != question.second and question.margin in (0, questions.EQUAL)
     for wanted in (question.first, question.second):
         assert typed(wanted, kind("esc10", 1, 0)) == wanted
