@@ -1499,8 +1499,8 @@ show(
 # %% [markdown]
 # Compare the two columns with what you know about these sounds. The widths of each layer
 # were trained to lower *its* loss: one had to distinguish patterns of bursts, the other
-# the classes of its own training set. The frames that a listener would mark need not be
-# the wide ones.
+# the classes of another data set. The frames that a listener finds important need not
+# be the wide ones.
 #
 # ### Removing more and more
 #
