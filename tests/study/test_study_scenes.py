@@ -38,6 +38,25 @@ def test_a_row_has_scores_curves_and_where_it_came_from(row):
     assert 0 <= row["test_psds1"] <= row["test_psds2"] <= 1
 
 
+def test_psds_is_that_of_smoothed_probabilities_of_classes_that_occur(monkeypatch):
+    scenes, found = scene_run.scenes_of("synth10", 1, TINY.scenes), scene_run.features_of(TINY)
+    model = scene_run.network(TINY, len(scenes.classes), scene_run.shapes_of(TINY, scenes.clip_s), scenes.clip_s)
+    made = pd.DataFrame([("test-0", 2.0, 6.0, scenes.classes[0])], columns=COLUMNS)
+    test, out_s = scene_run.judged(scenes, found, "test"), model.out_s
+    test = replace(test, events=made.assign(filename=test.filenames[0]))
+    monkeypatch.setattr(scene_run, "judged", lambda *_: test)
+    spiky = np.zeros((len(test.filenames), len(out_s), len(test.classes)))
+    spiky[:, 2::5] = 1  # single frames, more probable than the event
+    spiky[0, (out_s >= 2) & (out_s <= 6), 0] = 0.8
+    scores = mean_teacher.scores(model, test, TINY.recipe.median_ms) | {"strong": spiky}
+    monkeypatch.setattr(mean_teacher, "scores", lambda *_: scores)
+    row = scene_run.read_test(model, TINY, scenes, found, log=None)
+    assert row["test_psds1"] == row["test_psds2"] == 1
+    assert scene_run.psds_of(spiky, test, out_s, scene_run.PSDS1) == 0
+    silent = replace(test, events=test.events.iloc[:0])
+    assert np.isnan(scene_run.psds_of(spiky, silent, out_s, scene_run.PSDS2))
+
+
 def test_rows_are_judged_again_by_the_truth_that_lies_beside_them(tmp_path, monkeypatch, row):
     truth = pd.read_parquet(scene_run.keep([TINY, replace(TINY, seed=1)], tmp_path))
     assert set(truth["content"]) == {row["content"]} and len(truth) == row["n_events"]
