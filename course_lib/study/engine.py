@@ -98,6 +98,9 @@ def run_grid(
         (folder / "records").mkdir(exist_ok=True)
         (folder / "checkpoints").mkdir(exist_ok=True)
         todo = pending(specs, folder, retry_failed=retry_failed)
+        for spec in specs:
+            if spec not in todo:
+                _tidy(folder, spec.key)  # a run killed just after it wrote the record left the checkpoint
         for spec in todo:
             record_path(folder, spec.key).unlink(missing_ok=True)  # failed, or computed from other data
         for plugin in {spec.plugin for spec in todo}:

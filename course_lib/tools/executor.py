@@ -32,6 +32,7 @@ SHARE_OF_MEMORY = 0.8  # that all running notebooks may take together
 LAG_S = 60  # that outputs may take to arrive once their cell has ended
 BYTES_PER_MESSAGE = 500  # what even the shortest output takes up in the copy
 HUNG = "stopped, having made no progress for longer than a cell may take, twice; run it again"
+NO_START = "its kernel did not start, twice; run it again"
 DIED = "Kernel died; if memory ran out, use --jobs 1 or a smaller profile"
 INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -79,8 +80,9 @@ def execute(
     """Yield each task as it ends, with what stopped it (empty if nothing did) and its duration in minutes.
 
     Up to `workers` notebooks run at a time; `on_cells` gets the number of finished cells whenever a copy has changed.
-    A notebook that makes no progress for `SILENCE_S` beyond the cell timeout is executed again, once. Closing the
-    iterator, or an error such as `KeyboardInterrupt`, stops all running notebooks. No process outlives its notebook.
+    A notebook whose kernel does not start, or that makes no progress for `SILENCE_S` beyond the cell timeout, is
+    executed again, once. Closing the iterator, or an error such as `KeyboardInterrupt`, stops all running notebooks.
+    No process outlives its notebook.
     """
     waiting, running, again = deque(tasks), list[_Running](), set[Path]()
     environment = dict(os.environ) | _shared_cores(workers)
@@ -99,8 +101,8 @@ def execute(
                     continue
                 running.remove(one)
                 one.clear_away()
-                if trouble == HUNG and task.output not in again:
-                    again.add(task.output)  # its cells have their own limits, so a hang beyond them may be chance
+                if trouble in (HUNG, NO_START) and task.output not in again:
+                    again.add(task.output)  # chance: a busy machine, or a port that two kernels chose at once
                     waiting.append(task)
                     continue
                 yield task, trouble, (time.monotonic() - one.begun) / 60
@@ -252,6 +254,8 @@ def run_papermill(task: Task) -> str:
     except Exception as error:  # whatever it is, it becomes one line
         if engine.overflowed:  # its kernel was killed, which looks like a death or a timeout
             return f"stopped: it showed more than {task.outputs_mb:g} MB of outputs"
+        if isinstance(error, RuntimeError) and not engine.started:
+            return NO_START
         if isinstance(error, DeadKernelError):
             return DIED
         if isinstance(error, CellTimeoutError):
@@ -269,7 +273,7 @@ def _bounded_engine(task: Task) -> type:
     from papermill.engines import NBClientEngine
 
     class Bounded(NBClientEngine):
-        overflowed = False
+        started = overflowed = False
 
         @classmethod
         def execute_managed_notebook(cls, nb_man: object, kernel_name: str, **_: object) -> None:
@@ -277,11 +281,17 @@ def _bounded_engine(task: Task) -> type:
                 nb_man,
                 kernel_name=kernel_name,
                 timeout=task.cell_timeout_s,
+                startup_timeout=SILENCE_S,
                 iopub_timeout=LAG_S,
+                on_notebook_start=Bounded.has_started,
                 allow_errors=task.keep_going,
                 extra_arguments=["--IPKernelApp.log_level=50"],
             )
             client.execute()
+
+        @classmethod
+        def has_started(cls, notebook: object) -> None:
+            cls.started = True
 
     class Client(PapermillNotebookClient):
         n_bytes = 0

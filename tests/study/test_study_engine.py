@@ -162,6 +162,14 @@ def test_what_a_killed_worker_left_unfinished_goes_with_its_row(tmp_path):
         assert list((tmp_path / "checkpoints").iterdir()) == [other], when
 
 
+def test_the_checkpoint_of_a_recorded_row_goes_with_the_next_run(tmp_path):
+    """The run was killed between writing the record and removing the checkpoint."""
+    run_grid([TINY], tmp_path)
+    (tmp_path / "checkpoints" / f"{TINY.key}.pt").write_text("left")
+    run_grid([TINY], tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "error", [CourseError("the loss is nan\nmore"), torch.OutOfMemoryError("CUDA: no room"), MemoryError()]
 )

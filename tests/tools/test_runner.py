@@ -298,6 +298,32 @@ def test_what_no_longer_answers_is_tried_twice_and_given_up_and_the_others_go_on
     assert message == f"cell 3 of 4 (import os, signal) never ran to its end; {executor.HUNG}"
 
 
+# On the path of a kernel as sitecustomize.py
+DIES_AT_START = """
+import os, sys
+from pathlib import Path
+starts = Path(__file__).with_name("starts")
+if "ipykernel_launcher" in " ".join(sys.orig_argv):
+    starts.write_text("x" * (1 + (starts.stat().st_size if starts.exists() else 0)))
+    if starts.stat().st_size <= DEATHS:
+        os._exit(1)
+"""
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_kernel_that_dies_as_it_starts_is_started_once_more(tmp_path, deaths):
+    (tmp_path / "sitecustomize.py").write_text(DIES_AT_START.replace("DEATHS", str(deaths)))
+    notebooks = write_notebooks(tmp_path, {"01_good": FAULTY["01_good"]})
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    jobs = [
+        replace(job, environment={"PYTHONPATH": path}) for job in runner.prepare(notebooks, GIVEN, tmp_path / "out", 60)
+    ]
+    [(job, trouble, _)] = executor.execute(jobs, 1)
+    assert trouble == ("" if deaths == 1 else executor.NO_START)
+    if deaths == 2:
+        assert runner.conclude(job, trouble, minutes=1).message.endswith(executor.NO_START)
+
+
 INTERRUPT_ME = """
 import sys
 from pathlib import Path
