@@ -33,6 +33,26 @@ def test_only_events_that_both_recognise_are_scored():
     assert elsewhere.empty, "and folds"
 
 
+def test_the_error_of_an_onset_is_that_of_the_nearest_one_detected_there():
+    """An event may be detected twice, or by two events at once; a scene and class without detection has no error."""
+    found = pd.DataFrame(
+        [("a", 1.5, 2.0, "dog"), ("a", 0.8, 1.0, "dog"), ("a", 4.0, 9.0, "rain"), ("b", 7.0, 8.0, "dog")],
+        columns=COLUMNS,
+    )
+    true = pd.concat([TRUE, pd.DataFrame([("a", 4.5, 5.5, "rain")], columns=COLUMNS)])
+    errors = localisation.onset_errors_s(true, found)
+    assert sorted(errors) == pytest.approx([-1.0, -0.5, -0.2, 4.0])
+
+
+def test_onsets_are_compared_on_events_that_both_recognise():
+    early = row(0, ("a", 0.9, 2.0, "dog"), ("b", 2.9, 4.0, "dog"), ("b", 7.5, 8.0, "rain"))
+    late = row(0, ("a", 1.3, 2.0, "dog"), ("b", 3.1, 4.0, "dog"))
+    conditions = {"log-mel": pd.DataFrame([early]), "auditory every 320 ms": pd.DataFrame([late])}
+    [found] = localisation.onset_table(conditions, TRUE.assign(content="made")).to_dict("records")
+    assert (found["first"], found["second"], found["events"]) == ("log-mel", "auditory every 320 ms", 2)
+    assert [found["first 0.5"], found["second 0.5"]] == pytest.approx([-100, 200])
+
+
 def test_events_of_a_class_that_is_not_there_are_no_shared_pair():
     both = row(0, ("a", 1.0, 2.0, "dog"), ("c", 1.0, 2.0, "rain"))
     [found] = localisation.on_shared_pairs(
@@ -56,3 +76,14 @@ def test_constant_answers_are_those_of_every_class_all_the_time():
     assert found["segment"] == pytest.approx(2 * 4 / (4 + 60)) and found["event"] == 0
     whole = pd.DataFrame([("a", 0.0, 10.0, label) for label in CLASSES], columns=COLUMNS)
     assert localisation.constant_answers(whole, 1, 10.0) == {"tagging": 1, "segment": 1, "event": 1}
+
+
+def test_constant_answers_on_several_folds_are_averaged():
+    """On the second fold every scene has every class from start to end."""
+    whole = pd.DataFrame([(name, 0.0, 10.0, label) for name in "ab" for label in CLASSES], columns=COLUMNS)
+    truth = pd.concat([TRUE.assign(content="one"), whole.assign(content="other")])
+    runs = [{"content": content, "n_test": 2, "scenes.clip_s": 10.0} for content in ("one", "other", "one")]
+    found = localisation.mean_baselines(pd.DataFrame(runs), truth)
+    first = localisation.constant_answers(TRUE, 2, 10.0)
+    assert found == pytest.approx({score: (f1 + 1) / 2 for score, f1 in first.items()})
+    assert localisation.mean_baselines(pd.DataFrame(runs[:0]), truth) == {}

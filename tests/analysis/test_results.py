@@ -350,7 +350,9 @@ def printed():
 
 
 def test_every_verdict_follows_from_the_rows(asked):
-    wanted = {at: word for at, word in BY_DESIGN.items() if at[0] not in asked}
+    by_rows = {(claim, data) for claim, found in asked.items() for data, _, _ in found}
+    by_rows |= {("A5", "")} if "A5" in asked else set()  # one line, until one of its data sets has rows
+    wanted = {at: word for at, word in BY_DESIGN.items() if at not in by_rows}
     for claim, found in asked.items():
         p = holm([p_of(one, margin) if one else 1.0 for _, one, margin in found])
         answers = [
@@ -373,6 +375,7 @@ def test_every_difference_behind_a_verdict_is_the_one_printed(asked):
     table = block("claims")
     for claim, found in asked.items():
         lines = [line for line in table.splitlines() if line.startswith(f"| {claim} |")]
+        lines = [line for line in lines if (claim, line.split("|")[2].partition(":")[0].strip()) not in BY_DESIGN]
         assert len(lines) == len(found)
         for line, (data, one, _) in zip(lines, found, strict=True):
             if one is None:
