@@ -160,12 +160,17 @@ def figure(found: Mapping[str, pd.DataFrame]) -> "Figure":
     with plt.rc_context(plots.STYLE):
         height = sum(0.34 * len(rows) + 1.2 for rows in found.values())
         fig, axes = plt.subplots(len(found), 2, figsize=(11, max(height, 3.4)), squeeze=False)
+        hops_ms = sorted({hop_ms for rows in found.values() for hop_ms in rows.loc[~rows["merged"], "hop_ms"]})
         for (left, right), (data, rows) in zip(axes, found.items(), strict=True):
             fixed = rows[~rows["merged"]]
-            for place, row in enumerate(fixed.itertuples()):
+            for row in fixed.itertuples():
                 shifts_ms = np.arange(1, N_SHIFTS + 1) * row.hop_ms / N_SHIFTS
-                line = plots.LINES[place % len(plots.LINES)]
-                left.plot(shifts_ms, row.changed_at, linestyle=line, label=f"hop {row.hop_ms:g} ms")
+                place = hops_ms.index(row.hop_ms)  # a hop looks the same in all panels
+                style = {
+                    "color": plots.COLOURS[place % len(plots.COLOURS)],
+                    "linestyle": plots.LINES[place % len(plots.LINES)],
+                }
+                left.plot(shifts_ms, row.changed_at, label=f"hop {row.hop_ms:g} ms", **style)
             left.set_title(data, loc="left")
             left.set(xlabel="shift (ms)", ylabel="changed answers (%)", ylim=(0, None))
             left.legend()
