@@ -4,7 +4,7 @@ Made from the rows of the grids `failures` and `budget`, which share their setti
 study/protocol.md, *Failures of learned widths* and *Budget curve*. Notebooks: 07, 08.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -39,9 +39,9 @@ STYLES = {
 }  # fmt: skip
 
 
-def runs() -> pd.DataFrame:
-    """The published rows of both grids, with `kind` (a key of `CONDITIONS`) and `saved` (share of frames removed)."""
-    rows = pd.concat([questions.published(grid) for grid in GRIDS], ignore_index=True)
+def runs(grids: Sequence[str] = GRIDS) -> pd.DataFrame:
+    """The published rows of `grids`, with `kind` (a key of `CONDITIONS`) and `saved` (share of frames removed)."""
+    rows = pd.concat([questions.published(grid) for grid in grids], ignore_index=True)
     if not len(rows):
         return rows
     kind = rows["frame_reducer"].str.partition(":")
@@ -49,8 +49,8 @@ def runs() -> pd.DataFrame:
     return rows.assign(kind=kind[0], saved=pd.to_numeric(kind[2], errors="coerce").fillna(by_hop).round(4))
 
 
-def curve() -> pd.DataFrame:
-    """One row per condition and share of frames saved, as far as rows are published.
+def curve(grids: Sequence[str] = GRIDS) -> pd.DataFrame:
+    """One row per condition and share of frames saved, as far as rows of `grids` are published.
 
     Columns: `condition` in words, `frame_reducer` (without its share), `saved`, `runs`, `folds`, `accuracy`, `low`,
     `high` (%, interval by source), `successes` (runs of at least `probe.SUCCESS`), and `success_low`, `success_high`
@@ -58,7 +58,7 @@ def curve() -> pd.DataFrame:
     """
     columns = ["condition", "frame_reducer", "saved", "runs", "folds", "accuracy", "low", "high", "successes",
                "success_low", "success_high"]  # fmt: skip
-    rows, found = runs(), []
+    rows, found = runs(grids), []
     if len(rows):
         for (kind, saved), alike in rows.groupby(["kind", "saved"]):
             got = stats.accuracy(alike).scaled(100)

@@ -29,10 +29,10 @@ DESIGN = ("dataset", "recipe.steps", "refit")  # what all conditions of a design
 DATA = {
     "esc10": "ESC-10", "fsdd": "spoken digits", "timing": "timing probe", "esc50": "ESC-50", "nsynth": "NSynth",
     "speechcommands": "Speech Commands", "fsd50k": "FSD50K", "urbansound8k": "UrbanSound8K",
-    "speechcommands10": "ten spoken words",
+    "speechcommands10": "ten spoken words", "timing10s": "timing probe of 10 s",
 }  # fmt: skip
 SCENES = "scenes of ESC-10"
-OWN_SPREAD = ("timing probe",)  # where conditions differ in variance: see study/protocol.md
+OWN_SPREAD = ("timing probe", "timing probe of 10 s")  # where conditions differ in variance: see study/protocol.md
 STILL_RISING = 0.02  # rise of the validation accuracy over the last quarter of the steps, a share; more is unconverged
 
 

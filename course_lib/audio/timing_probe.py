@@ -1,4 +1,4 @@
-"""`timing`: a probe whose classes differ only in fine temporal structure, so that the resolution they need is known.
+"""`timing`, `timing10s`: classes that differ only in fine temporal structure, so the resolution they need is known.
 
 Every clip is gated white noise, scaled to unit energy. Gated white noise has a flat expected power spectrum whatever
 the gate, so the two classes of a task share their long-term spectrum, their energy, and how their starts and levels are
@@ -15,6 +15,8 @@ gap without any timing. The modulations are time reversals of each other rather 
 window of fixed length would smooth to different degrees at any hop. (Ramped and damped sounds: Patterson, J. Acoust.
 Soc. Am. 96, 1994, p. 1409.)
 
+A clip of `timing` has 1 s, one of `timing10s` has 10 s with the same background: the same events, ten times rarer.
+
 The classes match in the mean over time of *power*. The mean of log power does depend on timing: it grows with the
 number of frames that contain any energy.
 """
@@ -30,13 +32,14 @@ from course_lib.audio.timebase import seconds_to_samples
 TIMING_VERSION = 1
 RATE_HZ = 16_000
 LENGTH_S = 1.0
+LONG_S = 10.0  # of the clips of `timing10s`
 FOLDS = 5
 FINENESS_MS = {"gap": 5.0, "am": 10.0, "order": 20.0}  # an octave apart: tasks are lost one by one as the hop grows
 TASKS = tuple(FINENESS_MS)
 FINENESS_RANGE_MS = (0.25, 50.0)  # below, a click lasts under two samples; above, `am` has few periods
 AM_LENGTH_S = 0.5
 AM_SPREAD = 0.25  # of the period: a constant one would show through aliasing at hops far too long
-BACKGROUND_DB = -30.0  # energy of the background relative to the gated noise
+BACKGROUND_DB = -30.0  # energy of a second of background relative to the gated noise
 LEVEL_DB = (-12.0, -1.0)
 
 
@@ -90,27 +93,30 @@ def timing_table(
     return table.assign(seed=seed)
 
 
-def timing_events(table: pd.DataFrame) -> pd.DataFrame:
-    """The bursts of noise, one per clip for `am`, otherwise two: columns `clip`, `onset_s`, `offset_s`, `label`."""
-    bursts = [_bursts_s(row) for row in table.itertuples()]
+def timing_events(table: pd.DataFrame, length_s: float = LENGTH_S) -> pd.DataFrame:
+    """The bursts of noise, one per clip for `am`, otherwise two: columns `clip`, `onset_s`, `offset_s`, `label`.
+
+    `length_s` is the length of the clips.
+    """
+    bursts = [_bursts_s(row, length_s) for row in table.itertuples()]
     each = table.loc[table.index.repeat([len(b) for b in bursts]), ["clip", "label"]].reset_index(drop=True)
     onset_s, offset_s = np.concatenate(bursts).T
     return pd.DataFrame({"clip": each["clip"], "onset_s": onset_s, "offset_s": offset_s, "label": each["label"]})
 
 
-def timing_waves(table: pd.DataFrame) -> np.ndarray:
-    """The clips in `table` at 16 kHz, 1 s each, shape `(clips, samples)`, float32 within ±1. About 1 ms per clip."""
-    waves = np.empty((len(table), seconds_to_samples(LENGTH_S, RATE_HZ)), dtype=np.float32)
+def timing_waves(table: pd.DataFrame, length_s: float = LENGTH_S) -> np.ndarray:
+    """The clips in `table` at 16 kHz, shape `(clips, samples)`, float32 within ±1. About 1 ms per second of sound."""
+    waves = np.empty((len(table), seconds_to_samples(length_s, RATE_HZ)), dtype=np.float32)
     for wave, row in zip(waves, table.itertuples(), strict=True):
-        wave[:] = _clip(row)
+        wave[:] = _clip(row, length_s)
     return waves
 
 
-def _clip(row) -> np.ndarray:
+def _clip(row, length_s: float) -> np.ndarray:
     """One clip, shape `(samples,)`, float64."""
     rng = _rng(row, part=1)
-    times_s = np.arange(seconds_to_samples(LENGTH_S, RATE_HZ)) / RATE_HZ
-    starts_s, ends_s = _bursts_s(row).T[..., np.newaxis]
+    times_s = np.arange(seconds_to_samples(length_s, RATE_HZ)) / RATE_HZ
+    starts_s, ends_s = _bursts_s(row, length_s).T[..., np.newaxis]
     gate = np.any((times_s >= starts_s) & (times_s < ends_s), axis=0).astype(float)
     if row.task == "am":
         period_s = 4 * row.fineness_ms / 1000 * (1 + rng.uniform(-AM_SPREAD, AM_SPREAD))
@@ -119,11 +125,12 @@ def _clip(row) -> np.ndarray:
     level_db = rng.uniform(*LEVEL_DB)
     sound, background = rng.standard_normal((2, len(times_s)))
     # With unit energy no sample can exceed 1, however short the gate
-    x = _unit_energy(sound * gate) + 10 ** (BACKGROUND_DB / 20) * _unit_energy(background)
+    faint = 10 ** (BACKGROUND_DB / 20) * np.sqrt(length_s)  # as faint however long the clip
+    x = _unit_energy(sound * gate) + faint * _unit_energy(background)
     return 10 ** (level_db / 20) * _unit_energy(x)
 
 
-def _bursts_s(row) -> np.ndarray:
+def _bursts_s(row, length_s: float) -> np.ndarray:
     """Start and end of each burst of a clip in seconds, shape `(bursts, 2)`, at a random place in the clip."""
     f_s = row.fineness_ms / 1000
     patterns_s = {
@@ -131,7 +138,7 @@ def _bursts_s(row) -> np.ndarray:
         "order": f_s * np.array([[[0, 1], [2, 4]], [[0, 2], [3, 4]]]),
         "am": np.array([[[0, AM_LENGTH_S]]] * 2),
     }[row.task]
-    latest_s = LENGTH_S - patterns_s.max()  # of both classes: the start must not distinguish them
+    latest_s = length_s - patterns_s.max()  # of both classes: the start must not distinguish them
     return patterns_s[row.variant] + _rng(row, part=0).uniform(0, latest_s)
 
 

@@ -19,7 +19,7 @@ from course_lib.data.manifest import load_folder, load_manifest
 from course_lib.errors import CourseError, UsageError, expect
 from course_lib.profiles import Profile
 
-# --- The data sets that the course makes instead of downloading: `synth10` and `timing`
+# --- The data sets that the course makes instead of downloading: `synth10`, `timing` and `timing10s`
 
 SYNTH10_CLIPS_PER_CLASS = 40  # as ESC-10
 TIMING_CLIPS_PER_CLASS = 100
@@ -58,6 +58,20 @@ def load_timing(
     return _made_clips(
         "timing", timing_probe.TIMING_VERSION, table, events, timing_probe.LENGTH_S, timing_probe.timing_waves
     )
+
+
+def load_timing10s(clips_per_class: int | None = None, seed: int = 0) -> Clips:
+    """The classes of `load_timing` in clips of 10 s; None makes 100 clips per class.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one clip per class.
+    """
+    table = timing_probe.timing_table(TIMING_CLIPS_PER_CLASS if clips_per_class is None else clips_per_class, seed)
+    events = timing_probe.timing_events(table, timing_probe.LONG_S)
+    make = partial(timing_probe.timing_waves, length_s=timing_probe.LONG_S)
+    return _made_clips("timing10s", timing_probe.TIMING_VERSION, table, events, timing_probe.LONG_S, make)
 
 
 def _made_clips(
@@ -299,7 +313,7 @@ def load(dataset: str | Path, profile: Profile | None = None, seed: int = 0, *, 
     if clip_s is not None:
         raise UsageError(f"clip_s: is for your own sounds; clips of {name} are {e.length_s:g} s long")
     if e.embedded:
-        make = {"synth10": load_synth10, "timing": load_timing}[name]
+        make = {"synth10": load_synth10, "timing": load_timing, "timing10s": load_timing10s}[name]
         return make(profile.clips_per_class if profile else None, seed)
     folder = download.get(e.name, network=False)
     table = TABLES[e.name](folder)

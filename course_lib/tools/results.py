@@ -49,7 +49,7 @@ from course_lib.paths import repo_root
 from course_lib.study import records, scene_run, stats
 from course_lib.study.disturbance import HEARD_S
 
-GRID, DIFFRES, SCENES, FIVE_FOLDS = "lesson", "diffres", "scenes", "events"
+GRID, DIFFRES, SCENES, FIVE_FOLDS, RARE = "lesson", "diffres", "scenes", "events", "sparse"
 SCORES = {"tagging": "tagging", "segment": "segments of 1 s", "event": "events within 200 ms"}
 PAPERS = {
     "A": "DiffRes (Liu et al., [arXiv:2210.01719](https://arxiv.org/abs/2210.01719))",
@@ -264,6 +264,26 @@ def longer_training() -> list[str]:
         *counted_failures(),
         *curve_answers(),
     ]  # fmt: skip
+
+
+def sparse_table() -> str:
+    """Accuracy and successful runs where nearly all frames are background; the questions that have all their rows."""
+    found = budget.curve([RARE])
+    found = found[found["runs"] >= disturbance.N_RUNS]
+    if found.empty:
+        return "No condition has all ten runs yet."
+    kept = sorted(found["saved"].unique())
+    cells = []
+    for condition, of_condition in found.groupby("condition", sort=False):
+        by_saved = of_condition.set_index("saved")
+        cells.append([condition, *(_level(by_saved.loc[saved]) if saved in by_saved.index else "" for saved in kept)])
+    head = " | ".join(f"{100 * (1 - saved):g} % of the frames:" for saved in kept)
+    text = [*table(f"condition | {head}", cells), ""]
+    answers = [_as_part(row) for row in questions.answers(RARE).to_dict("records")]
+    cells = [[part.about, part.difference, corrected_ends(part), answered(part)] for part in answers]
+    text += [*table("question | difference: | shared clips: | answer", cells), ""] if cells else []
+    left = len(origin(RARE).get("missing", []))
+    return "\n".join([*text, f"{_rows_of(RARE)}." + (f" {left} rows are still to be run." if left else "")])
 
 
 def without_the_pilot_seed() -> str:
@@ -775,5 +795,6 @@ PARTS = {
     "systems": systems_table,
     "scenes": scenes_table,
     "folds": folds_table,
+    "sparse": sparse_table,
     "leak": leak_table,
 }

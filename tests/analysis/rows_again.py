@@ -19,6 +19,7 @@ from course_lib.paths import repo_root
 STUDY = repo_root() / "study"
 PAGE = (STUDY / "RESULTS.md").read_text(encoding="utf-8")
 SCENES = "scenes of ESC-10"
+RARE = "timing probe of 10 s"
 FIVE_FOLDS = "scenes of ESC-10 (five folds)"
 
 
@@ -358,6 +359,19 @@ def on_larger_set(grid):
     return gap
 
 
+def rare(first, second):
+    """A frame reducer over another on the timing probe of 10 s, None while one of them lacks any of its ten runs."""
+    if not (STUDY / "results" / "sparse" / "rows.parquet").is_file():
+        return None
+    sides = [pick(rows_of("sparse"), reducer=reducer) for reducer in (first, second)]
+    if any(len(side) < 10 for side in sides):
+        return None
+    rises = [np.mean([curve[-1] - curve[-1 - len(curve) // 4] for curve in side["history.validation_accuracy"]])
+             for side in sides]  # fmt: skip
+    shared = sides[0]["n_test"].median() / min(side["n_train"].min() for side in sides)
+    return interval(means(sides[0]) - means(sides[1])) | {"converged": max(rises) <= 0.02, "shared": shared}
+
+
 def questions():
     """The questions of every claim whose verdict follows from rows: data set, difference (None: not run), margin."""
     found = questions_of_the_first_study()
@@ -386,7 +400,8 @@ def questions_of_the_first_study():
         "A1": [(esc10, esc(("none", 5.0), ALL), 0), (esc10, esc(ALL, ("none", 40.0)), 0),
                (digits_, digits(ALL, ("none", 20.0)), 0), (probe_, covered(10.0, 50.0), 0)],
         "A2": [(esc10, esc(LIGHT, ("uniform:0.5", 10.0)), 0), (esc10, esc(LIGHT, ("shuffled:0.5", 10.0)), 0),
-               (digits_, digits(LIGHT, ("uniform:0.5", 10.0)), 0), (probe_, probe(QUARTER, ("uniform:0.75", 2.5)), 0)],
+               (digits_, digits(LIGHT, ("uniform:0.5", 10.0)), 0), (probe_, probe(QUARTER, ("uniform:0.75", 2.5)), 0),
+               *((RARE, rare(f"diffres-light:{saved}", f"uniform:{saved}"), 0) for saved in (0.95, 0.98))],
         "A3": [*((esc10, esc(one, ALL), 0.02) for one in reduced), (digits_, digits(LIGHT, ALL), 0.02),
                (probe_, probe(QUARTER, ("none", 2.5)), 0.02)],
         "A4": [(esc10, esc(("diffres-light:0.5", 5.0), ALL), 0), (esc10, esc(("diffres-light:0.75", 2.5), ALL), 0),

@@ -50,6 +50,7 @@ from rows_again import (
     pick,
     points,
     questions,
+    rare,
     residual_std,
     rows_of,
     rows_on_folds,
@@ -425,6 +426,43 @@ def larger():
         for about, one, margin, p in answers:
             tables[-1].append(line(about, points(one), corrected_ends(one), in_full(one, margin, p)))
     return tables, texts, "10", "-10", "-50", *(PUBLISHED_ON_ESC50 if published("esc50") else ())
+
+
+RARE_NAMES = {"uniform": "equal widths", "flux": "widths by flux", "diffres-light": "DiffRes, light scorer",
+              "diffres-contrast": "DiffRes, contrast variant", "oracle": "oracle"}  # fmt: skip
+
+
+def sparse():
+    """Accuracies and successful runs where events are rare, and ten answers from five pairs of folds each."""
+    rows = rows_of("sparse") if published("sparse") else pd.DataFrame(columns=["reducer"])
+    rows = rows[rows.groupby("reducer")["reducer"].transform("size") == N_RUNS]
+    if not len(rows):
+        return [], ["No condition has all ten runs yet"]
+    kinds = rows["reducer"].str.split(":", expand=True)
+    rows = rows.assign(kind=kinds[0], saved=kinds[1].astype(float))
+    shares = sorted(rows["saved"].unique())
+    tables = [[line("condition", *(f"{100 * (1 - saved):g} % of the frames" for saved in shares))]]
+    for kind, called in RARE_NAMES.items():
+        alike = [pick(rows, kind=kind, saved=saved) for saved in shares]
+        cells = [f"{100 * means(each).mean():.1f} ({(each['test_accuracy'] >= 0.95).sum()} of {len(each)})"
+                 if len(each) else "" for each in alike]  # fmt: skip
+        if any(cells):
+            tables[0].append(line(called, *cells))
+    asked = [("DiffRes", "diffres-light", "uniform"), ("DiffRes", "diffres-light", "flux"),
+             ("the variant", "diffres-contrast", "uniform"), ("the variant", "diffres-contrast", "flux"),
+             ("the variant", "diffres-contrast", "diffres-light")]  # fmt: skip
+    rivals = {"uniform": "equal widths", "flux": "widths by flux", "diffres-light": "the light scorer"}
+    found = []
+    for ours, kind, rival in asked:
+        for saved, kept in ((0.95, "twentieth"), (0.98, "fiftieth")):
+            about = f"{ours} better than {rivals[rival]}, a {kept} of the frames"
+            found.append((about, rare(f"{kind}:{saved}", f"{rival}:{saved}")))
+    p = holm([p_of(one, 0) if one else 1.0 for _, one in found])
+    answers = ["| question | difference | shared clips | answer |"]
+    for (about, one), corrected in zip(found, p, strict=True):
+        if one:
+            answers.append(line(about, points(one), corrected_ends(one), in_full(one, 0, corrected)))
+    return tables + [answers] * (len(answers) > 1), origin("sparse")
 
 
 # --- disturbed clips ---------------------------------------------------------------------------------------------
@@ -1173,7 +1211,7 @@ def test_every_control_beside_a_claim_follows_from_the_rows():
 # --- all blocks --------------------------------------------------------------------------------------------------
 
 BLOCKS = {function.__name__: function for function in
-          (hop, classes, diffres, larger, disturbance, beginnings, systems, scenes, folds, leak)}  # fmt: skip
+          (hop, classes, diffres, larger, sparse, disturbance, beginnings, systems, scenes, folds, leak)}  # fmt: skip
 
 
 def tables_in(text):

@@ -174,3 +174,27 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one_and_has_all_folds():
     assert set(few.groupby("label")["fold"].apply(tuple)) == {(1, 2, 3, 4, 5, 1, 2)}
     more = timing_probe.timing_table(12).groupby("label").head(7).reset_index(drop=True)
     pd.testing.assert_frame_equal(few, more)
+
+
+def test_in_ten_seconds_the_events_are_rarer_and_the_background_as_faint():
+    table = timing_probe.timing_table(20)
+    waves, events = timing_probe.timing_waves(table, 10.0), timing_probe.timing_events(table, 10.0)
+    assert waves.shape == (120, 160_000) and np.abs(waves).max() <= 1
+    short = timing_probe.timing_events(table)
+    lasting_s, lasting_short_s = (each["offset_s"] - each["onset_s"] for each in (events, short))
+    assert lasting_s.to_numpy() == pytest.approx(lasting_short_s.to_numpy())
+    assert events["onset_s"].min() < 1 and 9 < events["offset_s"].max() <= 10
+    times_s = frame_centres_s(waves.shape[1], 1, 1, timing_probe.RATE_HZ)
+    for wave, (_, own) in zip(waves, events.groupby("clip", sort=False), strict=True):
+        spans = [(times_s >= e.onset_s) & (times_s < e.offset_s) for e in own.itertuples()]
+        inside = np.any(spans, axis=0)
+        background, event = (np.sum(wave[part].astype(float) ** 2) for part in (~inside, inside))
+        seconds = np.mean(~inside) * 10
+        assert 10 * np.log10(background / seconds / event) == pytest.approx(timing_probe.BACKGROUND_DB, abs=0.3)
+
+
+def test_the_long_probe_is_a_data_set():
+    clips = load.load_timing10s(1)
+    assert (clips.name, clips.length_s, len(clips)) == ("timing10s", 10.0, 6)
+    assert clips.waves(16_000).shape == (6, 160_000)
+    assert clips.content != load.load_timing(1).content

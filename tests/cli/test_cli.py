@@ -43,7 +43,7 @@ def offline(monkeypatch, tmp_path):
     ("words", "code", "message"),
     [
         (["run", "--profile", "huge"], 2, "profile 'huge' is unknown; choose one of smoke, lesson, study"),
-        (["run", "--dataset", "esc11"], 2, "data set 'esc11' is unknown; choose one of synth10, timing, esc10"),
+        (["run", "--dataset", "esc11"], 2, "choose one of synth10, timing, timing10s, esc10"),
         (["run", "--dataset", "nowhere.csv"], 1, "nowhere.csv: No such file"),
         (["run", "--only", "01,77"], 2, "no notebook 77; there are 00, 01, 02"),
         (["run", "--only", "05-77"], 2, "no notebook 05-77; there are 00, 01, 02"),

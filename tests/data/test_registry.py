@@ -17,7 +17,8 @@ def test_the_readme_is_generated():
 
 
 def test_unknown_name_lists_the_names_and_the_manifest():
-    with pytest.raises(UsageError, match=r"'esc11' is unknown; choose one of synth10, timing, esc10, .*manifest\.csv"):
+    listed = r"'esc11' is unknown; choose one of synth10, timing, timing10s, esc10, .*manifest\.csv"
+    with pytest.raises(UsageError, match=listed):
         registry.entry("esc11")
 
 
