@@ -38,7 +38,7 @@ class Shared:
     ----------
     row : the row of the first run.
     pairs : the number of pairs of scene and class.
-    true, first, second : the true events of these pairs, and those that each run detected.
+    true, first, second : the true events of these pairs, and the events that each of the two runs detected.
     """
 
     row: dict
