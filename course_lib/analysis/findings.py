@@ -23,9 +23,10 @@ def claims_table() -> pd.DataFrame:
 
 
 @cache
-def parts() -> dict[str, list[Part | str]]:
-    """`claims.parts_of` every claim, by its id."""
-    return {claim.id: claims.parts_of(claim, evidence()) for claim in claims.claims()}
+def parts(claim: str) -> list[Part | str]:
+    """`claims.parts_of` the claim with this id; computed once per process."""
+    [found] = [each for each in claims.claims() if each.id == claim]
+    return claims.parts_of(found, evidence())
 
 
 def verdict_on(claim: str, data: str) -> str:
@@ -57,14 +58,14 @@ def hop_headline() -> Headline:
     """1. The hop."""
     texts = []
     for about in HOPS_SHOWN:
-        shown = [part for part in parts()["A1"] if part.found is not None and part.about == about]
+        shown = [part for part in parts("A1") if part.found is not None and part.about == about]
         each = [
             f"{gap(part)} on {part.data.replace('timing', 'the timing')}"
             f"{'' if part.converged else ' (training not converged)'}"
             for part in shown
         ]
         texts.append(f"{about}: {', '.join(each)}")
-    verdicts = {part.data: verdict_on("A1", part.data) for part in parts()["A1"] if part.found is not None}
+    verdicts = {part.data: verdict_on("A1", part.data) for part in parts("A1") if part.found is not None}
     probe = verdicts.pop("timing probe")
     verdicts = {data: verdict for data, verdict in verdicts.items() if verdict != UNCONVERGED}
     still_open = [data for data, verdict in verdicts.items() if verdict == NOT_SHOWN]
@@ -108,8 +109,8 @@ def merging_on_larger_sets() -> str:
 
 def _merged(data: str, share: str) -> str:
     """What DiffRes loses with `share` of the frames, and gains over equal widths; empty if that is not answered."""
-    [loss] = [part for part in parts()["A3"] if part.data == data and part.about.startswith(f"{share}, no worse")]
-    [gain] = [part for part in parts()["A2"] if part.data == data and part.about == f"over equal widths, {share}"]
+    [loss] = [part for part in parts("A3") if part.data == data and part.about.startswith(f"{share}, no worse")]
+    [gain] = [part for part in parts("A2") if part.data == data and part.about == f"over equal widths, {share}"]
     if loss.verdict == CONTRADICTED:
         clause = f"DiffRes with {share} loses {-100 * loss.found.interval.mean:.1f} points against all frames"
     elif loss.verdict == HOLDS:
@@ -162,7 +163,7 @@ def time_headline() -> Headline:
 
 def localisation_headline() -> Headline:
     """5. Pretrained features."""
-    recognised, instead = parts()["C2"][0], parts()["C7b"][0]  # the scenes of one fold
+    recognised, instead = parts("C2")[0], parts("C7b")[0]  # the scenes of one fold
     numbers = (
         f"Tagging F1 of auditory features over the log-mel: {points(recognised)}; event F1 on events that both "
         f"recognise: {signed(instead.found.reversed().interval.scaled(100))} points."

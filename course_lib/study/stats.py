@@ -189,7 +189,7 @@ def pooled_std(design: pd.DataFrame, repeats: pd.DataFrame, score: str) -> tuple
     block = "fold" if repeats["fold"].nunique() > 1 else "seed"
     fields = condition_fields(design)
     rows = design[[*fields, *REPEATS, score]].merge(repeats, on=list(REPEATS))
-    rows["condition"] = rows[fields].astype(str).agg("|".join, axis=1)
+    rows["condition"] = rows.groupby(fields, dropna=False).ngroup()
     complete = rows.groupby("condition")[score].transform("size") == len(repeats)
     table = rows[complete].pivot_table(index="condition", columns=block, values=score)
     left = table.sub(table.mean(axis=1), axis=0) - table.mean(axis=0) + table.to_numpy().mean()

@@ -151,7 +151,7 @@ def begun(headline: Headline, picture_name: str) -> list[str]:
 
 def hop_finding() -> str:
     """1. Does the hop matter?"""
-    found = [part for part in parts()["A1"] if part.found is not None]
+    found = [part for part in parts("A1") if part.found is not None]
     sets = dict.fromkeys(part.data for part in found)
     verdicts = [f"*{verdict_on('A1', data)}* on {data.replace('timing', 'the timing')}" for data in sets]
     lines = [f"- {part.data}, {part.about}: {said(part)}" for part in found]
@@ -382,7 +382,7 @@ def gpu_of(rows: pd.DataFrame) -> str:
 
 def localisation_finding() -> str:
     """5. Do pretrained features help to say what sounds, and when?"""
-    alone, recognised, instead, beside = (parts()[claim][0] for claim in ("C2", "C7a", "C7b", "C7c"))  # of one fold
+    alone, recognised, instead, beside = (parts(claim)[0] for claim in ("C2", "C7a", "C7b", "C7c"))  # of one fold
     by_hop, levels = figures.localisation_tables()
     finer = ", ".join(
         f"{row.gap:+.1f} ({row.gap_low:+.1f} to {row.gap_high:+.1f}) at {row.hop_ms} ms" for row in by_hop.itertuples()
@@ -405,7 +405,7 @@ def localisation_finding() -> str:
 
 def verdict_table() -> str:
     """One row for each claim: every verdict, and the data sets on which it was given."""
-    lost = {(claim, part.data, part.verdict) for claim, each in parts().items() for part in each
+    lost = {(claim.id, part.data, part.verdict) for claim in claims.claims() for part in parts(claim.id)
             if isinstance(part, Part) and part.found is not None and part.lost}  # fmt: skip
     cells = []
     for (claim, says), of_claim in claims_table().groupby(["id", "claim"], sort=False):
@@ -433,7 +433,7 @@ def claim_tables() -> str:
         cells = []
         for claim in claims.claims():
             if claim.id.startswith(letter):
-                cells += [_question(claim, found) for found in parts()[claim.id]]
+                cells += [_question(claim, found) for found in parts(claim.id)]
         head = " | data set: question | difference: | shared clips: | answer"
         text += [*table(head, [cell for cell in cells if cell]), ""]
         found = claims_table().drop_duplicates("id")

@@ -1948,7 +1948,7 @@ WORDS_OF = {
 }
 lines = []
 for claim, claim_in_words in WORDS_OF.items():
-    for part in findings.parts()[claim]:
+    for part in findings.parts(claim):
         if part.found is not None:  # its rows are published
             lines.append(
                 f"| {claim}: {claim_in_words} | {part.data}: {part.about} | "

@@ -130,7 +130,7 @@ play_pair(
 # %%
 show_finding(0, "hops.png", caption="Bands: 95 % intervals of the accuracy, by source")
 questions_of_a1 = {}  # claim A1 is about the hop; keys: data set and question
-for question in findings.parts()["A1"]:
+for question in findings.parts("A1"):
     questions_of_a1[question.data, question.about] = question
 fine_over_coarse = questions_of_a1["timing probe", "10 ms over 50 ms"].found
 gain = 100 * fine_over_coarse.interval.mean  # points
@@ -437,7 +437,7 @@ say(
 # %%
 raw_p = []
 has_converged = []
-for question in findings.parts()["A3"]:
+for question in findings.parts("A3"):
     has_converged.append(question.converged)
     if question.found is None:
         raw_p.append(1.0)
@@ -610,7 +610,7 @@ def claims_of(letter):
             continue
         name = f"**{claim.id}**: {claim.says}"
         stated = claim.paper
-        parts = findings.parts()[claim.id]
+        parts = findings.parts(claim.id)
         if not parts:  # a claim without questions still gets a line
             parts = [""]
         for part in parts:
