@@ -13,6 +13,7 @@ training seeds, unless results are averaged over seeds first. Notebook: 04.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -78,9 +79,18 @@ def accuracy_by_source(
     clips, hits = np.bincount(place, weights), np.bincount(place, weights * correct)
     if len(clips) < 2:
         raise ValueError("all clips are from one source; an interval needs at least two")
-    drawn = np.random.default_rng(seed).multinomial(len(clips), np.full(len(clips), 1 / len(clips)), size=draws)
+    drawn = _counts(len(clips), draws, seed)
     low, high = np.quantile(drawn @ hits / (drawn @ clips), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(np.average(correct, weights=weights)), float(low), float(high), level)
+
+
+@lru_cache(maxsize=4)  # many results are compared on the same sources, and these take longer to draw than to use
+def _counts(n_sources: int, draws: int, seed: int) -> np.ndarray:
+    """How often each source is drawn: `(draws, n_sources)`, read-only."""
+    equal = np.full(n_sources, 1 / n_sources)
+    counts = np.random.default_rng(seed).multinomial(n_sources, equal, size=draws).astype(np.float64)
+    counts.flags.writeable = False
+    return counts
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = 0.95) -> Interval:
