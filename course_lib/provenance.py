@@ -87,12 +87,15 @@ def _outline(node: ast.AST, words: list[str]) -> None:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """The model of this machine's processor, such as `Apple M2`, or its architecture if the model is unknown."""
+    """The model of this machine's processor, such as `Apple M2`, or its architecture if the model is unknown.
+
+    On Linux with its family, model and stepping: a cloud gives the same name to processors that round differently, so
+    that the same row gets other numbers.
+    """
     found = ""
     try:
         if platform.system() == "Linux":
-            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-            found = "".join(re.findall(r"^model name\s*: (.*)$", lines, re.MULTILINE)[:1])
+            found = _described(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
         elif platform.system() == "Darwin":
             asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
             found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
@@ -101,6 +104,14 @@ def processor() -> str:
     except (OSError, subprocess.CalledProcessError):
         pass
     return " ".join(found.split()) or platform.machine()
+
+
+def _described(cpuinfo: str) -> str:
+    """The first processor in the text of `/proc/cpuinfo`: its name and numbers; empty if it has no name."""
+    fields = dict(re.findall(r"^([\w ]+?)\s*: (.*)$", cpuinfo.partition("\n\n")[0], re.MULTILINE))
+    numbers = [f"{name.split()[-1]} {fields[name]}" for name in ("cpu family", "model", "stepping") if name in fields]
+    name = fields.get("model name", "")
+    return f"{name} ({', '.join(numbers)})" if name and numbers else name
 
 
 def environment() -> dict[str, str]:
