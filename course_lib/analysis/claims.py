@@ -48,6 +48,7 @@ LEAKAGE = {  # published runs of notebook 04
     "esc10": "04_folds_and_leakage-study-esc10.json",
     "esc50": "04_folds_and_leakage-study-esc50.json",
 }
+DATA_OF = {"scratch": DATA["esc10"], "transfer": DATA["esc10"]}  # grids about one data set
 BY_DESIGN = ("", BY_CONSTRUCTION, NOT_TESTABLE, NOT_SHOWN)  # verdicts that claims.toml may set
 COLUMNS = ("id", "claim", "paper", "data", "ours", "design", "control", "verdict", "reason")
 
@@ -94,8 +95,10 @@ class Evidence:
         Raises
         ------
         CourseError
-            There is no such question.
+            There is no such question, or a `margin` is given for a question that has its own.
         """
+        if margin and not turned:
+            raise CourseError(f"claims.toml: {question!r} has its margin in questions.toml; leave out margin")
         asked = [q for q in questions.questions() if q.text == question and q.where == where]
         if not asked:
             raise CourseError(f"claims.toml: questions.toml has no question {question!r} about {where!r}")
@@ -187,8 +190,9 @@ def found_by(entry: Mapping, evidence: Evidence) -> list[Part | str]:
         raise CourseError(f"claims.toml: {dict(entry)}: {error}") from None
     try:
         found = COMPUTED[name](evidence, **options)
-    except NotRun:
-        found = Part(name, "", None)
+    except NotRun as missing:
+        about = " ".join([name.replace("_", " "), *map(str, options.values())])
+        found = Part(about, DATA_OF.get(missing.args[0], ""), None)
     return found if isinstance(found, list) else [found]
 
 
@@ -227,11 +231,12 @@ def judged(claim: Claim, evidence: Evidence) -> list[dict[str, str]]:
     for data in dict.fromkeys(part.data for part in parts):
         mine = [part for part in parts if part.data == data]
         missing = sum(part.found is None for part in mine)
+        by_design = "" if claim.verdict == NOT_SHOWN and missing == len(mine) else claim.verdict
         shown = [part.text for part in mine if part.found is not None] + ([f"{missing} not run"] if missing else [])
         rows.append(row | {
             "data": data, "ours": "; ".join([*texts, *shown]),
             "design": ", ".join(dict.fromkeys(part.design for part in mine if part.design)),
-            "verdict": claim.verdict or overall([part.verdict for part in mine]),
+            "verdict": by_design or overall([part.verdict for part in mine]),
         })  # fmt: skip
     return rows
 

@@ -60,7 +60,7 @@ def complete(grid: str) -> pd.DataFrame:
         return pd.DataFrame()
     usual = {name: value for name, value in questions.usual_fields(GRIDS[grid]).items() if name not in CONDITION}
     rows = questions.chosen(rows, usual)
-    return rows[rows.groupby(CONDITION)["fold"].transform("size") == N_RUNS].reset_index(drop=True)
+    return rows[rows.groupby(CONDITION)["fold"].transform("size") >= N_RUNS].reset_index(drop=True)
 
 
 def answers_in(row: Mapping) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -117,7 +117,7 @@ def long_sweeps() -> dict[str, pd.DataFrame]:
         rows = questions.chosen(rows, {"frame_reducer": "none", "copies": "none", "recipe.image_augment": False})
         rows = rows[np.isclose(rows["features.window_ms"], 2.5 * rows["features.hop_ms"]) & (rows["recipe.guide"] == 0)]
         runs = rows.groupby("features.hop_ms")["fold"].transform("size")
-        rows = rows[runs == disturbance.N_RUNS]  # others are not finished, and cover only some of the folds
+        rows = rows[runs >= disturbance.N_RUNS]  # others are not finished, and cover only some of the folds
         if rows["features.hop_ms"].nunique() > 1:
             n_steps = int(rows["recipe.steps"].iloc[0])
             found[f"{title}, {n_steps:,} steps"] = _by_hop(rows)
@@ -221,11 +221,13 @@ def front_text(sweeps: Mapping[str, pd.DataFrame], clip: Mapping[float, tuple[np
     """`front_figure` in sentences."""
     lines = []
     for title, label in FRONT.items():
-        lines.append(f"{label} {_levels_at(sweeps[title])}")
+        ends = [f"{row.mean:.1f} % at {row.hop_ms:g} ms" for row in sweeps[title].iloc[[0, -1]].itertuples()]
+        lines.append(f"{label} {' and '.join(ends)}")
     hops = " and ".join(f"{hop_ms:g} ms" for hop_ms in clip)
     return (
-        f"Left, test accuracy against the hop with bands for the interval: {'; '.join(lines)}. "
-        f"Right, two clicks 10 ms apart at hops of {hops}: two stripes at the first, one block at the second."
+        f"Left, test accuracy against the hop: {'; '.join(lines)}. "
+        f"Right, two clicks with 10 ms of silence between them at hops of {hops}: two stripes at the first, one block "
+        "at the second."
     )
 
 

@@ -1,13 +1,13 @@
 """The five findings of the study, a line each: the meaning, if the rows support it, and the numbers. Notebook: 13."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 
 import pandas as pd
 
 from course_lib.analysis import budget, claims, frontier, questions
 from course_lib.analysis.claims import Evidence
-from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_SHOWN, UNCONVERGED, Part, signed
+from course_lib.analysis.verdicts import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, Part, signed
 
 
 @cache
@@ -35,13 +35,6 @@ def verdict_on(claim: str, data: str) -> str:
     return found[claim, data]
 
 
-COMPARED = {  # the hops between which A1 asks for a difference, by data set
-    "ESC-10": "hops of 5 to 40 ms on ESC-10 after 800 steps",
-    "spoken digits": "hops of 10 and 20 ms on spoken digits",
-    "ten spoken words": "hops of 10 and 40 ms on ten spoken words",
-    "ESC-50": "hops of 10 and 40 ms on ESC-50",
-}
-HOPS_SHOWN = ("10 ms over 40 ms", "10 ms over 50 ms")  # the questions of A1 whose numbers the headline gives
 Headline = tuple[str, str, str]  # what a finding is about, what it means, its numbers
 
 
@@ -56,28 +49,46 @@ def headlines() -> list[Headline]:
 
 def hop_headline() -> Headline:
     """1. The hop."""
+    run = [part for part in parts("A1") if part.found is not None]
     texts = []
-    for about in HOPS_SHOWN:
-        shown = [part for part in parts("A1") if part.found is not None and part.about == about]
+    for about in dict.fromkeys(part.about for part in run):
         each = [
-            f"{gap(part)} on {part.data.replace('timing', 'the timing')}"
-            f"{'' if part.converged else ' (training not converged)'}"
-            for part in shown
+            f"{part.data} {gap(part)}{'' if part.converged else ' (training not converged)'}"
+            for part in run
+            if part.about == about
         ]
-        texts.append(f"{about}: {', '.join(each)}")
-    verdicts = {part.data: verdict_on("A1", part.data) for part in parts("A1") if part.found is not None}
-    probe = verdicts.pop("timing probe")
-    verdicts = {data: verdict for data, verdict in verdicts.items() if verdict != UNCONVERGED}
-    still_open = [data for data, verdict in verdicts.items() if verdict == NOT_SHOWN]
-    holding = [data for data, verdict in verdicts.items() if verdict == HOLDS]
-    between = " or between ".join(COMPARED[data] for data in still_open)
-    better = f"better than 40 ms on {joined(holding)}, and " if holding else ""
-    meaning = (
-        f"We cannot show a difference between {between}; 10 ms is {better}far better than 50 ms on the timing probe, "
-        "where milliseconds define the classes."
-    )
-    expected = probe == HOLDS and still_open and len(still_open) + len(holding) == len(verdicts)
-    return "Hop", meaning if expected else "", f"In points, {'; '.join(texts)}."
+        texts.append(f"{about.replace(' ms over ', ' over ')}: {', '.join(each)}")
+    return "Hop", hop_meaning(run), f"In points, {'; '.join(texts)}."
+
+
+def hop_meaning(run: Sequence[Part]) -> str:
+    """Where a shorter hop is better, and where the rows leave that open; `run` are the parts of A1 that were run.
+
+    Empty if no part holds, or if one is contradicted.
+    """
+    settled = [part for part in run if part.converged]
+    if not settled or any(part.verdict not in (HOLDS, NOT_SHOWN) for part in settled):
+        return ""
+    better: dict[str, list[str]] = {}  # clauses about each hop
+    for about in dict.fromkeys(part.about for part in settled if part.verdict == HOLDS):
+        first, _, second = about.partition(" over ")
+        sets = [_set_in_text(part.data) for part in settled if (part.about, part.verdict) == (about, HOLDS)]
+        better.setdefault(first, []).append(f"better than {second} on {joined(sets)}")
+    unclear = []
+    for data in dict.fromkeys(part.data for part in settled if part.verdict == NOT_SHOWN):
+        pairs = [part.about.replace(" ms over ", " and ") for part in settled
+                 if (part.data, part.verdict) == (data, NOT_SHOWN)]  # fmt: skip
+        unclear.append(f"{' or '.join(pairs)} on {_set_in_text(data)}")
+    if not better:
+        return ""
+    open_questions = f" We cannot show a difference between {', or '.join(unclear)}." if unclear else ""
+    sentences = [f"A hop of {first} is {', and '.join(clauses)}." for first, clauses in better.items()]
+    return f"{' '.join(sentences)}{open_questions}"
+
+
+def _set_in_text(data: str) -> str:
+    """The name of a data set within a sentence."""
+    return data.replace("timing", "the timing")
 
 
 def widths_headline() -> Headline:
@@ -88,37 +99,53 @@ def widths_headline() -> Headline:
         f"Half the frames on ESC-10: {signed(questions.points(full))} points against all frames, "
         f"{signed(questions.points(equal))} against equal widths."
     )
-    open_question = all(row["low"] < 0 < row["high"] for row in (full, equal))
-    meaning = (
-        "On ESC-10 after 800 steps, we see no loss from merging half of the frames, and no gain from learning which "
-        "ones to merge."
+    meaning = merging_meaning(full, equal)
+    return "Merging", meaning + merging_on_larger_sets() if meaning else "", numbers
+
+
+def merging_meaning(full: Mapping[str, float], equal: Mapping[str, float]) -> str:
+    """What half the frames cost on ESC-10, from DiffRes minus all frames and minus equal widths, with their intervals.
+
+    Empty unless the loss is below two points and the gain from learning is open.
+    """
+    if full["low"] <= -questions.EQUAL or not equal["low"] < 0 < equal["high"]:
+        return ""
+    return (
+        "On ESC-10 after 800 steps, merging half of the frames costs less than two points, and we cannot show that it "
+        "helps to learn which ones to merge."
     )
-    return "Merging", f"{meaning}{merging_on_larger_sets()}" if open_question else "", numbers
 
 
 def merging_on_larger_sets() -> str:
     """A sentence for each larger set about half of the frames and a quarter, as far as these questions are answered."""
     sentences = ""
-    for data in (questions.DATA["speechcommands10"], questions.DATA["esc50"]):
+    for data, grid in ((questions.DATA["speechcommands10"], "words"), (questions.DATA["esc50"], "esc50")):
         clauses = [
-            clause for share in ("half the frames", "a quarter of the frames") if (clause := _merged(data, share))
+            clause for share in ("half the frames", "a quarter of the frames") if (clause := _merged(data, grid, share))
         ]
         sentences += f" On {data}, {'; '.join(clauses)}." if clauses else ""
     return sentences
 
 
-def _merged(data: str, share: str) -> str:
-    """What DiffRes loses with `share` of the frames, and gains over equal widths; empty if that is not answered."""
+def _merged(data: str, grid: str, share: str) -> str:
+    """What DiffRes loses with `share` of the frames, and how it compares with merging without learning.
+
+    Empty if the loss is open.
+    """
     [loss] = [part for part in parts("A3") if part.data == data and part.about.startswith(f"{share}, no worse")]
     [gain] = [part for part in parts("A2") if part.data == data and part.about == f"over equal widths, {share}"]
     if loss.verdict == CONTRADICTED:
         clause = f"DiffRes with {share} loses {-100 * loss.found.interval.mean:.1f} points against all frames"
     elif loss.verdict == HOLDS:
-        clause = f"DiffRes with {share} loses less than two points"
+        clause = f"DiffRes with {share} loses less than two points against all frames"
     else:
         return ""
     if gain.verdict == HOLDS:
-        clause += f", {100 * gain.found.interval.mean:.1f} fewer than equal widths"
+        clause += f", equal widths lose {100 * gain.found.interval.mean:.1f} more"
+    answers = evidence().answers_of(grid)
+    rule = answers.loc[answers["question"] == f"DiffRes better than widths by flux, {share}", "verdict"]
+    if set(rule) == {NOT_SHOWN}:
+        clause += ", and the rule *flux* cannot be told from DiffRes"
     return clause
 
 
@@ -137,9 +164,10 @@ def probe_headline() -> Headline:
     numbers = (
         f"With a tenth of the frames and the same seeds, {single['published']} of {single['published_runs']} runs of "
         f"DiffRes (light scorer) and {single['variant']} of {single['variant_runs']} of our variant reach 95 % "
-        f"accuracy{chosen}. The mean is {hop['accuracy']:.1f} % with a hop of 25 ms, "
-        f"{rows.loc['uniform', 'accuracy']:.1f} % with equal widths, and {rows.loc['flux', 'accuracy']:.1f} % with "
-        "widths by a rule (rises in level)."
+        f"accuracy{chosen}. Mean accuracy of all runs: {published['accuracy']:.1f} % (light scorer), "
+        f"{variant['accuracy']:.1f} % (variant), {rows.loc['flux', 'accuracy']:.1f} % (*flux*, a rule: rises in "
+        "level), "
+        f"{hop['accuracy']:.1f} % (hop of 25 ms), {rows.loc['uniform', 'accuracy']:.1f} % (equal widths)."
     )
     sometimes = all(0 < form["successes"] < form["runs"] for form in (published, variant))
     better = not hop["successes"] and min(published["accuracy"], variant["accuracy"]) > hop["high"]
@@ -154,8 +182,8 @@ def time_headline() -> Headline:
     half, hop_40 = cost_beside_all_frames("diffres-light:0.5", 10.0), cost_beside_all_frames("none", 40.0)
     numbers = (
         f"Half the frames need {half['macs']:.2f} times the multiply-accumulates of all frames of 10 ms, and take "
-        f"{half[1]:.2f} times as long for one clip and {half[16]:.2f} times as long in batches of 16. A plain hop of "
-        f"40 ms takes {hop_40[1]:.2f} and {hop_40[16]:.2f} times as long."
+        f"{half[1]:.2f} times as long for one clip, {half[16]:.2f} times in batches of 16. A hop of 40 ms takes "
+        f"{hop_40[1]:.2f} and {hop_40[16]:.2f} times as long."
     )
     meaning = "With half the frames, DiffRes saves time in batches, but not for one clip at a time."
     return "Time", meaning if half[16] < 1 < half[1] else "", numbers
@@ -163,17 +191,27 @@ def time_headline() -> Headline:
 
 def localisation_headline() -> Headline:
     """5. Pretrained features."""
-    recognised, instead = parts("C2")[0], parts("C7b")[0]  # the scenes of one fold
+    recognised, instead = (parts(claim)[0] for claim in ("C2", "C7b"))  # of the scenes of one fold
     numbers = (
         f"Tagging F1 of auditory features over the log-mel: {points(recognised)}; event F1 on events that both "
-        f"recognise: {signed(instead.found.reversed().interval.scaled(100))} points."
+        f"recognise: {signed(instead.found.reversed().interval.scaled(100))} (one fold of scenes)."
     )
-    expected = verdict_on("C2", "scenes of ESC-10") == verdict_on("C7b", "scenes of ESC-10") == HOLDS
-    meaning = (
+    on_five_folds = {part.verdict for claim in ("C2", "C7b") for part in parts(claim)[1:]}
+    return "Pretrained features", localisation_meaning(recognised, instead, on_five_folds), numbers
+
+
+def localisation_meaning(recognised: Part, instead: Part, on_five_folds: Set[str] = frozenset()) -> str:
+    """What pretrained features are good for, from the parts of C2 and C7b, and the verdicts on them on five folds.
+
+    Empty unless recognition improves, localisation does not, and five folds do not say otherwise.
+    """
+    no_gain = instead.verdict == HOLDS and instead.found.interval.low > 0  # the log-mel minus the features
+    if recognised.verdict != HOLDS or not no_gain or not on_five_folds <= {HOLDS, NOT_RUN}:
+        return ""
+    return (
         "In place of the log-mel, pretrained features every 320 ms help to recognise sounds, but not to place them in "
         "time."
     )
-    return "Pretrained features", meaning if expected else "", numbers
 
 
 def joined(words: Sequence[str]) -> str:

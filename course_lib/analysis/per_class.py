@@ -66,7 +66,8 @@ def against(rows: pd.DataFrame) -> pd.DataFrame:
     table["std"] = [gap.std(ddof=1) for gap in gaps]
     errors = table["std"].to_numpy() / math.sqrt(wide.shape[1])
     table["p"] = 1.0
-    table.loc[asked, "p"] = stats.holm(_p_values(table["difference"], errors, wide.shape[1])[asked])
+    p = [stats.t_test_p(gap, error, wide.shape[1] - 1) for gap, error in zip(table["difference"], errors, strict=True)]
+    table.loc[asked, "p"] = stats.holm(np.array(p)[asked])
     table["sure"] = table["p"] < SURE
     table["shrunk"] = table["difference"]
     for _, of_hop in table[asked].groupby("hop_ms"):
@@ -75,15 +76,6 @@ def against(rows: pd.DataFrame) -> pd.DataFrame:
             of_hop["difference"] - middle
         )
     return table
-
-
-def _p_values(means: pd.Series, errors: np.ndarray, folds: int) -> np.ndarray:
-    """p values of a two-sided t test of each mean; 1 if all folds have the difference 0, or there is only one fold."""
-    from scipy.stats import t
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 2 * t.sf(np.abs(means.to_numpy()) / errors, folds - 1)
-    return np.nan_to_num(found, nan=1.0)
 
 
 def real_share(means: np.ndarray, errors: np.ndarray) -> float:

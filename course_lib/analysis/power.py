@@ -31,13 +31,13 @@ def designs(evidence: Evidence) -> pd.DataFrame:
     """
     found = []
     for where, rows in evidence.answers.groupby("where", sort=False):
-        name, claimed, paired_by = where, CLAIMED.get(where, math.nan), "fold"
+        name, claimed = where, CLAIMED.get(where, math.nan)
         if rows["grid"].iloc[0] == "scenes":
             known = questions.paper_scores(where)
             claimed = abs(known[questions.ALL_STREAMS] - known["spectral"])
-            name, paired_by = f"scenes, {where}", "seed"
+            name = f"scenes, {where}"
         effect = 100 * rows["minimum_detectable_effect"].median()
-        found.append((name, len(rows), rows["pairs"].max(), paired_by, effect, claimed))
+        found.append((name, len(rows), rows["pairs"].max(), rows["paired_by"].iloc[0], effect, claimed))
     rows = sweep(evidence)
     cells = per_class.against(rows)
     cells = cells[cells["hop_ms"] != per_class.USUAL_MS]

@@ -9,7 +9,9 @@ from course_lib.analysis import questions
 from course_lib.evaluation.intervals import Interval
 
 SUCCESS = 0.95  # lowest test accuracy of a run that succeeds
-COLUMNS = ("condition", "frame_reducer", "hop_ms", "runs", "successes", "low", "high", "succeeded", "best_of_three")
+COLUMNS = (
+    "condition", "frame_reducer", "hop_ms", "runs", "successes", "low", "high", "succeeded", "mean", "best_of_three",
+)  # fmt: skip
 
 
 def runs() -> pd.DataFrame:
@@ -36,8 +38,8 @@ def successes(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per condition of the probe, the most successful first; shares.
 
     Columns: `condition` in words, `frame_reducer`, `hop_ms`, `runs`, `successes` (runs with a test accuracy of at least
-    `SUCCESS`), `low` and `high` of their share, `succeeded` (mean accuracy of these runs, NaN if there are none), and
-    `best_of_three` (mean over folds of the runs chosen by validation).
+    `SUCCESS`), `low` and `high` of their share, `succeeded` (mean accuracy of these runs, NaN if there are none),
+    `mean` (of all runs), and `best_of_three` (mean over folds of the runs chosen by validation).
     """
     found = []
     for (reducer, hop_ms), of_condition in rows.groupby(["frame_reducer", "features.hop_ms"]):
@@ -45,7 +47,8 @@ def successes(rows: pd.DataFrame) -> pd.DataFrame:
         share = success_interval(int(good.sum()), len(good))
         found.append((
             name(reducer, hop_ms), reducer, hop_ms, len(good), int(good.sum()), share.low, share.high,
-            of_condition.loc[good, "test_accuracy"].mean(), best_of_seeds(of_condition)["test_accuracy"].mean(),
+            of_condition.loc[good, "test_accuracy"].mean(), of_condition["test_accuracy"].mean(),
+            best_of_seeds(of_condition)["test_accuracy"].mean(),
         ))  # fmt: skip
     table = pd.DataFrame(found, columns=list(COLUMNS))
     return table.sort_values(["successes", "best_of_three"], ascending=False, ignore_index=True)

@@ -40,10 +40,9 @@ What `load` does with your own sounds, and reports in one line:
 - **Folds.** Every fold must contain every class; otherwise an error names the class and the fold. If you give no folds,
   the course makes five, or four or three if a class has too few sources for more.
 - **Length.** All clips have the same length: the shortest that three quarters of the files fit into, but at least 1 s
-  and at most 10 s. `--clip-s 4` (or `load(..., clip_s=4)`, or `COURSE_CLIP_S=4`) sets another. Shorter sounds are padded
-  with silence.
-  Longer files are cut into clips of one source, `file.wav`, `file.wav#2` and so on; a remainder shorter than half a
-  clip is dropped.
+  and at most 10 s. `--clip-s 4` (or `load(..., clip_s=4)`, or `COURSE_CLIP_S=4`) sets another. Shorter sounds are
+  padded with silence. Longer files are cut into clips of one source, `file.wav`, `file.wav#2` and so on; a remainder
+  shorter than half a clip is dropped.
 - **Text.** Labels, sources and names are compared in Unicode's form NFC, without invisible characters and extra spaces.
 """
 

@@ -137,15 +137,15 @@ def publish(rows: pd.DataFrame, summary: pd.DataFrame, about: Mapping, folder: P
 def import_rows(published: Path, keys: Collection[str], folder: Path) -> int:
     """The number of published rows imported into `folder`, a folder of a run: those of `keys` without a record there.
 
-    The run then computes only what has been added to the grid since. Each row adds a line to the log of test readings,
-    because its test fold was read.
+    The run then computes only what has been added to the grid since, and what failed. Each imported row adds a line to
+    the log of test readings, because its test fold was read.
 
     Raises
     ------
     CourseError
         There are no published rows, or their file is damaged.
     """
-    rows = gather(published)
+    rows = done(gather(published))
     date = now()
     imported = []
     (folder / "records").mkdir(parents=True, exist_ok=True)
@@ -189,11 +189,16 @@ def _differing(one: Mapping, other: Mapping) -> str:
             n = int(np.sum(np.asarray(a) != np.asarray(b))) if len(a) == len(b) else max(len(a), len(b))
             parts += [f"{name} of {n} clips"] if n else []
         elif a != b and not (pd.isna(a) and pd.isna(b)):
-            parts.append(f"{name} {a:.6g} and {b:.6g}" if isinstance(a, float) else f"{name} {a} and {b}")
+            parts.append(f"{name} {_shown(a)} and {_shown(b)}")
     codes = {code for code in (one.get("code"), other.get("code")) if isinstance(code, str)}
     if parts and len(codes) == 2:
         parts.append("computed by different code")
     return ", ".join(parts)
+
+
+def _shown(value: object) -> str:
+    """A score in six digits, anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def code_states(records: Iterable[Mapping]) -> dict[str, int]:

@@ -14,6 +14,7 @@ REPEATS = ("fold", "seed")  # fields that replicate a condition instead of defin
 SCORES = ("tagging", "segment", "event")  # of rows on scenes
 COSTS = ("frames", "parameters", "macs", "feature_macs", "latency_ms", "train_seconds", "minutes")
 LEVEL, POWER = 0.95, 0.8  # of intervals, and of the test behind the minimum detectable effect
+ROUNDING = 1e-12  # a difference of shares that is smaller comes from adding them
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
@@ -45,16 +46,23 @@ class Difference:
 
     def p(self, margin: float = 0.0) -> float:
         """p value of a two-sided t test that the true difference is `-margin`, a share."""
-        from scipy.stats import t
-
-        distance, error = self.interval.mean + margin, self.std / math.sqrt(self.pairs)
-        if error == 0:
-            return float(distance == 0)
-        return float(2 * t.sf(abs(distance) / error, self.df))
+        return t_test_p(self.interval.mean + margin, self.std / math.sqrt(self.pairs), self.df)
 
     def reversed(self) -> "Difference":
         """The second condition minus the first."""
         return replace(self, interval=_turned(self.interval), corrected=_turned(self.corrected))
+
+
+def t_test_p(distance: float, error: float, df: int) -> float:
+    """p value of a two-sided t test that the true `distance` is 0, from its standard `error`.
+
+    A distance that is only the rounding of a sum counts as 0.
+    """
+    from scipy.stats import t
+
+    if abs(distance) < ROUNDING:
+        return 1.0
+    return float(2 * t.sf(abs(distance) / error, df)) if error > ROUNDING else 0.0
 
 
 def _turned(gap: Interval) -> Interval:

@@ -207,6 +207,26 @@ def test_overfitting_is_the_last_loss_and_learning_is_above_chance():
     assert "+0.17 (" in found[2].text and found[2].text.endswith("nats")
 
 
+def test_a_claim_does_not_hold_on_a_data_set_while_a_question_about_it_was_not_run():
+    rows = [clip_row(9, f, model="cnn7", **{"history.validation_loss": [2.0, loss]}, **fields)
+            for f in range(1, 6) for loss, fields in ((1.0, {}), (0.5 + 0.01 * f, {"copies": "naa"}))]  # fmt: skip
+    [claim] = [each for each in CLAIMS if each.id == "D4b"]
+    [found] = claims.judged(claim, evidence_of("scratch", rows))
+    assert found["data"] == "ESC-10" and found["ours"].endswith("1 not run") and found["verdict"] == NOT_SHOWN
+
+
+def test_a_claim_that_cannot_be_shown_is_not_run_where_it_has_no_rows():
+    claim = Claim("X3", "says", "No data.", parts=[HALF, HALF | {"where": "spoken digits"}], verdict=NOT_SHOWN)
+    rows = questions.published("diffres")
+    found = claims.judged(claim, evidence_of("diffres", rows[rows["dataset"] == "esc10"]))
+    assert {row["data"]: row["verdict"] for row in found} == {"ESC-10": NOT_SHOWN, "spoken digits": NOT_RUN}
+
+
+def test_a_margin_of_a_claim_needs_the_turned_question():
+    with pytest.raises(CourseError, match="leave out margin"):
+        NOTHING.part(**HALF, margin=0.02)
+
+
 def test_what_there_was_to_curb_is_the_rise_of_the_loss_where_nothing_is_augmented():
     losses = {"cnn7": [2.0, 0.5, 0.8], "cnn9": [2.0, 0.9, 0.6]}
     rows = [clip_row(9, f, model=m, **{"history.validation_loss": losses[m]}) for f in (1, 2) for m in losses]

@@ -107,6 +107,11 @@ def test_published_rows_are_imported_and_only_what_came_since_is_run(course, own
     code, out, _ = course("import", grid, "--output", elsewhere)
     assert code == 0 and out.startswith("little: 2 of 4 rows imported into")
     pd.testing.assert_frame_equal(rows.gather(elsewhere), published.sort_values("key", ignore_index=True))
+    failed = published.assign(status="failed")
+    failed.to_parquet(tmp_path / "published" / "little" / rows.ROWS)
+    assert "0 of 4 rows imported" in course("import", grid, "--output", tmp_path / "third")[1], (
+        "what failed is run again"
+    )
     code, out, _ = course("adopt", grid, "--output", elsewhere)
     assert code == 0 and "0 of 4 rows imported" in out, (
         "what is on record stays; adopt was its name in the first edition"

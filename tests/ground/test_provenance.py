@@ -30,3 +30,9 @@ def test_the_hash_of_the_code_follows_what_it_does_and_not_how_it_reads(tmp_path
 
 def test_a_processor_has_a_name():
     assert provenance.environment()["processor"] == provenance.processor() != ""
+
+
+def test_processors_of_one_name_are_told_apart():
+    first = "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R)\nstepping\t: 8\n"
+    assert provenance._described(f"{first}\nprocessor\t: 1\n") == "Intel(R) Xeon(R) (family 6, model 143, stepping 8)"
+    assert provenance._described("model name\t: Cortex\n") == "Cortex" and provenance._described("") == ""

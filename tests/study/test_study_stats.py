@@ -186,7 +186,8 @@ def test_rows_without_validation_beside_rows_with_one():
     assert "validation_accuracy" not in stats.summarise(table.drop(columns="validation_accuracy"))
     assert study_rows.compare(table, table)["state"].tolist() == ["same", "same"]
     bare = table.drop(columns=["validation_accuracy"])
-    assert study_rows.compare(bare, table)["what"].str.contains("validation_accuracy").any()
+    for pair in ((bare, table), (table, bare)):
+        assert study_rows.compare(*pair)["what"].str.contains("validation_accuracy").any()
 
 
 def test_costs_are_medians():
@@ -225,6 +226,12 @@ def test_residuals_are_pooled_over_conditions_and_folds():
     assert wide / half == pytest.approx(math.sqrt(1 + 5 / 3)), "Nadeau and Bengio: 1/5 + 80/240 instead of 1/5"
     assert found.p() == pytest.approx(2 * scipy.stats.t.sf(abs(found.interval.mean) / found.std * math.sqrt(5), 20))
     assert found.p(0.02) < found.p() and found.reversed().interval.low == -found.interval.high
+
+
+def test_a_difference_of_exactly_the_margin_is_no_evidence_against_it():
+    ninth = (np.arange(5) - 2) / 9
+    found = stats.of_values((ninth + 0.3 - 0.02) - (ninth + 0.3))
+    assert found.interval.mean == pytest.approx(-0.02) and found.p(0.02) == 1 and found.p() == 0
 
 
 def test_two_conditions_pool_to_their_own_pairs():
