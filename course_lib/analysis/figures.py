@@ -385,7 +385,7 @@ def scenes_subsets_figure(table: pd.DataFrame, pairs: pd.DataFrame, paper: Mappi
         fig, (left, right) = plt.subplots(1, 2, figsize=(13, height), width_ratios=(1, 1))
         for place, (mean, low, high) in enumerate(100 * known[["tagging", "tagging_low", "tagging_high"]].to_numpy()):
             left.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3, color=plots.COLOURS[0])
-        crosses = {"color": plots.COLOURS[1], "markersize": 8, "linestyle": "none", "marker": "x", "zorder": 3}
+        crosses = {"color": "black", "markersize": 8, "linestyle": "none", "marker": "x", "zorder": 3}
         theirs = [paper.get(name, math.nan) for name in known["streams"]]
         left.plot(theirs, range(len(known)), label="the paper, other data", **crosses)
         left.set_yticks(range(len(known)), known["streams"])
@@ -444,6 +444,7 @@ class Published:
     text: Callable[..., str]
     figure: Callable[..., "Figure"]
     files: tuple[str, ...] = ()  # other files of the repository that it is drawn from
+    caption: str = ""  # what its marks mean, shown below it
 
     @property
     def path(self) -> Path:
@@ -472,8 +473,9 @@ class Published:
 
     @property
     def markdown(self) -> str:
-        """A line of Markdown that shows it, for a page in the folder `study`."""
-        return f"![{self.text(*self.tables())}](results/{self.name})"
+        """Markdown that shows it above its caption, for a page in the folder `study`."""
+        below = f"\n\n*{self.caption}*" if self.caption else ""
+        return f"![{self.text(*self.tables())}](results/{self.name}){below}"
 
 
 def _tagging() -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, float]]:
@@ -488,22 +490,29 @@ FIGURES = {
     figure.name: figure
     for figure in (
         Published("front.png", HOP_GRIDS, lambda: (every_sweep(), two_hops()), front_text, front_figure),
-        Published("hops.png", HOP_GRIDS, lambda: (every_sweep(),), hops_text, hops_figure),
-        Published("widths.png", ("diffres",), lambda: (questions.answers(),), widths_text, widths_figure),
+        Published("hops.png", HOP_GRIDS, lambda: (every_sweep(),), hops_text, hops_figure,
+                  caption="Bands: intervals of the accuracy, by source."),
+        Published("widths.png", ("diffres",), lambda: (questions.answers(),), widths_text, widths_figure,
+                  caption="Bars: intervals of the difference. Grey: wider ones, for folds that share training clips."),
         Published("frontier.png", ("diffres",), lambda: (frontier.table(),), frontier.text, frontier.figure,
-                  ("bench/results/frontier.json",)),
-        Published("budget.png", budget.GRIDS, lambda: (budget.curve(),), budget.text, budget.figure),
+                  ("bench/results/frontier.json",), "Dashed: all frames of 10 ms. In brackets: accuracy on ESC-10."),
+        Published("budget.png", budget.GRIDS, lambda: (budget.curve(),), budget.text, budget.figure,
+                  caption="Open marks: some runs reach 95 % and others do not. Dotted: guessing within the right pair. "
+                  "Bars: intervals, by source."),
         Published("systems.png", pareto.GRIDS, lambda: (pareto.table(),), pareto.systems_text, pareto.systems_figure),
-        Published("localisation.png", ("scenes",), localisation_tables, localisation_text, localisation_figure),
+        Published("localisation.png", ("scenes",), localisation_tables, localisation_text, localisation_figure,
+                  caption="Intervals over seeds, on one fold of scenes. Every class: a constant answer that names all "
+                  "classes."),
         Published("lesson/classes.png", ("lesson",), lambda: (per_class.against(claims.sweep(claims.Evidence())),),
                   per_class.classes_text, per_class.classes_figure),
         Published("diffres/claims.png", ("diffres",), lambda: (questions.answers(),), claims_text, claims_figure,
-                  ("study/questions.toml",)),
+                  ("study/questions.toml",), "Filled squares: the interval excludes zero. Dotted: the margin."),
         Published("disturbance.png", tuple(disturbance.GRIDS), lambda: (disturbance.tables(),), disturbance.text,
                   disturbance.figure),
         Published("beginnings.png", (beginnings.GRID,), lambda: (beginnings.table(),), beginnings.text,
                   beginnings.figure),
-        Published("scenes/tagging.png", ("scenes",), _tagging, scenes_subsets_text, scenes_subsets_figure),
+        Published("scenes/tagging.png", ("scenes",), _tagging, scenes_subsets_text, scenes_subsets_figure,
+                  caption="Crosses: the paper. Filled squares: the interval excludes zero."),
     )
 }  # fmt: skip
 

@@ -111,6 +111,11 @@ def _first_best(shares: np.ndarray) -> np.ndarray:
     return shares.round(9).argmax(axis=-1)
 
 
+def _whole(points: float) -> str:
+    """Points rounded to whole ones, with their sign; `0` has none."""
+    return f"{round(points):+d}" if round(points) else "0"
+
+
 def classes_figure(table: pd.DataFrame) -> "Figure":
     """Draw `against` as a heat map, classes by hops; significant cells are framed."""
     points = 100 * table.pivot(index="label", columns="hop_ms", values="difference").drop(columns=USUAL_MS)
@@ -121,7 +126,7 @@ def classes_figure(table: pd.DataFrame) -> "Figure":
         image = ax.imshow(points, cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
         for (row, column), value in np.ndenumerate(points.to_numpy()):
             dark = abs(value) > 0.6 * reach
-            ax.text(column, row, f"{round(value):+d}", ha="center", va="center", color="white" if dark else "black")
+            ax.text(column, row, _whole(value), ha="center", va="center", color="white" if dark else "black")
             if sure.iat[row, column]:
                 ax.add_patch(plt.Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, linewidth=2.5))
         ax.set_xticks(range(points.shape[1]), [f"{hop:g}" for hop in points.columns])
@@ -136,7 +141,7 @@ def classes_text(table: pd.DataFrame) -> str:
     asked = table[table["hop_ms"] != USUAL_MS]
     lines = []
     for label, rows in asked.groupby("label"):
-        points = [f"{100 * row.difference:+.0f} at {row.hop_ms:g} ms" for row in rows.itertuples()]
+        points = [f"{_whole(100 * row.difference)} at {row.hop_ms:g} ms" for row in rows.itertuples()]
         lines.append(f"{label.replace('_', ' ')} {', '.join(points)}")
     framed = int(asked["sure"].sum())
     return (

@@ -108,7 +108,7 @@ def test_the_picture_holds_the_numbers_and_frames_what_is_sure():
     table = per_class.against(rows(lambda h, f, s: (8 - 2 * (h == 40), 5)))
     fig = per_class.classes_figure(table)
     ax = fig.axes[0]
-    assert [t.get_text() for t in ax.texts] == ["+0", "-14", "+0", "+0"]
+    assert [t.get_text() for t in ax.texts] == ["0", "-14", "0", "0"]
     assert len([p for p in ax.patches if not p.get_fill()]) == 1
     assert [t.get_text() for t in ax.get_xticklabels()] == ["5", "40"]
     text = per_class.classes_text(table)
