@@ -110,7 +110,8 @@ def _normal(successes: int, runs: int) -> tuple[float, float]:
 
 
 SHARE, EVENTS, N = 0.1, (150, 280), 400  # share to spend, event frames and length of the clip that tests a rule
-RIGHT_AFTER = 12  # frames that count as right after an event
+RIGHT_AFTER = 12  # frames that count as right after an event, from its first frame on
+BEYOND_MEAN = 1.5  # times the mean width of the clip that these frames have to exceed
 
 
 def causal_widths(answer: object) -> str:
@@ -138,10 +139,10 @@ def causal_widths(answer: object) -> str:
     if widths.sum() < 0.5 * earned[-1]:
         raise NotYet(f"{widths.sum():.1f} of {earned[-1]:.0f} frames are spent; spend at least half of what you earn")
     after = np.concatenate([widths[event : event + RIGHT_AFTER] for event in EVENTS])
-    if after.mean() <= 1.5 * widths.mean():
+    if after.mean() <= BEYOND_MEAN * widths.mean():
         raise NotYet(
-            f"right after the two events the mean width is {after.mean():.2f}, over the clip {widths.mean():.2f}; "
-            "save up, and spend it there"
+            f"in the {RIGHT_AFTER} frames from each of the two events on, the mean width is {after.mean():.2f}; it has "
+            f"to exceed {BEYOND_MEAN} times the mean of the clip, {widths.mean():.2f}: save up, and spend it there"
         )
     return f"Right after an event, frames get {after.mean() / widths.mean():.1f} times the mean width."
 
