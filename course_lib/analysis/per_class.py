@@ -1,9 +1,8 @@
 """Which temporal resolution each class of sound needs, and how much of the answer is noise between folds and seeds.
 
 Ten classes times a few hops are many questions about few clips. Classes are compared by F1. Every difference has a t
-interval over folds and a p value that Holm's procedure corrects for the number of questions. A shrunken difference
-keeps the share of the spread that noise does not explain. The gain from a hop for each class is measured on folds that
-did not choose it.
+interval over folds and a p value that Holm's procedure corrects for the number of questions. The gain from a hop for
+each class is measured on folds that did not choose it.
 Notebook: 13.
 """
 
@@ -52,10 +51,8 @@ def against(rows: pd.DataFrame) -> pd.DataFrame:
     """How the F1 of each class at each hop differs from that at `USUAL_MS`: one row per class and hop, shares.
 
     Columns: `label`, `hop_ms`, `f1`, `difference` with its t interval over folds `low` to `high` and its standard
-    deviation `std`, `p` (Holm's, over every difference of the table), `sure` (whether `p` is below 0.05), and `shrunk`,
-    the difference moved towards the mean of its hop by the share of the spread among classes that is noise between
-    folds (James and Stein). For `USUAL_MS` itself the difference is 0, and `sure` is false.
-    Source: Efron & Morris, "Data analysis using Stein's estimator", JASA 70, 1975.
+    deviation `std`, `p` (Holm's, over every difference of the table), and `sure` (whether `p` is below 0.05). For
+    `USUAL_MS` itself the difference is 0, and `sure` is false.
     """
     wide = _by_fold(rows).T
     table = wide.mean(axis=1).rename("f1").reset_index()
@@ -69,19 +66,7 @@ def against(rows: pd.DataFrame) -> pd.DataFrame:
     p = [stats.t_test_p(gap, error, wide.shape[1] - 1) for gap, error in zip(table["difference"], errors, strict=True)]
     table.loc[asked, "p"] = stats.holm(np.array(p)[asked])
     table["sure"] = table["p"] < SURE
-    table["shrunk"] = table["difference"]
-    for _, of_hop in table[asked].groupby("hop_ms"):
-        middle = of_hop["difference"].mean()
-        table.loc[of_hop.index, "shrunk"] = middle + real_share(of_hop["difference"], errors[of_hop.index]) * (
-            of_hop["difference"] - middle
-        )
     return table
-
-
-def real_share(means: np.ndarray, errors: np.ndarray) -> float:
-    """Share, 0 to 1, of the spread among `means` that their standard `errors` do not explain."""
-    spread = float(np.var(means, ddof=1))
-    return max(0.0, 1 - float(np.mean(np.square(errors))) / spread) if spread > 0 else 0.0
 
 
 def own_hop(rows: pd.DataFrame) -> tuple[Interval, pd.DataFrame]:
