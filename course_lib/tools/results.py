@@ -95,6 +95,7 @@ ONSET_ERRORS = (
     "half below the second, nine tenths below the third."
 )
 ASTERISK = r" \*"
+NO_WORSE_THAN_LIGHT = "no worse than the light scorer"  # how the questions of the variant's bar on recordings end
 NOTHING_YET = "No condition has been run completely yet."
 CURVE_RULES = (
     "The contrast variant minus its rivals, in accuracy, over seeds 0 and 1 (ten runs per condition; the table counts "
@@ -596,7 +597,18 @@ def larger_sets_table() -> str:
             cells.append([part.about, part.difference, corrected_ends(part), answered(part)])
         if cells:
             text += [*table("question | difference: | shared clips: | answer", cells), ""]
-    return "\n".join(text[:-1])
+    return "\n".join([*text, bar_on_recordings()])
+
+
+def bar_on_recordings() -> str:
+    """A sentence on the part of the bar for the variant that recordings decide."""
+    clauses = []
+    for grid, place in LARGER.items():
+        answers = [_as_part(row) for row in questions.answers(grid).to_dict("records")]
+        asked = [part for part in answers if part.about.endswith(NO_WORSE_THAN_LIGHT)]
+        found = [f"*{part.verdict}* with {part.about.split(', ')[1]}" for part in asked]
+        clauses.append(f"{place.partition(',')[0]}: {', '.join(found) or 'not run'}")
+    return f"No worse than the light scorer, as the bar of finding 3 asks of the variant? {'; '.join(clauses)}."
 
 
 def published_levels(rows: pd.DataFrame) -> list[str]:

@@ -427,8 +427,13 @@ def larger():
         answers = answered(grid)
         if answers:
             tables.append(["| question | difference | shared clips | answer |"])
+        of_bar = []
         for about, one, margin, p in answers:
             tables[-1].append(line(about, points(one), corrected_ends(one), in_full(one, margin, p)))
+            if about.startswith("the variant, ") and about.endswith("than the light scorer"):
+                of_bar.append(f"*{answer(one, margin, p)}* with {about.split(', ')[1]}")
+        name = {"words": "Ten spoken words", "esc50": "ESC-50", "contrast": "ESC-10"}[grid]
+        texts.append(f"{name}: {', '.join(of_bar) or 'not run'}")
     return tables, texts, "10", "-10", "-50", *(PUBLISHED_ON_ESC50 if published("esc50") else ())
 
 
