@@ -111,42 +111,43 @@ def merging_meaning(full: Mapping[str, float], equal: Mapping[str, float]) -> st
     if full["low"] <= -questions.EQUAL or not equal["low"] < 0 < equal["high"]:
         return ""
     return (
-        "On ESC-10 after 800 steps, merging half of the frames costs less than two points, and we cannot show that it "
-        "helps to learn which ones to merge."
+        "On ESC-10 after 800 steps, merging half the frames costs less than two points, and we cannot show that "
+        "learning which ones to merge helps."
     )
 
 
 def merging_on_larger_sets() -> str:
-    """A sentence for each larger set about half of the frames and a quarter, as far as these questions are answered."""
+    """A sentence for half of the frames and one for a quarter, on the larger sets where the loss is answered."""
     sentences = ""
-    for data, grid in ((questions.DATA["speechcommands10"], "words"), (questions.DATA["esc50"], "esc50")):
-        clauses = [
-            clause for share in ("half the frames", "a quarter of the frames") if (clause := _merged(data, grid, share))
-        ]
-        sentences += f" On {data}, {'; '.join(clauses)}." if clauses else ""
+    for share in ("half the frames", "a quarter of the frames"):
+        clauses = [clause for grid in ("words", "esc50") if (clause := _merged(grid, share))]
+        sentences += f" With {share}, DiffRes loses {joined(clauses)}." if clauses else ""
     return sentences
 
 
-def _merged(data: str, grid: str, share: str) -> str:
-    """What DiffRes loses with `share` of the frames, and how it compares with merging without learning.
+def _merged(grid: str, share: str) -> str:
+    """What DiffRes loses against all frames on the set of `grid`, and in brackets how its rivals compare.
 
     Empty if the loss is open.
     """
+    data = {"words": questions.DATA["speechcommands10"], "esc50": questions.DATA["esc50"]}[grid]
     [loss] = [part for part in parts("A3") if part.data == data and part.about.startswith(f"{share}, no worse")]
-    [gain] = [part for part in parts("A2") if part.data == data and part.about == f"over equal widths, {share}"]
-    if loss.verdict == CONTRADICTED:
-        clause = f"DiffRes with {share} loses {-100 * loss.found.interval.mean:.1f} points against all frames"
-    elif loss.verdict == HOLDS:
-        clause = f"DiffRes with {share} loses less than two points against all frames"
-    else:
+    if loss.verdict not in (HOLDS, CONTRADICTED):
         return ""
-    if gain.verdict == HOLDS:
-        clause += f", equal widths lose {100 * gain.found.interval.mean:.1f} more"
+    lost = "less than two" if loss.verdict == HOLDS else f"{-100 * loss.found.interval.mean:.1f}"
+    [equal] = [part for part in parts("A2") if part.data == data and part.about == f"over equal widths, {share}"]
+    rivals = [_rival("equal widths", equal.verdict, equal.found.interval.mean)] if equal.found else []
     answers = evidence().answers_of(grid)
-    rule = answers.loc[answers["question"] == f"DiffRes better than widths by flux, {share}", "verdict"]
-    if set(rule) == {NOT_SHOWN}:
-        clause += ", and the rule *flux* cannot be told from DiffRes"
-    return clause
+    for row in answers[answers["question"] == f"DiffRes better than widths by flux, {share}"].to_dict("records"):
+        rivals.append(_rival("*flux*, a rule", row["verdict"], row["difference"]))
+    return f"{lost} points on {data} ({'; '.join(rivals)})" if rivals else f"{lost} points on {data}"
+
+
+def _rival(name: str, verdict: str, gain: float) -> str:
+    """How much more than DiffRes a rival loses, from the answer whether DiffRes is better and its gain, a share."""
+    if verdict == HOLDS:
+        return f"{name}: {100 * gain:.1f} more"
+    return f"{name}: {-100 * gain:.1f} less" if verdict == CONTRADICTED else f"{name}: no difference shown"
 
 
 def probe_headline() -> Headline:

@@ -114,7 +114,7 @@ def larger_table(grid):
 
 
 def headline_on(grid):
-    """What the headline says of the losses of DiffRes, and of its gains over equal widths, where both are answered."""
+    """What the headline says of the losses of DiffRes, and in brackets of its rivals, where the loss is answered."""
     gap, texts = on_larger_set(grid), []
     claims = questions()
     p = {name: holm([p_of(one, margin) if one else 1.0 for _, one, margin in claims[name]]) for name in ("A2", "A3")}
@@ -126,17 +126,24 @@ def headline_on(grid):
         place = {name: next(k for k, each in enumerate(claims[name]) if each[1] == one) for name, one in
                  (("A2", gain), ("A3", loss))}  # fmt: skip
         verdict = answer(loss, 0.02, p["A3"][place["A3"]])
-        better = answer(gain, 0, p["A2"][place["A2"]]) == "holds"
-        if verdict == "contradicted":
-            texts.append(f"DiffRes with {kept} loses {-100 * loss['mean']:.1f} points against all frames")
-        elif verdict == "holds":
-            texts.append(f"DiffRes with {kept} loses less than two points against all frames")
-        if verdict in ("contradicted", "holds") and better:
-            texts[-1] += f", equal widths lose {100 * gain['mean']:.1f} more"
-        [over_flux] = re.findall(rf"DiffRes better than widths by flux, {kept} \|.*", larger_table(grid))
-        if verdict in ("contradicted", "holds") and "*not shown*" in over_flux:
-            texts[-1] += ", and the rule *flux* cannot be told from DiffRes"
+        if verdict not in ("holds", "contradicted"):
+            continue
+        lost = "less than two" if verdict == "holds" else f"{-100 * loss['mean']:.1f}"
+        better = answer(gain, 0, p["A2"][place["A2"]])
+        rivals = ["equal widths: " + said_of_a_rival(better, gain)]
+        for cells in re.findall(rf"DiffRes better than widths by flux, {kept} \| (.*)", larger_table(grid)):
+            word = re.search(r"\*(\w+( \w+)*)\*", cells)[1]
+            over_flux = gap(light, (f"flux:{share}", 10.0))
+            rivals.append("*flux*, a rule: " + said_of_a_rival(word, over_flux))
+        texts.append(f"{lost} points on {LARGER[grid]} ({'; '.join(rivals)})")
     return texts
+
+
+def said_of_a_rival(verdict, gain):
+    """How much more than DiffRes it loses, if that is answered."""
+    return {
+        "holds": f"{100 * gain['mean']:.1f} more", "contradicted": f"{-100 * gain['mean']:.1f} less"
+    }.get(verdict, "no difference shown")  # fmt: skip
 
 
 def test_the_finding_on_the_probe():
