@@ -914,8 +914,8 @@ n_all = len(reported)
 reported = reported.drop_duplicates(ignore_index=True)
 merged = events.merge_touching(reported, gap_s=GAP_S)
 say(
-    f"The pieces report **{n_all}** events, {len(reported)} after exact repetitions "
-    f"are removed. After merging, **{len(merged)}** remain; the recording has "
+    f"The pieces report **{n_all}** events, of which {n_all - len(reported)} are exact "
+    f"repetitions. After merging, **{len(merged)}** remain; the recording has "
     f"{len(test.truth)}."
 )
 
